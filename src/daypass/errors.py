@@ -1,0 +1,112 @@
+"""Every error that Daypass raises.
+
+    DaypassError                    never raised itself; every error of ours descends from it
+    ├─ TokenRejected                the caller's fault; .code, .status
+    │  ├─ TokenMalformed · TokenExpired · TokenUnknown
+    │  └─ SessionRevoked · TokenReused · TokenStale
+    ├─ CredentialsRejected          the user name or the password is wrong; no session was started
+    ├─ StoreError                   ours: 503; nothing was decided about the session
+    │  └─ StoreUnavailable · StoreContended
+    ├─ LoginRequired                on the client: refreshing cannot help any more
+    ├─ RefreshUnavailable           on the client: could not refresh now; the session may well be alive
+    └─ ConfigurationError           says what is wrong, and what to write instead
+
+No message, attribute or ``repr`` of these holds a token or a secret.
+"""
+
+from typing import ClassVar
+
+
+class DaypassError(Exception):
+    """The root of the tree; never raised itself."""
+
+
+class TokenRejected(DaypassError):
+    """A token was judged and refused: the caller's fault, and final for that token save for `TokenStale`.
+
+    Attributes:
+        code: the reason as one word, for events and logs; answers on the wire tell less.
+        status: the HTTP status of the answer.
+    """
+
+    code: ClassVar[str] = "token_rejected"
+    status: ClassVar[int] = 401
+
+
+class TokenMalformed(TokenRejected):
+    """The text is no token of this issuer: garbage, truncated, forged, of another kind or another key."""
+
+    code = "token_malformed"
+
+
+class TokenExpired(TokenRejected):
+    """The token was ours and its time is over; ``exp == now`` is expired (RFC 7519 §4.1.4)."""
+
+    code = "token_expired"
+
+
+class TokenUnknown(TokenRejected):
+    """The token was ours and its session is no longer in the store."""
+
+    code = "token_unknown"
+
+
+class SessionRevoked(TokenRejected):
+    """The session was ended: by logout, by its user, by an operator, or because its user is gone."""
+
+    code = "session_revoked"
+
+
+class TokenReused(TokenRejected):
+    """A refresh token came back after its successor had been used: two parties hold the session, so it is revoked."""
+
+    code = "token_reused"
+
+
+class TokenStale(TokenRejected):
+    """A refresh token that was replaced moments ago: its holder has a newer one, and nothing was changed."""
+
+    code = "token_stale"
+    status = 409
+
+
+class CredentialsRejected(DaypassError):
+    """The user name or the password is wrong, or the user may not log in; no session was started."""
+
+    code: ClassVar[str] = "invalid_credentials"
+    status: ClassVar[int] = 401
+
+
+class StoreError(DaypassError):
+    """The store could not do what was asked: nothing was decided about the session, and trying again is safe."""
+
+    code: ClassVar[str] = "temporarily_unavailable"
+    status: ClassVar[int] = 503
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, is full, is read-only or did not answer in time."""
+
+
+class StoreContended(StoreError):
+    """Others changed the session again and again while this caller tried to."""
+
+
+class LoginRequired(DaypassError):
+    """On the client: the session is over and refreshing cannot help any more."""
+
+
+class RefreshUnavailable(DaypassError):
+    """On the client: the access token cannot be used and could not be refreshed now; the session may be alive.
+
+    Attributes:
+        retry_after: seconds to wait before it makes sense to try again, as far as known.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ConfigurationError(DaypassError):
+    """Daypass was set up in a way that cannot work; the message says what to write instead."""

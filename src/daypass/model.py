@@ -1,0 +1,231 @@
+"""The values that pass between the rooms: policy, user, session, tokens, event.
+
+All are frozen. Times and spans are whole milliseconds (times since the epoch, UTC) wherever a name does not say
+otherwise.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from daypass.errors import ConfigurationError
+from daypass.rotation import NEVER_ROTATED
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_UNITS = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
+
+Duration = timedelta | int | float | str
+"""A span of time as people write it: a `timedelta`, a number of seconds, or text such as ``90s``, ``15m``, ``30d``."""
+
+
+def milliseconds(duration: Duration) -> int:
+    """Return ``duration`` in whole milliseconds.
+
+    Raises:
+        ConfigurationError: it is no span of time, or a negative one.
+    """
+    if isinstance(duration, timedelta):
+        value = duration / timedelta(milliseconds=1)
+    elif isinstance(duration, str):
+        match = _DURATION.fullmatch(duration.strip())
+        if match is None:
+            raise ConfigurationError(f"{duration!r} is no duration; write a number and a unit: 90s, 15m, 12h or 30d")
+        value = float(match[1]) * _UNITS[match[2]]
+    elif isinstance(duration, bool):
+        raise ConfigurationError(f"{duration!r} is no duration; give a timedelta, seconds, or text such as '15m'")
+    else:
+        value = duration * SECOND
+    if not 0 <= value < 2**53:
+        raise ConfigurationError(f"{duration!r} is no possible duration; it has to be zero or more, and finite")
+    return round(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long things last, in milliseconds; `Policy.of` takes them as people write them.
+
+    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``.
+
+    Raises:
+        ConfigurationError: the spans contradict each other.
+    """
+
+    access_ttl: int = 15 * MINUTE
+    idle_ttl: int = 30 * DAY
+    absolute_ttl: int = 180 * DAY
+    grace_period: int = 30 * SECOND
+    leeway: int = 0
+
+    def __post_init__(self) -> None:
+        if self.access_ttl < SECOND:
+            raise ConfigurationError("access_ttl has to be at least one second; the usual value is 15m")
+        if self.idle_ttl < self.access_ttl:
+            raise ConfigurationError("idle_ttl has to be at least access_ttl, or a session ends before its first refresh")
+        if self.absolute_ttl < self.idle_ttl:
+            raise ConfigurationError("absolute_ttl has to be at least idle_ttl, which it bounds")
+        if self.grace_period >= self.idle_ttl:
+            raise ConfigurationError("grace_period has to be shorter than idle_ttl; the usual value is 30s")
+        if self.leeway > MINUTE:
+            raise ConfigurationError("leeway may be one minute at the most; set the clocks right instead")
+
+    @classmethod
+    def of(cls, **durations: Duration) -> "Policy":
+        """Return the policy with these spans, each as people write them, and the defaults for the rest.
+
+        Raises:
+            ConfigurationError: a span is no duration, or they contradict each other.
+        """
+        return cls(**{name: milliseconds(duration) for name, duration in durations.items()})
+
+
+def _no_claims() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who logs in, as the application knows them; what `authenticate` and `load_user` return.
+
+    Attributes:
+        subject: what identifies the user for ever (RFC 7519 §4.1.2): a primary key rather than an address.
+        username: the ``username`` claim of the access token, if there is one.
+        email: the ``email`` claim, likewise.
+        claims: further claims for the access token, as JSON values; they can't replace one that Daypass sets.
+        disabled: whether the user may no longer log in or refresh.
+    """
+
+    subject: str
+    username: str | None = None
+    email: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=_no_claims)
+    disabled: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.subject, str) or not self.subject:
+            raise ConfigurationError("a User's subject has to be text, and not empty: write subject=str(user.id)")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a session lives, as the user will recognise it in a list of devices; each part may be unknown."""
+
+    name: str | None = None
+    user_agent: str | None = None
+    address: str | None = None
+
+
+class EndReason(StrEnum):
+    """Why a session was ended."""
+
+    LOGOUT = "logout"
+    ENDED = "ended"
+    REUSE = "reuse"
+    USER_GONE = "user_gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One login on one device: what the store holds of it, one row for ever.
+
+    Attributes:
+        id: 32 hexadecimal digits, the hash of the session's secret; also the ``sid`` claim.
+        subject: whose session it is.
+        client_id: the client it was started by (RFC 6749 §2.2).
+        generation: of the last refresh token that was presented; 0 at login.
+        branch: of the same token, 8 bytes.
+        rotated_at: when that token was first presented; `rotation.NEVER_ROTATED` at login.
+        created_at: the login.
+        expires_at: when it ends by itself unless it is refreshed before.
+        ended_at: when it was ended, None while it lives.
+        end_reason: why it was ended.
+        device: where it lives.
+    """
+
+    id: str
+    subject: str
+    client_id: str
+    generation: int
+    branch: bytes = field(repr=False)
+    rotated_at: int
+    created_at: int
+    expires_at: int
+    ended_at: int | None = None
+    end_reason: EndReason | None = None
+    device: Device = Device()
+
+    @property
+    def last_used_at(self) -> int:
+        """When the session was last refreshed, or its login when it never was."""
+        return self.created_at if self.rotated_at == NEVER_ROTATED else self.rotated_at
+
+    def is_live(self, now: int) -> bool:
+        """Tell whether the session is neither ended nor expired."""
+        return self.ended_at is None and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a login or a refresh gives: the two tokens, and whose they are.
+
+    Attributes:
+        access_token: the signed JWT, to be sent as ``Authorization: Bearer …``.
+        refresh_token: what gets the next pair; for the client's safest place alone.
+        expires_in: the access token's lifetime, in seconds (RFC 6749 §5.1).
+        session: as it is after this.
+        user: as loaded for this.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    session: Session
+    user: User = field(repr=False)
+
+
+class EventCode(StrEnum):
+    """What an event tells; the seven verdicts of the rotation rule, and the rest of a session's life."""
+
+    STARTED = "started"
+    ROTATED = "rotated"
+    HELD = "held"
+    REPEATED = "repeated"
+    BRANCHED = "branched"
+    HEALED = "healed"
+    STALE = "stale"
+    REUSED = "reused"
+    REJECTED = "rejected"
+    LOGGED_OUT = "logged_out"
+    ENDED = "ended"
+    LOGIN_FAILED = "login_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a session, for audit logs; it never holds a token.
+
+    Attributes:
+        code: what happened.
+        at: when.
+        session_id: to which session, where one is known.
+        subject: whose it is, where known.
+        reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`.
+        generation_distance: the presented token's generation less the stored one, for the seven verdicts.
+        age: milliseconds since the last rotation, for the seven verdicts; None for a session never rotated.
+    """
+
+    code: EventCode
+    at: int
+    session_id: str | None = None
+    subject: str | None = None
+    reason: str | None = None
+    generation_distance: int | None = None
+    age: int | None = None

@@ -1,0 +1,126 @@
+"""The refresh token's text form, and nothing of what it is worth: no I/O, no clock, no randomness here.
+
+A refresh token is 57 bytes in base64url behind ``dpr_``, 80 characters in all:
+
+    version 1 · key id 4 · session secret 16 · generation 4 · branch 8 · parent branch 8 · MAC 16
+
+57 is a multiple of three, so the text has no padding and no spare bits: one token has one text. The MAC is HMAC-SHA-256
+over all that stands before it, cut to 16 bytes (RFC 2104 §5), under a key that only the issuer has. The prefix lets
+secret scanners find a leaked token, and keeps it apart from an access token, which has dots.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from daypass.errors import TokenMalformed
+from daypass.rotation import Position
+
+PREFIX = "dpr_"
+SECRET_SIZE = 16
+BRANCH_SIZE = 8
+KEY_ID_SIZE = 4
+
+_TEXT = re.compile(PREFIX + "[A-Za-z0-9_-]{76}", re.ASCII)
+_VERSION = 1
+_BODY = struct.Struct(">B4s16sI8s8s")
+_MAC_SIZE = 16
+_PRF_INPUT = struct.Struct(">16sI8sQ")
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshKey:
+    """The key that authenticates refresh tokens and derives their branches.
+
+    Attributes:
+        id: 4 bytes, stands in every token.
+        mac_key: 32 bytes, authenticates.
+        prf_key: 32 bytes, derives.
+    """
+
+    id: bytes
+    mac_key: bytes = field(repr=False)
+    prf_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """The fields of a refresh token; see `daypass.rotation` for what they mean.
+
+    Attributes:
+        key_id: of the key whose PRF derives this token's successor.
+        secret: the session's secret, 16 bytes, in the client's token alone.
+        generation: how many times the session was rotated when this was handed out.
+        branch: 8 bytes.
+        parent: the branch of its predecessor, 8 bytes.
+    """
+
+    key_id: bytes
+    secret: bytes = field(repr=False)
+    generation: int
+    branch: bytes = field(repr=False)
+    parent: bytes = field(repr=False)
+
+    @property
+    def session_id(self) -> str:
+        """The id of the token's session, 32 hexadecimal digits."""
+        return session_id(self.secret)
+
+
+def session_id(secret: bytes) -> str:
+    """Return the id of the session with this secret: it can be shown, and nothing can be made of it."""
+    return hashlib.sha256(secret).digest()[:16].hex()
+
+
+def encode(token: RefreshToken, key: RefreshKey) -> str:
+    """Return the text of ``token``, authenticated under ``key``, whose id it then bears."""
+    body = _BODY.pack(_VERSION, key.id, token.secret, token.generation, token.branch, token.parent)
+    return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key)).decode()
+
+
+def decode(text: str, keys: Sequence[RefreshKey]) -> RefreshToken:
+    """Return the fields of the token in ``text``.
+
+    Raises:
+        TokenMalformed: it is not a token that was made with one of ``keys``.
+    """
+    if _TEXT.fullmatch(text) is None:
+        raise TokenMalformed("not a refresh token")
+    raw = base64.urlsafe_b64decode(text[len(PREFIX) :])
+    body, mac = raw[: _BODY.size], raw[_BODY.size :]
+    version, key_id, secret, generation, branch, parent = _BODY.unpack(body)
+    if version != _VERSION:
+        raise TokenMalformed("a refresh token of an unknown version")
+    for key in keys:
+        if key.id == key_id:
+            if hmac.compare_digest(mac, _mac(body, key)):
+                return RefreshToken(key_id, secret, generation, branch, parent)
+            break
+    raise TokenMalformed("a refresh token that this issuer did not make")
+
+
+def successor(token: RefreshToken, session: Position, keys: Sequence[RefreshKey]) -> RefreshToken:
+    """Return the token that follows the stored position of ``session``: the same one each time it is asked for.
+
+    It is derived under the key that ``token``, the presented one, was made with: where the issuer's newest key changes
+    between a request and its repetition, both still get the same successor.
+    """
+    key = next(key for key in keys if key.id == token.key_id)
+    generation = session.generation + 1
+    bound = _PRF_INPUT.pack(bytes.fromhex(token.session_id), generation, session.branch, session.rotated_at)
+    branch = hmac.digest(key.prf_key, bound, "sha256")[:BRANCH_SIZE]
+    return RefreshToken(key.id, token.secret, generation, branch, session.branch)
+
+
+def first(secret: bytes, session: Position, key: RefreshKey) -> RefreshToken:
+    """Return the first token of a new session, the one a login hands out."""
+    seed = RefreshToken(key.id, secret, session.generation, session.branch, bytes(BRANCH_SIZE))
+    return successor(seed, session, (key,))
+
+
+def _mac(body: bytes, key: RefreshKey) -> bytes:
+    return hmac.digest(key.mac_key, body, "sha256")[:_MAC_SIZE]
