@@ -1,0 +1,53 @@
+"""Keeps users logged in: invisible refresh of access tokens, on the server and on the client."""
+
+from daypass.access_token import AccessToken
+from daypass.errors import (
+    ConfigurationError,
+    CredentialsRejected,
+    DaypassError,
+    LoginRequired,
+    RefreshUnavailable,
+    SessionRevoked,
+    StoreContended,
+    StoreError,
+    StoreUnavailable,
+    TokenExpired,
+    TokenMalformed,
+    TokenRejected,
+    TokenReused,
+    TokenStale,
+    TokenUnknown,
+)
+from daypass.issuer import AsyncDaypass, Daypass
+from daypass.model import Device, Event, EventCode, Policy, Session, Tokens, User
+from daypass.stores import AsyncStore, Store
+
+__all__ = [
+    "AccessToken",
+    "AsyncDaypass",
+    "AsyncStore",
+    "ConfigurationError",
+    "CredentialsRejected",
+    "Daypass",
+    "DaypassError",
+    "Device",
+    "Event",
+    "EventCode",
+    "LoginRequired",
+    "Policy",
+    "RefreshUnavailable",
+    "Session",
+    "SessionRevoked",
+    "Store",
+    "StoreContended",
+    "StoreError",
+    "StoreUnavailable",
+    "TokenExpired",
+    "TokenMalformed",
+    "TokenRejected",
+    "TokenReused",
+    "TokenStale",
+    "TokenUnknown",
+    "Tokens",
+    "User",
+]

@@ -69,7 +69,9 @@ class Policy:
         if self.access_ttl < SECOND:
             raise ConfigurationError("access_ttl has to be at least one second; the usual value is 15m")
         if self.idle_ttl < self.access_ttl:
-            raise ConfigurationError("idle_ttl has to be at least access_ttl, or a session ends before its first refresh")
+            raise ConfigurationError(
+                "idle_ttl has to be at least access_ttl, or a session ends before its first refresh"
+            )
         if self.absolute_ttl < self.idle_ttl:
             raise ConfigurationError("absolute_ttl has to be at least idle_ttl, which it bounds")
         if self.grace_period >= self.idle_ttl:
@@ -87,6 +89,12 @@ class Policy:
         return cls(**{name: milliseconds(duration) for name, duration in durations.items()})
 
 
+RESERVED_CLAIMS = frozenset(
+    ("iss", "aud", "sub", "client_id", "iat", "exp", "nbf", "jti", "sid", "auth_time", "scope", "username", "email")
+)
+"""The claims of an access token that Daypass sets itself."""
+
+
 def _no_claims() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -101,6 +109,9 @@ class User:
         email: the ``email`` claim, likewise.
         claims: further claims for the access token, as JSON values; they can't replace one that Daypass sets.
         disabled: whether the user may no longer log in or refresh.
+
+    Raises:
+        ConfigurationError: the subject is not text, or a claim is one that Daypass sets.
     """
 
     subject: str
@@ -110,8 +121,11 @@ class User:
     disabled: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.subject, str) or not self.subject:
+        if type(self.subject) is not str or not self.subject:
             raise ConfigurationError("a User's subject has to be text, and not empty: write subject=str(user.id)")
+        if not RESERVED_CLAIMS.isdisjoint(self.claims):
+            taken = ", ".join(sorted(RESERVED_CLAIMS.intersection(self.claims)))
+            raise ConfigurationError(f"a User's claims may not set {taken}, which Daypass sets; choose another name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +135,27 @@ class Device:
     name: str | None = None
     user_agent: str | None = None
     address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A built-in user of the ready-made service, as the store holds it.
+
+    Attributes:
+        subject: what identifies it for ever.
+        email: its address; unique, whatever its case.
+        username: its name; unique, whatever its case, and without an ``@``.
+        password_hash: by Argon2id, in its standard text form.
+        created_at: milliseconds since the epoch.
+        disabled_at: since when it may not log in, None while it may.
+    """
+
+    subject: str
+    email: str
+    username: str | None
+    password_hash: str = field(repr=False)
+    created_at: int
+    disabled_at: int | None = None
 
 
 class EndReason(StrEnum):

@@ -1,0 +1,1 @@
+"""The ready-made service behind `daypass serve`."""

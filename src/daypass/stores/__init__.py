@@ -1,0 +1,81 @@
+"""Where sessions live: what a store is, and how one is opened by URL. No driver is imported before it is needed."""
+
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+from daypass.errors import ConfigurationError
+from daypass.steps import StoreStep
+
+A = TypeVar("A")
+
+
+@runtime_checkable
+class Store(Protocol):
+    """A store for `Daypass`: performs each of the store steps of `daypass.steps`, atomically.
+
+    One that lives in a file says so by an attribute ``path``; the default secret is then made beside that file.
+    """
+
+    def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer.
+
+        Raises:
+            StoreError: it was not performed, or nobody knows whether it was; performing it again is safe.
+        """
+
+    def close(self) -> None:
+        """Give back whatever it holds; performing a step opens it again."""
+
+
+@runtime_checkable
+class AsyncStore(Protocol):
+    """The same for `AsyncDaypass`; it never blocks the event loop."""
+
+    async def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer; raises as `Store.perform` does."""
+
+    async def close(self) -> None:
+        """Give back whatever it holds; performing a step opens it again."""
+
+
+def open_store(url: str) -> Store:
+    """Return the store at ``url``: ``memory:``, ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+
+    Raises:
+        ConfigurationError: there is no such kind of store.
+    """
+    if url == "memory:":
+        from daypass.stores.memory import MemoryStore
+
+        return MemoryStore()
+    from daypass.stores.sqlite import SqliteStore
+
+    return SqliteStore(sqlite_path(url))
+
+
+def open_async_store(url: str) -> AsyncStore:
+    """Return the same for `AsyncDaypass`.
+
+    Raises:
+        ConfigurationError: there is no such kind of store.
+    """
+    if url == "memory:":
+        from daypass.stores.memory import AsyncMemoryStore
+
+        return AsyncMemoryStore()
+    from daypass.stores.sqlite import AsyncSqliteStore
+
+    return AsyncSqliteStore(sqlite_path(url))
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file that a ``sqlite:///`` URL names.
+
+    Raises:
+        ConfigurationError: it is no such URL.
+    """
+    scheme, separator, path = url.partition(":///")
+    if scheme != "sqlite" or not separator or not path:
+        shown = url.partition("://")[0] if "://" in url else url
+        raise ConfigurationError(f"no store is called {shown!r}; write memory: or sqlite:///app.db")
+    return Path(path)

@@ -1,0 +1,212 @@
+"""Access tokens: signed JWTs by RFC 9068, how one is issued and how one is verified.
+
+The verifier allows what it expects and nothing else: one of the known keys, that key's one algorithm, the type
+``at+jwt``, this issuer and this audience (RFC 8725 §3). A verified token is remembered until it expires, so that
+checking it again costs a look-up; its expiry and the end of its session are looked at each time.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+
+from daypass.errors import SessionRevoked, TokenExpired, TokenMalformed
+from daypass.keys import ALGORITHMS, SigningKey
+from daypass.model import SECOND, Policy, Session, User
+
+TYPE = "at+jwt"
+MAXIMUM_LENGTH = 16_384
+
+_REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
+
+
+class KeyUnknown(TokenMalformed):
+    """The token names a signing key that is not among those known here; it may be one that was added since."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a verified access token says (RFC 9068 §2.2); times in milliseconds since the epoch.
+
+    Attributes:
+        subject: whose it is (``sub``).
+        session_id: the session it was issued for (``sid``).
+        client_id: the client it was issued to.
+        issuer: who issued it (``iss``).
+        audience: for whom (``aud``).
+        id: its own identifier (``jti``).
+        issued_at: when (``iat``).
+        expires_at: from when on it opens nothing (``exp``).
+        auth_time: when its user logged in.
+        username: the user's name, where there is one.
+        email: the user's address, where there is one.
+        claims: all claims as they stand in the token, the application's own among them.
+    """
+
+    subject: str
+    session_id: str
+    client_id: str
+    issuer: str
+    audience: tuple[str, ...]
+    id: str
+    issued_at: int
+    expires_at: int
+    auth_time: int
+    username: str | None
+    email: str | None
+    claims: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Who issues access tokens, for whom, and to which client unless a session says otherwise."""
+
+    issuer: str
+    audience: str
+    client_id: str
+
+
+def issue(key: SigningKey, names: Names, policy: Policy, session: Session, user: User, now: int, jti: str) -> str:
+    """Return a signed access token for ``user`` in ``session`` (RFC 9068 §2).
+
+    Args:
+        key: signs.
+        names: the issuer and the audience.
+        policy: says how long it lives.
+        session: what it belongs to.
+        user: whose name, address and claims it bears.
+        now: milliseconds since the epoch.
+        jti: a fresh random identifier.
+    """
+    issued_at = now // SECOND
+    claims = {
+        "iss": names.issuer,
+        "aud": names.audience,
+        "sub": session.subject,
+        "client_id": session.client_id,
+        "iat": issued_at,
+        "exp": issued_at + policy.access_ttl // SECOND,
+        "jti": jti,
+        "sid": session.id,
+        "auth_time": session.created_at // SECOND,
+    }
+    if user.username is not None:
+        claims["username"] = user.username
+    if user.email is not None:
+        claims["email"] = user.email
+    claims.update(user.claims)
+    header = {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}
+    return jwt.encode(header, claims, key.key, registry=_REGISTRY)
+
+
+class Verifier:
+    """Checks access tokens, and remembers those that it has checked.
+
+    Args:
+        names: the issuer and the audience a token must have.
+        find_key: returns the signing key of a name, or None.
+        leeway: milliseconds that clocks may differ by; widens the token's life at both ends.
+        cache_size: how many verified tokens are remembered at the most.
+    """
+
+    def __init__(
+        self, names: Names, find_key: Callable[[str], SigningKey | None], *, leeway: int = 0, cache_size: int = 10_000
+    ) -> None:
+        self._names = names
+        self._find_key = find_key
+        self._leeway = leeway
+        self._cache_size = cache_size
+        self._verified: dict[str, AccessToken] = {}
+        self._ended: dict[str, int] = {}
+        self._writing = threading.Lock()
+
+    def check(self, text: str, now: int) -> AccessToken:
+        """Return what the access token in ``text`` says.
+
+        Raises:
+            TokenMalformed: it is no access token of this issuer for this audience.
+            TokenExpired: its time is over.
+            SessionRevoked: its session was ended, as far as this verifier has been told.
+        """
+        token = self._verified.get(text) or self._verify(text)
+        if now >= token.expires_at + self._leeway:
+            with self._writing:
+                self._verified.pop(text, None)
+            raise TokenExpired("the access token has expired")
+        if token.session_id in self._ended:
+            raise SessionRevoked("the access token's session has ended")
+        return token
+
+    def end(self, session_id: str, now: int, until: int) -> None:
+        """Refuse the access tokens of a session from now on; ``until`` is when the last of them has expired anyway."""
+        with self._writing:
+            if len(self._ended) % 1024 == 1023:
+                self._ended = {ended: time for ended, time in self._ended.items() if time > now}
+            self._ended[session_id] = until
+
+    def forget(self) -> None:
+        """Forget the tokens that were verified, so that each is verified anew: the keys have changed."""
+        with self._writing:
+            self._verified.clear()
+
+    def _verify(self, text: str) -> AccessToken:
+        token = self._judge(self._open(text))
+        with self._writing:
+            while len(self._verified) >= self._cache_size:
+                del self._verified[next(iter(self._verified))]
+            self._verified[text] = token
+        return token
+
+    def _open(self, text: str) -> Mapping[str, Any]:
+        """Return the claims of a token whose signature, key, algorithm and type are right."""
+        if len(text) > MAXIMUM_LENGTH:
+            raise TokenMalformed("too long for an access token")
+        try:
+            signed = jws.extract_compact(text.encode("ascii"), registry=_REGISTRY)
+            header = signed.headers()
+            key = self._find_key(header["kid"]) if isinstance(header.get("kid"), str) else None
+            if key is None:
+                raise KeyUnknown("signed with a key that this issuer does not have")
+            if header.get("alg") != key.algorithm:
+                raise TokenMalformed("signed in another way than this issuer signs")
+            if "crit" in header or str(header.get("typ")).lower().removeprefix("application/") != TYPE:
+                raise TokenMalformed("a signed token, but no access token")  # RFC 9068 §4, RFC 7515 §4.1.11
+            if not jws.validate_compact(signed, key.key, registry=_REGISTRY):
+                raise TokenMalformed("the signature does not fit")
+            claims = json.loads(signed.payload)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise TokenMalformed("not an access token") from None
+        if not isinstance(claims, dict):
+            raise TokenMalformed("not an access token")
+        return claims
+
+    def _judge(self, claims: Mapping[str, Any]) -> AccessToken:
+        """Return the token that these claims make, if they are ours and complete (RFC 9068 §2.2, §4)."""
+        audience = claims.get("aud")
+        audiences = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, list) else ()
+        if claims.get("iss") != self._names.issuer or self._names.audience not in audiences:
+            raise TokenMalformed("an access token of another issuer or for another audience")
+        if not all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "jti", "sid")):
+            raise TokenMalformed("an access token without a claim that it has to have")
+        times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
+        if not all(type(time) is int and 0 <= time < 2**53 for time in times):
+            raise TokenMalformed("an access token without a time that it has to have")
+        issued_at, expires_at, auth_time = (time * SECOND for time in times if time is not None)
+        return AccessToken(
+            subject=claims["sub"],
+            session_id=claims["sid"],
+            client_id=claims["client_id"],
+            issuer=self._names.issuer,
+            audience=audiences,
+            id=claims["jti"],
+            issued_at=issued_at,
+            expires_at=expires_at,
+            auth_time=auth_time,
+            username=claims.get("username"),
+            email=claims.get("email"),
+            claims=claims,
+        )

@@ -1,0 +1,292 @@
+"""What Daypass does with sessions, from login to logout: as generators of steps. No I/O, no clock, no randomness here.
+
+The rotation rule itself is in `daypass.rotation`; this file carries its verdicts out.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from daypass import refresh_token
+from daypass.access_token import Names, issue
+from daypass.errors import (
+    CredentialsRejected,
+    SessionRevoked,
+    StoreContended,
+    TokenExpired,
+    TokenMalformed,
+    TokenRejected,
+    TokenReused,
+    TokenStale,
+    TokenUnknown,
+)
+from daypass.keys import KeyRecord, KeyRing, MasterSecret, SigningKey
+from daypass.model import SECOND, Device, EndReason, Event, EventCode, Policy, Session, Tokens, User
+from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
+from daypass.rotation import NEVER_ROTATED, Verdict, expectation, judge, position_after
+from daypass.steps import (
+    AddFirstKey,
+    Advance,
+    Authenticate,
+    Emit,
+    End,
+    EndAll,
+    Flow,
+    Insert,
+    Keys,
+    ListSessions,
+    LoadUser,
+    ReadKeys,
+    Swap,
+)
+
+ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
+"""The random bytes that one call may need: a session's secret and first branch, and a token's identifier."""
+
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time and the randomness of one call.
+
+    Attributes:
+        now: milliseconds since the epoch.
+        entropy: `ENTROPY` random bytes, used once.
+    """
+
+    now: int
+    entropy: bytes = field(repr=False)
+
+    @property
+    def secret(self) -> bytes:
+        """For the secret of a new session."""
+        return self.entropy[:SECRET_SIZE]
+
+    @property
+    def branch(self) -> bytes:
+        """For the first branch of a new session."""
+        return self.entropy[SECRET_SIZE : SECRET_SIZE + BRANCH_SIZE]
+
+    @property
+    def jti(self) -> str:
+        """For the identifier of an access token."""
+        return self.entropy[SECRET_SIZE + BRANCH_SIZE :].hex()
+
+
+class Flows:
+    """The flows of one issuer.
+
+    Args:
+        names: the issuer, its audience and its own client.
+        policy: how long things last.
+        secret: the master secret.
+        algorithm: what access tokens are signed with.
+    """
+
+    def __init__(self, names: Names, policy: Policy, secret: MasterSecret, algorithm: str) -> None:
+        self.names = names
+        self.policy = policy
+        self._secret = secret
+        self._algorithm = algorithm
+
+    # ---- login
+
+    def login(self, credentials: Authenticate, device: Device, moment: Moment) -> Flow[Tokens]:
+        """Start a session for whoever has these credentials.
+
+        Raises:
+            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+        """
+        user = yield from credentials
+        if user is None or user.disabled:
+            yield from Emit(Event(EventCode.LOGIN_FAILED, moment.now))
+            raise CredentialsRejected("the user name or the password is wrong")
+        return (yield from self.start(user, device, moment))
+
+    def start(self, user: User, device: Device, moment: Moment, client_id: str | None = None) -> Flow[Tokens]:
+        """Start a session for a user whom the application has authenticated."""
+        session = Session(
+            id=refresh_token.session_id(moment.secret),
+            subject=user.subject,
+            client_id=client_id or self.names.client_id,
+            generation=0,
+            branch=moment.branch,
+            rotated_at=NEVER_ROTATED,
+            created_at=moment.now,
+            expires_at=moment.now + self.policy.idle_ttl,
+            device=device,
+        )
+        yield from Insert(session)
+        yield from Emit(Event(EventCode.STARTED, moment.now, session.id, session.subject))
+        key = self._secret.refresh_keys[0]
+        text = refresh_token.encode(refresh_token.first(moment.secret, session, key), key)
+        return (yield from self._tokens(session, user, text, moment))
+
+    # ---- refresh
+
+    def refresh(self, text: str, moment: Moment) -> Flow[Tokens]:
+        """Give new tokens for a refresh token.
+
+        Raises:
+            TokenMalformed, TokenUnknown, TokenExpired, SessionRevoked: it gets none any more.
+            TokenReused: it was used by two parties; the session is revoked.
+            TokenStale: its holder has a newer one; nothing was changed.
+            StoreError: nothing was decided; the same token may be presented again.
+        """
+        token = yield from self._read(text, moment.now)
+        session, verdict = yield from self._present(token, moment.now)
+        user = yield from LoadUser(session.subject)
+        if user is None or user.disabled:
+            yield from self._end(session.id, EndReason.USER_GONE, moment.now)
+            raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, moment.now))
+        if verdict is Verdict.HOLD:
+            return (yield from self._tokens(session, user, text, moment))
+        keys = self._secret.refresh_keys
+        following = refresh_token.encode(refresh_token.successor(token, session, keys), keys[0])
+        return (yield from self._tokens(session, user, following, moment))
+
+    def _present(self, token: RefreshToken, now: int) -> Flow[tuple[Session, Verdict]]:
+        """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
+        policy = self.policy
+        advance = Advance(
+            session_id=token.session_id,
+            expected=expectation(token, now, policy.grace_period),
+            generation=token.generation,
+            branch=token.branch,
+            now=now,
+            idle_ttl=policy.idle_ttl,
+            absolute_ttl=policy.absolute_ttl,
+        )
+        for _ in range(_ATTEMPTS):
+            answer = yield from advance
+            found = answer.session
+            if found is None:
+                raise (yield from self._rejected(TokenUnknown("the session is not known"), None, now))
+            if answer.moved:
+                yield from Emit(Event(EventCode.ROTATED, now, found.id, found.subject, generation_distance=1))
+                return found, Verdict.ROTATE
+            yield from self._require_live(found, now)
+            verdict = judge(found, token, now, policy.grace_period)
+            settled = yield from self._settle(found, token, verdict, now)
+            if settled is not None:
+                return settled, verdict
+        raise StoreContended("others changed the session again and again")
+
+    def _settle(self, found: Session, token: RefreshToken, verdict: Verdict, now: int) -> Flow[Session | None]:
+        """Write what ``verdict`` changes; None when the session was changed by others since it was found."""
+        if verdict is Verdict.ROTATE:  # what was found is what another node has just replaced: ask again
+            return None
+        settled = self._after(found, token, verdict, now)
+        if settled != found and not (yield from Swap(found, settled)):
+            return None
+        yield from Emit(_verdict_event(verdict, found, token, now))
+        if verdict is Verdict.STALE:
+            raise TokenStale("a newer refresh token was given out; nothing was changed")
+        if verdict is Verdict.REUSE:
+            raise TokenReused("the refresh token was used by two parties; the session is revoked")
+        return settled
+
+    def _after(self, found: Session, token: RefreshToken, verdict: Verdict, now: int) -> Session:
+        """Return the session as it is after ``verdict``."""
+        if verdict is Verdict.REUSE:
+            return replace(found, ended_at=now, end_reason=EndReason.REUSE)
+        if verdict not in (Verdict.BRANCH, Verdict.HEAL):
+            return found
+        generation, branch, rotated_at = position_after(found, token, verdict, now)
+        expires_at = min(now + self.policy.idle_ttl, found.created_at + self.policy.absolute_ttl)
+        return replace(found, generation=generation, branch=branch, rotated_at=rotated_at, expires_at=expires_at)
+
+    # ---- logout
+
+    def logout(self, text: str, moment: Moment) -> Flow[bool]:
+        """End the session of an authentic refresh token, however old: whoever holds one may end it.
+
+        Returns whether there was one to end; a token that is none ends nothing and is no error.
+        """
+        try:
+            token = refresh_token.decode(text, self._secret.refresh_keys)
+        except TokenMalformed:
+            return False
+        return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
+
+    def end_session(self, subject: str, session_id: str, moment: Moment) -> Flow[bool]:
+        """End one of a user's sessions; False when that user has no such live session."""
+        return (yield from self._end(session_id, EndReason.ENDED, moment.now, subject))
+
+    def end_all(self, subject: str, keep: str | None, moment: Moment) -> Flow[int]:
+        """End all of a user's sessions save ``keep``; return how many."""
+        ended = yield from EndAll(subject, moment.now, EndReason.ENDED, keep)
+        for session_id in ended:
+            yield from Emit(Event(EventCode.ENDED, moment.now, session_id, subject, EndReason.ENDED))
+        return len(ended)
+
+    def sessions(self, subject: str, moment: Moment) -> Flow[tuple[Session, ...]]:
+        """List a user's live sessions, the newest login first."""
+        return (yield from ListSessions(subject, moment.now))
+
+    # ---- keys
+
+    def load_keys(self, moment: Moment) -> Flow[KeyRing]:
+        """Read the signing keys from the store, making the first one where there is none.
+
+        Raises:
+            ConfigurationError: one was wrapped under a secret that is not given.
+        """
+        ring = yield from self._read_keys()
+        if ring.signing is None:
+            key = SigningKey.generate(self._algorithm)
+            record = KeyRecord(key.kid, key.algorithm, self._secret.wrap(key), moment.now)
+            yield from AddFirstKey(record)
+            ring = yield from self._read_keys()
+        return ring
+
+    def _read_keys(self) -> Flow[KeyRing]:
+        records = yield from ReadKeys()
+        return KeyRing([self._secret.unwrap(record.wrapped) for record in records], self._algorithm)
+
+    # ---- parts of the above
+
+    def _tokens(self, session: Session, user: User, text: str, moment: Moment) -> Flow[Tokens]:
+        ring = yield from Keys()
+        if ring.signing is None:
+            raise StoreContended("the signing key is not there yet")
+        access = issue(ring.signing, self.names, self.policy, session, user, moment.now, moment.jti)
+        return Tokens(access, text, self.policy.access_ttl // SECOND, session, user)
+
+    def _read(self, text: str, now: int) -> Flow[RefreshToken]:
+        try:
+            return refresh_token.decode(text, self._secret.refresh_keys)
+        except TokenMalformed as error:
+            raise (yield from self._rejected(error, None, now)) from None
+
+    def _require_live(self, session: Session, now: int) -> Flow[None]:
+        if session.end_reason is EndReason.REUSE:
+            raise (yield from self._rejected(TokenReused("the session was revoked for reuse"), session, now))
+        if session.ended_at is not None:
+            raise (yield from self._rejected(SessionRevoked("the session has ended"), session, now))
+        if now >= min(session.expires_at, session.created_at + self.policy.absolute_ttl):
+            raise (yield from self._rejected(TokenExpired("the session has expired"), session, now))
+
+    def _rejected(self, error: TokenRejected, session: Session | None, now: int) -> Flow[TokenRejected]:
+        """Tell of a rejection; return the error for the caller to raise."""
+        session_id, subject = (session.id, session.subject) if session else (None, None)
+        yield from Emit(Event(EventCode.REJECTED, now, session_id, subject, error.code))
+        return error
+
+    def _end(self, session_id: str, reason: EndReason, now: int, subject: str | None = None) -> Flow[bool]:
+        session = yield from End(session_id, now, reason, subject)
+        if session is None:
+            return False
+        code = EventCode.LOGGED_OUT if reason is EndReason.LOGOUT else EventCode.ENDED
+        yield from Emit(Event(code, now, session.id, session.subject, reason))
+        return True
+
+
+def _verdict_event(verdict: Verdict, found: Session, token: RefreshToken, now: int) -> Event:
+    return Event(
+        EventCode(verdict),
+        now,
+        found.id,
+        found.subject,
+        generation_distance=token.generation - found.generation,
+        age=None if found.rotated_at == NEVER_ROTATED else now - found.rotated_at,
+    )

@@ -1,0 +1,467 @@
+"""The issuer, `Daypass` and `AsyncDaypass`: owns clock, entropy, store and policy, and drives the flows.
+
+The two differ by an ``await``. What they share is `_Issuer`.
+"""
+
+import asyncio
+import inspect
+import logging
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Self, TypeVar
+from urllib.parse import urlsplit
+
+from daypass import secret_file
+from daypass.access_token import AccessToken, KeyUnknown, Names, Verifier
+from daypass.drive import arun, run
+from daypass.errors import ConfigurationError
+from daypass.flows import ENTROPY, Flows, Moment
+from daypass.keys import ALGORITHMS, Algorithm, KeyRing, MasterSecret, Secret, SigningKey
+from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
+from daypass.steps import Authenticate, Emit, Flow, Keys, LoadUser, Step, StoreStep
+from daypass.stores import AsyncStore, Store, open_async_store, open_store
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+
+A = TypeVar("A")
+
+Load = Callable[[str], User | None]
+AsyncLoad = Callable[[str], Awaitable[User | None]]
+Check = Callable[[str, str], User | None]
+AsyncCheck = Callable[[str, str], Awaitable[User | None]]
+Listener = Callable[[Event], object]
+
+StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
+LoadT = TypeVar("LoadT", bound=Callable[[str], Any])
+CheckT = TypeVar("CheckT", bound=Callable[[str, str], Any])
+
+_log = logging.getLogger("daypass")
+_ENDINGS = frozenset((EventCode.LOGGED_OUT, EventCode.ENDED, EventCode.REUSED))
+_RELOAD_AT_MOST_EVERY = 1 * SECOND
+_NOWHERE = Device()
+
+
+def _clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class _Issuer(Generic[StoreT, LoadT, CheckT]):
+    """What both colours share: everything but the driving."""
+
+    def __init__(
+        self,
+        store: str | StoreT,
+        *,
+        issuer: str,
+        load_user: LoadT,
+        secret: Secret | None = None,
+        authenticate: CheckT | None = None,
+        audience: str | None = None,
+        client_id: str = "daypass",
+        algorithm: Algorithm = "ES256",
+        access_ttl: Duration = "15m",
+        idle_ttl: Duration = "30d",
+        absolute_ttl: Duration = "180d",
+        grace_period: Duration = "30s",
+        leeway: Duration = 0,
+        on_event: Listener | None = None,
+        clock: Callable[[], int] = _clock,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        if algorithm not in ALGORITHMS:
+            raise ConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(ALGORITHMS)}")
+        for name, function in (("load_user", load_user), ("clock", clock), ("entropy", entropy)):
+            if not callable(function):
+                raise ConfigurationError(f"{name} has to be a function")
+        self.policy = Policy.of(
+            access_ttl=access_ttl,
+            idle_ttl=idle_ttl,
+            absolute_ttl=absolute_ttl,
+            grace_period=grace_period,
+            leeway=leeway,
+        )
+        self.names = Names(_checked_issuer(issuer), audience or issuer, client_id)
+        self._authenticate = authenticate
+        self._store: StoreT = self._open(store) if isinstance(store, str) else store
+        self.flows = Flows(self.names, self.policy, self._master_secret(secret), algorithm)
+        self._load_user = load_user
+        self._on_event = on_event
+        self._clock = clock
+        self._entropy = entropy
+        self._ring: KeyRing | None = None
+        self._ring_read_at = 0
+        self._verifier = Verifier(self.names, self._find_key, leeway=self.policy.leeway)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(issuer={self.names.issuer!r}, store={type(self._store).__name__})"
+
+    def moment(self) -> Moment:
+        """Return the time and the randomness for one call of a flow."""
+        return Moment(self._clock(), self._entropy(ENTROPY))
+
+    def _open(self, url: str) -> StoreT:
+        raise NotImplementedError
+
+    def _master_secret(self, secret: Secret | None) -> MasterSecret:
+        if secret is not None:
+            return MasterSecret.of(secret)
+        if isinstance(self._store, MemoryStore | AsyncMemoryStore):  # what forgets its sessions needs no memory
+            return MasterSecret.of(secrets.token_bytes(32))
+        path = getattr(self._store, "path", None)
+        if path is None:
+            raise ConfigurationError("this store needs a secret: secret=… of at least 32 bytes, the same on every node")
+        path = path.with_name(path.name + ".secret")
+        found, made = secret_file.read_or_make(path)
+        if made:
+            _log.warning("made a secret in %s (mode 0600); keep it with the database, or give one with secret=…", path)
+        return MasterSecret.of(found)
+
+    def _find_key(self, kid: str) -> SigningKey | None:
+        return None if self._ring is None else self._ring.find(kid)
+
+    def _adopt(self, ring: KeyRing) -> KeyRing:
+        self._ring, self._ring_read_at = ring, self._clock()
+        self._verifier.forget()
+        return ring
+
+    def _may_reload(self) -> bool:
+        """Whether a token that names an unknown key is reason to read the keys again: not too often."""
+        return abs(self._clock() - self._ring_read_at) >= _RELOAD_AT_MOST_EVERY
+
+    def _note(self, event: Event) -> None:
+        """Log an event, and refuse the access tokens of a session that it ends."""
+        if event.code in _ENDINGS and event.session_id is not None:
+            self._verifier.end(event.session_id, event.at, event.at + self.policy.access_ttl + self.policy.leeway)
+        level = logging.WARNING if event.code is EventCode.REUSED else logging.DEBUG
+        _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, event.subject, event.reason)
+
+    def _checker(self) -> CheckT:
+        if self._authenticate is None:
+            raise ConfigurationError("login needs authenticate=…, a function of a name and a password; or use start")
+        return self._authenticate
+
+
+class Daypass(_Issuer[Store, Load, Check]):
+    """Starts, refreshes and ends sessions, and issues and verifies their access tokens.
+
+    It may be shared by threads. `AsyncDaypass` is the same with ``await``.
+
+    Args:
+        store: a URL (``memory:``, ``sqlite:///app.db``) or a store.
+        issuer: the URL that access tokens name as their issuer (RFC 8414 §2).
+        load_user: returns the `User` with a subject, None when it is gone; called at each refresh.
+        secret: the master secret, at least 32 bytes, or a list of them, newest first. Without one, an embedded store
+            makes its own, in a file of mode 0600 beside the database.
+        authenticate: returns the `User` with a name (or address) and password, None when they are wrong; for `login`.
+        audience: whom access tokens are for; the issuer itself unless told otherwise.
+        client_id: the client that sessions belong to unless `start` is told otherwise.
+        algorithm: what access tokens are signed with.
+        access_ttl: how long an access token opens the application.
+        idle_ttl: how long a session lives without being refreshed.
+        absolute_ttl: how long a session lives at the most.
+        grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
+            strict mode.
+        leeway: by how much clocks of verifying machines may differ, a minute at the most.
+        on_event: is told each `Event`; what it raises is logged and changes nothing.
+        clock: returns the time in milliseconds since the epoch.
+        entropy: returns so many random bytes.
+
+    Raises:
+        ConfigurationError: an argument cannot work; the message says what to write instead.
+    """
+
+    def _open(self, url: str) -> Store:
+        return open_store(url)
+
+    def login(self, identifier: str, password: str, *, device: Device = _NOWHERE) -> Tokens:
+        """Start a session for whoever `authenticate` says has these credentials.
+
+        Raises:
+            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+            ConfigurationError: no ``authenticate`` was given.
+            StoreError: nothing was started.
+        """
+        return self.run(self.flows.login(Authenticate(self._checker(), identifier, password), device, self.moment()))
+
+    def start(self, user: User, *, device: Device = _NOWHERE, client_id: str | None = None) -> Tokens:
+        """Start a session for a user whom the application has authenticated in its own way.
+
+        Raises:
+            StoreError: nothing was started.
+        """
+        return self.run(self.flows.start(user, device, self.moment(), client_id))
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """Return new tokens for a refresh token.
+
+        Raises:
+            TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
+            StoreError: nothing was decided; the same token may be presented again.
+        """
+        return self.run(self.flows.refresh(refresh_token, self.moment()))
+
+    def logout(self, refresh_token: str) -> bool:
+        """End the session of a refresh token, however old it is; return whether there was one to end.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return self.run(self.flows.logout(refresh_token, self.moment()))
+
+    def sessions(self, subject: str) -> tuple[Session, ...]:
+        """Return a user's live sessions, the newest login first.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        return self.run(self.flows.sessions(subject, self.moment()))
+
+    def end_session(self, subject: str, session_id: str) -> bool:
+        """End one of a user's sessions; return False when that user has no such live session.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return self.run(self.flows.end_session(subject, session_id, self.moment()))
+
+    def end_all(self, subject: str, *, keep: str | None = None) -> int:
+        """End all of a user's sessions save ``keep``, a session's id; return how many were ended.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return self.run(self.flows.end_all(subject, keep, self.moment()))
+
+    def verify(self, access_token: str) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenMalformed: it is no access token of this issuer for this audience.
+            TokenExpired: its time is over.
+            SessionRevoked: its session was ended, as far as this process knows.
+            StoreError: the signing keys could not be read.
+        """
+        if self._ring is None:
+            self._load_keys()
+        try:
+            return self._verifier.check(access_token, self._clock())
+        except KeyUnknown:
+            if not self._may_reload():
+                raise
+            self._load_keys()
+            return self._verifier.check(access_token, self._clock())
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public signing keys as a JWK Set (RFC 7517 §5).
+
+        Raises:
+            StoreError: they could not be read.
+        """
+        return (self._ring or self._load_keys()).jwks()
+
+    def close(self) -> None:
+        """Give back what the store holds; the next call opens it again."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, flow: Flow[A]) -> A:
+        """Drive a flow with this issuer's store and callbacks; for those who write an adapter."""
+        return run(flow, self._answer)
+
+    def _load_keys(self) -> KeyRing:
+        return self._adopt(self.run(self.flows.load_keys(self.moment())))
+
+    def _answer(self, step: Step[Any]) -> Any:
+        if isinstance(step, StoreStep):
+            return self._store.perform(step)
+        match step:
+            case Keys():
+                return self._ring or self._load_keys()
+            case LoadUser(subject):
+                return _checked_user("load_user", self._load_user(subject))
+            case Authenticate(check, identifier, password):
+                return _checked_user("authenticate", check(identifier, password))
+            case Emit(event):
+                self._note(event)
+                self._tell(event)
+        return None
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is not None:
+            try:
+                _refuse_awaitable("on_event", self._on_event(event))
+            except Exception:
+                _log.exception("on_event failed for %s", event.code)
+
+
+class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
+    """The same as `Daypass`, to be awaited; it never blocks the event loop.
+
+    Args: as for `Daypass`. ``load_user``, ``authenticate`` and ``on_event`` may be async. The first two are called in
+        a thread when they are not, so that one which asks a database or hashes a password holds nobody up.
+    """
+
+    def _open(self, url: str) -> AsyncStore:
+        return open_async_store(url)
+
+    async def login(self, identifier: str, password: str, *, device: Device = _NOWHERE) -> Tokens:
+        """Start a session for whoever `authenticate` says has these credentials.
+
+        Raises:
+            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+            ConfigurationError: no ``authenticate`` was given.
+            StoreError: nothing was started.
+        """
+        return await self.run(
+            self.flows.login(Authenticate(self._checker(), identifier, password), device, self.moment())
+        )
+
+    async def start(self, user: User, *, device: Device = _NOWHERE, client_id: str | None = None) -> Tokens:
+        """Start a session for a user whom the application has authenticated in its own way.
+
+        Raises:
+            StoreError: nothing was started.
+        """
+        return await self.run(self.flows.start(user, device, self.moment(), client_id))
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """Return new tokens for a refresh token.
+
+        Raises:
+            TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
+            StoreError: nothing was decided; the same token may be presented again.
+        """
+        return await self.run(self.flows.refresh(refresh_token, self.moment()))
+
+    async def logout(self, refresh_token: str) -> bool:
+        """End the session of a refresh token, however old it is; return whether there was one to end.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return await self.run(self.flows.logout(refresh_token, self.moment()))
+
+    async def sessions(self, subject: str) -> tuple[Session, ...]:
+        """Return a user's live sessions, the newest login first.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        return await self.run(self.flows.sessions(subject, self.moment()))
+
+    async def end_session(self, subject: str, session_id: str) -> bool:
+        """End one of a user's sessions; return False when that user has no such live session.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return await self.run(self.flows.end_session(subject, session_id, self.moment()))
+
+    async def end_all(self, subject: str, *, keep: str | None = None) -> int:
+        """End all of a user's sessions save ``keep``, a session's id; return how many were ended.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return await self.run(self.flows.end_all(subject, keep, self.moment()))
+
+    async def verify(self, access_token: str) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenMalformed: it is no access token of this issuer for this audience.
+            TokenExpired: its time is over.
+            SessionRevoked: its session was ended, as far as this process knows.
+            StoreError: the signing keys could not be read.
+        """
+        if self._ring is None:
+            await self._load_keys()
+        try:
+            return self._verifier.check(access_token, self._clock())
+        except KeyUnknown:
+            if not self._may_reload():
+                raise
+            await self._load_keys()
+            return self._verifier.check(access_token, self._clock())
+
+    async def jwks(self) -> dict[str, Any]:
+        """Return the public signing keys as a JWK Set (RFC 7517 §5).
+
+        Raises:
+            StoreError: they could not be read.
+        """
+        return (self._ring or await self._load_keys()).jwks()
+
+    async def close(self) -> None:
+        """Give back what the store holds; the next call opens it again."""
+        await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def run(self, flow: Flow[A]) -> A:
+        """Drive a flow with this issuer's store and callbacks; for those who write an adapter."""
+        return await arun(flow, self._answer)
+
+    async def _load_keys(self) -> KeyRing:
+        return self._adopt(await self.run(self.flows.load_keys(self.moment())))
+
+    def _answer(self, step: Step[Any]) -> Any:
+        if isinstance(step, StoreStep):
+            return self._store.perform(step)
+        match step:
+            case Keys():
+                return self._ring or self._load_keys()
+            case LoadUser(subject):
+                return self._ask("load_user", self._load_user, subject)
+            case Authenticate(check, identifier, password):
+                return self._ask("authenticate", check, identifier, password)
+            case Emit(event):
+                self._note(event)
+                return None if self._on_event is None else self._tell(self._on_event, event)
+        return None
+
+    async def _ask(self, name: str, function: Callable[..., Any], *arguments: str) -> User | None:
+        if inspect.iscoroutinefunction(function):
+            return _checked_user(name, await function(*arguments))
+        answer = await asyncio.to_thread(function, *arguments)
+        return _checked_user(name, await answer if inspect.isawaitable(answer) else answer)
+
+    async def _tell(self, listener: Listener, event: Event) -> None:
+        try:
+            told = listener(event)
+            if inspect.isawaitable(told):
+                await told
+        except Exception:
+            _log.exception("on_event failed for %s", event.code)
+
+
+def _checked_issuer(issuer: str) -> str:
+    """Return ``issuer`` if it may be one: a URL with neither query nor fragment (RFC 8414 §2)."""
+    parts = urlsplit(issuer)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(f"issuer={issuer!r} is no URL of an issuer; write https://api.example.com")
+    return issuer
+
+
+def _checked_user(name: str, user: object) -> User | None:
+    _refuse_awaitable(name, user)
+    if user is not None and not isinstance(user, User):
+        raise ConfigurationError(f"{name} returned a {type(user).__name__}; it has to return a daypass.User or None")
+    return user
+
+
+def _refuse_awaitable(name: str, answer: object) -> None:
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise ConfigurationError(f"{name} is async; use AsyncDaypass, or give a plain function")

@@ -1,0 +1,185 @@
+"""Keys: the master secret and what is derived from it, the signing keys, their published and their wrapped form.
+
+One master secret is all an operator keeps. From it come, by HKDF (RFC 5869), the refresh key and the key under which
+signing keys are wrapped at rest: each stored as an encrypted JWK (RFC 7517 §7), so that a store alone signs nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, KeyParameters, OctKey, OKPKey, RSAKey, import_key
+
+from daypass.errors import ConfigurationError
+from daypass.refresh_token import KEY_ID_SIZE, RefreshKey
+
+Algorithm = Literal["ES256", "Ed25519", "RS256", "HS256"]
+"""The algorithms an access token may be signed with (RFC 7518 §3.1, RFC 9864 §2.2)."""
+
+ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+MINIMUM_SECRET = 32
+
+Secret = str | bytes | Sequence[str | bytes]
+"""A master secret of at least 32 bytes (text counts as UTF-8), or several of them, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSecret:
+    """The master secrets, newest first: the newest makes, all of them read.
+
+    Attributes:
+        refresh_keys: one for each secret, in the same order.
+    """
+
+    refresh_keys: tuple[RefreshKey, ...]
+    _wrapping_keys: tuple[OctKey, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, secret: Secret) -> "MasterSecret":
+        """Derive everything from ``secret``.
+
+        Raises:
+            ConfigurationError: there is none, or one is shorter than 32 bytes.
+        """
+        secrets = [secret] if isinstance(secret, str | bytes) else list(secret)
+        if not secrets:
+            raise ConfigurationError("secret is empty: give at least one, or none at all for an embedded store")
+        raw = [_secret_bytes(each) for each in secrets]
+        return cls(tuple(map(_refresh_key, raw)), tuple(map(_wrapping_key, raw)))
+
+    def wrap(self, key: "SigningKey") -> str:
+        """Return ``key`` as a JWE under the newest secret (RFC 7516, RFC 7517 §7)."""
+        wrapping = self._wrapping_keys[0]
+        header = {"alg": "dir", "enc": "A256GCM", "kid": wrapping.kid, "cty": "jwk+json"}
+        return jwe.encrypt_compact(header, json.dumps(key.key.as_dict(private=True)), wrapping)
+
+    def unwrap(self, wrapped: str) -> "SigningKey":
+        """Return the signing key in ``wrapped``.
+
+        Raises:
+            ConfigurationError: it was wrapped under none of these secrets.
+        """
+        for wrapping in self._wrapping_keys:
+            try:
+                token = jwe.decrypt_compact(wrapped, wrapping)
+            except (JoseError, ValueError):
+                continue
+            return SigningKey(import_key(json.loads(token.plaintext or b"")))
+        raise ConfigurationError(
+            "a signing key in the store was wrapped under another secret; give that one too, after the new one: "
+            "secret=[new, old]"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that access tokens are signed with; its JWK bears ``kid`` and ``alg``."""
+
+    key: Key = field(repr=False)
+
+    @classmethod
+    def generate(cls, algorithm: str) -> "SigningKey":
+        """Make a new key for ``algorithm``; its ``kid`` is the thumbprint (RFC 7638).
+
+        Raises:
+            ConfigurationError: the algorithm is not one of `ALGORITHMS`.
+        """
+        parameters: KeyParameters = {"alg": algorithm, "use": "sig"}
+        key: Key
+        match algorithm:
+            case "ES256":
+                key = ECKey.generate_key("P-256", parameters)
+            case "Ed25519":
+                key = OKPKey.generate_key("Ed25519", parameters)
+            case "RS256":
+                key = RSAKey.generate_key(2048, parameters)
+            case "HS256":
+                key = OctKey.generate_key(256, parameters)
+            case _:
+                raise ConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(ALGORITHMS)}")
+        key.ensure_kid()
+        return cls(key)
+
+    @property
+    def kid(self) -> str:
+        """What names the key in a token's header."""
+        return str(self.key.kid)
+
+    @property
+    def algorithm(self) -> str:
+        """The one algorithm that the key may be used with (RFC 8725 §3.1)."""
+        return str(self.key.alg)
+
+    @property
+    def public(self) -> Mapping[str, Any] | None:
+        """The key as a public JWK, None for a symmetric one, which has no public part."""
+        if isinstance(self.key, OctKey):
+            return None
+        return self.key.as_dict(private=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A signing key as the store holds it.
+
+    Attributes:
+        kid: its name.
+        algorithm: what it signs with.
+        wrapped: the encrypted JWK.
+        created_at: milliseconds since the epoch.
+    """
+
+    kid: str
+    algorithm: str
+    wrapped: str = field(repr=False)
+    created_at: int
+
+
+class KeyRing:
+    """The signing keys in use: the newest of the configured algorithm signs, all of them verify."""
+
+    def __init__(self, keys: Sequence[SigningKey], algorithm: str) -> None:
+        self._by_kid = MappingProxyType({key.kid: key for key in keys})
+        self.signing: SigningKey | None = next((key for key in keys if key.algorithm == algorithm), None)
+
+    def find(self, kid: str) -> SigningKey | None:
+        """Return the key of that name."""
+        return self._by_kid.get(kid)
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys as a JWK Set (RFC 7517 §5)."""
+        return {"keys": [dict(key.public) for key in self._by_kid.values() if key.public is not None]}
+
+
+def _secret_bytes(secret: object) -> bytes:
+    if not isinstance(secret, str | bytes):
+        raise ConfigurationError("secret has to be text or bytes, or a list of them, newest first")
+    raw = secret.encode() if isinstance(secret, str) else secret
+    if len(raw) < MINIMUM_SECRET:
+        raise ConfigurationError(
+            f"secret has {len(raw)} bytes and needs at least {MINIMUM_SECRET}; make one with: openssl rand -base64 32"
+        )
+    return raw
+
+
+def _derive(secret: bytes, purpose: str, size: int) -> bytes:
+    return HKDF(SHA256(), size, salt=None, info=f"daypass v1 {purpose}".encode()).derive(secret)
+
+
+def _refresh_key(secret: bytes) -> RefreshKey:
+    return RefreshKey(
+        id=_derive(secret, "refresh key id", KEY_ID_SIZE),
+        mac_key=_derive(secret, "refresh token mac", 32),
+        prf_key=_derive(secret, "refresh token branch", 32),
+    )
+
+
+def _wrapping_key(secret: bytes) -> OctKey:
+    kid = _derive(secret, "wrapping key id", 8).hex()
+    return OctKey.import_key(_derive(secret, "wrapping key", 32), {"kid": kid})

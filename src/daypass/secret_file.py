@@ -1,0 +1,57 @@
+"""The master secret in a file: reading it, and making one beside an embedded database."""
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from daypass.errors import ConfigurationError
+
+
+def read(path: Path) -> list[str]:
+    """Return the secrets in a file, one a line, newest first.
+
+    Raises:
+        ConfigurationError: it cannot be read, has nothing in it, or others than its owner may read it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+        mode = path.stat().st_mode
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(f"the secret file {path} cannot be read: {reason}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(f"the secret file {path} may be read by others; run: chmod 600 {path}")
+    if not lines:
+        raise ConfigurationError(f"the secret file {path} is empty; make one with: openssl rand -base64 32 > {path}")
+    return lines
+
+
+def read_or_make(path: Path) -> tuple[list[str], bool]:
+    """Return the secrets in a file, making it with mode 0600 where it is missing, and whether it was made now.
+
+    Of processes that start at once, all end up with the same secret.
+
+    Raises:
+        ConfigurationError: it can be neither read nor made.
+    """
+    made = False
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was first, and its secret is the one
+                os.link(draft, path)
+                made = True
+            draft.unlink()
+        except OSError as error:
+            reason = error.strerror
+            raise ConfigurationError(
+                f"the secret file {path} cannot be made: {reason}; give a secret instead"
+            ) from None
+    return read(path), made

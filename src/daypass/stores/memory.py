@@ -1,0 +1,152 @@
+"""Sessions in this process's memory: for tests, demonstrations and applications of one process that may forget."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from daypass import steps
+from daypass.keys import KeyRecord
+from daypass.model import Account, Session
+from daypass.steps import StoreStep
+
+A = TypeVar("A")
+
+
+class MemoryStore:
+    """A store in memory; it may be shared by threads, and by any number of issuers in the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+        self._keys: list[KeyRecord] = []
+        self._accounts: dict[str, Account] = {}
+        self._operations: Mapping[type[StoreStep[Any]], Callable[[Any], Any]] = {
+            steps.Insert: self._insert,
+            steps.Advance: self._advance,
+            steps.Swap: self._swap,
+            steps.Find: self._find,
+            steps.End: self._end,
+            steps.EndAll: self._end_all,
+            steps.ListSessions: self._list,
+            steps.ReadKeys: self._read_keys,
+            steps.AddFirstKey: self._add_first_key,
+            steps.AddAccount: self._add_account,
+            steps.FindAccount: self._find_account,
+            steps.LoadAccount: self._load_account,
+            steps.SetPasswordHash: self._set_password_hash,
+        }
+
+    def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer; nothing can go wrong."""
+        with self._lock:
+            return self._operations[type(step)](step)  # type: ignore[no-any-return]  # the table pairs step and answer
+
+    def close(self) -> None:
+        """Do nothing: what is in memory stays until the store itself is gone."""
+
+    def _insert(self, step: steps.Insert) -> None:
+        self._sessions[step.session.id] = step.session
+
+    def _advance(self, step: steps.Advance) -> steps.Advanced:
+        session = self._sessions.get(step.session_id)
+        if session is None or not _advances(session, step):
+            return steps.Advanced(session, moved=False)
+        moved = replace(
+            session,
+            generation=step.generation,
+            branch=step.branch,
+            rotated_at=step.now,
+            expires_at=min(step.now + step.idle_ttl, session.created_at + step.absolute_ttl),
+        )
+        self._sessions[session.id] = moved
+        return steps.Advanced(moved, moved=True)
+
+    def _swap(self, step: steps.Swap) -> bool:
+        session = self._sessions.get(step.old.id)
+        if session is None or session.ended_at is not None or _position(session) != _position(step.old):
+            return False
+        self._sessions[session.id] = step.new
+        return True
+
+    def _find(self, step: steps.Find) -> Session | None:
+        return self._sessions.get(step.session_id)
+
+    def _end(self, step: steps.End) -> Session | None:
+        session = self._sessions.get(step.session_id)
+        if session is None or session.ended_at is not None or step.subject not in (None, session.subject):
+            return None
+        ended = replace(session, ended_at=step.at, end_reason=step.reason)
+        self._sessions[session.id] = ended
+        return ended
+
+    def _end_all(self, step: steps.EndAll) -> tuple[str, ...]:
+        live = [each for each in self._of(step.subject) if each.is_live(step.at) and each.id != step.keep]
+        for session in live:
+            self._sessions[session.id] = replace(session, ended_at=step.at, end_reason=step.reason)
+        return tuple(session.id for session in live)
+
+    def _list(self, step: steps.ListSessions) -> tuple[Session, ...]:
+        live = [each for each in self._of(step.subject) if each.is_live(step.now)]
+        return tuple(sorted(live, key=lambda session: (-session.created_at, session.id)))
+
+    def _of(self, subject: str) -> list[Session]:
+        return [each for each in self._sessions.values() if each.subject == subject]
+
+    def _read_keys(self, _: steps.ReadKeys) -> tuple[KeyRecord, ...]:
+        return tuple(reversed(self._keys))
+
+    def _add_first_key(self, step: steps.AddFirstKey) -> None:
+        if all(record.algorithm != step.record.algorithm for record in self._keys):
+            self._keys.append(step.record)
+
+    def _add_account(self, step: steps.AddAccount) -> bool:
+        account = step.account
+        names = {name.lower() for name in (account.email, account.username) if name}
+        if any(self._by_name(name) for name in names) or account.subject in self._accounts:
+            return False
+        self._accounts[account.subject] = account
+        return True
+
+    def _find_account(self, step: steps.FindAccount) -> Account | None:
+        return self._by_name(step.identifier.lower())
+
+    def _by_name(self, name: str) -> Account | None:
+        accounts = self._accounts.values()
+        return next((each for each in accounts if name in (each.email.lower(), (each.username or "").lower())), None)
+
+    def _load_account(self, step: steps.LoadAccount) -> Account | None:
+        return self._accounts.get(step.subject)
+
+    def _set_password_hash(self, step: steps.SetPasswordHash) -> None:
+        account = self._accounts.get(step.subject)
+        if account is not None:
+            self._accounts[step.subject] = replace(account, password_hash=step.password_hash)
+
+
+class AsyncMemoryStore:
+    """The same for `AsyncDaypass`; there is nothing to wait for."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    async def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer; nothing can go wrong."""
+        return self._store.perform(step)
+
+    async def close(self) -> None:
+        """Do nothing: what is in memory stays until the store itself is gone."""
+
+
+def _position(session: Session) -> tuple[int, bytes, int]:
+    return session.generation, session.branch, session.rotated_at
+
+
+def _advances(session: Session, step: steps.Advance) -> bool:
+    expected = step.expected
+    return (
+        session.is_live(step.now)
+        and step.now < session.created_at + step.absolute_ttl
+        and (session.generation, session.branch) == (expected.generation, expected.branch)
+        and session.rotated_at < expected.rotated_before
+    )

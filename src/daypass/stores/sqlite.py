@@ -1,0 +1,218 @@
+"""Sessions in a SQLite file: one machine, any number of processes, everything that was answered is on the disk."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from daypass import steps
+from daypass.errors import ConfigurationError
+from daypass.keys import KeyRecord
+from daypass.model import Account, Session
+from daypass.steps import StoreStep
+from daypass.stores import sql
+from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
+
+A = TypeVar("A")
+Synchronous = Literal["FULL", "NORMAL"]
+
+_VERSION = 1
+_READS = (steps.Find, steps.ListSessions, steps.ReadKeys, steps.FindAccount, steps.LoadAccount)
+
+
+class SqliteStore:
+    """A store in a SQLite file; it may be shared by threads, and the file by processes.
+
+    Args:
+        path: the file; it is made, with its tables, when it is first needed.
+        synchronous: ``FULL`` loses nothing that was answered, even when the power fails; ``NORMAL`` is faster and may
+            lose the last moments then, which logs nobody out (see *heal* in `daypass.rotation`).
+    """
+
+    def __init__(self, path: Path | str, *, synchronous: Synchronous = "FULL") -> None:
+        self.path = Path(path)
+        self._queue = ThreadQueue(_database(self.path, synchronous))
+
+    def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer.
+
+        Raises:
+            StoreUnavailable: the file cannot be opened, read or written; nothing was changed.
+            StoreContended: others had it locked for five seconds.
+        """
+        return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
+
+    def close(self) -> None:
+        """Close the file; performing a step opens it again."""
+        self._queue.close()
+
+
+class AsyncSqliteStore:
+    """The same for `AsyncDaypass`: one thread does the work, and commits in one transaction whatever is waiting.
+
+    Args: as for `SqliteStore`.
+    """
+
+    def __init__(self, path: Path | str, *, synchronous: Synchronous = "FULL") -> None:
+        self.path = Path(path)
+        self._queue = LoopQueue(_database(self.path, synchronous))
+
+    async def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer; raises as `SqliteStore.perform` does."""
+        return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
+
+    async def close(self) -> None:
+        """Close the file; performing a step opens it again."""
+        await self._queue.close()
+
+
+def _database(path: Path, synchronous: Synchronous) -> Database:
+    if sqlite3.sqlite_version_info < (3, 35):
+        raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old; Daypass needs 3.35 (RETURNING)")
+    if synchronous not in ("FULL", "NORMAL"):
+        raise ConfigurationError(f"synchronous={synchronous!r} is neither 'FULL' nor 'NORMAL'")
+    return Database(path, partial(_prepare, synchronous))
+
+
+def _prepare(synchronous: Synchronous, connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    if _version(connection) == _VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")  # of processes that start at once, one makes the tables
+    try:
+        found = _version(connection)
+        if found > _VERSION:
+            raise ConfigurationError(f"the database has schema {found} and this Daypass knows {_VERSION}: upgrade it")
+        if found == 0:
+            for statement in sql.SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _operation(step: StoreStep[A]) -> Callable[[sqlite3.Connection], A]:
+    perform = _OPERATIONS[type(step)]
+    return lambda connection: perform(connection, step)
+
+
+def _insert(connection: sqlite3.Connection, step: steps.Insert) -> None:
+    connection.execute(sql.INSERT, sql.session_parameters(step.session))
+
+
+def _advance(connection: sqlite3.Connection, step: steps.Advance) -> steps.Advanced:
+    parameters = {
+        "id": bytes.fromhex(step.session_id),
+        "expected_generation": step.expected.generation,
+        "expected_branch": step.expected.branch,
+        "rotated_before": step.expected.rotated_before,
+        "generation": step.generation,
+        "branch": step.branch,
+        "now": step.now,
+        "idle_ttl": step.idle_ttl,
+        "absolute_ttl": step.absolute_ttl,
+    }
+    row = connection.execute(sql.ADVANCE, parameters).fetchone()
+    if row is not None:
+        return steps.Advanced(sql.session_of(row), moved=True)
+    return steps.Advanced(_find(connection, steps.Find(step.session_id)), moved=False)
+
+
+def _swap(connection: sqlite3.Connection, step: steps.Swap) -> bool:
+    parameters = sql.session_parameters(step.new) | {
+        "old_generation": step.old.generation,
+        "old_branch": step.old.branch,
+        "old_rotated_at": step.old.rotated_at,
+    }
+    return connection.execute(sql.SWAP, parameters).rowcount == 1
+
+
+def _find(connection: sqlite3.Connection, step: steps.Find) -> Session | None:
+    row = connection.execute(sql.FIND, {"id": bytes.fromhex(step.session_id)}).fetchone()
+    return None if row is None else sql.session_of(row)
+
+
+def _end(connection: sqlite3.Connection, step: steps.End) -> Session | None:
+    parameters = {"id": bytes.fromhex(step.session_id), "at": step.at, "reason": step.reason, "subject": step.subject}
+    row = connection.execute(sql.END, parameters).fetchone()
+    return None if row is None else sql.session_of(row)
+
+
+def _end_all(connection: sqlite3.Connection, step: steps.EndAll) -> tuple[str, ...]:
+    keep = None if step.keep is None else bytes.fromhex(step.keep)
+    parameters = {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep}
+    return tuple(row[0].hex() for row in connection.execute(sql.END_ALL, parameters).fetchall())
+
+
+def _list(connection: sqlite3.Connection, step: steps.ListSessions) -> tuple[Session, ...]:
+    rows = connection.execute(sql.LIST, {"subject": step.subject, "now": step.now}).fetchall()
+    return tuple(map(sql.session_of, rows))
+
+
+def _read_keys(connection: sqlite3.Connection, _: steps.ReadKeys) -> tuple[KeyRecord, ...]:
+    return tuple(map(sql.key_of, connection.execute(sql.READ_KEYS).fetchall()))
+
+
+def _add_first_key(connection: sqlite3.Connection, step: steps.AddFirstKey) -> None:
+    record = step.record
+    connection.execute(
+        sql.ADD_FIRST_KEY,
+        {
+            "kid": record.kid,
+            "algorithm": record.algorithm,
+            "wrapped": record.wrapped,
+            "created_at": record.created_at,
+        },
+    )
+
+
+def _add_account(connection: sqlite3.Connection, step: steps.AddAccount) -> bool:
+    account = step.account
+    parameters = {
+        "subject": account.subject,
+        "email": account.email,
+        "username": account.username,
+        "password_hash": account.password_hash,
+        "created_at": account.created_at,
+        "disabled_at": account.disabled_at,
+    }
+    return connection.execute(sql.ADD_ACCOUNT, parameters).fetchone() is not None
+
+
+def _find_account(connection: sqlite3.Connection, step: steps.FindAccount) -> Account | None:
+    row = connection.execute(sql.FIND_ACCOUNT, {"identifier": step.identifier}).fetchone()
+    return None if row is None else sql.account_of(row)
+
+
+def _load_account(connection: sqlite3.Connection, step: steps.LoadAccount) -> Account | None:
+    row = connection.execute(sql.LOAD_ACCOUNT, {"subject": step.subject}).fetchone()
+    return None if row is None else sql.account_of(row)
+
+
+def _set_password_hash(connection: sqlite3.Connection, step: steps.SetPasswordHash) -> None:
+    connection.execute(sql.UPDATE_HASH, {"subject": step.subject, "password_hash": step.password_hash})
+
+
+_OPERATIONS: Mapping[type[StoreStep[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
+    steps.Insert: _insert,
+    steps.Advance: _advance,
+    steps.Swap: _swap,
+    steps.Find: _find,
+    steps.End: _end,
+    steps.EndAll: _end_all,
+    steps.ListSessions: _list,
+    steps.ReadKeys: _read_keys,
+    steps.AddFirstKey: _add_first_key,
+    steps.AddAccount: _add_account,
+    steps.FindAccount: _find_account,
+    steps.LoadAccount: _load_account,
+    steps.SetPasswordHash: _set_password_hash,
+}
