@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from daypass.steps import Flow, Step
@@ -10,28 +11,33 @@ A = TypeVar("A")
 
 
 def run(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
-    """Return what ``flow`` returns, giving it the answer to each step it asks.
+    """Return what ``flow`` returns, giving it the answer to each step it asks, or the error in its place.
 
     Raises:
-        Exception: whatever the flow or an answer raises.
+        Exception: whatever the flow raises.
     """
-    given: Any = None
+    go_on: Callable[[], Step[Any]] = partial(flow.send, None)
     while True:
         try:
-            step = flow.send(given)
+            step = go_on()
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
-        given = answer(step)
+        try:
+            go_on = partial(flow.send, answer(step))
+        except Exception as error:
+            go_on = partial(flow.throw, error)
 
 
 async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
     """Do as `run`, awaiting each answer that has to be awaited."""
-    given: Any = None
+    go_on: Callable[[], Step[Any]] = partial(flow.send, None)
     while True:
         try:
-            step = flow.send(given)
+            step = go_on()
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
-        given = answer(step)
-        if inspect.isawaitable(given):
-            given = await given
+        try:
+            given = answer(step)
+            go_on = partial(flow.send, await given if inspect.isawaitable(given) else given)
+        except Exception as error:
+            go_on = partial(flow.throw, error)

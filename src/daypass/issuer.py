@@ -20,7 +20,7 @@ from daypass.errors import ConfigurationError
 from daypass.flows import ENTROPY, Flows, Moment
 from daypass.keys import ALGORITHMS, Algorithm, KeyRing, MasterSecret, Secret, SigningKey
 from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
-from daypass.steps import Authenticate, Emit, Flow, Keys, LoadUser, Step, StoreStep
+from daypass.steps import Authenticate, Emit, Flow, Keys, LoadUser, Step, StoreStep, Verify
 from daypass.stores import AsyncStore, Store, open_async_store, open_store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 
@@ -82,7 +82,7 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
             leeway=leeway,
         )
         self.names = Names(_checked_issuer(issuer), audience or issuer, client_id)
-        self._authenticate = authenticate
+        self.authenticate = authenticate
         self._store: StoreT = self._open(store) if isinstance(store, str) else store
         self.flows = Flows(self.names, self.policy, self._master_secret(secret), algorithm)
         self._load_user = load_user
@@ -137,9 +137,9 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, event.subject, event.reason)
 
     def _checker(self) -> CheckT:
-        if self._authenticate is None:
+        if self.authenticate is None:
             raise ConfigurationError("login needs authenticate=…, a function of a name and a password; or use start")
-        return self._authenticate
+        return self.authenticate
 
 
 class Daypass(_Issuer[Store, Load, Check]):
@@ -287,6 +287,8 @@ class Daypass(_Issuer[Store, Load, Check]):
                 return _checked_user("load_user", self._load_user(subject))
             case Authenticate(check, identifier, password):
                 return _checked_user("authenticate", check(identifier, password))
+            case Verify(access_token):
+                return self.verify(access_token)
             case Emit(event):
                 self._note(event)
                 self._tell(event)
@@ -425,6 +427,8 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self._ask("load_user", self._load_user, subject)
             case Authenticate(check, identifier, password):
                 return self._ask("authenticate", check, identifier, password)
+            case Verify(access_token):
+                return self.verify(access_token)
             case Emit(event):
                 self._note(event)
                 return None if self._on_event is None else self._tell(self._on_event, event)

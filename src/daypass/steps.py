@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from daypass.access_token import AccessToken
 from daypass.keys import KeyRecord, KeyRing
 from daypass.model import Account, EndReason, Event, Session, User
 from daypass.rotation import Expectation
@@ -180,6 +181,13 @@ class LoadUser(Step[User | None]):
     """Ask the application for its user."""
 
     subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verify(Step[AccessToken]):
+    """Ask what an access token says; the answer may be one of the errors of `daypass.Daypass.verify`."""
+
+    access_token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,143 @@
+"""Daypass in Starlette: the routes, and what requires an access token.
+
+routes = [Mount("/auth", routes=auth_routes(auth, authenticate=check_password)), *well_known_routes(auth)]
+require = bearer(auth)
+
+async def profile(request: Request) -> Response:
+    token = await require(request)
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+
+try:
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request as StarletteRequest
+    from starlette.responses import Response as StarletteResponse
+    from starlette.routing import Route
+except ModuleNotFoundError as missing:
+    raise ImportError('daypass.web.asgi needs Starlette: pip install "daypass[starlette]"') from missing
+
+from daypass.access_token import AccessToken
+from daypass.errors import ConfigurationError, StoreError, TokenRejected
+from daypass.flows import Moment
+from daypass.issuer import AsyncCheck, AsyncDaypass, Check
+from daypass.steps import Flow
+from daypass.web.cookies import CookiePolicy, SameSite
+from daypass.web.endpoints import JWKS_PATH, ROUTES, Endpoints, bearer_token, unauthorized, unavailable
+from daypass.web.message import MAXIMUM_BODY, Request, Response, too_large
+
+Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
+
+
+def auth_routes(
+    auth: AsyncDaypass,
+    *,
+    authenticate: Check | AsyncCheck | None = None,
+    same_site: SameSite = "Strict",
+    allowed_origins: Collection[str] = (),
+    allow_insecure: bool = False,
+) -> list[Route]:
+    """Return the routes of the first-party endpoints, to be mounted at ``/auth``.
+
+    Args:
+        auth: the issuer.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong;
+            may be async, and is called in a thread when it is not. The issuer's own unless one is given.
+        same_site: of the cookie; ``Lax`` for pages that are rendered on the server.
+        allowed_origins: other origins whose pages may use the cookie.
+        allow_insecure: accept plain HTTP from elsewhere than loopback.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    served = serve_endpoints(auth, authenticate, CookiePolicy(same_site, allowed_origins, allow_insecure))
+    return [Route(path, endpoint, methods=[method]) for method, path, endpoint in served]
+
+
+def well_known_routes(auth: AsyncDaypass) -> list[Route]:
+    """Return the routes that stand at the root of the issuer: the public signing keys."""
+    endpoints = Endpoints(auth.flows, CookiePolicy(), None)
+    return [Route(JWKS_PATH, _served(auth, endpoints.jwks), methods=["GET"])]
+
+
+def serve_endpoints(
+    auth: AsyncDaypass, authenticate: Check | AsyncCheck | None, policy: CookiePolicy
+) -> list[tuple[str, str, Endpoint]]:
+    """Return method, path and ASGI endpoint of each route; for those who write an adapter."""
+    if not isinstance(auth, AsyncDaypass):
+        raise ConfigurationError(
+            "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
+        )
+    endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
+    return [(method, path, _served(auth, endpoint.__get__(endpoints))) for method, path, endpoint in ROUTES]
+
+
+class bearer:  # noqa: N801 - it is called like the function it stands for
+    """Requires an access token: ``await bearer(auth)(request)`` returns it.
+
+    Raises:
+        HTTPException: 401 with the challenge of RFC 6750 §3 when there is none or it was refused; 503 when the signing
+            keys cannot be read.
+    """
+
+    def __init__(self, auth: AsyncDaypass) -> None:
+        self._auth = auth
+
+    async def __call__(self, request: StarletteRequest) -> AccessToken:
+        """Return what the request's access token says."""
+        asked = _translate(request, b"")
+        try:
+            return await self._auth.run(bearer_token(asked))
+        except TokenRejected as error:
+            raise self._refusal(unauthorized(error)) from None
+        except StoreError as error:
+            raise self._refusal(unavailable(error)) from None
+
+    def _refusal(self, response: Response) -> HTTPException:
+        return HTTPException(response.status, headers=own_headers(response))
+
+
+def _served(auth: AsyncDaypass, endpoint: Callable[[Request, Moment], Flow[Response]]) -> Endpoint:
+    async def serve(request: StarletteRequest) -> StarletteResponse:
+        body = await _read(request)
+        if body is None:
+            return _returned(too_large())
+        return _returned(await auth.run(endpoint(_translate(request, body), auth.moment())))
+
+    return serve
+
+
+def own_headers(response: Response) -> dict[str, str]:
+    """Return the headers that say more than the body's type."""
+    return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after")}
+
+
+async def _read(request: StarletteRequest) -> bytes | None:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAXIMUM_BODY:
+            return None
+    return bytes(body)
+
+
+def _translate(request: StarletteRequest, body: bytes) -> Request:
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        separator = "; " if name == "cookie" else ", "
+        headers[name] = f"{headers[name]}{separator}{value}" if name in headers else value
+    return Request(
+        scheme=request.url.scheme,
+        host=headers.get("host", ""),
+        headers=headers,
+        body=body,
+        address=request.client.host if request.client else None,
+        session_id=request.path_params.get("session_id"),
+    )
+
+
+def _returned(response: Response) -> StarletteResponse:
+    returned = StarletteResponse(response.body, response.status)
+    for name, value in response.headers:
+        returned.headers.append(name, value)
+    return returned

@@ -1,0 +1,119 @@
+"""The cookie that a refresh token travels in, and how it is kept from cross-site use. Pure: text in, text out."""
+
+import ipaddress
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from daypass.errors import ConfigurationError
+from daypass.model import DAY, SECOND
+from daypass.web.message import BadRequest, Request
+
+SameSite = Literal["Strict", "Lax"]
+
+SECURE_NAME = "__Host-daypass"
+LOOPBACK_NAME = "daypass"
+"""The name over plain HTTP, which is for loopback: a ``__Host-`` cookie has to be ``Secure`` (RFC 6265bis §4.1.3.2),
+and most cookie jars send no ``Secure`` cookie over plain HTTP, not even to loopback."""
+
+MAXIMUM_AGE = 400 * DAY
+"""Browsers keep no cookie longer (RFC 6265bis §5.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CookiePolicy:
+    """How the cookie is set and from where it may be used.
+
+    Args:
+        same_site: ``Strict``, or ``Lax`` for pages that are rendered on the server.
+        allowed_origins: other origins whose pages may use the cookie, such as ``https://app.example.com``.
+        allow_insecure: whether plain HTTP is accepted from elsewhere than loopback.
+
+    Raises:
+        ConfigurationError: one of them is something else.
+    """
+
+    same_site: SameSite = "Strict"
+    allowed_origins: Collection[str] = ()
+    allow_insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if self.same_site not in ("Strict", "Lax"):
+            raise ConfigurationError(f"same_site={self.same_site!r} is neither 'Strict' nor 'Lax'")
+        if isinstance(self.allowed_origins, str):
+            raise ConfigurationError("allowed_origins is a list of origins: ['https://app.example.com']")
+        for origin in self.allowed_origins:
+            parts = urlsplit(origin)
+            if f"{parts.scheme}://{parts.netloc}" != origin or not parts.netloc:
+                raise ConfigurationError(f"{origin!r} is no origin; write https://app.example.com, without a path")
+
+
+def read(request: Request) -> str | None:
+    """Return the refresh token in the request's cookie, None where there is no such cookie."""
+    wanted = _name(request)
+    for pair in request.headers.get("cookie", "").split(";"):
+        name, _, value = pair.partition("=")
+        if name.strip() == wanted:  # the first one is that of the longest path (RFC 6265 §5.4)
+            return value.strip().strip('"') or None
+    return None
+
+
+def write(request: Request, policy: CookiePolicy, refresh_token: str, expires_at: int, now: int) -> tuple[str, str]:
+    """Return the header that sets the cookie; it lives as long as the session, at most `MAXIMUM_AGE`."""
+    age = max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND
+    return _header(request, policy, refresh_token, age)
+
+
+def clear(request: Request, policy: CookiePolicy) -> tuple[str, str]:
+    """Return the header that removes the cookie."""
+    return _header(request, policy, "", 0)
+
+
+def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
+    """Refuse plain HTTP, save on loopback or where the operator allows it.
+
+    Raises:
+        BadRequest: tokens would travel in the clear.
+    """
+    if request.scheme != "https" and not policy.allow_insecure and not _is_loopback(request.host):
+        raise BadRequest(
+            403, "insecure_transport", "Use HTTPS; behind a proxy that ends TLS, pass on how the request was made"
+        )
+
+
+def require_same_site(request: Request, policy: CookiePolicy) -> None:
+    """Refuse a request that a page of another site has caused, by ``Sec-Fetch-Site``, else by ``Origin``.
+
+    A request without both comes from no browser that could be abused.
+
+    Raises:
+        BadRequest: it comes from a page whose origin is not allowed.
+    """
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    if origin in policy.allowed_origins or site in ("same-origin", "none"):
+        return
+    if site is None and (origin is None or origin == f"{request.scheme}://{request.host}"):
+        return
+    raise BadRequest(403, "cross_site_request", "This may not be asked for by a page of another origin")
+
+
+def _name(request: Request) -> str:
+    return SECURE_NAME if request.scheme == "https" else LOOPBACK_NAME
+
+
+def _header(request: Request, policy: CookiePolicy, value: str, age: int) -> tuple[str, str]:
+    secure = "; Secure" if request.scheme == "https" else ""
+    attributes = f"Path=/; Max-Age={age}; HttpOnly{secure}; SameSite={policy.same_site}"
+    return "set-cookie", f"{_name(request)}={value}; {attributes}"
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

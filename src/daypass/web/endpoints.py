@@ -1,0 +1,291 @@
+"""The first-party endpoints: a request in, a response out. Pure, like the flows that they are made of.
+
+Every rejected refresh token gets the same answer, save for one that is merely stale: the reason is for the event log.
+Only such a definite rejection clears the cookie; a store that is down never does.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, ParamSpec
+
+from daypass.access_token import AccessToken
+from daypass.errors import CredentialsRejected, StoreError, TokenRejected, TokenStale
+from daypass.flows import Flows, Moment
+from daypass.model import RESERVED_CLAIMS, SECOND, Device, Session, Tokens
+from daypass.steps import Authenticate, Flow, Keys, Verify
+from daypass.web import cookies
+from daypass.web.cookies import CookiePolicy
+from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
+
+P = ParamSpec("P")
+
+REALM = "daypass"
+RETRY_AFTER = 1
+"""Seconds, when the store is down: the client has its own, growing, patience."""
+
+_LONGEST = 1024
+_SESSION_ID = 32
+
+
+def _answering(endpoint: Callable[P, Flow[Response]]) -> Callable[P, Flow[Response]]:
+    """Turn the errors that any endpoint may meet into responses."""
+
+    @wraps(endpoint)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> Flow[Response]:
+        try:
+            response = yield from endpoint(*args, **kwargs)
+        except BadRequest as error:
+            response = error.response
+        except StoreError as error:
+            response = unavailable(error)
+        return response.with_headers(("vary", "Origin, Sec-Fetch-Site"))
+
+    return answered
+
+
+class Endpoints:
+    """The first-party endpoints of one issuer; each returns a flow that ends in a response.
+
+    Args:
+        flows: the issuer's.
+        cookie_policy: how the cookie is set and used.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, or None.
+    """
+
+    def __init__(
+        self, flows: Flows, cookie_policy: CookiePolicy, authenticate: Callable[[str, str], Any] | None
+    ) -> None:
+        self._flows = flows
+        self._cookies = cookie_policy
+        self._authenticate = authenticate
+
+    @_answering
+    def login(self, request: Request, moment: Moment) -> Flow[Response]:
+        """Answer ``POST /login``: 200 with tokens, 401 when the credentials are wrong."""
+        self._admit(request)
+        if self._authenticate is None:
+            raise BadRequest(404, "not_found", "This issuer has no login of its own")
+        body = json_object(request)
+        identifier = _text(body, "email") or _text(body, "username")
+        password = _text(body, "password")
+        if not identifier or not password:
+            raise BadRequest(400, "invalid_request", "Send email (or username) and password, as text")
+        delivery = body.get("tokenDelivery", "cookie")
+        if delivery not in ("cookie", "body"):
+            raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
+        credentials = Authenticate(self._authenticate, identifier, password)
+        try:
+            tokens = yield from self._flows.login(credentials, _device(request, body), moment)
+        except CredentialsRejected as error:
+            return _challenge(failure(error.status, error.code))
+        return self._deliver(request, tokens, moment, in_body=delivery == "body")
+
+    @_answering
+    def refresh(self, request: Request, moment: Moment) -> Flow[Response]:
+        """Answer ``POST /refresh``: 200 with tokens, 401 when the session is over, 409 when the token is stale."""
+        self._admit(request)
+        text, in_body = self._refresh_token(request)
+        if text is None:
+            return _challenge(failure(401, "invalid_grant"))
+        try:
+            tokens = yield from self._flows.refresh(text, moment)
+        except TokenStale as error:
+            return failure(error.status, error.code, "A newer refresh token was given out")
+        except TokenRejected as error:
+            rejected = _challenge(failure(error.status, "invalid_grant"))
+            return rejected if in_body else rejected.with_headers(cookies.clear(request, self._cookies))
+        return self._deliver(request, tokens, moment, in_body=in_body)
+
+    @_answering
+    def logout(self, request: Request, moment: Moment) -> Flow[Response]:
+        """Answer ``POST /logout``: 204, whether there was a session to end or not."""
+        self._admit(request)
+        text, in_body = self._refresh_token(request)
+        if text is not None:
+            yield from self._flows.logout(text, moment)
+        done = Response(204, (("cache-control", "no-store"),))
+        return done if in_body else done.with_headers(cookies.clear(request, self._cookies))
+
+    @_answering
+    def me(self, request: Request, _: Moment) -> Flow[Response]:
+        """Answer ``GET /me``: 200 with the access token's user, 401 without a good one."""
+        cookies.require_secure_transport(request, self._cookies)
+        try:
+            token = yield from bearer_token(request)
+        except TokenRejected as error:
+            return unauthorized(error)
+        return answer(200, _user(token))
+
+    @_answering
+    def sessions(self, request: Request, moment: Moment) -> Flow[Response]:
+        """Answer ``GET /sessions``: 200 with the user's devices, the newest login first."""
+        cookies.require_secure_transport(request, self._cookies)
+        try:
+            token = yield from bearer_token(request)
+        except TokenRejected as error:
+            return unauthorized(error)
+        found = yield from self._flows.sessions(token.subject, moment)
+        return answer(200, {"sessions": [_listed(session, token.session_id) for session in found]})
+
+    @_answering
+    def end_session(self, request: Request, moment: Moment) -> Flow[Response]:
+        """Answer ``DELETE /sessions/{id}``: 204, or 404 when the user has no such session."""
+        cookies.require_secure_transport(request, self._cookies)
+        try:
+            token = yield from bearer_token(request)
+        except TokenRejected as error:
+            return unauthorized(error)
+        session_id = request.session_id or ""
+        if not _is_session_id(session_id):
+            return failure(404, "not_found", "There is no such session")
+        ended = yield from self._flows.end_session(token.subject, session_id, moment)
+        return Response(204) if ended else failure(404, "not_found", "There is no such session")
+
+    @_answering
+    def end_all(self, request: Request, moment: Moment) -> Flow[Response]:
+        """Answer ``DELETE /sessions``: 204, all of the user's sessions are ended, this one too."""
+        cookies.require_secure_transport(request, self._cookies)
+        try:
+            token = yield from bearer_token(request)
+        except TokenRejected as error:
+            return unauthorized(error)
+        yield from self._flows.end_all(token.subject, None, moment)
+        return Response(204, (("cache-control", "no-store"),)).with_headers(cookies.clear(request, self._cookies))
+
+    @_answering
+    def jwks(self, _request: Request, _moment: Moment) -> Flow[Response]:
+        """Answer ``GET /.well-known/jwks.json``: 200 with the public signing keys (RFC 7517 §5)."""
+        ring = yield from Keys()
+        keys = answer(200, ring.jwks())
+        headers = (("content-type", "application/jwk-set+json"), ("cache-control", "public, max-age=300"))
+        return Response(200, headers, keys.body)
+
+    def _admit(self, request: Request) -> None:
+        cookies.require_secure_transport(request, self._cookies)
+        cookies.require_same_site(request, self._cookies)
+
+    def _refresh_token(self, request: Request) -> tuple[str | None, bool]:
+        """Return the presented refresh token, and whether it came in the body rather than in the cookie."""
+        cookie = cookies.read(request)
+        if request.body and content_type(request) == "application/json":
+            try:
+                text = json_object(request).get("refreshToken")
+            except BadRequest:
+                if cookie is None:  # a client with a cookie may send any body, or none
+                    raise
+                text = None
+            if text is not None and not isinstance(text, str):
+                raise BadRequest(400, "invalid_request", "refreshToken has to be text")
+            if text:
+                return text, True
+        return cookie, False
+
+    def _deliver(self, request: Request, tokens: Tokens, moment: Moment, *, in_body: bool) -> Response:
+        content: dict[str, Any] = {
+            "accessToken": tokens.access_token,
+            "tokenType": "Bearer",
+            "expiresIn": tokens.expires_in,
+        }
+        if in_body:
+            return answer(200, content | {"refreshToken": tokens.refresh_token})
+        expires_at = tokens.session.expires_at
+        cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, moment.now)
+        return answer(200, content).with_headers(cookie)
+
+
+ROUTES: tuple[tuple[str, str, Callable[[Endpoints, Request, Moment], Flow[Response]]], ...] = (
+    ("POST", "/login", Endpoints.login),
+    ("POST", "/refresh", Endpoints.refresh),
+    ("POST", "/logout", Endpoints.logout),
+    ("GET", "/me", Endpoints.me),
+    ("GET", "/sessions", Endpoints.sessions),
+    ("DELETE", "/sessions", Endpoints.end_all),
+    ("DELETE", "/sessions/{session_id}", Endpoints.end_session),
+)
+"""What an adapter mounts, at ``/auth`` unless told otherwise: method, path, endpoint."""
+
+JWKS_PATH = "/.well-known/jwks.json"
+
+
+class TokenMissing(TokenRejected):
+    """The request bears no access token at all."""
+
+    code = "token_missing"
+
+
+def bearer_token(request: Request) -> Flow[AccessToken]:
+    """Return what the access token in the ``Authorization`` header says (RFC 6750 §2.1).
+
+    Raises:
+        TokenRejected: there is none, or it was refused.
+    """
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise TokenMissing("no access token was sent")
+    return (yield from Verify(text.strip()))
+
+
+def unavailable(error: StoreError) -> Response:
+    """Return the 503 for a store that could not do what was asked; nothing was decided, and no cookie changes."""
+    failed = failure(error.status, error.code, "Try again in a moment")
+    return failed.with_headers(("retry-after", str(RETRY_AFTER)))
+
+
+def unauthorized(error: TokenRejected) -> Response:
+    """Return the 401 for a refused access token, with its challenge (RFC 6750 §3)."""
+    if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge bears no error
+        return _challenge(failure(401, "invalid_token"))
+    return failure(401, "invalid_token").with_headers(
+        ("www-authenticate", f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"')
+    )
+
+
+def _challenge(response: Response) -> Response:
+    return response.with_headers(("www-authenticate", f'Bearer realm="{REALM}"'))
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        raise BadRequest(400, "invalid_request", f"{name} has to be text of {_LONGEST} characters at the most")
+    return value
+
+
+def _device(request: Request, body: Mapping[str, Any]) -> Device:
+    agent = request.headers.get("user-agent")
+    name = _text(body, "deviceName")
+    return Device(name and name[:100], agent and agent[:200], request.address)
+
+
+def _user(token: AccessToken) -> dict[str, Any]:
+    return {
+        "subject": token.subject,
+        "username": token.username,
+        "email": token.email,
+        "sessionId": token.session_id,
+        "claims": {name: value for name, value in token.claims.items() if name not in RESERVED_CLAIMS},
+    }
+
+
+def _listed(session: Session, current: str) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "deviceName": session.device.name,
+        "userAgent": session.device.user_agent,
+        "address": session.device.address,
+        "createdAt": _iso(session.created_at),
+        "lastUsedAt": _iso(session.last_used_at),
+        "expiresAt": _iso(session.expires_at),
+        "current": session.id == current,
+    }
+
+
+def _iso(time: int) -> str:
+    return datetime.fromtimestamp(time / SECOND, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_session_id(text: str) -> bool:
+    return len(text) == _SESSION_ID and all(character in "0123456789abcdef" for character in text)

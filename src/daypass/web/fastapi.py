@@ -1,0 +1,224 @@
+"""Daypass in FastAPI: the routes, described in OpenAPI, and the dependency that requires an access token.
+
+app.include_router(auth_router(auth, authenticate=check_password), prefix="/auth")
+app.include_router(well_known_router(auth))
+
+@app.get("/me")
+async def me(token: Annotated[AccessToken, Depends(bearer(auth))]): ...
+"""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+try:
+    from fastapi import APIRouter, Depends, HTTPException
+    from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+    from fastapi.security.base import SecurityBase
+    from pydantic import BaseModel, Field
+except ModuleNotFoundError as missing:
+    raise ImportError('daypass.web.fastapi needs FastAPI: pip install "daypass[fastapi]"') from missing
+
+from daypass.issuer import AsyncCheck, AsyncDaypass, Check
+from daypass.web import asgi
+from daypass.web.cookies import CookiePolicy, SameSite
+from daypass.web.message import Response
+
+SCHEME = "bearer"
+
+
+class LoginBody(BaseModel):
+    """What a login sends: an address or a name, and the password."""
+
+    email: str | None = None
+    username: str | None = None
+    password: str
+    token_delivery: str = Field("cookie", alias="tokenDelivery", pattern="^(cookie|body)$")
+    device_name: str | None = Field(None, alias="deviceName")
+
+
+class RefreshBody(BaseModel):
+    """What a client without cookies sends."""
+
+    refresh_token: str | None = Field(None, alias="refreshToken")
+
+
+class TokenAnswer(BaseModel):
+    """What a login or a refresh gives; the refresh token is in the cookie unless the body was asked for."""
+
+    access_token: str = Field(alias="accessToken")
+    token_type: str = Field(alias="tokenType")
+    expires_in: int = Field(alias="expiresIn", description="seconds")
+    refresh_token: str | None = Field(None, alias="refreshToken")
+
+
+class UserAnswer(BaseModel):
+    """The access token's user."""
+
+    subject: str
+    username: str | None
+    email: str | None
+    session_id: str = Field(alias="sessionId")
+    claims: dict[str, Any]
+
+
+class SessionAnswer(BaseModel):
+    """One of the user's devices; times by RFC 3339, in UTC."""
+
+    id: str
+    device_name: str | None = Field(alias="deviceName")
+    user_agent: str | None = Field(alias="userAgent")
+    address: str | None
+    created_at: str = Field(alias="createdAt")
+    last_used_at: str = Field(alias="lastUsedAt")
+    expires_at: str = Field(alias="expiresAt")
+    current: bool
+
+
+class SessionsAnswer(BaseModel):
+    """The user's devices, the newest login first."""
+
+    sessions: list[SessionAnswer]
+
+
+class Failure(BaseModel):
+    """The one shape of every failure."""
+
+    message: str
+    error: str
+
+
+class KeySet(BaseModel):
+    """A JWK Set (RFC 7517 §5)."""
+
+    keys: list[dict[str, Any]]
+
+
+class bearer(asgi.bearer, SecurityBase):  # noqa: N801 - it is called like the function it stands for
+    """The dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
+
+    Raises:
+        HTTPException: 401 with the challenge of RFC 6750 §3 when there is none or it was refused; 503 when the signing
+            keys cannot be read. Its detail has the shape of `Failure`.
+    """
+
+    def __init__(self, auth: AsyncDaypass) -> None:
+        super().__init__(auth)
+        self.model = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
+        self.scheme_name = SCHEME
+
+    def _refusal(self, response: Response) -> HTTPException:
+        return HTTPException(response.status, json.loads(response.body), headers=asgi.own_headers(response))
+
+
+class _Described(SecurityBase):
+    """Says in OpenAPI that a route needs an access token, whose endpoint checks it itself."""
+
+    model = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
+    scheme_name = SCHEME
+
+    def __call__(self) -> None:
+        """Do nothing."""
+
+
+def auth_router(
+    auth: AsyncDaypass,
+    *,
+    authenticate: Check | AsyncCheck | None = None,
+    same_site: SameSite = "Strict",
+    allowed_origins: Collection[str] = (),
+    allow_insecure: bool = False,
+) -> APIRouter:
+    """Return the router of the first-party endpoints, to be included with ``prefix="/auth"``.
+
+    The arguments and errors are those of `daypass.web.asgi.auth_routes`.
+    """
+    router = APIRouter(tags=["auth"])
+    served = asgi.serve_endpoints(auth, authenticate, CookiePolicy(same_site, allowed_origins, allow_insecure))
+    for method, path, endpoint in served:
+        router.add_api_route(path, endpoint, methods=[method], **_DESCRIPTIONS[method, path])
+    return router
+
+
+def well_known_router(auth: AsyncDaypass) -> APIRouter:
+    """Return the router of what stands at the root of the issuer: the public signing keys."""
+    router = APIRouter(tags=["auth"])
+    for route in asgi.well_known_routes(auth):
+        router.add_api_route(
+            route.path,
+            route.endpoint,
+            methods=["GET"],
+            operation_id="jwks",
+            summary="The public signing keys",
+            response_model=KeySet,
+            responses={503: {"model": Failure}},
+        )
+    return router
+
+
+def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Failure} for status in (*statuses, 503)}
+
+
+def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": required}}
+
+
+_DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/login"): {
+        "operation_id": "login",
+        "summary": "Log in",
+        "response_model": TokenAnswer,
+        "responses": _failures(400, 401, 403, 413, 415),
+        "openapi_extra": _body(LoginBody, required=True),
+    },
+    ("POST", "/refresh"): {
+        "operation_id": "refresh",
+        "summary": "Get a new access token",
+        "response_model": TokenAnswer,
+        "responses": _failures(400, 401, 403, 409, 413),
+        "openapi_extra": _body(RefreshBody, required=False),
+    },
+    ("POST", "/logout"): {
+        "operation_id": "logout",
+        "summary": "Log out",
+        "status_code": 204,
+        "response_model": None,
+        "responses": _failures(400, 403, 413),
+        "openapi_extra": _body(RefreshBody, required=False),
+    },
+    ("GET", "/me"): {
+        "operation_id": "me",
+        "summary": "The access token's user",
+        "response_model": UserAnswer,
+        "responses": _failures(401, 403),
+        "dependencies": [Depends(_Described())],
+    },
+    ("GET", "/sessions"): {
+        "operation_id": "sessions",
+        "summary": "The user's devices",
+        "response_model": SessionsAnswer,
+        "responses": _failures(401, 403),
+        "dependencies": [Depends(_Described())],
+    },
+    ("DELETE", "/sessions"): {
+        "operation_id": "end_all",
+        "summary": "Log out everywhere",
+        "status_code": 204,
+        "response_model": None,
+        "responses": _failures(401, 403),
+        "dependencies": [Depends(_Described())],
+    },
+    ("DELETE", "/sessions/{session_id}"): {
+        "operation_id": "end_session",
+        "summary": "Log out one device",
+        "status_code": 204,
+        "response_model": None,
+        "responses": _failures(401, 403, 404),
+        "openapi_extra": {
+            "parameters": [{"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+        },
+        "dependencies": [Depends(_Described())],
+    },
+}

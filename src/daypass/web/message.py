@@ -1,0 +1,94 @@
+"""A request and a response as the endpoints see them, whatever framework they came through."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from daypass.errors import DaypassError
+
+MAXIMUM_BODY = 65_536
+"""The bytes that an adapter reads of a body; it answers a longer one with `too_large`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request.
+
+    Attributes:
+        scheme: ``https`` or ``http``, as the client used it.
+        host: the ``Host`` header, with its port where it has one.
+        headers: by lower-case name; several of one name joined as RFC 9110 §5.3 says, cookies by ``; ``.
+        body: read in full.
+        address: the client's, where it is known.
+        session_id: the id in the path, for the one endpoint that has it there.
+    """
+
+    scheme: str
+    host: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    address: str | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP response; the headers are pairs, because one name may stand several times."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    def with_headers(self, *headers: tuple[str, str]) -> "Response":
+        """Return the same response with further headers."""
+        return Response(self.status, (*self.headers, *headers), self.body)
+
+
+class BadRequest(DaypassError):
+    """A request that no endpoint can make sense of, or that may not be made from where it comes from.
+
+    It stays inside this room: the caller gets ``response``.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.response = failure(status, code, message)
+
+
+def answer(status: int, content: Mapping[str, Any]) -> Response:
+    """Return a JSON response that nobody may store (RFC 6749 §5.1)."""
+    headers = (("content-type", "application/json"), ("cache-control", "no-store"))
+    return Response(status, headers, json.dumps(content, separators=(",", ":")).encode())
+
+
+def failure(status: int, code: str, message: str = "Authentication failed") -> Response:
+    """Return the one shape that every failure has."""
+    return answer(status, {"message": message, "error": code})
+
+
+def too_large() -> Response:
+    """Return the answer to a body of more than `MAXIMUM_BODY` bytes."""
+    return failure(413, "content_too_large", f"The body may have {MAXIMUM_BODY} bytes at the most")
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body, which has to be there.
+
+    Raises:
+        BadRequest: the content type is another, or the body is no JSON object.
+    """
+    if content_type(request) != "application/json":
+        raise BadRequest(415, "unsupported_media_type", "Send the body as application/json")
+    try:
+        content = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise BadRequest(400, "invalid_request", "The body is not JSON") from None
+    if not isinstance(content, dict):
+        raise BadRequest(400, "invalid_request", "The body is not a JSON object")
+    return content
+
+
+def content_type(request: Request) -> str:
+    """Return the media type of the body, without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
