@@ -1,0 +1,132 @@
+"""The `daypass` command. Thin: each command reads its options, calls one thing and prints what came of it."""
+
+import argparse
+import getpass
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from daypass.errors import ConfigurationError, DaypassError
+from daypass.model import SECOND, milliseconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status: 0 when done, 1 when it could not be, 2 for a wrong call."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except DaypassError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the ready-made service until a signal ends it."""
+    _require("server", "argon2", "starlette", "uvicorn")
+    from daypass.server import configuration, run
+    from daypass.server.app import open_service
+
+    configured = configuration.read(vars(options))
+    with run.bind(configured.host, configured.port) as listening:
+        address = run.address(listening)
+        app = open_service(configured, address)
+        run.serve(app, listening, lambda: _say(f"Daypass is ready at {address}"))
+    return 0
+
+
+def user_add(options: argparse.Namespace) -> int:
+    """Add a built-in user."""
+    _require("server", "argon2")
+    from daypass.server import users
+    from daypass.server.configuration import DEFAULTS
+    from daypass.stores import open_store
+
+    url = options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"]
+    if url == "memory:":
+        raise ConfigurationError("a memory store keeps no users; give the store that the service uses, with --store")
+    store = open_store(url)
+    try:
+        account = users.add(store, options.email, options.username, _read_password(), time.time_ns() // 1_000_000)
+    finally:
+        store.close()
+    return _say(f"Added {account.email} with subject {account.subject}")
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Watch tokens expire and nobody notice."""
+    _require("demo", "argon2", "httpx2", "rich", "starlette", "uvicorn")
+    from daypass.demo.show import show
+
+    return show(None if options.seconds is None else _seconds(options.seconds), as_json=options.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="daypass", description="Keeps users logged in.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serving = commands.add_parser(
+        "serve",
+        help="run the ready-made service",
+        description="Run the ready-made service: the endpoints at /auth, the public keys, and /healthz.",
+        epilog="Each option may also be given as DAYPASS_… in the environment (DAYPASS_ACCESS_TTL=5m); the secret only "
+        "as DAYPASS_SECRET or in a file. Durations are written 90s, 15m, 12h or 30d.",
+    )
+    serving.add_argument("--store", metavar="URL", help="where sessions live (sqlite:///daypass.db)")
+    serving.add_argument("--issuer", metavar="URL", help="what access tokens name as their issuer (its own address)")
+    serving.add_argument("--host", help="the address to listen on (127.0.0.1)")
+    serving.add_argument("--port", help="the port to listen on, 0 for a free one (8000)")
+    serving.add_argument("--access-ttl", metavar="TIME", help="how long an access token lives (15m)")
+    serving.add_argument("--idle-ttl", metavar="TIME", help="how long a session lives unless it is refreshed (30d)")
+    serving.add_argument("--absolute-ttl", metavar="TIME", help="how long a session lives at the most (180d)")
+    serving.add_argument("--grace-period", metavar="TIME", help="how long a refresh may be repeated (30s)")
+    serving.add_argument("--secret-file", metavar="FILE", help="the master secrets, newest first, mode 0600")
+    serving.add_argument("--allow-insecure", action="store_true", help="serve plain HTTP to others than loopback")
+    serving.set_defaults(command=serve)
+
+    user = commands.add_parser("user", help="the built-in users of the service")
+    users = user.add_subparsers(metavar="COMMAND", required=True)
+    adding = users.add_parser("add", help="add a user; the password is asked for, or read from standard input")
+    adding.add_argument("email")
+    adding.add_argument("--username", metavar="NAME")
+    adding.add_argument("--store", metavar="URL", help="the store that the service uses (sqlite:///daypass.db)")
+    adding.set_defaults(command=user_add)
+
+    showing = commands.add_parser("demo", help="watch tokens expire and nobody notice")
+    showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end by itself after so long")
+    showing.add_argument("--json", action="store_true", help="print the summary alone, as JSON")
+    showing.set_defaults(command=demo)
+    return parser
+
+
+def _require(extra: str, *modules: str) -> None:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ConfigurationError(f"this command needs {', '.join(missing)}: pip install 'daypass[{extra}]'")
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise ConfigurationError("the two passwords differ; nothing was added")
+    return password
+
+
+def _seconds(text: str) -> float:
+    return milliseconds(f"{text}s" if text.replace(".", "", 1).isdecimal() else text) / SECOND
+
+
+def _say(text: str) -> int:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _fail(reason: str) -> int:
+    sys.stderr.write(f"daypass: {reason}\n")
+    return 1

@@ -1,0 +1,62 @@
+"""The application that `daypass serve` runs: the endpoints, the public keys, a health check."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+from daypass.errors import StoreError
+from daypass.issuer import AsyncDaypass
+from daypass.server.configuration import Configuration
+from daypass.server.users import Users
+from daypass.steps import ReadKeys
+from daypass.stores import AsyncStore, open_async_store
+from daypass.web.asgi import auth_routes, well_known_routes
+
+
+def open_service(configuration: Configuration, address: str) -> Starlette:
+    """Return the application that ``configuration`` describes, its store opened; ``address`` is where it listens.
+
+    Raises:
+        ConfigurationError: something in it cannot work.
+        StoreError: the store cannot be used.
+    """
+    store = open_async_store(configuration.store)
+    users = Users(store)
+    auth = AsyncDaypass(
+        store,
+        issuer=configuration.issuer or address,
+        secret=configuration.secret,
+        load_user=users.load,
+        authenticate=users.check,
+        **configuration.lifetimes,
+    )
+    asyncio.run(auth.jwks())
+    return build_app(auth, store, allow_insecure=configuration.allow_insecure)
+
+
+def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = False) -> Starlette:
+    """Return the application around ``auth``; it closes the store when it ends."""
+
+    async def health(_: Request) -> JSONResponse:
+        try:
+            await store.perform(ReadKeys())
+        except StoreError:
+            return JSONResponse({"status": "store unavailable"}, 503, {"retry-after": "1"})
+        return JSONResponse({"status": "ok"})
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with auth:
+            yield
+
+    routes = [
+        Mount("/auth", routes=auth_routes(auth, allow_insecure=allow_insecure)),
+        *well_known_routes(auth),
+        Route("/healthz", health, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)

@@ -1,0 +1,57 @@
+"""Runs an ASGI application on a socket until a signal ends it, and says when it can be reached."""
+
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from daypass.errors import ConfigurationError
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one.
+
+    Raises:
+        ConfigurationError: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or error
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}; choose another with --port") from None
+    return listening
+
+
+def address(listening: socket.socket) -> str:
+    """Return the URL at which ``listening`` is reached."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], object]) -> None:
+    """Serve ``app`` until SIGINT or SIGTERM; ``ready`` is called once it can be reached."""
+    configuration = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=10
+    )
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal once more after it has shut down; by then everything is done, and done well
+        signal.signal(ending, lambda *_: None)
+    _Server(configuration, ready).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
