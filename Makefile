@@ -31,6 +31,7 @@ check: $(READY) ## what a reviewer would nag about
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/docs
 
 format: $(READY) ## put the code in order
 	$(BIN)/ruff format .

@@ -1,0 +1,83 @@
+"""The examples in README and docs are programs, and are run as they stand."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "127.0.0.1:8000"
+PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if "```python" in page.read_text())
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_SHOWN = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
+
+
+def blocks(page: Path) -> list[str]:
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def run(program: str, folder: Path) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert (0, "") == (done.returncode, re.sub(r"^made a secret in .*\n", "", done.stderr))
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the quickstart's server as its reader would; give where it listens."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    (folder / "app.py").write_text(blocks(ROOT / "README.md")[0].replace(ADDRESS, address))
+    port = address.partition(":")[2]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "app:app", "--port", port, "--log-level", "warning"], cwd=folder
+    )
+    try:
+        _wait_for(address, server)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
+    host, _, port = address.partition(":")
+    for _ in range(300):
+        assert server.poll() is None
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the quickstart's server did not come up")
+
+
+def test_the_quickstart_works(quickstart: str, tmp_path: Path) -> None:
+    """The README's client, run as it stands against the README's server, is logged in and gets its answer."""
+    client = blocks(ROOT / "README.md")[1].replace(ADDRESS, quickstart)
+    assert ["{'user': '1'}"] == run(client, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_pages_examples_run_and_print_what_they_say(page: Path, quickstart: str, tmp_path: Path) -> None:
+    """The examples of a page, taken together, run; what stands behind a print is what it prints."""
+    program = "\n".join(blocks(page))
+    printed = run(program.replace(ADDRESS, quickstart), tmp_path)
+    assert [] == [shown for shown in _SHOWN.findall(program) if shown not in printed]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    """Each relative link in README and docs names a file that is there."""
+    link = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    targets = {(page.name, name): page.parent / name for page in pages for name in link.findall(page.read_text())}
+    assert [] == [source for source, target in targets.items() if not target.exists()]
