@@ -3,7 +3,6 @@
 The two differ by an ``await``. What they share is `_Issuer`.
 """
 
-import asyncio
 import inspect
 import logging
 import os
@@ -437,6 +436,8 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     async def _ask(self, name: str, function: Callable[..., Any], *arguments: str) -> User | None:
         if inspect.iscoroutinefunction(function):
             return _checked_user(name, await function(*arguments))
+        import asyncio  # here, because it is a third of what importing daypass would cost those who never use it
+
         answer = await asyncio.to_thread(function, *arguments)
         return _checked_user(name, await answer if inspect.isawaitable(answer) else answer)
 

@@ -1,0 +1,1 @@
+"""What sends a user's requests, and refreshes for them."""

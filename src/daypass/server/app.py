@@ -22,21 +22,37 @@ def open_service(configuration: Configuration, address: str) -> Starlette:
     """Return the application that ``configuration`` describes, its store opened; ``address`` is where it listens.
 
     Raises:
-        ConfigurationError: something in it cannot work.
-        StoreError: the store cannot be used.
+        ConfigurationError: something in it cannot work; nothing was made or changed.
+        StoreError: the store cannot be used; nothing was made or changed.
     """
     store = open_async_store(configuration.store)
     users = Users(store)
-    auth = AsyncDaypass(
-        store,
-        issuer=configuration.issuer or address,
-        secret=configuration.secret,
-        load_user=users.load,
-        authenticate=users.check,
-        **configuration.lifetimes,
-    )
-    asyncio.run(auth.jwks())
+    try:
+        asyncio.run(_look_at(store))
+        auth = AsyncDaypass(
+            store,
+            issuer=configuration.issuer or address,
+            secret=configuration.secret,
+            load_user=users.load,
+            authenticate=users.check,
+            **configuration.lifetimes,
+        )
+        asyncio.run(auth.jwks())
+    except BaseException:
+        asyncio.run(store.close())
+        raise
     return build_app(auth, store, allow_insecure=configuration.allow_insecure)
+
+
+async def _look_at(store: AsyncStore) -> None:
+    """Find out whether a database that is there can be used, before a secret is made beside it.
+
+    Raises:
+        StoreError: it cannot.
+    """
+    path = getattr(store, "path", None)
+    if path is not None and path.exists():
+        await store.perform(ReadKeys())
 
 
 def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = False) -> Starlette:

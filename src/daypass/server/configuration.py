@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from daypass import secret_file
 from daypass.errors import ConfigurationError
 from daypass.keys import Secret
+from daypass.model import milliseconds
 
 DEFAULTS: Mapping[str, str] = {
     "store": "sqlite:///daypass.db",
@@ -65,16 +66,24 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
         given = options.get(name)
         return given if given is not None else environment.get(f"DAYPASS_{name.upper()}") or DEFAULTS.get(name)
 
+    def span(name: str) -> str:
+        text = value(name) or ""
+        try:
+            milliseconds(text)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: {error}") from None
+        return text
+
     return Configuration(
         store=value("store") or "",
         issuer=value("issuer"),
-        host=value("host") or "",
+        host=_host(value("host") or ""),
         port=_port(value("port") or ""),
         lifetimes=Lifetimes(
-            access_ttl=value("access_ttl") or "",
-            idle_ttl=value("idle_ttl") or "",
-            absolute_ttl=value("absolute_ttl") or "",
-            grace_period=value("grace_period") or "",
+            access_ttl=span("access_ttl"),
+            idle_ttl=span("idle_ttl"),
+            absolute_ttl=span("absolute_ttl"),
+            grace_period=span("grace_period"),
         ),
         secret=read_secret(value("secret_file"), environment),
         allow_insecure=bool(options.get("allow_insecure")) or environment.get("DAYPASS_ALLOW_INSECURE") == "1",
@@ -93,7 +102,13 @@ def read_secret(file: str | None, environment: Mapping[str, str]) -> list[str] |
     return secret_file.read(Path(file)) if file else given or None
 
 
+def _host(text: str) -> str:
+    if not text:  # a socket would take it for every address of the machine
+        raise ConfigurationError("host is empty; write an address, such as 127.0.0.1, or 0.0.0.0 for every one")
+    return text
+
+
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) > 65_535:
+    if not text.isascii() or not text.isdecimal() or len(text) > 5 or int(text) > 65_535:
         raise ConfigurationError(f"port {text!r} is none; write a number from 0 to 65535")
     return int(text)

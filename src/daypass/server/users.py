@@ -12,6 +12,9 @@ from daypass.model import Account, User
 from daypass.steps import AddAccount, FindAccount, LoadAccount, SetPasswordHash
 from daypass.stores import AsyncStore, Store
 
+MAXIMUM_NAME = 254
+"""Characters of an email address (RFC 5321 §4.5.3.1.3), and of a name."""
+
 MINIMUM_PASSWORD = 8
 MAXIMUM_PASSWORD = 1024
 
@@ -59,11 +62,13 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
         ConfigurationError: the address, the name or the password cannot be used, or is taken; nothing was changed.
         StoreError: nothing was changed.
     """
-    _, at, domain = email.partition("@")
-    if not at or not domain or email != email.strip() or len(email) > 254:
+    local, _, domain = email.partition("@")
+    if not local or not domain or "@" in domain or not _is_plain(email) or " " in email:
         raise ConfigurationError(f"{email!r} is no email address")
-    if username is not None and (not username or "@" in username or username != username.strip()):
+    if username is not None and (not username or "@" in username or not _is_plain(username)):
         raise ConfigurationError(f"{username!r} is no user name: it may not be empty, nor have an @ or outer spaces")
+    if not _is_text(password):
+        raise ConfigurationError("the password is no text that a login could send; write it in UTF-8")
     if len(password) < MINIMUM_PASSWORD:
         raise ConfigurationError(f"the password needs at least {MINIMUM_PASSWORD} characters")
     if len(password) > MAXIMUM_PASSWORD:
@@ -72,6 +77,15 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
     if not store.perform(AddAccount(account)):
         raise ConfigurationError("there is a user with that address or name already")
     return account
+
+
+def _is_plain(name: str) -> bool:
+    return name == name.strip() and name.isprintable() and len(name) <= MAXIMUM_NAME
+
+
+def _is_text(password: str) -> bool:
+    """Tell whether JSON in UTF-8 can carry ``password``; bytes that were none stand as half surrogate pairs."""
+    return "\0" not in password and not any("\ud800" <= character <= "\udfff" for character in password)
 
 
 def _user(account: Account) -> User:

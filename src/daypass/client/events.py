@@ -1,0 +1,35 @@
+"""What a client tells of itself while it keeps its user logged in."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What happened; the value is the word for logs."""
+
+    LOGGED_IN = "logged_in"
+    REFRESHED = "refreshed"
+    REFRESH_FAILED = "refresh_failed"
+    UNAUTHORIZED = "unauthorized"
+    REPLAYED = "replayed"
+    LOGGED_OUT = "logged_out"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEvent:
+    """One thing that happened on the client; never holds a token, a cookie or a body.
+
+    Attributes:
+        kind: what happened. ``UNAUTHORIZED`` is a 401 to a token that was thought good: an expiry, or an early
+            revocation, that the client met; ``REPLAYED`` is the same request sent again.
+        at: when, in milliseconds on the client's monotonic clock.
+        reason: why, for ``REFRESH_FAILED`` and ``LOGGED_OUT``.
+        lifetime: of the new access token, in milliseconds, for ``LOGGED_IN`` and ``REFRESHED``, where known.
+        took: milliseconds from the start of the refresh, for ``REFRESHED`` and ``REFRESH_FAILED``.
+    """
+
+    kind: EventKind
+    at: int
+    reason: str | None = None
+    lifetime: int | None = None
+    took: int | None = None

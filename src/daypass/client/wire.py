@@ -1,0 +1,235 @@
+"""What a client sends to the session endpoints, and what it makes of their answers.
+
+No I/O, clock or randomness here: a request is a `Message`, an answer is a status, some headers and a body.
+
+Only a definite rejection ends a session on the client. `judge_refresh` therefore tells four things apart:
+
+- `Refreshed`: a new access token, and usually a new refresh token or cookie.
+- `Rejected`: 400 or 401, the issuer's own word (RFC 6749 §5.2 has 400, first-party endpoints 401). A 403 is not:
+  it is what firewalls, captive portals and cross-site checks say, who know nothing about the token, and a session
+  that is thrown away on their word cannot be got back.
+- `Stale`: 409, "you have a newer one". Nothing is wrong with the session.
+- `Unavailable`: everything else, a 200 that makes no sense included. Nothing was learned about the session.
+"""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeGuard
+
+LONGEST_LIFETIME = 10 * 365 * 86_400_000
+"""Milliseconds; what claims to live longer is taken to live this long."""
+
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds; a server that asks for more than this is asked again after this long."""
+
+OUR_COOKIES = ("__Host-daypass", "daypass")
+"""The names that Daypass's own issuer gives the refresh cookie, over HTTPS and over plain HTTP."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_COOKIE_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]+")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w!#$%&*+.^`|~-]*)(?=\s+[^\s=,]|\s*(?:,|$))")
+_INSUFFICIENT_SCOPE = re.compile(r'\berror\s*=\s*"?insufficient_scope\b')
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """The cookie that carries a refresh token."""
+
+    name: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request to a session endpoint: the last part of its path, its JSON body if any, and its cookie if any."""
+
+    path: str
+    json: dict[str, str] | None = field(default=None, repr=False)
+    cookie: Cookie | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: the HTTP status.
+        body: the whole body, decoded from its transfer and content codings.
+        retry_after: the ``Retry-After`` header as it stands, if there was one.
+        set_cookies: every ``Set-Cookie`` header as it stands.
+    """
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    retry_after: str | None = None
+    set_cookies: Sequence[str] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a login or a refresh gave.
+
+    Attributes:
+        access_token: what opens the application.
+        lifetime: milliseconds from receipt, or ``None`` where the answer and the token do not say.
+        refresh_token: from the body, or ``None``.
+        cookie: the cookie that carries the refresh token, or ``None``.
+    """
+
+    access_token: str = field(repr=False)
+    lifetime: int | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    cookie: Cookie | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The session goes on, with what was granted."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The session is over; refreshing cannot help any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The refresh token was replaced moments ago: somebody who shares this session has a newer one."""
+
+    reason: str = "the refresh token is stale: a newer one was given out"
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Nothing was learned about the session; ``retry_after`` is in seconds."""
+
+    reason: str
+    retry_after: float | None = None
+
+
+Outcome: TypeAlias = Refreshed | Rejected | Stale | Unavailable
+
+
+def login_message(credentials: dict[str, str], *, in_body: bool) -> Message:
+    """Return the login request; with ``in_body`` it asks for the refresh token in the answer's body."""
+    return Message("login", credentials | ({"tokenDelivery": "body"} if in_body else {}))
+
+
+def session_message(path: str, refresh_token: str | None, cookie: Cookie | None) -> Message:
+    """Return the request to ``refresh`` or ``logout`` that presents what the client holds."""
+    return Message(path, None if refresh_token is None else {"refreshToken": refresh_token}, cookie)
+
+
+def read_grant(answer: Answer, cookie_name: str | None = None) -> Grant | None:
+    """Read the successful answer of login or refresh; ``None`` where it makes no sense.
+
+    Args:
+        answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` (seconds) and ``refreshToken``.
+        cookie_name: the refresh cookie's name, where the server is not Daypass's own.
+    """
+    body = _json_object(answer.body)
+    access_token = body.get("accessToken")
+    if not _is_token(access_token):
+        return None
+    refresh_token = body.get("refreshToken")
+    return Grant(
+        access_token,
+        _milliseconds(body.get("expiresIn")) or _jwt_lifetime(access_token),
+        refresh_token if _is_token(refresh_token) else None,
+        refresh_cookie(answer.set_cookies, cookie_name),
+    )
+
+
+def judge_refresh(answer: Answer, cookie_name: str | None = None) -> Outcome:
+    """Return what an answer to a refresh means; the module's docstring has the rule."""
+    if 200 <= answer.status <= 299:
+        grant = read_grant(answer, cookie_name)
+        return Refreshed(grant) if grant else Unavailable("the answer to the refresh held no access token")
+    if answer.status in (400, 401):
+        return Rejected(f"the refresh was rejected ({answer.status})")
+    if answer.status == 409:
+        return Stale()
+    return Unavailable(f"the refresh was answered with {answer.status}", seconds(answer.retry_after))
+
+
+def seconds(retry_after: str | None) -> float | None:
+    """Read a ``Retry-After`` header given in seconds (RFC 9110 §10.2.3); a date would need a clock, and is ignored."""
+    text = (retry_after or "").strip()
+    return min(float(text), LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() else None
+
+
+def refresh_cookie(set_cookies: Sequence[str], name: str | None = None) -> Cookie | None:
+    """Find the cookie that carries the refresh token among ``Set-Cookie`` headers.
+
+    It is the one called ``name``; with no name given, the one with a name of Daypass's own, else the only ``HttpOnly``
+    cookie there is. A cookie that is being deleted is none.
+    """
+    cookies = [(cookie, http_only) for cookie, http_only in map(_read_cookie, set_cookies) if cookie]
+    names = OUR_COOKIES if name is None else (name,)
+    named = [cookie for cookie, _ in cookies if cookie.name in names]
+    if named or name is not None:
+        return named[-1] if named else None
+    hidden = [cookie for cookie, http_only in cookies if http_only]
+    return hidden[0] if len(hidden) == 1 else None
+
+
+def refreshing_can_help(challenges: Sequence[str]) -> bool:
+    """Tell from its ``WWW-Authenticate`` headers whether a 401 may be about an expired or revoked access token.
+
+    It is not where other schemes than Bearer are asked for, nor where the token's scope is too narrow (RFC 6750 §3.1).
+    A 401 without a challenge is taken to be about the token.
+    """
+    if not challenges:
+        return True
+    text = ", ".join(challenges)
+    schemes = {scheme.lower() for scheme in _SCHEME.findall(_QUOTED.sub('""', text))}
+    return (not schemes or "bearer" in schemes) and not _INSUFFICIENT_SCOPE.search(text)
+
+
+def _is_token(value: object) -> TypeGuard[str]:
+    # What is not plain visible ASCII would end up in an exception of the HTTP library, as a header it cannot send.
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def _json_object(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _milliseconds(value: object) -> int | None:
+    # JSON has integers too large for a float, and Python's has NaN, for which nothing is greater.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        return None
+    return int(min(value, LONGEST_LIFETIME // 1000) * 1000)
+
+
+def _jwt_lifetime(token: str) -> int | None:
+    """Return ``exp - iat``: the difference holds whatever this machine's wall clock says."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = _json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return _milliseconds(claims["exp"] - claims["iat"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _read_cookie(header: str) -> tuple[Cookie | None, bool]:
+    pair, *attributes = header.split(";")
+    name, _, value = (part.strip() for part in pair.partition("="))
+    flags = {attribute.strip().lower() for attribute in attributes}
+    if not name or not _COOKIE_VALUE.fullmatch(value) or "max-age=0" in flags:
+        return None, False
+    return Cookie(name, value), "httponly" in flags

@@ -1,0 +1,309 @@
+"""The pure parts: what an answer means, when to refresh, and how a request goes, with no socket and no clock."""
+
+import base64
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from daypass.client.flow import (
+    Held,
+    Plan,
+    Refresh,
+    Send,
+    Standing,
+    Timing,
+    backoff,
+    hold,
+    plan,
+    request_flow,
+    retry_pause,
+)
+from daypass.client.wire import (
+    Answer,
+    Cookie,
+    Grant,
+    Refreshed,
+    Rejected,
+    Stale,
+    Unavailable,
+    judge_refresh,
+    read_grant,
+    refresh_cookie,
+    refreshing_can_help,
+    session_message,
+)
+from daypass.errors import LoginRequired, RefreshUnavailable
+
+TIMING = Timing()
+
+
+def held(version: int = 1, lifetime: int | None = 900_000, now: int = 0) -> Held:
+    return hold(Grant("access", lifetime, "refresh"), version, now, 0.0, TIMING)
+
+
+def answer(status: int = 200, **body: Any) -> Answer:
+    return Answer(status, json.dumps(body).encode())
+
+
+def jwt(**claims: Any) -> str:
+    return f"e30.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("body", "lifetime"),
+    [
+        ({"accessToken": "a", "expiresIn": 5}, 5_000),
+        ({"accessToken": "a", "expiresIn": 0.5}, 500),
+        ({"accessToken": "a"}, None),
+        ({"accessToken": "a", "expiresIn": True}, None),
+        ({"accessToken": "a", "expiresIn": -3}, None),
+        ({"accessToken": "a", "expiresIn": 10**400}, 315_360_000_000),
+        ({"accessToken": jwt(iat=1_000, exp=1_060)}, 60_000),
+        ({"accessToken": jwt(iat=1_000, exp=1_060), "expiresIn": 5}, 5_000),
+        ({"accessToken": jwt(exp=1_060)}, None),
+        ({"accessToken": jwt(iat="x", exp=[])}, None),
+        ({"accessToken": "a.%%%.c"}, None),
+        ({"accessToken": "a.ÿ.c".encode().hex()}, None),
+    ],
+)
+def test_the_lifetime_is_what_the_answer_says_or_the_token(body: dict[str, Any], lifetime: int | None) -> None:
+    """`expiresIn`, else the JWT's own `exp - iat`, else it is not known; nonsense is as good as nothing."""
+    grant = read_grant(answer(**body))
+    assert grant is not None
+    assert lifetime == grant.lifetime
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"null", b"\xff", b'{"accessToken": 1}', b'{"accessToken": "a\\r\\nb: c"}', b"[" * 9_999],
+)
+def test_a_body_that_makes_no_sense_grants_nothing(body: bytes) -> None:
+    """Garbage with a 200 is an outage and no logout; a token that is no token cannot smuggle in a header."""
+    assert read_grant(Answer(200, body)) is None
+    assert isinstance(judge_refresh(Answer(200, body)), Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(400, Rejected), (401, Rejected), (409, Stale)]
+    + [(status, Unavailable) for status in (302, 403, 404, 408, 425, 429, 500, 502, 503, 504)],
+)
+def test_only_a_definite_rejection_is_one(status: int, outcome: type[Any]) -> None:
+    """400 and 401 end the session, 409 says there is a newer token, and everything else decides nothing."""
+    assert outcome is type(judge_refresh(answer(status, error="x")))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("7", 7.0), (" 7 ", 7.0), ("999999", 300.0), ("-1", None), ("soon", None), ("²", None)]
+)
+def test_retry_after_is_read_in_seconds_and_bounded(text: str, seconds: float | None) -> None:
+    """A server may ask for a rest of up to five minutes; what is no number of seconds is ignored."""
+    assert Unavailable("the refresh was answered with 503", seconds) == judge_refresh(Answer(503, retry_after=text))
+
+
+@pytest.mark.parametrize(
+    ("headers", "cookie"),
+    [
+        (["daypass=v1; HttpOnly; Path=/", "lang=en"], Cookie("daypass", "v1")),
+        (["__Host-daypass=v1; Secure; HttpOnly", "sid=x; HttpOnly"], Cookie("__Host-daypass", "v1")),
+        (["refresh=v1; httponly"], Cookie("refresh", "v1")),
+        (["a=1; HttpOnly", "b=2; HttpOnly"], None),
+        (["lang=en"], None),
+        (["daypass=; Max-Age=0"], None),
+        (["daypass=v1; Max-Age=0; HttpOnly"], None),
+        ([], None),
+    ],
+)
+def test_the_refresh_cookie_is_found_among_others(headers: list[str], cookie: Cookie | None) -> None:
+    """By its name, or as the only hidden one there is; a cookie being deleted is none."""
+    assert cookie == refresh_cookie(headers)
+
+
+def test_a_named_cookie_is_the_one() -> None:
+    """Where the user names the cookie, no other is taken for it."""
+    assert Cookie("b", "2") == refresh_cookie(["a=1; HttpOnly", "b=2"], "b")
+    assert refresh_cookie(["daypass=1; HttpOnly"], "b") is None
+
+
+@pytest.mark.parametrize(
+    ("challenges", "helps"),
+    [
+        ([], True),
+        (["Bearer"], True),
+        (['Bearer realm="x", error="invalid_token"'], True),
+        (["bearer"], True),
+        (['Basic realm="x"'], False),
+        (['Basic realm="x, Bearer y"'], False),
+        (['Basic realm="x", Bearer realm="y"'], True),
+        (['Basic realm="x"', "Bearer"], True),
+        (["Negotiate"], False),
+        (['Bearer error="insufficient_scope", scope="a"'], False),
+        (["Bearer error=insufficient_scope"], False),
+        (["Bearer error = invalid_token"], True),
+    ],
+)
+def test_a_challenge_says_whether_refreshing_can_help(challenges: list[str], helps: bool) -> None:  # noqa: FBT001
+    """It cannot for other schemes, nor where the scope is too narrow; without a challenge, it may."""
+    assert helps == refreshing_can_help(challenges)
+
+
+@pytest.mark.parametrize(
+    ("now", "repeatable", "expected"),
+    [
+        (0, True, Plan.USE),
+        (0, False, Plan.USE),
+        (719_999, False, Plan.USE),
+        (720_000, True, Plan.USE_AND_REFRESH),
+        (720_000, False, Plan.REFRESH_FIRST),
+        (899_999, True, Plan.USE_AND_REFRESH),
+        (900_000, True, Plan.REFRESH_FIRST),
+        (10**12, False, Plan.REFRESH_FIRST),
+    ],
+)
+def test_the_plan_is_the_table_of_the_module(now: int, repeatable: bool, expected: Plan) -> None:  # noqa: FBT001
+    """Young, close to expiry, expired; and what cannot be sent again waits for a new token earlier."""
+    assert expected is plan(held(), now, repeatable=repeatable)
+
+
+def test_a_token_of_unknown_lifetime_never_expires_by_the_clock() -> None:
+    """It is used until it is refused."""
+    assert Plan.USE is plan(held(lifetime=None), 10**12, repeatable=False)
+
+
+def test_jitter_spreads_the_refreshes_ahead_of_expiry() -> None:
+    """Between four fifths and nine tenths of the lifetime, so that many clients do not come at once."""
+    times = [hold(Grant("a", 1_000), 1, 0, jitter, TIMING).ahead_at for jitter in (0.0, 0.5, 1.0)]
+    assert times == [800, 850, 900]
+
+
+def test_a_refresh_that_brings_no_refresh_token_keeps_the_old_one() -> None:
+    """RFC 6749 §6: the server may leave it out, and then the one there is stays good."""
+    first = held()
+    second = hold(Grant("next"), 2, 10, 0.0, TIMING, first)
+    assert (second.refresh_token, second.cookie) == ("refresh", None)
+
+
+def test_a_newer_token_is_adopted_without_a_refresh() -> None:
+    """A 401 for a token that has been replaced since: the request goes again with the newer one, at once."""
+    flow = request_flow(Standing(held(1), 5_000), TIMING)
+    assert Send(held(1)) == next(flow)
+    assert Send(held(2)) == flow.send(Standing(held(2), 6_000))
+    with pytest.raises(StopIteration):
+        flow.send(Standing(held(3), 7_000))
+
+
+def test_a_token_that_came_moments_ago_is_not_refreshed() -> None:
+    """Its 401 is the caller's; of a token that lives five seconds, moments are half a second."""
+    flow = request_flow(Standing(held(), 999), TIMING)
+    next(flow)
+    with pytest.raises(StopIteration):
+        flow.send(Standing(held(), 999))
+    short = held(lifetime=5_000)
+    flow = request_flow(Standing(short, 500), TIMING)
+    next(flow)
+    assert Refresh(1) == flow.send(Standing(short, 500))
+
+
+def test_a_body_that_cannot_be_sent_again_gets_a_refresh_and_the_401() -> None:
+    """The flow ends after the refresh, whatever came of it short of the end of the session."""
+    for after in (Standing(held(2), 6_100), Standing(held(1), 6_100, outcome=Unavailable("down"))):
+        flow = request_flow(Standing(held(1), 5_000, repeatable=False), TIMING)
+        next(flow)
+        assert Refresh(1) == flow.send(Standing(held(1), 6_000, repeatable=False))
+        with pytest.raises(StopIteration):
+            flow.send(after)
+
+
+def test_what_cannot_be_mended_is_raised() -> None:
+    """The session is over: LoginRequired. The token is refused and there is no other now: RefreshUnavailable."""
+    for after, error in (
+        (Standing(None, 6_100, outcome=Rejected("no")), LoginRequired),
+        (Standing(held(1), 6_100, outcome=Unavailable("down", 3.0)), RefreshUnavailable),
+        (Standing(held(1), 6_100, outcome=Stale()), RefreshUnavailable),
+    ):
+        flow = request_flow(Standing(held(1), 5_000), TIMING)
+        next(flow)
+        flow.send(Standing(held(1), 6_000))
+        with pytest.raises(error):
+            flow.send(after)
+
+
+def test_a_refresh_is_retried_within_its_deadline_only() -> None:
+    """Lost answers are asked for again, a bounded number of times; what was decided is not."""
+    lost = Unavailable("lost")
+    assert retry_pause(lost, 1, 10_000, 0.0, TIMING) == 100
+    assert retry_pause(lost, 2, 10_000, 1.0, TIMING) == 800
+    assert retry_pause(lost, 3, 10_000, 0.0, TIMING) is None
+    assert retry_pause(lost, 1, 90, 0.0, TIMING) is None
+    assert retry_pause(Unavailable("busy", 2.0), 1, 10_000, 0.0, TIMING) == 2_000
+    assert retry_pause(Unavailable("busy", 60.0), 1, 10_000, 0.0, TIMING) is None
+    assert retry_pause(Stale(), 1, 10_000, 0.0, TIMING) is None
+    assert retry_pause(Rejected("no"), 1, 10_000, 0.0, TIMING) is None
+
+
+def test_the_rest_after_failures_doubles_up_to_a_bound() -> None:
+    """And a longer rest that the server asks for is kept."""
+    lost = Unavailable("lost")
+    assert [backoff(lost, n, 1.0, TIMING) for n in (1, 2, 3, 99)] == [1_000, 2_000, 4_000, 30_000]
+    assert backoff(Unavailable("busy", 60.0), 1, 1.0, TIMING) == 60_000
+    assert backoff(Refreshed(Grant("a")), 1, 1.0, TIMING) == 0
+
+
+def test_no_repr_shows_a_secret() -> None:
+    """Whatever is printed in a log or a traceback holds no token and no cookie."""
+    grant = Grant("SECRET", 1, "SECRET", Cookie("daypass", "SECRET"))
+    things = [
+        grant,
+        Refreshed(grant),
+        hold(grant, 1, 0, 0.0, TIMING),
+        Send(hold(grant, 1, 0, 0.0, TIMING)),
+        Answer(200, b"SECRET", None, ["SECRET"]),
+        session_message("refresh", "SECRET", Cookie("daypass", "SECRET")),
+    ]
+    assert "SECRET" not in repr(things)
+
+
+def test_the_pure_parts_load_no_http_library() -> None:
+    """`daypass.client.flow` and the session can be used with any library, or none."""
+    code = "import sys, daypass.client.flow, daypass.client.session; print([m for m in sys.modules if 'http' in m])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_without_a_library_the_error_says_what_to_install() -> None:
+    """Neither httpx2 nor httpx is there: one plain error, with the command."""
+    code = (
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('httpx2', 'httpx'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Without())\n"
+        "from daypass.errors import ConfigurationError\n"
+        "try:\n"
+        "    import daypass.client.httpx\n"
+        "except ConfigurationError as error:\n"
+        "    print(error)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "daypass[httpx]"' in shown.stdout
+
+
+@pytest.mark.parametrize("missing", ["httpx2", "httpx"])
+def test_one_library_is_enough(missing: str) -> None:
+    """With only one of the two installed, the other is not needed."""
+    code = (
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {missing!r}:\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Without())\n"
+        "from daypass.client.httpx import DaypassAuth\n"
+        "print(DaypassAuth('https://a.example/auth'))\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "<DaypassAuth https://a.example/auth logged out>"
