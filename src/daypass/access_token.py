@@ -109,7 +109,7 @@ class Verifier:
     Args:
         names: the issuer and the audience a token must have.
         find_key: returns the signing key of a name, or None.
-        leeway: milliseconds that clocks may differ by; widens the token's life at both ends.
+        leeway: milliseconds that clocks may differ by; a token opens so much longer.
         cache_size: how many verified tokens are remembered at the most.
     """
 
@@ -156,9 +156,10 @@ class Verifier:
     def _verify(self, text: str) -> AccessToken:
         token = self._judge(self._open(text))
         with self._writing:
-            while len(self._verified) >= self._cache_size:
+            while self._verified and len(self._verified) >= self._cache_size:
                 del self._verified[next(iter(self._verified))]
-            self._verified[text] = token
+            if self._cache_size > 0:
+                self._verified[text] = token
         return token
 
     def _open(self, text: str) -> Mapping[str, Any]:
@@ -188,10 +189,14 @@ class Verifier:
         """Return the token that these claims make, if they are ours and complete (RFC 9068 §2.2, §4)."""
         audience = claims.get("aud")
         audiences = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, list) else ()
+        if not all(isinstance(each, str) for each in audiences):
+            raise TokenMalformed("an access token for an audience that is no text")
         if claims.get("iss") != self._names.issuer or self._names.audience not in audiences:
             raise TokenMalformed("an access token of another issuer or for another audience")
         if not all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "jti", "sid")):
             raise TokenMalformed("an access token without a claim that it has to have")
+        if "nbf" in claims:  # never set here, and not to be overlooked (RFC 7519 §4.1.5)
+            raise TokenMalformed("an access token with a claim that this issuer does not set")
         times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
         if not all(type(time) is int and 0 <= time < 2**53 for time in times):
             raise TokenMalformed("an access token without a time that it has to have")

@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except DaypassError as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'it cannot go on'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return _fail("interrupted")
 
@@ -109,11 +111,16 @@ def _require(extra: str, *modules: str) -> None:
 
 
 def _read_password() -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
-        raise ConfigurationError("the two passwords differ; nothing was added")
+    try:
+        if not sys.stdin.isatty():
+            return sys.stdin.readline().rstrip("\r\n")
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise ConfigurationError("the two passwords differ; nothing was added")
+    except EOFError:
+        raise ConfigurationError("no password was given; nothing was added") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError("the password is not text in UTF-8; nothing was added") from None
     return password
 
 

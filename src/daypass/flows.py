@@ -21,7 +21,7 @@ from daypass.errors import (
 from daypass.keys import KeyRecord, KeyRing, MasterSecret, SigningKey
 from daypass.model import SECOND, Device, EndReason, Event, EventCode, Policy, Session, Tokens, User
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
-from daypass.rotation import NEVER_ROTATED, Verdict, expectation, judge, position_after
+from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.steps import (
     AddFirstKey,
     Advance,
@@ -138,11 +138,11 @@ class Flows:
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, moment.now)
             raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, moment.now))
-        if verdict is Verdict.HOLD:
-            return (yield from self._tokens(session, user, text, moment))
         keys = self._secret.refresh_keys
-        following = refresh_token.encode(refresh_token.successor(token, session, keys), keys[0])
-        return (yield from self._tokens(session, user, following, moment))
+        successor = refresh_token.successor(token, session, keys)
+        if verdict is Verdict.HOLD:
+            return (yield from self._tokens(session, user, text, moment, replaces=is_current(token, successor)))
+        return (yield from self._tokens(session, user, refresh_token.encode(successor, keys[0]), moment))
 
     def _present(self, token: RefreshToken, now: int) -> Flow[tuple[Session, Verdict]]:
         """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
@@ -245,12 +245,12 @@ class Flows:
 
     # ---- parts of the above
 
-    def _tokens(self, session: Session, user: User, text: str, moment: Moment) -> Flow[Tokens]:
+    def _tokens(self, session: Session, user: User, text: str, moment: Moment, *, replaces: bool = True) -> Flow[Tokens]:
         ring = yield from Keys()
         if ring.signing is None:
             raise StoreContended("the signing key is not there yet")
         access = issue(ring.signing, self.names, self.policy, session, user, moment.now, moment.jti)
-        return Tokens(access, text, self.policy.access_ttl // SECOND, session, user)
+        return Tokens(access, text, self.policy.access_ttl // SECOND, session, user, replaces)
 
     def _read(self, text: str, now: int) -> Flow[RefreshToken]:
         try:

@@ -47,7 +47,7 @@ class MasterSecret:
         Raises:
             ConfigurationError: there is none, or one is shorter than 32 bytes.
         """
-        secrets = [secret] if isinstance(secret, str | bytes) else list(secret)
+        secrets = secret if isinstance(secret, list | tuple) else [secret]
         if not secrets:
             raise ConfigurationError("secret is empty: give at least one, or none at all for an embedded store")
         raw = [_secret_bytes(each) for each in secrets]
@@ -160,7 +160,10 @@ class KeyRing:
 def _secret_bytes(secret: object) -> bytes:
     if not isinstance(secret, str | bytes):
         raise ConfigurationError("secret has to be text or bytes, or a list of them, newest first")
-    raw = secret.encode() if isinstance(secret, str) else secret
+    try:
+        raw = secret.encode() if isinstance(secret, str) else secret
+    except UnicodeEncodeError:  # as an environment variable that is not UTF-8 comes
+        raise ConfigurationError("secret is no text; make one with: openssl rand -base64 32") from None
     if len(raw) < MINIMUM_SECRET:
         raise ConfigurationError(
             f"secret has {len(raw)} bytes and needs at least {MINIMUM_SECRET}; make one with: openssl rand -base64 32"

@@ -217,6 +217,8 @@ class Tokens:
         expires_in: the access token's lifetime, in seconds (RFC 6749 §5.1).
         session: as it is after this.
         user: as loaded for this.
+        replaces: whether the refresh token is to be handed on to the client. Seldom not, after a refresh: it is the one
+            that was presented, and the client keeps what it has by now (see *hold* in `daypass.rotation`).
     """
 
     access_token: str = field(repr=False)
@@ -224,6 +226,7 @@ class Tokens:
     expires_in: int
     session: Session
     user: User = field(repr=False)
+    replaces: bool = True
 
 
 class EventCode(StrEnum):

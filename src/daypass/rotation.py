@@ -9,8 +9,8 @@ three and the refresh key, so the same token presented again is given the same s
 and a retry cost nothing and fork nothing. Only when the successor itself is presented do we know that it arrived, and
 the session moves on.
 
-A presented token stands in one of four relations to the stored position (`Relation`), and comes within the grace
-period of the last rotation or after it (`Age`). `TABLE` gives the verdict for each of the eight pairs:
+A presented token stands in one of five relations to the stored position (`Relation`), and comes within the grace
+period of the last rotation or after it (`Age`). `TABLE` gives the verdict for each pair:
 
 - *Successor.* The answer arrived, so the session advances (*rotate*); but no session rotates twice within the grace
   period (*hold*), or else answers that are still under way would find themselves two generations back.
@@ -21,6 +21,15 @@ period of the last rotation or after it (`Age`). `TABLE` gives the verdict for e
   proof enough to go on from (*heal*).
 - *Past.* Older, or on a branch that was abandoned. Within the grace period it is a message that was under way
   (*stale*); after it, nobody honest has it any more (*reuse*).
+- *Long past.* Three generations behind or more. No message is under way for that long, so it is *reuse* at any time;
+  else a thief who refreshes as often as he may would leave the owner *stale* for ever, and never be found.
+
+Who is held gets a new access token, and the same refresh token again if it is the one that anybody would be given now
+(`is_current`). After a branch there may be an older one, which may still be used; but if it were given out again, late
+answers could go on swapping the two in one jar until one is used and the other is dead. So its holder gets none and
+keeps what the jar holds.
+
+All of this was found, and is held to, by exhaustive exploration: see ``docs/rotation.md``.
 """
 
 from dataclasses import dataclass
@@ -62,6 +71,7 @@ class Relation(StrEnum):
     SAME = "same"
     FUTURE = "future"
     PAST = "past"
+    LONG_PAST = "long past"
 
 
 class Age(StrEnum):
@@ -93,8 +103,14 @@ TABLE = MappingProxyType(
         (Relation.FUTURE, Age.AFTER): Verdict.HEAL,
         (Relation.PAST, Age.WITHIN): Verdict.STALE,
         (Relation.PAST, Age.AFTER): Verdict.REUSE,
+        (Relation.LONG_PAST, Age.WITHIN): Verdict.REUSE,
+        (Relation.LONG_PAST, Age.AFTER): Verdict.REUSE,
     }
 )
+
+LONG_PAST = 3
+"""So many generations behind, a token is under way no more: fewer would log out honest users (a client whose store
+has lost its last writes, with two generations; two tabs, with one)."""
 
 NEVER_ROTATED = 0
 """The ``rotated_at`` of a new session: so long ago that its first refresh is not held back."""
@@ -108,7 +124,7 @@ def relate(session: Position, token: Presented) -> Relation:
         return Relation.SAME
     if token.generation >= session.generation + 2:
         return Relation.FUTURE
-    return Relation.PAST
+    return Relation.LONG_PAST if token.generation <= session.generation - LONG_PAST else Relation.PAST
 
 
 def judge(session: Position, token: Presented, now: int, grace_period: int) -> Verdict:
@@ -123,6 +139,11 @@ def judge(session: Position, token: Presented, now: int, grace_period: int) -> V
     """
     age = Age.WITHIN if now - session.rotated_at <= grace_period else Age.AFTER
     return TABLE[relate(session, token), age]
+
+
+def is_current(held: Presented, successor: Presented) -> bool:
+    """Tell whether a token that is held is the ``successor`` that is given out at present, and may be given again."""
+    return held.branch == successor.branch
 
 
 def position_after(session: Position, token: Presented, verdict: Verdict, now: int) -> tuple[int, bytes, int]:

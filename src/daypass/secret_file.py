@@ -45,10 +45,12 @@ def read_or_make(path: Path) -> tuple[list[str], bool]:
                 file.write(secrets.token_urlsafe(32) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # another process was first, and its secret is the one
-                os.link(draft, path)
-                made = True
-            draft.unlink()
+            try:
+                with contextlib.suppress(FileExistsError):  # another process was first, and its secret is the one
+                    os.link(draft, path)
+                    made = True
+            finally:
+                draft.unlink()
         except OSError as error:
             reason = error.strerror
             raise ConfigurationError(

@@ -46,7 +46,10 @@ class Waiting(Generic[A]):
 
 
 class Database:
-    """One connection to a SQLite file, opened when it is first needed, and anew in a forked child.
+    """One connection to a SQLite file, opened when it is first needed.
+
+    It is closed before a fork, and opened anew on both sides when it is needed there: a connection that crosses one
+    takes the other side for the holder of its locks (sqlite.org/howtocorrupt.html §2.6).
 
     Args:
         path: the file.
@@ -59,6 +62,12 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._inherited: list[sqlite3.Connection] = []
         self._pid = os.getpid()
+        self._using = threading.Lock()
+        os.register_at_fork(
+            before=partial(_call, weakref.WeakMethod(self._before_fork)),
+            after_in_parent=partial(_call, weakref.WeakMethod(self._after_fork_in_parent)),
+            after_in_child=partial(_call, weakref.WeakMethod(self._after_fork_in_child)),
+        )
 
     def commit(self, batch: Sequence[Waiting[Any]]) -> None:
         """Perform the operations of ``batch`` in one transaction; nobody gets an answer before it is on the disk."""
@@ -80,26 +89,42 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; the next batch opens another."""
+        with self._using:
+            self._close()
+
+    def _close(self) -> None:
         if self._connection is not None and self._pid == os.getpid():
             self._connection.close()
             self._connection = None
 
+    def _before_fork(self) -> None:
+        self._using.acquire()  # after whoever is committing
+        with contextlib.suppress(sqlite3.Error):  # what cannot be closed is left behind, by `_open`
+            self._close()
+
+    def _after_fork_in_parent(self) -> None:
+        self._using.release()
+
+    def _after_fork_in_child(self) -> None:
+        self._using = threading.Lock()
+
     def _transact(self, batch: Sequence[Waiting[Any]]) -> None:
-        connection = self._open()
-        connection.execute("BEGIN IMMEDIATE" if any(waiting.writes for waiting in batch) else "BEGIN")
-        try:
-            for waiting in batch:
-                waiting.answer = waiting.operation(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell of
-                connection.execute("ROLLBACK")
-            raise
+        with self._using:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE" if any(waiting.writes for waiting in batch) else "BEGIN")
+            try:
+                for waiting in batch:
+                    waiting.answer = waiting.operation(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell of
+                    connection.execute("ROLLBACK")
+                raise
 
     def _open(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
-            # A connection must not be used, nor even closed, on the other side of a fork: closing it here would
-            # drop the parent's locks (sqlite.org/howtocorrupt.html §2.6).
+            # Where something forks without telling Python beforehand: a connection must not be used, nor even closed,
+            # on the other side.
             self._inherited += [self._connection] if self._connection else []
             self._connection, self._pid = None, os.getpid()
         if self._connection is None:
@@ -113,6 +138,12 @@ class Database:
         return self._connection
 
 
+def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
+    bound = method()
+    if bound is not None:
+        bound()
+
+
 class ThreadQueue:
     """Threads that commit together: whose turn it is takes along all that wait."""
 
@@ -120,7 +151,7 @@ class ThreadQueue:
         self._database = database
         self._waiting: deque[Waiting[Any]] = deque()
         self._turn = threading.Lock()
-        os.register_at_fork(after_in_child=partial(_after_fork, weakref.ref(self)))
+        os.register_at_fork(after_in_child=partial(_call, weakref.WeakMethod(self.start_anew)))
 
     def perform(self, operation: Operation[A], *, writes: bool) -> A:
         """Return what ``operation`` returns, once it is committed.
@@ -132,7 +163,10 @@ class ThreadQueue:
         self._waiting.append(waiting)
         with self._turn:
             while not waiting.done:
-                self._database.commit([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))])
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+                if not batch:  # whoever took it along was interrupted
+                    raise StoreUnavailable("interrupted before the commit")
+                self._database.commit(batch)
         return waiting.result()
 
     def close(self) -> None:
@@ -146,19 +180,14 @@ class ThreadQueue:
         self._waiting.clear()
 
 
-def _after_fork(reference: "weakref.ref[ThreadQueue]") -> None:
-    waiting = reference()
-    if waiting is not None:
-        waiting.start_anew()
-
-
 class LoopQueue:
     """An event loop's way in: one thread commits all that has come while it was committing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: queue.SimpleQueue[Waiting[Any] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._changing = threading.Lock()
+        self._worker: _Worker | None = None
+        self._ended: _Worker | None = None
         self._pid = os.getpid()
 
     async def perform(self, operation: Operation[A], *, writes: bool) -> A:
@@ -167,28 +196,49 @@ class LoopQueue:
         Raises:
             StoreError: it was not committed.
         """
-        self._start()
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._waiting.put(Waiting(operation, writes=writes, future=future))
+        self._hand_over(Waiting(operation, writes=writes, future=future))
         return await future
 
     async def close(self) -> None:
         """Commit what is waiting and end the thread."""
-        if self._thread is not None and self._pid == os.getpid():
-            self._waiting.put(None)
-            await asyncio.to_thread(self._thread.join)
-            self._thread = None
-            if not self._waiting.empty():  # somebody asked while the thread was ending
-                self._start()
+        ending = self._end()
+        if ending is not None:
+            await asyncio.to_thread(ending.join)
 
-    def _start(self) -> None:
+    def _hand_over(self, waiting: Waiting[Any]) -> None:
+        if self._pid != os.getpid():  # a forked child has none of its parent's threads
+            self._pid, self._changing, self._worker, self._ended = os.getpid(), threading.Lock(), None, None
+        with self._changing:
+            if self._worker is None:
+                self._worker = _Worker(self._database, self._ended)
+                self._worker.start()
+            self._worker.waiting.put(waiting)
+
+    def _end(self) -> "_Worker | None":
         if self._pid != os.getpid():
-            self._pid, self._waiting, self._thread = os.getpid(), queue.SimpleQueue(), None
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="daypass-sqlite", daemon=True)
-            self._thread.start()
+            return None
+        with self._changing:
+            if self._worker is not None:
+                self._worker.waiting.put(None)
+                self._worker, self._ended = None, self._worker
+            return self._ended
 
-    def _work(self) -> None:
+
+class _Worker(threading.Thread):
+    """The thread that has the database, after the one that had it before; None ends it."""
+
+    def __init__(self, database: Database, before: "_Worker | None") -> None:
+        super().__init__(name="daypass-sqlite", daemon=True)
+        self.waiting: queue.SimpleQueue[Waiting[Any] | None] = queue.SimpleQueue()
+        self._database = database
+        self._before = before
+
+    def run(self) -> None:
+        """Commit what comes until it is the last, then close the database."""
+        if self._before is not None:
+            self._before.join()
+            self._before = None
         ending = False
         while not ending:
             batch, ending = self._take()
@@ -200,13 +250,13 @@ class LoopQueue:
     def _take(self) -> tuple[list[Waiting[Any]], bool]:
         """Wait for work; return all that is there, and whether it is the last."""
         batch: list[Waiting[Any]] = []
-        waiting = self._waiting.get()
+        waiting = self.waiting.get()
         while waiting is not None:
             batch.append(waiting)
             if len(batch) == BATCH:
                 return batch, False
             try:
-                waiting = self._waiting.get_nowait()
+                waiting = self.waiting.get_nowait()
             except queue.Empty:
                 return batch, False
         return batch, True

@@ -102,18 +102,20 @@ class MemoryStore:
 
     def _add_account(self, step: steps.AddAccount) -> bool:
         account = step.account
-        names = {name.lower() for name in (account.email, account.username) if name}
-        if any(self._by_name(name) for name in names) or account.subject in self._accounts:
+        if (
+            any(self._by_name(name) for name in (account.email, account.username) if name)
+            or account.subject in self._accounts
+        ):
             return False
         self._accounts[account.subject] = account
         return True
 
     def _find_account(self, step: steps.FindAccount) -> Account | None:
-        return self._by_name(step.identifier.lower())
+        return self._by_name(step.identifier)
 
     def _by_name(self, name: str) -> Account | None:
-        accounts = self._accounts.values()
-        return next((each for each in accounts if name in (each.email.lower(), (each.username or "").lower())), None)
+        folded = name.casefold()
+        return next((each for each in self._accounts.values() if folded in _folded_names(each)), None)
 
     def _load_account(self, step: steps.LoadAccount) -> Account | None:
         return self._accounts.get(step.subject)
@@ -136,6 +138,10 @@ class AsyncMemoryStore:
 
     async def close(self) -> None:
         """Do nothing: what is in memory stays until the store itself is gone."""
+
+
+def _folded_names(account: Account) -> tuple[str, ...]:
+    return tuple(name.casefold() for name in (account.email, account.username) if name)
 
 
 def _position(session: Session) -> tuple[int, bytes, int]:

@@ -46,11 +46,11 @@ SCHEMA = (
         username TEXT,
         password_hash TEXT NOT NULL,
         created_at INTEGER NOT NULL,
-        disabled_at INTEGER
+        disabled_at INTEGER,
+        folded_email TEXT NOT NULL UNIQUE,
+        folded_username TEXT UNIQUE
     )
     """,
-    "CREATE UNIQUE INDEX accounts_email ON accounts (lower(email))",
-    "CREATE UNIQUE INDEX accounts_username ON accounts (lower(username))",
 )
 
 SESSION_COLUMNS = (
@@ -113,20 +113,29 @@ ADD_FIRST_KEY = f"""
 """
 
 ADD_ACCOUNT = f"""
-    INSERT INTO accounts ({ACCOUNT_COLUMNS})
-    VALUES (:subject, :email, :username, :password_hash, :created_at, :disabled_at)
+    INSERT INTO accounts ({ACCOUNT_COLUMNS}, folded_email, folded_username)
+    VALUES (:subject, :email, :username, :password_hash, :created_at, :disabled_at, :folded_email, :folded_username)
     ON CONFLICT DO NOTHING
     RETURNING subject
 """
 
 FIND_ACCOUNT = f"""
     SELECT {ACCOUNT_COLUMNS} FROM accounts
-    WHERE lower(email) = lower(:identifier) OR lower(username) = lower(:identifier)
+    WHERE folded_email = :folded OR folded_username = :folded
 """
 
 LOAD_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE subject = :subject"
 
 UPDATE_HASH = "UPDATE accounts SET password_hash = :password_hash WHERE subject = :subject"
+
+
+def stored_id(session_id: str) -> bytes:
+    """Return a session's id as it is stored; for text that is no id, one that no session has."""
+    try:
+        raw = bytes.fromhex(session_id)
+    except ValueError:
+        return b""
+    return raw if raw.hex() == session_id else b""
 
 
 def session_parameters(session: Session) -> Parameters:
@@ -168,6 +177,20 @@ def session_of(row: Sequence[Any]) -> Session:
 def key_of(row: Sequence[Any]) -> KeyRecord:
     """Return the signing key in a row of `KEY_COLUMNS`."""
     return KeyRecord(*row)
+
+
+def account_parameters(account: Account) -> Parameters:
+    """Return the parameters of `ADD_ACCOUNT`."""
+    return {
+        "subject": account.subject,
+        "email": account.email,
+        "username": account.username,
+        "password_hash": account.password_hash,
+        "created_at": account.created_at,
+        "disabled_at": account.disabled_at,
+        "folded_email": account.email.casefold(),  # here and not by the database, which may fold ASCII alone
+        "folded_username": account.username and account.username.casefold(),
+    }
 
 
 def account_of(row: Sequence[Any]) -> Account:

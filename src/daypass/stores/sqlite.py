@@ -1,6 +1,7 @@
 """Sessions in a SQLite file: one machine, any number of processes, everything that was answered is on the disk."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ A = TypeVar("A")
 Synchronous = Literal["FULL", "NORMAL"]
 
 _VERSION = 1
+_PATIENCE = 5.0
 _READS = (steps.Find, steps.ListSessions, steps.ReadKeys, steps.FindAccount, steps.LoadAccount)
 
 
@@ -76,7 +78,7 @@ def _database(path: Path, synchronous: Synchronous) -> Database:
 
 
 def _prepare(synchronous: Synchronous, connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     if _version(connection) == _VERSION:
         return
@@ -95,6 +97,20 @@ def _prepare(synchronous: Synchronous, connection: sqlite3.Connection) -> None:
         raise
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Write ahead; of those who switch a new file to that at once, SQLite tells some to try again without waiting."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.002)
+        else:
+            return
+
+
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
@@ -110,7 +126,7 @@ def _insert(connection: sqlite3.Connection, step: steps.Insert) -> None:
 
 def _advance(connection: sqlite3.Connection, step: steps.Advance) -> steps.Advanced:
     parameters = {
-        "id": bytes.fromhex(step.session_id),
+        "id": sql.stored_id(step.session_id),
         "expected_generation": step.expected.generation,
         "expected_branch": step.expected.branch,
         "rotated_before": step.expected.rotated_before,
@@ -136,18 +152,18 @@ def _swap(connection: sqlite3.Connection, step: steps.Swap) -> bool:
 
 
 def _find(connection: sqlite3.Connection, step: steps.Find) -> Session | None:
-    row = connection.execute(sql.FIND, {"id": bytes.fromhex(step.session_id)}).fetchone()
+    row = connection.execute(sql.FIND, {"id": sql.stored_id(step.session_id)}).fetchone()
     return None if row is None else sql.session_of(row)
 
 
 def _end(connection: sqlite3.Connection, step: steps.End) -> Session | None:
-    parameters = {"id": bytes.fromhex(step.session_id), "at": step.at, "reason": step.reason, "subject": step.subject}
+    parameters = {"id": sql.stored_id(step.session_id), "at": step.at, "reason": step.reason, "subject": step.subject}
     row = connection.execute(sql.END, parameters).fetchone()
     return None if row is None else sql.session_of(row)
 
 
 def _end_all(connection: sqlite3.Connection, step: steps.EndAll) -> tuple[str, ...]:
-    keep = None if step.keep is None else bytes.fromhex(step.keep)
+    keep = None if step.keep is None else sql.stored_id(step.keep)
     parameters = {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep}
     return tuple(row[0].hex() for row in connection.execute(sql.END_ALL, parameters).fetchall())
 
@@ -175,20 +191,11 @@ def _add_first_key(connection: sqlite3.Connection, step: steps.AddFirstKey) -> N
 
 
 def _add_account(connection: sqlite3.Connection, step: steps.AddAccount) -> bool:
-    account = step.account
-    parameters = {
-        "subject": account.subject,
-        "email": account.email,
-        "username": account.username,
-        "password_hash": account.password_hash,
-        "created_at": account.created_at,
-        "disabled_at": account.disabled_at,
-    }
-    return connection.execute(sql.ADD_ACCOUNT, parameters).fetchone() is not None
+    return connection.execute(sql.ADD_ACCOUNT, sql.account_parameters(step.account)).fetchone() is not None
 
 
 def _find_account(connection: sqlite3.Connection, step: steps.FindAccount) -> Account | None:
-    row = connection.execute(sql.FIND_ACCOUNT, {"identifier": step.identifier}).fetchone()
+    row = connection.execute(sql.FIND_ACCOUNT, {"folded": step.identifier.casefold()}).fetchone()
     return None if row is None else sql.account_of(row)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 try:
     from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
     from starlette.requests import Request as StarletteRequest
     from starlette.responses import Response as StarletteResponse
     from starlette.routing import Route
@@ -55,7 +56,12 @@ def auth_routes(
 
 
 def well_known_routes(auth: AsyncDaypass) -> list[Route]:
-    """Return the routes that stand at the root of the issuer: the public signing keys."""
+    """Return the routes that stand at the root of the issuer: the public signing keys.
+
+    Raises:
+        ConfigurationError: ``auth`` is no `AsyncDaypass`.
+    """
+    _require_async(auth)
     endpoints = Endpoints(auth.flows, CookiePolicy(), None)
     return [Route(JWKS_PATH, _served(auth, endpoints.jwks), methods=["GET"])]
 
@@ -64,10 +70,7 @@ def serve_endpoints(
     auth: AsyncDaypass, authenticate: Check | AsyncCheck | None, policy: CookiePolicy
 ) -> list[tuple[str, str, Endpoint]]:
     """Return method, path and ASGI endpoint of each route; for those who write an adapter."""
-    if not isinstance(auth, AsyncDaypass):
-        raise ConfigurationError(
-            "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
-        )
+    _require_async(auth)
     endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
     return [(method, path, _served(auth, endpoint.__get__(endpoints))) for method, path, endpoint in ROUTES]
 
@@ -76,11 +79,13 @@ class bearer:  # noqa: N801 - it is called like the function it stands for
     """Requires an access token: ``await bearer(auth)(request)`` returns it.
 
     Raises:
+        ConfigurationError: ``auth`` is no `AsyncDaypass`; when it is made.
         HTTPException: 401 with the challenge of RFC 6750 §3 when there is none or it was refused; 503 when the signing
             keys cannot be read.
     """
 
     def __init__(self, auth: AsyncDaypass) -> None:
+        _require_async(auth)
         self._auth = auth
 
     async def __call__(self, request: StarletteRequest) -> AccessToken:
@@ -99,7 +104,10 @@ class bearer:  # noqa: N801 - it is called like the function it stands for
 
 def _served(auth: AsyncDaypass, endpoint: Callable[[Request, Moment], Flow[Response]]) -> Endpoint:
     async def serve(request: StarletteRequest) -> StarletteResponse:
-        body = await _read(request)
+        try:
+            body = await _read(request)
+        except ClientDisconnect:  # nobody is there to read an answer, and nothing was done
+            return StarletteResponse(status_code=400)
         if body is None:
             return _returned(too_large())
         return _returned(await auth.run(endpoint(_translate(request, body), auth.moment())))
@@ -110,6 +118,13 @@ def _served(auth: AsyncDaypass, endpoint: Callable[[Request, Moment], Flow[Respo
 def own_headers(response: Response) -> dict[str, str]:
     """Return the headers that say more than the body's type."""
     return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after")}
+
+
+def _require_async(auth: object) -> None:
+    if not isinstance(auth, AsyncDaypass):
+        raise ConfigurationError(
+            "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
+        )
 
 
 async def _read(request: StarletteRequest) -> bytes | None:

@@ -44,8 +44,7 @@ class CookiePolicy:
         if isinstance(self.allowed_origins, str):
             raise ConfigurationError("allowed_origins is a list of origins: ['https://app.example.com']")
         for origin in self.allowed_origins:
-            parts = urlsplit(origin)
-            if f"{parts.scheme}://{parts.netloc}" != origin or not parts.netloc:
+            if not _is_origin(origin):
                 raise ConfigurationError(f"{origin!r} is no origin; write https://app.example.com, without a path")
 
 
@@ -109,11 +108,20 @@ def _header(request: Request, policy: CookiePolicy, value: str, age: int) -> tup
     return "set-cookie", f"{_name(request)}={value}; {attributes}"
 
 
-def _is_loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
-        return True
+def _is_origin(text: str) -> bool:
+    """Tell whether a browser could send ``text`` as an origin: scheme and host in lower case (RFC 6454 §6.2)."""
     try:
-        return ipaddress.ip_address(name).is_loopback
+        parts = urlsplit(text)
+        return bool(parts.hostname) and f"{parts.scheme}://{parts.netloc.lower()}" == text
     except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
+            return True
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:  # neither a name of loopback nor an address, or no host at all
         return False

@@ -4,6 +4,7 @@ Every rejected refresh token gets the same answer, save for one that is merely s
 Only such a definite rejection clears the cookie; a store that is down never does.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
@@ -25,6 +26,12 @@ RETRY_AFTER = 1
 """Seconds, when the store is down: the client has its own, growing, patience."""
 
 _LONGEST = 1024
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What JSON can say and no UTF-8, password hash or database keeps: half a surrogate pair, and NUL."""
+
+_LAST_TIME = 253_402_300_799_999
+"""The last moment that RFC 3339 can write: the end of the year 9999."""
+
 _SESSION_ID = 32
 
 
@@ -171,12 +178,12 @@ class Endpoints:
         if request.body and content_type(request) == "application/json":
             try:
                 text = json_object(request).get("refreshToken")
+                if text is not None and not isinstance(text, str):
+                    raise BadRequest(400, "invalid_request", "refreshToken has to be text")
             except BadRequest:
                 if cookie is None:  # a client with a cookie may send any body, or none
                     raise
                 text = None
-            if text is not None and not isinstance(text, str):
-                raise BadRequest(400, "invalid_request", "refreshToken has to be text")
             if text:
                 return text, True
         return cookie, False
@@ -187,6 +194,8 @@ class Endpoints:
             "tokenType": "Bearer",
             "expiresIn": tokens.expires_in,
         }
+        if not tokens.replaces:
+            return answer(200, content)
         if in_body:
             return answer(200, content | {"refreshToken": tokens.refresh_token})
         expires_at = tokens.session.expires_at
@@ -249,7 +258,7 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > _LONGEST:
+    if not isinstance(value, str) or len(value) > _LONGEST or _UNFIT.search(value):
         raise BadRequest(400, "invalid_request", f"{name} has to be text of {_LONGEST} characters at the most")
     return value
 
@@ -284,7 +293,8 @@ def _listed(session: Session, current: str) -> dict[str, Any]:
 
 
 def _iso(time: int) -> str:
-    return datetime.fromtimestamp(time / SECOND, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = datetime.fromtimestamp(min(time, _LAST_TIME) / SECOND, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_session_id(text: str) -> bool:

@@ -98,6 +98,7 @@ class bearer(asgi.bearer, SecurityBase):  # noqa: N801 - it is called like the f
     """The dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
 
     Raises:
+        ConfigurationError: ``auth`` is no `AsyncDaypass`; when it is made.
         HTTPException: 401 with the challenge of RFC 6750 §3 when there is none or it was refused; 503 when the signing
             keys cannot be read. Its detail has the shape of `Failure`.
     """

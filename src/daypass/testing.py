@@ -1,0 +1,535 @@
+"""For people who write their own store: the suite that every store has to pass, and a clock that a test sets.
+
+A store of your own is right when this passes (pytest is needed, and nothing else)::
+
+    import pytest
+    from daypass.testing import StoreContract
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self):
+            store = MyStore(...)          # empty: each test gets its own
+            yield store
+            store.close()
+
+For an async store, take `AsyncStoreContract` and override ``async_store`` in the same way: a plain fixture that yields
+the store. The tests are the same ones; they reach it through `Performing`, on a private event loop. Say
+``pytest.register_assert_rewrite("daypass.testing")`` in your ``conftest.py`` to see values where an assertion fails.
+
+No test here waits, or looks at a clock: time is an argument of the steps.
+"""
+
+# ruff: noqa: S101, SIM300 - these are tests: they assert, and asserts read `expected == actual`
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pytest
+
+from daypass.keys import KeyRecord
+from daypass.model import Account, Device, EndReason, Session
+from daypass.rotation import NEVER_ROTATED, Expectation
+from daypass.steps import (
+    AddAccount,
+    AddFirstKey,
+    Advance,
+    Advanced,
+    End,
+    EndAll,
+    Find,
+    FindAccount,
+    Insert,
+    ListSessions,
+    LoadAccount,
+    ReadKeys,
+    SetPasswordHash,
+    StoreStep,
+    Swap,
+)
+from daypass.stores import AsyncStore, Store
+
+A = TypeVar("A")
+
+START = 1_800_000_000_000
+"""When it is, in the tests: milliseconds since the epoch."""
+
+CALLERS = 16
+"""How many race each other."""
+
+
+class Clock:
+    """A clock that stands still until it is set; give it as ``clock=``.
+
+    Attributes:
+        now: milliseconds since the epoch; may be set to anything.
+    """
+
+    def __init__(self, now: int = START) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        """Return the time in milliseconds since the epoch."""
+        return self.now
+
+    def advance(self, milliseconds: int) -> None:
+        """Let so much time pass; a negative span sets the clock back."""
+        self.now += milliseconds
+
+
+class Performing:
+    """An async store as a sync one: performs on an event loop of its own, in a thread of its own."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="daypass-testing", daemon=True)
+        self._thread.start()
+
+    def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer."""
+        return asyncio.run_coroutine_threadsafe(self._store.perform(step), self._loop).result()
+
+    def race(self, steps: Sequence[StoreStep[Any]]) -> list[Any]:
+        """Perform ``steps`` in as many tasks at once and return their answers."""
+        return asyncio.run_coroutine_threadsafe(self._gather(steps), self._loop).result()
+
+    def close(self) -> None:
+        """Close the store; performing a step opens it again."""
+        asyncio.run_coroutine_threadsafe(self._store.close(), self._loop).result()
+
+    def end(self) -> None:
+        """Close the store and end the event loop."""
+        self.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _gather(self, steps: Sequence[StoreStep[Any]]) -> list[Any]:
+        return list(await asyncio.gather(*map(self._store.perform, steps)))
+
+
+def session(number: int = 1, **fields: Any) -> Session:
+    """Return a session for a test: fresh at `START` with an expiry an hour later, save for ``fields``."""
+    made = Session(
+        id=f"{number:032x}",
+        subject="user-1",
+        client_id="daypass",
+        generation=0,
+        branch=b"branch-0",
+        rotated_at=NEVER_ROTATED,
+        created_at=START,
+        expires_at=START + 3_600_000,
+    )
+    return replace(made, **fields)
+
+
+def advance(found: Session, now: int, **fields: Any) -> Advance:
+    """Return the step that moves ``found`` one generation on at ``now``, with no grace period, save for ``fields``."""
+    step = Advance(
+        session_id=found.id,
+        expected=Expectation(found.generation, found.branch, now),
+        generation=found.generation + 1,
+        branch=b"branch-n",
+        now=now,
+        idle_ttl=3_600_000,
+        absolute_ttl=7_200_000,
+    )
+    return replace(step, **fields)
+
+
+def account(number: int = 1, **fields: Any) -> Account:
+    """Return a user for a test, save for ``fields``."""
+    made = Account(f"subject-{number}", f"user{number}@example.com", f"user{number}", f"hash-{number}", START)
+    return replace(made, **fields)
+
+
+class StoreContract:
+    """What every store promises, as tests; a subclass says by the fixture ``store`` which one is meant."""
+
+    @pytest.fixture
+    def store(self) -> Any:
+        """Give an empty store; to be overridden."""
+        raise NotImplementedError("override the fixture `store`: it gives an empty store")
+
+    def race(self, store: Store, steps: Sequence[StoreStep[Any]]) -> list[Any]:
+        """Perform ``steps`` all at once, each by its own caller, and return their answers."""
+        start = threading.Barrier(len(steps))
+
+        def caller(step: StoreStep[Any]) -> Any:
+            start.wait(timeout=30)
+            return store.perform(step)
+
+        with ThreadPoolExecutor(len(steps)) as callers:
+            return list(callers.map(caller, steps))
+
+    # ---- sessions: adding and finding
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            {"device": Device("Ada's phone \N{MOBILE PHONE}", "Mozilla/5.0 (X11) \u00e9", "2001:db8::1")},
+            {"branch": bytes(range(248, 256)), "generation": 2**31, "rotated_at": START + 1},
+            {"branch": bytes(8), "created_at": 0, "expires_at": 2**53 - 1},
+            {"subject": "'; DROP TABLE sessions; --", "client_id": '"{}%_\\ \u4f60\u597d'},
+            {"id": "f" * 32, "ended_at": START + 5, "end_reason": EndReason.REUSE},
+        ],
+    )
+    def test_what_was_inserted_is_found_as_it_was(self, store: Store, fields: dict[str, Any]) -> None:
+        """A session comes back with every field as it went in."""
+        store.perform(Insert(session(**fields)))
+        assert session(**fields) == store.perform(Find(session(**fields).id))
+
+    @pytest.mark.parametrize(
+        "session_id",
+        [f"{2:032x}", f"{1:031x}", f"{1:033x}", "", "no id", f"{0xAB:032X}", f" {0xAB:032x}", "\u00e9" * 32],
+    )
+    def test_what_is_not_there_is_not_found(self, store: Store, session_id: str) -> None:
+        """An unknown id, and a text that is no id at all, finds nothing and is no error."""
+        store.perform(Insert(session(1)))
+        store.perform(Insert(session(0xAB)))
+        assert store.perform(Find(session_id)) is None
+        assert store.perform(End(session_id, START, EndReason.ENDED)) is None
+        assert Advanced(None, moved=False) == store.perform(advance(session(1), START, session_id=session_id))
+        assert session(1) == store.perform(Find(session(1).id))
+
+    def test_closing_loses_nothing(self, store: Store) -> None:
+        """A store that was closed opens again by itself, and is as it was."""
+        store.close()
+        store.perform(Insert(session()))
+        store.close()
+        assert session() == store.perform(Find(session().id))
+        store.close()
+        store.close()
+
+    def test_callers_do_not_get_each_others_answers(self, store: Store) -> None:
+        """Of many who ask at once each gets the answer to its own question."""
+        every = [session(number, subject=f"user-{number}") for number in range(1, CALLERS + 1)]
+        self.race(store, [Insert(each) for each in every])
+        assert every == self.race(store, [Find(each.id) for each in every])
+        moved = self.race(store, [advance(each, START + 1) for each in every])
+        assert [(each.id, True) for each in every] == [(answer.session.id, answer.moved) for answer in moved]
+
+    # ---- Advance
+
+    def test_advance_moves_a_session_that_stands_where_it_is_expected(self, store: Store) -> None:
+        """Position, rotation time and idle expiry move in one step; nothing else does."""
+        store.perform(Insert(session(device=Device("phone"))))
+        moved = session(
+            device=Device("phone"),
+            generation=1,
+            branch=b"branch-n",
+            rotated_at=START + 1000,
+            expires_at=START + 1000 + 3_600_000,
+        )
+        assert Advanced(moved, moved=True) == store.perform(advance(session(), START + 1000))
+        assert moved == store.perform(Find(session().id))
+
+    def test_advance_never_passes_the_absolute_expiry(self, store: Store) -> None:
+        """However late it is used, a session ends when its absolute time to live is over."""
+        store.perform(Insert(session()))
+        moved = store.perform(advance(session(), START + 3_000_000, absolute_ttl=4_000_000))
+        assert START + 4_000_000 == moved.session.expires_at  # type: ignore[union-attr]  # fails just as well on None
+
+    @pytest.mark.parametrize(
+        ("stored", "step"),
+        [
+            ({"generation": 1}, {}),
+            ({"branch": b"branch-x"}, {}),
+            ({"rotated_at": START + 1}, {}),
+            ({"rotated_at": START + 2}, {}),
+            ({"ended_at": START, "end_reason": EndReason.LOGOUT}, {}),
+            ({"expires_at": START + 1}, {}),
+            ({"expires_at": START}, {}),
+            ({}, {"absolute_ttl": 1}),
+        ],
+        ids=["generation", "branch", "just rotated", "rotated later", "ended", "expires now", "expired", "absolute"],
+    )
+    def test_advance_only_finds_any_other_session(
+        self, store: Store, stored: dict[str, Any], step: dict[str, Any]
+    ) -> None:
+        """A session that stands elsewhere, was rotated too recently, has ended or expired is answered as it is."""
+        store.perform(Insert(session(**stored)))
+        assert Advanced(session(**stored), moved=False) == store.perform(advance(session(), START + 1, **step))
+        assert session(**stored) == store.perform(Find(session().id))
+
+    def test_one_of_many_advances(self, store: Store) -> None:
+        """Of many that present the same token at once exactly one moves the session; all learn where it is now."""
+        store.perform(Insert(session()))
+        answers = self.race(store, [advance(session(), START + 1)] * CALLERS)
+        assert 1 == sum(answer.moved for answer in answers)
+        assert {store.perform(Find(session().id))} == {answer.session for answer in answers}
+
+    def test_one_of_many_branches_wins(self, store: Store) -> None:
+        """Of many that would move a session to different branches exactly one does, and its branch is stored."""
+        store.perform(Insert(session()))
+        steps = [advance(session(), START + 1, branch=bytes([number]) * 8) for number in range(CALLERS)]
+        answers = self.race(store, steps)
+        (winner,) = [step.branch for step, answer in zip(steps, answers, strict=True) if answer.moved]
+        assert {winner} == {answer.session.branch for answer in answers}
+
+    # ---- Swap
+
+    def test_swap_replaces_position_expiry_and_ending(self, store: Store) -> None:
+        """A session that is as it was found takes the new position and expiry, or is ended."""
+        store.perform(Insert(session()))
+        new = session(generation=7, branch=b"branch-7", rotated_at=START + 1, expires_at=START + 9)
+        assert store.perform(Swap(session(), new)) is True
+        assert new == store.perform(Find(session().id))
+        ended = replace(new, ended_at=START + 2, end_reason=EndReason.REUSE)
+        assert store.perform(Swap(new, ended)) is True
+        assert ended == store.perform(Find(session().id))
+
+    @pytest.mark.parametrize(
+        "stored",
+        [
+            {"generation": 1},
+            {"branch": b"branch-x"},
+            {"rotated_at": START},
+            {"ended_at": START, "end_reason": EndReason.ENDED},
+        ],
+        ids=["generation", "branch", "rotated_at", "ended"],
+    )
+    def test_swap_leaves_what_others_have_changed(self, store: Store, stored: dict[str, Any]) -> None:
+        """A session that is no longer as it was found stays as it is."""
+        store.perform(Insert(session(**stored)))
+        assert store.perform(Swap(session(), session(generation=9))) is False
+        assert session(**stored) == store.perform(Find(session().id))
+
+    def test_swap_makes_nothing(self, store: Store) -> None:
+        """A session that is not there is not made."""
+        assert store.perform(Swap(session(), session(generation=1))) is False
+        assert store.perform(Find(session().id)) is None
+
+    def test_one_of_many_swaps(self, store: Store) -> None:
+        """Of many that replace the same session at once exactly one does, and what it wrote is there."""
+        store.perform(Insert(session()))
+        steps = [Swap(session(), session(generation=number, branch=b"swapped!")) for number in range(1, CALLERS + 1)]
+        answers = self.race(store, steps)
+        (winner,) = [step.new for step, swapped in zip(steps, answers, strict=True) if swapped]
+        assert winner == store.perform(Find(session().id))
+
+    # ---- End and EndAll
+
+    def test_end_is_answered_with_the_session_as_ended(self, store: Store) -> None:
+        """Whoever ends a session is told which one it was."""
+        store.perform(Insert(session()))
+        ended = session(ended_at=START + 1, end_reason=EndReason.LOGOUT)
+        assert ended == store.perform(End(session().id, START + 1, EndReason.LOGOUT))
+        assert ended == store.perform(Find(session().id))
+
+    def test_a_session_is_ended_once(self, store: Store) -> None:
+        """Whoever ends a session after another is answered None; the first time and reason stand."""
+        store.perform(Insert(session()))
+        first = store.perform(End(session().id, START + 1, EndReason.REUSE))
+        assert store.perform(End(session().id, START + 2, EndReason.LOGOUT)) is None
+        assert () == store.perform(EndAll(session().subject, START + 2, EndReason.ENDED))
+        assert first == store.perform(Find(session().id))
+
+    def test_a_session_is_ended_for_its_own_user_alone(self, store: Store) -> None:
+        """Where a subject is given, another one's session is not there to be ended."""
+        store.perform(Insert(session()))
+        assert store.perform(End(session().id, START + 1, EndReason.ENDED, subject="user-2")) is None
+        assert session() == store.perform(Find(session().id))
+        assert store.perform(End(session().id, START + 1, EndReason.ENDED, subject="user-1")) is not None
+
+    def test_one_of_many_ends(self, store: Store) -> None:
+        """Of many that end a session at once exactly one is told that it did."""
+        store.perform(Insert(session()))
+        answers = self.race(store, [End(session().id, START + n, EndReason.LOGOUT) for n in range(CALLERS)])
+        assert [store.perform(Find(session().id))] == [answer for answer in answers if answer is not None]
+
+    def test_end_all_ends_a_users_live_sessions(self, store: Store) -> None:
+        """All live sessions of that user are ended and told of, save the one to keep; no others are."""
+        live = [session(1), session(2)]
+        others = [
+            session(3),  # to be kept
+            session(4, subject="user-2"),
+            session(5, expires_at=START + 1),  # over by itself
+            session(6, ended_at=START, end_reason=EndReason.LOGOUT),
+        ]
+        for each in (*live, *others):
+            store.perform(Insert(each))
+        answer = store.perform(EndAll("user-1", START + 1, EndReason.ENDED, keep=session(3).id))
+        assert [each.id for each in live] == sorted(answer)
+        assert [(START + 1, EndReason.ENDED)] * 2 == [
+            (found.ended_at, found.end_reason) for each in live if (found := store.perform(Find(each.id)))
+        ]
+        assert others == [store.perform(Find(each.id)) for each in others]
+
+    @pytest.mark.parametrize("keep", [None, f"{99:032x}", "", "no session's id"])
+    def test_end_all_keeps_nothing_that_is_not_there(self, store: Store, keep: str | None) -> None:
+        """An id to keep that no session has keeps none."""
+        store.perform(Insert(session()))
+        assert (session().id,) == store.perform(EndAll("user-1", START + 1, EndReason.ENDED, keep=keep))
+
+    def test_each_session_is_told_of_to_one_who_ends_all(self, store: Store) -> None:
+        """Of many that end all of a user's sessions at once, each session is told of to exactly one."""
+        every = [session(number) for number in range(1, CALLERS + 1)]
+        for each in every:
+            store.perform(Insert(each))
+        answers = self.race(store, [EndAll("user-1", START + 1, EndReason.ENDED)] * CALLERS)
+        assert [each.id for each in every] == sorted(ended for answer in answers for ended in answer)
+
+    @pytest.mark.parametrize(
+        "ending", [End(session().id, START + 2, EndReason.LOGOUT), EndAll("user-1", START + 2, EndReason.ENDED)]
+    )
+    def test_what_ended_stays_ended_whoever_is_last(self, store: Store, ending: StoreStep[Any]) -> None:
+        """Sessions that are advanced, swapped and ended at once are ended afterwards, and never move again."""
+        store.perform(Insert(session()))
+        steps: list[StoreStep[Any]] = [advance(session(), START + 1), Swap(session(), session(generation=5))]
+        self.race(store, [*steps, ending, *steps, *steps])
+        found = store.perform(Find(session().id))
+        assert found is not None
+        assert START + 2 == found.ended_at
+        assert Advanced(found, moved=False) == store.perform(advance(found, START + 100))
+        assert store.perform(Swap(found, replace(found, ended_at=None))) is False
+        assert found == store.perform(Find(session().id))
+
+    def test_an_ended_session_is_remembered(self, store: Store) -> None:
+        """Long after its expiry it is still known that a session was ended, and why."""
+        store.perform(Insert(session()))
+        ended = store.perform(End(session().id, START + 1, EndReason.REUSE))
+        assert Advanced(ended, moved=False) == store.perform(advance(session(), START + 10**10))
+        assert ended == store.perform(Find(session().id))
+
+    # ---- ListSessions
+
+    def test_the_newest_login_is_listed_first(self, store: Store) -> None:
+        """A user's live sessions are listed, the newest login first, and nobody else's."""
+        middle, newest, oldest = (
+            session(1, created_at=START + 5),
+            session(2, created_at=START + 9, device=Device("laptop")),
+            session(3, created_at=START),
+        )
+        for each in (middle, newest, oldest, session(4, subject="user-2")):
+            store.perform(Insert(each))
+        assert (newest, middle, oldest) == store.perform(ListSessions("user-1", START + 10))
+        assert () == store.perform(ListSessions("user-3", START + 10))
+
+    def test_what_has_ended_or_expired_is_not_listed(self, store: Store) -> None:
+        """A session is listed until the very millisecond of its expiry, or until it is ended."""
+        store.perform(Insert(session(1, expires_at=START + 10)))
+        store.perform(Insert(session(2, ended_at=START + 1, end_reason=EndReason.ENDED)))
+        assert (session(1, expires_at=START + 10),) == store.perform(ListSessions("user-1", START + 9))
+        assert () == store.perform(ListSessions("user-1", START + 10))
+
+    # ---- signing keys
+
+    def test_keys_are_read_newest_first(self, store: Store) -> None:
+        """There are no keys at first; then each algorithm may have one, and the newest comes first."""
+        assert () == store.perform(ReadKeys())
+        old, new = (
+            KeyRecord("kid-1", "ES256", "wrapped-1", START),
+            KeyRecord("kid-2", "HS256", "wrapped-2", START + 1),
+        )
+        store.perform(AddFirstKey(old))
+        store.perform(AddFirstKey(new))
+        assert (new, old) == store.perform(ReadKeys())
+
+    def test_a_second_first_key_is_not_added(self, store: Store) -> None:
+        """An algorithm that has a key keeps it."""
+        first = KeyRecord("kid-1", "ES256", "wrapped-1", START)
+        store.perform(AddFirstKey(first))
+        store.perform(AddFirstKey(KeyRecord("kid-2", "ES256", "wrapped-2", START + 1)))
+        assert (first,) == store.perform(ReadKeys())
+
+    def test_one_of_many_first_keys_is_added(self, store: Store) -> None:
+        """Of nodes that start at once exactly one adds the first key."""
+        records = [KeyRecord(f"kid-{n}", "ES256", f"wrapped-{n}", START + n) for n in range(CALLERS)]
+        self.race(store, [AddFirstKey(record) for record in records])
+        (found,) = store.perform(ReadKeys())
+        assert found in records
+
+    # ---- built-in users
+
+    @pytest.mark.parametrize("identifier", ["user1@example.com", "USER1@Example.COM", "user1", "User1"])
+    def test_a_user_is_found_by_address_and_name(self, store: Store, identifier: str) -> None:
+        """Whatever the case it is written in, and as it was added."""
+        store.perform(AddAccount(account(2)))
+        assert store.perform(AddAccount(account(1))) is True
+        assert account(1) == store.perform(FindAccount(identifier))
+
+    def test_case_is_that_of_all_writing(self, store: Store) -> None:
+        """Names that differ in case alone are one, in any alphabet."""
+        greek = account(1, email="\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2@example.com", username="\u00c4RGER")
+        assert store.perform(AddAccount(greek)) is True
+        assert greek == store.perform(FindAccount("\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3@EXAMPLE.com"))
+        assert greek == store.perform(FindAccount("\u00e4rger"))
+        assert store.perform(AddAccount(account(2, username="\u00c4rger"))) is False
+
+    @pytest.mark.parametrize(
+        "identifier", ["", "nobody", "user1@example.co", "user1@example.com ", "user_", "%", "hash-1"]
+    )
+    def test_nobody_else_is_found(self, store: Store, identifier: str) -> None:
+        """An unknown name finds nobody; nor does an empty one find a user who has no name."""
+        store.perform(AddAccount(account(1)))
+        store.perform(AddAccount(account(2, username=None)))
+        assert store.perform(FindAccount(identifier)) is None
+        assert store.perform(LoadAccount(identifier)) is None
+
+    def test_a_user_is_loaded_by_subject(self, store: Store) -> None:
+        """Exactly as added, a disabled one too."""
+        disabled = account(1, username=None, disabled_at=START + 7)
+        store.perform(AddAccount(disabled))
+        assert disabled == store.perform(LoadAccount("subject-1"))
+        assert store.perform(LoadAccount("SUBJECT-1")) is None
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"email": "USER1@example.com"}, {"username": "uSER1"}, {"subject": "subject-1"}],
+        ids=["address", "name", "subject"],
+    )
+    def test_a_taken_name_stays_with_its_user(self, store: Store, fields: dict[str, Any]) -> None:
+        """An address or a name that is taken, whatever its case, is refused and changes nothing."""
+        store.perform(AddAccount(account(1)))
+        assert store.perform(AddAccount(account(2, **fields))) is False
+        assert account(1) == store.perform(LoadAccount("subject-1"))
+        assert store.perform(LoadAccount("subject-2")) is None
+
+    def test_many_users_may_have_no_name(self, store: Store) -> None:
+        """A user without a name takes none."""
+        assert [True, True] == [store.perform(AddAccount(account(n, username=None))) for n in (1, 2)]
+
+    def test_one_of_many_gets_the_address(self, store: Store) -> None:
+        """Of many that add the same address at once exactly one does."""
+        steps = [
+            AddAccount(account(n, email="ada@example.com" if n % 2 else "ADA@EXAMPLE.COM")) for n in range(CALLERS)
+        ]
+        answers = self.race(store, steps)
+        (added,) = [step.account for step, done in zip(steps, answers, strict=True) if done]
+        assert added == store.perform(FindAccount("ada@example.com"))
+
+    def test_a_password_is_replaced_for_its_user_alone(self, store: Store) -> None:
+        """The hash is replaced, and nothing else of that user or of any other; an unknown user is no error."""
+        store.perform(AddAccount(account(1)))
+        store.perform(AddAccount(account(2)))
+        store.perform(SetPasswordHash("subject-1", "new hash"))
+        store.perform(SetPasswordHash("subject-3", "new hash"))
+        assert account(1, password_hash="new hash") == store.perform(LoadAccount("subject-1"))  # noqa: S106 - nobody's
+        assert account(2) == store.perform(LoadAccount("subject-2"))
+
+
+class AsyncStoreContract(StoreContract):
+    """The same for an `AsyncStore`; a subclass says by the fixture ``async_store`` which one is meant."""
+
+    @pytest.fixture
+    def async_store(self) -> Any:
+        """Give an empty async store; to be overridden, by a plain fixture."""
+        raise NotImplementedError("override the fixture `async_store`: it gives an empty async store")
+
+    @pytest.fixture
+    def store(self, async_store: AsyncStore) -> Iterator[Performing]:
+        """Give the async store to tests that await nothing."""
+        performing = Performing(async_store)
+        yield performing
+        performing.end()
+
+    def race(self, store: Any, steps: Sequence[StoreStep[Any]]) -> list[Any]:
+        """Perform ``steps`` all at once, each in a task of one event loop, and return their answers."""
+        answers: list[Any] = store.race(steps)
+        return answers

@@ -1,0 +1,221 @@
+"""A real Chromium, axios from npm, and a small application on a real socket.
+
+Where one of them is missing the tests are skipped and say why; with ``CI=true`` they fail (``tests/conftest.py``).
+"""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daypass import AsyncDaypass, Event, EventCode, User
+from daypass.model import Duration
+from daypass.server import run
+from daypass.web.asgi import auth_routes, bearer
+
+HERE = Path(__file__).parent
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ALICE = User("user-1", "alice", "alice@example.com")
+PASSWORD = "correct horse battery"
+
+Seen = tuple[str, str, int]
+"""A request as the server saw it: method, path, and the status of the answer."""
+
+
+@pytest.fixture(scope="session")
+def axios(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return axios's bundle for browsers, fetched from npm by the lock file where it is missing."""
+    bundle = HERE / "node_modules/axios/dist/axios.min.js"
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with (shared / "npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one fetches
+        if not bundle.exists():
+            npm = Path(sys.executable).with_name("npm")
+            if not npm.exists():
+                pytest.skip(f"axios comes from npm, and there is no {npm}")
+            command: list[str | Path] = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            path = f"{npm.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+            done = subprocess.run(
+                command,
+                cwd=HERE,
+                env=os.environ | {"PATH": path},
+                capture_output=True,
+                text=True,
+                timeout=180,
+                check=False,
+            )
+            if done.returncode:
+                pytest.skip(f"npm could not fetch axios: {done.stderr.strip()}")
+    return bundle
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Return a running Chromium, for this folder's tests alone.
+
+    Playwright keeps an event loop running in the thread of the tests; beyond this folder it would be in the way of
+    every test that starts one.
+    """
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Return a fresh profile: no cookies, no storage."""
+    context = browser.new_context()
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+class Application:
+    """A small application with Daypass's routes, and what it saw; its clock is the real one and what a test adds."""
+
+    def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
+        self.ahead = 0
+        self.requests: list[Seen] = []
+        self.events: list[Event] = []
+        self.bodies: list[bytes] = []
+        self.lose_refreshes = 0
+        self.address = ""
+        self.auth = AsyncDaypass(
+            store,
+            issuer="http://127.0.0.1",
+            load_user=lambda subject: ALICE if subject == ALICE.subject else None,
+            authenticate=lambda name, password: ALICE if (name, password) == (ALICE.username, PASSWORD) else None,
+            on_event=self.events.append,
+            clock=lambda: time.time_ns() // 1_000_000 + self.ahead,
+            **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through
+        )
+        self._require = bearer(self.auth)
+        routes = [
+            Route("/", lambda _: FileResponse(HERE / "page.html")),
+            Route("/axios.js", lambda _: FileResponse(axios, media_type="text/javascript")),
+            Route("/favicon.ico", lambda _: Response(status_code=204)),
+            Route("/api/items", self._items, methods=["GET", "POST"]),
+            Route("/api/upload", self._upload, methods=["POST"]),
+            Mount("/auth", routes=auth_routes(self.auth)),
+        ]
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> Any:
+            async with self.auth:
+                yield
+
+        self._app: ASGIApp = Starlette(routes=routes, lifespan=lifespan)
+
+    async def _items(self, request: Request) -> Response:
+        token = await self._require(request)
+        self.bodies.append(await request.body())
+        return JSONResponse({"user": token.username})
+
+    async def _upload(self, request: Request) -> Response:
+        await self._require(request)
+        body = await request.body()
+        self.bodies.append(body)
+        return JSONResponse({"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and note what was asked and answered; an answer that is to be lost is not sent."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        losing = scope["path"] == "/auth/refresh" and self.lose_refreshes > 0
+        self.lose_refreshes -= losing
+
+        async def note(message: Message) -> None:
+            if message["type"] == "http.response.start" and scope["path"].startswith(("/api", "/auth")):
+                self.requests.append((scope["method"], scope["path"], message["status"]))
+            if not losing:
+                await send(message)
+
+        await self._app(scope, receive, note)
+        if losing:
+            await send({"type": "http.response.start", "status": 502, "headers": []})
+            await send({"type": "http.response.body"})
+
+    def expire(self) -> None:
+        """Let every access token expire, and the grace period go by."""
+        self.ahead += 60_000
+
+    def take(self) -> list[Seen]:
+        """Return what was asked and answered since this was last called."""
+        taken, self.requests = self.requests, []
+        return taken
+
+    def counts(self) -> dict[EventCode, int]:
+        codes = [event.code for event in self.events]
+        return {code: codes.count(code) for code in set(codes)}
+
+
+@contextmanager
+def serving(application: Application) -> Iterator[str]:
+    with run.bind("127.0.0.1", 0) as listening:
+        configuration = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(configuration)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the application did not start"
+                time.sleep(0.005)
+            yield run.address(listening)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def lifetimes() -> dict[str, Duration]:
+    """Return the spans of the policy; a test may ask for others."""
+    return {"access_ttl": "50s", "grace_period": "30s"}
+
+
+@pytest.fixture
+def application(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator[Application]:
+    """Return the application, served; its sessions are in SQLite on the disk."""
+    application = Application(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
+    with serving(application) as address:
+        application.address = address
+        yield application
+
+
+@pytest.fixture
+def page(context: BrowserContext, application: Application) -> Page:
+    """Return the application's page, logged in; nothing was asked of the server since."""
+    page = context.new_page()
+    page.goto(application.address)
+    page.evaluate("([name, password]) => login(name, password)", [ALICE.username, PASSWORD])
+    assert [("POST", "/auth/login", 200)] == application.take()
+    return page

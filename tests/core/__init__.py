@@ -1,0 +1,1 @@
+"""The core: rule, tokens, keys, issuer."""

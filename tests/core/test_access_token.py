@@ -1,0 +1,784 @@
+"""Access tokens: what an issued one says, when it opens, and every way in which somebody might forge one."""
+
+import itertools
+import json
+import string
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from joserfc import jwe
+from joserfc.jwk import OctKey
+
+from daypass.access_token import MAXIMUM_LENGTH, AccessToken, KeyUnknown, Verifier, issue
+from daypass.errors import ConfigurationError, SessionRevoked, TokenExpired, TokenMalformed
+from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
+from daypass.model import Policy, User
+from daypass.refresh_token import decode, encode, first
+from daypass.testing import START, session
+
+from .crafting import CLAIMS, HEADER, KEY, KEYS, NAMES, STRANGER, b64, raw, sign, token, verifier
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
+USER = User("user-1", "ada", "ada@example.com", {"role": "admin", "teams": [1, 2]})
+RIGHT = token()
+HEAD, BODY, SIGNATURE = RIGHT.split(".")
+EXPIRES = START + 900_000
+
+
+def refused(text: str) -> TokenMalformed:
+    """Return the error with which ``text`` is refused, twice, and holding nothing of it."""
+    checking = verifier()
+    for _ in range(2):
+        with pytest.raises(TokenMalformed) as caught:
+            checking.check(text, START)
+    told = f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+    assert [] == [part for part in text.split(".") if len(part) > 20 and part in told]
+    return caught.value
+
+
+# ---- what is issued
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_issued_token_says_all_that_it_has_to(algorithm: str) -> None:
+    """Header and claims are those of RFC 9068 §2 with sid, username and email, and nothing else."""
+    text = issue(KEYS[algorithm], NAMES, Policy(), session(), USER, START + 1_999, "j" * 32)
+    head, body, _ = text.split(".")
+    assert {"typ": "at+jwt", "alg": algorithm, "kid": KEYS[algorithm].kid} == json.loads(raw(head))
+    assert {
+        "iss": "https://issuer.example",
+        "aud": "https://api.example",
+        "sub": "user-1",
+        "client_id": "daypass",
+        "iat": START // 1000 + 1,
+        "exp": START // 1000 + 1 + 900,
+        "jti": "j" * 32,
+        "sid": f"{1:032x}",
+        "auth_time": START // 1000,
+        "username": "ada",
+        "email": "ada@example.com",
+        "role": "admin",
+        "teams": [1, 2],
+    } == json.loads(raw(body))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_issued_token_is_verified(algorithm: str) -> None:
+    """What was issued comes out of the verifier, with its times in milliseconds."""
+    text = issue(KEYS[algorithm], NAMES, Policy(), session(), USER, START, "j" * 32)
+    verified = verifier().check(text, START)
+    assert json.loads(raw(text.split(".")[1])) == dict(verified.claims)
+    assert (
+        AccessToken(
+            subject="user-1",
+            session_id=f"{1:032x}",
+            client_id="daypass",
+            issuer="https://issuer.example",
+            audience=("https://api.example",),
+            id="j" * 32,
+            issued_at=START,
+            expires_at=EXPIRES,
+            auth_time=START,
+            username="ada",
+            email="ada@example.com",
+            claims=verified.claims,
+        )
+        == verified
+    )
+
+
+def test_a_user_without_names_has_none_in_the_token() -> None:
+    """There is no claim for what is not known."""
+    text = issue(KEY, NAMES, Policy(), session(), User("user-1"), START, "j" * 32)
+    assert {"username", "email"}.isdisjoint(json.loads(raw(text.split(".")[1])))
+    verified = verifier().check(text, START)
+    assert (None, None) == (verified.username, verified.email)
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "exp", "iat", "nbf", "jti", "sid", "client_id", "auth_time"])
+def test_an_application_cannot_replace_a_claim(claim: str) -> None:
+    """The application's own claims can't take the place of one that Daypass sets."""
+    with pytest.raises(ConfigurationError, match=claim):
+        User("user-1", claims={claim: "mine"})
+
+
+def test_the_right_token_is_right() -> None:
+    """What the forgeries below start from is accepted, and as a media type in full or in capitals too (RFC 7515)."""
+    for typ in ("at+jwt", "application/at+jwt", "AT+JWT"):
+        assert "user-1" == verifier().check(token({"typ": typ}), START).subject
+    for audience in ([NAMES.audience], ["https://other.example", NAMES.audience]):
+        assert tuple(audience) == verifier().check(token(aud=audience), START).audience
+
+
+# ---- when it opens
+
+
+def test_it_opens_until_the_very_millisecond_of_its_expiry() -> None:
+    """``exp == now`` is expired (RFC 7519 §4.1.4), one millisecond before is not; asked first or again."""
+    checking = verifier()
+    for _ in range(2):
+        assert EXPIRES == checking.check(RIGHT, EXPIRES - 1).expires_at
+        with pytest.raises(TokenExpired):
+            checking.check(RIGHT, EXPIRES)
+    with pytest.raises(TokenExpired):
+        verifier().check(RIGHT, EXPIRES)
+
+
+def test_leeway_is_added_and_no_more() -> None:
+    """A verifier whose clock may differ lets a token open so much longer."""
+    checking = verifier(leeway=5_000)
+    checking.check(RIGHT, EXPIRES + 4_999)
+    with pytest.raises(TokenExpired):
+        checking.check(RIGHT, EXPIRES + 5_000)
+
+
+def test_leeway_is_bounded() -> None:
+    """More than a minute is a mistake of set-up."""
+    assert 60_000 == Policy.of(leeway="60s").leeway
+    with pytest.raises(ConfigurationError, match="leeway"):
+        Policy.of(leeway="61s")
+
+
+# ---- what is remembered
+
+
+def test_a_verified_token_is_remembered_and_looked_at_again() -> None:
+    """Checked again, a token costs no signature; its expiry and the end of its session are looked at each time."""
+    asked: list[str] = []
+
+    def find(kid: str) -> SigningKey:
+        asked.append(kid)
+        return KEY
+
+    checking = Verifier(NAMES, find)
+    first_time, again = checking.check(RIGHT, START), checking.check(RIGHT, EXPIRES - 1)
+    assert (first_time, [KEY.kid]) == (again, asked)
+    checking.end(first_time.session_id, START, EXPIRES)
+    for now in (START, EXPIRES - 1):
+        with pytest.raises(SessionRevoked):
+            checking.check(RIGHT, now)
+    with pytest.raises(TokenExpired):
+        checking.check(RIGHT, EXPIRES)
+
+
+def test_an_ended_sessions_token_is_refused_at_first_sight() -> None:
+    """A token that was never checked before is refused as well when its session has ended; others' are not."""
+    checking = verifier()
+    checking.end(CLAIMS["sid"], START, EXPIRES)
+    with pytest.raises(SessionRevoked):
+        checking.check(RIGHT, START)
+    assert "2" * 32 == checking.check(token(sid="2" * 32), START).session_id
+
+
+def test_forgetting_asks_for_the_key_again() -> None:
+    """After the keys have changed a token of a key that is gone is refused."""
+    keys = {KEY.kid: KEY}
+    checking = Verifier(NAMES, keys.get)
+    checking.check(RIGHT, START)
+    keys.clear()
+    checking.check(RIGHT, START)
+    checking.forget()
+    with pytest.raises(KeyUnknown):
+        checking.check(RIGHT, START)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_what_is_remembered_is_bounded(size: int) -> None:
+    """However many tokens come, no more are kept than was said; the rest are verified anew."""
+    checking = verifier(cache_size=size)
+    tokens = [token(jti=f"{n:032x}") for n in range(5)]
+    for _ in range(2):
+        for n, text in enumerate(tokens):
+            assert f"{n:032x}" == checking.check(text, START).id
+            assert size >= len(checking._verified)
+
+
+def test_what_was_refused_is_not_remembered() -> None:
+    """Garbage fills no memory, and an expired token leaves it."""
+    checking = verifier()
+    for text in ("x", RIGHT[:-4], token(iss="other"), token(without=("sub",))):
+        with pytest.raises(TokenMalformed):
+            checking.check(text, START)
+    with pytest.raises(TokenExpired):
+        checking.check(RIGHT, EXPIRES)
+    assert {} == checking._verified
+
+
+def test_ended_sessions_are_forgotten_when_their_tokens_have_expired() -> None:
+    """The set of ended sessions holds no more than those whose access tokens could still be alive, within bounds."""
+    checking = verifier()
+    for n in range(20_000):
+        checking.end(f"{n:032x}", START + n, START + n + 100)
+    assert 1100 > len(checking._ended)
+    assert f"{19_999:032x}" in checking._ended
+
+
+def test_threads_may_share_a_verifier() -> None:
+    """Many threads that check, forget and end at once get right answers alone."""
+    checking = verifier(cache_size=4)
+    tokens = [token(jti=f"{n:032x}") for n in range(16)]
+
+    def check(n: int) -> str:
+        if n % 64 == 0:
+            checking.forget()
+        checking.end(f"{n:032x}", START, EXPIRES)
+        return checking.check(tokens[n % 16], START).id
+
+    with ThreadPoolExecutor(8) as threads:
+        assert [f"{n % 16:032x}" for n in range(1000)] == list(threads.map(check, range(1000)))
+
+
+# ---- forgeries: the algorithm
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None, False, 0, [], ["none"], {}])
+@pytest.mark.parametrize("signature", ["", SIGNATURE, "AA"], ids=["empty", "of another", "garbage"])
+def test_no_algorithm_is_none(algorithm: Any, signature: str) -> None:
+    """An unsigned token is refused, however *none* is written and whatever stands for its signature."""
+    for kid in (KEY.kid, KEYS["HS256"].kid):
+        refused(f"{b64(json.dumps({**HEADER, 'alg': algorithm, 'kid': kid}).encode())}.{BODY}.{signature}")
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "HS256",
+        "HS384",
+        "HS512",
+        "RS256",
+        "RS512",
+        "PS256",
+        "ES384",
+        "ES512",
+        "ES256K",
+        "EdDSA",
+        "Ed25519",
+        "es256",
+        "X",
+    ],
+)
+def test_another_algorithm_is_not_the_keys(algorithm: str) -> None:
+    """A header that names any algorithm but the key's own is refused, although the key did sign it."""
+    refused(sign({**HEADER, "alg": algorithm}, CLAIMS))
+
+
+def test_a_missing_algorithm_is_none() -> None:
+    """A header without ``alg`` is refused."""
+    refused(sign({"typ": "at+jwt", "kid": KEY.kid}, CLAIMS))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_a_key_signs_by_its_own_algorithm_alone(algorithm: str) -> None:
+    """A true HMAC by another hash under the right key is refused (RFC 8725 §3.1)."""
+    key = KEYS["HS256"]
+    refused(sign({"typ": "at+jwt", "alg": algorithm, "kid": key.kid}, CLAIMS, key, algorithm))
+
+
+def public_bytes(key: SigningKey) -> Iterator[bytes]:
+    """Yield the public key as an attacker may have it."""
+    public: Any = key.key.get_op_key("verify")
+    for encoding in (Encoding.PEM, Encoding.DER):
+        yield public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+    yield public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).strip()
+    jwk = dict(key.public or {})
+    yield json.dumps(jwk).encode()
+    yield json.dumps(jwk, separators=(",", ":"), sort_keys=True).encode()
+    for part in ("x", "y", "n"):
+        if part in jwk:
+            yield raw(str(jwk[part]))
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "Ed25519", "RS256"])
+def test_a_public_key_is_no_secret(algorithm: str) -> None:
+    """A MAC under the public key, in any of its forms, is no signature (RFC 8725 §2.1)."""
+    key = KEYS[algorithm]
+    for secret in public_bytes(key):
+        mac_key = SigningKey(OctKey.import_key(b64(secret), {"alg": "HS256", "kid": key.kid}))
+        for named in ("HS256", algorithm):
+            refused(sign({"typ": "at+jwt", "alg": named, "kid": key.kid}, CLAIMS, mac_key))
+
+
+def test_a_key_is_not_used_under_another_ones_name() -> None:
+    """A signature by one of our keys under the ``kid`` of another is refused."""
+    for named, used in ((a, b) for a in KEYS.values() for b in KEYS.values() if a is not b):
+        for algorithm in (named.algorithm, used.algorithm):
+            refused(sign({"typ": "at+jwt", "alg": algorithm, "kid": named.kid}, CLAIMS, used))
+
+
+# ---- forgeries: the header
+
+
+@pytest.mark.parametrize(
+    "typ",
+    [
+        "JWT",
+        "jwt",
+        "id+jwt",
+        "dpop+jwt",
+        "logout+jwt",
+        "secevent+jwt",
+        "application/jwt",
+        "at+jwt ",
+        "at+jwt\n",
+        "",
+        "at",
+        "at jwt",
+        "application/application/at+jwt",
+        "\N{FULLWIDTH LATIN SMALL LETTER A}t+jwt",
+        None,
+        5,
+        True,
+        ["at+jwt"],
+        {"at+jwt": 1},
+    ],
+)
+def test_another_type_of_token_is_none(typ: Any) -> None:
+    """Whatever else this issuer's key signs, an ID token say, opens nothing (RFC 9068 §4, RFC 8725 §3.11)."""
+    refused(token({"typ": typ}))
+
+
+def test_a_missing_type_is_none() -> None:
+    """A token that does not say what it is opens nothing."""
+    refused(sign({"alg": "ES256", "kid": KEY.kid}, CLAIMS))
+
+
+@pytest.mark.parametrize(
+    "kid",
+    ["", "unknown", KEY.kid.swapcase(), KEY.kid + " ", "../../dev/null", "' OR 1=1 --", None, 5, 1.5, [KEY.kid]],
+    ids=itertools.count(),
+)
+def test_an_unknown_key_is_none(kid: Any) -> None:
+    """A ``kid`` that is unknown, or no text, is refused as such, so that an issuer may look for a new key."""
+    assert isinstance(refused(token({"kid": kid})), KeyUnknown)
+
+
+def test_a_missing_key_name_is_none() -> None:
+    """A token that names no key is refused, however many keys would fit."""
+    assert isinstance(refused(sign({"typ": "at+jwt", "alg": "ES256"}, CLAIMS)), KeyUnknown)
+
+
+@pytest.mark.parametrize(
+    "injected",
+    [
+        {"jwk": dict(STRANGER.public or {})},
+        {"jwk": {**(STRANGER.public or {}), "kid": KEY.kid}},
+        {"jku": "https://attacker.example/jwks.json"},
+        {"x5u": "https://attacker.example/cert.pem"},
+        {"x5c": ["MIIBszCCAVmgAwIBAgIU"]},
+        {"x5t": "AAAA"},
+        {"x5t#S256": "AAAA"},
+    ],
+    ids=lambda injected: next(iter(injected)),
+)
+@pytest.mark.parametrize("kid", [KEY.kid, STRANGER.kid], ids=["our name", "its name"])
+def test_a_token_does_not_bring_its_own_key(injected: dict[str, Any], kid: str) -> None:
+    """A key, or where to find one, in the header is not looked at (RFC 8725 §3.10)."""
+    refused(sign({**HEADER, "kid": kid, **injected}, CLAIMS, STRANGER))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"crit": ["exp"], "exp": 1},
+        {"crit": ["kid"]},
+        {"crit": ["alg"]},
+        {"crit": ["unknown"], "unknown": 1},
+        {"crit": ["unknown"]},
+        {"crit": []},
+        {"crit": "exp", "exp": 1},
+        {"crit": None},
+        {"crit": 5},
+        {"crit": [["b64"]]},
+        {"crit": {"b64": 1}},
+        {"crit": ["b64"], "b64": False},
+        {"crit": ["b64"], "b64": True},
+        {"b64": False},
+        {"b64": 0},
+        {"b64": "false"},
+    ],
+    ids=json.dumps,
+)
+def test_nothing_critical_is_understood(header: dict[str, Any]) -> None:
+    """A header with ``crit``, or an unencoded payload, is refused although the key signed it (RFC 7515 §4.1.11)."""
+    refused(token(header))
+
+
+def test_an_unencoded_payload_is_none() -> None:
+    """A token whose payload stands there in the clear is refused although the key signed just that (RFC 7797)."""
+    from joserfc.jws import JWSRegistry
+
+    head = b64(json.dumps({**HEADER, "b64": False, "crit": ["b64"]}).encode())
+    for body in (BODY, json.dumps(CLAIMS)):
+        signature = JWSRegistry.algorithms["ES256"].sign(f"{head}.{body}".encode(), KEY.key)
+        refused(f"{head}.{body}.{b64(signature)}")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"null",
+        b"5",
+        b'"alg"',
+        b'["alg","kid","typ"]',
+        b"{",
+        b"\xff\xfe",
+        b'{"alg":"ES256"',
+        b"{}",
+        b"NaN",
+        b"\xef\xbb\xbf{}",
+        b"[" * 300,
+        b'{"a":' * 70,
+        b"[" * 40000,
+        b'{"alg":' + b"9" * 5000 + b"}",
+    ],
+    ids=lambda header: ascii(header[:12]),
+)
+def test_a_header_that_is_none_is_refused(header: bytes) -> None:
+    """Broken, nested without end, of another shape: refused without another error."""
+    refused(sign(header, CLAIMS))
+    refused(f"{b64(header)}.{BODY}.{SIGNATURE}")
+
+
+@pytest.mark.parametrize(
+    ("header", "signature"),
+    [
+        ('{{"typ":"at+jwt","kid":"{kid}","alg":"ES256","alg":"none"}}', ""),
+        ('{{"typ":"at+jwt","kid":"{kid}","alg":"none","alg":"ES256"}}', ""),
+        ('{{"typ":"at+jwt","kid":"{kid}","alg":"none","alg":"ES256"}}', SIGNATURE),
+        ('{{"typ":"at+jwt","kid":"{kid}","kid":"{stranger}","alg":"ES256"}}', None),
+        ('{{"typ":"at+jwt","kid":"{stranger}","kid":"{kid}","alg":"ES256"}}', None),
+        ('{{"typ":"JWT","alg":"ES256","kid":"{kid}","typ":"at+jwt"}}', None),
+    ],
+    ids=itertools.count(),
+)
+def test_saying_it_twice_does_not_help(header: str, signature: str | None) -> None:
+    """A header that names a parameter twice takes nobody in: what was checked is what is used."""
+    head = header.format(kid=KEY.kid, stranger=STRANGER.kid).encode()
+    refused(f"{b64(head)}.{BODY}.{signature}" if signature is not None else sign(head, CLAIMS, STRANGER))
+
+
+# ---- forgeries: the signature
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_every_changed_character_is_found(part: int) -> None:
+    """Whichever single character of whichever part is replaced by another, the token is refused."""
+    parts = RIGHT.split(".")
+    for position in range(len(parts[part])):
+        letter = "A" if parts[part][position] != "A" else "B"
+        changed = parts[part][:position] + letter + parts[part][position + 1 :]
+        refused(".".join([*parts[:part], changed, *parts[part + 1 :]]))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_signature_is_whole(algorithm: str) -> None:
+    """Truncated, empty, longer, zero or another's: refused, for each algorithm."""
+    key = KEYS[algorithm]
+    text = sign({"typ": "at+jwt", "alg": algorithm, "kid": key.kid}, CLAIMS, key)
+    verifier().check(text, START)
+    signed, _, signature = text.rpartition(".")
+    right = raw(signature)
+    other = raw(
+        sign({"typ": "at+jwt", "alg": algorithm, "kid": key.kid}, {**CLAIMS, "jti": "x"}, key).rpartition(".")[2]
+    )
+    wrong = [right[:n] for n in (0, 1, 16, 31, 32, 33, 63, 64, 255) if n < len(right)]
+    wrong += [right + b"\x00", b"\x00" + right, right + right, right[::-1], bytes(len(right)), b"\xff" * len(right)]
+    wrong += [
+        bytes(1),
+        bytes(64),
+        bytes(256),
+        bytes([right[0] ^ 1]) + right[1:],
+        right[:-1] + bytes([right[-1] ^ 1]),
+        other,
+    ]
+    for each in wrong:
+        refused(f"{signed}.{b64(each)}")
+
+
+def halves(r: int, s: int) -> bytes:
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def test_an_ecdsa_signature_is_two_numbers_of_the_right_size() -> None:
+    """DER, zero, the order itself or beyond: no signature (CVE-2022-21449 was this)."""
+    right = raw(SIGNATURE)
+    r, s = int.from_bytes(right[:32], "big"), int.from_bytes(right[32:], "big")
+    top = 2**256 - 1
+    for pair in (
+        *((0, 0), (0, 1), (1, 0), (r, 0), (0, s), (1, 1), (ORDER, ORDER), (ORDER, s), (r, ORDER), (top, top)),
+        *((ORDER - 1, ORDER - 1), (s, r), (ORDER - r, s), ((r + ORDER) % 2**256, s), (r, (s + ORDER) % 2**256)),
+    ):
+        refused(f"{HEAD}.{BODY}.{b64(halves(*pair))}")
+    refused(f"{HEAD}.{BODY}.{b64(encode_dss_signature(r, s))}")
+    refused(f"{HEAD}.{BODY}.{b64(b'0' + right + b'0')}")
+
+
+# ---- forgeries: the encoding
+
+
+def spellings(part: str) -> Iterator[str]:
+    """Yield other texts that a careless decoder reads as the same bytes."""
+    yield from (part + "=", part + "==", part + "===", part + "====", "=" + part)
+    for junk in (" ", "\n", "\r\n", "\t", "\x00", "?", "!", ",", "\u00e9", "\u2028", "\ufeff", "%3D", "+", "/"):
+        yield from (part + junk, junk + part, part[:8] + junk + part[8:])
+    if len(part) % 4:  # the last character has bits to spare
+        alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+        value, spare = alphabet.index(part[-1]), 4 if len(part) % 4 == 2 else 2
+        yield from (part[:-1] + alphabet[value | bits] for bits in range(1, 2**spare))
+    yield part + "A"
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_a_token_has_one_spelling(part: int) -> None:
+    """Padding, white space, spare bits and characters of no alphabet are refused in each part."""
+    parts = RIGHT.split(".")
+    for spelling in spellings(parts[part]):
+        refused(".".join([*parts[:part], spelling, *parts[part + 1 :]]))
+
+
+def test_the_other_base64_alphabet_is_refused() -> None:
+    """A token is written with - and _ alone."""
+    text = next(text for n in range(1000) if {"-", "_"} <= set((text := token(jti=str(n))).rpartition(".")[2]))
+    verifier().check(text, START)
+    signed, _, signature = text.rpartition(".")
+    for spelling in (signature.replace("-", "+"), signature.replace("_", "/")):
+        refused(f"{signed}.{spelling}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "....",
+        HEAD,
+        f"{HEAD}.",
+        f"{HEAD}..",
+        f"{HEAD}.{BODY}",
+        f"{HEAD}.{BODY}.",
+        f"{HEAD}..{SIGNATURE}",
+        f".{BODY}.{SIGNATURE}",
+        f"..{SIGNATURE}",
+        f"{RIGHT}.",
+        f".{RIGHT}",
+        f"{HEAD}..{BODY}.{SIGNATURE}",
+        f"{HEAD}.{BODY}..{SIGNATURE}",
+        f"{RIGHT}.{SIGNATURE}",
+        f"{RIGHT}.{BODY}.{SIGNATURE}",
+        f"{HEAD}.AAAA.AAAA.{BODY}.{SIGNATURE}",
+        f"{RIGHT},{RIGHT}",
+        f"Bearer {RIGHT}",
+        f"{RIGHT}\n",
+        f" {RIGHT}",
+        f'"{RIGHT}"',
+        RIGHT.replace(".", "\u2024"),
+        RIGHT.replace(".", "\uff0e"),
+        RIGHT + "\x00",
+        "\ud800" + RIGHT,
+        "\U0001f600",
+        "null",
+        json.dumps({"payload": BODY, "protected": HEAD, "signature": SIGNATURE}),
+        json.dumps({"payload": BODY, "signatures": [{"protected": HEAD, "signature": SIGNATURE}]}),
+        "A" * MAXIMUM_LENGTH,
+        "A" * (MAXIMUM_LENGTH + 1),
+        "." * 10_000_000,
+        f"{HEAD}.{'A' * 10_000_000}.{SIGNATURE}",
+    ],
+    ids=itertools.count(),
+)
+def test_what_is_no_compact_jws_is_refused(text: str) -> None:
+    """Two, four or five parts, empty ones, JSON serialization, other scripts, too much: no token (RFC 7515 §7.1)."""
+    refused(text)
+
+
+def test_a_right_token_that_is_too_long_is_refused() -> None:
+    """There is a bound, and it is one character beyond what is accepted."""
+    long = next(text for n in range(11_000, 13_000) if len(text := token(pad="x" * n)) >= MAXIMUM_LENGTH - 1)
+    assert len(long) <= MAXIMUM_LENGTH
+    verifier().check(long, START)
+    refused(token(pad="x" * 13_000))
+
+
+def test_an_encrypted_token_is_none() -> None:
+    """A JWE, even one whose content is a right token, and even to a key of ours, is refused."""
+    key = OctKey.import_key(raw(str(KEYS["HS256"].key.as_dict(private=True)["k"])))
+    refused(jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM", "kid": KEYS["HS256"].kid}, RIGHT, key))
+    refused(jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM", "typ": "at+jwt", "kid": KEY.kid}, RIGHT, key))
+    refused(MasterSecret.of("s" * 32).wrap(KEY))
+
+
+# ---- forgeries: the claims
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'["sub"]',
+        b'"sub"',
+        b"5",
+        b"true",
+        b"{",
+        b"{}",
+        b"foo",
+        b"\xff\xfe{}",
+        b'{"sub":"\xff"}',
+        b"{'a':1}",
+        json.dumps([CLAIMS]).encode(),
+        json.dumps(json.dumps(CLAIMS)).encode(),
+        json.dumps(CLAIMS).encode() + b"{}",
+        b"[" * 12000,
+        b'{"a":' * 2400,
+        b"[" * 6000 + b"]" * 6000,
+        b'{"exp":' + b"9" * 5000 + b"}",
+    ],
+    ids=lambda payload: ascii(payload[:12]) + f" {len(payload)}",
+)
+def test_a_payload_that_is_no_claims_is_refused(payload: bytes) -> None:
+    """A signed payload that is no JSON object, or one nested without end, is refused without another error."""
+    refused(sign(HEADER, payload))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "",
+        "https://issuer.example/",
+        "https://issuer.example.attacker.example",
+        "HTTPS://ISSUER.EXAMPLE",
+        "issuer.example",
+        None,
+        5,
+        True,
+        [NAMES.issuer],
+        {NAMES.issuer: 1},
+    ],
+)
+def test_another_issuer_is_not_ours(issuer: Any) -> None:
+    """The issuer is compared as it is written (RFC 8725 §3.8)."""
+    refused(token(iss=issuer))
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        "",
+        "https://other.example",
+        "https://api.example/",
+        "https://api.example.attacker.example",
+        "https://api",
+        None,
+        5,
+        True,
+        [],
+        [""],
+        ["https://other.example"],
+        [[NAMES.audience]],
+        {NAMES.audience: 1},
+        [None],
+        [5],
+        [NAMES.audience, 5],
+        [NAMES.audience, {}],
+    ],
+)
+def test_another_audience_is_not_ours(audience: Any) -> None:
+    """A token that is not for us opens nothing here, one or several audiences (RFC 8725 §3.9)."""
+    refused(token(aud=audience))
+
+
+@pytest.mark.parametrize("claim", sorted(CLAIMS))
+def test_no_claim_may_be_missing(claim: str) -> None:
+    """Each claim that RFC 9068 §2.2 demands has to be there, and to be something."""
+    refused(token(without=(claim,)))
+    refused(sign(HEADER, {**CLAIMS, claim: None}))
+
+
+@pytest.mark.parametrize("claim", ["sub", "client_id", "jti", "sid"])
+@pytest.mark.parametrize("value", [5, 0, True, 1.5, [], ["user-1"], {}, {"user-1": 1}])
+def test_a_name_is_text(claim: str, value: Any) -> None:
+    """A claim that names something is refused when it is no text."""
+    refused(token(**{claim: value}))
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "auth_time"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1900000000",
+        "",
+        "never",
+        1900000000.0,
+        1e300,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        True,
+        False,
+        -1,
+        -(10**20),
+        2**53,
+        10**400,
+        [],
+        [1900000000],
+        {},
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_a_time_is_a_whole_number(claim: str, value: Any) -> None:
+    """Text, a fraction, a truth value, a negative or a huge number is no time, the expiry's least of all."""
+    refused(token(**{claim: value}))
+
+
+@pytest.mark.parametrize("nbf", [0, START // 1000 + 60, "soon"])
+def test_a_time_that_we_never_set_is_refused(nbf: Any) -> None:
+    """No access token of ours has ``nbf``; to overlook one would be wrong (RFC 7519 §4.1.5)."""
+    refused(token(nbf=nbf))
+
+
+@pytest.mark.parametrize("exp", [0, 1, START // 1000])
+def test_a_time_long_ago_is_expired(exp: int) -> None:
+    """Zero is a time too, and it is over."""
+    with pytest.raises(TokenExpired):
+        verifier().check(token(exp=exp), START)
+
+
+# ---- one kind for the other
+
+
+def test_no_token_passes_as_one_of_the_other_kind() -> None:
+    """An access token is never a refresh token, nor the other way round."""
+    key = MasterSecret.of("s" * 32).refresh_keys[0]
+    refresh_token = encode(first(bytes(16), session(), key), key)
+    refused(refresh_token)
+    for text in (RIGHT, "dpr_" + RIGHT, "dpr_" + RIGHT[:76], "dpr_" + b64(raw(BODY))[:76]):
+        with pytest.raises(TokenMalformed):
+            decode(text, [key])
+
+
+def test_an_error_tells_no_token() -> None:
+    """An expired or ended token stands in no message; what was verified shows no signature."""
+    checking = verifier()
+    verified = checking.check(RIGHT, START)
+    with pytest.raises(TokenExpired) as expired:
+        checking.check(RIGHT, EXPIRES)
+    checking.end(verified.session_id, START, EXPIRES)
+    with pytest.raises(SessionRevoked) as ended:
+        checking.check(RIGHT, START)
+    for told in (repr(expired.value), repr(ended.value), repr(verified)):
+        assert [] == [part for part in (HEAD, BODY, SIGNATURE) if part in told]
+
+
+def test_a_ring_of_one_algorithm_knows_no_other() -> None:
+    """A key that is not among those of this issuer is unknown, whatever it signs."""
+    checking = Verifier(NAMES, KeyRing([KEYS["Ed25519"]], "Ed25519").find)
+    with pytest.raises(KeyUnknown):
+        checking.check(RIGHT, START)

@@ -1,0 +1,176 @@
+"""What `import daypass` loads and shows, and that the rooms of the house import only upwards."""
+
+import ast
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import daypass
+
+ROOT = Path(daypass.__file__).parent
+
+# fmt: off
+FOREIGN = (
+    "aiohttp", "anyio", "argon2", "django", "fastapi", "flask", "h11", "httpcore", "httptools", "httpx", "httpx2",
+    "hypothesis", "jinja2", "psycopg", "pydantic", "pytest", "redis", "requests", "rich", "sqlite3", "starlette",
+    "urllib3", "uvicorn", "uvloop", "werkzeug",
+)
+# fmt: on
+
+FLOORS = (
+    ("errors",),
+    ("rotation",),
+    ("model",),
+    ("refresh_token",),
+    ("keys",),
+    ("access_token",),
+    ("steps",),
+    ("stores",),
+    ("flows", "drive"),
+    ("secret_file",),
+    ("issuer",),
+    ("face",),
+    ("web",),
+    ("client",),
+    ("server",),
+    ("testing",),
+    ("demo",),
+    ("cli",),
+)
+"""The rooms from the ground up (DESIGN §3): each imports only what stands on a floor below it, or itself."""
+
+PURE = {
+    "errors": set(),
+    "rotation": set(),
+    "model": {"errors", "rotation"},
+    "refresh_token": {"errors", "rotation"},
+    "keys": {"errors", "refresh_token"},
+    "access_token": {"errors", "keys", "model"},
+    "steps": {"access_token", "keys", "model", "rotation"},
+    "drive": {"steps"},
+    "flows": {"access_token", "errors", "keys", "model", "refresh_token", "rotation", "steps"},
+}
+"""Exactly what the core's rooms import of ours; to add to it is a decision."""
+
+IMPURE = {"asyncio", "os", "random", "secrets", "socket", "sqlite3", "ssl", "threading", "time", "uuid", "logging"}
+"""What a room without I/O, clock or randomness has no use for."""
+
+ROOMS = {name for rooms in FLOORS for name in rooms}
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    """Return the room that a file belongs to."""
+    return "face" if path == ROOT / "__init__.py" else path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield every module that a file imports, wherever in the file, by its full name."""
+    package = ["daypass", *path.relative_to(ROOT).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            if module == "daypass":
+                yield from (f"daypass.{alias.name}" for alias in node.names)
+            else:
+                yield module
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """Return the rooms of ours that a file imports from; what comes from the package's face comes from ``face``."""
+    ours = [name.split(".")[1:2] for name in imports(path) if name.split(".")[0] == "daypass"]
+    return {name[0] if name and name[0] in ROOMS else "face" for name in ours}
+
+
+def loaded(statement: str) -> list[str]:
+    """Return the modules that are loaded after a statement in an interpreter of its own."""
+    script = f"import sys; {statement}; import json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
+    names: list[str] = json.loads(done.stdout)
+    return names
+
+
+def public_modules() -> Iterator[ModuleType]:
+    """Yield every module of ours whose own name is public and whose extras are here."""
+    for found in pkgutil.walk_packages(daypass.__path__, "daypass."):
+        if not found.name.rpartition(".")[2].startswith("_"):
+            yield importlib.import_module(found.name)
+
+
+def test_importing_daypass_loads_no_framework_and_no_driver() -> None:
+    """``import daypass`` brings neither a web framework, nor an HTTP client, nor a database, nor a terminal."""
+    there = loaded("import daypass")
+    assert [] == [name for name in FOREIGN if name in there]
+    assert "daypass.issuer" in there
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"), [("memory:", ["sqlite3"]), ("sqlite:///app.db", ["psycopg", "redis"])], ids=["memory", "sqlite"]
+)
+def test_a_store_loads_no_driver_but_its_own(url: str, driver: list[str]) -> None:
+    """Opening a store loads what that store needs."""
+    there = loaded(f"from daypass.stores import open_store; open_store({url!r})")
+    assert [] == [name for name in driver if name in there]
+
+
+def test_all_is_what_there_is() -> None:
+    """``__all__`` is sorted, every name in it is there, and nothing public is missing from it."""
+    public = [name for name, what in vars(daypass).items() if not name.startswith("_") and not inspect.ismodule(what)]
+    assert sorted(public) == daypass.__all__
+
+
+def test_every_error_descends_from_ours() -> None:
+    """Every exception that Daypass raises can be caught as a `DaypassError`, and the tree is told in full."""
+    errors = [what for what in vars(daypass.errors).values() if inspect.isclass(what)]
+    assert [] == [each for each in errors if not issubclass(each, daypass.DaypassError)]
+    assert [] == [each.__name__ for each in errors if each.__name__ not in (daypass.errors.__doc__ or "")]
+
+
+def test_everything_public_says_what_it_is_for() -> None:
+    """Each public module, class, function and method has a docstring of its own."""
+    silent: list[str] = []
+    for module in public_modules():
+        silent += [] if module.__doc__ else [module.__name__]
+        for name, what in vars(module).items():
+            if name.startswith("_") or getattr(what, "__module__", None) != module.__name__:
+                continue
+            if inspect.isclass(what) or inspect.isfunction(what):
+                silent += [] if what.__dict__.get("__doc__", what.__doc__) else [f"{module.__name__}.{name}"]
+            if inspect.isclass(what) and not getattr(what, "_is_protocol", False):
+                members = [(inner, member) for inner, member in vars(what).items() if not inner.startswith("_")]
+                silent += [
+                    f"{module.__name__}.{name}.{inner}"
+                    for inner, member in members
+                    if (inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod))
+                    and not member.__doc__
+                ]
+    assert [] == silent
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_from_below(path: Path) -> None:
+    """Each file imports only its own room and those that stand below it."""
+    room = room_of(path)
+    floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+    below = {name for rooms in FLOORS[:floor] for name in rooms}
+    assert set() == rooms_imported(path) - below - {room}
+
+
+@pytest.mark.parametrize("room", sorted(PURE))
+def test_the_core_imports_what_it_was_meant_to(room: str) -> None:
+    """The core's rooms import exactly these of ours, and nothing that does I/O, tells the time or draws lots."""
+    path = ROOT / f"{room}.py"
+    assert PURE[room] == rooms_imported(path)
+    forbidden = IMPURE - ({"threading"} if room == "access_token" else set())  # its cache is shared by threads
+    assert set() == {name.split(".")[0] for name in imports(path)} & forbidden

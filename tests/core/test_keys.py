@@ -1,0 +1,199 @@
+"""Keys: what comes from the master secret, what a store holds of a signing key, and what the world may see."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from daypass.errors import ConfigurationError
+from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
+
+NEW, OLD, OTHER = "new secret ".ljust(32, "n"), "old secret ".ljust(32, "o"), "another ".ljust(32, "a")
+PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k", "oth"}
+REQUIRED = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n"), "oct": ("k", "kty")}
+
+KEYS = {algorithm: SigningKey.generate(algorithm) for algorithm in ALGORITHMS}
+algorithms = pytest.mark.parametrize("algorithm", ALGORITHMS)
+
+
+# ---- the master secret
+
+
+def test_the_same_secret_derives_the_same_keys() -> None:
+    """On every node and after every restart; text counts as UTF-8."""
+    assert MasterSecret.of(NEW).refresh_keys == MasterSecret.of([NEW.encode()]).refresh_keys
+    assert MasterSecret.of("\u00e9" * 16).refresh_keys == MasterSecret.of(("\u00e9" * 16).encode()).refresh_keys
+
+
+def test_keys_are_derived_by_hkdf() -> None:
+    """The refresh key is what RFC 5869 makes of the secret, and stays so in every later version."""
+
+    def derived(info: str, size: int) -> bytes:
+        return HKDF(SHA256(), size, salt=None, info=info.encode()).derive(NEW.encode())
+
+    (key,) = MasterSecret.of(NEW).refresh_keys
+    assert derived("daypass v1 refresh key id", 4) == key.id
+    assert derived("daypass v1 refresh token mac", 32) == key.mac_key
+    assert derived("daypass v1 refresh token branch", 32) == key.prf_key
+
+
+def test_secrets_keep_their_order() -> None:
+    """There is a refresh key for each secret, the newest first, and no two are alike."""
+    keys = MasterSecret.of([NEW, OLD]).refresh_keys
+    assert (*MasterSecret.of(NEW).refresh_keys, *MasterSecret.of(OLD).refresh_keys) == keys
+    assert 6 == len({part for key in keys for part in (key.id, key.mac_key, key.prf_key)})
+
+
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        ("", "32"),
+        (b"", "32"),
+        ("x" * 31, "31 bytes"),
+        ("\u00e9" * 15, "30 bytes"),
+        ([NEW, "short"], "5 bytes"),
+        ([], "empty"),
+        ((), "empty"),
+        (5, "text or bytes"),
+        ([NEW, None], "text or bytes"),
+        ([NEW, 32], "text or bytes"),
+        ([[NEW]], "text or bytes"),
+        (bytearray(32), "text or bytes"),
+        ("\ud800" * 32, "text"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_secret_is_refused(secret: Any, says: str) -> None:
+    """A short or missing secret, or something else, is a mistake of set-up: the message says what, in one line."""
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        MasterSecret.of(secret)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_short_secret_is_not_told() -> None:
+    """The message about a secret does not hold it."""
+    with pytest.raises(ConfigurationError) as caught:
+        MasterSecret.of("hunter2hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_repr_tells_no_secret() -> None:
+    """Neither the master secret nor a signing key shows what is in it."""
+    master = MasterSecret.of(NEW)
+    assert "new secret" not in repr(master)
+    assert repr(master.refresh_keys[0].mac_key)[2:-1] not in repr(master)
+    for key in KEYS.values():
+        for part in PRIVATE & key.key.as_dict(private=True).keys():
+            assert str(key.key.as_dict(private=True)[part]) not in repr(key)
+
+
+# ---- wrapping
+
+
+@algorithms
+def test_what_is_wrapped_is_unwrapped(algorithm: str) -> None:
+    """A signing key comes back whole, its name and its algorithm with it."""
+    master = MasterSecret.of(NEW)
+    unwrapped = master.unwrap(master.wrap(KEYS[algorithm]))
+    assert KEYS[algorithm].key.as_dict(private=True) == unwrapped.key.as_dict(private=True)
+    assert (KEYS[algorithm].kid, algorithm) == (unwrapped.kid, unwrapped.algorithm)
+
+
+@algorithms
+def test_a_wrapped_key_shows_nothing(algorithm: str) -> None:
+    """What stands in the store has no part of the key in it, and never looks the same twice."""
+    master = MasterSecret.of(NEW)
+    wrapped = master.wrap(KEYS[algorithm])
+    everything = b"".join(base64.urlsafe_b64decode(part + "==") for part in wrapped.split("."))
+    jwk = KEYS[algorithm].key.as_dict(private=True)
+    for part in PRIVATE & jwk.keys():
+        assert str(jwk[part]).encode() not in everything
+    assert wrapped != master.wrap(KEYS[algorithm])
+
+
+def test_an_old_secret_still_unwraps() -> None:
+    """Keys that were wrapped before the secret changed can be read; the newest wraps."""
+    old, both = MasterSecret.of(OLD), MasterSecret.of([NEW, OLD])
+    assert KEYS["ES256"].kid == both.unwrap(old.wrap(KEYS["ES256"])).kid
+    assert KEYS["ES256"].kid == MasterSecret.of(NEW).unwrap(both.wrap(KEYS["ES256"])).kid
+
+
+@algorithms
+def test_a_wrong_secret_is_a_mistake_of_set_up(algorithm: str) -> None:
+    """The message says to give the old secret too, and no secret or key stands in it."""
+    wrapped = MasterSecret.of(OLD).wrap(KEYS[algorithm])
+    with pytest.raises(ConfigurationError, match="another secret") as caught:
+        MasterSecret.of([NEW, OTHER]).unwrap(wrapped)
+    assert "secret=[new, old]" in str(caught.value)
+    assert wrapped not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", range(5))
+def test_a_changed_wrapped_key_is_refused(where: int) -> None:
+    """What somebody changed in the store is not taken for a key."""
+    parts = MasterSecret.of(NEW).wrap(KEYS["ES256"]).split(".")
+    parts[where] = "AAAA" + parts[where][4:]
+    with pytest.raises(ConfigurationError):
+        MasterSecret.of(NEW).unwrap(".".join(parts))
+
+
+@pytest.mark.parametrize("wrapped", ["", ".", "....", "no key", "e30.e30.e30", "\u00e9", "a.b.c.d.e"])
+def test_garbage_in_the_store_is_refused(wrapped: str) -> None:
+    """What is no wrapped key at all is refused in the same way."""
+    with pytest.raises(ConfigurationError):
+        MasterSecret.of(NEW).unwrap(wrapped)
+
+
+# ---- signing keys
+
+
+@algorithms
+def test_a_key_is_named_by_its_thumbprint(algorithm: str) -> None:
+    """The ``kid`` is the SHA-256 thumbprint of the key's required members (RFC 7638 §3)."""
+    jwk = KEYS[algorithm].key.as_dict(private=True)
+    canonical = json.dumps({name: jwk[name] for name in REQUIRED[str(jwk["kty"])]}, separators=(",", ":"))
+    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).decode().rstrip("=")
+    assert thumbprint == KEYS[algorithm].kid == jwk["kid"]
+
+
+@algorithms
+def test_a_key_is_for_one_algorithm(algorithm: str) -> None:
+    """Its JWK says which, and that it signs (RFC 7517 §4.2, §4.4)."""
+    jwk = KEYS[algorithm].key.as_dict(private=True)
+    assert (algorithm, algorithm, "sig") == (KEYS[algorithm].algorithm, jwk["alg"], jwk["use"])
+
+
+def test_each_key_is_new() -> None:
+    """No two keys are alike."""
+    assert SigningKey.generate("ES256").kid != SigningKey.generate("ES256").kid
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "", "HS512", "EdDSA", "PS256", "es256", "ES256K"])
+def test_another_algorithm_is_refused(algorithm: str) -> None:
+    """Four algorithms are allowed; the message names them."""
+    with pytest.raises(ConfigurationError, match="ES256, Ed25519, RS256, HS256"):
+        SigningKey.generate(algorithm)
+
+
+def test_what_is_published_has_no_private_part() -> None:
+    """The JWK Set has the public part of each asymmetric key, and nothing of a symmetric one."""
+    keys = KeyRing(list(KEYS.values()), "ES256").jwks()["keys"]
+    assert {KEYS[name].kid for name in ("ES256", "Ed25519", "RS256")} == {key["kid"] for key in keys}
+    assert [] == [part for key in keys for part in PRIVATE & key.keys()]
+    assert all(key["use"] == "sig" and key["alg"] in ALGORITHMS for key in keys)
+    assert KEYS["HS256"].public is None
+    json.dumps(keys)
+
+
+def test_the_newest_key_of_the_algorithm_signs() -> None:
+    """Keys come newest first; all of them verify."""
+    newest, older = SigningKey.generate("ES256"), KEYS["ES256"]
+    ring = KeyRing([KEYS["HS256"], newest, older], "ES256")
+    assert newest is ring.signing
+    assert [newest, older, None] == [ring.find(kid) for kid in (newest.kid, older.kid, "unknown")]
+    assert KeyRing([KEYS["HS256"]], "ES256").signing is None
+    assert {"keys": []} == KeyRing([KEYS["HS256"]], "HS256").jwks()

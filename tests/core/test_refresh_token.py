@@ -1,0 +1,277 @@
+"""The refresh token's text form: what is one, what is none, and what can't be read from it."""
+
+import base64
+import hashlib
+import string
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daypass.errors import TokenMalformed
+from daypass.keys import MasterSecret
+from daypass.refresh_token import (
+    PREFIX,
+    RefreshKey,
+    RefreshToken,
+    decode,
+    encode,
+    first,
+    session_id,
+    successor,
+)
+from daypass.testing import START, session
+
+KEY = RefreshKey(b"key1", b"m" * 32, b"p" * 32)
+OTHER = RefreshKey(b"key2", b"M" * 32, b"P" * 32)
+SAME_ID = RefreshKey(b"key1", b"?" * 32, b"p" * 32)
+TOKEN = RefreshToken(b"key1", bytes(range(16)), 7, b"branch-7", b"branch-6")
+TEXT = encode(TOKEN, KEY)
+ALPHABET = string.ascii_letters + string.digits + "-_"
+
+refresh_tokens = st.builds(
+    RefreshToken,
+    key_id=st.just(KEY.id),
+    secret=st.binary(min_size=16, max_size=16),
+    generation=st.integers(min_value=0, max_value=2**32 - 1),
+    branch=st.binary(min_size=8, max_size=8),
+    parent=st.binary(min_size=8, max_size=8),
+)
+
+
+def reversioned(version: int) -> str:
+    """Return a token of another version with a MAC that is right."""
+    import hmac
+
+    body = bytes([version]) + base64.urlsafe_b64decode(TEXT[4:])[1:41]
+    return PREFIX + base64.urlsafe_b64encode(body + hmac.digest(KEY.mac_key, body, "sha256")[:16]).decode()
+
+
+# ---- what is a token
+
+
+@given(refresh_tokens)
+def test_what_is_written_is_read(token: RefreshToken) -> None:
+    """Every token comes back as it was, from 80 characters that secret scanners find."""
+    text = encode(token, KEY)
+    assert token == decode(text, [KEY])
+    assert 80 == len(text)
+    assert set(text.removeprefix("dpr_")) <= set(ALPHABET)
+
+
+@given(refresh_tokens, refresh_tokens)
+def test_one_token_has_one_text(one: RefreshToken, other: RefreshToken) -> None:
+    """Equal tokens have equal texts, and different ones different."""
+    assert (one == other) == (encode(one, KEY) == encode(other, KEY))
+    assert encode(one, KEY) == encode(replace(one), KEY)
+
+
+# ---- what is none
+
+
+@pytest.mark.parametrize("position", range(len(TEXT)))
+def test_every_changed_character_is_found(position: int) -> None:
+    """Whichever single character is replaced, by whatever, the text is no token any more."""
+    for character in ALPHABET + "+/=. \n\x00\u00e9":
+        if character != TEXT[position]:
+            with pytest.raises(TokenMalformed):
+                decode(TEXT[:position] + character + TEXT[position + 1 :], [KEY])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(TEXT[:length] for length in range(len(TEXT))),
+        *(TEXT[start:] for start in (1, 4, 5, 79)),
+        TEXT + "A",
+        TEXT + "AAAA",
+        TEXT + "=",
+        TEXT + "\n",
+        "\n" + TEXT,
+        " " + TEXT,
+        TEXT + " ",
+        TEXT + TEXT,
+        TEXT[:-1] + "=",
+        TEXT[:-2] + "==",
+        TEXT[:20] + "\n" + TEXT[20:],
+        TEXT[:20] + TEXT[21:],
+        TEXT + "A" * 10_000_000,
+        PREFIX,
+        PREFIX + "A" * 76,
+        PREFIX + "_" * 76,
+        "A" * 80,
+        "\x00" * 80,
+        PREFIX + "\u0661" * 76,  # digits, of another script
+        PREFIX + "\uff21" * 76,  # letters, of full width
+        PREFIX + "\ud800" * 76,  # no text at all
+        "dpr-" + TEXT[4:],
+        "DPR_" + TEXT[4:],
+        "dps_" + TEXT[4:],
+        "ghp_" + TEXT[4:],
+        TEXT.swapcase(),
+        "eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
+        "null",
+        "{}",
+    ],
+    ids=lambda text: ascii(text[:12]) + f" {len(text)}",
+)
+def test_what_is_no_token_is_refused(text: str) -> None:
+    """Truncated, oversized, empty, garbage, of another kind or alphabet: malformed, and no other error."""
+    with pytest.raises(TokenMalformed):
+        decode(text, [KEY])
+
+
+@given(st.text())
+def test_any_text_is_refused(text: str) -> None:
+    """Text that nobody made on purpose is malformed, with the prefix too."""
+    for each in (text, PREFIX + text, PREFIX + text.ljust(76)[:76]):
+        with pytest.raises(TokenMalformed):
+            decode(each, [KEY])
+
+
+@given(st.binary(min_size=57, max_size=57))
+def test_any_bytes_are_refused(raw: bytes) -> None:
+    """The right shape alone is no token: it needs the key."""
+    with pytest.raises(TokenMalformed):
+        decode(PREFIX + base64.urlsafe_b64encode(raw).decode(), [KEY])
+
+
+@pytest.mark.parametrize("plain", ["+", "/"], ids=["plus for minus", "slash for underscore"])
+def test_the_other_base64_alphabet_is_refused(plain: str) -> None:
+    """A token is written with - and _ alone, so that one token has one text."""
+    safe = {"+": "-", "/": "_"}[plain]
+    text = next(
+        text for n in range(1000) if safe in (text := encode(replace(TOKEN, generation=n), KEY)).removeprefix(PREFIX)
+    )
+    with pytest.raises(TokenMalformed):
+        decode(PREFIX + text.removeprefix(PREFIX).replace(safe, plain), [KEY])
+
+
+@pytest.mark.parametrize("keys", [[], [OTHER], [SAME_ID], [OTHER, SAME_ID]])
+def test_a_token_of_another_key_is_refused(keys: list[RefreshKey]) -> None:
+    """A token that was made with none of the keys is malformed, even where a key has the same id."""
+    with pytest.raises(TokenMalformed):
+        decode(TEXT, keys)
+
+
+def test_a_key_id_that_was_exchanged_is_refused() -> None:
+    """The key id is authenticated too: a token can't be passed to another of the keys."""
+    raw = base64.urlsafe_b64decode(TEXT[4:])
+    exchanged = PREFIX + base64.urlsafe_b64encode(raw[:1] + OTHER.id + raw[5:]).decode()
+    with pytest.raises(TokenMalformed):
+        decode(exchanged, [KEY, OTHER])
+
+
+@pytest.mark.parametrize("version", [0, 2, 3, 127, 128, 255])
+def test_an_unknown_version_is_refused(version: int) -> None:
+    """Even with a MAC that is right, a token of another version is none."""
+    assert TOKEN == decode(reversioned(1), [KEY])
+    with pytest.raises(TokenMalformed):
+        decode(reversioned(version), [KEY])
+
+
+# ---- keys
+
+
+def test_an_old_key_still_reads_and_the_newest_writes() -> None:
+    """After a change of the secret tokens of the old one are read, and all that is written is the new one's."""
+    old, new = MasterSecret.of(["o" * 32]), MasterSecret.of(["n" * 32, "o" * 32])
+    held = encode(first(bytes(16), session(), old.refresh_keys[0]), old.refresh_keys[0])
+    token = decode(held, new.refresh_keys)
+    following = encode(successor(token, session(generation=1), new.refresh_keys), new.refresh_keys[0])
+    assert new.refresh_keys[0].id == decode(following, new.refresh_keys).key_id
+    with pytest.raises(TokenMalformed):
+        decode(following, old.refresh_keys)
+    with pytest.raises(TokenMalformed):
+        decode(held, MasterSecret.of("n" * 32).refresh_keys)
+
+
+def test_a_repeated_request_gets_the_same_successor_whatever_key_is_newest() -> None:
+    """Where the newest key changes between a request and its repetition, the successor's fields are the same."""
+    position = session(generation=7, branch=b"branch-7", rotated_at=START)
+    before, after = [KEY], [OTHER, KEY]
+    one = decode(encode(successor(TOKEN, position, before), before[0]), before)
+    other = decode(encode(successor(TOKEN, position, after), after[0]), after)
+    assert (one.secret, one.generation, one.branch, one.parent) == (
+        other.secret,
+        other.generation,
+        other.branch,
+        other.parent,
+    )
+
+
+# ---- what is derived
+
+
+def test_a_successor_is_the_same_each_time() -> None:
+    """It is derived, not drawn: the same position has the same successor."""
+    position = session(generation=7, branch=b"branch-7", rotated_at=START)
+    assert successor(TOKEN, position, [KEY]) == successor(TOKEN, position, [OTHER, KEY])
+    assert (8, b"branch-7", TOKEN.secret) == (
+        (following := successor(TOKEN, position, [KEY])).generation,
+        following.parent,
+        following.secret,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "token", "keys"),
+    [
+        ({"rotated_at": START + 1}, TOKEN, [KEY]),
+        ({"generation": 8}, TOKEN, [KEY]),
+        ({"branch": b"branch-x"}, TOKEN, [KEY]),
+        ({}, replace(TOKEN, secret=bytes(16)), [KEY]),
+        ({}, TOKEN, [replace(KEY, prf_key=bytes(32))]),
+    ],
+    ids=["rotated_at", "generation", "branch", "session", "key"],
+)
+def test_a_successor_is_of_its_position_alone(
+    fields: dict[str, Any], token: RefreshToken, keys: list[RefreshKey]
+) -> None:
+    """Another rotation time, generation, branch, session or key: another branch."""
+    position = session(generation=7, branch=b"branch-7", rotated_at=START)
+    assert successor(TOKEN, position, [KEY]).branch != successor(token, replace(position, **fields), keys).branch
+
+
+def test_the_first_token_is_the_successor_of_the_login() -> None:
+    """A login hands out generation 1, whose parent is the stored branch."""
+    token = first(b"s" * 16, session(branch=b"branch-0"), KEY)
+    assert (1, b"branch-0", b"s" * 16, KEY.id) == (token.generation, token.parent, token.secret, token.key_id)
+
+
+# ---- what nobody learns
+
+
+def test_a_session_id_is_a_hash_of_the_secret() -> None:
+    """What the store holds of a session is the first half of SHA-256 of its secret: nobody computes back."""
+    assert hashlib.sha256(TOKEN.secret).hexdigest()[:32] == session_id(TOKEN.secret) == TOKEN.session_id
+
+
+def test_what_the_store_holds_makes_no_token() -> None:
+    """A token put together from everything in the store, with the session's id for its secret, is another session's."""
+    stored = session(generation=7, branch=b"branch-7", id=TOKEN.session_id)
+    forged = RefreshToken(KEY.id, bytes.fromhex(stored.id), 8, b"whatever", stored.branch)
+    assert stored.id != forged.session_id  # and that even with the key
+
+
+def test_a_repr_tells_no_secret() -> None:
+    """Neither a token nor a key shows, in any spelling, what it is kept for."""
+    for secret, shown in (
+        (TOKEN.secret, repr(TOKEN)),
+        (TOKEN.branch, repr(TOKEN)),
+        (TOKEN.parent, repr(TOKEN)),
+        (KEY.mac_key, repr(KEY)),
+        (KEY.prf_key, repr(KEY)),
+    ):
+        for spelling in (repr(secret), repr(secret)[2:-1], secret.hex(), base64.b64encode(secret).decode()):
+            assert spelling not in shown
+
+
+@pytest.mark.parametrize("text", [TEXT[:-1] + "!", TEXT, reversioned(9)])
+def test_an_error_tells_no_token(text: str) -> None:
+    """What is refused stands in no message, and in no cause of one."""
+    with pytest.raises(TokenMalformed) as caught:
+        decode(text, [OTHER])
+    assert TEXT[4:20] not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"

@@ -1,0 +1,147 @@
+"""The rotation rule, row by row, and the same rule turned around for the store."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daypass.rotation import (
+    NEVER_ROTATED,
+    TABLE,
+    Age,
+    Expectation,
+    Relation,
+    Verdict,
+    expectation,
+    judge,
+    position_after,
+    relate,
+)
+
+W = 30_000
+NOW = 1_800_000_000_000
+
+
+@dataclass(frozen=True)
+class Stored:
+    generation: int
+    branch: bytes
+    rotated_at: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    generation: int
+    branch: bytes
+    parent: bytes
+
+
+SESSION = Stored(5, b"five", NOW)
+SUCCESSOR = Shown(6, b"six", b"five")
+SAME = Shown(5, b"five", b"four")
+FUTURE = Shown(7, b"seven", b"six")
+OLDER = Shown(4, b"four", b"three")
+DEAD_BRANCH = Shown(5, b"FIVE", b"four")
+DEAD_SUCCESSOR = Shown(6, b"SIX", b"FIVE")
+
+ROWS = [
+    (SUCCESSOR, W, Verdict.HOLD),
+    (SUCCESSOR, W + 1, Verdict.ROTATE),
+    (SAME, W, Verdict.REPEAT),
+    (SAME, W + 1, Verdict.BRANCH),
+    (FUTURE, W, Verdict.HEAL),
+    (FUTURE, W + 1, Verdict.HEAL),
+    (OLDER, W, Verdict.STALE),
+    (OLDER, W + 1, Verdict.REUSE),
+    (DEAD_BRANCH, W, Verdict.STALE),
+    (DEAD_BRANCH, W + 1, Verdict.REUSE),
+    (DEAD_SUCCESSOR, W, Verdict.STALE),
+    (DEAD_SUCCESSOR, W + 1, Verdict.REUSE),
+]
+
+few_branches = st.sampled_from([b"a", b"b", b"c"])
+times = st.integers(min_value=0, max_value=2**53)
+near_times = st.integers(min_value=0, max_value=12)
+generations = st.integers(min_value=0, max_value=2**32 - 1)
+near_generations = st.integers(min_value=0, max_value=4)
+positions = st.one_of(
+    st.builds(Stored, near_generations, few_branches, near_times), st.builds(Stored, generations, few_branches, times)
+)
+tokens = st.one_of(
+    st.builds(Shown, near_generations, few_branches, few_branches),
+    st.builds(Shown, generations, few_branches, few_branches),
+)
+moments = st.one_of(near_times, times)
+graces = st.one_of(st.integers(min_value=0, max_value=6), st.integers(min_value=0, max_value=10**9))
+
+
+def matches(position: Stored, expected: Expectation) -> bool:
+    """Do as every store does with an `Advance` of a live session."""
+    return (position.generation, position.branch) == (expected.generation, expected.branch) and (
+        position.rotated_at < expected.rotated_before
+    )
+
+
+@pytest.mark.parametrize(("token", "age", "verdict"), ROWS)
+def test_each_row_of_the_table(token: Shown, age: int, verdict: Verdict) -> None:
+    """Each relation, at the last moment within the grace period and at the first one after it, has its verdict."""
+    assert verdict == judge(SESSION, token, NOW + age, W)
+
+
+def test_the_table_is_complete() -> None:
+    """There is a verdict for each pair of relation and age, and each verdict is reached by the rows above."""
+    assert {(relation, age) for relation in Relation for age in Age} == set(TABLE)
+    assert set(Verdict) == {verdict for _, _, verdict in ROWS} == set(TABLE.values())
+
+
+@pytest.mark.parametrize("token", [SUCCESSOR, SAME, FUTURE, OLDER, DEAD_BRANCH, DEAD_SUCCESSOR])
+@pytest.mark.parametrize("age", [-1, -5_000, -(10**12)])
+@pytest.mark.parametrize("grace_period", [0, W])
+def test_a_time_before_the_last_rotation_is_within(token: Shown, age: int, grace_period: int) -> None:
+    """A node whose clock is behind holds, repeats or says stale: it never branches or revokes for that."""
+    assert TABLE[relate(SESSION, token), Age.WITHIN] == judge(SESSION, token, NOW + age, grace_period)
+
+
+@pytest.mark.parametrize(("age", "verdict"), [(0, Verdict.STALE), (1, Verdict.REUSE)])
+def test_without_grace_the_same_millisecond_alone_is_within(age: int, verdict: Verdict) -> None:
+    """Strict mode: a replaced token is reuse from the next millisecond on."""
+    assert verdict == judge(SESSION, OLDER, NOW + age, 0)
+
+
+@given(now=st.integers(min_value=W + 1), token=tokens)
+def test_a_first_refresh_is_not_held_back(now: int, token: Shown) -> None:
+    """A session that was never rotated rotates at once, whatever the grace period up to the time itself."""
+    session = Stored(0, b"zero", NEVER_ROTATED)
+    assert Verdict.ROTATE == judge(session, Shown(1, token.branch, b"zero"), now, W)
+
+
+@given(position=positions, token=tokens, now=moments, grace_period=graces)
+def test_the_expectation_is_the_rule_turned_around(position: Stored, token: Shown, now: int, grace_period: int) -> None:
+    """A store's one conditional write moves a session exactly when the rule says *rotate*."""
+    rotates = judge(position, token, now, grace_period) is Verdict.ROTATE
+    assert rotates == matches(position, expectation(token, now, grace_period))
+
+
+@given(position=positions, token=tokens, now=moments, grace_period=graces)
+def test_only_rotate_and_heal_and_branch_move(position: Stored, token: Shown, now: int, grace_period: int) -> None:
+    """The other verdicts leave the position as it is, and no verdict takes a session back."""
+    verdict = judge(position, token, now, grace_period)
+    after = position_after(position, token, verdict, now)
+    before = (position.generation, position.branch, position.rotated_at)
+    if verdict in (Verdict.ROTATE, Verdict.HEAL):
+        assert (token.generation, token.branch, now) == after
+    elif verdict is Verdict.BRANCH:
+        assert (position.generation, position.branch, now) == after
+    else:
+        assert before == after
+    assert position.generation <= after[0]
+
+
+@given(position=positions, token=tokens, now=moments, grace_period=graces)
+def test_a_presented_token_is_then_the_stored_one(position: Stored, token: Shown, now: int, grace_period: int) -> None:
+    """Whoever repeats a token that rotated or healed is told the same again: a retry costs nothing."""
+    verdict = judge(position, token, now, grace_period)
+    if verdict in (Verdict.ROTATE, Verdict.HEAL, Verdict.BRANCH):
+        after = Stored(*position_after(position, token, verdict, now))
+        assert Verdict.REPEAT == judge(after, token, now, grace_period)

@@ -1,0 +1,1 @@
+"""The explorer of the rotation rule: every interleaving of a small world, around the functions that ship."""

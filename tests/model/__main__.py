@@ -1,0 +1,85 @@
+"""Explore on demand, deeper than the tests do: ``PYTHONPATH=src python -m tests.model --help``."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from daypass.rotation import TABLE
+
+from .explorer import Case, Limits, Result, explore
+from .promises import promises_of
+from .variants import VARIANTS
+from .world import Settings, World
+from .worlds import DEEP, QUICK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Explore the worlds that were asked for; return 1 when a promise was broken in one of them."""
+    options = _options(arguments)
+    limits = Limits(depth=options.depth, seconds=options.seconds)
+    if options.variants:
+        _show_variants(limits)
+        return 0
+    met: Counter[Case] = Counter()
+    results = []
+    for name, settings in _worlds(options).items():
+        world = World(settings)
+        result = explore(world, promises_of(world), limits)
+        met.update(result.cases)
+        results.append(result)
+        _say(f"{name}: {result}")
+    _say(_total(results))
+    _say(_coverage(met))
+    return int(any(result.broken for result in results))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.model", description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help="only the worlds of the test run")
+    parser.add_argument("--variants", action="store_true", help="show the traces that break the broken rules instead")
+    parser.add_argument("--world", default="", help="only the worlds whose name has this in it")
+    parser.add_argument("--tabs", type=int, help="one world with so many tabs and racing nodes instead")
+    parser.add_argument("--ticks", type=int, default=1, help="with --tabs: so many ticks for D, three times that for W")
+    parser.add_argument("--depth", type=int, default=Limits().depth, help="stop each search at this depth")
+    parser.add_argument("--seconds", type=float, default=120, help="stop each search after this time")
+    return parser.parse_args(arguments)
+
+
+def _worlds(options: argparse.Namespace) -> dict[str, Settings]:
+    if options.tabs is not None:
+        settings = Settings(
+            delay=options.ticks, grace=3 * options.ticks, slow_nodes=True, room=options.tabs, races=True
+        )
+        return {f"{options.tabs} tabs": settings}
+    worlds = QUICK if options.quick else DEEP
+    return {name: settings for name, settings in worlds.items() if options.world in name}
+
+
+def _show_variants(limits: Limits) -> None:
+    for variant in VARIANTS:
+        world = World(variant.settings, variant.rule)
+        _say(f"{variant.name}: {explore(world, promises_of(world), limits)}\n")
+
+
+def _total(results: Sequence[Result]) -> str:
+    states, seconds = sum(each.states for each in results), sum(each.seconds for each in results)
+    broken = sum(each.broken is not None for each in results)
+    return f"{len(results)} worlds, {states:,} states, {seconds:.0f} s, {broken} broken promises"
+
+
+def _coverage(met: Counter[Case]) -> str:
+    rows = (
+        f"  {relation:<10} {age:<7} {verdict:<9} {met[relation, age, verdict]:>10,}"
+        for (relation, age), verdict in TABLE.items()
+    )
+    return "\n".join(("met of the table:", *rows))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""What the rotation rule promises, as checks of one step of a trace. Each returns what went wrong, or None.
+
+The exact statements; *use* means that a request with a token is served, at the server's time, and *given* that the
+server answered with it, whether or not the answer arrives.
+
+Promise 1, without a thief, and promise 3, with a store that loses its last writes:
+
+- `nobody_is_logged_out`: no step is *reuse*.
+- `jar_goes_on`: in every state, if nothing else happens until all that is under way has arrived or is lost and the
+  grace period has passed, the token in the jar is accepted and a new one is given for it, and once more.
+- `stale_tells_the_truth`: when a request is refused as *stale*, the jar holds another token, and that one is good.
+
+Promise 2, with a thief who copied the jar once, may keep every token that he was ever given, and may use any of them at
+any time:
+
+- `no_two_lines` (for the traces in which every use by one party is more than W from every use by the other): the
+  session is revoked before both have been given two new tokens, the second one for the first. After lost writes it is
+  counted anew, and again when a token from the future heals the session.
+- `nothing_for_the_loser` (no condition on uses): once a token that was given to one party alone has advanced the
+  session, the other party is given no token any more.
+- `shared_within_grace` (no condition): a token reaches the second party not later than W after it was drawn for the
+  first.
+- `loser_is_found` (no condition): a use by the loser more than W after the last rotation revokes the session.
+- `found_after` (no condition): a loser's use revokes the session, whenever it comes, once the winner has advanced it
+  three times since.
+
+Not promised, and shown by the tests: that two parties are found which are within W of each other again and again, or
+that tabs survive lost writes when there are several.
+"""
+
+from collections.abc import Callable
+
+from daypass.rotation import LONG_PAST, Verdict
+
+from .world import OWNER, TICK, Apart, State, Step, World
+
+Promise = Callable[[World, State, Step, State], str | None]
+"""A check of one step: the world, the state before, the step and the state after."""
+
+
+def nobody_is_logged_out(world: World, before: State, step: Step, after: State) -> str | None:
+    """No honest user is logged out by the rule."""
+    return "an honest user is logged out" if after.revoked else None
+
+
+def jar_goes_on(world: World, before: State, step: Step, after: State) -> str | None:
+    """The jar's token is good once all is quiet: it gives a new one, and that gives a new one again."""
+    was_looked_at = (after.row, after.jar) == (before.row, before.jar) and before is not world.start
+    if after.revoked or was_looked_at:
+        return None
+    row, token, now = after.row, after.jar, after.now
+    for _ in range(2):
+        now += world.grace + 2 * world.delay + TICK
+        outcome = world.serve(row, token, now)
+        if outcome.answer is None:
+            return f"the jar holds a dead token for good: after W it is {outcome.verdict}"
+        if outcome.answer == token:
+            return f"the jar's token is never exchanged for a new one: after W it is {outcome.verdict}"
+        row, token = outcome.row, outcome.answer
+    return None
+
+
+def stale_tells_the_truth(world: World, before: State, step: Step, after: State) -> str | None:
+    """Who is told that there is a newer token has it in the jar."""
+    if step.outcome is None or step.message is None or step.outcome.verdict is not Verdict.STALE:
+        return None
+    if before.jar == step.message.token:
+        return "the jar's own token is refused as stale: there is no newer one"
+    if world.serve(before.row, before.jar, before.now).answer is None:
+        return "a token is refused as stale, and the jar's is refused too"
+    return None
+
+
+def no_two_lines(world: World, before: State, step: Step, after: State) -> str | None:
+    """Owner and thief do not both go on with what they were given since the theft."""
+    if after.theft is None or after.revoked or min(after.theft.depth) < 2:
+        return None
+    return "owner and thief have both been given two new tokens"
+
+
+def nothing_for_the_loser(world: World, before: State, step: Step, after: State) -> str | None:
+    """Once one party alone goes on, the other is given nothing."""
+    if before.theft is None or before.theft.winner < 0 or step.outcome is None or step.party == before.theft.winner:
+        return None
+    return None if step.outcome.answer is None else "the party that was left behind is given a token"
+
+
+def shared_within_grace(world: World, before: State, step: Step, after: State) -> str | None:
+    """A token is shared only with who comes within the grace period."""
+    if before.theft is None or step.outcome is None or step.message is None or step.outcome.answer is None:
+        return None
+    ways = world.ways(before, step.outcome.answer)
+    if ways[step.party] >= 0 or ways[1 - step.party] < 0:
+        return None
+    if step.message.clock - world.mint.born[step.outcome.answer] <= world.grace:
+        return None
+    return "both parties are given the same token, more than W apart"
+
+
+def loser_is_found(world: World, before: State, step: Step, after: State) -> str | None:
+    """Who was left behind is found out when he comes after the grace period."""
+    if before.theft is None or before.theft.winner < 0 or step.outcome is None or step.party == before.theft.winner:
+        return None
+    if step.message is None or step.message.clock - before.row[1] <= world.grace or after.revoked:
+        return None
+    return "the party that was left behind came more than W after the last rotation, and is not found"
+
+
+def found_after(wins: int) -> Promise:
+    """Return the promise that the loser's use is found, whenever it comes, after ``wins`` further rotations."""
+
+    def loser_is_found_at_once(world: World, before: State, step: Step, after: State) -> str | None:
+        """Who was left behind is found out whenever he comes, some rotations later."""
+        if before.theft is None or before.theft.winner < 0 or step.outcome is None:
+            return None
+        if step.party == before.theft.winner or before.theft.wins < wins or after.revoked:
+            return None
+        who = "owner" if step.party == OWNER else "thief"
+        return f"the other has rotated {wins} times since, and the {who}'s dead token is only {step.outcome.verdict}"
+
+    return loser_is_found_at_once
+
+
+HONEST: tuple[Promise, ...] = (nobody_is_logged_out, jar_goes_on, stale_tells_the_truth)
+"""Promise 1, and promise 3."""
+
+THEFT: tuple[Promise, ...] = (nothing_for_the_loser, shared_within_grace, loser_is_found, found_after(LONG_PAST))
+"""Promise 2, whatever the parties do."""
+
+THEFT_APART: tuple[Promise, ...] = (no_two_lines,)
+"""Promise 2, for traces in which the uses of owner and thief are apart."""
+
+
+def promises_of(world: World) -> tuple[Promise, ...]:
+    """Return the promises that are to hold in ``world``."""
+    settings = world.settings
+    if not settings.thief:
+        return HONEST
+    return THEFT if settings.apart is Apart.NONE else THEFT_APART

@@ -1,0 +1,114 @@
+"""What `daypass.flows` does with a token is what the explorer explores: verdict, row and answer, case by case."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from daypass.access_token import Names
+from daypass.drive import run
+from daypass.errors import TokenReused, TokenStale
+from daypass.flows import ENTROPY, Flows, Moment
+from daypass.keys import KeyRing, MasterSecret, SigningKey
+from daypass.model import EndReason, Event, Policy, Session, Tokens, User
+from daypass.refresh_token import encode
+from daypass.rotation import TABLE, Verdict
+from daypass.steps import Advance, Advanced, Emit, Keys, LoadUser, Step, Swap
+
+from .explorer import Case, explore
+from .mint import KEY, Row
+from .promises import promises_of
+from .world import Outcome, World
+from .worlds import LOST_WRITES, THIEF
+
+_FLOWS = Flows(Names("i", "a", "c"), Policy(grace_period=0), MasterSecret((KEY,), ()), "HS256")
+_RING = KeyRing([SigningKey.generate("HS256")], "HS256")
+_SAMPLES = 20
+
+
+class _OneRow:
+    """Answers a flow's questions about one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.codes: list[str] = []
+
+    def answer(self, step: Step[Any]) -> object:
+        match step:
+            case Advance():
+                return self._advance(step)
+            case Swap():
+                self.session = step.new
+                return True
+            case Emit(Event(code=code)):
+                self.codes.append(code)
+                return None
+            case LoadUser():
+                return User(step.subject)
+            case Keys():
+                return _RING
+        raise AssertionError(step)
+
+    def _advance(self, step: Advance) -> Advanced:
+        session, expected = self.session, step.expected
+        stands = (session.generation, session.branch) == (expected.generation, expected.branch)
+        if stands and session.rotated_at < expected.rotated_before:
+            self.session = replace(session, generation=step.generation, branch=step.branch, rotated_at=step.now)
+            return Advanced(self.session, moved=True)
+        return Advanced(session, moved=False)
+
+
+def _met(world: World) -> dict[Case, list[tuple[Row, int, int, Outcome]]]:
+    """Return some of what the server decided in ``world``, for each row of the table."""
+    met: dict[Case, list[tuple[Row, int, int, Outcome]]] = {}
+    assert explore(world, promises_of(world)).broken is None
+    for (row, token, clock, _), outcome in world.decided.items():
+        samples = met.setdefault((*outcome.case, outcome.verdict), [])
+        if len(samples) < _SAMPLES:
+            samples.append((row, token, clock, outcome))
+    return met
+
+
+def _refreshed(world: World, row: Row, token: int, clock: int) -> tuple[_OneRow, Tokens | None]:
+    presented = world.mint.tokens[token]
+    position = world.mint.position(row)
+    session = Session(presented.session_id, "s", "c", *position, created_at=clock, expires_at=2 * clock)
+    store = _OneRow(session)
+    flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace), MasterSecret((KEY,), ()), "HS256")
+    try:
+        tokens = run(flows.refresh(encode(presented, KEY), Moment(clock, bytes(ENTROPY))), store.answer)
+    except (TokenStale, TokenReused):
+        return store, None
+    return store, tokens
+
+
+@pytest.fixture(scope="module")
+def worlds() -> list[tuple[World, dict[Case, list[tuple[Row, int, int, Outcome]]]]]:
+    return [(world, _met(world)) for world in (World(LOST_WRITES), World(THIEF))]
+
+
+@pytest.mark.parametrize(("relation", "age"), TABLE)
+def test_flows_decide_and_write_as_explored(relation: Any, age: Any, worlds: Any) -> None:
+    """For each row of the table: the same verdict, the same row written, the session revoked by *reuse* alone."""
+    samples = [
+        (world, *sample) for world, met in worlds for sample in met.get((relation, age, TABLE[relation, age]), [])
+    ]
+
+    assert samples
+    for world, row, token, clock, outcome in samples:
+        store, _ = _refreshed(world, row, token, clock)
+        after = world.mint.row(store.session.generation, store.session.branch, store.session.rotated_at)
+        assert outcome.row == after
+        assert str(outcome.verdict) in store.codes
+        assert (store.session.end_reason is EndReason.REUSE) == (outcome.verdict is Verdict.REUSE)
+
+
+@pytest.mark.parametrize(("relation", "age"), TABLE)
+def test_flows_answer_as_explored(relation: Any, age: Any, worlds: Any) -> None:
+    """For each row of the table: the same refresh token is given, and none where the jar is to stay as it is."""
+    for world, met in worlds:
+        for row, token, clock, outcome in met.get((relation, age, TABLE[relation, age]), []):
+            _, tokens = _refreshed(world, row, token, clock)
+            given = tokens.refresh_token if tokens is not None and tokens.replaces else None
+            silent = outcome.answer is None or world.keeps_jar(outcome)
+            assert (None if silent else encode(world.mint.tokens[outcome.answer], KEY)) == given

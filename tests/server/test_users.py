@@ -1,0 +1,288 @@
+"""The built-in users: how one is added, by whom and with what, and what their passwords cost a stranger."""
+
+import asyncio
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import argon2
+import pytest
+
+from daypass import ConfigurationError
+from daypass.model import Account
+from daypass.server import users
+from daypass.server.users import Users
+from daypass.steps import AddAccount, FindAccount, LoadAccount
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+
+from .processes import DAYPASS, PASSWORD, daypass, environment, untouched
+
+NOW = 1_800_000_000_000
+FAILED = "the SQLite database did not do what was asked"
+ADD = ("user", "add", "alice@example.com", "--username", "alice", "--store", "sqlite:///app.db")
+
+
+def accounts(folder: Path) -> list[tuple[str, str | None]]:
+    with sqlite3.connect(folder / "app.db") as database:
+        found = database.execute("SELECT email, username FROM accounts ORDER BY created_at").fetchall()
+    database.close()
+    return found
+
+
+def hashed(folder: Path) -> str:
+    with sqlite3.connect(folder / "app.db") as database:
+        (text,) = database.execute("SELECT password_hash FROM accounts").fetchone()
+    database.close()
+    return str(text)
+
+
+# ---- daypass user add
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
+def test_a_password_from_standard_input(tmp_path: Path, ending: str) -> None:
+    """The password is the first line of standard input; it is kept as a hash by Argon2id, and printed nowhere."""
+    added = daypass(*ADD, folder=tmp_path, text=f"{PASSWORD}{ending}")
+    assert (0, "") == (added.returncode, added.stderr)
+    assert added.stdout.startswith("Added alice@example.com with subject ")
+    assert 1 == added.stdout.count("\n")
+    assert [("alice@example.com", "alice")] == accounts(tmp_path)
+    assert hashed(tmp_path).startswith("$argon2id$")
+    assert argon2.PasswordHasher().verify(hashed(tmp_path), PASSWORD)
+
+
+def at_a_terminal(folder: Path, *answers: bytes) -> tuple[int, str]:
+    """Run the command at a terminal of its own; answer each prompt, and return exit status and what was shown."""
+    controlling, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", TAKE_TERMINAL, DAYPASS, *ADD],
+        cwd=folder,
+        env=environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        prompts = [b"Password: ", b"Again: "]
+        for prompt, answer in zip(prompts, answers, strict=False):
+            while prompt not in shown:
+                shown += os.read(controlling, 1024)
+            os.write(controlling, answer)
+        while read := _read(controlling):
+            shown += read
+        os.close(controlling)
+        return process.wait(timeout=30), shown.decode()
+
+
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1024)
+    except OSError:  # what Linux says when nobody has the other end open
+        return b""
+
+
+def test_a_password_from_a_terminal(tmp_path: Path) -> None:
+    """At a terminal the password is asked for, twice, and is not shown."""
+    typed = f"{PASSWORD}\n".encode()
+    status, shown = at_a_terminal(tmp_path, typed, typed)
+    assert (0, [("alice@example.com", "alice")]) == (status, accounts(tmp_path))
+    assert argon2.PasswordHasher().verify(hashed(tmp_path), PASSWORD)
+    assert PASSWORD not in shown
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ((b"correct horse\n", b"correct mule\n"), "daypass: the two passwords differ; nothing was added"),
+        ((b"short\n", b"short\n"), "daypass: the password needs at least 8 characters"),
+        ((b"\x04",), "daypass: no password was given; nothing was added"),
+        ((b"\x03",), "daypass: interrupted"),
+    ],
+)
+def test_a_terminal_without_a_password(tmp_path: Path, answers: tuple[bytes, ...], told: str) -> None:
+    """Two that differ, one too short, end of input, Ctrl-C: one plain line, and nothing is made."""
+    with untouched(tmp_path):
+        status, shown = at_a_terminal(tmp_path, *answers)
+    assert (1, True) == (status, shown.splitlines()[-1].endswith(told))
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"", "the password needs at least 8 characters"),
+        (b"1234567\n", "the password needs at least 8 characters"),
+        (1025 * b"x", "the password may have 1024 characters at the most"),
+        (b"\xff\xfe\xfd\xfc\xff\xfe\xfd\xfc\n", "the password is no"),
+        (b"with a \0 in it\n", "the password is no text that a login could send; write it in UTF-8"),
+    ],
+)
+def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None:
+    """One that is too short, too long or no text is refused in one plain line, and nothing is made."""
+    with untouched(tmp_path):
+        refused = daypass(*ADD, folder=tmp_path, text=text)
+    assert (1, "", 1) == (refused.returncode, refused.stdout, refused.stderr.count("\n"))
+    assert refused.stderr.startswith(f"daypass: {told}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--store", "memory:"], "a memory store keeps no users; give the store that the service uses, with --store"),
+        (["--store", "mongodb://u:p@host"], "no store is called 'mongodb'; write memory: or sqlite:///app.db"),
+        (["--store", "sqlite:///missing/a.db"], f"{FAILED}: unable to open database file"),
+        (["--username", "al@ice"], "'al@ice' is no user name: it may not be empty, nor have an @ or outer spaces"),
+    ],
+)
+def test_what_cannot_work(tmp_path: Path, arguments: list[str], told: str) -> None:
+    """A store or a name that cannot be used is told in one plain line, and nothing is made."""
+    with untouched(tmp_path):
+        refused = daypass("user", "add", "alice@example.com", *arguments, folder=tmp_path, text=PASSWORD)
+    assert (1, "", f"daypass: {told}\n") == (refused.returncode, refused.stdout, refused.stderr)
+
+
+def test_an_address_that_is_no_text(tmp_path: Path) -> None:
+    """An address in bytes that are no UTF-8 is refused like any other that is none."""
+    with untouched(tmp_path):
+        refused = daypass("user", "add", "\udcff@example.com", folder=tmp_path, text=PASSWORD)
+    assert (1, "") == (refused.returncode, refused.stdout)
+    assert "is no email address" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("email", "username"),
+    [
+        ("alice@example.com", None),
+        ("ALICE@EXAMPLE.COM", None),
+        ("other@example.com", "alice"),
+        ("other@example.com", "ALICE"),
+    ],
+)
+def test_a_name_that_is_taken(email: str, username: str | None) -> None:
+    """An address or a name that is taken, in whatever case, is refused, and the user who has it keeps everything."""
+    store = MemoryStore()
+    account = users.add(store, "alice@example.com", "alice", PASSWORD, NOW)
+    with pytest.raises(ConfigurationError, match="there is a user with that address or name already"):
+        users.add(store, email, username, "another password", NOW)
+    assert account == store.perform(FindAccount("alice"))
+    assert store.perform(FindAccount("other@example.com")) is None
+
+
+def test_a_name_that_is_taken_on_disk(tmp_path: Path) -> None:
+    """The same on the command line: one plain line, and the password of the first still counts."""
+    assert 0 == daypass(*ADD, folder=tmp_path, text=PASSWORD).returncode
+    refused = daypass(*ADD, folder=tmp_path, text="another password")
+    told = "daypass: there is a user with that address or name already\n"
+    assert (1, told) == (refused.returncode, refused.stderr)
+    assert argon2.PasswordHasher().verify(hashed(tmp_path), PASSWORD)
+
+
+NO_PARTS = ["", "alice", "@", "@example.com", "alice@", "a@b@c"]
+NO_TEXT = [" a@b.c", "a@b.c ", "a b@c.d", "a\n@b.c", "a\0@b.c", "\ud800@b.c"]
+
+
+@pytest.mark.parametrize("email", [*NO_PARTS, *NO_TEXT, "a" * 250 + "@b.cd"])
+def test_an_address_that_is_none(email: str) -> None:
+    """What can be no address is refused, and nothing is added."""
+    store = MemoryStore()
+    with pytest.raises(ConfigurationError, match="is no email address"):
+        users.add(store, email, None, PASSWORD, NOW)
+    assert store.perform(FindAccount(email)) is None
+
+
+@pytest.mark.parametrize("username", ["", " alice", "alice ", "al@ice", "a\nb", "a\0b", "\ud800", 255 * "a"])
+def test_a_name_that_is_none(username: str) -> None:
+    """What can be no name is refused, and nothing is added."""
+    store = MemoryStore()
+    with pytest.raises(ConfigurationError, match="is no user name"):
+        users.add(store, "alice@example.com", username, PASSWORD, NOW)
+    assert store.perform(FindAccount("alice@example.com")) is None
+
+
+@pytest.mark.parametrize("email", ["alice@example.com", "a+b@c", "o'hara@example.com", "zoë@bücher.example"])
+def test_an_address_as_people_have_them(email: str) -> None:
+    """Addresses as people have them are taken as they are."""
+    assert email == users.add(MemoryStore(), email, None, PASSWORD, NOW).email
+
+
+# ---- passwords
+
+
+def store_with_alice(password_hash: str) -> AsyncMemoryStore:
+    store = AsyncMemoryStore()
+    account = Account("user-1", "alice@example.com", "alice", password_hash, NOW)
+    assert asyncio.run(store.perform(AddAccount(account)))
+    return store
+
+
+def verifications(store: AsyncMemoryStore, *logins: tuple[str, str]) -> int:
+    """Return how many hashes were computed to compare a password with, as the interpreter itself saw it."""
+    counted = []
+    computing = argon2.low_level.verify_secret.__code__
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is computing:
+            counted.append(frame.f_code)
+
+    async def check() -> None:
+        for identifier, password in logins:
+            assert await Users(store).check(identifier, password) is None
+
+    threading.setprofile(watch)  # for threads that start from now on: those that hashes are computed in
+    try:
+        asyncio.run(check())
+    finally:
+        threading.setprofile(None)
+    return len(counted)
+
+
+def test_an_unknown_user_costs_what_a_wrong_password_costs() -> None:
+    """Nobody learns who has an account by how long the answer takes: one hash of one cost is computed in each case.
+
+    Counted, not timed: a clock on a busy machine proves nothing. The hash that an unknown user's password is compared
+    with is made by the hasher that makes everybody's, so its parameters, and with them its cost, are the same.
+    """
+    store = store_with_alice(argon2.PasswordHasher().hash(PASSWORD))
+    assert [1, 1] == [verifications(store, (who, "a wrong password")) for who in ("alice", "nobody")]
+    own = asyncio.run(store.perform(FindAccount("alice")))
+    assert own is not None
+    costs = [argon2.extract_parameters(text) for text in (own.password_hash, users._nobody())]
+    assert costs[0] == costs[1]
+
+
+def test_a_hash_of_older_parameters_is_replaced() -> None:
+    """A login with the right password renews a hash that was made with weaker parameters; a wrong one does not."""
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    store = store_with_alice(weak)
+
+    async def check(password: str) -> str:
+        await Users(store).check("alice", password)
+        account = await store.perform(LoadAccount("user-1"))
+        assert account is not None
+        return account.password_hash
+
+    assert weak == asyncio.run(check("a wrong password"))
+    renewed = asyncio.run(check(PASSWORD))
+    assert renewed != weak
+    assert not argon2.PasswordHasher().check_needs_rehash(renewed)
+    assert renewed == asyncio.run(check(PASSWORD))
+
+
+@pytest.mark.parametrize("password_hash", ["", "!", "plain text", "$argon2id$v=19$m=8,t=1,p=1$AAAA", "$2b$12$abc"])
+def test_a_hash_that_is_none(password_hash: str) -> None:
+    """An account whose hash is none lets nobody in, whatever the password."""
+    assert asyncio.run(Users(store_with_alice(password_hash)).check("alice", password_hash)) is None

@@ -1,0 +1,689 @@
+"""SQLite: many processes on one file, many tasks in one commit, and what a disk may do."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daypass import ConfigurationError, Daypass, StoreContended, StoreUnavailable, User
+from daypass.steps import Find, Insert, ListSessions
+from daypass.stores import open_async_store, open_store
+from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
+from daypass.testing import START, Clock, advance, session
+
+from . import processes
+
+PATIENCE = 30.0
+"""Seconds after which another process is taken to be stuck."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "app.db"
+
+
+@contextlib.contextmanager
+def another(
+    work: Callable[[Path, Connection], None], path: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
+    """Give a process that does ``work`` in an interpreter of its own, and a pipe to it; it is gone afterwards."""
+    ours, theirs = multiprocessing.Pipe()
+    command = [sys.executable, processes.__file__, work.__name__, str(path), str(theirs.fileno())]
+    with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
+        theirs.close()
+        try:
+            yield process, ours
+        finally:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=2)
+            process.kill()
+
+
+def told(pipe: Connection) -> Any:
+    """Return what the other process says next."""
+    assert pipe.poll(PATIENCE), "the other process says nothing"
+    return pipe.recv()
+
+
+async def count(store: AsyncSqliteStore) -> int:
+    """Return how many sessions there are."""
+    found = await store.perform(ListSessions("user-1", START))
+    return len(found)
+
+
+class Traced(AsyncSqliteStore):
+    """A store that counts its transactions, as SQLite itself tells of them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.commits = 0
+        database = self._queue._database
+        prepare = database._prepare
+
+        def traced(connection: sqlite3.Connection) -> None:
+            prepare(connection)
+            connection.set_trace_callback(self._count)
+
+        database._prepare = traced
+
+    def _count(self, statement: str) -> None:
+        self.commits += statement == "COMMIT"
+
+
+# ---- set-up
+
+
+@pytest.mark.parametrize(("synchronous", "level"), [("FULL", 2), ("NORMAL", 1)])
+def test_what_was_answered_is_on_the_disk(path: Path, synchronous: Any, level: int) -> None:
+    """The journal is a write-ahead log, and each commit is synced unless told otherwise."""
+    store = SqliteStore(path) if synchronous == "FULL" else SqliteStore(path, synchronous=synchronous)
+    store.perform(Insert(session()))
+    connection = store._queue._database._open()
+    assert ("wal",) == connection.execute("PRAGMA journal_mode").fetchone()
+    assert (level,) == connection.execute("PRAGMA synchronous").fetchone()
+    store.close()
+
+
+def test_another_way_to_sync_is_refused(path: Path) -> None:
+    """*OFF* is no choice."""
+    off: Any = "OFF"
+    for kind in (SqliteStore, AsyncSqliteStore):
+        with pytest.raises(ConfigurationError, match="FULL"):
+            kind(path, synchronous=off)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:", "sqlite://", "sqlite:///", "sqlite://app.db", "mysql:///x", "", "app.db", "memory"]
+)
+def test_another_url_is_refused(url: str) -> None:
+    """What is no URL of a store is a mistake of set-up, and the message says what to write."""
+    for opening in (open_store, open_async_store):
+        with pytest.raises(ConfigurationError, match="write memory: or sqlite"):
+            opening(url)
+
+
+def test_a_url_that_is_refused_is_not_told() -> None:
+    """A URL may hold a password: no message has it."""
+    with pytest.raises(ConfigurationError) as caught:
+        open_store("mysql://root:hunter2@localhost/app")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_url_names_a_file() -> None:
+    """Three slashes for a relative path, four for an absolute one."""
+    stores = [open_store("sqlite:///app.db"), open_store("sqlite:////var/lib/app.db")]
+    assert [Path("app.db"), Path("/var/lib/app.db")] == [getattr(store, "path", None) for store in stores]
+
+
+def test_nothing_is_opened_before_it_is_needed(path: Path) -> None:
+    """A store that is only made leaves no file."""
+    SqliteStore(path)
+    AsyncSqliteStore(path)
+    assert not path.exists()
+
+
+def test_the_schema_of_a_newer_version_is_left_alone(path: Path) -> None:
+    """A file that a newer Daypass has made is a mistake of set-up: upgrade, it says, and changes nothing."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1000000")
+    before = path.read_bytes()[:96]
+    store = SqliteStore(path)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="upgrade"):
+            store.perform(Insert(session()))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert [] == connection.execute("SELECT name FROM sqlite_schema").fetchall()
+        assert (1000000,) == connection.execute("PRAGMA user_version").fetchone()
+    assert before[:16] == path.read_bytes()[:16]
+
+
+async def test_the_schema_of_a_newer_version_is_told_of_to_all_who_wait(path: Path) -> None:
+    """Of many who ask at once none is left waiting."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1000000")
+    store = AsyncSqliteStore(path)
+    answers = await asyncio.gather(*(store.perform(Find(session(n).id)) for n in range(20)), return_exceptions=True)
+    assert {ConfigurationError} == {type(answer) for answer in answers}
+    await store.close()
+
+
+# ---- several processes
+
+
+def test_processes_share_a_new_file(path: Path) -> None:
+    """Processes that start at once all make the tables without an error, and of their refreshes exactly one rotates."""
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(another(processes.refresh_at_once, path))[1] for _ in range(4)]
+        assert ["ready"] * 4 == [told(pipe) for pipe in others]
+        for pipe in others:
+            pipe.send("go")
+        assert ["started"] * 4 == [told(pipe) for pipe in others]
+        auth = processes.issuer(path, lambda: START)
+        tokens = auth.start(User("user-1"))
+        for pipe in others:
+            pipe.send(tokens.refresh_token)
+        answers = [told(pipe) for pipe in others]
+        assert 5 == len(auth.sessions("user-1"))
+        auth.close()
+    assert ["repeated", "repeated", "repeated", "rotated"] == sorted(code for codes, _ in answers for code in codes)
+    assert 1 == len({refresh_token for _, refresh_token in answers})
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_stores_that_open_a_new_file_at_once_do_not_trip(path: Path, attempt: int) -> None:
+    """Of many connections that make a file's tables and switch its journal at once none fails, however they meet."""
+    stores = [SqliteStore(path) for _ in range(12)]
+    start = threading.Barrier(len(stores))
+
+    def insert(number: int) -> None:
+        start.wait(PATIENCE)
+        stores[number].perform(Insert(session(number)))
+        stores[number].close()
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        list(threads.map(insert, range(len(stores))))
+    assert 12 == len(stores[0].perform(ListSessions("user-1", START)))
+    stores[0].close()
+
+
+@pytest.mark.parametrize("work", [processes.refresh_for_ever, processes.refresh_many_for_ever], ids=["sync", "async"])
+def test_what_a_killed_process_was_answered_is_there(path: Path, work: Callable[[Path, Connection], None]) -> None:
+    """A process that is killed in the middle of writing takes nothing with it that was answered, and bars nobody."""
+    answered: dict[str, int] = {}
+    for _ in range(2):
+        with another(work, path) as (process, pipe):
+            until = time.monotonic() + PATIENCE
+            while len(answered) < 40 and time.monotonic() < until:
+                what, session_id = told(pipe)
+                answered[session_id] = int(what == "advanced")
+            process.kill()
+            with contextlib.suppress(EOFError, ConnectionResetError):
+                while pipe.poll(PATIENCE):
+                    what, session_id = pipe.recv()
+                    answered[session_id] = int(what == "advanced")
+    store = SqliteStore(path)
+    found = {session_id: store.perform(Find(session_id)) for session_id in answered}
+    assert 40 <= len(answered)
+    assert [] == [
+        each for each, least in answered.items() if (there := found[each]) is None or there.generation < least
+    ]
+    store.perform(Insert(session()))
+    store.close()
+
+
+FORKING = """
+import os, sys
+from pathlib import Path
+from daypass.steps import Find, Insert, ListSessions
+from daypass.stores.sqlite import SqliteStore
+from daypass.testing import START, session
+
+store = SqliteStore(Path(sys.argv[1]))
+store.perform(Insert(session(1)))
+children = []
+for number in range(2, 6):
+    child = os.fork()
+    if child == 0:
+        store.perform(Insert(session(number)))
+        found = store.perform(Find(session(1).id))
+        store.close()
+        store.perform(Find(session(1).id))
+        sys.exit(0 if found == session(1) else 1)
+    children.append(child)
+    store.perform(Insert(session(number + 10)))
+statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+for number in range(20, 30):
+    store.perform(Insert(session(number)))
+print(statuses, len(store.perform(ListSessions("user-1", START))))
+store.close()
+"""
+
+PARENT_FIRST = """
+import os, sys
+from pathlib import Path
+from daypass.steps import Insert, ListSessions
+from daypass.stores.sqlite import SqliteStore
+from daypass.testing import START, session
+
+store = SqliteStore(Path(sys.argv[1]))
+store.perform(Insert(session(1)))
+ready, done = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    store.perform(Insert(session(2)))
+    os.write(ready[1], b".")
+    os.read(done[0], 1)
+    for number in range(3, 10):
+        store.perform(Insert(session(number)))
+    os._exit(0)
+os.read(ready[0], 1)
+store.perform(Insert(session(20)))
+store.close()
+SqliteStore(Path(sys.argv[1])).perform(Insert(session(21)))
+os.write(done[1], b".")
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print([status], len(store.perform(ListSessions("user-1", START))))
+store.close()
+"""
+
+FORKING_ASYNC = """
+import asyncio, os, sys
+from pathlib import Path
+from daypass.steps import Insert, ListSessions
+from daypass.stores.sqlite import AsyncSqliteStore
+from daypass.testing import START, session
+
+store = AsyncSqliteStore(Path(sys.argv[1]))
+
+async def insert(*numbers):
+    await asyncio.gather(*(store.perform(Insert(session(number))) for number in numbers))
+
+async def count():
+    found = await store.perform(ListSessions("user-1", START))
+    await store.close()
+    return len(found)
+
+asyncio.run(insert(1, 2, 3))
+child = os.fork()
+asyncio.run(insert(*((4, 5, 6) if child == 0 else (7, 8, 9))))
+if child == 0:
+    asyncio.run(store.close())
+    sys.exit(0)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print([status], asyncio.run(count()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [(FORKING, "[0, 0, 0, 0] 19\n"), (FORKING_ASYNC, "[0] 9\n"), (PARENT_FIRST, "[0] 11\n")],
+    ids=["sync", "async", "parent first"],
+)
+def test_a_store_survives_a_fork(path: Path, script: str, says: str) -> None:
+    """A server that forks its workers after the store was used loses nothing, on either side (sqlite.org, §2.6)."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert ("", says) == (done.stderr, done.stdout)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert ("ok",) == connection.execute("PRAGMA integrity_check").fetchone()
+
+
+THREADS_AND_FORK = """
+import os, sys, threading, time
+from pathlib import Path
+from daypass.steps import Insert
+from daypass.stores.sqlite import SqliteStore
+from daypass.testing import session
+
+store = SqliteStore(Path(sys.argv[1]))
+going = True
+
+def insert(start):
+    number = start
+    while going:
+        number += 1
+        store.perform(Insert(session(number)))
+
+threads = [threading.Thread(target=insert, args=(n * 1_000_000,)) for n in range(1, 4)]
+for thread in threads:
+    thread.start()
+statuses = []
+for number in range(5):
+    time.sleep(0.01)
+    child = os.fork()
+    if child == 0:
+        store.perform(Insert(session(900_000_000 + number)))
+        os._exit(0)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+going = False
+for thread in threads:
+    thread.join()
+print(statuses)
+"""
+
+
+def test_a_fork_while_others_write_leaves_nobody_waiting(path: Path) -> None:
+    """A child that is forked while another thread has its turn at the database gets a turn of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS_AND_FORK, path], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert ("", "[0, 0, 0, 0, 0]\n") == (done.stderr, done.stdout)
+
+
+# ---- group commit and the event loop
+
+
+async def test_what_waits_is_committed_together(path: Path) -> None:
+    """Two hundred steps at once take a few transactions, and each gets its own answer."""
+    store = Traced(path)
+    await store.perform(Insert(session(0)))
+    store.commits = 0
+    await asyncio.gather(*(store.perform(Insert(session(n))) for n in range(1, 201)))
+    answers = await asyncio.gather(*(store.perform(advance(session(n), START + 1)) for n in range(1, 201)))
+    assert [session(n).id for n in range(1, 201)] == [a.session.id for a in answers if a.session and a.moved]
+    assert 40 > store.commits  # four hundred steps
+    await store.close()
+
+
+async def test_one_that_fails_fails_alone(path: Path) -> None:
+    """A step that cannot be performed spoils nothing for those that share its transaction."""
+    store = AsyncSqliteStore(path)
+    await store.perform(Insert(session(5)))
+    answers = await asyncio.gather(*(store.perform(Insert(session(n))) for n in range(10)), return_exceptions=True)
+    assert [None] * 5 + [StoreUnavailable] + [None] * 4 == [answer and type(answer) for answer in answers]
+    assert 10 == await count(store)
+    await store.close()
+
+
+async def test_the_event_loop_is_never_blocked(path: Path) -> None:
+    """While another process has the file locked the event loop goes on; the step is answered when the lock is gone."""
+    store = AsyncSqliteStore(path)
+    await store.perform(Insert(session()))
+    with another(processes.hold_the_lock, path) as (_, pipe):
+        assert "held" == await asyncio.to_thread(told, pipe)
+        step = asyncio.ensure_future(store.perform(advance(session(), START + 1)))
+        ticks = 0
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            await asyncio.sleep(0.001)
+            ticks += 1
+        assert not step.done()
+        assert 10 < ticks  # a blocked loop would have had one
+        pipe.send("give it back")
+        assert (await asyncio.wait_for(step, PATIENCE)).moved
+        assert "given back" == await asyncio.to_thread(told, pipe)
+    await store.close()
+
+
+async def test_a_step_is_committed_although_its_caller_went_away(path: Path) -> None:
+    """A step whose caller was cancelled is performed all the same, and does not disturb the others."""
+    store = AsyncSqliteStore(path)
+    await store.perform(Insert(session(0)))
+    with another(processes.hold_the_lock, path) as (_, pipe):
+        assert "held" == await asyncio.to_thread(told, pipe)
+        steps = [asyncio.ensure_future(store.perform(Insert(session(n)))) for n in range(1, 6)]
+        await asyncio.sleep(0.01)
+        for step in steps[::2]:
+            step.cancel()
+        pipe.send("give it back")
+        answers = await asyncio.gather(*steps, return_exceptions=True)
+        assert "given back" == await asyncio.to_thread(told, pipe)
+    assert [asyncio.CancelledError, None] * 2 + [asyncio.CancelledError] == [each and type(each) for each in answers]
+    assert 6 == await count(store)
+    await store.close()
+
+
+def test_a_store_outlives_an_event_loop(path: Path) -> None:
+    """A store may be used by one event loop after another, with or without being closed between."""
+    store = AsyncSqliteStore(path)
+    for number in range(4):
+        asyncio.run(store.perform(Insert(session(number))))
+        if number % 2:
+            asyncio.run(store.close())
+    assert 4 == asyncio.run(count(store))
+    asyncio.run(store.close())
+
+
+async def test_closing_while_others_ask_loses_nobody(path: Path) -> None:
+    """Whoever asks while the store is being closed, by several at once, is answered."""
+    store = AsyncSqliteStore(path)
+    for number in range(0, 60, 3):
+        steps = [store.perform(Insert(session(number + n))) for n in range(3)]
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(steps[0], store.close(), steps[1], store.close(), steps[2])
+    assert 60 == await count(store)
+    await store.close()
+
+
+def test_threads_share_a_store_and_its_commits(path: Path) -> None:
+    """Threads that write at once are all answered, and their commits are fewer than their steps."""
+    store = SqliteStore(path)
+    commits = 0
+
+    def count(statement: str) -> None:
+        nonlocal commits
+        commits += statement == "COMMIT"
+
+    store.perform(Insert(session(0)))
+    store._queue._database._open().set_trace_callback(count)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(16) as threads:
+        other.execute("BEGIN IMMEDIATE")  # all of them will be waiting
+        answers = [threads.submit(store.perform, Insert(session(n))) for n in range(1, 17)]
+        while len(store._queue._waiting) < 15:
+            time.sleep(0.001)
+        other.execute("ROLLBACK")
+        assert [None] * 16 == [answer.result(PATIENCE) for answer in answers]
+    assert 3 > commits
+    assert 17 == len(store.perform(ListSessions("user-1", START)))
+    store.close()
+
+
+# ---- faults
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite give up on a lock at once: the standard library's time-out, and no part of ours."""
+    connect = sqlite3.connect
+
+    def connect_at_once(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **{**options, "timeout": 0.05})
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_at_once)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_locked_file_is_contended(path: Path) -> None:
+    """A lock that others keep for too long is told of; nothing was changed, and afterwards all is well."""
+    store = SqliteStore(path)
+    store.perform(Insert(session()))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreContended):
+            store.perform(advance(session(), START + 1))
+        assert session() == store.perform(Find(session().id))  # whoever reads is not kept waiting
+        other.execute("ROLLBACK")
+    assert store.perform(advance(session(), START + 1)).moved
+    store.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_locked_file_is_contended_for_all_who_wait(path: Path) -> None:
+    """The same with many tasks: each is told."""
+    store = AsyncSqliteStore(path)
+    await store.perform(Insert(session(0)))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answers = await asyncio.gather(
+            *(store.perform(Insert(session(n))) for n in range(1, 9)), return_exceptions=True
+        )
+        assert {StoreContended} == {type(answer) for answer in answers}
+        other.execute("ROLLBACK")
+    await asyncio.gather(*(store.perform(Insert(session(n))) for n in range(1, 9)))
+    await store.close()
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """Give a folder that any user of the machine may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="daypass-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_may_not_be_written_is_unavailable(open_to_all: Path) -> None:
+    """Without the right to write nothing is changed; when the right is there the same store goes on by itself."""
+    path = open_to_all / "app.db"
+    store = SqliteStore(path)
+    store.perform(Insert(session(1)))
+    store.close()
+    path.chmod(0o444)
+    open_to_all.chmod(0o555)
+    with another(processes.without_rights, path) as (_, pipe):
+        assert "StoreUnavailable" == told(pipe)
+        open_to_all.chmod(0o777)
+        path.chmod(0o666)
+        pipe.send("again")
+        assert "written" == told(pipe)
+        pipe.send("end")
+    assert 2 == len(store.perform(ListSessions("user-1", START)))
+    store.close()
+
+
+def test_a_full_disk_is_unavailable(path: Path) -> None:
+    """What was answered before the disk was full is there, what was refused is not; with room again all goes on."""
+    with another(processes.on_a_full_disk, path) as (_, pipe):
+        error, written, readable, ended = told(pipe)
+    assert ("StoreUnavailable", [True, True, False], True) == (error, readable, ended)
+    store = SqliteStore(path)
+    assert written == len(store.perform(ListSessions("user-1", START)))  # one was ended, one was added
+    store.close()
+
+
+def test_a_full_database_is_unavailable(path: Path) -> None:
+    """A file that SQLite may not let grow refuses new sessions, keeps the old, and takes more when it may."""
+    store = SqliteStore(path)
+    store.perform(Insert(session(0)))
+    connection = store._queue._database._open()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    written = 0
+
+    def write_on() -> None:
+        nonlocal written
+        for number in range(1, 10_000):
+            store.perform(Insert(session(number)))
+            written = number
+
+    with pytest.raises(StoreUnavailable, match="full"):
+        write_on()
+    assert written + 1 == len(store.perform(ListSessions("user-1", START)))
+    assert store.perform(advance(session(0), START + 1)).moved  # a refresh needs no room
+    connection.execute("PRAGMA max_page_count = 1000000")
+    store.perform(Insert(session(written + 1)))
+    store.close()
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def missing_folder(path: Path) -> None:
+    path.parent.rmdir()
+
+
+def text(path: Path) -> None:
+    path.write_text("this is no database, and long enough that nobody takes it for an empty one\n" * 100)
+
+
+@pytest.mark.parametrize("spoil", [folder, missing_folder, text])
+async def test_what_is_no_database_is_unavailable(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    """A folder, a missing one, a file of another kind: unavailable; when it is put right the same stores go on."""
+    parent = tmp_path / "data"
+    parent.mkdir()
+    path = parent / "app.db"
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+    store, async_store = SqliteStore(path), AsyncSqliteStore(path)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            store.perform(Insert(session(1)))
+        answers = await asyncio.gather(
+            *(async_store.perform(Find(session(n).id)) for n in range(3)), return_exceptions=True
+        )
+        assert {StoreUnavailable} == {type(answer) for answer in answers}
+    assert before == (path.read_bytes() if path.is_file() else None)
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    parent.mkdir(exist_ok=True)
+    store.perform(Insert(session(1)))
+    assert session(1) == await async_store.perform(Find(session(1).id))
+    store.close()
+    await async_store.close()
+
+
+def test_an_interrupt_leaves_no_half_transaction(path: Path) -> None:
+    """What an interrupt tore off is rolled back, and the store goes on."""
+    store = SqliteStore(path)
+    store.perform(Insert(session(0)))
+
+    def interrupted(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM sessions")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store._queue.perform(interrupted, writes=True)
+    assert session(0) == store.perform(Find(session(0).id))
+    store.close()
+
+
+def test_an_interrupt_leaves_nobody_waiting(path: Path) -> None:
+    """A step that an interrupted thread had taken along is told of as not done, and its caller may try again."""
+    store = SqliteStore(path)
+    store.perform(Insert(session(0)))
+    outcomes: list[str] = []
+
+    def insert() -> None:
+        try:
+            store.perform(Insert(session(1)))
+        except StoreUnavailable:
+            outcomes.append("unavailable")
+
+    with store._queue._turn:
+        other = threading.Thread(target=insert)
+        other.start()
+        while not store._queue._waiting:
+            time.sleep(0.001)
+        store._queue._waiting.popleft()  # and here the interrupt comes
+    other.join(PATIENCE)
+    assert ["unavailable"] == outcomes
+    store.perform(Insert(session(1)))
+    store.close()
+
+
+def test_a_store_is_small(path: Path) -> None:
+    """A session at rest takes at most 250 bytes, indexes included (DESIGN §8)."""
+    store = SqliteStore(path)
+    clock = Clock()
+    auth = Daypass(store, issuer="https://issuer.example", load_user=User, secret="s" * 32, clock=clock)
+    auth.start(User("user-0"))
+    auth.close()
+    empty = path.stat().st_size
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        row = connection.execute("SELECT * FROM sessions").fetchone()
+        marks = ", ".join("?" * len(row))
+        rows = ((os.urandom(16), f"user-{n}", *row[2:]) for n in range(20_000))
+        connection.executemany(f"INSERT INTO sessions VALUES ({marks})", rows)  # noqa: S608 - made of question marks
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert 250 >= (path.stat().st_size - empty) / 20_000
+
+
+def test_no_connection_is_left_open(path: Path) -> None:
+    """A store that is closed holds no file any more."""
+    store = SqliteStore(path)
+    store.perform(Insert(session(0)))
+    asynchronous = AsyncSqliteStore(path)
+    asyncio.run(asynchronous.perform(Find(session(0).id)))
+    asyncio.run(asynchronous.close())
+    store.close()
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert [] == [link for link in links if str(link.readlink()).startswith(str(path))]

@@ -1,0 +1,165 @@
+"""Who is out in the storm: honest users, with several tabs that share a jar, and thieves who copy a jar once."""
+
+import asyncio
+import itertools
+import json
+import time
+from dataclasses import dataclass, field
+
+from .weather import Scale, Weather
+
+
+@dataclass(slots=True)
+class Jar:
+    """Where a refresh token is kept; whoever gets an answer, however late, puts it here."""
+
+    token: str
+
+
+@dataclass(slots=True)
+class Theft:
+    """What became of a stolen jar.
+
+    Attributes:
+        uses: how many refreshes the thief was given before it was found.
+        owner_uses: how many refreshes the owner was given from the thief's first one on.
+        found: whether owner or thief was turned away.
+        given_up: whether the thief went away, having got nothing or not having been found in time.
+        outlived: refreshes that were given after that.
+    """
+
+    uses: int = 0
+    owner_uses: int = 0
+    found: bool = False
+    given_up: bool = False
+    outlived: int = 0
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Everybody, and what came of them.
+
+    Attributes:
+        refreshes: that were answered with new tokens.
+        stale: how often somebody was told that a newer token had been given out.
+        unanswered: refreshes that got no answer, or one that nobody could read.
+        logged_out: honest users who were turned away although nobody stole from them; there must be none.
+        thefts: by user.
+    """
+
+    port: int
+    scale: Scale
+    weather: Weather
+    refreshes: int = 0
+    stale: int = 0
+    unanswered: int = 0
+    unavailable: int = 0
+    logged_out: list[str] = field(default_factory=list)
+    thefts: dict[str, Theft] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Let everybody log in and refresh until the time is over."""
+        await asyncio.gather(*(self._user(f"user-{number}", number) for number in range(self.scale.users)))
+
+    async def _user(self, name: str, number: int) -> None:
+        ends = time.monotonic() + self.scale.seconds
+        await asyncio.sleep(self.weather.draw(name, "login").uniform(0, min(self.scale.pause, self.scale.seconds / 4)))
+        jar = await self._login(name)
+        parties = [self._tab(name, tab, jar, ends) for tab in range(self.scale.tabs)]
+        if number < self.scale.thefts:
+            self.thefts[name] = Theft()
+            parties.append(self._thief(name, jar, ends))
+        await asyncio.gather(*parties)
+
+    async def _login(self, name: str) -> Jar:
+        body = {"username": name, "password": "x", "tokenDelivery": "body"}
+        for attempt in itertools.count():
+            status, answer = await self._ask(f"{name}/login/{attempt}", "login", body)
+            if status == 200:
+                return Jar(answer["refreshToken"])
+            await asyncio.sleep(0.1)
+        raise AssertionError
+
+    async def _tab(self, name: str, tab: int, jar: Jar, ends: float) -> None:
+        """Refresh with what is in the jar, knowing nothing of the other tabs."""
+        pauses = self.weather.draw(name, tab, "pauses")
+        theft = self.thefts.get(name)
+        for turn in itertools.count():
+            await asyncio.sleep(pauses.uniform(0, 2 * self.scale.pause))
+            over = time.monotonic() - ends
+            if over > 0 and (theft is None or theft.found or theft.given_up):
+                return
+            if not await self._refresh(f"{name}/{tab}/{turn}", jar, theft, is_owner=True):
+                if theft is None:
+                    self.logged_out.append(name)
+                return
+
+    async def _thief(self, name: str, jar: Jar, ends: float) -> None:
+        """Copy the jar, wait for more than the grace period, and go on from there as the owner does."""
+        luck = self.weather.draw(name, "thief")
+        await asyncio.sleep(luck.uniform(0.1, 0.5) * self.scale.seconds)
+        copy = Jar(jar.token)
+        await asyncio.sleep(self.scale.grace_period * luck.uniform(1.1, 1.5))
+        theft = self.thefts[name]
+        for turn in itertools.count():
+            if time.monotonic() - ends > (self._patience_with_thieves if theft.uses else 0):
+                theft.given_up = True
+                return
+            if not await self._refresh(f"{name}/thief/{turn}", copy, theft, is_owner=False):
+                return
+            await asyncio.sleep(luck.uniform(0, 2 * self.scale.pause))
+
+    @property
+    def _patience_with_thieves(self) -> float:
+        """Seconds after the end in which each thief has to be found; one that is not is reported.
+
+        A thief whose token is dead is told *stale* as long as the owner rotated within the grace period, and gets
+        nothing; *reuse* comes at the first try that falls between two of the owner's grace periods.
+        """
+        return 30 * self.scale.pause
+
+    async def _refresh(self, message: str, jar: Jar, theft: Theft | None, *, is_owner: bool) -> bool:
+        """Refresh once; return False when turned away for good."""
+        known = theft is not None and theft.found
+        status, answer = await self._ask(message, "refresh", {"refreshToken": jar.token})
+        if status == 200:
+            jar.token = answer["refreshToken"]
+            self.refreshes += 1
+            if theft is not None:
+                self._count(theft, known=known, is_owner=is_owner)
+        elif status == 401:
+            if theft is not None:
+                theft.found = True
+            return False
+        else:
+            self.stale += status == 409
+            self.unavailable += status == 503
+            self.unanswered += status == 0
+        return True
+
+    def _count(self, theft: Theft, *, known: bool, is_owner: bool) -> None:
+        theft.outlived += known  # it was asked for after the theft had been found
+        theft.uses += not is_owner
+        theft.owner_uses += is_owner and theft.uses > 0
+
+    async def _ask(self, message: str, path: str, content: dict[str, str]) -> tuple[int, dict[str, str]]:
+        """Return status and content of an answer; 0 when there was none in time, or none that makes sense."""
+        try:
+            async with asyncio.timeout(self.scale.patience):
+                return await self._post(message, path, json.dumps(content).encode())
+        except (OSError, TimeoutError, ValueError, IndexError):
+            return 0, {}
+
+    async def _post(self, message: str, path: str, body: bytes) -> tuple[int, dict[str, str]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            head = (
+                f"POST /auth/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Message: {message}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            writer.write(head.encode() + body)
+            answer = await reader.read()
+        finally:
+            writer.close()
+        headers, _, content = answer.partition(b"\r\n\r\n")
+        return int(headers.split(b" ", 2)[1]), json.loads(content)

@@ -1,0 +1,83 @@
+"""The network of the storm: a proxy that loses, repeats, delays and cuts requests and answers as their fate has it."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .weather import Weather
+
+
+@dataclass(slots=True)
+class Network:
+    """A proxy on loopback in front of the nodes; each connection carries one request.
+
+    Attributes:
+        ports: of the nodes.
+        weather: decides what befalls a message, by the name it bears in ``X-Message``.
+        seen: what befell how many.
+    """
+
+    ports: list[int]
+    weather: Weather
+    seen: "Counter[str]" = field(default_factory=Counter)
+    _copies: "set[asyncio.Task[bytes]]" = field(default_factory=set)
+
+    async def serve(self) -> asyncio.Server:
+        """Listen on a free port."""
+        return await asyncio.start_server(self._carry, "127.0.0.1", 0)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            request, name = await _read(reader)
+            answer = await self._deliver(request, name)
+            if answer:
+                writer.write(answer)
+                await writer.drain()
+        writer.close()
+
+    async def _deliver(self, request: bytes, name: str) -> bytes:
+        fate = self.weather.fate(name)
+        if fate.twin is not None:
+            self.seen["requests repeated"] += 1
+            copy = asyncio.create_task(self._send(request, fate.twin, fate.twin_delay))
+            self._copies.add(copy)
+            copy.add_done_callback(self._copies.discard)
+        if fate.request_lost:
+            self.seen["requests lost"] += 1
+            return b""
+        self.seen["messages delayed"] += bool(fate.request_delay) + bool(fate.answer_delay)
+        answer = await self._send(request, fate.node, fate.request_delay)
+        if not answer:
+            self.seen["nodes found dead"] += 1
+            return b""
+        await asyncio.sleep(fate.answer_delay)
+        if fate.answer_lost:
+            self.seen["answers lost"] += 1
+            return b""
+        if fate.answer_cut:
+            self.seen["answers cut"] += 1
+            return answer[: len(answer) // 2]
+        return answer
+
+    async def _send(self, request: bytes, node: int, delay: float) -> bytes:
+        """Return what a node answers, nothing when it is dead or dies meanwhile."""
+        await asyncio.sleep(delay)
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[node])
+        except OSError:
+            return b""
+        try:
+            writer.write(request)
+            return await reader.read()  # the request asks to close the connection after the answer
+        except OSError:
+            return b""
+        finally:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[bytes, str]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:-2])
+    body = await reader.readexactly(int(fields["Content-Length"]))
+    return head + body, fields["X-Message"]

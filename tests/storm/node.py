@@ -1,0 +1,51 @@
+"""One issuer process of the storm: ``python -m tests.storm.node DATABASE EVENTS PORT GRACE_PERIOD SKEW``.
+
+It writes each event as a line to a file, at once, so that a kill loses none that was followed by an answer.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from daypass import AsyncDaypass, Event, User
+from daypass.server import run
+from daypass.web.asgi import auth_routes
+
+SECRET = "a secret of the storm, for nobody else"
+
+
+async def load_user(subject: str) -> User:
+    return User(subject)
+
+
+async def authenticate(name: str, _password: str) -> User:
+    return User(name)
+
+
+def main() -> None:
+    database, events, port, grace_period, skew = sys.argv[1:]
+    log = os.open(Path(events), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def note(event: Event) -> None:
+        os.write(log, f"{event.code} {event.session_id} {event.at} {event.reason}\n".encode())
+
+    auth = AsyncDaypass(
+        f"sqlite:///{database}",
+        issuer="http://127.0.0.1",
+        secret=SECRET,
+        load_user=load_user,
+        grace_period=float(grace_period),
+        on_event=note,
+        clock=lambda: int(time.time() * 1000 + float(skew) * 1000),
+    )
+    app = Starlette(routes=[Mount("/auth", routes=auth_routes(auth, authenticate=authenticate))])
+    with run.bind("127.0.0.1", int(port)) as listening:
+        run.serve(app, listening, lambda: os.write(1, f"{run.address(listening)}\n".encode()))
+
+
+if __name__ == "__main__":
+    main()

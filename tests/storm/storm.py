@@ -1,0 +1,161 @@
+"""Runs a storm, and reports what came of it."""
+
+import asyncio
+import collections
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .crowd import Crowd, Theft
+from .network import Network
+from .weather import Scale, Weather
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a storm.
+
+    Attributes:
+        seconds: how long it took.
+        crowd: what the users met.
+        befell: what befell how many messages.
+        killed: nodes that were killed, and started again.
+        events: how many of each kind the nodes told of.
+    """
+
+    seconds: float
+    crowd: Crowd
+    befell: "collections.Counter[str]"
+    killed: int
+    events: "collections.Counter[str]"
+
+    @property
+    def undetected(self) -> list[Theft]:
+        """The thieves who got something and were never found."""
+        return [theft for theft in self.crowd.thefts.values() if theft.uses and not theft.found]
+
+    @property
+    def found(self) -> list[Theft]:
+        """The thieves who were found."""
+        return [theft for theft in self.crowd.thefts.values() if theft.found]
+
+    @property
+    def held(self) -> bool:
+        """Whether the promises held."""
+        outlived = any(theft.outlived for theft in self.found)
+        return not self.crowd.logged_out and not self.undetected and not outlived
+
+    def table(self) -> str:
+        """Return the report as people read it."""
+        crowd, found = self.crowd, self.found
+        owner_uses = collections.Counter(theft.owner_uses for theft in found)
+        uses = collections.Counter(theft.uses for theft in found)
+        rows: list[tuple[str, object]] = [
+            ("seed", crowd.weather.seed),
+            ("seconds", f"{self.seconds:.0f}"),
+            ("users, tabs each", f"{crowd.scale.users}, {crowd.scale.tabs}"),
+            ("refreshes", f"{crowd.refreshes:,}"),
+            *sorted(self.befell.items()),
+            ("no answer in time", crowd.unanswered),
+            ("told 503", crowd.unavailable),
+            ("told stale", crowd.stale),
+            ("nodes killed", self.killed),
+            *((f"event {code}", f"{count:,}") for code, count in sorted(self.events.items())),
+            ("honest users logged out", len(crowd.logged_out)),
+            ("thieves", len(crowd.thefts)),
+            ("thieves found", len(found)),
+            ("  after so many refreshes by the thief", _distribution(uses)),
+            ("  after so many by the owner since", _distribution(owner_uses)),
+            ("thieves who got nothing and gave up", len(crowd.thefts) - len(found) - len(self.undetected)),
+            ("thieves not found", len(self.undetected)),
+            ("refreshes given after a theft was found", sum(theft.outlived for theft in found)),
+        ]
+        return "\n".join(f"{name:<42} {value}" for name, value in rows)
+
+
+def _distribution(counts: "collections.Counter[int]") -> str:
+    return ", ".join(f"{value}: {count}" for value, count in sorted(counts.items())) or "none"
+
+
+async def storm(seed: int, scale: Scale) -> Report:
+    """Run one storm to its end."""
+    weather = Weather(seed, scale)
+    with tempfile.TemporaryDirectory(prefix="daypass-storm-") as folder, _nodes(Path(folder), scale) as nodes:
+        network = Network([node.port for node in nodes], weather)
+        server = await network.serve()
+        crowd = Crowd(server.sockets[0].getsockname()[1], scale, weather)
+        started = time.monotonic()
+        killing = asyncio.create_task(_kill(nodes, weather))
+        await crowd.run()
+        await killing
+        server.close()
+        events = collections.Counter(
+            line.split(" ", 1)[0] for node in nodes for line in node.events.read_text().splitlines()
+        )
+        return Report(time.monotonic() - started, crowd, network.seen, sum(node.kills for node in nodes), events)
+
+
+class Node:
+    """One issuer process, on a port of its own."""
+
+    def __init__(self, folder: Path, number: int, scale: Scale) -> None:
+        self.events = folder / f"events-{number}"
+        self.port = 0
+        self.kills = 0
+        self._skew = scale.skew if number == scale.nodes - 1 else 0.0
+        self._folder, self._scale = folder, scale
+        self._process = self._start()
+
+    def _start(self) -> "subprocess.Popen[str]":
+        arguments = [self._folder / "storm.db", self.events, self.port, self._scale.grace_period, self._skew]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.storm.node", *map(str, arguments)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        self.port = int(process.stdout.readline().rpartition(":")[2])
+        return process
+
+    def kill(self) -> None:
+        """Kill it where it stands, and start it again."""
+        self.kills += 1
+        self._end(signal.SIGKILL)
+        self._process = self._start()
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        os.kill(self._process.pid, how)
+        self._process.communicate()
+
+
+@contextmanager
+def _nodes(folder: Path, scale: Scale) -> Iterator[list[Node]]:
+    nodes: list[Node] = []
+    try:
+        for number in range(scale.nodes):
+            nodes.append(Node(folder, number, scale))  # noqa: PERF401 - those that did start have to be ended
+        yield nodes
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+async def _kill(nodes: list[Node], weather: Weather) -> None:
+    started = time.monotonic()
+    for at, number in weather.kills():
+        await asyncio.sleep(max(0.0, started + at - time.monotonic()))
+        await asyncio.to_thread(nodes[number].kill)

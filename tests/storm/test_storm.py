@@ -1,0 +1,27 @@
+"""A short storm, on every run of the tests; `make storm` is the long one."""
+
+import asyncio
+
+from .storm import storm
+from .weather import SHORT, Weather
+
+
+def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
+    """Real nodes, killed and restarted, one with a wrong clock, behind a network that loses, repeats, delays and cuts.
+
+    No user from whom nothing was stolen is turned away; every thief is found; nothing is given out afterwards.
+    """
+    report = asyncio.run(storm(20261123, SHORT))
+    assert ([], [], True) == (report.crowd.logged_out, report.undetected, report.held), report.table()
+    assert report.killed > 0, report.table()
+    assert report.befell["answers lost"] > 0, report.table()
+    assert len(report.found) > 0, report.table()
+
+
+def test_a_seed_repeats_a_runs_schedule() -> None:
+    """Two storms of one seed draw the same fates and kills, another seed draws others."""
+    one, same, other = (Weather(seed, SHORT) for seed in (1, 1, 2))
+    messages = [f"user-{number}/0/0" for number in range(50)]
+    assert [one.fate(message) for message in messages] == [same.fate(message) for message in messages]
+    assert [one.fate(message) for message in messages] != [other.fate(message) for message in messages]
+    assert one.kills() == same.kills()

@@ -1,0 +1,319 @@
+"""An issuer on a real socket, and what is promised of it whatever framework it is mounted in."""
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import httpx2
+import pytest
+import uvicorn
+from joserfc import jws
+from joserfc.jwk import KeySet
+from starlette.types import ASGIApp
+
+from daypass import AsyncDaypass, ConfigurationError, Daypass, Event, EventCode, User
+from daypass.access_token import AccessToken
+from daypass.model import MINUTE
+from daypass.server import run
+
+from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET, Clock, body_of
+
+LOGIN = {"email": ALICE.email, "password": PASSWORD}
+CHALLENGE = 'Bearer realm="daypass"'
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve ``app`` on a free port of loopback, in a thread; give its address."""
+    with run.bind("127.0.0.1", 0) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the application did not start"
+                time.sleep(0.005)
+            yield run.address(listening)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class Application:
+    """An application's own part: its users, and what its issuer told of."""
+
+    def __init__(self, store: str = "memory:", clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.events: list[Event] = []
+        self.threads: set[int] = set()
+        self.broken = False
+        self.auth = AsyncDaypass(
+            store,
+            issuer=ISSUER,
+            secret=SECRET,
+            load_user=self.load,
+            on_event=self.events.append,
+            clock=self.clock,
+        )
+
+    async def load(self, subject: str) -> User | None:
+        self.threads.add(threading.get_ident())
+        if self.broken:
+            raise RuntimeError("the application's own database is down")
+        return {user.subject: user for user in PEOPLE.values()}.get(subject)
+
+    def check(self, identifier: str, password: str) -> User | None:
+        self.threads.add(threading.get_ident())
+        return PEOPLE.get(identifier) if password == PASSWORD else None
+
+    def lifespan(self, _: object) -> AbstractAsyncContextManager[None]:
+        @asynccontextmanager
+        async def closing() -> AsyncIterator[None]:
+            async with self.auth:
+                yield
+
+        return closing()
+
+    def codes(self) -> list[EventCode]:
+        return [event.code for event in self.events]
+
+
+def told(token: AccessToken) -> dict[str, Any]:
+    """Return what a protected route answers with: what reached it."""
+    return {"subject": token.subject, "session": token.session_id, "username": token.username, "claims": token.claims}
+
+
+def raw(address: str, request: bytes) -> bytes:
+    """Send these very bytes and return the answer; for what no client would send."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+class Mounted:
+    """What is promised of Daypass in any framework of ASGI; a framework's tests say how it is mounted.
+
+    ``mount`` makes an application with the endpoints under a prefix, the public keys, and ``GET /profile`` that
+    requires an access token and answers `told`.
+    """
+
+    refusal: ClassVar[Callable[[str], bytes]]
+    makers: ClassVar[tuple[Callable[[Any], object], ...]]
+
+    def mount(self, application: Application, prefix: str = "/auth", **options: Any) -> ASGIApp:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def application(self) -> Application:
+        return Application()
+
+    @pytest.fixture
+    def client(self, application: Application) -> Iterator[httpx2.Client]:
+        with serving(self.mount(application)) as address, httpx2.Client(base_url=address) as client:
+            yield client
+
+    def test_the_whole_way(self, client: httpx2.Client) -> None:
+        """Login, me, refresh, sessions, logout: over a real socket, with a plain client and its cookie jar."""
+        login = client.post("/auth/login", json=LOGIN)
+        assert (200, "no-store") == (login.status_code, login.headers["cache-control"])
+        assert "Origin, Sec-Fetch-Site" == login.headers["vary"]
+        refresh = client.post("/auth/refresh")
+        assert 200 == refresh.status_code
+        bearing = {"authorization": f"Bearer {refresh.json()['accessToken']}"}
+        assert "alice" == client.get("/auth/me", headers=bearing).json()["username"]
+        (session,) = client.get("/auth/sessions", headers=bearing).json()["sessions"]
+        assert 404 == client.delete(f"/auth/sessions/{32 * '0'}", headers=bearing).status_code
+        assert 204 == client.delete(f"/auth/sessions/{session['id']}", headers=bearing).status_code
+        assert 401 == client.post("/auth/refresh").status_code
+        assert {} == dict(client.cookies)
+        client.post("/auth/login", json=LOGIN)
+        assert (204, b"", {}) == ((out := client.post("/auth/logout")).status_code, out.content, dict(client.cookies))
+
+    def test_at_another_prefix(self, application: Application) -> None:
+        """The endpoints stand wherever they are mounted, and the cookie reaches them there."""
+        app = self.mount(application, "/api/v1/identity")
+        with serving(app) as address, httpx2.Client(base_url=f"{address}/api/v1/identity") as client:
+            assert 200 == client.post("/login", json=LOGIN).status_code
+            assert [200, 204, 401] == [client.post(path).status_code for path in ("/refresh", "/logout", "/refresh")]
+            assert 404 == client.post(f"{address}/auth/refresh").status_code
+
+    def test_options_reach_the_cookie(self, application: Application) -> None:
+        """What is said where it is mounted counts: ``same_site``, allowed origins, plain HTTP."""
+        origin = "https://app.example.com"
+        app = self.mount(application, same_site="Lax", allowed_origins=[origin], allow_insecure=True)
+        with serving(app) as address:
+            headers = {"host": "intranet", "origin": origin, "sec-fetch-site": "cross-site"}
+            login = httpx2.post(f"{address}/auth/login", json=LOGIN, headers=headers)
+        assert (200, "SameSite=Lax") == (login.status_code, login.headers["set-cookie"].split("; ")[-1])
+
+    def test_plain_http_elsewhere(self, client: httpx2.Client, application: Application) -> None:
+        """Plain HTTP to another host than loopback is refused, and nothing is changed."""
+        client.post("/auth/login", json=LOGIN)
+        cookie = {"cookie": f"daypass={client.cookies['daypass']}", "host": "api.example.com"}
+        for path in ("login", "refresh", "logout"):
+            assert 403 == client.post(f"/auth/{path}", json=LOGIN, headers=cookie).status_code
+        assert [EventCode.STARTED] == application.codes()
+        assert 200 == client.post("/auth/refresh").status_code
+
+    def test_no_other_method(self, client: httpx2.Client) -> None:
+        """No link, image or form without ``POST`` refreshes a session or ends one."""
+        client.post("/auth/login", json=LOGIN)
+        for path in ("login", "refresh", "logout"):
+            assert [405] * 3 == [client.request(verb, f"/auth/{path}").status_code for verb in ("GET", "PUT", "DELETE")]
+        assert 200 == client.post("/auth/refresh").status_code
+
+    # ---- requiring an access token
+
+    def test_the_token_reaches_the_route(self, client: httpx2.Client) -> None:
+        """A route that requires an access token is given what it says: whose, which session, the own claims."""
+        access = client.post("/auth/login", json=LOGIN).json()["accessToken"]
+        answer = client.get("/profile", headers={"authorization": f"Bearer {access}"})
+        content = answer.json()
+        assert (200, "user-1", "alice") == (answer.status_code, content["subject"], content["username"])
+        assert ("pro", content["session"]) == (content["claims"]["plan"], content["claims"]["sid"])
+
+    @pytest.mark.parametrize("header", [None, "Basic eDp5", "Bearer"])
+    def test_no_token(self, client: httpx2.Client, header: str | None) -> None:
+        """Without an access token the route is not entered: 401 and a challenge without an error."""
+        answer = client.get("/profile", headers={} if header is None else {"authorization": header})
+        assert (401, CHALLENGE) == (answer.status_code, answer.headers["www-authenticate"])
+        assert type(self).refusal("invalid_token") == answer.content
+
+    def test_a_refused_token(self, client: httpx2.Client, application: Application) -> None:
+        """With garbage, an expired token, or one of an ended session, too; the challenge says which."""
+        access = client.post("/auth/login", json=LOGIN).json()["accessToken"]
+
+        def challenge(token: str) -> str:
+            answer = client.get("/profile", headers={"authorization": f"Bearer {token}"})
+            assert (401, type(self).refusal("invalid_token")) == (answer.status_code, answer.content)
+            return str(answer.headers["www-authenticate"]).removeprefix(f'{CHALLENGE}, error="invalid_token", ')
+
+        assert 'error_description="not an access token"' == challenge("garbage")
+        client.post("/auth/logout")
+        assert 'error_description="the access token\'s session has ended"' == challenge(access)
+        access = client.post("/auth/login", json=LOGIN).json()["accessToken"]
+        application.clock.advance(15 * MINUTE)
+        assert 'error_description="the access token has expired"' == challenge(access)
+
+    def test_two_tokens(self, client: httpx2.Client) -> None:
+        """A request that sends two access tokens is refused, whichever of them is good."""
+        access = client.post("/auth/login", json=LOGIN).json()["accessToken"]
+        for pair in ((access, "garbage"), ("garbage", access), (access, access)):
+            headers = [("authorization", f"Bearer {token}") for token in pair]
+            assert 401 == client.get("/profile", headers=headers).status_code
+
+    def test_keys_out_of_reach(self, tmp_path: Path) -> None:
+        """While the signing keys cannot be read a route that needs them says 503 and when to try again."""
+        database = tmp_path / "sessions.db"
+        database.mkdir()
+        application = Application(f"sqlite:///{database}")
+        with serving(self.mount(application)) as address, httpx2.Client(base_url=address) as client:
+            for path in ("/profile", "/auth/me"):
+                answer = client.get(path, headers={"authorization": "Bearer x.y.z"})
+                assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
+            answer = client.get("/.well-known/jwks.json")
+            assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
+
+    def test_the_public_keys(self, client: httpx2.Client) -> None:
+        """Whoever fetches the public keys can verify an access token with them."""
+        access = client.post("/auth/login", json=LOGIN).json()["accessToken"]
+        answer = client.get("/.well-known/jwks.json")
+        assert "application/jwk-set+json" == answer.headers["content-type"]
+        verified = jws.deserialize_compact(access, KeySet.import_key_set(answer.json()), ["ES256"])
+        assert b'"sub":"user-1"' in verified.payload.replace(b" ", b"")
+
+    def test_a_sync_issuer(self) -> None:
+        """A `Daypass` would block the event loop, so each way of mounting refuses it, and says what to use."""
+        auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
+        for make in type(self).makers:
+            with pytest.raises(ConfigurationError, match="needs AsyncDaypass, not Daypass"):
+                make(auth)
+
+    # ---- what comes in
+
+    def test_a_body_that_is_too_large(self, client: httpx2.Client, application: Application) -> None:
+        """A body of more than 64 KiB is refused, announced or not, and nothing is changed."""
+        client.post("/auth/login", json=LOGIN)
+        expected = body_of("content_too_large", "The body may have 65536 bytes at the most")
+        chunks = 70 * [1_000 * b"x"]
+        for path in ("login", "refresh", "logout"):
+            announced = client.post(f"/auth/{path}", content=65_537 * b"x")
+            unannounced = client.post(f"/auth/{path}", content=iter(chunks))
+            for answer in (announced, unannounced):
+                assert (413, expected) == (answer.status_code, answer.content)
+                assert "set-cookie" not in answer.headers
+        assert [EventCode.STARTED] == application.codes()
+        assert 200 == client.post("/auth/refresh", content=65_536 * b"x").status_code
+
+    def test_a_client_that_goes_away(
+        self, client: httpx2.Client, application: Application, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A client that goes away in the middle of its body changes nothing, and is no error in the server's log."""
+        client.post("/auth/login", json=LOGIN)
+        cookie = client.cookies["daypass"]
+        head = (
+            f"POST /auth/refresh HTTP/1.1\r\nhost: localhost\r\ncookie: daypass={cookie}\r\ncontent-length: 10\r\n\r\n"
+        )
+        with caplog.at_level(logging.WARNING):
+            raw(str(client.base_url), f"{head}half".encode())
+            assert 200 == client.get("/.well-known/jwks.json").status_code
+        assert [] == caplog.messages
+        assert [EventCode.STARTED] == application.codes()
+
+    @pytest.mark.parametrize("host", ["[::1", "[nonsense]", "a b", "", "\xff"])
+    def test_a_host_that_is_none(self, client: httpx2.Client, host: str) -> None:
+        """A ``Host`` that is none is refused like any other over plain HTTP, and breaks nothing."""
+        head = f"POST /auth/refresh HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        assert raw(str(client.base_url), head.encode("latin-1")).split(b" ")[1] in (b"400", b"403")
+
+    def test_cookies_in_two_headers(self, client: httpx2.Client) -> None:
+        """Cookies that arrive in several headers, as HTTP/2 sends them, are found."""
+        client.post("/auth/login", json=LOGIN)
+        headers = [("cookie", "theme=dark"), ("cookie", f"daypass={client.cookies['daypass']}")]
+        assert 200 == httpx2.post(f"{client.base_url}/auth/refresh", headers=headers).status_code
+
+    # ---- what the application does
+
+    def test_an_application_that_fails(self, client: httpx2.Client, application: Application) -> None:
+        """An error of the application's own is a 5xx: no cookie is changed, and the session goes on afterwards."""
+        client.post("/auth/login", json=LOGIN)
+        application.broken = True
+        answer = client.post("/auth/refresh", headers={"connection": "close"})
+        assert (500, False) == (answer.status_code, "set-cookie" in answer.headers)
+        application.broken = False
+        assert 200 == client.post("/auth/refresh").status_code
+
+    def test_checking_a_password_holds_nobody_up(self, client: httpx2.Client, application: Application) -> None:
+        """A plain ``authenticate`` runs in a thread of its own, an async ``load_user`` in the event loop."""
+        client.post("/auth/login", json=LOGIN)
+        client.post("/auth/refresh")
+        assert 2 == len(application.threads)
+
+    # ---- many at once
+
+    @pytest.mark.parametrize("kind", ["memory", "sqlite"])
+    def test_a_hundred_at_once(self, kind: str, tmp_path: Path) -> None:
+        """A hundred refreshes with one cookie all succeed, all with the same next one, and rotate once."""
+        application = Application("memory:" if kind == "memory" else f"sqlite:///{tmp_path / 'sessions.db'}")
+        with serving(self.mount(application)) as address:
+            cookie = httpx2.post(f"{address}/auth/login", json=LOGIN).cookies["daypass"]
+            answers = asyncio.run(_at_once(100, f"{address}/auth/refresh", {"cookie": f"daypass={cookie}"}))
+        assert {200} == {answer.status_code for answer in answers}
+        assert 1 == len({answer.cookies["daypass"] for answer in answers})
+        counted = {code: application.codes().count(code) for code in set(application.codes())}
+        assert {EventCode.STARTED: 1, EventCode.ROTATED: 1, EventCode.REPEATED: 99} == counted
+
+
+async def _at_once(times: int, url: str, headers: Mapping[str, str]) -> list[httpx2.Response]:
+    limits = httpx2.Limits(max_connections=times)
+    async with httpx2.AsyncClient(limits=limits, timeout=30) as client:
+        asking = [cast("Awaitable[httpx2.Response]", client.post(url, headers=headers)) for _ in range(times)]
+        return await asyncio.gather(*asking)

@@ -1,0 +1,766 @@
+"""What each endpoint says: statuses, headers and bodies, exactly as they stand on the wire."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daypass import Daypass, EventCode
+from daypass.model import DAY, MINUTE, SECOND
+from daypass.web.cookies import CookiePolicy
+from daypass.web.endpoints import Endpoints
+from daypass.web.message import Request, Response
+
+from .world import (
+    ALICE,
+    BOB,
+    CHALLENGE,
+    CLEARED,
+    HOST,
+    ISSUER,
+    JSON,
+    NO_STORE,
+    PASSWORD,
+    SECRET,
+    START,
+    VARY,
+    Asked,
+    access_token,
+    body_of,
+    cookie_value,
+    headers_named,
+    json_of,
+)
+
+LOGIN = {"email": ALICE.email, "password": PASSWORD}
+REJECTED = Response(401, (JSON, NO_STORE, CHALLENGE, CLEARED, VARY), body_of("invalid_grant"))
+REJECTED_IN_BODY = Response(401, (JSON, NO_STORE, CHALLENGE, VARY), body_of("invalid_grant"))
+UNAVAILABLE = Response(
+    503, (JSON, NO_STORE, ("retry-after", "1"), VARY), body_of("temporarily_unavailable", "Try again in a moment")
+)
+STALE = Response(409, (JSON, NO_STORE, VARY), body_of("token_stale", "A newer refresh token was given out"))
+
+
+# ---- POST /login
+
+
+@pytest.mark.parametrize("name", [{"email": "alice@example.com"}, {"username": "alice"}])
+def test_login(name: dict[str, str]) -> None:
+    """A login by address or by name is answered with an access token, its kind and its life, and a cookie."""
+    response = Asked().ask("POST", "/login", name | {"password": PASSWORD})
+    expected = {"accessToken": access_token(response), "tokenType": "Bearer", "expiresIn": 900}
+    cookie = f"__Host-daypass={cookie_value(response)}; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"
+    assert (JSON, NO_STORE, ("set-cookie", cookie), VARY) == response.headers
+    assert (200, expected) == (response.status, json_of(response))
+
+
+def test_login_without_cookies() -> None:
+    """A client that asks for it gets the refresh token in the answer, and then no cookie."""
+    response = Asked().ask("POST", "/login", LOGIN | {"tokenDelivery": "body"})
+    content = json_of(response)
+    assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)
+    assert {"accessToken", "tokenType", "expiresIn", "refreshToken"} == content.keys()
+    assert content["refreshToken"].startswith("dpr_")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "password"), [("alice@example.com", "wrong password"), ("nobody@example.com", PASSWORD)]
+)
+def test_wrong_credentials(identifier: str, password: str) -> None:
+    """A wrong password and an unknown user get the same answer, and no session is started."""
+    asked = Asked()
+    response = asked.ask("POST", "/login", {"email": identifier, "password": password})
+    assert Response(401, (JSON, NO_STORE, CHALLENGE, VARY), body_of("invalid_credentials")) == response
+    assert [EventCode.LOGIN_FAILED] == [event.code for event in asked.events]
+
+
+def test_a_login_is_a_new_session() -> None:
+    """A login never goes on with the session of a cookie that comes with it, and does not end it either."""
+    asked = Asked()
+    _, first = asked.login()
+    _, second = asked.login(cookie=first)
+    assert first != second
+    assert 2 == len(asked.auth.sessions("user-1"))
+    assert asked.lives(first)
+    assert asked.lives(second)
+
+
+def test_a_failed_login_changes_no_cookie() -> None:
+    """Whoever is logged in and mistypes a password stays logged in."""
+    asked = Asked()
+    _, refresh_token = asked.login()
+    response = asked.ask("POST", "/login", LOGIN | {"password": "wrong password"}, cookie=refresh_token)
+    assert [] == headers_named(response, "set-cookie")
+    assert asked.lives(refresh_token)
+
+
+def test_the_device() -> None:
+    """A login notes the device as its user will know it again: name, browser, address; and cuts what is too long."""
+    asked = Asked()
+    response = asked.ask("POST", "/login", LOGIN | {"deviceName": 150 * "n"}, headers={"user-agent": 300 * "a"})
+    listed = json_of(asked.ask("GET", "/sessions", token=access_token(response)))["sessions"][0]
+    assert (100 * "n", 200 * "a", "192.0.2.7") == (listed["deviceName"], listed["userAgent"], listed["address"])
+
+
+def test_no_login_of_its_own() -> None:
+    """An issuer without passwords of its own has no login, and says so."""
+    auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
+    request = Request("https", HOST, {"content-type": "application/json"}, json.dumps(LOGIN).encode())
+    response = auth.run(Endpoints(auth.flows, CookiePolicy(), None).login(request, auth.moment()))
+    assert (404, "not_found") == (response.status, json_of(response)["error"])
+
+
+NOT_JSON = body_of("invalid_request", "The body is not JSON")
+NO_OBJECT = body_of("invalid_request", "The body is not a JSON object")
+INCOMPLETE = body_of("invalid_request", "Send email (or username) and password, as text")
+WRONG_TYPE = body_of("unsupported_media_type", "Send the body as application/json")
+WRONG_DELIVERY = body_of("invalid_request", "tokenDelivery is either cookie or body")
+
+
+def no_text(name: str) -> bytes:
+    return body_of("invalid_request", f"{name} has to be text of 1024 characters at the most")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "expected"),
+    [
+        (None, json.dumps(LOGIN).encode(), 415, WRONG_TYPE),
+        ("", json.dumps(LOGIN).encode(), 415, WRONG_TYPE),
+        ("text/plain", json.dumps(LOGIN).encode(), 415, WRONG_TYPE),
+        ("application/x-www-form-urlencoded", b"email=alice@example.com&password=x", 415, WRONG_TYPE),
+        ("application/jsonp", json.dumps(LOGIN).encode(), 415, WRONG_TYPE),
+        ("application/json", b"", 400, NOT_JSON),
+        ("application/json", b"{", 400, NOT_JSON),
+        ("application/json", b'{"email": "alice@example.com", "password": }', 400, NOT_JSON),
+        ("application/json", b'{"email": "\xff"}', 400, NOT_JSON),
+        ("application/json", 60_000 * b"[", 400, NOT_JSON),
+        ("application/json", 10_000 * b'{"a":', 400, NOT_JSON),
+        ("application/json", b'{"password": ' + 5_000 * b"9" + b"}", 400, NOT_JSON),
+        ("application/json", b"null", 400, NO_OBJECT),
+        ("application/json", b"[]", 400, NO_OBJECT),
+        ("application/json", b'"alice"', 400, NO_OBJECT),
+        ("application/json", b"NaN", 400, NO_OBJECT),
+    ],
+)
+def test_login_of_no_json_object(content_type: str | None, body: bytes, status: int, expected: bytes) -> None:
+    """What is no JSON object, or does not say that it is one, is refused before anything is looked at."""
+    asked = Asked()
+    headers = {} if content_type is None else {"content-type": content_type}
+    response = asked.ask("POST", "/login", body=body, headers=headers)
+    assert Response(status, (JSON, NO_STORE, VARY), expected) == response
+    assert ([], []) == (asked.events, asked.tried)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({}, INCOMPLETE),
+        ({"email": "alice@example.com"}, INCOMPLETE),
+        ({"password": PASSWORD}, INCOMPLETE),
+        ({"email": "", "username": "", "password": PASSWORD}, INCOMPLETE),
+        ({"email": None, "password": PASSWORD}, INCOMPLETE),
+        (LOGIN | {"password": ""}, INCOMPLETE),
+        (LOGIN | {"password": None}, INCOMPLETE),
+        (LOGIN | {"email": 5}, no_text("email")),
+        (LOGIN | {"email": ["alice@example.com"]}, no_text("email")),
+        (LOGIN | {"email": {"$ne": ""}}, no_text("email")),
+        ({"username": True, "password": PASSWORD}, no_text("username")),
+        (LOGIN | {"password": 12345678}, no_text("password")),
+        (LOGIN | {"email": 1025 * "a"}, no_text("email")),
+        (LOGIN | {"password": 1025 * "a"}, no_text("password")),
+        (LOGIN | {"email": "\ud800"}, no_text("email")),
+        ({"username": "\udfff", "password": PASSWORD}, no_text("username")),
+        (LOGIN | {"password": "half a pair \ud83d"}, no_text("password")),
+        (LOGIN | {"deviceName": "\ud800"}, no_text("deviceName")),
+        (LOGIN | {"email": "alice\0@example.com"}, no_text("email")),
+        (LOGIN | {"deviceName": 5}, no_text("deviceName")),
+        (LOGIN | {"tokenDelivery": "Body"}, WRONG_DELIVERY),
+        (LOGIN | {"tokenDelivery": ["body"]}, WRONG_DELIVERY),
+        (LOGIN | {"tokenDelivery": None}, WRONG_DELIVERY),
+    ],
+)
+def test_login_of_other_fields(content: dict[str, object], expected: bytes) -> None:
+    """A field that is missing, no text, too long, or text that no store could keep is refused; nothing is started."""
+    asked = Asked()
+    response = asked.ask("POST", "/login", content)
+    assert Response(400, (JSON, NO_STORE, VARY), expected) == response
+    assert ([], []) == (asked.events, asked.tried)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON", "application/json; charset=utf-8"])
+def test_content_type_as_people_write_it(content_type: str) -> None:
+    """The content type counts whatever its case and its parameters."""
+    body = json.dumps(LOGIN).encode()
+    assert 200 == Asked().ask("POST", "/login", body=body, headers={"content-type": content_type}).status
+
+
+# ---- POST /refresh
+
+
+def test_refresh() -> None:
+    """A refresh is answered like a login, with the rotated cookie."""
+    asked = Asked()
+    access, refresh_token = asked.login()
+    response = asked.ask("POST", "/refresh", cookie=refresh_token)
+    following = cookie_value(response)
+    expected = {"accessToken": access_token(response), "tokenType": "Bearer", "expiresIn": 900}
+    cookie = f"__Host-daypass={following}; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"
+    assert (JSON, NO_STORE, ("set-cookie", cookie), VARY) == response.headers
+    assert (200, expected) == (response.status, json_of(response))
+    assert access != access_token(response)
+    assert refresh_token != following
+
+
+ANY_BODY = [
+    (None, b""),
+    ("application/json", b""),
+    ("application/json", b"{}"),
+    ("application/json", b"null"),
+    ("application/json", b"[]"),
+    ("application/json", b"{"),
+    ("application/json", b'{"refreshToken": null}'),
+    ("application/json", b'{"refreshToken": ""}'),
+    ("application/json", b'{"refreshToken": 5}'),
+    ("application/json", b'{"refreshToken": ["x"]}'),
+    ("application/json", b'{"something": "else"}'),
+    ("application/x-www-form-urlencoded", b"refreshToken=x"),
+    ("text/plain", b'{"refreshToken": "x"}'),
+    (None, b"\xff\x00"),
+]
+
+
+@pytest.mark.parametrize(("content_type", "body"), ANY_BODY)
+def test_refresh_with_any_body(content_type: str | None, body: bytes) -> None:
+    """A client with the cookie may send any body, or none: nothing in it can keep it from its tokens."""
+    asked = Asked()
+    _, refresh_token = asked.login()
+    headers = {} if content_type is None else {"content-type": content_type}
+    assert 200 == asked.ask("POST", "/refresh", body=body, headers=headers, cookie=refresh_token).status
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"{", NOT_JSON),
+        (b'{"refreshToken": "\xff"}', NOT_JSON),
+        (b"[]", NO_OBJECT),
+        (b'{"refreshToken": 5}', body_of("invalid_request", "refreshToken has to be text")),
+        (b'{"refreshToken": {}}', body_of("invalid_request", "refreshToken has to be text")),
+    ],
+)
+@pytest.mark.parametrize("path", ["/refresh", "/logout"])
+def test_a_body_that_makes_no_sense(path: str, body: bytes, expected: bytes) -> None:
+    """A client without the cookie is told when its body makes no sense: that is a mistake, and no logout."""
+    response = Asked().ask("POST", path, body=body, headers={"content-type": "application/json"})
+    assert Response(400, (JSON, NO_STORE, VARY), expected) == response
+
+
+@pytest.mark.parametrize(("content_type", "body"), [each for each in ANY_BODY if each[1] in (b"", b"{}", b"\xff\x00")])
+def test_refresh_without_a_token(content_type: str | None, body: bytes) -> None:
+    """Without a refresh token a refresh is rejected like any other; there is no cookie to clear."""
+    headers = {} if content_type is None else {"content-type": content_type}
+    assert REJECTED_IN_BODY == Asked().ask("POST", "/refresh", body=body, headers=headers)
+
+
+def test_refresh_in_the_body() -> None:
+    """A client without cookies sends its token in the body, gets the next one there, and never a cookie."""
+    asked = Asked()
+    _, refresh_token = asked.login_in_body()
+    response = asked.ask("POST", "/refresh", {"refreshToken": refresh_token})
+    assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)
+    assert {"accessToken", "tokenType", "expiresIn", "refreshToken"} == json_of(response).keys()
+    assert refresh_token != json_of(response)["refreshToken"]
+
+
+def test_a_cookie_never_becomes_a_body() -> None:
+    """What came in the cookie goes back in the cookie: no script of a page can talk it into a body."""
+    asked = Asked()
+    _, refresh_token = asked.login()
+    for content in ({"tokenDelivery": "body"}, {"refreshToken": ""}, {"refreshToken": None, "tokenDelivery": "body"}):
+        response = asked.ask("POST", "/refresh", content, cookie=refresh_token)
+        assert {"accessToken", "tokenType", "expiresIn"} == json_of(response).keys()
+        assert b"dpr_" not in response.body
+
+
+def test_the_body_beats_the_cookie() -> None:
+    """Where both are sent the body counts: the cookie's session is not touched, nor is the cookie."""
+    asked = Asked()
+    _, in_cookie = asked.login(BOB)
+    _, in_body = asked.login_in_body()
+    response = asked.ask("POST", "/refresh", {"refreshToken": in_body}, cookie=in_cookie)
+    assert [] == headers_named(response, "set-cookie")
+    me = asked.ask("GET", "/me", token=access_token(response))
+    assert "user-1" == json_of(me)["subject"]
+    assert [EventCode.ROTATED] == [event.code for event in asked.events if event.generation_distance]
+
+
+def test_a_bad_body_beats_the_cookie_too() -> None:
+    """A rejected token in the body clears no cookie: the cookie was not judged."""
+    asked = Asked()
+    _, in_cookie = asked.login()
+    assert REJECTED_IN_BODY == asked.ask("POST", "/refresh", {"refreshToken": "garbage"}, cookie=in_cookie)
+    assert asked.lives(in_cookie)
+
+
+def test_a_lost_answer() -> None:
+    """A refresh whose answer was lost is repeated with the same cookie and gets the same next one."""
+    asked = Asked()
+    _, refresh_token = asked.login()
+    first, second = (asked.ask("POST", "/refresh", cookie=refresh_token) for _ in range(2))
+    assert cookie_value(first) == cookie_value(second)
+
+
+def test_stale() -> None:
+    """A token that was replaced moments ago is told apart, 409, and loses nothing: no challenge, no cookie change."""
+    asked = Asked()
+    _, first = asked.login()
+    second = cookie_value(asked.ask("POST", "/refresh", cookie=first))
+    asked.end_grace()
+    third = cookie_value(asked.ask("POST", "/refresh", cookie=second))
+    assert STALE == asked.ask("POST", "/refresh", cookie=first)
+    assert STALE == asked.ask("POST", "/refresh", {"refreshToken": first})
+    assert asked.lives(third)
+
+
+# ---- a refresh token that is rejected
+
+Rejection = Callable[[Asked], str]
+
+
+def garbage(_: Asked) -> str:
+    return "garbage"
+
+
+def non_ascii(_: Asked) -> str:
+    return "dpr_" + 76 * "\xe9"
+
+
+def oversized(_: Asked) -> str:
+    return "dpr_" + 60_000 * "A"
+
+
+def truncated(asked: Asked) -> str:
+    return asked.login()[1][:-1]
+
+
+def prolonged(asked: Asked) -> str:
+    return asked.login()[1] + "A"
+
+
+def forged(asked: Asked) -> str:
+    token = asked.login()[1]
+    return token[:-1] + ("A" if token[-1] != "A" else "B")
+
+
+def an_access_token(asked: Asked) -> str:
+    return asked.login()[0]
+
+
+def of_another_issuer(_: Asked) -> str:
+    return Asked(secret=SECRET[::-1]).login()[1]
+
+
+def of_another_store(_: Asked) -> str:
+    return Asked().login()[1]
+
+
+def expired(asked: Asked) -> str:
+    token = asked.login()[1]
+    asked.clock.advance(30 * DAY)
+    return token
+
+
+def of_an_absolute_age(asked: Asked) -> str:
+    token = asked.login()[1]
+    for _ in range(9):
+        asked.clock.advance(20 * DAY - 1)
+        token = cookie_value(asked.ask("POST", "/refresh", cookie=token))
+    asked.clock.advance(9)
+    return token
+
+
+def logged_out(asked: Asked) -> str:
+    token = asked.login()[1]
+    asked.ask("POST", "/logout", cookie=token)
+    return token
+
+
+def ended_by_its_user(asked: Asked) -> str:
+    access, token = asked.login()
+    asked.ask("DELETE", "/sessions", token=access)
+    return token
+
+
+def reused(asked: Asked) -> str:
+    first = asked.login()[1]
+    second = cookie_value(asked.ask("POST", "/refresh", cookie=first))
+    asked.end_grace()
+    asked.ask("POST", "/refresh", cookie=second)
+    asked.end_grace()
+    return first
+
+
+def revoked_for_reuse(asked: Asked) -> str:
+    token = reused(asked)
+    assert 401 == asked.ask("POST", "/refresh", cookie=token).status
+    return token
+
+
+def of_a_user_who_is_gone(asked: Asked) -> str:
+    token = asked.login()[1]
+    del asked.people["user-1"]
+    return token
+
+
+def of_a_disabled_user(asked: Asked) -> str:
+    token = asked.login()[1]
+    asked.people["user-1"] = replace(ALICE, disabled=True)
+    return token
+
+
+REJECTIONS = (
+    garbage,
+    non_ascii,
+    oversized,
+    truncated,
+    prolonged,
+    forged,
+    an_access_token,
+    of_another_issuer,
+    of_another_store,
+    expired,
+    of_an_absolute_age,
+    logged_out,
+    ended_by_its_user,
+    reused,
+    revoked_for_reuse,
+    of_a_user_who_is_gone,
+    of_a_disabled_user,
+)
+
+
+@pytest.mark.parametrize("rejection", REJECTIONS)
+def test_rejected_tokens_look_alike(rejection: Rejection) -> None:
+    """Whatever was wrong with a refresh token, the answer is the same to the byte, and the cookie is cleared."""
+    asked = Asked()
+    assert REJECTED == asked.ask("POST", "/refresh", cookie=rejection(asked))
+
+
+@pytest.mark.parametrize("rejection", REJECTIONS)
+def test_rejected_tokens_look_alike_in_the_body(rejection: Rejection) -> None:
+    """The same for clients without cookies, save that no cookie is cleared."""
+    asked = Asked()
+    assert REJECTED_IN_BODY == asked.ask("POST", "/refresh", {"refreshToken": rejection(asked)})
+
+
+@pytest.mark.parametrize("rejection", [truncated, prolonged, forged])
+def test_a_bad_copy_harms_nobody(rejection: Rejection) -> None:
+    """Whoever has no authentic token of a session can neither refresh it nor end it."""
+    asked = Asked()
+    bad = rejection(asked)
+    asked.ask("POST", "/refresh", cookie=bad)
+    assert 204 == asked.ask("POST", "/logout", cookie=bad).status
+    assert 1 == len(asked.auth.sessions("user-1"))
+
+
+# ---- a store that is down
+
+
+@contextmanager
+def out_of_reach(asked: Asked, path: Path):  # type: ignore[no-untyped-def]  # a context manager of nothing
+    """Put a folder in the place of the database, and the database back afterwards."""
+    away = path.with_suffix(".away")
+    asked.auth.close()
+    path.rename(away)
+    path.mkdir()
+    try:
+        yield
+    finally:
+        path.rmdir()
+        away.rename(path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [
+        ("POST", "/login", LOGIN),
+        ("POST", "/refresh", None),
+        ("POST", "/logout", None),
+        ("GET", "/sessions", None),
+        ("DELETE", "/sessions", None),
+        ("DELETE", "/sessions/" + 32 * "0", None),
+    ],
+)
+def test_a_store_that_is_down(method: str, path: str, content: object, tmp_path: Path) -> None:
+    """While the store is down nobody is logged out: 503, when to try again, no cookie change; and then it goes on."""
+    database = tmp_path / "sessions.db"
+    asked = Asked(f"sqlite:///{database}")
+    access, refresh_token = asked.login()
+    with out_of_reach(asked, database):
+        assert UNAVAILABLE == asked.ask(method, path, content, cookie=refresh_token, token=access)
+    assert 1 == len(asked.auth.sessions("user-1"))
+    assert asked.lives(refresh_token)
+    asked.auth.close()
+
+
+def test_keys_that_cannot_be_read(tmp_path: Path) -> None:
+    """While the signing keys cannot be read no access token is judged: 503, and not the 401 that ends sessions."""
+    database = tmp_path / "sessions.db"
+    asked = Asked(f"sqlite:///{database}")
+    access, _ = asked.login()
+    restarted = Asked(f"sqlite:///{database}")
+    with out_of_reach(asked, database):
+        assert UNAVAILABLE == restarted.ask("GET", "/me", token=access)
+    assert 200 == restarted.ask("GET", "/me", token=access).status
+    restarted.auth.close()
+
+
+# ---- POST /logout
+
+
+def test_logout() -> None:
+    """A logout ends the session and clears the cookie: 204, and neither token opens anything any more."""
+    asked = Asked()
+    access, refresh_token = asked.login()
+    response = asked.ask("POST", "/logout", cookie=refresh_token)
+    assert Response(204, (NO_STORE, CLEARED, VARY)) == response
+    assert REJECTED == asked.ask("POST", "/refresh", cookie=refresh_token)
+    assert 401 == asked.ask("GET", "/me", token=access).status
+
+
+def test_logout_in_the_body() -> None:
+    """A client without cookies logs out by its token in the body, and no cookie is touched."""
+    asked = Asked()
+    _, in_cookie = asked.login(BOB)
+    _, in_body = asked.login_in_body()
+    response = asked.ask("POST", "/logout", {"refreshToken": in_body}, cookie=in_cookie)
+    assert Response(204, (NO_STORE, VARY)) == response
+    assert () == asked.auth.sessions("user-1")
+    assert asked.lives(in_cookie)
+
+
+@pytest.mark.parametrize("cookie", [None, "garbage", "dpr_" + 76 * "A"])
+def test_logout_of_no_session(cookie: str | None) -> None:
+    """Where there was no session to end a logout is answered in the same way."""
+    assert Response(204, (NO_STORE, CLEARED, VARY)) == Asked().ask("POST", "/logout", cookie=cookie)
+
+
+def test_logout_twice() -> None:
+    """A second logout is answered like the first."""
+    asked = Asked()
+    _, refresh_token = asked.login()
+    first, second = (asked.ask("POST", "/logout", cookie=refresh_token) for _ in range(2))
+    assert first == second
+
+
+def test_logout_by_an_old_token() -> None:
+    """Whoever holds a token of the session may end it, however old the token is."""
+    asked = Asked()
+    _, first = asked.login()
+    second = cookie_value(asked.ask("POST", "/refresh", cookie=first))
+    asked.end_grace()
+    asked.ask("POST", "/refresh", cookie=second)
+    asked.clock.advance(DAY)
+    asked.ask("POST", "/logout", cookie=first)
+    assert () == asked.auth.sessions("user-1")
+
+
+# ---- GET /me
+
+
+def test_me() -> None:
+    """The access token's user: who, by which name and address, in which session, and what the application added."""
+    asked = Asked()
+    access, _ = asked.login()
+    (session,) = asked.auth.sessions("user-1")
+    response = asked.ask("GET", "/me", token=access)
+    expected = {
+        "subject": "user-1",
+        "username": "alice",
+        "email": "alice@example.com",
+        "sessionId": session.id,
+        "claims": {"plan": "pro"},
+    }
+    assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)
+    assert expected == json_of(response)
+
+
+def challenge(description: str) -> tuple[str, str]:
+    told = f'Bearer realm="daypass", error="invalid_token", error_description="{description}"'
+    return "www-authenticate", told
+
+
+PROTECTED = [("GET", "/me"), ("GET", "/sessions"), ("DELETE", "/sessions"), ("DELETE", "/sessions/" + 32 * "0")]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YWxpY2U6eA==", "garbage"])
+def test_without_an_access_token(method: str, path: str, header: str | None) -> None:
+    """Where no access token is sent the challenge bears no error (RFC 6750 §3.1)."""
+    response = Asked().ask(method, path, headers={} if header is None else {"authorization": header})
+    assert Response(401, (JSON, NO_STORE, CHALLENGE, VARY), body_of("invalid_token")) == response
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize("text", ["garbage", "a.b.c", "Bearer x", "\xe9", "..", 20_000 * "a", '"', "dpr_" + 76 * "A"])
+def test_a_bad_access_token(method: str, path: str, text: str) -> None:
+    """A refused access token is told so by a challenge with an error, in the grammar of RFC 6750 §3."""
+    asked = Asked()
+    asked.login()
+    response = asked.ask(method, path, token=text)
+    (told,) = headers_named(response, "www-authenticate")
+    assert re.fullmatch(r'Bearer realm="daypass", error="invalid_token", error_description="[ !#-\[\]-~]+"', told)
+    assert Response(401, (JSON, NO_STORE, ("www-authenticate", told), VARY), body_of("invalid_token")) == response
+    assert 1 == len(asked.auth.sessions("user-1"))
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_an_expired_access_token(method: str, path: str) -> None:
+    """An access token opens everything until its last moment and nothing from ``exp`` on."""
+    asked = Asked()
+    access, _ = asked.login()
+    asked.clock.advance(15 * MINUTE - 1)
+    assert 200 == asked.ask("GET", "/me", token=access).status
+    asked.clock.advance(1)
+    headers = (JSON, NO_STORE, challenge("the access token has expired"), VARY)
+    assert Response(401, headers, body_of("invalid_token")) == asked.ask(method, path, token=access)
+    assert 1 == len(asked.auth.sessions("user-1"))
+
+
+def test_an_access_token_of_an_ended_session() -> None:
+    """An access token of a session that was ended here opens nothing from then on."""
+    asked = Asked()
+    access, refresh_token = asked.login()
+    assert 200 == asked.ask("GET", "/me", token=access).status
+    asked.ask("POST", "/logout", cookie=refresh_token)
+    headers = (JSON, NO_STORE, challenge("the access token's session has ended"), VARY)
+    assert Response(401, headers, body_of("invalid_token")) == asked.ask("GET", "/me", token=access)
+
+
+def test_a_refresh_token_is_no_access_token() -> None:
+    """A refresh token opens nothing but refresh and logout."""
+    asked = Asked()
+    _, refresh_token = asked.login()
+    assert 401 == asked.ask("GET", "/me", token=refresh_token).status
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_in_any_case(scheme: str) -> None:
+    """The scheme's name counts whatever its case (RFC 9110 §11.1)."""
+    asked = Asked()
+    access, _ = asked.login()
+    assert 200 == asked.ask("GET", "/me", headers={"authorization": f"{scheme} {access}"}).status
+
+
+# ---- GET and DELETE /sessions
+
+
+def test_sessions() -> None:
+    """A user sees each of their devices, the newest login first, which one is this, and none of anybody else's."""
+    asked = Asked()
+    asked.login(headers={"user-agent": "phone"})
+    asked.login(BOB)
+    asked.clock.advance(SECOND)
+    access, refresh_token = asked.login(headers={"user-agent": "desk"})
+    asked.clock.advance(1_500)
+    asked.ask("POST", "/refresh", cookie=refresh_token)
+    response = asked.ask("GET", "/sessions", token=access)
+    desk, phone = json_of(response)["sessions"]
+    expected = {
+        "id": asked.auth.sessions("user-1")[0].id,
+        "deviceName": None,
+        "userAgent": "desk",
+        "address": "192.0.2.7",
+        "createdAt": "2027-01-15T08:00:01.000Z",
+        "lastUsedAt": "2027-01-15T08:00:02.500Z",
+        "expiresAt": "2027-02-14T08:00:02.500Z",
+        "current": True,
+    }
+    assert START == 1_800_000_000_000
+    assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)
+    assert expected == desk
+    assert ("phone", False, phone["createdAt"]) == (phone["userAgent"], phone["current"], phone["lastUsedAt"])
+
+
+def test_sessions_of_the_far_future() -> None:
+    """A session that lives for longer than the calendar reaches is listed all the same."""
+    asked = Asked(idle_ttl="4000000d", absolute_ttl="4000000d")
+    access, _ = asked.login()
+    assert 200 == asked.ask("GET", "/sessions", token=access).status
+
+
+def test_end_one_session() -> None:
+    """A user ends one of their devices: 204, and only that one is logged out."""
+    asked = Asked()
+    _, lost = asked.login()
+    (session,) = asked.auth.sessions("user-1")
+    access, kept = asked.login()
+    response = asked.ask("DELETE", f"/sessions/{session.id}", token=access)
+    assert (204, b"", []) == (response.status, response.body, headers_named(response, "set-cookie"))
+    assert [REJECTED, True] == [asked.ask("POST", "/refresh", cookie=lost), asked.lives(kept)]
+
+
+@pytest.mark.parametrize("session_id", [32 * "0", "", "x", 32 * "G", 32 * "A", 33 * "0", 32 * "\u0660", "../sessions"])
+def test_end_no_session(session_id: str) -> None:
+    """A session that does not exist, or an id that can be none, is not found, and nothing is ended."""
+    asked = Asked()
+    access, _ = asked.login()
+    response = asked.ask("DELETE", f"/sessions/{session_id}", token=access)
+    assert Response(404, (JSON, NO_STORE, VARY), body_of("not_found", "There is no such session")) == response
+    assert 1 == len(asked.auth.sessions("user-1"))
+
+
+def test_end_the_session_of_another() -> None:
+    """Somebody else's session is not found, as if it did not exist, and lives on."""
+    asked = Asked()
+    _, bobs = asked.login(BOB)
+    (session,) = asked.auth.sessions("user-2")
+    access, _ = asked.login()
+    assert 404 == asked.ask("DELETE", f"/sessions/{session.id}", token=access).status
+    assert asked.lives(bobs)
+
+
+def test_end_all_sessions() -> None:
+    """A user ends all of their devices, this one too: 204, the cookie cleared, and nobody else is logged out."""
+    asked = Asked()
+    _, bobs = asked.login(BOB)
+    tokens = [asked.login() for _ in range(3)]
+    response = asked.ask("DELETE", "/sessions", token=tokens[0][0])
+    assert Response(204, (NO_STORE, CLEARED, VARY)) == response
+    assert [False, False, False] == [asked.lives(refresh_token) for _, refresh_token in tokens]
+    assert asked.lives(bobs)
+
+
+# ---- the public keys
+
+
+def test_the_public_keys() -> None:
+    """The keys are published for anybody to keep a while, and no private part of them is."""
+    asked = Asked()
+    asked.login()
+    request = Request("http", "anywhere.example", {})
+    response = asked.auth.run(asked.endpoints.jwks(request, asked.auth.moment()))
+    (key,) = json_of(response)["keys"]
+    assert 200 == response.status
+    assert ("content-type", "application/jwk-set+json") == response.headers[0]
+    assert ["public, max-age=300"] == headers_named(response, "cache-control")
+    assert ("EC", "P-256", "ES256", "sig") == (key["kty"], key["crv"], key["alg"], key["use"])
+    assert {"kty", "crv", "x", "y", "kid", "alg", "use"} == key.keys()
+
+
+# ---- what never leaves
+
+
+def test_nothing_shows_a_token() -> None:
+    """Neither a request, nor a response, nor the issuer shows a token or a secret when it is printed."""
+    asked = Asked()
+    access, refresh_token = asked.login()
+    request = Request("https", HOST, {"cookie": f"__Host-daypass={refresh_token}"}, refresh_token.encode())
+    response = asked.ask("POST", "/refresh", cookie=refresh_token)
+    shown = f"{request!r} {response!r} {asked.auth!r} {asked.events!r}"
+    assert [] == [hidden for hidden in (access, refresh_token, access_token(response), SECRET) if hidden in shown]
+    assert "dpr_" not in shown

@@ -1,0 +1,152 @@
+"""An issuer that is asked without a network: a request in, a response out. And the people who ask it."""
+
+import json
+from collections.abc import Mapping
+from http.cookies import SimpleCookie
+from typing import Any
+
+from daypass import Daypass, Event, Policy, Store, User
+from daypass.model import Duration
+from daypass.web.cookies import CookiePolicy
+from daypass.web.endpoints import ROUTES, Endpoints
+from daypass.web.message import Request, Response
+
+ISSUER = "https://api.example.com"
+HOST = "api.example.com"
+SECRET = "a master secret of thirty-two bytes and a few more"
+PASSWORD = "correct horse battery"
+START = 1_800_000_000_000
+DEFAULTS = Policy()
+
+ALICE = User("user-1", "alice", "alice@example.com", claims={"plan": "pro"})
+BOB = User("user-2", None, "bob@example.com")
+PEOPLE = {name: user for user in (ALICE, BOB) for name in (user.email, user.username) if name}
+
+STRICT = CookiePolicy()
+
+
+class Clock:
+    """The time, as a test wants it: milliseconds since the epoch."""
+
+    def __init__(self, now: int = START) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, milliseconds: int) -> None:
+        self.now += milliseconds
+
+
+class Asked:
+    """An issuer, its endpoints, and what it told of; ask it with `ask`."""
+
+    def __init__(
+        self,
+        store: str | Store = "memory:",
+        *,
+        policy: CookiePolicy = STRICT,
+        secret: str = SECRET,
+        **lifetimes: Duration,
+    ) -> None:
+        self.clock = Clock()
+        self.events: list[Event] = []
+        self.tried: list[tuple[str, str]] = []
+        self.people = {user.subject: user for user in (ALICE, BOB)}
+        self.auth = Daypass(
+            store,
+            issuer=ISSUER,
+            secret=secret,
+            load_user=self.people.get,
+            authenticate=self.check,
+            on_event=self.events.append,
+            clock=self.clock,
+            **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through
+        )
+        self.endpoints = Endpoints(self.auth.flows, policy, self.auth.authenticate)
+
+    def check(self, identifier: str, password: str) -> User | None:
+        self.tried.append((identifier, password))
+        return PEOPLE.get(identifier) if password == PASSWORD else None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        content: object = None,
+        *,
+        body: bytes | None = None,
+        cookie: str | None = None,
+        token: str | None = None,
+        scheme: str = "https",
+        host: str = HOST,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Return the answer to a request; ``content`` is sent as JSON, ``body`` as it is."""
+        sent: dict[str, str] = {}
+        if content is not None:
+            sent["content-type"] = "application/json"
+            body = json.dumps(content).encode()
+        if cookie is not None:
+            sent["cookie"] = f"{'__Host-' if scheme == 'https' else ''}daypass={cookie}"
+        if token is not None:
+            sent["authorization"] = f"Bearer {token}"
+        request = Request(
+            scheme, host, sent | dict(headers or {}), body or b"", "192.0.2.7", path.removeprefix("/sessions/")
+        )
+        pattern = "/sessions/{session_id}" if path.startswith("/sessions/") else path
+        endpoint = next(found for verb, route, found in ROUTES if (verb, route) == (method, pattern))
+        return self.auth.run(endpoint(self.endpoints, request, self.auth.moment()))
+
+    def login(self, who: User = ALICE, **asked: Any) -> tuple[str, str]:
+        """Log in; return the access token and the refresh token from the cookie."""
+        response = self.ask("POST", "/login", {"email": who.email, "password": PASSWORD}, **asked)
+        assert 200 == response.status
+        return access_token(response), cookie_value(response)
+
+    def login_in_body(self) -> tuple[str, str]:
+        """Log in as a client without cookies; return the access token and the refresh token."""
+        content = {"email": ALICE.email, "password": PASSWORD, "tokenDelivery": "body"}
+        answered = json_of(self.ask("POST", "/login", content))
+        return answered["accessToken"], answered["refreshToken"]
+
+    def end_grace(self) -> None:
+        """Let the grace period go by, and a moment more."""
+        self.clock.advance(self.auth.policy.grace_period + 1)
+
+    def lives(self, refresh_token: str) -> bool:
+        """Tell whether the session of this token still refreshes."""
+        return 200 == self.ask("POST", "/refresh", cookie=refresh_token).status
+
+
+def headers_named(response: Response, name: str) -> list[str]:
+    return [value for found, value in response.headers if found == name]
+
+
+def json_of(response: Response) -> dict[str, Any]:
+    content = json.loads(response.body)
+    assert isinstance(content, dict)
+    return content
+
+
+def access_token(response: Response) -> str:
+    return str(json_of(response)["accessToken"])
+
+
+def cookie_value(response: Response) -> str:
+    """Return the value of the one cookie that the response sets."""
+    (header,) = headers_named(response, "set-cookie")
+    (morsel,) = SimpleCookie(header).values()
+    return morsel.value
+
+
+def body_of(code: str, message: str = "Authentication failed") -> bytes:
+    """Return the body of a failure, as it stands on the wire."""
+    return json.dumps({"message": message, "error": code}, separators=(",", ":")).encode()
+
+
+JSON = ("content-type", "application/json")
+NO_STORE = ("cache-control", "no-store")
+VARY = ("vary", "Origin, Sec-Fetch-Site")
+CHALLENGE = ("www-authenticate", 'Bearer realm="daypass"')
+CLEARED = ("set-cookie", "__Host-daypass=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict")
