@@ -39,11 +39,20 @@ def main() -> None:
     )
     row("ES256, again", f"{figures['again']:.2f}", "", "", "≤ 1 µs")
     for algorithm in ALGORITHMS:
-        other = SigningKey.generate(algorithm)
-        signed = issue(other, NAMES, Policy(), SESSION, User("7"), NOW, "0" * 32)
-        fresh = Verifier(NAMES, lambda _, other=other: other, cache_size=1)
-        figures = in_turns({"check": lambda fresh=fresh, signed=signed: (fresh.forget(), fresh.check(signed, NOW))})
-        row(f"{algorithm}, the first time", f"{figures['check']:.1f}", "", "", "")
+        row(f"{algorithm}, the first time", f"{first_check(algorithm):.1f}", "", "", "")
+
+
+def first_check(algorithm: str) -> float:
+    """Return the µs of checking a token of this algorithm that is not remembered."""
+    key = SigningKey.generate(algorithm)
+    token = issue(key, NAMES, Policy(), SESSION, User("7"), NOW, "0" * 32)
+    verifier = Verifier(NAMES, lambda _: key)
+
+    def check() -> None:
+        verifier.forget()
+        verifier.check(token, NOW)
+
+    return in_turns({"check": check})["check"]
 
 
 def bare_check(key: SigningKey, token: str):  # type: ignore[no-untyped-def]

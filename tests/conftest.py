@@ -5,6 +5,8 @@ from collections.abc import Generator
 
 import pytest
 
+pytest.register_assert_rewrite("daypass.testing")
+
 
 @pytest.fixture
 def anyio_backend() -> str:

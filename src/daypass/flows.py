@@ -118,7 +118,7 @@ class Flows:
         yield from Insert(session)
         yield from Emit(Event(EventCode.STARTED, moment.now, session.id, session.subject))
         key = self._secret.refresh_keys[0]
-        text = refresh_token.encode(refresh_token.first(moment.secret, session, key), key)
+        text = refresh_token.encode(refresh_token.successor(moment.secret, session), key)
         return (yield from self._tokens(session, user, text, moment))
 
     # ---- refresh
@@ -138,11 +138,11 @@ class Flows:
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, moment.now)
             raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, moment.now))
-        keys = self._secret.refresh_keys
-        successor = refresh_token.successor(token, session, keys)
+        successor = refresh_token.successor(token.secret, session)
         if verdict is Verdict.HOLD:
             return (yield from self._tokens(session, user, text, moment, replaces=is_current(token, successor)))
-        return (yield from self._tokens(session, user, refresh_token.encode(successor, keys[0]), moment))
+        following = refresh_token.encode(successor, self._secret.refresh_keys[0])
+        return (yield from self._tokens(session, user, following, moment))
 
     def _present(self, token: RefreshToken, now: int) -> Flow[tuple[Session, Verdict]]:
         """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
@@ -162,7 +162,7 @@ class Flows:
             if found is None:
                 raise (yield from self._rejected(TokenUnknown("the session is not known"), None, now))
             if answer.moved:
-                yield from Emit(Event(EventCode.ROTATED, now, found.id, found.subject, generation_distance=1))
+                yield from Emit(_verdict_event(Verdict.ROTATE, found, 1, answer.rotated_at, now))
                 return found, Verdict.ROTATE
             yield from self._require_live(found, now)
             verdict = judge(found, token, now, policy.grace_period)
@@ -178,7 +178,8 @@ class Flows:
         settled = self._after(found, token, verdict, now)
         if settled != found and not (yield from Swap(found, settled)):
             return None
-        yield from Emit(_verdict_event(verdict, found, token, now))
+        distance = token.generation - found.generation
+        yield from Emit(_verdict_event(verdict, found, distance, found.rotated_at, now))
         if verdict is Verdict.STALE:
             raise TokenStale("a newer refresh token was given out; nothing was changed")
         if verdict is Verdict.REUSE:
@@ -245,7 +246,9 @@ class Flows:
 
     # ---- parts of the above
 
-    def _tokens(self, session: Session, user: User, text: str, moment: Moment, *, replaces: bool = True) -> Flow[Tokens]:
+    def _tokens(
+        self, session: Session, user: User, text: str, moment: Moment, *, replaces: bool = True
+    ) -> Flow[Tokens]:
         ring = yield from Keys()
         if ring.signing is None:
             raise StoreContended("the signing key is not there yet")
@@ -274,19 +277,13 @@ class Flows:
 
     def _end(self, session_id: str, reason: EndReason, now: int, subject: str | None = None) -> Flow[bool]:
         session = yield from End(session_id, now, reason, subject)
-        if session is None:
+        if session is None or now >= session.expires_at:
             return False
         code = EventCode.LOGGED_OUT if reason is EndReason.LOGOUT else EventCode.ENDED
         yield from Emit(Event(code, now, session.id, session.subject, reason))
         return True
 
 
-def _verdict_event(verdict: Verdict, found: Session, token: RefreshToken, now: int) -> Event:
-    return Event(
-        EventCode(verdict),
-        now,
-        found.id,
-        found.subject,
-        generation_distance=token.generation - found.generation,
-        age=None if found.rotated_at == NEVER_ROTATED else now - found.rotated_at,
-    )
+def _verdict_event(verdict: Verdict, session: Session, distance: int, rotated_at: int, now: int) -> Event:
+    age = None if rotated_at == NEVER_ROTATED else now - rotated_at
+    return Event(EventCode(verdict), now, session.id, session.subject, generation_distance=distance, age=age)

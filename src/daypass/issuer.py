@@ -452,7 +452,10 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
 
 def _checked_issuer(issuer: str) -> str:
     """Return ``issuer`` if it may be one: a URL with neither query nor fragment (RFC 8414 §2)."""
-    parts = urlsplit(issuer)
+    try:
+        parts = urlsplit(issuer)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(f"issuer={issuer!r} is no URL of an issuer; write https://api.example.com")
     return issuer

@@ -179,7 +179,6 @@ def _refresh_key(secret: bytes) -> RefreshKey:
     return RefreshKey(
         id=_derive(secret, "refresh key id", KEY_ID_SIZE),
         mac_key=_derive(secret, "refresh token mac", 32),
-        prf_key=_derive(secret, "refresh token branch", 32),
     )
 
 

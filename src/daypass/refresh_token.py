@@ -29,22 +29,20 @@ _TEXT = re.compile(PREFIX + "[A-Za-z0-9_-]{76}", re.ASCII)
 _VERSION = 1
 _BODY = struct.Struct(">B4s16sI8s8s")
 _MAC_SIZE = 16
-_PRF_INPUT = struct.Struct(">16sI8sQ")
+_PRF_INPUT = struct.Struct(">6sI8sQ")
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshKey:
-    """The key that authenticates refresh tokens and derives their branches.
+    """The key that authenticates refresh tokens.
 
     Attributes:
         id: 4 bytes, stands in every token.
-        mac_key: 32 bytes, authenticates.
-        prf_key: 32 bytes, derives.
+        mac_key: 32 bytes.
     """
 
     id: bytes
     mac_key: bytes = field(repr=False)
-    prf_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,12 @@ class RefreshToken:
     """The fields of a refresh token; see `daypass.rotation` for what they mean.
 
     Attributes:
-        key_id: of the key whose PRF derives this token's successor.
         secret: the session's secret, 16 bytes, in the client's token alone.
         generation: how many times the session was rotated when this was handed out.
         branch: 8 bytes.
         parent: the branch of its predecessor, 8 bytes.
     """
 
-    key_id: bytes
     secret: bytes = field(repr=False)
     generation: int
     branch: bytes = field(repr=False)
@@ -77,7 +73,7 @@ def session_id(secret: bytes) -> str:
 
 
 def encode(token: RefreshToken, key: RefreshKey) -> str:
-    """Return the text of ``token``, authenticated under ``key``, whose id it then bears."""
+    """Return the text of ``token``, authenticated under ``key``, whose id it bears."""
     body = _BODY.pack(_VERSION, key.id, token.secret, token.generation, token.branch, token.parent)
     return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key)).decode()
 
@@ -98,28 +94,21 @@ def decode(text: str, keys: Sequence[RefreshKey]) -> RefreshToken:
     for key in keys:
         if key.id == key_id:
             if hmac.compare_digest(mac, _mac(body, key)):
-                return RefreshToken(key_id, secret, generation, branch, parent)
+                return RefreshToken(secret, generation, branch, parent)
             break
     raise TokenMalformed("a refresh token that this issuer did not make")
 
 
-def successor(token: RefreshToken, session: Position, keys: Sequence[RefreshKey]) -> RefreshToken:
-    """Return the token that follows the stored position of ``session``: the same one each time it is asked for.
+def successor(secret: bytes, session: Position) -> RefreshToken:
+    """Return the token that follows the stored position of a session: the same one each time it is asked for.
 
-    It is derived under the key that ``token``, the presented one, was made with: where the issuer's newest key changes
-    between a request and its repetition, both still get the same successor.
+    Its branch is derived under the session's own secret, which no server stores: whatever becomes of the issuer's keys
+    between a request and its repetition, and whichever node is asked, both get the same successor.
     """
-    key = next(key for key in keys if key.id == token.key_id)
     generation = session.generation + 1
-    bound = _PRF_INPUT.pack(bytes.fromhex(token.session_id), generation, session.branch, session.rotated_at)
-    branch = hmac.digest(key.prf_key, bound, "sha256")[:BRANCH_SIZE]
-    return RefreshToken(key.id, token.secret, generation, branch, session.branch)
-
-
-def first(secret: bytes, session: Position, key: RefreshKey) -> RefreshToken:
-    """Return the first token of a new session, the one a login hands out."""
-    seed = RefreshToken(key.id, secret, session.generation, session.branch, bytes(BRANCH_SIZE))
-    return successor(seed, session, (key,))
+    bound = _PRF_INPUT.pack(b"branch", generation, session.branch, session.rotated_at)
+    branch = hmac.digest(secret, bound, "sha256")[:BRANCH_SIZE]
+    return RefreshToken(secret, generation, branch, session.branch)
 
 
 def _mac(body: bytes, key: RefreshKey) -> bytes:

@@ -45,10 +45,17 @@ class Insert(StoreStep[None]):
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """The answer to `Advance`: the session as it is now, None when there is none, and whether this step moved it."""
+    """The answer to `Advance`.
+
+    Attributes:
+        session: as it is now; None when there is none.
+        moved: whether this step moved it.
+        rotated_at: when it had been rotated before, if this step moved it; else 0.
+    """
 
     session: Session | None
     moved: bool
+    rotated_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

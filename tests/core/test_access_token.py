@@ -17,7 +17,7 @@ from daypass.access_token import MAXIMUM_LENGTH, AccessToken, KeyUnknown, Verifi
 from daypass.errors import ConfigurationError, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
 from daypass.model import Policy, User
-from daypass.refresh_token import decode, encode, first
+from daypass.refresh_token import decode, encode, successor
 from daypass.testing import START, session
 
 from .crafting import CLAIMS, HEADER, KEY, KEYS, NAMES, STRANGER, b64, raw, sign, token, verifier
@@ -757,7 +757,7 @@ def test_a_time_long_ago_is_expired(exp: int) -> None:
 def test_no_token_passes_as_one_of_the_other_kind() -> None:
     """An access token is never a refresh token, nor the other way round."""
     key = MasterSecret.of("s" * 32).refresh_keys[0]
-    refresh_token = encode(first(bytes(16), session(), key), key)
+    refresh_token = encode(successor(bytes(16), session()), key)
     refused(refresh_token)
     for text in (RIGHT, "dpr_" + RIGHT, "dpr_" + RIGHT[:76], "dpr_" + b64(raw(BODY))[:76]):
         with pytest.raises(TokenMalformed):

@@ -259,7 +259,6 @@ def test_the_verdicts_one_after_another(world: World, auth: Any) -> None:
         auth.verify(login.access_token)
 
 
-@pytest.mark.xfail(strict=True, reason="Advance does not tell the old rotated_at, so that `rotated` has no age")
 def test_every_verdict_tells_the_age(world: World, auth: Any) -> None:
     """A rotation says, as the other verdicts do, how long ago the last one was (`daypass.Event.age`)."""
     second = auth.refresh(auth.start(ADA).refresh_token).refresh_token
@@ -406,7 +405,6 @@ def test_what_is_no_session_is_not_ended(auth: Any, session_id: str) -> None:
     assert 1 == auth.end_all("user-1", keep=session_id)
 
 
-@pytest.mark.xfail(strict=True, reason="End ends an expired session too, which end_session says it does not")
 def test_an_expired_session_is_not_there_to_be_ended(world: World, auth: Any) -> None:
     """`end_session` returns False when the user has no such *live* session, as its docstring says."""
     tokens = auth.start(ADA)
@@ -667,7 +665,6 @@ def test_a_secret_that_is_missing_is_a_mistake_of_set_up(world: World) -> None:
         world.auth(secret=SECRET).start(ADA)
 
 
-@pytest.mark.xfail(strict=True, reason="the successor's branch depends on which key made the presented token")
 def test_nodes_that_do_not_yet_agree_on_the_newest_secret_fork_nothing(world: World) -> None:
     """While a new secret is rolled out, whichever node answers, a session has one successor."""
     one, other = world.auth(secret=[SECRET, OLDER]), world.auth(secret=[OLDER, SECRET])

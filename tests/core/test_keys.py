@@ -38,14 +38,13 @@ def test_keys_are_derived_by_hkdf() -> None:
     (key,) = MasterSecret.of(NEW).refresh_keys
     assert derived("daypass v1 refresh key id", 4) == key.id
     assert derived("daypass v1 refresh token mac", 32) == key.mac_key
-    assert derived("daypass v1 refresh token branch", 32) == key.prf_key
 
 
 def test_secrets_keep_their_order() -> None:
     """There is a refresh key for each secret, the newest first, and no two are alike."""
     keys = MasterSecret.of([NEW, OLD]).refresh_keys
     assert (*MasterSecret.of(NEW).refresh_keys, *MasterSecret.of(OLD).refresh_keys) == keys
-    assert 6 == len({part for key in keys for part in (key.id, key.mac_key, key.prf_key)})
+    assert 4 == len({part for key in keys for part in (key.id, key.mac_key)})
 
 
 @pytest.mark.parametrize(

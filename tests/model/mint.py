@@ -10,7 +10,7 @@ from daypass import refresh_token
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshKey, RefreshToken
 from daypass.rotation import NEVER_ROTATED
 
-KEY = RefreshKey(b"kkkk", b"m" * 32, b"p" * 32)
+KEY = RefreshKey(b"kkkk", b"m" * 32)
 
 Row = tuple[int, int]
 """What the store holds: the number of the token that was presented last, and ``rotated_at``."""
@@ -31,7 +31,7 @@ class Mint:
     """Numbers for the tokens of one session, and the tokens for the numbers."""
 
     def __init__(self) -> None:
-        seed = RefreshToken(KEY.id, b"s" * SECRET_SIZE, 0, b"b" * BRANCH_SIZE, bytes(BRANCH_SIZE))
+        seed = RefreshToken(b"s" * SECRET_SIZE, 0, b"b" * BRANCH_SIZE, bytes(BRANCH_SIZE))
         self.tokens: list[RefreshToken] = []
         self.born: list[int] = []
         self.parents: list[int] = []
@@ -39,7 +39,7 @@ class Mint:
         self._rows: dict[tuple[int, bytes], int] = {}
         self._successors: dict[Row, int] = {}
         self._number(refresh_token.encode(seed, KEY), parent=-1, born=NEVER_ROTATED)
-        text = refresh_token.encode(refresh_token.first(seed.secret, self.position(LOGIN), KEY), KEY)
+        text = refresh_token.encode(refresh_token.successor(seed.secret, self.position(LOGIN)), KEY)
         self.first = self._successors[LOGIN] = self._number(text, parent=0, born=NEVER_ROTATED)
 
     def position(self, row: Row) -> Position:
@@ -55,7 +55,7 @@ class Mint:
         """Return the number of the token that follows ``row``."""
         number = self._successors.get(row)
         if number is None:
-            following = refresh_token.successor(self.tokens[row[0]], self.position(row), (KEY,))
+            following = refresh_token.successor(self.tokens[row[0]].secret, self.position(row))
             number = self._number(refresh_token.encode(following, KEY), parent=row[0], born=row[1])
             self._successors[row] = number
         return number

@@ -10,7 +10,7 @@ from daypass.rotation import TABLE, Expectation, Presented, expectation
 from .explorer import Case, Limits, Result, Search, explore
 from .promises import found_after, promises_of
 from .world import SHIPPING, TICK, Apart, RuleContradictsItself, Settings, State, World
-from .worlds import LOST_WRITES, QUICK, TABS, THIEF
+from .worlds import QUICK, TABS, THIEF
 
 _RESULTS: dict[str, Result] = {}
 

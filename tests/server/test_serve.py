@@ -587,7 +587,6 @@ def test_what_cannot_work(full_folder: Path, options: list[str], given: dict[str
     assert SECRET not in refused.stderr
 
 
-@pytest.mark.xfail(reason="_checked_issuer in daypass.issuer lets the ValueError of urlsplit through")
 def test_an_issuer_with_half_an_address(tmp_path: Path) -> None:
     """An issuer that is no URL at all is told in one line like any other that is none."""
     with untouched(tmp_path):

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass, field
 
+from .network import hang_up
 from .weather import Scale, Weather
 
 
@@ -123,7 +124,7 @@ class Crowd:
         known = theft is not None and theft.found
         status, answer = await self._ask(message, "refresh", {"refreshToken": jar.token})
         if status == 200:
-            jar.token = answer["refreshToken"]
+            jar.token = answer.get("refreshToken", jar.token)
             self.refreshes += 1
             if theft is not None:
                 self._count(theft, known=known, is_owner=is_owner)
@@ -160,6 +161,6 @@ class Crowd:
             writer.write(head.encode() + body)
             answer = await reader.read()
         finally:
-            writer.close()
+            await hang_up(writer)
         headers, _, content = answer.partition(b"\r\n\r\n")
         return int(headers.split(b" ", 2)[1]), json.loads(content)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from .weather import Weather
@@ -21,11 +22,24 @@ class Network:
     ports: list[int]
     weather: Weather
     seen: "Counter[str]" = field(default_factory=Counter)
-    _copies: "set[asyncio.Task[bytes]]" = field(default_factory=set)
+    _under_way: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     async def serve(self) -> asyncio.Server:
         """Listen on a free port."""
-        return await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        return await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    async def calm_down(self) -> None:
+        """Wait until nothing is under way any more."""
+        while self._under_way:
+            await asyncio.gather(*self._under_way)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._start(self._carry(reader, writer))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -34,15 +48,16 @@ class Network:
             if answer:
                 writer.write(answer)
                 await writer.drain()
-        writer.close()
+        await hang_up(writer)
+
+    async def _copy(self, request: bytes, node: int, delay: float) -> None:
+        await self._send(request, node, delay)
 
     async def _deliver(self, request: bytes, name: str) -> bytes:
         fate = self.weather.fate(name)
         if fate.twin is not None:
             self.seen["requests repeated"] += 1
-            copy = asyncio.create_task(self._send(request, fate.twin, fate.twin_delay))
-            self._copies.add(copy)
-            copy.add_done_callback(self._copies.discard)
+            self._start(self._copy(request, fate.twin, fate.twin_delay))
         if fate.request_lost:
             self.seen["requests lost"] += 1
             return b""
@@ -73,7 +88,14 @@ class Network:
         except OSError:
             return b""
         finally:
-            writer.close()
+            await hang_up(writer)
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whatever state it is in."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[bytes, str]:

@@ -98,6 +98,7 @@ async def storm(seed: int, scale: Scale) -> Report:
         await crowd.run()
         await killing
         server.close()
+        await network.calm_down()
         events = collections.Counter(
             line.split(" ", 1)[0] for node in nodes for line in node.events.read_text().splitlines()
         )

@@ -60,7 +60,7 @@ class MemoryStore:
             expires_at=min(step.now + step.idle_ttl, session.created_at + step.absolute_ttl),
         )
         self._sessions[session.id] = moved
-        return steps.Advanced(moved, moved=True)
+        return steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
 
     def _swap(self, step: steps.Swap) -> bool:
         session = self._sessions.get(step.old.id)

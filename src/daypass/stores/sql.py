@@ -86,6 +86,8 @@ SWAP = """
 
 FIND = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE id = :id"
 
+FIND_ROTATED_AT = "SELECT rotated_at FROM sessions WHERE id = :id"
+
 END = f"""
     UPDATE sessions SET ended_at = :at, end_reason = :reason
     WHERE id = :id AND ended_at IS NULL AND (:subject IS NULL OR subject = :subject)

@@ -136,9 +136,10 @@ def _advance(connection: sqlite3.Connection, step: steps.Advance) -> steps.Advan
         "idle_ttl": step.idle_ttl,
         "absolute_ttl": step.absolute_ttl,
     }
+    before = connection.execute(sql.FIND_ROTATED_AT, parameters).fetchone()  # in the same transaction
     row = connection.execute(sql.ADVANCE, parameters).fetchone()
     if row is not None:
-        return steps.Advanced(sql.session_of(row), moved=True)
+        return steps.Advanced(sql.session_of(row), moved=True, rotated_at=before[0])
     return steps.Advanced(_find(connection, steps.Find(step.session_id)), moved=False)
 
 
