@@ -7,7 +7,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench clean
+.PHONY: help setup demo test check format model storm bench lock clean
 
 help: ## tell what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -36,6 +36,15 @@ check: $(READY) ## what a reviewer would nag about
 format: $(READY) ## put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+model: $(READY) ## explore the rotation rule deeper than the tests do (ARGS="--help")
+	$(BIN)/python -m tests.model $(ARGS)
+
+storm: $(READY) ## torture it on real processes for two minutes (ARGS="--seed 1")
+	$(BIN)/python -m tests.storm $(ARGS)
+
+bench: $(READY) ## what things cost, against a floor measured in the same run
+	@for each in checking importing requesting refreshing; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 lock: $(READY) ## pin the development requirements anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

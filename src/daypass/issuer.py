@@ -73,6 +73,7 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         for name, function in (("load_user", load_user), ("clock", clock), ("entropy", entropy)):
             if not callable(function):
                 raise ConfigurationError(f"{name} has to be a function")
+        self._check_listener(on_event)
         self.policy = Policy.of(
             access_ttl=access_ttl,
             idle_ttl=idle_ttl,
@@ -101,6 +102,10 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
 
     def _open(self, url: str) -> StoreT:
         raise NotImplementedError
+
+    def _check_listener(self, on_event: Listener | None) -> None:
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError("on_event has to be a function of an Event")
 
     def _master_secret(self, secret: Secret | None) -> MasterSecret:
         if secret is not None:
@@ -172,6 +177,11 @@ class Daypass(_Issuer[Store, Load, Check]):
 
     def _open(self, url: str) -> Store:
         return open_store(url)
+
+    def _check_listener(self, on_event: Listener | None) -> None:
+        super()._check_listener(on_event)
+        if inspect.iscoroutinefunction(on_event):
+            raise ConfigurationError("on_event is async; use AsyncDaypass, or give a plain function")
 
     def login(self, identifier: str, password: str, *, device: Device = _NOWHERE) -> Tokens:
         """Start a session for whoever `authenticate` says has these credentials.

@@ -36,24 +36,27 @@ def read_or_make(path: Path) -> tuple[list[str], bool]:
     Raises:
         ConfigurationError: it can be neither read nor made.
     """
-    made = False
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                with contextlib.suppress(FileExistsError):  # another process was first, and its secret is the one
-                    os.link(draft, path)
-                    made = True
-            finally:
-                draft.unlink()
-        except OSError as error:
-            reason = error.strerror
-            raise ConfigurationError(
-                f"the secret file {path} cannot be made: {reason}; give a secret instead"
-            ) from None
+    try:
+        made = not path.exists() and _make(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the secret file {path} cannot be made: {error.strerror}; give a secret instead"
+        ) from None
     return read(path), made
+
+
+def _make(path: Path) -> bool:
+    """Make the file, whole from the first moment; return False where another process was first, whose secret counts."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+            return True
+    finally:
+        draft.unlink()
+    return False

@@ -86,7 +86,7 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
             grace_period=span("grace_period"),
         ),
         secret=read_secret(value("secret_file"), environment),
-        allow_insecure=bool(options.get("allow_insecure")) or environment.get("DAYPASS_ALLOW_INSECURE") == "1",
+        allow_insecure=bool(options.get("allow_insecure")) or _flag("DAYPASS_ALLOW_INSECURE", environment),
     )
 
 
@@ -106,6 +106,13 @@ def _host(text: str) -> str:
     if not text:  # a socket would take it for every address of the machine
         raise ConfigurationError("host is empty; write an address, such as 127.0.0.1, or 0.0.0.0 for every one")
     return text
+
+
+def _flag(name: str, environment: Mapping[str, str]) -> bool:
+    text = environment.get(name, "0").lower()
+    if text not in ("0", "1", "false", "true"):
+        raise ConfigurationError(f"{name}={text} is neither yes nor no; write 1 or 0")
+    return text in ("1", "true")
 
 
 def _port(text: str) -> int:

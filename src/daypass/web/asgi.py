@@ -138,11 +138,12 @@ async def _read(request: StarletteRequest) -> bytes | None:
 
 def _translate(request: StarletteRequest, body: bytes) -> Request:
     headers: dict[str, str] = {}
-    for name, value in request.headers.items():
+    for raw_name, raw_value in request.scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         separator = "; " if name == "cookie" else ", "
         headers[name] = f"{headers[name]}{separator}{value}" if name in headers else value
     return Request(
-        scheme=request.url.scheme,
+        scheme=request.scope["scheme"],
         host=headers.get("host", ""),
         headers=headers,
         body=body,
