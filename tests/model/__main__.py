@@ -15,12 +15,14 @@ from .worlds import DEEP, QUICK
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Explore the worlds that were asked for; return 1 when a promise was broken in one of them."""
+    """Explore the worlds that were asked for; exit with 1 when a promise was broken in one of them.
+
+    With --variants it is the other way round: exit with 1 when a broken rule was not caught as it ought to be.
+    """
     options = _options(arguments)
     limits = Limits(depth=options.depth, seconds=options.seconds)
     if options.variants:
-        _show_variants(limits)
-        return 0
+        return _show_variants(limits)
     met: Counter[Case] = Counter()
     results = []
     for name, settings in _worlds(options).items():
@@ -43,7 +45,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ticks", type=int, default=1, help="with --tabs: so many ticks for D, three times that for W")
     parser.add_argument("--depth", type=int, default=Limits().depth, help="stop each search at this depth")
     parser.add_argument("--seconds", type=float, default=120, help="stop each search after this time")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not _worlds(options):
+        parser.error(f"no world has {options.world!r} in its name; there are: {'; '.join(DEEP)}")
+    return options
 
 
 def _worlds(options: argparse.Namespace) -> dict[str, Settings]:
@@ -56,16 +61,26 @@ def _worlds(options: argparse.Namespace) -> dict[str, Settings]:
     return {name: settings for name, settings in worlds.items() if options.world in name}
 
 
-def _show_variants(limits: Limits) -> None:
+def _show_variants(limits: Limits) -> int:
+    missed = []
     for variant in VARIANTS:
         world = World(variant.settings, variant.rule)
-        _say(f"{variant.name}: {explore(world, promises_of(world), limits)}\n")
+        result = explore(world, promises_of(world), limits)
+        _say(f"{variant.name}: {result}\n")
+        if not (result.broken or "").startswith(variant.breaks) or len(result.trace) != variant.steps:
+            missed.append(variant.name)
+    _say(f"{len(VARIANTS)} broken rules, {len(VARIANTS) - len(missed)} caught in the trace that is expected")
+    for name in missed:
+        _say(f"  not so: {name}")
+    return int(bool(missed))
 
 
 def _total(results: Sequence[Result]) -> str:
     states, seconds = sum(each.states for each in results), sum(each.seconds for each in results)
     broken = sum(each.broken is not None for each in results)
-    return f"{len(results)} worlds, {states:,} states, {seconds:.0f} s, {broken} broken promises"
+    finished = sum(each.finished for each in results)
+    done = f"{len(results)} worlds, {finished} of them to the end"
+    return f"\n{done}: {states:,} states, {seconds:.0f} s, {broken} broken promises"
 
 
 def _coverage(met: Counter[Case]) -> str:
@@ -73,7 +88,7 @@ def _coverage(met: Counter[Case]) -> str:
         f"  {relation:<10} {age:<7} {verdict:<9} {met[relation, age, verdict]:>10,}"
         for (relation, age), verdict in TABLE.items()
     )
-    return "\n".join(("met of the table:", *rows))
+    return "\n".join(("how often each row of the table decided:", *rows))
 
 
 def _say(text: str) -> None:

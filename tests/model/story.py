@@ -76,7 +76,8 @@ class _Story:
             return "?"
         who = "a tab's" if step.party == OWNER else "the thief's"
         slow = (state.now - message.clock) // TICK
-        clock = f", by a clock read {slow} tick{'s' * (slow > 1)} ago" if slow else ""
+        ticks = f"{abs(slow)} tick{'s' * (abs(slow) > 1)}"
+        clock = "" if not slow else f", by a clock read {ticks} ago" if slow > 0 else f", by a clock {ticks} ahead"
         late = self._late(message, state) if step.party == OWNER else ""
         given = f", {self.name(outcome.answer)} is given" if outcome.answer is not None else ""
         if step.party == OWNER and outcome.answer is not None and self._world.keeps_jar(outcome):

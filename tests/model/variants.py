@@ -47,9 +47,6 @@ STRICT_SINGLE_USE = with_verdicts({(Relation.SAME, age): Verdict.REUSE for age i
 GRACE_WITHOUT_BOUND = with_verdict(Relation.SAME, Age.AFTER, Verdict.REPEAT)
 """The same successor, however late a token comes again."""
 
-GRACE_THAT_FORKS = with_verdict(Relation.SAME, Age.WITHIN, Verdict.BRANCH)
-"""A new successor each time a token comes again."""
-
 NO_HOLD = with_verdict(Relation.SUCCESSOR, Age.WITHIN, Verdict.ROTATE)
 """A session may rotate again at once."""
 
