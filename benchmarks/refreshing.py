@@ -28,7 +28,7 @@ from starlette.routing import Mount, Route
 from daypass import AsyncDaypass, User
 from daypass.access_token import Names, issue
 from daypass.keys import SigningKey
-from daypass.model import Policy, Session
+from daypass.model import Session
 from daypass.server import run
 from daypass.stores.sqlite import AsyncSqliteStore
 from daypass.web.asgi import auth_routes
@@ -68,7 +68,7 @@ def application(kind: str, folder: Path, address: str) -> Starlette:
 
 
 def floor(name: str, synchronous: str, folder: Path) -> Callable[[Request], Awaitable[JSONResponse]]:
-    key, names, policy = SigningKey.generate("ES256"), Names("https://a", "https://a", "daypass"), Policy()
+    key, names = SigningKey.generate("ES256"), Names("https://a", "https://a", "daypass")
     session = Session("ab" * 16, "7", "daypass", 1, b"12345678", 0, 0, 2**50)
     connection = sqlite3.connect(folder / "floor.db", isolation_level=None, check_same_thread=False)
     if name == "update":
@@ -80,7 +80,7 @@ def floor(name: str, synchronous: str, folder: Path) -> Callable[[Request], Awai
 
     async def answer(_: Request) -> JSONResponse:
         nonlocal turn
-        access = "" if name == "constant" else issue(key, names, policy, session, USER, 1_800_000_000_000, "0" * 32)
+        access = "" if name == "constant" else issue(key, names, session, USER, 1_800_000_000_000, 900, "0" * 32)
         if name == "update":
             turn += 1
             update = "UPDATE s SET g = g + 1, t = ? WHERE id = ? AND b = ? AND t < ? RETURNING g"

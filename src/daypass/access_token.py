@@ -14,7 +14,7 @@ from typing import Any
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
-from daypass.errors import SessionRevoked, TokenExpired, TokenMalformed
+from daypass.errors import ConfigurationError, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import ALGORITHMS, SigningKey
 from daypass.model import SECOND, Policy, Session, User
 
@@ -44,7 +44,6 @@ class AccessToken:
         auth_time: when its user logged in.
         username: the user's name, where there is one.
         email: the user's address, where there is one.
-        claims: all claims as they stand in the token, the application's own among them.
     """
 
     subject: str
@@ -58,7 +57,12 @@ class AccessToken:
     auth_time: int
     username: str | None
     email: str | None
-    claims: Mapping[str, Any] = field(repr=False)
+    _claims: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """All claims as they stand in the token, the application's own among them; each time a copy of its own."""
+        return dict(self._claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,26 @@ class Names:
     client_id: str
 
 
-def issue(key: SigningKey, names: Names, policy: Policy, session: Session, user: User, now: int, jti: str) -> str:
+def lifetime(policy: Policy, session: Session, now: int) -> int:
+    """Return for how many seconds an access token lives: as the policy says, and not past the end of its session."""
+    left = min(session.expires_at, session.created_at + policy.absolute_ttl) - now
+    return max(1, min(policy.access_ttl, left) // SECOND)
+
+
+def issue(key: SigningKey, names: Names, session: Session, user: User, now: int, expires_in: int, jti: str) -> str:
     """Return a signed access token for ``user`` in ``session`` (RFC 9068 §2).
 
     Args:
         key: signs.
         names: the issuer and the audience.
-        policy: says how long it lives.
         session: what it belongs to.
         user: whose name, address and claims it bears.
         now: milliseconds since the epoch.
+        expires_in: seconds that it lives; see `lifetime`.
         jti: a fresh random identifier.
+
+    Raises:
+        ConfigurationError: the user's claims make it longer than any verifier would read.
     """
     issued_at = now // SECOND
     claims = {
@@ -89,7 +102,7 @@ def issue(key: SigningKey, names: Names, policy: Policy, session: Session, user:
         "sub": session.subject,
         "client_id": session.client_id,
         "iat": issued_at,
-        "exp": issued_at + policy.access_ttl // SECOND,
+        "exp": issued_at + expires_in,
         "jti": jti,
         "sid": session.id,
         "auth_time": session.created_at // SECOND,
@@ -100,7 +113,10 @@ def issue(key: SigningKey, names: Names, policy: Policy, session: Session, user:
         claims["email"] = user.email
     claims.update(user.claims)
     header = {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}
-    return jwt.encode(header, claims, key.key, registry=_REGISTRY)
+    text = jwt.encode(header, claims, key.key, registry=_REGISTRY)
+    if len(text) > MAXIMUM_LENGTH:
+        raise ConfigurationError(f"an access token of {len(text)} characters is too long: put less in a User's claims")
+    return text
 
 
 class Verifier:
@@ -122,6 +138,7 @@ class Verifier:
         self._cache_size = cache_size
         self._verified: dict[str, AccessToken] = {}
         self._ended: dict[str, int] = {}
+        self._epoch = 0
         self._writing = threading.Lock()
 
     def check(self, text: str, now: int) -> AccessToken:
@@ -152,19 +169,21 @@ class Verifier:
         """Forget the tokens that were verified, so that each is verified anew: the keys have changed."""
         with self._writing:
             self._verified.clear()
+            self._epoch += 1
 
     def _verify(self, text: str) -> AccessToken:
+        epoch = self._epoch
         token = self._judge(self._open(text))
         with self._writing:
             while self._verified and len(self._verified) >= self._cache_size:
                 del self._verified[next(iter(self._verified))]
-            if self._cache_size > 0:
+            if self._cache_size > 0 and epoch == self._epoch:  # else the keys changed while it was verified
                 self._verified[text] = token
         return token
 
-    def _open(self, text: str) -> Mapping[str, Any]:
+    def _open(self, text: str) -> dict[str, Any]:
         """Return the claims of a token whose signature, key, algorithm and type are right."""
-        if len(text) > MAXIMUM_LENGTH:
+        if type(text) is not str or len(text) > MAXIMUM_LENGTH:
             raise TokenMalformed("too long for an access token")
         try:
             signed = jws.extract_compact(text.encode("ascii"), registry=_REGISTRY)
@@ -185,7 +204,7 @@ class Verifier:
             raise TokenMalformed("not an access token")
         return claims
 
-    def _judge(self, claims: Mapping[str, Any]) -> AccessToken:
+    def _judge(self, claims: dict[str, Any]) -> AccessToken:
         """Return the token that these claims make, if they are ours and complete (RFC 9068 §2.2, §4)."""
         audience = claims.get("aud")
         audiences = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, list) else ()
@@ -213,5 +232,5 @@ class Verifier:
             auth_time=auth_time,
             username=claims.get("username"),
             email=claims.get("email"),
-            claims=claims,
+            _claims=claims,
         )

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from daypass.errors import ConfigurationError, DaypassError
 from daypass.model import SECOND, milliseconds
@@ -35,7 +36,7 @@ def serve(options: argparse.Namespace) -> int:
     configured = configuration.read(vars(options))
     with run.bind(configured.host, configured.port) as listening:
         address = run.address(listening)
-        app = open_service(configured, address)
+        app = open_service(configured)
         run.serve(app, listening, lambda: _say(f"Daypass is ready at {address}"))
     return 0
 
@@ -68,6 +69,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="daypass", description="Keeps users logged in.")
+    parser.add_argument("--version", action="version", version=f"daypass {version('daypass')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     serving = commands.add_parser(
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "as DAYPASS_SECRET or in a file. Durations are written 90s, 15m, 12h or 30d.",
     )
     serving.add_argument("--store", metavar="URL", help="where sessions live (sqlite:///daypass.db)")
-    serving.add_argument("--issuer", metavar="URL", help="what access tokens name as their issuer (its own address)")
+    serving.add_argument("--issuer", metavar="URL", help="what access tokens name as their issuer (http://localhost)")
     serving.add_argument("--host", help="the address to listen on (127.0.0.1)")
     serving.add_argument("--port", help="the port to listen on, 0 for a free one (8000)")
     serving.add_argument("--access-ttl", metavar="TIME", help="how long an access token lives (15m)")

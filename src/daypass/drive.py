@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 from daypass.steps import Flow, Step
@@ -16,28 +15,31 @@ def run(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
     Raises:
         Exception: whatever the flow raises.
     """
-    go_on: Callable[[], Step[Any]] = partial(flow.send, None)
+    go_on: Callable[[Any], Step[Any]] = flow.send
+    given: Any = None
     while True:
         try:
-            step = go_on()
+            step = go_on(given)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
         try:
-            go_on = partial(flow.send, answer(step))
+            go_on, given = flow.send, answer(step)
         except Exception as error:
-            go_on = partial(flow.throw, error)
+            go_on, given = flow.throw, error
 
 
 async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
     """Do as `run`, awaiting each answer that has to be awaited."""
-    go_on: Callable[[], Step[Any]] = partial(flow.send, None)
+    go_on: Callable[[Any], Step[Any]] = flow.send
+    given: Any = None
     while True:
         try:
-            step = go_on()
+            step = go_on(given)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
         try:
-            given = answer(step)
-            go_on = partial(flow.send, await given if inspect.isawaitable(given) else given)
+            go_on, given = flow.send, answer(step)
+            if inspect.isawaitable(given):
+                given = await given
         except Exception as error:
-            go_on = partial(flow.throw, error)
+            go_on, given = flow.throw, error

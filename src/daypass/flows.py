@@ -6,8 +6,9 @@ The rotation rule itself is in `daypass.rotation`; this file carries its verdict
 from dataclasses import dataclass, field, replace
 
 from daypass import refresh_token
-from daypass.access_token import Names, issue
+from daypass.access_token import Names, issue, lifetime
 from daypass.errors import (
+    ConfigurationError,
     CredentialsRejected,
     SessionRevoked,
     StoreContended,
@@ -19,7 +20,7 @@ from daypass.errors import (
     TokenUnknown,
 )
 from daypass.keys import KeyRecord, KeyRing, MasterSecret, SigningKey
-from daypass.model import SECOND, Device, EndReason, Event, EventCode, Policy, Session, Tokens, User
+from daypass.model import Device, EndReason, Event, EventCode, Policy, Session, Tokens, User
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.steps import (
@@ -35,6 +36,7 @@ from daypass.steps import (
     ListSessions,
     LoadUser,
     ReadKeys,
+    Rewrap,
     Swap,
 )
 
@@ -103,7 +105,16 @@ class Flows:
         return (yield from self.start(user, device, moment))
 
     def start(self, user: User, device: Device, moment: Moment, client_id: str | None = None) -> Flow[Tokens]:
-        """Start a session for a user whom the application has authenticated."""
+        """Start a session for a user whom the application has authenticated.
+
+        Raises:
+            ConfigurationError: it is no `User`; nothing was started.
+            CredentialsRejected: the user is disabled; nothing was started.
+        """
+        if type(user) is not User:
+            raise ConfigurationError(f"start needs a daypass.User, not a {type(user).__name__}")
+        if user.disabled:
+            raise CredentialsRejected("the user is disabled")
         session = Session(
             id=refresh_token.session_id(moment.secret),
             subject=user.subject,
@@ -115,11 +126,12 @@ class Flows:
             expires_at=moment.now + self.policy.idle_ttl,
             device=device,
         )
+        first = refresh_token.successor(moment.secret, session)
+        text = refresh_token.encode(first, self._secret.refresh_keys[0])
+        tokens = yield from self._tokens(session, user, text, moment)  # before anything is stored: it may fail
         yield from Insert(session)
         yield from Emit(Event(EventCode.STARTED, moment.now, session.id, session.subject))
-        key = self._secret.refresh_keys[0]
-        text = refresh_token.encode(refresh_token.successor(moment.secret, session), key)
-        return (yield from self._tokens(session, user, text, moment))
+        return tokens
 
     # ---- refresh
 
@@ -241,8 +253,13 @@ class Flows:
         return ring
 
     def _read_keys(self) -> Flow[KeyRing]:
-        records = yield from ReadKeys()
-        return KeyRing([self._secret.unwrap(record.wrapped) for record in records], self._algorithm)
+        keys = []
+        for record in (yield from ReadKeys()):
+            key = self._secret.unwrap(record.wrapped)
+            keys.append(key)
+            if not self._secret.wraps(record.wrapped):  # so that an older secret can go one day
+                yield from Rewrap(record.kid, record.wrapped, self._secret.wrap(key))
+        return KeyRing(keys, self._algorithm)
 
     # ---- parts of the above
 
@@ -252,8 +269,9 @@ class Flows:
         ring = yield from Keys()
         if ring.signing is None:
             raise StoreContended("the signing key is not there yet")
-        access = issue(ring.signing, self.names, self.policy, session, user, moment.now, moment.jti)
-        return Tokens(access, text, self.policy.access_ttl // SECOND, session, user, replaces)
+        expires_in = lifetime(self.policy, session, moment.now)
+        access = issue(ring.signing, self.names, session, user, moment.now, expires_in, moment.jti)
+        return Tokens(access, text, expires_in, session, user, replaces)
 
     def _read(self, text: str, now: int) -> Flow[RefreshToken]:
         try:

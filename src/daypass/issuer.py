@@ -9,19 +9,22 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 from daypass import secret_file
 from daypass.access_token import AccessToken, KeyUnknown, Names, Verifier
 from daypass.drive import arun, run
-from daypass.errors import ConfigurationError
+from daypass.errors import ConfigurationError, SessionRevoked, TokenReused
 from daypass.flows import ENTROPY, Flows, Moment
 from daypass.keys import ALGORITHMS, Algorithm, KeyRing, MasterSecret, Secret, SigningKey
 from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
 from daypass.steps import Authenticate, Emit, Flow, Keys, LoadUser, Step, StoreStep, Verify
 from daypass.stores import AsyncStore, Store, open_async_store, open_store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+
+if TYPE_CHECKING:
+    import asyncio
 
 A = TypeVar("A")
 
@@ -37,7 +40,9 @@ CheckT = TypeVar("CheckT", bound=Callable[[str, str], Any])
 
 _log = logging.getLogger("daypass")
 _ENDINGS = frozenset((EventCode.LOGGED_OUT, EventCode.ENDED, EventCode.REUSED))
+_OVER = frozenset((SessionRevoked.code, TokenReused.code))
 _RELOAD_AT_MOST_EVERY = 1 * SECOND
+_WARN_AT_MOST_EVERY = 1 * SECOND
 _NOWHERE = Device()
 
 
@@ -68,12 +73,21 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         clock: Callable[[], int] = _clock,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        _check_issuer(issuer)
         if algorithm not in ALGORITHMS:
             raise ConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(ALGORITHMS)}")
         for name, function in (("load_user", load_user), ("clock", clock), ("entropy", entropy)):
             if not callable(function):
                 raise ConfigurationError(f"{name} has to be a function")
-        self._check_listener(on_event)
+        for name, optional in (("authenticate", authenticate), ("on_event", on_event)):
+            if optional is not None and not callable(optional):
+                raise ConfigurationError(f"{name} has to be a function, or None")
+        for name, text in (("audience", issuer if audience is None else audience), ("client_id", client_id)):
+            if type(text) is not str or not text:
+                raise ConfigurationError(f"{name} has to be text, and not empty")
+        if type(clock()) is not int:
+            raise ConfigurationError("clock has to return whole milliseconds since the epoch, as an int")
+        self._check_colour(store, on_event)
         self.policy = Policy.of(
             access_ttl=access_ttl,
             idle_ttl=idle_ttl,
@@ -81,7 +95,7 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
             grace_period=grace_period,
             leeway=leeway,
         )
-        self.names = Names(_checked_issuer(issuer), audience or issuer, client_id)
+        self.names = Names(issuer, audience or issuer, client_id)
         self.authenticate = authenticate
         self._store: StoreT = self._open(store) if isinstance(store, str) else store
         self.flows = Flows(self.names, self.policy, self._master_secret(secret), algorithm)
@@ -91,6 +105,8 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         self._entropy = entropy
         self._ring: KeyRing | None = None
         self._ring_read_at = 0
+        self._warned_at = 0
+        self._running: set[Any] = set()
         self._verifier = Verifier(self.names, self._find_key, leeway=self.policy.leeway)
 
     def __repr__(self) -> str:
@@ -103,9 +119,9 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
     def _open(self, url: str) -> StoreT:
         raise NotImplementedError
 
-    def _check_listener(self, on_event: Listener | None) -> None:
-        if on_event is not None and not callable(on_event):
-            raise ConfigurationError("on_event has to be a function of an Event")
+    def _check_colour(self, store: object, on_event: Listener | None) -> None:
+        """Refuse a store, or a listener, of the other colour."""
+        raise NotImplementedError
 
     def _master_secret(self, secret: Secret | None) -> MasterSecret:
         if secret is not None:
@@ -125,20 +141,38 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         return None if self._ring is None else self._ring.find(kid)
 
     def _adopt(self, ring: KeyRing) -> KeyRing:
+        gone = self._ring is not None and not self._ring.kids <= ring.kids
         self._ring, self._ring_read_at = ring, self._clock()
-        self._verifier.forget()
+        if gone:
+            self._verifier.forget()
         return ring
 
     def _may_reload(self) -> bool:
-        """Whether a token that names an unknown key is reason to read the keys again: not too often."""
-        return abs(self._clock() - self._ring_read_at) >= _RELOAD_AT_MOST_EVERY
+        """Tell whether a token that names an unknown key is reason to read the keys again: not too often.
+
+        It counts from the asking: of many who ask at once, and while the store is down, one reads.
+        """
+        now = self._clock()
+        if abs(now - self._ring_read_at) < _RELOAD_AT_MOST_EVERY:
+            return False
+        self._ring_read_at = now
+        return True
 
     def _note(self, event: Event) -> None:
         """Log an event, and refuse the access tokens of a session that it ends."""
-        if event.code in _ENDINGS and event.session_id is not None:
+        over = event.code in _ENDINGS or (event.code is EventCode.REJECTED and event.reason in _OVER)
+        if over and event.session_id is not None:
             self._verifier.end(event.session_id, event.at, event.at + self.policy.access_ttl + self.policy.leeway)
+        if event.code is EventCode.UNAVAILABLE:
+            self._warn_of_store(event)
         level = logging.WARNING if event.code is EventCode.REUSED else logging.DEBUG
         _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, event.subject, event.reason)
+
+    def _warn_of_store(self, event: Event) -> None:
+        """Say once a second at the most what is wrong with the store: everybody who asks meets the same."""
+        if abs(event.at - self._warned_at) >= _WARN_AT_MOST_EVERY:
+            self._warned_at = event.at
+            _log.warning("a request was answered with 503: %s", event.reason)
 
     def _checker(self) -> CheckT:
         if self.authenticate is None:
@@ -178,8 +212,9 @@ class Daypass(_Issuer[Store, Load, Check]):
     def _open(self, url: str) -> Store:
         return open_store(url)
 
-    def _check_listener(self, on_event: Listener | None) -> None:
-        super()._check_listener(on_event)
+    def _check_colour(self, store: object, on_event: Listener | None) -> None:
+        if not isinstance(store, str) and (not isinstance(store, Store) or _is_async(store)):
+            raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or a Store, not an async one")
         if inspect.iscoroutinefunction(on_event):
             raise ConfigurationError("on_event is async; use AsyncDaypass, or give a plain function")
 
@@ -321,6 +356,10 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     def _open(self, url: str) -> AsyncStore:
         return open_async_store(url)
 
+    def _check_colour(self, store: object, on_event: Listener | None) -> None:  # noqa: ARG002 - either colour will do
+        if not isinstance(store, str) and (not isinstance(store, AsyncStore) or not _is_async(store)):
+            raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or an AsyncStore")
+
     async def login(self, identifier: str, password: str, *, device: Device = _NOWHERE) -> Tokens:
         """Start a session for whoever `authenticate` says has these credentials.
 
@@ -420,11 +459,24 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         await self.close()
 
     async def run(self, flow: Flow[A]) -> A:
-        """Drive a flow with this issuer's store and callbacks; for those who write an adapter."""
-        return await arun(flow, self._answer)
+        """Drive a flow with this issuer's store and callbacks; for those who write an adapter.
+
+        A caller that is cancelled does not stop it: what the store has done is told of, and acted upon, all the same.
+        """
+        import asyncio  # here, as below
+
+        task = asyncio.get_running_loop().create_task(arun(flow, self._answer))
+        self._running.add(task)  # a loop itself holds its tasks but weakly
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: whoever asked was given it, or has gone
 
     async def _load_keys(self) -> KeyRing:
-        return self._adopt(await self.run(self.flows.load_keys(self.moment())))
+        return self._adopt(await arun(self.flows.load_keys(self.moment()), self._answer))
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
@@ -460,15 +512,19 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             _log.exception("on_event failed for %s", event.code)
 
 
-def _checked_issuer(issuer: str) -> str:
-    """Return ``issuer`` if it may be one: a URL with neither query nor fragment (RFC 8414 §2)."""
+def _is_async(store: object) -> bool:
+    return inspect.iscoroutinefunction(getattr(store, "perform", None))
+
+
+def _check_issuer(issuer: object) -> None:
+    """Refuse an issuer that is no URL, or one with user, query or fragment (RFC 8414 §2)."""
     try:
-        parts = urlsplit(issuer)
+        parts = urlsplit(issuer if isinstance(issuer, str) else "")
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+    strange = parts.query or parts.fragment or "@" in parts.netloc or any(c.isspace() for c in str(issuer))
+    if parts.scheme not in ("https", "http") or not parts.hostname or strange:
         raise ConfigurationError(f"issuer={issuer!r} is no URL of an issuer; write https://api.example.com")
-    return issuer
 
 
 def _checked_user(name: str, user: object) -> User | None:

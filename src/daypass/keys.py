@@ -59,6 +59,10 @@ class MasterSecret:
         header = {"alg": "dir", "enc": "A256GCM", "kid": wrapping.kid, "cty": "jwk+json"}
         return jwe.encrypt_compact(header, json.dumps(key.key.as_dict(private=True)), wrapping)
 
+    def wraps(self, wrapped: str) -> bool:
+        """Tell whether ``wrapped`` is wrapped under the newest secret."""
+        return _open(wrapped, self._wrapping_keys[0]) is not None
+
     def unwrap(self, wrapped: str) -> "SigningKey":
         """Return the signing key in ``wrapped``.
 
@@ -66,11 +70,8 @@ class MasterSecret:
             ConfigurationError: it was wrapped under none of these secrets.
         """
         for wrapping in self._wrapping_keys:
-            try:
-                token = jwe.decrypt_compact(wrapped, wrapping)
-            except (JoseError, ValueError):
-                continue
-            return SigningKey(import_key(json.loads(token.plaintext or b"")))
+            if (jwk := _open(wrapped, wrapping)) is not None:
+                return SigningKey(import_key(json.loads(jwk)))
         raise ConfigurationError(
             "a signing key in the store was wrapped under another secret; give that one too, after the new one: "
             "secret=[new, old]"
@@ -148,6 +149,11 @@ class KeyRing:
         self._by_kid = MappingProxyType({key.kid: key for key in keys})
         self.signing: SigningKey | None = next((key for key in keys if key.algorithm == algorithm), None)
 
+    @property
+    def kids(self) -> frozenset[str]:
+        """The names of the keys."""
+        return frozenset(self._by_kid)
+
     def find(self, kid: str) -> SigningKey | None:
         """Return the key of that name."""
         return self._by_kid.get(kid)
@@ -155,6 +161,13 @@ class KeyRing:
     def jwks(self) -> dict[str, Any]:
         """Return the public keys as a JWK Set (RFC 7517 §5)."""
         return {"keys": [dict(key.public) for key in self._by_kid.values() if key.public is not None]}
+
+
+def _open(wrapped: str, wrapping: OctKey) -> bytes | None:
+    try:
+        return jwe.decrypt_compact(wrapped, wrapping).plaintext
+    except (JoseError, ValueError):
+        return None
 
 
 def _secret_bytes(secret: object) -> bytes:

@@ -4,6 +4,7 @@ All are frozen. Times and spans are whole milliseconds (times since the epoch, U
 otherwise.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ def milliseconds(duration: Duration) -> int:
         if match is None:
             raise ConfigurationError(f"{duration!r} is no duration; write a number and a unit: 90s, 15m, 12h or 30d")
         value = float(match[1]) * _UNITS[match[2]]
-    elif isinstance(duration, bool):
+    elif isinstance(duration, bool) or type(duration) not in (int, float):
         raise ConfigurationError(f"{duration!r} is no duration; give a timedelta, seconds, or text such as '15m'")
     else:
         value = duration * SECOND
@@ -95,6 +96,20 @@ RESERVED_CLAIMS = frozenset(
 """The claims of an access token that Daypass sets itself."""
 
 
+MAXIMUM_SUBJECT = 255
+"""Characters of a subject (OpenID Connect Core §2)."""
+
+
+def _require_json(subject: str, username: str | None, email: str | None, claims: Mapping[str, Any]) -> None:
+    """Refuse what could not be stored, or not be read by others once it is in a token."""
+    try:
+        "".join((subject, username or "", email or "")).encode()
+        if claims:
+            json.dumps(dict(claims), allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"a User has to be made of text and JSON values: {error}") from None
+
+
 def _no_claims() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -111,7 +126,7 @@ class User:
         disabled: whether the user may no longer log in or refresh.
 
     Raises:
-        ConfigurationError: the subject is not text, or a claim is one that Daypass sets.
+        ConfigurationError: a part is not what it has to be, a claim is not JSON, or is one that Daypass sets.
     """
 
     subject: str
@@ -121,8 +136,11 @@ class User:
     disabled: bool = False
 
     def __post_init__(self) -> None:
-        if type(self.subject) is not str or not self.subject:
-            raise ConfigurationError("a User's subject has to be text, and not empty: write subject=str(user.id)")
+        if type(self.subject) is not str or not 0 < len(self.subject) <= MAXIMUM_SUBJECT:
+            raise ConfigurationError("a User's subject has to be text of 1 to 255 characters: subject=str(user.id)")
+        if not all(name is None or isinstance(name, str) for name in (self.username, self.email)):
+            raise ConfigurationError("a User's username and email have to be text or None")
+        _require_json(self.subject, self.username, self.email, self.claims)
         if not RESERVED_CLAIMS.isdisjoint(self.claims):
             taken = ", ".join(sorted(RESERVED_CLAIMS.intersection(self.claims)))
             raise ConfigurationError(f"a User's claims may not set {taken}, which Daypass sets; choose another name")
@@ -244,6 +262,7 @@ class EventCode(StrEnum):
     LOGGED_OUT = "logged_out"
     ENDED = "ended"
     LOGIN_FAILED = "login_failed"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +274,8 @@ class Event:
         at: when.
         session_id: to which session, where one is known.
         subject: whose it is, where known.
-        reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`.
+        reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``unavailable`` (a request
+            that was answered with 503) what the store said.
         generation_distance: the presented token's generation less the stored one, for the seven verdicts.
         age: milliseconds since the last rotation, for the seven verdicts; None for a session never rotated.
     """

@@ -84,7 +84,7 @@ def decode(text: str, keys: Sequence[RefreshKey]) -> RefreshToken:
     Raises:
         TokenMalformed: it is not a token that was made with one of ``keys``.
     """
-    if _TEXT.fullmatch(text) is None:
+    if type(text) is not str or _TEXT.fullmatch(text) is None:
         raise TokenMalformed("not a refresh token")
     raw = base64.urlsafe_b64decode(text[len(PREFIX) :])
     body, mac = raw[: _BODY.size], raw[_BODY.size :]

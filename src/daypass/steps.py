@@ -5,7 +5,7 @@ steps; each is atomic, by itself, against all others from any process.
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from daypass.access_token import AccessToken
@@ -74,6 +74,19 @@ class Advance(StoreStep[Advanced]):
     idle_ttl: int
     absolute_ttl: int
 
+    def moved(self, session: Session) -> Session | None:
+        """Return ``session`` as it is once it was moved on, None when it does not stand where it is expected."""
+        expected, end = self.expected, session.created_at + self.absolute_ttl
+        stands = (session.generation, session.branch) == (expected.generation, expected.branch)
+        if not stands or session.rotated_at >= expected.rotated_before or not session.is_live(self.now):
+            return None
+        if self.now >= end:
+            return None
+        expires_at = min(self.now + self.idle_ttl, end)
+        return replace(
+            session, generation=self.generation, branch=self.branch, rotated_at=self.now, expires_at=expires_at
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Swap(StoreStep[bool]):
@@ -137,6 +150,20 @@ class AddFirstKey(StoreStep[None]):
     """Add a signing key, unless the store has one of that algorithm: of many nodes that start at once, one succeeds."""
 
     record: KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrap(StoreStep[None]):
+    """Replace what a signing key is wrapped in, if that is still ``old``."""
+
+    kid: str
+    old: str = field(repr=False)
+    new: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(StoreStep[None]):
+    """Write something that changes nothing: what cannot be written, or read, raises."""
 
 
 # ---- built-in users

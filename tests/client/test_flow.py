@@ -25,11 +25,15 @@ from daypass.client.wire import (
     Answer,
     Cookie,
     Grant,
+    Message,
     Refreshed,
     Rejected,
     Stale,
     Unavailable,
+    cookie_to_keep_back,
+    is_rejection,
     judge_refresh,
+    mistake,
     read_grant,
     refresh_cookie,
     refreshing_can_help,
@@ -86,14 +90,41 @@ def test_a_body_that_makes_no_sense_grants_nothing(body: bytes) -> None:
     assert isinstance(judge_refresh(Answer(200, body)), Unavailable)
 
 
+GATEWAY = b"<html><center>nginx</center></html>"
+
+
 @pytest.mark.parametrize(
-    ("status", "outcome"),
-    [(400, Rejected), (401, Rejected), (409, Stale)]
-    + [(status, Unavailable) for status in (302, 403, 404, 408, 425, 429, 500, 502, 503, 504)],
+    ("given", "outcome"),
+    [
+        (answer(400, error="invalid_grant"), Rejected),
+        (answer(400, error="invalid_token"), Rejected),
+        (answer(400, error="invalid_request"), Unavailable),
+        (answer(400, error=["invalid_grant"]), Unavailable),
+        (answer(400), Unavailable),
+        (Answer(400), Unavailable),
+        (Answer(400, GATEWAY), Unavailable),
+        (answer(401, error="invalid_grant"), Rejected),
+        (answer(401, message="no"), Rejected),
+        (answer(401), Rejected),
+        (Answer(401), Rejected),
+        (Answer(401, b"\r\n"), Rejected),
+        (Answer(401, b"{}", challenges=['Bearer realm="x"']), Rejected),
+        (Answer(401, b"{}", challenges=['Basic realm="x"', "Bearer"]), Rejected),
+        (Answer(401, b"{}", challenges=['Basic realm="x"']), Unavailable),
+        (Answer(401, challenges=['Basic realm="a, Bearer b"']), Unavailable),
+        (Answer(401, challenges=["Negotiate"]), Unavailable),
+        (Answer(401, GATEWAY), Unavailable),
+        (Answer(401, b"[]"), Unavailable),
+        (Answer(401, b"Unauthorized"), Unavailable),
+        (answer(403, error="invalid_grant"), Unavailable),
+        (answer(409, error="x"), Stale),
+    ]
+    + [(answer(status, error="x"), Unavailable) for status in (302, 404, 408, 425, 429, 500, 502, 503, 504)],
 )
-def test_only_a_definite_rejection_is_one(status: int, outcome: type[Any]) -> None:
-    """400 and 401 end the session, 409 says there is a newer token, and everything else decides nothing."""
-    assert outcome is type(judge_refresh(answer(status, error="x")))
+def test_only_a_definite_rejection_is_one(given: Answer, outcome: type[Any]) -> None:
+    """The issuer's own 400 or 401 ends the session, 409 says there is a newer token, and all else decides nothing."""
+    assert outcome is type(judge_refresh(given))
+    assert (outcome is Rejected) == is_rejection(given)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +157,36 @@ def test_a_named_cookie_is_the_one() -> None:
     """Where the user names the cookie, no other is taken for it."""
     assert Cookie("b", "2") == refresh_cookie(["a=1; HttpOnly", "b=2"], "b")
     assert refresh_cookie(["daypass=1; HttpOnly"], "b") is None
+
+
+REFRESH_BY_COOKIE = session_message("refresh", None, Cookie("sid", "1"))
+
+
+@pytest.mark.parametrize(
+    ("message", "given", "name", "expected"),
+    [
+        (Message("login"), answer(accessToken="a"), None, "proxy"),
+        (Message("login"), answer(accessToken="a"), "sid", None),
+        (Message("login"), answer(accessToken="a", refreshToken="r"), None, None),
+        (Message("login"), answer(503), None, None),
+        (session_message("refresh", "r", None), answer(accessToken="a"), None, None),
+        (REFRESH_BY_COOKIE, answer(accessToken="a"), None, None),
+        (REFRESH_BY_COOKIE, answer(503), "sid", None),
+    ],
+)
+def test_a_proxys_cookie_stays_in_the_users_jar(
+    message: Message, given: Answer, name: str | None, expected: str | None
+) -> None:
+    """Only the refresh cookie is kept out of it; a guess at which that is takes a login that brought nothing else."""
+    beside = Answer(given.status, given.body, set_cookies=["proxy=1; HttpOnly"])
+    kept_back = cookie_to_keep_back(message, beside, name)
+    assert expected == (kept_back and kept_back.name)
+
+
+def test_the_refresh_cookie_is_kept_back_by_its_name() -> None:
+    """Once it is held, a new one of that name is recognised among others, whatever the status."""
+    both = Answer(401, set_cookies=["sid=2; HttpOnly", "proxy=1; HttpOnly"])
+    assert Cookie("sid", "2") == cookie_to_keep_back(REFRESH_BY_COOKIE, both, None)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +245,46 @@ def test_a_refresh_that_brings_no_refresh_token_keeps_the_old_one() -> None:
     first = held()
     second = hold(Grant("next"), 2, 10, 0.0, TIMING, first)
     assert (second.refresh_token, second.cookie) == ("refresh", None)
+
+
+def test_a_cookie_does_not_replace_a_token_from_a_body() -> None:
+    """A cookie beside an answer without a refresh token is a proxy's: the token there is stays, until another comes."""
+    first = held()
+    second = hold(Grant("next", cookie=Cookie("__cf_bm", "edge")), 2, 10, 0.0, TIMING, first)
+    third = hold(Grant("last", None, "newer", Cookie("__cf_bm", "edge")), 3, 20, 0.0, TIMING, second)
+    assert ("refresh", None) == (second.refresh_token, second.cookie)
+    assert ("newer", None) == (third.refresh_token, third.cookie)
+
+
+def test_a_cookie_is_kept_until_the_next_one() -> None:
+    """A session that goes by a cookie keeps it where an answer brings none, and takes the token where it brings one."""
+    first = hold(Grant("access", cookie=Cookie("sid", "1")), 1, 0, 0.0, TIMING)
+    second = hold(Grant("next"), 2, 10, 0.0, TIMING, first)
+    third = hold(Grant("next", cookie=Cookie("sid", "2")), 3, 20, 0.0, TIMING, second)
+    fourth = hold(Grant("next", None, "token"), 4, 30, 0.0, TIMING, third)
+    assert [Cookie("sid", "1"), Cookie("sid", "2"), None] == [each.cookie for each in (second, third, fourth)]
+    assert "token" == fourth.refresh_token
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (answer(403, error="insecure_transport", message="Use HTTPS"), "insecure_transport (403): Use HTTPS"),
+        (answer(403, error="cross_site_request"), "cross_site_request (403)"),
+        (answer(400, error="invalid_request", message=["x"]), "invalid_request (400)"),
+        (answer(415, error="unsupported_media_type", message="a\x1b[2J\r\nb"), "unsupported_media_type (415): a[2Jb"),
+        (answer(413, error="content_too_large", message="x" * 999), f"content_too_large (413): {'x' * 200}"),
+        (answer(400, error="invalid_request", message="what is Hunt\ner2?"), "invalid_request (400)"),
+        (answer(400, error="invalid_request", message="x" * 197 + "hunter2"), "invalid_request (400)"),
+        (answer(401, error="invalid_credentials", message="no"), None),
+        (answer(422, error=["invalid_request"]), None),
+        (answer(503, error="invalid_request"), None),
+        (Answer(403, GATEWAY), None),
+    ],
+)
+def test_a_mistake_is_told_in_the_servers_words(given: Answer, told: str | None) -> None:
+    """Short and printable, and not at all where they repeat something that was sent."""
+    assert told == mistake(given, ["hunter2", ""])
 
 
 def test_a_newer_token_is_adopted_without_a_refresh() -> None:

@@ -536,3 +536,26 @@ def test_a_forked_child_is_not_locked_up(new_user: NewUser, issuer: Any, url: st
     issuer.gate.set()
     waiting.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_its_parents_event_loop(
+    new_user: NewUser, issuer: Any, url: str, clock: Any
+) -> None:
+    """A session that an async client logged in is refreshed in the child at once, by a thread of the child's own."""
+    user = new_user("httpx2-async")
+    user.login()
+    clock.advance(LIFETIME)
+
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        try:
+            status = httpx2.Client(base_url=url, auth=user.auth, verify=False).get("/me").status_code
+            os._exit(0 if status == 200 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert time.monotonic() - began < 5
+    assert issuer.counts["refreshes"] == 1

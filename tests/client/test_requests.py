@@ -145,6 +145,26 @@ def test_a_server_that_only_sets_a_cookie_is_gone_by_the_cookie(
     assert issuer.counts["rotated"] == 1
 
 
+@pytest.mark.parametrize("delivery", ["body", "cookie"])
+def test_a_proxys_cookie_costs_no_session(new_user: NewUser, kind: str, issuer: Any, clock: Any, delivery: str) -> None:
+    """A refresh that brings a proxy's cookie and no refresh token: the next one presents the token there was."""
+    issuer.proxy_cookie = "__cf_bm=edge; HttpOnly; Path=/"
+    issuer.withholds = 1
+    user = new_user(kind, delivery=delivery)
+    user.login()
+    for _ in range(3):
+        issuer.revoke_access()
+        clock.advance(LIFETIME)
+        assert user.get().status_code == 200
+
+    (line,) = issuer.lines.values()
+    assert [line.tokens[0], *line.tokens[:2]] == issuer.presented
+    assert {"body": ["__cf_bm"], "cookie": ["__cf_bm", "lang"]}[delivery] == sorted(
+        cookie.name for cookie in user.client.cookies.jar
+    )
+    assert all("__cf_bm=edge" in (cookie or "") for cookie in issuer.cookies["/me"])
+
+
 def test_a_wrong_password_is_told_as_such(new_user: NewUser, kind: str) -> None:
     """A login that was refused raises CredentialsRejected, and there is no session."""
     user = new_user(kind)
@@ -200,6 +220,47 @@ def test_a_hook_that_raises_for_every_error_does_no_harm(library: Any, url: str,
         clock.advance(LIFETIME)
         with pytest.raises(LoginRequired):
             client.get("/me")
+
+
+@BOTH_LIBRARIES
+def test_a_gateways_401_is_no_logout_behind_a_hook_that_raises(library: Any, clock: Any) -> None:
+    """The hook leaves the body unread: then an HTML page is told by its Content-Type, and the session is kept."""
+
+    def respond(request: Any) -> Any:
+        if request.url.path == "/auth/login":
+            return library.Response(200, json={"accessToken": "a", "refreshToken": "r", "expiresIn": 900})
+        return library.Response(401, headers={"content-type": "text/html"}, stream=Unread())
+
+    class Unread(library.SyncByteStream):  # type: ignore[misc]  # the library is known at run time only
+        def __iter__(self) -> Any:
+            yield b"<html>"
+
+    def check(response: Any) -> None:
+        response.raise_for_status()
+
+    auth = DaypassAuth("https://a.example/auth", clock=clock)
+    hooks = {"response": [check]}
+    with library.Client(transport=library.MockTransport(respond), event_hooks=hooks) as client:
+        auth.login(client, email="ada", password=PASSWORD)
+        clock.advance(LIFETIME)
+        with pytest.raises(RefreshUnavailable):
+            client.get("https://a.example/me", auth=auth)
+    assert auth.logged_in
+
+
+@pytest.mark.parametrize(("body", "ended"), [("", True), ("{}", True), ("<html>", False)])
+def test_a_logout_believes_the_issuer_only(body: str, ended: bool) -> None:  # noqa: FBT001
+    """A 401 of the issuer's own says that the session is over on the server; a gateway's page says nothing."""
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/auth/login":
+            return httpx2.Response(200, json={"accessToken": "a", "refreshToken": "r"})
+        return httpx2.Response(401, text=body)
+
+    auth = DaypassAuth("https://a.example/auth")
+    with httpx2.Client(transport=httpx2.MockTransport(respond)) as client:
+        auth.login(client, email="ada", password=PASSWORD)
+        assert ended == auth.logout(client)
 
 
 @BOTH_LIBRARIES
@@ -278,6 +339,42 @@ def test_mistakes_are_answered_with_what_to_write(url: str, issuer: Any) -> None
             DaypassAuth(f"{url}/auth", client="client")  # type: ignore[arg-type]
         with pytest.raises(httpx2.ConnectError):
             DaypassAuth("http://127.0.0.1:1/auth").login(client, email="ada", password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"on_logged_out": 5},
+        {"on_event": 5},
+        {"cookie_name": 5},
+        {"cookie_name": ""},
+        {"keep_at_most": "x"},
+        {"keep_at_most": True},
+        {"keep_at_most": -1},
+    ],
+    ids=str,
+)
+def test_an_argument_that_would_fail_later_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    """The ConfigurationError names the argument, and says what it has to be."""
+    (name,) = wrong
+    with pytest.raises(ConfigurationError, match=f"^{name} is "):
+        DaypassAuth("https://a.example/auth", **wrong)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_login_refused_for_how_it_was_sent_is_no_wrong_password(status: int) -> None:
+    """It is a ConfigurationError in the server's words; and where these quote the password, without them."""
+    bodies = [{"error": "insecure_transport", "message": "Use HTTPS"}]
+    bodies += [{"error": "invalid_request", "message": f"Unexpected {PASSWORD}"}]
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(status, json=bodies.pop(0)))
+    auth = DaypassAuth("https://a.example/auth")
+    with httpx2.Client(transport=transport) as client:
+        with pytest.raises(ConfigurationError, match="Use HTTPS"):
+            auth.login(client, email="ada", password=PASSWORD)
+        with pytest.raises(ConfigurationError) as caught:
+            auth.login(client, email="ada", password=PASSWORD)
+    assert PASSWORD not in str(caught.value)
+    assert not auth.logged_in
 
 
 @pytest.mark.parametrize(

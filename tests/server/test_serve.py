@@ -461,7 +461,7 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_secret_is_replaced(tmp_path: Path) -> None:
-    """With a new secret before the old one sessions go on; with the new one alone the service does not start."""
+    """With a new secret before the old one all goes on, then with the new one alone; with a third, nothing starts."""
     add_user(tmp_path)
     options = ("--issuer", ISSUER)
     with running(*options, folder=tmp_path, given={"DAYPASS_SECRET": SECRET}) as service, service.client() as client:
@@ -473,9 +473,13 @@ def test_a_secret_is_replaced(tmp_path: Path) -> None:
     with running(*options, folder=tmp_path, given=both) as service, service.client() as client:
         assert 200 == client.post("/auth/refresh", headers=cookie).status_code
         service.end()
+    with running(*options, folder=tmp_path, given={"DAYPASS_SECRET": new}) as service, service.client() as client:
+        assert 401 == client.post("/auth/refresh", headers=cookie).status_code  # made with the old one, long ago
+        service.login(client)
+        service.end()
     serve = ("serve", "--port", "0", "--store", "sqlite:///app.db")
     with untouched(tmp_path):
-        refused = daypass(*serve, folder=tmp_path, given={"DAYPASS_SECRET": new})
+        refused = daypass(*serve, folder=tmp_path, given={"DAYPASS_SECRET": "third" + SECRET})
     assert (1, "") == (refused.returncode, refused.stdout)
     assert "wrapped under another secret" in one_line(refused.stderr)
 
@@ -516,7 +520,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a short old secret": ([], {"DAYPASS_SECRET": f"{SECRET} short"}, "secret has 5 bytes and needs at least 32"),
     "an unknown store": (["--store", "mysql://user:password@host/db"], {}, "no store is called 'mysql'"),
     "no store": (["--store", ""], {}, "no store is called ''"),
-    "a store without a file": (["--store", "sqlite:///"], {}, "no store is called 'sqlite'"),
+    "a store without a file": (["--store", "sqlite:///"], {}, "name a file; write memory: or sqlite:///app.db"),
     "no duration": (["--access-ttl", "soon"], {}, "access_ttl: 'soon' is no duration; write a number and a unit"),
     "no unit": (["--idle-ttl", "15"], {}, "idle_ttl: '15' is no duration; write a number and a unit"),
     "a negative duration": (["--grace-period=-1s"], {}, "grace_period: '-1s' is no duration"),
@@ -542,9 +546,9 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a short secret in a file": (["--secret-file", "short"], {}, "secret has 5 bytes and needs at least 32"),
     "two secrets": (["--secret-file", "good"], LONG, "both DAYPASS_SECRET and a secret file are given"),
     "two secrets by environment": ([], LONG | {"DAYPASS_SECRET_FILE": "good"}, "both DAYPASS_SECRET and a secret file"),
-    "no folder": (["--store", "sqlite:///missing/app.db"], LONG, "unable to open database file"),
+    "no folder": (["--store", "sqlite:///missing/app.db"], LONG, "missing/app.db cannot be used: No such file"),
     "no folder for the secret": (["--store", "sqlite:///missing/app.db"], {}, "missing/app.db.secret cannot be made"),
-    "an unwritable folder": (["--store", "sqlite:////proc/app.db"], LONG, "unable to open database file"),
+    "an unwritable folder": (["--store", "sqlite:////proc/app.db"], LONG, "/proc/app.db cannot be used: No such file"),
     "an unwritable folder for the secret": (["--store", "sqlite:////proc/app.db"], {}, "/proc/app.db.secret cannot be"),
     "a folder as database": (["--store", "sqlite:///folder"], {}, "unable to open database file"),
     "no database": (["--store", "sqlite:///binary"], {}, "file is not a database"),
@@ -673,3 +677,30 @@ def test_nothing_secret_is_logged(tmp_path: Path) -> None:
     assert "WARNING:daypass:reused" in written
     hidden = [*tokens, *(token.rpartition(".")[2] for token in tokens), SECRET, PASSWORD, "a wrong password", "dpr_"]
     assert [] == [each for each in hidden if each in written]
+
+
+def test_processes_that_share_a_file_accept_each_others_tokens(tmp_path: Path) -> None:
+    """Two services on one file, started as the documentation says and with no other option, are one to their users."""
+    add_user(tmp_path)
+    with running(folder=tmp_path) as one, running(folder=tmp_path) as other, one.client() as client:
+        token = one.login(client).json()["accessToken"]
+        answers = [
+            httpx2.get(f"{each.address}/auth/me", headers={"authorization": f"Bearer {token}"}).status_code
+            for each in (one, other)
+        ]
+    assert [200, 200] == answers
+
+
+def test_what_the_service_does_not_have_is_refused_in_one_shape(service: Service) -> None:
+    """A wrong path and a wrong method are answered as all failures are."""
+    with service.client() as client:
+        answers = [client.get("/nowhere"), client.get("/auth/login")]
+    assert [404, 405] == [answer.status_code for answer in answers]
+    assert ["not_found", "method_not_allowed"] == [answer.json()["error"] for answer in answers]
+
+
+def test_what_a_proxy_passes_on_for_a_stranger_is_not_on_loopback(service: Service) -> None:
+    """A proxy on this machine that ends no TLS is no reason to send tokens in the clear."""
+    with service.client() as client:
+        answer = client.post("/auth/refresh", headers={"x-forwarded-for": "203.0.113.7"})
+    assert (403, "insecure_transport") == (answer.status_code, answer.json()["error"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -134,6 +136,79 @@ def test_nothing_is_opened_before_it_is_needed(path: Path) -> None:
     SqliteStore(path)
     AsyncSqliteStore(path)
     assert not path.exists()
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+
+
+@pytest.fixture
+def _usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_usual_umask")
+def test_a_new_file_is_its_owners(path: Path) -> None:
+    """The database and the files that SQLite puts beside it may be read by nobody else, from the first moment on."""
+    store = SqliteStore(path)
+    store.perform(Insert(session()))
+    assert {"app.db": 0o600, "app.db-wal": 0o600, "app.db-shm": 0o600} == modes(path)
+    store.close()
+
+
+@pytest.mark.usefixtures("_usual_umask")
+def test_a_link_to_a_new_file_is_followed(tmp_path: Path) -> None:
+    """A link that leads to no file yet is made good, and the file is its owner's."""
+    (tmp_path / "data").mkdir()
+    link, path = tmp_path / "app.db", tmp_path / "data" / "real.db"
+    link.symlink_to(path)
+    store = SqliteStore(link)
+    store.perform(Insert(session()))
+    assert {0o600} == set(modes(path).values())
+    store.close()
+
+
+@pytest.mark.usefixtures("_usual_umask")
+def test_the_mode_of_a_file_that_is_there_is_left_alone(path: Path) -> None:
+    """Whoever has given others the right to read has meant it."""
+    path.touch(0o640)
+    path.chmod(0o640)
+    store = SqliteStore(path)
+    store.perform(Insert(session()))
+    store.close()
+    store.perform(Insert(session(2)))
+    assert {"app.db": 0o640, "app.db-wal": 0o640, "app.db-shm": 0o640} == modes(path)
+    store.close()
+
+
+def test_opening_takes_no_lock_from_others(path: Path) -> None:
+    """A store that opens a file leaves other connections of this process the locks they have on it (§2.2)."""
+    store = SqliteStore(path)
+    store.perform(Insert(session()))
+    store.close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        store._queue._database._prepare = lambda _: None
+        store._queue._database._open()
+        command = [sys.executable, "-c", LOCKED, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert ("", "database is locked\n") == (done.stderr, done.stdout)
+        store.close()
+
+
+LOCKED = """
+import sqlite3, sys
+
+try:
+    sqlite3.connect(sys.argv[1], timeout=0).execute("SELECT * FROM sessions")
+    print("readable")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
 
 
 def test_the_schema_of_a_newer_version_is_left_alone(path: Path) -> None:
@@ -308,10 +383,48 @@ print([status], asyncio.run(count()))
 """
 
 
+FORKING_WITHIN_A_TURN = """
+import asyncio, os, sys
+from pathlib import Path
+from daypass.steps import Insert, ListSessions
+from daypass.stores.sqlite import AsyncSqliteStore
+from daypass.testing import START, session
+
+store = AsyncSqliteStore(Path(sys.argv[1]))
+
+async def insert(number):
+    await store.perform(Insert(session(number)))
+
+async def fork():
+    asking = asyncio.ensure_future(insert(1))
+    await asyncio.sleep(0)
+    child = os.fork()
+    if child == 0:
+        asyncio.events._set_running_loop(None)
+        asyncio.run(insert(2))
+        asyncio.run(store.close())
+        os._exit(0)
+    await asking
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+async def count():
+    found = await store.perform(ListSessions("user-1", START))
+    await store.close()
+    return len(found)
+
+print([asyncio.run(fork())], asyncio.run(count()))
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "says"),
-    [(FORKING, "[0, 0, 0, 0] 19\n"), (FORKING_ASYNC, "[0] 9\n"), (PARENT_FIRST, "[0] 11\n")],
-    ids=["sync", "async", "parent first"],
+    [
+        (FORKING, "[0, 0, 0, 0] 19\n"),
+        (FORKING_ASYNC, "[0] 9\n"),
+        (PARENT_FIRST, "[0] 11\n"),
+        (FORKING_WITHIN_A_TURN, "[0] 2\n"),
+    ],
+    ids=["sync", "async", "parent first", "within a turn"],
 )
 def test_a_store_survives_a_fork(path: Path, script: str, says: str) -> None:
     """A server that forks its workers after the store was used loses nothing, on either side (sqlite.org, §2.6)."""
@@ -380,6 +493,17 @@ async def test_what_waits_is_committed_together(path: Path) -> None:
     await store.close()
 
 
+async def test_one_turn_of_the_loop_is_one_commit(path: Path) -> None:
+    """What tasks ask for in the same turn of the loop is one transaction, not one for who came first and one more."""
+    store = Traced(path)
+    await store.perform(Insert(session(0)))
+    store.commits = 0
+    for turn in range(10):
+        await asyncio.gather(*(store.perform(Insert(session(turn * 16 + n))) for n in range(1, 17)))
+    assert 10 == store.commits
+    await store.close()
+
+
 async def test_one_that_fails_fails_alone(path: Path) -> None:
     """A step that cannot be performed spoils nothing for those that share its transaction."""
     store = AsyncSqliteStore(path)
@@ -426,6 +550,56 @@ async def test_a_step_is_committed_although_its_caller_went_away(path: Path) -> 
     assert [asyncio.CancelledError, None] * 2 + [asyncio.CancelledError] == [each and type(each) for each in answers]
     assert 6 == await count(store)
     await store.close()
+
+
+async def test_a_step_is_committed_although_its_caller_went_away_at_once(path: Path) -> None:
+    """Nor does it matter that the caller is cancelled in the turn of the loop in which it asked."""
+    store = AsyncSqliteStore(path)
+    asking = [asyncio.ensure_future(store.perform(Insert(session(n)))) for n in range(3)]
+    asyncio.get_running_loop().call_soon(asking[1].cancel)  # after they have asked, before it is handed over
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert [None, asyncio.CancelledError, None] == [each and type(each) for each in answers]
+    assert 3 == await count(store)
+    await store.close()
+
+
+async def test_closing_commits_what_was_asked_for_in_the_same_turn(path: Path) -> None:
+    """A store that is closed right after it was asked has done what it was asked."""
+    store = AsyncSqliteStore(path)
+    asking = store.perform(Insert(session()))
+    task = asyncio.ensure_future(asking)
+    await asyncio.sleep(0)  # it has asked, and nothing is handed over yet
+    await store.close()
+    assert store._queue._worker is None
+    await task
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert (1,) == connection.execute("SELECT count(*) FROM sessions").fetchone()
+
+
+def test_a_loop_that_stops_at_once_loses_nothing(path: Path) -> None:
+    """What a loop had no turn left to hand over is committed all the same when the store is next used or closed."""
+    store = AsyncSqliteStore(path)
+
+    async def ask(number: int) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(store.perform(Insert(session(number))))
+        await asyncio.sleep(0)
+        return task
+
+    loops = []
+    for number in range(3):
+        loop = asyncio.new_event_loop()
+        task = loop.run_until_complete(ask(number))
+        loop.close()
+        assert not task.done()
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # that it is never done is the point
+        loops.append(weakref.ref(loop))
+        del loop, task
+    asyncio.run(store.close())
+    assert {} == store._queue._gathered
+    assert 3 == asyncio.run(count(store))
+    asyncio.run(store.close())
+    gc.collect()
+    assert [None] * 3 == [loop() for loop in loops]
 
 
 def test_a_store_outlives_an_event_loop(path: Path) -> None:
@@ -495,7 +669,7 @@ def test_a_locked_file_is_contended(path: Path) -> None:
     store.perform(Insert(session()))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreContended):
+        with pytest.raises(StoreContended, match=f"the SQLite database {path} was locked by others for too long"):
             store.perform(advance(session(), START + 1))
         assert session() == store.perform(Find(session().id))  # whoever reads is not kept waiting
         other.execute("ROLLBACK")
@@ -603,7 +777,7 @@ async def test_what_is_no_database_is_unavailable(tmp_path: Path, spoil: Callabl
     before = path.read_bytes() if path.is_file() else None
     store, async_store = SqliteStore(path), AsyncSqliteStore(path)
     for _ in range(2):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable, match=f"^the SQLite database {path} cannot be used: .+"):
             store.perform(Insert(session(1)))
         answers = await asyncio.gather(
             *(async_store.perform(Find(session(n).id)) for n in range(3)), return_exceptions=True

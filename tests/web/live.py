@@ -86,15 +86,21 @@ class Application:
 
 def told(token: AccessToken) -> dict[str, Any]:
     """Return what a protected route answers with: what reached it."""
-    return {"subject": token.subject, "session": token.session_id, "username": token.username, "claims": token.claims}
+    return {
+        "subject": token.subject,
+        "session": token.session_id,
+        "username": token.username,
+        "claims": token.claims,
+    }
 
 
-def raw(address: str, request: bytes) -> bytes:
+def raw(address: str, request: bytes, *, goes_away: bool = False) -> bytes:
     """Send these very bytes and return the answer; for what no client would send."""
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
+        if goes_away:
+            connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
@@ -263,7 +269,7 @@ class Mounted:
             f"POST /auth/refresh HTTP/1.1\r\nhost: localhost\r\ncookie: daypass={cookie}\r\ncontent-length: 10\r\n\r\n"
         )
         with caplog.at_level(logging.WARNING):
-            raw(str(client.base_url), f"{head}half".encode())
+            raw(str(client.base_url), f"{head}half".encode(), goes_away=True)
             assert 200 == client.get("/.well-known/jwks.json").status_code
         assert [] == caplog.messages
         assert [EventCode.STARTED] == application.codes()

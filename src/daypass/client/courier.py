@@ -6,7 +6,8 @@ loop, which need not be the loop of whoever waits. Where neither can be had, bec
 closed or its loop is gone, a client of our own is opened for that one refresh and closed again.
 
 A message is sent with no `auth`, follows no redirect, and carries the client's own headers and cookies, save that its
-``Authorization`` is taken off. The refresh cookie stays out of the client's jar, which would send it with everything.
+``Authorization`` is taken off. The refresh cookie stays out of the client's jar, which would send it with everything;
+every other cookie stays in.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from daypass.client.libraries import classes, default_library
-from daypass.client.wire import Answer, Message, Unavailable, refresh_cookie
+from daypass.client.session import survive_forks
+from daypass.client.wire import Answer, Message, Unavailable, cookie_to_keep_back
 
 if TYPE_CHECKING:
     import httpx
@@ -52,6 +54,7 @@ class Courier:
             self._sync = client
         else:
             self._async = client
+        survive_forks(self)
 
     def bind(self, client: SyncClient) -> None:
         """Let refreshes go through ``client`` from now on."""
@@ -60,6 +63,11 @@ class Courier:
     def bind_async(self, client: AsyncClient) -> None:
         """Let refreshes go through ``client``, on the event loop that is running now."""
         self._async, self._loop = client, asyncio.get_running_loop()
+
+    def recover_from_fork(self) -> None:
+        """In a forked child: the parent's event loop says that it is running, and never does anything again."""
+        if self._loop is not None:
+            self._async = self._loop = None
 
     def launch(self, flight: Flight) -> None:
         """Start ``flight`` for a caller who blocks its thread: so never on an event loop of that thread."""
@@ -89,7 +97,7 @@ class Courier:
             response = client.send(self._request(client, message, limit), auth=None, follow_redirects=False)
         except _STATUS_ERRORS as error:  # the user's own hook, which raises for every status; the answer is there
             response = error.response
-        return self._answer(client, response)
+        return self._answer(client, message, response)
 
     async def send_async(self, client: Any, message: Message, limit: float | None = None) -> Answer:
         """Send one message through ``client``, an async one; the twin of `send`."""
@@ -97,7 +105,7 @@ class Courier:
             response = await client.send(self._request(client, message, limit), auth=None, follow_redirects=False)
         except _STATUS_ERRORS as error:  # the user's own hook, which raises for every status; the answer is there
             response = error.response
-        return self._answer(client, response)
+        return self._answer(client, message, response)
 
     def _start_task(self, flight: Flight, blocked: asyncio.AbstractEventLoop | None) -> bool:
         loop = self._loop
@@ -148,12 +156,19 @@ class Courier:
             request.headers["cookie"] = f"{others}; {ours}" if others else ours
         return request
 
-    def _answer(self, client: Any, response: Any) -> Answer:
-        set_cookies = response.headers.get_list("set-cookie")
-        cookie = refresh_cookie(set_cookies, self._session.cookie_name)
+    def _answer(self, client: Any, message: Message, response: Any) -> Answer:
+        headers = response.headers
+        answer = Answer(
+            response.status_code,
+            _body(response),
+            headers.get("retry-after"),
+            headers.get_list("set-cookie"),
+            headers.get_list("www-authenticate"),
+        )
+        cookie = cookie_to_keep_back(message, answer, self._session.cookie_name)
         if cookie is not None:
             _forget_cookie(client, cookie.name)
-        return Answer(response.status_code, _body(response), response.headers.get("retry-after"), set_cookies)
+        return answer
 
 
 def _closed(client: Any) -> bool:
@@ -170,8 +185,9 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 def _body(response: Any) -> bytes:
     try:
         content: bytes = response.content
-    except RuntimeError:  # a hook raised before it was read: its status is all there is
-        return b""
+    except RuntimeError:  # a hook raised before it was read: what it was said to be is all there is
+        kind: str = response.headers.get("content-type", "")
+        return b"{}" if "json" in kind.lower() else kind.encode()
     return content
 
 

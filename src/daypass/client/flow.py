@@ -107,11 +107,12 @@ def hold(grant: Grant, version: int, now: int, jitter: float, timing: Timing, pr
         now: when the grant came, in milliseconds on a monotonic clock.
         jitter: 0 to 1; spreads the refreshes of many clients over the first half of the time ahead of expiry.
         timing: the spans of time.
-        previous: what was held before a refresh: its refresh token stays where the answer brought none.
+        previous: what was held before a refresh: its refresh token stays until the answer brings another, and so does
+            its cookie (RFC 6749 §6). One that came in a body is not replaced by a cookie: that is some proxy's.
     """
     refresh_token, cookie = grant.refresh_token, grant.cookie
-    if previous and not (refresh_token or cookie):
-        refresh_token, cookie = previous.refresh_token, previous.cookie
+    if previous and not refresh_token:
+        refresh_token, cookie = previous.refresh_token, cookie or previous.cookie
     young = None if grant.lifetime is None else int(grant.lifetime * (1 - timing.ahead * (1 - jitter / 2)))
     return Held(
         version=version,

@@ -22,7 +22,16 @@ from daypass.client.flow import Held, Refresh, Send, Timing, request_flow
 from daypass.client.libraries import check_client, classes, default_library
 from daypass.client.replay import KEPT_AT_MOST, Body, body_of
 from daypass.client.session import ClientSession, logout_message, monotonic_ms
-from daypass.client.wire import Answer, login_message, read_grant, refreshing_can_help, seconds
+from daypass.client.wire import (
+    Answer,
+    Message,
+    is_rejection,
+    login_message,
+    mistake,
+    read_grant,
+    refreshing_can_help,
+    seconds,
+)
 from daypass.errors import ConfigurationError, CredentialsRejected, RefreshUnavailable
 
 if TYPE_CHECKING:
@@ -83,7 +92,8 @@ class DaypassAuth(_Auth):
         jitter: draws a number from 0 to 1.
 
     Raises:
-        ConfigurationError: ``url`` or an origin is not one to which tokens may be sent.
+        ConfigurationError: ``url`` or an origin is not one to which tokens may be sent, or another argument is none
+            that could work later.
     """
 
     def __init__(
@@ -106,6 +116,10 @@ class DaypassAuth(_Auth):
             raise ConfigurationError(f'delivery is "body" or "cookie", not {delivery!r}')
         if client is not None:
             check_client(client)
+        _check_callable("on_logged_out", on_logged_out)
+        _check_callable("on_event", on_event)
+        _check_cookie_name(cookie_name)
+        _check_size("keep_at_most", keep_at_most)
         self._own = frozenset(_origin(each, allow_http=allow_http) for each in (url, *origins))
         self._in_body = delivery == "body"
         self._keep_at_most = keep_at_most
@@ -149,14 +163,15 @@ class DaypassAuth(_Auth):
         Raises:
             CredentialsRejected: the server refused them (400, 401, 403, 422).
             RefreshUnavailable: it could not decide now (5xx, 429, an answer that makes no sense).
-            ConfigurationError: not exactly one of ``email`` and ``username``; or there is no login at the URL.
+            ConfigurationError: not exactly one of ``email`` and ``username``; there is no login at the URL; or the
+                server refused how it was asked, as with plain HTTP or from another site: the message is its own.
             httpx2.TransportError: or httpx's: no answer came.
 
         After any of them, what was held before is still held.
         """
         check_client(client, is_async=False)
         message = login_message(_credentials(password, email, username), in_body=self._in_body)
-        grant = _granted(self._courier.send(client, message), self._session.cookie_name)
+        grant = _granted(self._courier.send(client, message), message, self._session.cookie_name)
         self._courier.bind(client)
         self._session.begin(grant)
 
@@ -166,7 +181,7 @@ class DaypassAuth(_Auth):
         """Log in through ``client``, an async one; the twin of `login`, and raises the same."""
         check_client(client, is_async=True)
         message = login_message(_credentials(password, email, username), in_body=self._in_body)
-        grant = _granted(await self._courier.send_async(client, message), self._session.cookie_name)
+        grant = _granted(await self._courier.send_async(client, message), message, self._session.cookie_name)
         self._courier.bind_async(client)
         self._session.begin(grant)
 
@@ -301,6 +316,24 @@ def _dressed(request: Any, held: Held) -> Any:
     return request
 
 
+def _check_callable(name: str, value: object) -> None:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{name} is a function to call, or None; not {type(value).__name__}")
+
+
+def _check_cookie_name(name: object) -> None:
+    if name is not None and not (isinstance(name, str) and name):
+        wrong = "empty text" if name == "" else type(name).__name__
+        raise ConfigurationError(f'cookie_name is the name of a cookie, such as "refresh", or None; not {wrong}')
+
+
+def _check_size(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ConfigurationError(f"{name} is a number of bytes, an int; not {type(value).__name__}")
+    if value < 0:
+        raise ConfigurationError(f"{name} is 0 or more bytes, not {value}")
+
+
 def _credentials(password: str, email: str | None, username: str | None) -> dict[str, str]:
     if (email is None) == (username is None):
         raise ConfigurationError("log in with one of email=… and username=…")
@@ -308,7 +341,7 @@ def _credentials(password: str, email: str | None, username: str | None) -> dict
     return {**name, "password": password}
 
 
-def _granted(answer: Answer, cookie_name: str | None) -> Grant:
+def _granted(answer: Answer, message: Message, cookie_name: str | None) -> Grant:
     """Return what a login granted, or raise as `DaypassAuth.login` has it."""
     status = answer.status
     if 200 <= status <= 299:
@@ -316,6 +349,9 @@ def _granted(answer: Answer, cookie_name: str | None) -> Grant:
         if grant is None:
             raise RefreshUnavailable("the answer to the login held no access token")
         return grant
+    secrets = (str(value) for key, value in (message.json or {}).items() if key != "tokenDelivery")
+    if reason := mistake(answer, secrets):
+        raise ConfigurationError(f"the server did not look at the login: {reason}")
     if status in (400, 401, 403, 422):
         raise CredentialsRejected(f"the login was rejected ({status})")
     if status in (404, 405) or 300 <= status <= 399:
@@ -324,7 +360,7 @@ def _granted(answer: Answer, cookie_name: str | None) -> Grant:
 
 
 def _ended(answer: Answer) -> bool:
-    return 200 <= answer.status <= 299 or answer.status in (400, 401)
+    return 200 <= answer.status <= 299 or is_rejection(answer)
 
 
 def _origin(text: str, *, allow_http: bool) -> Origin:

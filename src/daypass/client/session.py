@@ -21,6 +21,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from typing import Protocol
 
 from daypass.client.events import ClientEvent, EventKind
 from daypass.client.flow import Held, Standing, Timing, backoff, hold, retry_pause
@@ -93,7 +94,7 @@ class ClientSession:
         self._failures = 0
         self._rest_until: int | None = None
         self._failure = ""
-        _sessions.add(self)
+        survive_forks(self)
 
     def standing(self, *, repeatable: bool = True, outcome: Outcome | None = None) -> Standing:
         """Return how things stand now."""
@@ -288,12 +289,16 @@ class ClientSession:
     def _limit(self, flight: Flight) -> float:
         return max(1, min(self.timing.attempt, self._left(flight, self.clock()))) / 1000
 
+    def _cookie_name(self, held: Held) -> str | None:
+        """Return the refresh cookie's name: once one is held, a cookie of another name is somebody else's."""
+        return held.cookie.name if held.cookie else self.cookie_name
+
     def _attempt(self, flight: Flight, send: Callable[[Message, float], Answer]) -> Outcome:
         message = refresh_message(flight.held)
         if message is None:
             return _NOTHING_TO_PRESENT
         try:
-            return judge_refresh(send(message, self._limit(flight)), self.cookie_name)
+            return judge_refresh(send(message, self._limit(flight)), self._cookie_name(flight.held))
         except Exception as error:  # whatever a transport raises, the answer is lost
             return _lost_answer(error)
 
@@ -304,7 +309,7 @@ class ClientSession:
         limit = self._limit(flight)
         try:
             async with asyncio.timeout(limit):
-                return judge_refresh(await send(message, limit), self.cookie_name)
+                return judge_refresh(await send(message, limit), self._cookie_name(flight.held))
         except Exception as error:  # whatever a transport raises, the answer is lost
             return _lost_answer(error)
 
@@ -329,12 +334,24 @@ def _lost_answer(error: Exception) -> Unavailable:
     return Unavailable(f"no answer to the refresh ({type(error).__name__})")
 
 
-_sessions: weakref.WeakSet[ClientSession] = weakref.WeakSet()
+class Survivor(Protocol):
+    """What has to let go of its parent's threads and event loops in a forked child."""
+
+    def recover_from_fork(self) -> None:
+        """Called in the child, before anything else runs there."""
+
+
+_survivors: weakref.WeakSet[Survivor] = weakref.WeakSet()
+
+
+def survive_forks(survivor: Survivor) -> None:
+    """Have ``survivor`` told in every forked child, as long as it lives."""
+    _survivors.add(survivor)
 
 
 def _recover_all() -> None:
-    for session in list(_sessions):
-        session.recover_from_fork()
+    for survivor in list(_survivors):
+        survivor.recover_from_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,9 +5,11 @@ No I/O, clock or randomness here: a request is a `Message`, an answer is a statu
 Only a definite rejection ends a session on the client. `judge_refresh` therefore tells four things apart:
 
 - `Refreshed`: a new access token, and usually a new refresh token or cookie.
-- `Rejected`: 400 or 401, the issuer's own word (RFC 6749 §5.2 has 400, first-party endpoints 401). A 403 is not:
-  it is what firewalls, captive portals and cross-site checks say, who know nothing about the token, and a session
-  that is thrown away on their word cannot be got back.
+- `Rejected`: the issuer's own word, and nobody else's (`is_rejection`):
+  400 with JSON whose ``error`` is ``invalid_grant`` (RFC 6749 §5.2) or ``invalid_token``;
+  401, as first-party endpoints have it, whose body is empty or a JSON object, and which does not ask for other schemes
+  than Bearer. Proxies, gateways, firewalls and captive portals answer with 400, 401 and 403 too, mostly in HTML. They
+  know nothing about the token, and a session that is thrown away on their word cannot be got back.
 - `Stale`: 409, "you have a newer one". Nothing is wrong with the session.
 - `Unavailable`: everything else, a 200 that makes no sense included. Nothing was learned about the session.
 """
@@ -15,7 +17,7 @@ Only a definite rejection ends a session on the client. `judge_refresh` therefor
 import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeGuard
 
@@ -27,6 +29,13 @@ LONGEST_RETRY_AFTER = 300.0
 
 OUR_COOKIES = ("__Host-daypass", "daypass")
 """The names that Daypass's own issuer gives the refresh cookie, over HTTPS and over plain HTTP."""
+
+LONGEST_QUOTE = 200
+"""Characters of a server's own message that an error of ours repeats."""
+
+_REJECTIONS = ("invalid_grant", "invalid_token")
+_MISTAKES = ("insecure_transport", "cross_site_request", "invalid_request", "unsupported_media_type",
+             "content_too_large")  # fmt: skip
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _COOKIE_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]+")
@@ -61,12 +70,14 @@ class Answer:
         body: the whole body, decoded from its transfer and content codings.
         retry_after: the ``Retry-After`` header as it stands, if there was one.
         set_cookies: every ``Set-Cookie`` header as it stands.
+        challenges: every ``WWW-Authenticate`` header as it stands.
     """
 
     status: int
     body: bytes = field(default=b"", repr=False)
     retry_after: str | None = None
     set_cookies: Sequence[str] = field(default=(), repr=False)
+    challenges: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +144,9 @@ def read_grant(answer: Answer, cookie_name: str | None = None) -> Grant | None:
 
     Args:
         answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` (seconds) and ``refreshToken``.
-        cookie_name: the refresh cookie's name, where the server is not Daypass's own.
+        cookie_name: the refresh cookie's name, where it is known.
     """
-    body = _json_object(answer.body)
+    body = _json_object(answer.body) or {}
     access_token = body.get("accessToken")
     if not _is_token(access_token):
         return None
@@ -153,11 +164,35 @@ def judge_refresh(answer: Answer, cookie_name: str | None = None) -> Outcome:
     if 200 <= answer.status <= 299:
         grant = read_grant(answer, cookie_name)
         return Refreshed(grant) if grant else Unavailable("the answer to the refresh held no access token")
-    if answer.status in (400, 401):
+    if is_rejection(answer):
         return Rejected(f"the refresh was rejected ({answer.status})")
     if answer.status == 409:
         return Stale()
     return Unavailable(f"the refresh was answered with {answer.status}", seconds(answer.retry_after))
+
+
+def is_rejection(answer: Answer) -> bool:
+    """Tell whether the issuer itself says that the refresh token gets nothing any more; the module has the rule."""
+    body = _json_object(answer.body)
+    if answer.status == 400:
+        return body is not None and body.get("error") in _REJECTIONS
+    return answer.status == 401 and (body is not None or not answer.body.strip()) and _is_bearers(answer.challenges)
+
+
+def mistake(answer: Answer, sent: Iterable[str]) -> str | None:
+    """Return what a refused login says about how it was sent; ``None`` where it may be about the credentials.
+
+    Args:
+        answer: its JSON body has ``error``, and ``message`` for a person to read.
+        sent: what must not be repeated: a message that has any of it is left out.
+    """
+    body = _json_object(answer.body) or {}
+    error, message = body.get("error"), body.get("message")
+    if not 400 <= answer.status <= 499 or error not in _MISTAKES:
+        return None
+    text = _printable(message) if isinstance(message, str) else ""
+    told = any(_printable(secret).casefold() in text.casefold() for secret in sent if secret)
+    return f"{error} ({answer.status})" + (f": {text[:LONGEST_QUOTE]}" if text and not told else "")
 
 
 def seconds(retry_after: str | None) -> float | None:
@@ -166,19 +201,30 @@ def seconds(retry_after: str | None) -> float | None:
     return min(float(text), LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() else None
 
 
-def refresh_cookie(set_cookies: Sequence[str], name: str | None = None) -> Cookie | None:
+def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess: bool = True) -> Cookie | None:
     """Find the cookie that carries the refresh token among ``Set-Cookie`` headers.
 
-    It is the one called ``name``; with no name given, the one with a name of Daypass's own, else the only ``HttpOnly``
-    cookie there is. A cookie that is being deleted is none.
+    It is the one called ``name``; with no name given, the one with a name of Daypass's own, else, to ``guess``, the
+    only ``HttpOnly`` cookie there is. A cookie that is being deleted is none.
     """
     cookies = [(cookie, http_only) for cookie, http_only in map(_read_cookie, set_cookies) if cookie]
     names = OUR_COOKIES if name is None else (name,)
     named = [cookie for cookie, _ in cookies if cookie.name in names]
-    if named or name is not None:
+    if named or name is not None or not guess:
         return named[-1] if named else None
     hidden = [cookie for cookie, http_only in cookies if http_only]
     return hidden[0] if len(hidden) == 1 else None
+
+
+def cookie_to_keep_back(message: Message, answer: Answer, cookie_name: str | None) -> Cookie | None:
+    """Return the cookie of ``answer`` that the user's jar must not have: the refresh cookie, and no proxy's.
+
+    Its name is known from what was sent or from the user. To guess it is for the one answer that can be the first to
+    bring it: that of a login which gave no refresh token in its body.
+    """
+    name = message.cookie.name if message.cookie else cookie_name
+    grant = read_grant(answer) if message.path == "login" else None
+    return refresh_cookie(answer.set_cookies, name, guess=grant is not None and grant.refresh_token is None)
 
 
 def refreshing_can_help(challenges: Sequence[str]) -> bool:
@@ -187,11 +233,17 @@ def refreshing_can_help(challenges: Sequence[str]) -> bool:
     It is not where other schemes than Bearer are asked for, nor where the token's scope is too narrow (RFC 6750 §3.1).
     A 401 without a challenge is taken to be about the token.
     """
-    if not challenges:
-        return True
-    text = ", ".join(challenges)
-    schemes = {scheme.lower() for scheme in _SCHEME.findall(_QUOTED.sub('""', text))}
-    return (not schemes or "bearer" in schemes) and not _INSUFFICIENT_SCOPE.search(text)
+    return _is_bearers(challenges) and not _INSUFFICIENT_SCOPE.search(", ".join(challenges))
+
+
+def _is_bearers(challenges: Sequence[str]) -> bool:
+    """Tell whether ``WWW-Authenticate`` headers ask for Bearer, among others or by asking for nothing."""
+    schemes = {scheme.lower() for scheme in _SCHEME.findall(_QUOTED.sub('""', ", ".join(challenges)))}
+    return not schemes or "bearer" in schemes
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())
 
 
 def _is_token(value: object) -> TypeGuard[str]:
@@ -199,12 +251,12 @@ def _is_token(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
-def _json_object(text: bytes) -> dict[str, Any]:
+def _json_object(text: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _milliseconds(value: object) -> int | None:
@@ -220,7 +272,7 @@ def _jwt_lifetime(token: str) -> int | None:
     if len(parts) != 3:
         return None
     try:
-        claims = _json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = _json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))) or {}
         return _milliseconds(claims["exp"] - claims["iat"])
     except (ValueError, KeyError, TypeError, OverflowError):
         return None

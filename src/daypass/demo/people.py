@@ -69,7 +69,8 @@ class People:
         """Let everybody finish what they are at, and log out."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join(timeout=60)
+            if thread.ident is not None:  # Ctrl-C may come while they are being started
+                thread.join(timeout=60)
 
     def _auth(self, lane: Lane, clock: Callable[[], int] = monotonic_ms) -> DaypassAuth:
         return DaypassAuth(

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from daypass.demo.people import ACCESS_TTL, EMAIL, PASSWORD
+from daypass.errors import DaypassError
 from daypass.issuer import AsyncDaypass
 from daypass.server import run, users
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
@@ -25,8 +26,22 @@ from daypass.web.asgi import auth_routes, bearer, well_known_routes
 
 
 def main() -> None:
-    """Serve until standard input ends; the first line printed is the address."""
-    database = Path(sys.argv[1]) / "demo.db"
+    """Serve until standard input ends; what cannot be is told in one line on standard error."""
+    if len(sys.argv) != 2:
+        sys.exit("daypass: `daypass demo` starts this; alone it needs a folder: python -m daypass.demo.service FOLDER")
+    try:
+        serve(Path(sys.argv[1]) / "demo.db")
+    except (DaypassError, OSError) as error:
+        sys.exit(f"daypass: {error}")
+
+
+def serve(database: Path) -> None:
+    """Serve from a database until standard input ends; the first line printed is the address.
+
+    Raises:
+        ConfigurationError: no port can be had.
+        DaypassError: the database cannot be written.
+    """
     with closing(SqliteStore(database)) as store:
         users.add(store, EMAIL, "demo", PASSWORD, time.time_ns() // 1_000_000)
     with run.bind("127.0.0.1", 0) as listening:

@@ -1,13 +1,16 @@
 """Runs the demonstration: the server's process, the people who use it, and what is shown of it meanwhile."""
 
+import io
 import json
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Self
 
 from daypass.client.session import monotonic_ms
 from daypass.demo.people import People
@@ -20,34 +23,44 @@ UNATTENDED = 30.0
 """Seconds after which it ends by itself where nobody watches."""
 
 _FRAME = 0.25
+_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""The signals that end it; Windows has no SIGHUP."""
 
 
 def show(seconds: float | None, *, as_json: bool) -> int:
-    """Run it for so many seconds, or until Ctrl-C; return the exit status.
+    """Run it for so many seconds, or until Ctrl-C, SIGTERM or SIGHUP; return the exit status.
 
     The status is 0 when at least two access tokens expired and no user saw a failure, else 1. Where standard output is
     no terminal, it ends by itself after `UNATTENDED` seconds.
 
     Raises:
         ConfigurationError: the server could not be started.
+        KeyboardInterrupt: it was ended before the server could be reached; nothing is left behind.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # better a question mark than no summary
     if seconds is None and not sys.stdout.isatty():
         seconds = UNATTENDED
-    with tempfile.TemporaryDirectory(prefix="daypass-demo-") as folder, _service(folder) as address:
+    with (
+        _Ending() as ending,
+        tempfile.TemporaryDirectory(prefix="daypass-demo-") as folder,
+        _service(folder) as address,
+    ):
         tally = Tally(monotonic_ms())
         people = People(address, tally)
         with open_screen(tally, address, as_json=as_json) as screen:
-            people.start()
             try:
+                people.start()
                 _watch(screen, seconds)
+                ending.ignore()
             except KeyboardInterrupt:
                 pass
             finally:
-                _stop(people)
+                people.stop()
             summary = tally.summary(monotonic_ms())
             screen.end(summary)
-    if as_json:
-        _print(summary)
+        if as_json:
+            _print(summary)
     return 0 if summary.convincing else 1
 
 
@@ -58,15 +71,31 @@ def _watch(screen: Screen, seconds: float | None) -> None:
         time.sleep(_FRAME)
 
 
-def _stop(people: People) -> None:
-    """Stop everybody, even when Ctrl-C is pressed once more meanwhile: what is under way takes but a moment."""
-    stopping = threading.Thread(target=people.stop)
-    stopping.start()
-    while stopping.is_alive():
-        try:
-            stopping.join()
-        except KeyboardInterrupt:
-            continue
+class _Ending:
+    """Makes the first SIGINT, SIGTERM or SIGHUP a `KeyboardInterrupt`, and lets no other disturb what it ends."""
+
+    def __init__(self) -> None:
+        self._ignoring = False
+
+    def __enter__(self) -> Self:
+        self._before = {ending: signal.getsignal(ending) for ending in _ENDINGS}
+        for ending, before in self._before.items():
+            if before is not signal.SIG_IGN:  # as nohup sets it: whoever started us wants it ignored
+                signal.signal(ending, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for ending, before in self._before.items():
+            signal.signal(ending, before)
+
+    def ignore(self) -> None:
+        """Let nothing interrupt from here on: what is left to do takes but a moment."""
+        self._ignoring = True
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._ignoring:
+            self._ignoring = True
+            raise KeyboardInterrupt
 
 
 def _print(summary: Summary) -> None:
@@ -86,12 +115,13 @@ def _service(folder: str) -> Iterator[str]:
         start_new_session=True,
     )
     with server:
-        address = server.stdout.readline().strip() if server.stdout else ""
-        if not address:
-            _, errors = server.communicate()
-            raise ConfigurationError(f"the server of the demonstration did not start: {errors.strip()}")
         try:
+            address = server.stdout.readline().strip() if server.stdout else ""
+            if not address:
+                _, errors = server.communicate()
+                reason = errors.strip().rpartition("\n")[2].removeprefix("daypass: ")
+                raise ConfigurationError(f"the server of the demonstration did not start: {reason}")
             yield address
         finally:
             server.terminate()
-            server.communicate(timeout=30)
+            server.wait(timeout=30)

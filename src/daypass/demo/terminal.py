@@ -1,12 +1,13 @@
 """What the demonstration shows: live on a terminal, as plain lines elsewhere, as nothing where JSON is asked for."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from rich.box import ROUNDED
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, OverflowMethod, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.panel import Panel
@@ -22,10 +23,39 @@ from daypass.model import SECOND
 COLUMN = 250
 """Milliseconds that one column of the timeline stands for."""
 
-_BARS = " ▁▂▃▄▅▆▇█"
 _PLAIN_EVERY = 2 * SECOND
 _WIDEST = 96
 _MARGIN = 12
+_FRAME = 4
+"""Columns that the panel's border and padding take."""
+
+_ROOMY = 50
+"""Columns from which on the address is worth its place."""
+
+_VERDICT = 5
+"""Lines below the panel, at the end: the verdict, and the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Symbols:
+    """What the picture is drawn with; ``bars`` go from empty to full."""
+
+    bars: str
+    refreshed: str
+    replayed: str
+    fine: str
+    failed: str
+    good: str
+    dash: str
+
+
+_DRAWN = _Symbols(" ▁▂▃▄▅▆▇█", refreshed="↑", replayed="↻", fine="·", failed="✗", good="✓", dash="·")
+_TYPED = _Symbols(" ..::==##", refreshed="^", replayed="@", fine="-", failed="X", good="OK", dash="-")
+
+
+def _symbols(console: Console) -> _Symbols:
+    """Return what a console can show."""
+    return _DRAWN if console.encoding.startswith("utf") else _TYPED
 
 
 class Screen(Protocol):
@@ -61,23 +91,41 @@ class _Nothing:
 
 class _Terminal:
     def __init__(self, tally: Tally, address: str, console: Console, live: Live) -> None:
-        self._tally, self._address, self._console, self._live = tally, address, console, live
-        self._width = min(console.width, _WIDEST) - 4
+        self._picture = _Picture(tally, _symbols(console))
+        self._address, self._console, self._live = address, console, live
 
     def draw(self, now: int) -> None:
-        self._live.update(_picture(self._tally, self._address, now, self._width, "[dim]Ctrl-C ends it[/]"))
+        self._live.update(self._panel(now, "[dim]Ctrl-C ends it[/]"))
 
     def end(self, summary: Summary) -> None:
         now = monotonic_ms()
         self._live.stop()
-        self._console.print(_picture(self._tally, self._address, now, self._width))
-        self._console.print(Padding(_verdict(summary), (1, 2)))
+        self._console.print(self._panel(now))
+        self._console.print(Padding(self._picture.verdict(summary), (1, 2)))
+
+    def _panel(self, now: int, footer: str | None = None) -> RenderableType:
+        """Draw everything as the terminal has room for it now."""
+        tall = self._framed(now, footer, tall=True)
+        if len(self._console.render_lines(tall)) + _VERDICT <= self._console.height:
+            return tall
+        return self._framed(now, footer, tall=False)
+
+    def _framed(self, now: int, footer: str | None, *, tall: bool) -> RenderableType:
+        width = min(self._console.width, _WIDEST) - _FRAME
+        group = Group(
+            self._picture.head(self._address, now, width),
+            *([Text()] if tall else []),
+            self._picture.timeline(now, width, tall=tall),
+            self._picture.figures(now, width),
+        )
+        return Panel(group, title="[bold]daypass demo[/]", subtitle=footer, box=ROUNDED, width=width + _FRAME)
 
 
 class _Lines:
     def __init__(self, tally: Tally, address: str) -> None:
         self._tally = tally
         self._console = Console(width=_WIDEST, no_color=True, highlight=False, soft_wrap=True)
+        self._picture = _Picture(tally, _symbols(self._console))
         self._next = tally.started + _PLAIN_EVERY
         self._console.print(f"Daypass demo: four users of the API at {address}; every access token lives {ACCESS_TTL}.")
 
@@ -94,99 +142,127 @@ class _Lines:
     def end(self, summary: Summary) -> None:
         now = monotonic_ms()
         self._console.print()
-        self._console.print(_timeline(self._tally, now, _WIDEST - 4))
-        self._console.print(_figures(summary))
-        self._console.print(_verdict(summary))
+        self._console.print(self._picture.timeline(now, _WIDEST - _FRAME, tall=True))
+        self._console.print(_figures(summary, _WIDEST - _FRAME))
+        self._console.print(self._picture.verdict(summary))
 
 
-def _picture(tally: Tally, address: str, now: int, width: int, footer: str | None = None) -> RenderableType:
-    head = Text.assemble(
-        ("Four users work without pause", "bold"),
-        (f" · {address} · access tokens live {ACCESS_TTL} · {tally.seconds(now):.0f} s", "dim"),
-    )
-    parts = (head, Text(), _timeline(tally, now, width), _figures(tally.summary(now)))
-    return Panel(Group(*parts), title="[bold]daypass demo[/]", subtitle=footer, box=ROUNDED, width=width + 4)
+class _Picture:
+    """Draws a tally, with symbols that standard output can show, no wider than it is told."""
 
+    def __init__(self, tally: Tally, symbols: _Symbols) -> None:
+        self._tally, self._symbols = tally, symbols
 
-def _timeline(tally: Tally, now: int, width: int) -> RenderableType:
-    """Draw each user's day pass, as it runs out and is renewed, above what came of their requests."""
-    columns = max(10, width - _MARGIN)
-    first = max(tally.started, now - columns * COLUMN)
-    first -= (first - tally.started) % COLUMN  # whole columns, so that the picture moves in steps
-    starts = range(first, min(now, first + columns * COLUMN), COLUMN)
-    rows: list[RenderableType] = []
-    for lane in tally.lanes:
-        rows += [
-            Text.assemble((f"{lane.name:<5}", "bold"), (f" {lane.story}", "dim")),
-            _row("day pass", [_pass_left(lane, start) for start in starts]),
-            _row("requests", [_requests(lane, start, start + COLUMN) for start in starts]),
-            Text(),
-        ]
-    rows.append(_legend())
-    return Group(*rows)
+    def head(self, address: str, now: int, width: int) -> Text:
+        """Say what is going on, where and for how long."""
+        dash = f" {self._symbols.dash} "
+        facts = [f"access tokens live {ACCESS_TTL}", f"{self._tally.seconds(now):.0f} s"]
+        if width >= _ROOMY:
+            facts.insert(0, address)
+        return _flow(
+            (Text("Four users work without pause", "bold"), *(Text(fact, "dim") for fact in facts)), width, dash
+        )
+
+    def figures(self, now: int, width: int) -> RenderableType:
+        """Give the figures as they are now."""
+        return _figures(self._tally.summary(now), width)
+
+    def timeline(self, now: int, width: int, *, tall: bool) -> RenderableType:
+        """Draw each user's day pass, as it runs out and is renewed, above what came of their requests."""
+        columns = max(10, width - _MARGIN)
+        started = self._tally.started
+        first = max(started, now - columns * COLUMN)
+        first -= (first - started) % COLUMN  # whole columns, so that the picture moves in steps
+        starts = range(first, min(now, first + columns * COLUMN), COLUMN)
+        overflow: OverflowMethod = "ellipsis" if self._symbols is _DRAWN else "crop"
+        rows: list[RenderableType] = []
+        for lane in self._tally.lanes:
+            rows += [
+                Text.assemble((f"{lane.name:<5}", "bold"), (f" {lane.story}", "dim"), no_wrap=True, overflow=overflow),
+                _row("day pass", [self._pass_left(lane, start) for start in starts]),
+                _row("requests", [self._requests(lane, start, start + COLUMN) for start in starts]),
+            ]
+            if tall:
+                rows.append(Text())
+        rows.append(self._legend(width))
+        return Group(*rows)
+
+    def verdict(self, summary: Summary) -> Text:
+        """Say in a sentence what came of it."""
+        if summary.convincing:
+            return Text.assemble(
+                (f"{self._symbols.good} ", "bold green"),
+                f"{summary.expiries} access tokens expired during {summary.requests:,} requests, and no user saw it.",
+            )
+        if summary.failures:
+            return Text.assemble(
+                (f"{self._symbols.failed} ", "bold red"), f"{summary.failures} of {summary.requests:,} requests failed."
+            )
+        return Text(
+            f"Too short to show anything: {summary.expiries} access tokens expired; let it run for 15 s.", "yellow"
+        )
+
+    def _pass_left(self, lane: Lane, at: int) -> tuple[str, str]:
+        left = lane.token_left(at + COLUMN - 1)
+        if left is None:
+            return " ", ""
+        style = "green" if left > 0.4 else "yellow" if left > 0.15 else "red"
+        bars = self._symbols.bars
+        return bars[max(1, round(left * (len(bars) - 1)))], style
+
+    def _requests(self, lane: Lane, start: int, end: int) -> tuple[str, str]:
+        if any(start < at <= end for at, _ in lane.failures):
+            return self._symbols.failed, "bold red"
+        happened = lane.happened(start, end)
+        if EventKind.REPLAYED in happened:
+            return self._symbols.replayed, "bold cyan"
+        if EventKind.REFRESHED in happened:
+            return self._symbols.refreshed, "bold cyan"
+        return (self._symbols.fine, "green") if lane.asked(start, end) else (" ", "")
+
+    def _legend(self, width: int) -> Text:
+        symbols = self._symbols
+        meanings = (
+            (symbols.bars[8] + symbols.bars[5] + symbols.bars[1], "green", "pass runs out"),
+            (symbols.refreshed, "bold cyan", "refreshed in time"),
+            (symbols.replayed, "bold cyan", "401: refreshed, sent again"),
+            (symbols.fine, "green", "fine"),
+            (symbols.failed, "bold red", "failed"),
+        )
+        return _flow((Text.assemble((symbol, style), f" {meaning}") for symbol, style, meaning in meanings), width)
 
 
 def _row(label: str, cells: list[tuple[str, str]]) -> Text:
     return Text.assemble((f"  {label:<{_MARGIN - 2}}", "dim"), *cells, no_wrap=True, overflow="crop")
 
 
-def _pass_left(lane: Lane, at: int) -> tuple[str, str]:
-    left = lane.token_left(at + COLUMN - 1)
-    if left is None:
-        return " ", ""
-    style = "green" if left > 0.4 else "yellow" if left > 0.15 else "red"
-    return _BARS[max(1, round(left * (len(_BARS) - 1)))], style
-
-
-def _requests(lane: Lane, start: int, end: int) -> tuple[str, str]:
-    if any(start < at <= end for at, _ in lane.failures):
-        return "✗", "bold red"
-    happened = lane.happened(start, end)
-    if EventKind.REPLAYED in happened:
-        return "↻", "bold cyan"
-    if EventKind.REFRESHED in happened:
-        return "↑", "bold cyan"
-    return ("·", "green") if lane.asked(start, end) else (" ", "")
-
-
-def _legend() -> Text:
-    return Text.assemble(
-        ("█▅▁", "green"),
-        " pass runs out  ",
-        ("↑", "bold cyan"),
-        " refreshed in time  ",
-        ("↻", "bold cyan"),
-        " 401: refreshed, sent again  ",
-        ("·", "green"),
-        " fine  ",
-        ("✗", "bold red"),
-        " failed",
-    )
-
-
-def _figures(summary: Summary) -> RenderableType:
-    table = Table(box=ROUNDED, expand=False, pad_edge=True)
+def _figures(summary: Summary, width: int) -> RenderableType:
+    """Give the figures as a table where there is room for it, else as pairs of a name and a value."""
     cells = (
         ("requests", f"{summary.requests:,}", "white"),
         ("expiries", f"{summary.expiries:,}", "yellow"),
         ("refreshes", f"{summary.refreshes:,}", "cyan"),
         ("replays", f"{summary.replays:,}", "cyan"),
-        ("p50", f"{summary.p50_ms:.1f} ms", "white"),
-        ("p99", f"{summary.p99_ms:.1f} ms", "white"),
+        ("p50", f"{summary.p50_ms:,.1f} ms", "white"),
+        ("p99", f"{summary.p99_ms:,.1f} ms", "white"),
         ("failures seen", f"{summary.failures:,}", "bold green" if summary.failures == 0 else "bold red"),
     )
+    padding_and_line = 3
+    if sum(max(len(name), len(value)) + padding_and_line for name, value, _ in cells) + 1 > width:
+        return _flow((Text.assemble((name, "dim"), " ", (value, style)) for name, value, style in cells), width)
+    table = Table(box=ROUNDED, expand=False, pad_edge=True)
     for name, _, _ in cells:
         table.add_column(name, justify="right", header_style="dim", no_wrap=True)
     table.add_row(*(Text(value, style) for _, value, style in cells))
     return table
 
 
-def _verdict(summary: Summary) -> Text:
-    if summary.convincing:
-        return Text.assemble(
-            ("✓ ", "bold green"),
-            f"{summary.expiries} access tokens expired during {summary.requests:,} requests, and no user saw it.",
-        )
-    if summary.failures:
-        return Text.assemble(("✗ ", "bold red"), f"{summary.failures} of {summary.requests:,} requests failed.")
-    return Text(f"Too short to show anything: {summary.expiries} access tokens expired; let it run for 15 s.", "yellow")
+def _flow(pieces: Iterable[Text], width: int, between: str = "  ") -> Text:
+    """Put pieces side by side, as many in a line as there is room for; none is cut in two."""
+    lines: list[Text] = []
+    for piece in pieces:
+        if lines and lines[-1].cell_len + len(between) + piece.cell_len <= width:
+            lines[-1].append(between, "dim").append_text(piece)
+        else:
+            lines.append(piece)
+    return Text("\n").join(lines)

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -13,13 +15,13 @@ from daypass.errors import StoreError
 from daypass.issuer import AsyncDaypass
 from daypass.server.configuration import Configuration
 from daypass.server.users import Users
-from daypass.steps import ReadKeys
+from daypass.steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
 from daypass.web.asgi import auth_routes, well_known_routes
 
 
-def open_service(configuration: Configuration, address: str) -> Starlette:
-    """Return the application that ``configuration`` describes, its store opened; ``address`` is where it listens.
+def open_service(configuration: Configuration) -> Starlette:
+    """Return the application that ``configuration`` describes, its store opened.
 
     Raises:
         ConfigurationError: something in it cannot work; nothing was made or changed.
@@ -31,7 +33,7 @@ def open_service(configuration: Configuration, address: str) -> Starlette:
         asyncio.run(_look_at(store))
         auth = AsyncDaypass(
             store,
-            issuer=configuration.issuer or address,
+            issuer=configuration.issuer,
             secret=configuration.secret,
             load_user=users.load,
             authenticate=users.check,
@@ -60,9 +62,9 @@ def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = F
 
     async def health(_: Request) -> JSONResponse:
         try:
-            await store.perform(ReadKeys())
-        except StoreError:
-            return JSONResponse({"status": "store unavailable"}, 503, {"retry-after": "1"})
+            await store.perform(Probe())
+        except StoreError as error:
+            return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
         return JSONResponse({"status": "ok"})
 
     @asynccontextmanager
@@ -75,4 +77,11 @@ def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = F
         *well_known_routes(auth),
         Route("/healthz", health, methods=["GET"]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})
+
+
+def _refuse(_: Request, error: Exception) -> JSONResponse:
+    """Give whatever else goes wrong, a wrong path or method for one, the shape that every failure has."""
+    status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return JSONResponse({"message": status.phrase, "error": status.name.lower()}, status, headers)

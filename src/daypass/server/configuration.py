@@ -13,6 +13,7 @@ from daypass.model import milliseconds
 
 DEFAULTS: Mapping[str, str] = {
     "store": "sqlite:///daypass.db",
+    "issuer": "http://localhost",
     "host": "127.0.0.1",
     "port": "8000",
     "access_ttl": "15m",
@@ -37,7 +38,7 @@ class Configuration:
 
     Attributes:
         store: the store's URL.
-        issuer: the URL that access tokens name; by default the address it listens on.
+        issuer: the URL that access tokens name; the default is the same for all that share a store.
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one.
         lifetimes: the spans of the policy, as people write them.
@@ -46,7 +47,7 @@ class Configuration:
     """
 
     store: str
-    issuer: str | None
+    issuer: str
     host: str
     port: int
     lifetimes: Lifetimes
@@ -76,7 +77,7 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
 
     return Configuration(
         store=value("store") or "",
-        issuer=value("issuer"),
+        issuer=value("issuer") or "",
         host=_host(value("host") or ""),
         port=_port(value("port") or ""),
         lifetimes=Lifetimes(

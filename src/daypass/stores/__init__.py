@@ -75,7 +75,10 @@ def sqlite_path(url: str) -> Path:
         ConfigurationError: it is no such URL.
     """
     scheme, separator, path = url.partition(":///")
-    if scheme != "sqlite" or not separator or not path:
-        shown = url.partition("://")[0] if "://" in url else url
-        raise ConfigurationError(f"no store is called {shown!r}; write memory: or sqlite:///app.db")
+    if scheme != "sqlite" or not separator or not path or "\0" in path:
+        kind = url.partition(":")[0]
+        hint = "name a file" if kind == "sqlite" else f"no store is called {kind!r}"
+        raise ConfigurationError(f"{hint}; write memory: or sqlite:///app.db")
+    if path == ":memory:":
+        raise ConfigurationError("a SQLite database in memory would be lost with each connection; write memory:")
     return Path(path)

@@ -73,14 +73,14 @@ class Database:
         """Perform the operations of ``batch`` in one transaction; nobody gets an answer before it is on the disk."""
         try:
             self._transact(batch)
-        except sqlite3.OperationalError as error:
-            _fail(batch, _translated(error))
+        except (sqlite3.OperationalError, OSError) as error:
+            _fail(batch, self._translated(error))
         except Exception as error:
             if len(batch) > 1:  # one of them is at fault, and only that one shall fail
                 for waiting in batch:
                     self.commit([waiting])
             else:
-                _fail(batch, _translated(error) if isinstance(error, sqlite3.Error) else error)
+                _fail(batch, self._translated(error) if isinstance(error, sqlite3.Error) else error)
         except BaseException:
             _fail(batch, StoreUnavailable("interrupted before the commit"))
             raise
@@ -128,6 +128,7 @@ class Database:
             self._inherited += [self._connection] if self._connection else []
             self._connection, self._pid = None, os.getpid()
         if self._connection is None:
+            _make_private(self._path)
             connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(connection)
@@ -136,6 +137,26 @@ class Database:
                 raise
             self._connection = connection
         return self._connection
+
+    def _translated(self, error: sqlite3.Error | OSError) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", None)  # an error of the module itself has none
+        if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreContended(f"the SQLite database {self._path} was locked by others for too long")
+        reason = error.strerror if isinstance(error, OSError) else error
+        return StoreUnavailable(f"the SQLite database {self._path} cannot be used: {reason}")
+
+
+_making = threading.Lock()
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, if there is none, so that its owner alone may read it; SQLite gives its other files that mode too.
+
+    A file that is there is not even opened: to close it would drop the locks that other connections of this process
+    have on it (sqlite.org/howtocorrupt.html §2.2). For the same reason only one thread makes a file at a time.
+    """
+    with _making, contextlib.suppress(FileExistsError):
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
@@ -181,13 +202,17 @@ class ThreadQueue:
 
 
 class LoopQueue:
-    """An event loop's way in: one thread commits all that has come while it was committing."""
+    """An event loop's way in: one thread commits all that has come while it was committing.
+
+    What one turn of the loop brings is gathered and handed over at once, so that it wakes the thread once.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._changing = threading.Lock()
         self._worker: _Worker | None = None
         self._ended: _Worker | None = None
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Waiting[Any]]] = {}
         self._pid = os.getpid()
 
     async def perform(self, operation: Operation[A], *, writes: bool) -> A:
@@ -196,33 +221,54 @@ class LoopQueue:
         Raises:
             StoreError: it was not committed.
         """
-        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._hand_over(Waiting(operation, writes=writes, future=future))
+        if self._pid != os.getpid():
+            self._start_anew()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[A] = loop.create_future()
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
+            loop.call_soon(self._flush, loop)
+        gathered.append(Waiting(operation, writes=writes, future=future))
         return await future
 
     async def close(self) -> None:
         """Commit what is waiting and end the thread."""
+        self._flush(asyncio.get_running_loop())
         ending = self._end()
         if ending is not None:
             await asyncio.to_thread(ending.join)
 
-    def _hand_over(self, waiting: Waiting[Any]) -> None:
-        if self._pid != os.getpid():  # a forked child has none of its parent's threads
-            self._pid, self._changing, self._worker, self._ended = os.getpid(), threading.Lock(), None, None
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over what this turn of ``loop`` has brought, and what loops have left that stopped before theirs came.
+
+        Those would else be kept alive by the futures that wait, and their steps would never be committed.
+        """
+        if self._pid != os.getpid():
+            self._start_anew()
+        for each in list(self._gathered):
+            if (each is loop or not each.is_running()) and (waiting := self._gathered.pop(each, None)):
+                self._hand_over(waiting)
+
+    def _hand_over(self, waiting: list[Waiting[Any]]) -> None:
         with self._changing:
             if self._worker is None:
                 self._worker = _Worker(self._database, self._ended)
                 self._worker.start()
-            self._worker.waiting.put(waiting)
+            for start in range(0, len(waiting), BATCH):
+                self._worker.waiting.put(waiting[start : start + BATCH])
 
     def _end(self) -> "_Worker | None":
-        if self._pid != os.getpid():
-            return None
         with self._changing:
             if self._worker is not None:
                 self._worker.waiting.put(None)
                 self._worker, self._ended = None, self._worker
             return self._ended
+
+    def _start_anew(self) -> None:
+        """Forget what a forked child does not have: its parent's threads and loops, and what is theirs to commit."""
+        self._pid, self._changing, self._worker, self._ended = os.getpid(), threading.Lock(), None, None
+        self._gathered.clear()
 
 
 class _Worker(threading.Thread):
@@ -230,7 +276,7 @@ class _Worker(threading.Thread):
 
     def __init__(self, database: Database, before: "_Worker | None") -> None:
         super().__init__(name="daypass-sqlite", daemon=True)
-        self.waiting: queue.SimpleQueue[Waiting[Any] | None] = queue.SimpleQueue()
+        self.waiting: queue.SimpleQueue[list[Waiting[Any]] | None] = queue.SimpleQueue()
         self._database = database
         self._before = before
 
@@ -252,8 +298,8 @@ class _Worker(threading.Thread):
         batch: list[Waiting[Any]] = []
         waiting = self.waiting.get()
         while waiting is not None:
-            batch.append(waiting)
-            if len(batch) == BATCH:
+            batch += waiting
+            if len(batch) >= BATCH:
                 return batch, False
             try:
                 waiting = self.waiting.get_nowait()
@@ -286,10 +332,3 @@ def _fail(batch: Sequence[Waiting[Any]], error: Exception) -> None:
     for waiting in batch:
         waiting.error = error
         waiting.done = True
-
-
-def _translated(error: sqlite3.Error) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", None)  # an error of the module itself has none
-    if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreContended("the SQLite database was locked by others for too long")
-    return StoreUnavailable(f"the SQLite database did not do what was asked: {error}")

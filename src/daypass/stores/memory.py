@@ -31,6 +31,8 @@ class MemoryStore:
             steps.ListSessions: self._list,
             steps.ReadKeys: self._read_keys,
             steps.AddFirstKey: self._add_first_key,
+            steps.Rewrap: self._rewrap,
+            steps.Probe: lambda _: None,
             steps.AddAccount: self._add_account,
             steps.FindAccount: self._find_account,
             steps.LoadAccount: self._load_account,
@@ -50,15 +52,9 @@ class MemoryStore:
 
     def _advance(self, step: steps.Advance) -> steps.Advanced:
         session = self._sessions.get(step.session_id)
-        if session is None or not _advances(session, step):
+        moved = None if session is None else step.moved(session)
+        if session is None or moved is None:
             return steps.Advanced(session, moved=False)
-        moved = replace(
-            session,
-            generation=step.generation,
-            branch=step.branch,
-            rotated_at=step.now,
-            expires_at=min(step.now + step.idle_ttl, session.created_at + step.absolute_ttl),
-        )
         self._sessions[session.id] = moved
         return steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
 
@@ -99,6 +95,11 @@ class MemoryStore:
     def _add_first_key(self, step: steps.AddFirstKey) -> None:
         if all(record.algorithm != step.record.algorithm for record in self._keys):
             self._keys.append(step.record)
+
+    def _rewrap(self, step: steps.Rewrap) -> None:
+        for index, record in enumerate(self._keys):
+            if (record.kid, record.wrapped) == (step.kid, step.old):
+                self._keys[index] = replace(record, wrapped=step.new)
 
     def _add_account(self, step: steps.AddAccount) -> bool:
         account = step.account
@@ -146,13 +147,3 @@ def _folded_names(account: Account) -> tuple[str, ...]:
 
 def _position(session: Session) -> tuple[int, bytes, int]:
     return session.generation, session.branch, session.rotated_at
-
-
-def _advances(session: Session, step: steps.Advance) -> bool:
-    expected = step.expected
-    return (
-        session.is_live(step.now)
-        and step.now < session.created_at + step.absolute_ttl
-        and (session.generation, session.branch) == (expected.generation, expected.branch)
-        and session.rotated_at < expected.rotated_before
-    )

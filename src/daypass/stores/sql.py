@@ -1,7 +1,6 @@
 """The SQL of the stores, as text, and how a row reads: no driver here.
 
-The statements are SQLite's and PostgreSQL's alike, with named parameters as SQLite writes them. Names of columns stand
-in one order throughout, that of `SESSION_COLUMNS`.
+Names of columns stand in one order throughout, that of `SESSION_COLUMNS`.
 """
 
 from collections.abc import Sequence
@@ -66,15 +65,7 @@ INSERT = f"""
             :end_reason, :device_name, :user_agent, :address)
 """
 
-ADVANCE = f"""
-    UPDATE sessions
-    SET generation = :generation, branch = :branch, rotated_at = :now,
-        expires_at = min(:now + :idle_ttl, created_at + :absolute_ttl)
-    WHERE id = :id AND generation = :expected_generation AND branch = :expected_branch
-      AND rotated_at < :rotated_before AND ended_at IS NULL AND expires_at > :now
-      AND created_at + :absolute_ttl > :now
-    RETURNING {SESSION_COLUMNS}
-"""
+MOVE = "UPDATE sessions SET generation = ?, branch = ?, rotated_at = ?, expires_at = ? WHERE id = ?"
 
 SWAP = """
     UPDATE sessions
@@ -85,8 +76,6 @@ SWAP = """
 """
 
 FIND = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE id = :id"
-
-FIND_ROTATED_AT = "SELECT rotated_at FROM sessions WHERE id = :id"
 
 END = f"""
     UPDATE sessions SET ended_at = :at, end_reason = :reason
@@ -113,6 +102,8 @@ ADD_FIRST_KEY = f"""
     SELECT :kid, :algorithm, :wrapped, :created_at
     WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE algorithm = :algorithm)
 """
+
+REWRAP = "UPDATE signing_keys SET wrapped = :new WHERE kid = :kid AND wrapped = :old"
 
 ADD_ACCOUNT = f"""
     INSERT INTO accounts ({ACCOUNT_COLUMNS}, folded_email, folded_username)

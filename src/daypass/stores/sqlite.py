@@ -21,6 +21,7 @@ Synchronous = Literal["FULL", "NORMAL"]
 _VERSION = 1
 _PATIENCE = 5.0
 _READS = (steps.Find, steps.ListSessions, steps.ReadKeys, steps.FindAccount, steps.LoadAccount)
+"""Every other step has a transaction that lets nobody else write from its beginning on."""
 
 
 class SqliteStore:
@@ -125,22 +126,13 @@ def _insert(connection: sqlite3.Connection, step: steps.Insert) -> None:
 
 
 def _advance(connection: sqlite3.Connection, step: steps.Advance) -> steps.Advanced:
-    parameters = {
-        "id": sql.stored_id(step.session_id),
-        "expected_generation": step.expected.generation,
-        "expected_branch": step.expected.branch,
-        "rotated_before": step.expected.rotated_before,
-        "generation": step.generation,
-        "branch": step.branch,
-        "now": step.now,
-        "idle_ttl": step.idle_ttl,
-        "absolute_ttl": step.absolute_ttl,
-    }
-    before = connection.execute(sql.FIND_ROTATED_AT, parameters).fetchone()  # in the same transaction
-    row = connection.execute(sql.ADVANCE, parameters).fetchone()
-    if row is not None:
-        return steps.Advanced(sql.session_of(row), moved=True, rotated_at=before[0])
-    return steps.Advanced(_find(connection, steps.Find(step.session_id)), moved=False)
+    session = _find(connection, steps.Find(step.session_id))  # nobody writes between this and the update: see `_READS`
+    moved = None if session is None else step.moved(session)
+    if session is None or moved is None:
+        return steps.Advanced(session, moved=False)
+    values = (moved.generation, moved.branch, moved.rotated_at, moved.expires_at, sql.stored_id(moved.id))
+    connection.execute(sql.MOVE, values)
+    return steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
 
 
 def _swap(connection: sqlite3.Connection, step: steps.Swap) -> bool:
@@ -191,6 +183,15 @@ def _add_first_key(connection: sqlite3.Connection, step: steps.AddFirstKey) -> N
     )
 
 
+def _rewrap(connection: sqlite3.Connection, step: steps.Rewrap) -> None:
+    connection.execute(sql.REWRAP, {"kid": step.kid, "old": step.old, "new": step.new})
+
+
+def _probe(connection: sqlite3.Connection, _: steps.Probe) -> None:
+    connection.execute("SELECT 1 FROM sessions, signing_keys LIMIT 1")
+    connection.execute(f"PRAGMA user_version = {_VERSION}")  # what it is already, but written all the same
+
+
 def _add_account(connection: sqlite3.Connection, step: steps.AddAccount) -> bool:
     return connection.execute(sql.ADD_ACCOUNT, sql.account_parameters(step.account)).fetchone() is not None
 
@@ -219,6 +220,8 @@ _OPERATIONS: Mapping[type[StoreStep[Any]], Callable[[sqlite3.Connection, Any], A
     steps.ListSessions: _list,
     steps.ReadKeys: _read_keys,
     steps.AddFirstKey: _add_first_key,
+    steps.Rewrap: _rewrap,
+    steps.Probe: _probe,
     steps.AddAccount: _add_account,
     steps.FindAccount: _find_account,
     steps.LoadAccount: _load_account,

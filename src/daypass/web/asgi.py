@@ -24,7 +24,7 @@ from daypass.flows import Moment
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.steps import Flow
 from daypass.web.cookies import CookiePolicy, SameSite
-from daypass.web.endpoints import JWKS_PATH, ROUTES, Endpoints, bearer_token, unauthorized, unavailable
+from daypass.web.endpoints import JWKS_PATH, ROUTES, Endpoints, bearer_text, unauthorized, unavailable
 from daypass.web.message import MAXIMUM_BODY, Request, Response, too_large
 
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
@@ -90,9 +90,8 @@ class bearer:  # noqa: N801 - it is called like the function it stands for
 
     async def __call__(self, request: StarletteRequest) -> AccessToken:
         """Return what the request's access token says."""
-        asked = _translate(request, b"")
         try:
-            return await self._auth.run(bearer_token(asked))
+            return await self._auth.verify(_bearer_token(request))
         except TokenRejected as error:
             raise self._refusal(unauthorized(error)) from None
         except StoreError as error:
@@ -136,24 +135,31 @@ async def _read(request: StarletteRequest) -> bytes | None:
     return bytes(body)
 
 
+def _bearer_token(request: StarletteRequest) -> str:
+    """Return what `daypass.web.endpoints.bearer_token` verifies, for every request there is: without a flow."""
+    sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    return bearer_text(b", ".join(sent).decode("latin-1"))
+
+
 def _translate(request: StarletteRequest, body: bytes) -> Request:
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        separator = "; " if name == "cookie" else ", "
-        headers[name] = f"{headers[name]}{separator}{value}" if name in headers else value
+        if name in headers:
+            value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
+        headers[name] = value
+    client = request.scope.get("client")
     return Request(
         scheme=request.scope["scheme"],
         host=headers.get("host", ""),
         headers=headers,
         body=body,
-        address=request.client.host if request.client else None,
+        address=client[0] if client else None,
         session_id=request.path_params.get("session_id"),
     )
 
 
 def _returned(response: Response) -> StarletteResponse:
     returned = StarletteResponse(response.body, response.status)
-    for name, value in response.headers:
-        returned.headers.append(name, value)
+    returned.raw_headers.extend((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers)
     return returned

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from daypass.errors import ConfigurationError
 from daypass.model import DAY, SECOND
+from daypass.refresh_token import PREFIX
 from daypass.web.message import BadRequest, Request
 
 SameSite = Literal["Strict", "Lax"]
@@ -52,11 +53,11 @@ class CookiePolicy:
 def read(request: Request) -> str | None:
     """Return the refresh token in the request's cookie, None where there is no such cookie."""
     wanted = _name(request)
-    for pair in request.headers.get("cookie", "").split(";"):
-        name, _, value = pair.partition("=")
-        if name.strip() == wanted:  # the first one is that of the longest path (RFC 6265 §5.4)
-            return value.strip().strip('"') or None
-    return None
+    pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
+    values = [value.strip().strip('"') for name, _, value in pairs if name.strip() == wanted]
+    # There is but one, save on loopback, where applications on other ports may have set others of that name.
+    ours = (value for value in values if value.startswith(PREFIX))
+    return next(ours, values[0] if values else None) or None
 
 
 def write(request: Request, policy: CookiePolicy, refresh_token: str, expires_at: int, now: int) -> tuple[str, str]:
@@ -76,7 +77,7 @@ def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
     Raises:
         BadRequest: tokens would travel in the clear.
     """
-    if request.scheme != "https" and not policy.allow_insecure and not _is_loopback(request.host):
+    if request.scheme != "https" and not policy.allow_insecure and not _stays_on_loopback(request):
         raise BadRequest(
             403, "insecure_transport", "Use HTTPS; behind a proxy that ends TLS, pass on how the request was made"
         )
@@ -116,6 +117,12 @@ def _is_origin(text: str) -> bool:
         return bool(parts.hostname) and f"{parts.scheme}://{parts.netloc.lower()}" == text
     except ValueError:
         return False
+
+
+def _stays_on_loopback(request: Request) -> bool:
+    """Tell whether nobody else is on the way: what a proxy passes on for a stranger has come over a network."""
+    forwarded = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+    return _is_loopback(request.host) and (not forwarded or _is_loopback(forwarded))
 
 
 @lru_cache(maxsize=256)

@@ -8,18 +8,16 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any
 
 from daypass.access_token import AccessToken
 from daypass.errors import CredentialsRejected, StoreError, TokenRejected, TokenStale
 from daypass.flows import Flows, Moment
-from daypass.model import RESERVED_CLAIMS, SECOND, Device, Session, Tokens
-from daypass.steps import Authenticate, Flow, Keys, Verify
+from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
+from daypass.steps import Authenticate, Emit, Flow, Keys, Verify
 from daypass.web import cookies
 from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
-
-P = ParamSpec("P")
 
 REALM = "daypass"
 RETRY_AFTER = 1
@@ -35,16 +33,20 @@ _LAST_TIME = 253_402_300_799_999
 _SESSION_ID = 32
 
 
-def _answering(endpoint: Callable[P, Flow[Response]]) -> Callable[P, Flow[Response]]:
+Endpoint = Callable[["Endpoints", Request, Moment], Flow[Response]]
+
+
+def _answering(endpoint: Endpoint) -> Endpoint:
     """Turn the errors that any endpoint may meet into responses."""
 
     @wraps(endpoint)
-    def answered(*args: P.args, **kwargs: P.kwargs) -> Flow[Response]:
+    def answered(self: "Endpoints", request: Request, moment: Moment) -> Flow[Response]:
         try:
-            response = yield from endpoint(*args, **kwargs)
+            response = yield from endpoint(self, request, moment)
         except BadRequest as error:
             response = error.response
         except StoreError as error:
+            yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
             response = unavailable(error)
         return response.with_headers(("vary", "Origin, Sec-Fetch-Site"))
 
@@ -203,7 +205,7 @@ class Endpoints:
         return answer(200, content).with_headers(cookie)
 
 
-ROUTES: tuple[tuple[str, str, Callable[[Endpoints, Request, Moment], Flow[Response]]], ...] = (
+ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("POST", "/login", Endpoints.login),
     ("POST", "/refresh", Endpoints.refresh),
     ("POST", "/logout", Endpoints.logout),
@@ -229,10 +231,19 @@ def bearer_token(request: Request) -> Flow[AccessToken]:
     Raises:
         TokenRejected: there is none, or it was refused.
     """
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    return (yield from Verify(bearer_text(request.headers.get("authorization", ""))))
+
+
+def bearer_text(authorization: str) -> str:
+    """Return the access token in an ``Authorization`` header, whatever it is worth.
+
+    Raises:
+        TokenMissing: there is none.
+    """
+    scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
         raise TokenMissing("no access token was sent")
-    return (yield from Verify(text.strip()))
+    return text.strip()
 
 
 def unavailable(error: StoreError) -> Response:

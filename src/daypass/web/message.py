@@ -10,6 +10,8 @@ from daypass.errors import DaypassError
 MAXIMUM_BODY = 65_536
 """The bytes that an adapter reads of a body; it answers a longer one with `too_large`."""
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -59,7 +61,7 @@ class BadRequest(DaypassError):
 def answer(status: int, content: Mapping[str, Any]) -> Response:
     """Return a JSON response that nobody may store (RFC 6749 §5.1)."""
     headers = (("content-type", "application/json"), ("cache-control", "no-store"))
-    return Response(status, headers, json.dumps(content, separators=(",", ":")).encode())
+    return Response(status, headers, _encode(content).encode())
 
 
 def failure(status: int, code: str, message: str = "Authentication failed") -> Response:

@@ -1,0 +1,205 @@
+"""What ends stays ended, and what fails leaves nothing behind: also when the caller has gone meanwhile."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daypass import (
+    AsyncDaypass,
+    ConfigurationError,
+    CredentialsRejected,
+    Daypass,
+    SessionRevoked,
+    StoreUnavailable,
+    TokenExpired,
+    TokenMalformed,
+    User,
+)
+from daypass.steps import ReadKeys, StoreStep
+from daypass.stores.memory import MemoryStore
+from daypass.stores.sqlite import SqliteStore
+from daypass.testing import START, Clock
+
+pytestmark = pytest.mark.anyio
+
+ADA = User("user-1", "ada")
+W = 30_000
+DAY = 86_400_000
+
+
+def issuer(store: Any, **arguments: Any) -> Daypass:
+    given: dict[str, Any] = {"issuer": "https://issuer.example", "secret": "s" * 32, "load_user": lambda _: ADA}
+    return Daypass(store, **given | arguments)
+
+
+@pytest.mark.parametrize("ending", ["logout", "end_session", "end_all"])
+async def test_a_caller_that_goes_away_does_not_stop_an_ending(tmp_path: Path, ending: str) -> None:
+    """A logout whose caller is cancelled is told of, and its access tokens are refused, all the same."""
+    events: list[str] = []
+    async with AsyncDaypass(
+        f"sqlite:///{tmp_path}/app.db",
+        issuer="https://issuer.example",
+        load_user=lambda _: ADA,
+        on_event=lambda event: events.append(event.code),
+    ) as auth:
+        tokens = await auth.start(ADA)
+        calls: dict[str, Coroutine[Any, Any, object]] = {
+            "logout": auth.logout(tokens.refresh_token),
+            "end_session": auth.end_session("user-1", tokens.session.id),
+            "end_all": auth.end_all("user-1"),
+        }
+        caller = asyncio.ensure_future(calls.pop(ending))
+        for other in calls.values():
+            other.close()
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        for _ in range(200):
+            if len(events) == 2:
+                break
+            await asyncio.sleep(0.01)
+        assert ["started", "logged_out" if ending == "logout" else "ended"] == events
+        with pytest.raises(SessionRevoked):
+            await auth.verify(tokens.access_token)
+
+
+def test_an_access_token_never_outlives_its_session() -> None:
+    """Shortly before the session's end a token lives only until then, and says so."""
+    clock = Clock()
+    auth = issuer("memory:", clock=clock, idle_ttl="30d", absolute_ttl="30d")
+    tokens = auth.start(ADA)
+    clock.advance(30 * DAY - 60_000)
+    last = auth.refresh(tokens.refresh_token)
+    assert 60 == last.expires_in
+    clock.advance(60_000)
+    with pytest.raises(TokenExpired):
+        auth.verify(last.access_token)
+
+
+@pytest.mark.parametrize(
+    ("user", "error"),
+    [
+        (User("user-1", claims={"x": "y" * 20_000}), ConfigurationError),
+        (User("user-1", disabled=True), CredentialsRejected),
+        ("user-1", ConfigurationError),
+        (None, ConfigurationError),
+    ],
+    ids=["claims that are too long", "disabled", "no User", "None"],
+)
+def test_a_start_that_fails_leaves_no_session(user: Any, error: type[Exception]) -> None:
+    """A token that nobody could verify is not given out, and no session stays behind."""
+    auth = issuer("memory:")
+    with pytest.raises(error):
+        auth.start(user)
+    assert () == auth.sessions("user-1")
+
+
+@pytest.mark.parametrize(
+    "claims", [{"x": float("nan")}, {"x": object()}, {"x": "\ud800"}, {1: {2, 3}}], ids=["NaN", "object", "text", "set"]
+)
+def test_claims_have_to_be_json(claims: Any) -> None:
+    """What other verifiers could not read is refused where it is made."""
+    with pytest.raises(ConfigurationError, match="text and JSON values"):
+        User("user-1", claims=claims)
+
+
+def test_verified_claims_cannot_be_changed() -> None:
+    """What one route makes of a token's claims is not what the next one finds."""
+    auth = issuer("memory:")
+    text = auth.start(ADA).access_token
+    auth.verify(text).claims["admin"] = True
+    assert "admin" not in auth.verify(text).claims
+
+
+def test_a_secret_is_replaced_in_three_steps(tmp_path: Path) -> None:
+    """With [old, new], then [new, old], then new alone, a session goes on throughout, and on nodes one step behind."""
+    clock, old, new = Clock(), "o" * 32, "n" * 32
+    store = SqliteStore(tmp_path / "app.db")
+    behind = issuer(store, secret=old, clock=clock)
+    token = behind.start(ADA).refresh_token
+    for secret in ([old, new], [new, old], new):
+        node = issuer(store, secret=secret, clock=clock)
+        for presented_to in (node, behind, node):
+            clock.advance(W + 1)
+            tokens = presented_to.refresh(token)
+            token = tokens.refresh_token
+            assert "user-1" == node.verify(tokens.access_token).subject == behind.verify(tokens.access_token).subject
+        behind = node
+    store.close()
+
+
+class _Slow(MemoryStore):
+    """A store that counts the readings of the keys, and can be down."""
+
+    reads, down = 0, False
+
+    def perform(self, step: StoreStep[Any]) -> Any:
+        if isinstance(step, ReadKeys):
+            self.reads += 1
+            if self.down:
+                raise StoreUnavailable("down")
+        return super().perform(step)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_forged_key_names_cost_one_reading_a_second(*, down: bool) -> None:
+    """Of many forged tokens at once one makes the keys be read again, also while the store is down."""
+    store, clock = _Slow(), Clock()
+    auth = issuer(store, clock=clock)
+    auth.start(ADA)
+    forged = issuer("memory:").start(ADA).access_token
+    before, store.down = store.reads, down
+    clock.advance(5_000)
+
+    def ask(_: int) -> None:
+        with pytest.raises((TokenMalformed, StoreUnavailable)):
+            auth.verify(forged)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(100)))
+    assert before + 1 == store.reads
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"clock": lambda: 1.5}, "whole milliseconds"),
+        ({"audience": ["a", "b"]}, "audience has to be text"),
+        ({"client_id": 5}, "client_id has to be text"),
+        ({"authenticate": 5}, "authenticate has to be a function"),
+        ({"on_event": 5}, "on_event has to be a function"),
+        ({"issuer": 5}, "is no URL of an issuer"),
+        ({"issuer": "https://user:pw@a"}, "is no URL of an issuer"),
+        ({"issuer": "https://a/\n"}, "is no URL of an issuer"),
+        ({"access_ttl": None}, "is no duration"),
+        ({"access_ttl": b"5s"}, "is no duration"),
+    ],
+    ids=lambda part: "-".join(part) if isinstance(part, dict) else "",
+)
+def test_what_cannot_work_is_said_at_once(arguments: dict[str, Any], says: str) -> None:
+    """An argument that could only fail later is refused where it is given, in words."""
+    with pytest.raises(ConfigurationError, match=says):
+        issuer("memory:", **arguments)
+
+
+@pytest.mark.parametrize("store", [5, None, "sqlite:///:memory:", "sqlite:///", "sqlite:///\0"], ids=repr)
+def test_what_is_no_store_is_said_at_once(store: Any) -> None:
+    """A store that is none is refused in words, and nothing is made."""
+    with pytest.raises(ConfigurationError):
+        issuer(store)
+
+
+@pytest.mark.parametrize("text", [None, 5, b"dpr_", ""], ids=repr)
+def test_what_is_no_token_is_malformed(text: Any) -> None:
+    """What a missing cookie gives, None, is refused like any other text that is no token."""
+    auth = issuer("memory:", clock=Clock(START))
+    with pytest.raises(TokenMalformed):
+        auth.refresh(text)
+    with pytest.raises(TokenMalformed):
+        auth.verify(text)
+    assert auth.logout(text) is False

@@ -1,0 +1,11 @@
+"""One process of a `Fleet`: ``python -m racing.node DESCRIPTOR``."""
+
+import logging
+import sys
+from multiprocessing.connection import Connection
+
+from .presenters import follow
+
+if __name__ == "__main__":
+    logging.disable()  # what is told of is looked at by whoever asked
+    follow(Connection(int(sys.argv[1])))

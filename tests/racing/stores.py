@@ -1,0 +1,115 @@
+"""The stores that presenters race on: one line each in `STORES`."""
+
+import asyncio
+import random
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from daypass.steps import StoreStep
+from daypass.stores import AsyncStore, Store
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of store.
+
+    Attributes:
+        open: returns a store with the sessions of a place (a folder); one place is one database. Where all places share
+            one, nothing goes wrong: ids of sessions are random, and so are the names of users.
+        open_async: the same for `AsyncDaypass`.
+        shared: whether another process that opens the place has the same sessions.
+    """
+
+    open: Callable[[Path], Store]
+    open_async: Callable[[Path], AsyncStore]
+    shared: bool = True
+
+
+_in_memory: weakref.WeakValueDictionary[tuple[type, Path], Any] = weakref.WeakValueDictionary()
+
+
+def _memory(kind: type[A], place: Path) -> A:
+    store = _in_memory.get((kind, place)) or kind()
+    _in_memory[kind, place] = store
+    return store
+
+
+FAST: Mapping[str, Any] = {"synchronous": "NORMAL"}  # what is asked here is who is first, and not what is on the disk
+
+STORES = {
+    "memory": Kind(lambda at: _memory(MemoryStore, at), lambda at: _memory(AsyncMemoryStore, at), shared=False),
+    "sqlite": Kind(lambda at: SqliteStore(at / "app.db", **FAST), lambda at: AsyncSqliteStore(at / "app.db", **FAST)),
+}
+"""The stores that are tested. To add one is to add its line."""
+
+
+class Distant:
+    """A store at a distance: now and then a step takes a moment to get there, and its answer one to come back.
+
+    Attributes:
+        far: whether it does so just now; while nobody races there is no need.
+        before: is called with each step before it is performed, and may raise.
+        after: likewise, when it has been performed.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.far = False
+        self.before: Callable[[StoreStep[Any]], None] = _nothing
+        self.after: Callable[[StoreStep[Any]], None] = _nothing
+
+    def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step``, on its way there and back."""
+        self._wait()
+        self.before(step)
+        answer = self._store.perform(step)
+        self.after(step)
+        self._wait()
+        return answer
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _wait(self) -> None:
+        if self.far:
+            time.sleep(random.choice((0, 0, 0.0001, 0.0003)))
+
+
+class AsyncDistant:
+    """The same for `AsyncDaypass`: others have their turn meanwhile."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+        self.far = False
+        self.before: Callable[[StoreStep[Any]], None] = _nothing
+        self.after: Callable[[StoreStep[Any]], None] = _nothing
+
+    async def perform(self, step: StoreStep[A]) -> A:
+        """Perform ``step``, on its way there and back."""
+        await self._wait()
+        self.before(step)
+        answer = await self._store.perform(step)
+        self.after(step)
+        await self._wait()
+        return answer
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._store.close()
+
+    async def _wait(self) -> None:
+        for _ in range(random.choice((0, 0, 1, 3)) if self.far else 0):
+            await asyncio.sleep(0)
+
+
+def _nothing(_: StoreStep[Any]) -> None:
+    """Let it pass."""
