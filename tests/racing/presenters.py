@@ -80,7 +80,7 @@ class Threads:
             start.wait(PATIENCE)
             return make(self._node(call), call)
 
-        parts = (self._users, *self.stores) if self.distant else ()
+        parts: list[Users | Distant] = [self._users, *self.stores] if self.distant else []
         with _taking_turns(), _at_a_distance(*parts):
             return list(self._pool.map(made, calls, timeout=PATIENCE))
 

@@ -15,7 +15,7 @@ from .stores import STORES
 from .world import World
 
 THREADS, TASKS = 16, 100
-ROUNDS = 60
+ROUNDS = 150
 
 
 def together(world: World, *tokens: str) -> list[Outcome]:
