@@ -1,7 +1,7 @@
 """Runs Wycheproof's JSON Web Signature and JSON Web Key vectors against Daypass's verifier. A script, and no test.
 
-    git --git-dir=… show HEAD:testvectors_v1/json_web_signature_test.json > /tmp/json_web_signature_test.json
-    python tests/core/wycheproof.py /tmp/json_web_signature_test.json [/tmp/json_web_key_test.json …]
+    git --git-dir=… show HEAD:testvectors_v1/json_web_signature_test.json > json_web_signature_test.json
+    python tests/core/wycheproof.py json_web_signature_test.json [json_web_key_test.json …]
 
 Each vector is put to the verifier twice, with the vector's own key (or key set) as what the issuer knows:
 
