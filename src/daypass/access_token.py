@@ -76,8 +76,7 @@ class Names:
 
 def lifetime(policy: Policy, session: Session, now: int) -> int:
     """Return for how many seconds an access token lives: as the policy says, and not past the end of its session."""
-    left = min(session.expires_at, session.created_at + policy.absolute_ttl) - now
-    return max(1, min(policy.access_ttl, left) // SECOND)
+    return max(1, min(policy.access_ttl, policy.end_of(session) - now) // SECOND)
 
 
 def issue(key: SigningKey, names: Names, session: Session, user: User, now: int, expires_in: int, jti: str) -> str:

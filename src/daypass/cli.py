@@ -5,7 +5,6 @@ import getpass
 import importlib.util
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
@@ -44,6 +43,7 @@ def serve(options: argparse.Namespace) -> int:
 def user_add(options: argparse.Namespace) -> int:
     """Add a built-in user."""
     _require("server", "argon2")
+    from daypass.issuer import system_clock
     from daypass.server import users
     from daypass.server.configuration import DEFAULTS
     from daypass.stores import open_store
@@ -53,7 +53,7 @@ def user_add(options: argparse.Namespace) -> int:
         raise ConfigurationError("a memory store keeps no users; give the store that the service uses, with --store")
     store = open_store(url)
     try:
-        account = users.add(store, options.email, options.username, _read_password(), time.time_ns() // 1_000_000)
+        account = users.add(store, options.email, options.username, _read_password(), system_clock())
     finally:
         store.close()
     return _say(f"Added {account.email} with subject {account.subject}")

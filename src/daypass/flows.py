@@ -284,7 +284,7 @@ class Flows:
             raise (yield from self._rejected(TokenReused("the session was revoked for reuse"), session, now))
         if session.ended_at is not None:
             raise (yield from self._rejected(SessionRevoked("the session has ended"), session, now))
-        if now >= min(session.expires_at, session.created_at + self.policy.absolute_ttl):
+        if now >= self.policy.end_of(session):
             raise (yield from self._rejected(TokenExpired("the session has expired"), session, now))
 
     def _rejected(self, error: TokenRejected, session: Session | None, now: int) -> Flow[TokenRejected]:

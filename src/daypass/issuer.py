@@ -46,7 +46,8 @@ _WARN_AT_MOST_EVERY = 1 * SECOND
 _NOWHERE = Device()
 
 
-def _clock() -> int:
+def system_clock() -> int:
+    """Return the machine's time, in whole milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
@@ -70,7 +71,7 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         grace_period: Duration = "30s",
         leeway: Duration = 0,
         on_event: Listener | None = None,
-        clock: Callable[[], int] = _clock,
+        clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         _check_issuer(issuer)

@@ -80,6 +80,10 @@ class Policy:
         if self.leeway > MINUTE:
             raise ConfigurationError("leeway may be one minute at the most; set the clocks right instead")
 
+    def end_of(self, session: "Session") -> int:
+        """Return when ``session`` ends unless it is refreshed before."""
+        return min(session.expires_at, session.created_at + self.absolute_ttl)
+
     @classmethod
     def of(cls, **durations: Duration) -> "Policy":
         """Return the policy with these spans, each as people write them, and the defaults for the rest.

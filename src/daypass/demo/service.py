@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from starlette.routing import Mount, Route
 
 from daypass.demo.people import ACCESS_TTL, EMAIL, PASSWORD
 from daypass.errors import DaypassError
-from daypass.issuer import AsyncDaypass
+from daypass.issuer import AsyncDaypass, system_clock
 from daypass.server import run, users
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.web.asgi import auth_routes, bearer, well_known_routes
@@ -43,7 +42,7 @@ def serve(database: Path) -> None:
         DaypassError: the database cannot be written.
     """
     with closing(SqliteStore(database)) as store:
-        users.add(store, EMAIL, "demo", PASSWORD, time.time_ns() // 1_000_000)
+        users.add(store, EMAIL, "demo", PASSWORD, system_clock())
     with run.bind("127.0.0.1", 0) as listening:
         address = run.address(listening)
         threading.Thread(target=_end_with_input, daemon=True).start()

@@ -45,6 +45,8 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             response = yield from endpoint(self, request, moment)
         except BadRequest as error:
             response = error.response
+        except TokenRejected as error:
+            response = unauthorized(error)
         except StoreError as error:
             yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
             response = unavailable(error)
@@ -119,32 +121,20 @@ class Endpoints:
     @_answering
     def me(self, request: Request, _: Moment) -> Flow[Response]:
         """Answer ``GET /me``: 200 with the access token's user, 401 without a good one."""
-        cookies.require_secure_transport(request, self._cookies)
-        try:
-            token = yield from bearer_token(request)
-        except TokenRejected as error:
-            return unauthorized(error)
+        token = yield from self._bearer(request)
         return answer(200, _user(token))
 
     @_answering
     def sessions(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``GET /sessions``: 200 with the user's devices, the newest login first."""
-        cookies.require_secure_transport(request, self._cookies)
-        try:
-            token = yield from bearer_token(request)
-        except TokenRejected as error:
-            return unauthorized(error)
+        token = yield from self._bearer(request)
         found = yield from self._flows.sessions(token.subject, moment)
         return answer(200, {"sessions": [_listed(session, token.session_id) for session in found]})
 
     @_answering
     def end_session(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``DELETE /sessions/{id}``: 204, or 404 when the user has no such session."""
-        cookies.require_secure_transport(request, self._cookies)
-        try:
-            token = yield from bearer_token(request)
-        except TokenRejected as error:
-            return unauthorized(error)
+        token = yield from self._bearer(request)
         session_id = request.session_id or ""
         if not _is_session_id(session_id):
             return failure(404, "not_found", "There is no such session")
@@ -154,11 +144,7 @@ class Endpoints:
     @_answering
     def end_all(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``DELETE /sessions``: 204, all of the user's sessions are ended, this one too."""
-        cookies.require_secure_transport(request, self._cookies)
-        try:
-            token = yield from bearer_token(request)
-        except TokenRejected as error:
-            return unauthorized(error)
+        token = yield from self._bearer(request)
         yield from self._flows.end_all(token.subject, None, moment)
         return Response(204, (("cache-control", "no-store"),)).with_headers(cookies.clear(request, self._cookies))
 
@@ -173,6 +159,10 @@ class Endpoints:
     def _admit(self, request: Request) -> None:
         cookies.require_secure_transport(request, self._cookies)
         cookies.require_same_site(request, self._cookies)
+
+    def _bearer(self, request: Request) -> Flow[AccessToken]:
+        cookies.require_secure_transport(request, self._cookies)
+        return (yield from bearer_token(request))
 
     def _refresh_token(self, request: Request) -> tuple[str | None, bool]:
         """Return the presented refresh token, and whether it came in the body rather than in the cookie."""

@@ -25,6 +25,7 @@ from daypass.web.cookies import CookiePolicy, SameSite
 from daypass.web.message import Response
 
 SCHEME = "bearer"
+MODEL = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
 
 
 class LoginBody(BaseModel):
@@ -105,7 +106,7 @@ class bearer(asgi.bearer, SecurityBase):  # noqa: N801 - it is called like the f
 
     def __init__(self, auth: AsyncDaypass) -> None:
         super().__init__(auth)
-        self.model = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
+        self.model = MODEL
         self.scheme_name = SCHEME
 
     def _refusal(self, response: Response) -> HTTPException:
@@ -115,7 +116,7 @@ class bearer(asgi.bearer, SecurityBase):  # noqa: N801 - it is called like the f
 class _Described(SecurityBase):
     """Says in OpenAPI that a route needs an access token, whose endpoint checks it itself."""
 
-    model = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
+    model = MODEL
     scheme_name = SCHEME
 
     def __call__(self) -> None:
