@@ -176,17 +176,22 @@ def make(store: str, kind: type[Threads | Tasks], tmp_path: Path) -> Iterator[Ma
         each.close()
 
 
+def changes_nothing(make: Make, listener: Callable[[Event], object], caplog: pytest.LogCaptureFixture) -> None:
+    """Assert that calls end as they do with no listener, and that each of its failures is logged."""
+    _, told = tour(make(listener))
+    assert TOUR == told
+    failed = [record for record in caplog.records if record.exc_info]
+    assert [f"on_event failed for {code}" for code, _, _ in TOUR] == [record.getMessage() for record in failed]
+    ways_to_end(make(listener))
+
+
 @pytest.mark.parametrize(("store", "kind"), IN_PROCESS, ids=_name)
 @pytest.mark.parametrize("failure", FAILURES, ids=_name)
 def test_a_listener_that_raises_changes_nothing(
     make: Make, failure: Callable[[str], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever it raises, errors of ours among them, every call has the outcome that it has with no listener."""
-    _, told = tour(make(raising(failure)))
-    assert TOUR == told
-    failed = [record for record in caplog.records if record.exc_info]
-    assert [f"on_event failed for {code}" for code, _, _ in TOUR] == [record.getMessage() for record in failed]
-    ways_to_end(make(raising(failure)))
+    changes_nothing(make, raising(failure), caplog)
 
 
 @pytest.mark.parametrize("kind", [Tasks], ids=_name)
@@ -196,11 +201,7 @@ def test_an_async_listener_that_raises_changes_nothing(
     make: Make, failure: Callable[[str], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same, where it raises when it is awaited."""
-    _, told = tour(make(raising_later(failure)))
-    assert TOUR == told
-    failed = [record for record in caplog.records if record.exc_info]
-    assert [f"on_event failed for {code}" for code, _, _ in TOUR] == [record.getMessage() for record in failed]
-    ways_to_end(make(raising_later(failure)))
+    changes_nothing(make, raising_later(failure), caplog)
 
 
 @pytest.mark.parametrize(("store", "kind"), IN_PROCESS, ids=_name)

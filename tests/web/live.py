@@ -21,8 +21,9 @@ from daypass import AsyncDaypass, ConfigurationError, Daypass, Event, EventCode,
 from daypass.access_token import AccessToken
 from daypass.model import MINUTE
 from daypass.server import run
+from daypass.testing import Clock
 
-from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET, Clock, body_of
+from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET, body_of
 
 LOGIN = {"email": ALICE.email, "password": PASSWORD}
 CHALLENGE = 'Bearer realm="daypass"'

@@ -11,6 +11,7 @@ import pytest
 
 from daypass import Daypass, EventCode
 from daypass.model import DAY, MINUTE, SECOND
+from daypass.testing import START
 from daypass.web.cookies import CookiePolicy
 from daypass.web.endpoints import Endpoints
 from daypass.web.message import Request, Response
@@ -26,7 +27,6 @@ from .world import (
     NO_STORE,
     PASSWORD,
     SECRET,
-    START,
     VARY,
     Asked,
     access_token,

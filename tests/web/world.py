@@ -7,6 +7,7 @@ from typing import Any
 
 from daypass import Daypass, Event, Policy, Store, User
 from daypass.model import Duration
+from daypass.testing import Clock
 from daypass.web.cookies import CookiePolicy
 from daypass.web.endpoints import ROUTES, Endpoints
 from daypass.web.message import Request, Response
@@ -15,7 +16,6 @@ ISSUER = "https://api.example.com"
 HOST = "api.example.com"
 SECRET = "a master secret of thirty-two bytes and a few more"
 PASSWORD = "correct horse battery"
-START = 1_800_000_000_000
 DEFAULTS = Policy()
 
 ALICE = User("user-1", "alice", "alice@example.com", claims={"plan": "pro"})
@@ -23,19 +23,6 @@ BOB = User("user-2", None, "bob@example.com")
 PEOPLE = {name: user for user in (ALICE, BOB) for name in (user.email, user.username) if name}
 
 STRICT = CookiePolicy()
-
-
-class Clock:
-    """The time, as a test wants it: milliseconds since the epoch."""
-
-    def __init__(self, now: int = START) -> None:
-        self.now = now
-
-    def __call__(self) -> int:
-        return self.now
-
-    def advance(self, milliseconds: int) -> None:
-        self.now += milliseconds
 
 
 class Asked:
