@@ -1,4 +1,4 @@
-"""For people who write their own store: the suite that every store has to pass, and a clock that a test sets.
+"""For people who write their own store: the suite that every store has to pass.
 
 A store of your own is right when this passes (pytest is needed, and nothing else)::
 
@@ -51,33 +51,12 @@ from daypass.steps import (
     Swap,
 )
 from daypass.stores import AsyncStore, Store
+from daypass.testing.clock import START
 
 A = TypeVar("A")
 
-START = 1_800_000_000_000
-"""When it is, in the tests: milliseconds since the epoch."""
-
 CALLERS = 16
 """How many race each other."""
-
-
-class Clock:
-    """A clock that stands still until it is set; give it as ``clock=``.
-
-    Attributes:
-        now: milliseconds since the epoch; may be set to anything.
-    """
-
-    def __init__(self, now: int = START) -> None:
-        self.now = now
-
-    def __call__(self) -> int:
-        """Return the time in milliseconds since the epoch."""
-        return self.now
-
-    def advance(self, milliseconds: int) -> None:
-        """Let so much time pass; a negative span sets the clock back."""
-        self.now += milliseconds
 
 
 class Performing:
