@@ -24,7 +24,7 @@ from daypass.model import Device, EndReason, Event, EventCode, Policy, Session, 
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.steps import (
-    AddFirstKey,
+    AddKey,
     Advance,
     Authenticate,
     Emit,
@@ -247,8 +247,8 @@ class Flows:
         ring = yield from self._read_keys()
         if ring.signing is None:
             key = SigningKey.generate(self._algorithm)
-            record = KeyRecord(key.kid, key.algorithm, self._secret.wrap(key), moment.now)
-            yield from AddFirstKey(record)
+            record = KeyRecord(key.kid, key.algorithm, self._secret.wrap(key), moment.now, moment.now)
+            yield from AddKey(record)
             ring = yield from self._read_keys()
         return ring
 

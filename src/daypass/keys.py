@@ -127,19 +127,21 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A signing key as the store holds it.
+    """A key as the store holds it.
 
     Attributes:
         kid: its name.
-        algorithm: what it signs with.
+        algorithm: what it signs with; `REFRESH` for one that authenticates refresh tokens.
         wrapped: the encrypted JWK.
         created_at: milliseconds since the epoch.
+        used_from: from when on tokens are made with it; it is published before.
     """
 
     kid: str
     algorithm: str
     wrapped: str = field(repr=False)
     created_at: int
+    used_from: int
 
 
 class KeyRing:

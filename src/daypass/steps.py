@@ -38,7 +38,7 @@ class StoreStep(Step[A]):
 
 @dataclass(frozen=True, slots=True)
 class Insert(StoreStep[None]):
-    """Add a new session."""
+    """Add a new session; one that is there already stays as it is."""
 
     session: Session
 
@@ -137,24 +137,100 @@ class ListSessions(StoreStep[tuple[Session, ...]]):
     now: int
 
 
-# ---- signing keys
+# ---- what ended, what is over
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """That a session was ended, and when: milliseconds since the epoch."""
+
+    session_id: str
+    ended_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEndings(StoreStep[tuple[Ending, ...]]):
+    """Read which sessions were ended after ``since``, by whomever, in any order."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """The answer to `Sweep`.
+
+    Attributes:
+        removed: how many sessions this step removed.
+        due_at: before this time nothing is to be done.
+        whole: whether this step has looked at the last of the sessions.
+    """
+
+    removed: int
+    due_at: int
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(StoreStep[Swept]):
+    """Look at the next few sessions, and remove those of them that are over; the store keeps the place.
+
+    Unless the next batch is not due yet: nodes that share a store share one sweep. It need not be atomic: a batch that
+    is swept twice, or half, does no harm. A session is over by the predicate `is_over`.
+
+    Attributes:
+        now: milliseconds since the epoch; for what is due.
+        before: what was over by then is removed; earlier than ``now``, because clocks of nodes differ.
+        absolute_ttl: an ended session is remembered for so long after its login, so that late reuse is still known.
+        batch: so many sessions are looked at, or about so many.
+        pause: until the next batch is due.
+        rest: until the next one is due once all sessions have been looked at.
+        regardless: do it whether it is due or not.
+    """
+
+    now: int
+    before: int
+    absolute_ttl: int
+    batch: int
+    pause: int
+    rest: int
+    regardless: bool = False
+
+    def is_over(self, session: Session) -> bool:
+        """Tell whether nothing is lost with ``session``."""
+        if session.ended_at is None:
+            return session.expires_at <= self.before
+        return session.created_at + self.absolute_ttl <= self.before
+
+
+# ---- keys
 
 
 @dataclass(frozen=True, slots=True)
 class ReadKeys(StoreStep[tuple[KeyRecord, ...]]):
-    """Read the signing keys, newest first."""
+    """Read the keys, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class AddFirstKey(StoreStep[None]):
-    """Add a signing key, unless the store has one of that algorithm: of many nodes that start at once, one succeeds."""
+class AddKey(StoreStep[None]):
+    """Add a key, if ``newest`` is still the newest of its algorithm; None stands for there being none.
+
+    So of many nodes that would add one at once, one does.
+    """
 
     record: KeyRecord
+    newest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveKey(StoreStep[None]):
+    """Remove a key; one that is not there is no error."""
+
+    kid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrap(StoreStep[None]):
-    """Replace what a signing key is wrapped in, if that is still ``old``."""
+    """Replace what a key is wrapped in, if that is still ``old``."""
 
     kid: str
     old: str = field(repr=False)
@@ -164,6 +240,14 @@ class Rewrap(StoreStep[None]):
 @dataclass(frozen=True, slots=True)
 class Probe(StoreStep[None]):
     """Write something that changes nothing: what cannot be written, or read, raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate(StoreStep[int]):
+    """Make what the store needs, or bring it up to date; any number of nodes may do so at once, and again.
+
+    Answered with the version of its schema from now on; 0 for a store that has none.
+    """
 
 
 # ---- built-in users
@@ -233,4 +317,6 @@ class Emit(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class Keys(Step[KeyRing]):
-    """Ask for the signing keys."""
+    """Ask for the keys; ``anew`` when one of them is missing, which may have been added since they were read."""
+
+    anew: bool = False

@@ -166,14 +166,14 @@ def test_health_of_a_store_that_is_gone(tmp_path: Path) -> None:
     with running(folder=tmp_path) as service, service.client() as client:
         service.login(client)
         with sqlite3.connect(tmp_path / "app.db") as breaking:
-            breaking.execute("ALTER TABLE sessions RENAME TO away")
-            breaking.execute("ALTER TABLE signing_keys RENAME TO keys_away")
+            breaking.execute("ALTER TABLE daypass_sessions RENAME TO away")
+            breaking.execute("ALTER TABLE daypass_keys RENAME TO keys_away")
         answers = [client.get("/healthz"), client.post("/auth/refresh"), client.post("/auth/logout")]
         assert [503, 503, 503] == [answer.status_code for answer in answers]
         assert ["1", "1", "1"] == [answer.headers["retry-after"] for answer in answers]
         assert {"daypass"} == set(client.cookies)
-        breaking.execute("ALTER TABLE away RENAME TO sessions")
-        breaking.execute("ALTER TABLE keys_away RENAME TO signing_keys")
+        breaking.execute("ALTER TABLE away RENAME TO daypass_sessions")
+        breaking.execute("ALTER TABLE keys_away RENAME TO daypass_keys")
         breaking.close()
         assert [200, 200] == [client.get("/healthz").status_code, client.post("/auth/refresh").status_code]
 
@@ -228,7 +228,7 @@ def test_a_disabled_user(tmp_path: Path) -> None:
     with running(folder=tmp_path) as service, service.client() as client:
         service.login(client)
         with sqlite3.connect(tmp_path / "app.db") as changing:
-            changing.execute("UPDATE accounts SET disabled_at = 1")
+            changing.execute("UPDATE daypass_accounts SET disabled_at = 1")
         changing.close()
         refresh = client.post("/auth/refresh")
         assert (401, "invalid_grant", {}) == (refresh.status_code, refresh.json()["error"], dict(client.cookies))
@@ -576,7 +576,7 @@ def full_folder(tmp_path: Path) -> Path:
     (tmp_path / "folder").mkdir()
     future = sqlite3.connect(tmp_path / "future.db")
     future.execute("PRAGMA journal_mode = WAL")
-    future.execute("PRAGMA user_version = 99")
+    future.execute("CREATE TABLE daypass_schema AS SELECT 99 AS version")
     future.close()
     return tmp_path
 

@@ -28,14 +28,14 @@ ADD = ("user", "add", "alice@example.com", "--username", "alice", "--store", "sq
 
 def accounts(folder: Path) -> list[tuple[str, str | None]]:
     with sqlite3.connect(folder / "app.db") as database:
-        found = database.execute("SELECT email, username FROM accounts ORDER BY created_at").fetchall()
+        found = database.execute("SELECT email, username FROM daypass_accounts ORDER BY created_at").fetchall()
     database.close()
     return found
 
 
 def hashed(folder: Path) -> str:
     with sqlite3.connect(folder / "app.db") as database:
-        (text,) = database.execute("SELECT password_hash FROM accounts").fetchone()
+        (text,) = database.execute("SELECT password_hash FROM daypass_accounts").fetchone()
     database.close()
     return str(text)
 

@@ -22,10 +22,11 @@ from typing import Any
 import pytest
 
 from daypass import ConfigurationError, Daypass, StoreContended, StoreUnavailable, User
-from daypass.steps import Find, Insert, ListSessions
-from daypass.stores import open_async_store, open_store
+from daypass.rotation import NEVER_ROTATED
+from daypass.steps import Find, Insert, ListSessions, LoadAccount, Migrate, Probe, ReadKeys
+from daypass.stores import open_async_store, open_store, schema
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
-from daypass.testing import START, Clock, advance, session
+from daypass.testing import START, Clock, advance, key, session
 
 from . import processes
 
@@ -204,32 +205,92 @@ LOCKED = """
 import sqlite3, sys
 
 try:
-    sqlite3.connect(sys.argv[1], timeout=0).execute("SELECT * FROM sessions")
+    sqlite3.connect(sys.argv[1], timeout=0).execute("SELECT * FROM daypass_sessions")
     print("readable")
 except sqlite3.OperationalError as error:
     print(error)
 """
 
 
+FIRST_VERSION = """
+    CREATE TABLE sessions (
+        id BLOB NOT NULL PRIMARY KEY, subject TEXT NOT NULL, client_id TEXT NOT NULL, generation INTEGER NOT NULL,
+        branch BLOB NOT NULL, rotated_at INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+        ended_at INTEGER, end_reason TEXT, device_name TEXT, user_agent TEXT, address TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX sessions_subject ON sessions (subject);
+    CREATE TABLE signing_keys (
+        kid TEXT NOT NULL PRIMARY KEY, algorithm TEXT NOT NULL, wrapped TEXT NOT NULL, created_at INTEGER NOT NULL
+    );
+    CREATE TABLE accounts (
+        subject TEXT NOT NULL PRIMARY KEY, email TEXT NOT NULL, username TEXT, password_hash TEXT NOT NULL,
+        created_at INTEGER NOT NULL, disabled_at INTEGER, folded_email TEXT NOT NULL UNIQUE, folded_username TEXT UNIQUE
+    );
+    PRAGMA user_version = 1;
+"""
+
+
+def layout(path: Path) -> set[str]:
+    """Return what a file's tables and indexes are made by, whatever the spaces and quotes."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        return {"".join(sql.replace('"', "").split()) for (sql,) in rows}
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    """What was made before tables had names of their own is kept: sessions, keys and users, and refreshes go on."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_VERSION)
+        row = (bytes(15) + b"\1", "user-1", "daypass", 0, b"branch-0", NEVER_ROTATED, START, START + 3_600_000)
+        connection.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, NULL)", row)
+        connection.execute("INSERT INTO signing_keys VALUES ('kid-1', 'ES256', 'wrapped-1', ?)", (START + 1,))
+        connection.execute("INSERT INTO accounts VALUES ('1', 'a@b', NULL, 'hash', 0, NULL, 'a@b', NULL)")
+        connection.commit()
+    store = SqliteStore(path)
+    assert session() == store.perform(Find(session().id))
+    assert (key(1),) == store.perform(ReadKeys())
+    assert "hash" == store.perform(LoadAccount("1")).password_hash  # type: ignore[union-attr]  # fails just as well
+    assert store.perform(advance(session(), START + 1)).moved
+    assert schema.SQLITE_VERSION == store.perform(Migrate())
+    store.close()
+    new = SqliteStore(path.with_name("new.db"))
+    new.perform(Probe())
+    new.close()
+    assert layout(path.with_name("new.db")) == layout(path)
+
+
+def test_an_application_s_own_tables_and_version_are_left_alone(path: Path) -> None:
+    """A file that an application has put to its own use serves both; even a table called sessions stays as it is."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE sessions (mine TEXT)")
+        connection.execute("PRAGMA user_version = 7")
+    store = SqliteStore(path)
+    store.perform(Insert(session()))
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert (7,) == connection.execute("PRAGMA user_version").fetchone()
+        assert [] == connection.execute("SELECT mine FROM sessions").fetchall()
+
+
 def test_the_schema_of_a_newer_version_is_left_alone(path: Path) -> None:
     """A file that a newer Daypass has made is a mistake of set-up: upgrade, it says, and changes nothing."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 1000000")
+        connection.execute("CREATE TABLE daypass_schema AS SELECT 1000000 AS version")
     before = path.read_bytes()[:96]
     store = SqliteStore(path)
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="upgrade"):
             store.perform(Insert(session()))
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert [] == connection.execute("SELECT name FROM sqlite_schema").fetchall()
-        assert (1000000,) == connection.execute("PRAGMA user_version").fetchone()
+        assert [("daypass_schema",)] == connection.execute("SELECT name FROM sqlite_schema").fetchall()
+        assert (1000000,) == connection.execute("SELECT version FROM daypass_schema").fetchone()
     assert before[:16] == path.read_bytes()[:16]
 
 
 async def test_the_schema_of_a_newer_version_is_told_of_to_all_who_wait(path: Path) -> None:
     """Of many who ask at once none is left waiting."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 1000000")
+        connection.execute("CREATE TABLE daypass_schema AS SELECT 1000000 AS version")
     store = AsyncSqliteStore(path)
     answers = await asyncio.gather(*(store.perform(Find(session(n).id)) for n in range(20)), return_exceptions=True)
     assert {ConfigurationError} == {type(answer) for answer in answers}
@@ -303,7 +364,8 @@ def test_what_a_killed_process_was_answered_is_there(path: Path, work: Callable[
 FORKING = """
 import os, sys
 from pathlib import Path
-from daypass.steps import Find, Insert, ListSessions
+from daypass.rotation import NEVER_ROTATED
+from daypass.steps import Find, Insert, ListSessions, LoadAccount, Migrate, Probe, ReadKeys
 from daypass.stores.sqlite import SqliteStore
 from daypass.testing import START, session
 
@@ -507,10 +569,10 @@ async def test_one_turn_of_the_loop_is_one_commit(path: Path) -> None:
 async def test_one_that_fails_fails_alone(path: Path) -> None:
     """A step that cannot be performed spoils nothing for those that share its transaction."""
     store = AsyncSqliteStore(path)
-    await store.perform(Insert(session(5)))
-    answers = await asyncio.gather(*(store.perform(Insert(session(n))) for n in range(10)), return_exceptions=True)
-    assert [None] * 5 + [StoreUnavailable] + [None] * 4 == [answer and type(answer) for answer in answers]
-    assert 10 == await count(store)
+    steps = [Insert(session(n, generation=2**64 if n == 5 else 0)) for n in range(10)]
+    answers = await asyncio.gather(*map(store.perform, steps), return_exceptions=True)
+    assert [None] * 5 + [OverflowError] + [None] * 4 == [answer and type(answer) for answer in answers]
+    assert 9 == await count(store)
     await store.close()
 
 
@@ -573,7 +635,7 @@ async def test_closing_commits_what_was_asked_for_in_the_same_turn(path: Path) -
     assert store._queue._worker is None
     await task
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert (1,) == connection.execute("SELECT count(*) FROM sessions").fetchone()
+        assert (1,) == connection.execute("SELECT count(*) FROM daypass_sessions").fetchone()
 
 
 def test_a_loop_that_stops_at_once_loses_nothing(path: Path) -> None:
@@ -800,7 +862,7 @@ def test_an_interrupt_leaves_no_half_transaction(path: Path) -> None:
     store.perform(Insert(session(0)))
 
     def interrupted(connection: sqlite3.Connection) -> None:
-        connection.execute("DELETE FROM sessions")
+        connection.execute("DELETE FROM daypass_sessions")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -842,10 +904,10 @@ def test_a_store_is_small(path: Path) -> None:
     auth.close()
     empty = path.stat().st_size
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        row = connection.execute("SELECT * FROM sessions").fetchone()
+        row = connection.execute("SELECT * FROM daypass_sessions").fetchone()
         marks = ", ".join("?" * len(row))
         rows = ((os.urandom(16), f"user-{n}", *row[2:]) for n in range(20_000))
-        connection.executemany(f"INSERT INTO sessions VALUES ({marks})", rows)  # noqa: S608 - made of question marks
+        connection.executemany(f"INSERT INTO daypass_sessions VALUES ({marks})", rows)  # noqa: S608 - made of question marks
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert 250 >= (path.stat().st_size - empty) / 20_000

@@ -38,6 +38,52 @@ class AsyncStore(Protocol):
         """Give back whatever it holds; performing a step opens it again."""
 
 
+class Subscription(Protocol):
+    """Tells that something was announced: that a session was ended, by whomever."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something is announced, then return True; False when nothing was in so many seconds.
+
+        Announcements that come together may be told of once.
+
+        Raises:
+            StoreError: announcements can no longer be heard; it is of no more use and has been closed.
+        """
+
+    def close(self) -> None:
+        """Give back its connection; whoever is waiting is told False, or a `StoreError`."""
+
+
+class AsyncSubscription(Protocol):
+    """The same to be awaited."""
+
+    async def wait(self, seconds: float) -> bool:
+        """Do as `Subscription.wait`."""
+
+    async def close(self) -> None:
+        """Do as `Subscription.close`."""
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """What a `Store` may do besides: announce to all processes what was ended, at once. One that does not is polled."""
+
+    def subscribe(self) -> Subscription:
+        """Return a subscription that was seen to work: it has heard an announcement of its own.
+
+        Raises:
+            StoreError: it cannot be had now, or not at all; the store has to be polled.
+        """
+
+
+@runtime_checkable
+class AsyncAnnouncing(Protocol):
+    """What an `AsyncStore` may do besides."""
+
+    async def subscribe(self) -> AsyncSubscription:
+        """Do as `Announcing.subscribe`."""
+
+
 def open_store(url: str) -> Store:
     """Return the store at ``url``: ``memory:``, ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
 

@@ -19,7 +19,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
-        self._keys: list[KeyRecord] = []
+        self._ended: dict[str, int] = {}
+        self._keys: dict[str, KeyRecord] = {}
+        self._sweep_due_at = 0
         self._accounts: dict[str, Account] = {}
         self._operations: Mapping[type[StoreStep[Any]], Callable[[Any], Any]] = {
             steps.Insert: self._insert,
@@ -30,9 +32,13 @@ class MemoryStore:
             steps.EndAll: self._end_all,
             steps.ListSessions: self._list,
             steps.ReadKeys: self._read_keys,
-            steps.AddFirstKey: self._add_first_key,
+            steps.ReadEndings: self._read_endings,
+            steps.Sweep: self._sweep,
+            steps.AddKey: self._add_key,
+            steps.RemoveKey: self._remove_key,
             steps.Rewrap: self._rewrap,
             steps.Probe: lambda _: None,
+            steps.Migrate: lambda _: 0,
             steps.AddAccount: self._add_account,
             steps.FindAccount: self._find_account,
             steps.LoadAccount: self._load_account,
@@ -48,7 +54,13 @@ class MemoryStore:
         """Do nothing: what is in memory stays until the store itself is gone."""
 
     def _insert(self, step: steps.Insert) -> None:
-        self._sessions[step.session.id] = step.session
+        if step.session.id not in self._sessions:
+            self._put(step.session)
+
+    def _put(self, session: Session) -> None:
+        self._sessions[session.id] = session
+        if session.ended_at is not None:
+            self._ended[session.id] = session.ended_at
 
     def _advance(self, step: steps.Advance) -> steps.Advanced:
         session = self._sessions.get(step.session_id)
@@ -62,7 +74,7 @@ class MemoryStore:
         session = self._sessions.get(step.old.id)
         if session is None or session.ended_at is not None or _position(session) != _position(step.old):
             return False
-        self._sessions[session.id] = step.new
+        self._put(step.new)
         return True
 
     def _find(self, step: steps.Find) -> Session | None:
@@ -73,13 +85,13 @@ class MemoryStore:
         if session is None or session.ended_at is not None or step.subject not in (None, session.subject):
             return None
         ended = replace(session, ended_at=step.at, end_reason=step.reason)
-        self._sessions[session.id] = ended
+        self._put(ended)
         return ended
 
     def _end_all(self, step: steps.EndAll) -> tuple[str, ...]:
         live = [each for each in self._of(step.subject) if each.is_live(step.at) and each.id != step.keep]
         for session in live:
-            self._sessions[session.id] = replace(session, ended_at=step.at, end_reason=step.reason)
+            self._put(replace(session, ended_at=step.at, end_reason=step.reason))
         return tuple(session.id for session in live)
 
     def _list(self, step: steps.ListSessions) -> tuple[Session, ...]:
@@ -89,17 +101,34 @@ class MemoryStore:
     def _of(self, subject: str) -> list[Session]:
         return [each for each in self._sessions.values() if each.subject == subject]
 
-    def _read_keys(self, _: steps.ReadKeys) -> tuple[KeyRecord, ...]:
-        return tuple(reversed(self._keys))
+    def _read_endings(self, step: steps.ReadEndings) -> tuple[steps.Ending, ...]:
+        return tuple(steps.Ending(session_id, at) for session_id, at in self._ended.items() if at > step.since)
 
-    def _add_first_key(self, step: steps.AddFirstKey) -> None:
-        if all(record.algorithm != step.record.algorithm for record in self._keys):
-            self._keys.append(step.record)
+    def _sweep(self, step: steps.Sweep) -> steps.Swept:
+        if step.now < self._sweep_due_at and not step.regardless:
+            return steps.Swept(0, self._sweep_due_at)
+        over = [each.id for each in self._sessions.values() if step.is_over(each)]
+        for session_id in over:
+            del self._sessions[session_id]
+            self._ended.pop(session_id, None)
+        self._sweep_due_at = step.now + step.rest
+        return steps.Swept(len(over), self._sweep_due_at, whole=True)
+
+    def _read_keys(self, _: steps.ReadKeys) -> tuple[KeyRecord, ...]:
+        return tuple(sorted(self._keys.values(), key=lambda record: (-record.created_at, record.kid)))
+
+    def _add_key(self, step: steps.AddKey) -> None:
+        same = (record.kid for record in self._read_keys(steps.ReadKeys()) if record.algorithm == step.record.algorithm)
+        if next(same, None) == step.newest:
+            self._keys[step.record.kid] = step.record
+
+    def _remove_key(self, step: steps.RemoveKey) -> None:
+        self._keys.pop(step.kid, None)
 
     def _rewrap(self, step: steps.Rewrap) -> None:
-        for index, record in enumerate(self._keys):
-            if (record.kid, record.wrapped) == (step.kid, step.old):
-                self._keys[index] = replace(record, wrapped=step.new)
+        record = self._keys.get(step.kid)
+        if record is not None and record.wrapped == step.old:
+            self._keys[step.kid] = replace(record, wrapped=step.new)
 
     def _add_account(self, step: steps.AddAccount) -> bool:
         account = step.account

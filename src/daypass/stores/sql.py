@@ -1,6 +1,7 @@
-"""The SQL of the stores, as text, and how a row reads: no driver here.
+"""The statements of the SQL stores, as text, and how a row reads: no driver here. The tables are in `schema`.
 
-Names of columns stand in one order throughout, that of `SESSION_COLUMNS`.
+They are what SQLite and PostgreSQL have in common; parameters are written ``:name``. Names of columns stand in one
+order throughout, that of `SESSION_COLUMNS`.
 """
 
 from collections.abc import Sequence
@@ -11,115 +12,96 @@ from daypass.model import Account, Device, EndReason, Session
 
 Parameters = dict[str, Any]
 
-SCHEMA = (
-    """
-    CREATE TABLE sessions (
-        id BLOB NOT NULL PRIMARY KEY,
-        subject TEXT NOT NULL,
-        client_id TEXT NOT NULL,
-        generation INTEGER NOT NULL,
-        branch BLOB NOT NULL,
-        rotated_at INTEGER NOT NULL,
-        created_at INTEGER NOT NULL,
-        expires_at INTEGER NOT NULL,
-        ended_at INTEGER,
-        end_reason TEXT,
-        device_name TEXT,
-        user_agent TEXT,
-        address TEXT
-    ) WITHOUT ROWID
-    """,
-    "CREATE INDEX sessions_subject ON sessions (subject)",
-    """
-    CREATE TABLE signing_keys (
-        kid TEXT NOT NULL PRIMARY KEY,
-        algorithm TEXT NOT NULL,
-        wrapped TEXT NOT NULL,
-        created_at INTEGER NOT NULL
-    )
-    """,
-    """
-    CREATE TABLE accounts (
-        subject TEXT NOT NULL PRIMARY KEY,
-        email TEXT NOT NULL,
-        username TEXT,
-        password_hash TEXT NOT NULL,
-        created_at INTEGER NOT NULL,
-        disabled_at INTEGER,
-        folded_email TEXT NOT NULL UNIQUE,
-        folded_username TEXT UNIQUE
-    )
-    """,
-)
-
 SESSION_COLUMNS = (
     "id, subject, client_id, generation, branch, rotated_at, created_at, expires_at, ended_at, end_reason, "
     "device_name, user_agent, address"
 )
-KEY_COLUMNS = "kid, algorithm, wrapped, created_at"
+KEY_COLUMNS = "kid, algorithm, wrapped, created_at, used_from"
 ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled_at"
 
 INSERT = f"""
-    INSERT INTO sessions ({SESSION_COLUMNS})
+    INSERT INTO daypass_sessions ({SESSION_COLUMNS})
     VALUES (:id, :subject, :client_id, :generation, :branch, :rotated_at, :created_at, :expires_at, :ended_at,
             :end_reason, :device_name, :user_agent, :address)
+    ON CONFLICT DO NOTHING
 """
 
-MOVE = "UPDATE sessions SET generation = ?, branch = ?, rotated_at = ?, expires_at = ? WHERE id = ?"
+MOVE = "UPDATE daypass_sessions SET generation = ?, branch = ?, rotated_at = ?, expires_at = ? WHERE id = ?"
 
 SWAP = """
-    UPDATE sessions
+    UPDATE daypass_sessions
     SET generation = :generation, branch = :branch, rotated_at = :rotated_at, expires_at = :expires_at,
         ended_at = :ended_at, end_reason = :end_reason
     WHERE id = :id AND generation = :old_generation AND branch = :old_branch AND rotated_at = :old_rotated_at
       AND ended_at IS NULL
 """
 
-FIND = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE id = :id"
+FIND = f"SELECT {SESSION_COLUMNS} FROM daypass_sessions WHERE id = :id"
 
 END = f"""
-    UPDATE sessions SET ended_at = :at, end_reason = :reason
-    WHERE id = :id AND ended_at IS NULL AND (:subject IS NULL OR subject = :subject)
+    UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
+    WHERE id = :id AND ended_at IS NULL AND (CAST(:subject AS TEXT) IS NULL OR subject = :subject)
     RETURNING {SESSION_COLUMNS}
 """
 
 END_ALL = """
-    UPDATE sessions SET ended_at = :at, end_reason = :reason
+    UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
     WHERE subject = :subject AND ended_at IS NULL AND expires_at > :at AND (:keep IS NULL OR id <> :keep)
     RETURNING id
 """
 
 LIST = f"""
-    SELECT {SESSION_COLUMNS} FROM sessions
+    SELECT {SESSION_COLUMNS} FROM daypass_sessions
     WHERE subject = :subject AND ended_at IS NULL AND expires_at > :now
     ORDER BY created_at DESC, id
 """
 
-READ_KEYS = f"SELECT {KEY_COLUMNS} FROM signing_keys ORDER BY created_at DESC, kid"
+READ_ENDINGS = "SELECT id, ended_at FROM daypass_sessions WHERE ended_at > :since"
 
-ADD_FIRST_KEY = f"""
-    INSERT INTO signing_keys ({KEY_COLUMNS})
-    SELECT :kid, :algorithm, :wrapped, :created_at
-    WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE algorithm = :algorithm)
+CLAIM_SWEEP = "UPDATE daypass_sweep SET due_at = :until WHERE due_at <= :now OR :regardless RETURNING place"
+
+READ_SWEEP = "SELECT due_at FROM daypass_sweep"
+
+SWEEP_BATCH = "SELECT id FROM daypass_sessions WHERE id > :place ORDER BY id LIMIT :batch"
+
+REMOVE_IF_OVER = """
+    DELETE FROM daypass_sessions
+    WHERE id = :id AND CASE WHEN ended_at IS NULL THEN expires_at ELSE created_at + :absolute_ttl END <= :before
 """
 
-REWRAP = "UPDATE signing_keys SET wrapped = :new WHERE kid = :kid AND wrapped = :old"
+END_SWEEP = "UPDATE daypass_sweep SET place = :place, due_at = :due_at"
+
+READ_KEYS = f"SELECT {KEY_COLUMNS} FROM daypass_keys ORDER BY created_at DESC, kid"
+
+ADD_KEY = f"""
+    INSERT INTO daypass_keys ({KEY_COLUMNS}, follows)
+    SELECT CAST(:kid AS TEXT), CAST(:algorithm AS TEXT), CAST(:wrapped AS TEXT), CAST(:created_at AS BIGINT),
+           CAST(:used_from AS BIGINT), CAST(:newest AS TEXT)
+    WHERE COALESCE(
+        (SELECT kid FROM daypass_keys WHERE algorithm = :algorithm ORDER BY created_at DESC, kid LIMIT 1), ''
+    ) = :newest
+    ON CONFLICT DO NOTHING
+"""
+
+REMOVE_KEY = "DELETE FROM daypass_keys WHERE kid = :kid"
+
+REWRAP = "UPDATE daypass_keys SET wrapped = :new WHERE kid = :kid AND wrapped = :old"
 
 ADD_ACCOUNT = f"""
-    INSERT INTO accounts ({ACCOUNT_COLUMNS}, folded_email, folded_username)
+    INSERT INTO daypass_accounts ({ACCOUNT_COLUMNS}, folded_email, folded_username)
     VALUES (:subject, :email, :username, :password_hash, :created_at, :disabled_at, :folded_email, :folded_username)
     ON CONFLICT DO NOTHING
     RETURNING subject
 """
 
 FIND_ACCOUNT = f"""
-    SELECT {ACCOUNT_COLUMNS} FROM accounts
+    SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts
     WHERE folded_email = :folded OR folded_username = :folded
 """
 
-LOAD_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE subject = :subject"
+LOAD_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE subject = :subject"
 
-UPDATE_HASH = "UPDATE accounts SET password_hash = :password_hash WHERE subject = :subject"
+UPDATE_HASH = "UPDATE daypass_accounts SET password_hash = :password_hash WHERE subject = :subject"
 
 
 def stored_id(session_id: str) -> bytes:
@@ -165,6 +147,18 @@ def session_of(row: Sequence[Any]) -> Session:
         end_reason=None if row[9] is None else EndReason(row[9]),
         device=Device(row[10], row[11], row[12]),
     )
+
+
+def key_parameters(record: KeyRecord, newest: str | None) -> Parameters:
+    """Return the parameters of `ADD_KEY`."""
+    return {
+        "kid": record.kid,
+        "algorithm": record.algorithm,
+        "wrapped": record.wrapped,
+        "created_at": record.created_at,
+        "used_from": record.used_from,
+        "newest": newest or "",
+    }
 
 
 def key_of(row: Sequence[Any]) -> KeyRecord:

@@ -2,8 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,15 +13,22 @@ from daypass.errors import ConfigurationError
 from daypass.keys import KeyRecord
 from daypass.model import Account, Session
 from daypass.steps import StoreStep
-from daypass.stores import sql
+from daypass.stores import schema, sql
 from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
 
 A = TypeVar("A")
 Synchronous = Literal["FULL", "NORMAL"]
 
-_VERSION = 1
 _PATIENCE = 5.0
-_READS = (steps.Find, steps.ListSessions, steps.ReadKeys, steps.FindAccount, steps.LoadAccount)
+_READS = (
+    steps.Find,
+    steps.ListSessions,
+    steps.ReadEndings,
+    steps.ReadKeys,
+    steps.FindAccount,
+    steps.LoadAccount,
+    steps.Migrate,  # done by opening the file
+)
 """Every other step has a transaction that lets nobody else write from its beginning on."""
 
 
@@ -81,21 +89,26 @@ def _database(path: Path, synchronous: Synchronous) -> Database:
 def _prepare(synchronous: Synchronous, connection: sqlite3.Connection) -> None:
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
-    if _version(connection) == _VERSION:
+    if _version(connection) == schema.SQLITE_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")  # of processes that start at once, one makes the tables
     try:
-        found = _version(connection)
-        if found > _VERSION:
-            raise ConfigurationError(f"the database has schema {found} and this Daypass knows {_VERSION}: upgrade it")
-        if found == 0:
-            for statement in sql.SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        for statement in _statements_from(_version(connection)):
+            connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _statements_from(version: int) -> Iterator[str]:
+    if version > schema.SQLITE_VERSION:
+        raise ConfigurationError(
+            f"the database has schema {version} and this Daypass knows {schema.SQLITE_VERSION}: upgrade it"
+        )
+    if version == 0:
+        return iter(schema.SQLITE)
+    return chain.from_iterable(schema.SQLITE_UPGRADES[each] for each in range(version, schema.SQLITE_VERSION))
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -113,7 +126,12 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    """Return the version of the schema, 0 where there is none."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if "daypass_schema" in tables:
+        return int(connection.execute("SELECT version FROM daypass_schema").fetchone()[0])
+    unnamed = {"sessions", "signing_keys", "accounts"} <= tables  # or else an application's own
+    return 1 if unnamed and connection.execute("PRAGMA user_version").fetchone() == (1,) else 0
 
 
 def _operation(step: StoreStep[A]) -> Callable[[sqlite3.Connection], A]:
@@ -170,26 +188,44 @@ def _read_keys(connection: sqlite3.Connection, _: steps.ReadKeys) -> tuple[KeyRe
     return tuple(map(sql.key_of, connection.execute(sql.READ_KEYS).fetchall()))
 
 
-def _add_first_key(connection: sqlite3.Connection, step: steps.AddFirstKey) -> None:
-    record = step.record
-    connection.execute(
-        sql.ADD_FIRST_KEY,
-        {
-            "kid": record.kid,
-            "algorithm": record.algorithm,
-            "wrapped": record.wrapped,
-            "created_at": record.created_at,
-        },
-    )
+def _add_key(connection: sqlite3.Connection, step: steps.AddKey) -> None:
+    connection.execute(sql.ADD_KEY, sql.key_parameters(step.record, step.newest))
+
+
+def _remove_key(connection: sqlite3.Connection, step: steps.RemoveKey) -> None:
+    connection.execute(sql.REMOVE_KEY, {"kid": step.kid})
 
 
 def _rewrap(connection: sqlite3.Connection, step: steps.Rewrap) -> None:
     connection.execute(sql.REWRAP, {"kid": step.kid, "old": step.old, "new": step.new})
 
 
+def _read_endings(connection: sqlite3.Connection, step: steps.ReadEndings) -> tuple[steps.Ending, ...]:
+    rows = connection.execute(sql.READ_ENDINGS, {"since": step.since}).fetchall()
+    return tuple(steps.Ending(row[0].hex(), row[1]) for row in rows)
+
+
+def _sweep(connection: sqlite3.Connection, step: steps.Sweep) -> steps.Swept:
+    due = {"now": step.now, "until": step.now + step.pause, "regardless": step.regardless}
+    claimed = connection.execute(sql.CLAIM_SWEEP, due).fetchone()
+    if claimed is None:
+        return steps.Swept(0, connection.execute(sql.READ_SWEEP).fetchone()[0])
+    ids = connection.execute(sql.SWEEP_BATCH, {"place": claimed[0], "batch": step.batch}).fetchall()
+    whole = len(ids) < step.batch
+    over = {"before": step.before, "absolute_ttl": step.absolute_ttl}
+    removed = sum(connection.execute(sql.REMOVE_IF_OVER, {"id": each, **over}).rowcount for (each,) in ids)
+    swept = steps.Swept(removed, step.now + (step.rest if whole else step.pause), whole)
+    connection.execute(sql.END_SWEEP, {"place": b"" if whole else ids[-1][0], "due_at": swept.due_at})
+    return swept
+
+
 def _probe(connection: sqlite3.Connection, _: steps.Probe) -> None:
-    connection.execute("SELECT 1 FROM sessions, signing_keys LIMIT 1")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")  # what it is already, but written all the same
+    connection.execute("SELECT 1 FROM daypass_sessions, daypass_keys LIMIT 1")
+    connection.execute("UPDATE daypass_schema SET version = version")  # what it is already, but written all the same
+
+
+def _migrate(connection: sqlite3.Connection, _: steps.Migrate) -> int:
+    return _version(connection)
 
 
 def _add_account(connection: sqlite3.Connection, step: steps.AddAccount) -> bool:
@@ -219,8 +255,12 @@ _OPERATIONS: Mapping[type[StoreStep[Any]], Callable[[sqlite3.Connection, Any], A
     steps.EndAll: _end_all,
     steps.ListSessions: _list,
     steps.ReadKeys: _read_keys,
-    steps.AddFirstKey: _add_first_key,
+    steps.AddKey: _add_key,
+    steps.RemoveKey: _remove_key,
     steps.Rewrap: _rewrap,
+    steps.ReadEndings: _read_endings,
+    steps.Sweep: _sweep,
+    steps.Migrate: _migrate,
     steps.Probe: _probe,
     steps.AddAccount: _add_account,
     steps.FindAccount: _find_account,

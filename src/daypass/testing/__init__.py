@@ -11,7 +11,9 @@ from daypass.testing.store_contract import (
     StoreContract,
     account,
     advance,
+    key,
     session,
+    sweep,
 )
 
 __all__ = [
@@ -23,5 +25,7 @@ __all__ = [
     "StoreContract",
     "account",
     "advance",
+    "key",
     "session",
+    "sweep",
 ]

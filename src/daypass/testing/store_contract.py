@@ -35,20 +35,28 @@ from daypass.model import Account, Device, EndReason, Session
 from daypass.rotation import NEVER_ROTATED, Expectation
 from daypass.steps import (
     AddAccount,
-    AddFirstKey,
+    AddKey,
     Advance,
     Advanced,
     End,
     EndAll,
+    Ending,
     Find,
     FindAccount,
     Insert,
     ListSessions,
     LoadAccount,
+    Migrate,
+    Probe,
+    ReadEndings,
     ReadKeys,
+    RemoveKey,
+    Rewrap,
     SetPasswordHash,
     StoreStep,
     Swap,
+    Sweep,
+    Swept,
 )
 from daypass.stores import AsyncStore, Store
 from daypass.testing.clock import START
@@ -116,6 +124,20 @@ def advance(found: Session, now: int, **fields: Any) -> Advance:
         now=now,
         idle_ttl=3_600_000,
         absolute_ttl=7_200_000,
+    )
+    return replace(step, **fields)
+
+
+def key(number: int = 1, **fields: Any) -> KeyRecord:
+    """Return a key for a test, made ``number`` milliseconds after `START`, save for ``fields``."""
+    made = KeyRecord(f"kid-{number}", "ES256", f"wrapped-{number}", START + number, START + number)
+    return replace(made, **fields)
+
+
+def sweep(now: int, **fields: Any) -> Sweep:
+    """Return the step that sweeps, at ``now``, what was over a second before, save for ``fields``."""
+    step = Sweep(
+        now=now, before=now - 1000, absolute_ttl=7_200_000, batch=1000, pause=1000, rest=60_000, regardless=True
     )
     return replace(step, **fields)
 
@@ -399,32 +421,166 @@ class StoreContract:
         assert (session(1, expires_at=START + 10),) == store.perform(ListSessions("user-1", START + 9))
         assert () == store.perform(ListSessions("user-1", START + 10))
 
-    # ---- signing keys
+    # ---- ReadEndings
+
+    def test_endings_are_read_however_they_came(self, store: Store) -> None:
+        """A session that was ended by any of the steps is among the endings, with the time it was ended."""
+        for number in range(1, 6):
+            store.perform(Insert(session(number, subject=f"user-{number % 2}")))
+        store.perform(End(session(1).id, START + 1, EndReason.LOGOUT))
+        revoked = replace(session(2, subject="user-0"), ended_at=START + 2, end_reason=EndReason.REUSE)
+        assert store.perform(Swap(session(2, subject="user-0"), revoked)) is True
+        store.perform(EndAll("user-1", START + 3, EndReason.ENDED))
+        expected = {1: START + 1, 2: START + 2, 3: START + 3, 5: START + 3}
+        endings = store.perform(ReadEndings(START))
+        assert {Ending(session(number).id, at) for number, at in expected.items()} == set(endings)
+
+    def test_endings_are_read_from_a_time_on(self, store: Store) -> None:
+        """Only what was ended after it is read, and nothing that lives or has merely expired."""
+        store.perform(Insert(session(9)))
+        store.perform(Insert(session(8, expires_at=START)))
+        for number in (1, 2, 3):
+            store.perform(Insert(session(number)))
+            store.perform(End(session(number).id, START + number, EndReason.LOGOUT))
+        assert (Ending(session(3).id, START + 3),) == store.perform(ReadEndings(START + 2))
+        assert () == store.perform(ReadEndings(START + 3))
+
+    def test_one_who_did_not_end_a_session_ends_nothing(self, store: Store) -> None:
+        """What ended nothing is not among the endings; what ended first is there with its own time."""
+        store.perform(Insert(session(1)))
+        store.perform(Insert(session(2)))
+        store.perform(End(session(1).id, START + 1, EndReason.REUSE))
+        store.perform(End(session(1).id, START + 2, EndReason.LOGOUT))
+        store.perform(End(session(2).id, START + 2, EndReason.LOGOUT, subject="user-2"))
+        store.perform(End(session(3).id, START + 2, EndReason.LOGOUT))
+        assert (Ending(session(1).id, START + 1),) == store.perform(ReadEndings(START))
+
+    # ---- Sweep
+
+    def test_what_is_over_is_swept_away(self, store: Store) -> None:
+        """What expired is removed, and what ended once it need not be remembered; all else stays as it is."""
+        now = START + 7_200_000
+        ended = {"ended_at": START + 5, "end_reason": EndReason.REUSE}
+        over = [
+            session(1),
+            session(2, expires_at=now - 1000),
+            session(3, created_at=START - 1000, **ended),
+            session(4, created_at=START - 1000, expires_at=now + 1, **ended),
+        ]
+        stay = [
+            session(5, expires_at=now - 999),
+            session(6, expires_at=now + 10**10),
+            session(7, created_at=START - 999, **ended),
+            session(8, subject="user-2", created_at=START, expires_at=now + 1),
+        ]
+        for each in (*over, *stay):
+            store.perform(Insert(each))
+        assert 4 == store.perform(sweep(now)).removed
+        assert [None] * 4 == [store.perform(Find(each.id)) for each in over]
+        assert stay == [store.perform(Find(each.id)) for each in stay]
+        assert (stay[0], stay[1]) == store.perform(ListSessions("user-1", now - 1000))
+        assert {stay[2].id} == {ending.session_id for ending in store.perform(ReadEndings(START))}
+        assert 0 == store.perform(sweep(now)).removed
+
+    def test_a_sweep_comes_to_its_end(self, store: Store) -> None:
+        """Batch by batch every session is looked at, in no more batches than there are sessions to look at."""
+        every = [session(number * 2**120) for number in range(1, 41)]
+        for each in every:
+            store.perform(Insert(each))
+        removed, now = 0, START + 7_200_000
+        for _ in range(len(every) + 1):
+            swept = store.perform(sweep(now, batch=7))
+            removed += swept.removed
+            assert now + (60_000 if swept.whole else 1000) == swept.due_at
+            if swept.whole:
+                break
+        assert (len(every), True) == (removed, swept.whole)
+
+    def test_a_sweep_is_shared(self, store: Store) -> None:
+        """Nobody sweeps again before the next batch is due, and of those who come then at once only one does."""
+        for number in range(1, 4):
+            store.perform(Insert(session(number)))
+        now = START + 7_200_000
+        first = store.perform(sweep(now, regardless=False))
+        assert Swept(3, now + 60_000, whole=True) == first
+        store.perform(Insert(session(9)))
+        assert Swept(0, now + 60_000) == store.perform(sweep(now + 59_999, regardless=False))
+        answers = self.race(store, [sweep(now + 60_000, regardless=False)] * CALLERS)
+        assert [True] == [answer.whole for answer in answers if answer.removed]
+        assert 1 == sum(answer.removed for answer in answers)
+
+    # ---- keys
 
     def test_keys_are_read_newest_first(self, store: Store) -> None:
-        """There are no keys at first; then each algorithm may have one, and the newest comes first."""
+        """There are no keys at first; then each algorithm may have its own, and the newest of all comes first."""
         assert () == store.perform(ReadKeys())
-        old, new = (
-            KeyRecord("kid-1", "ES256", "wrapped-1", START),
-            KeyRecord("kid-2", "HS256", "wrapped-2", START + 1),
-        )
-        store.perform(AddFirstKey(old))
-        store.perform(AddFirstKey(new))
-        assert (new, old) == store.perform(ReadKeys())
+        store.perform(AddKey(key(1)))
+        store.perform(AddKey(key(2, algorithm="HS256")))
+        store.perform(AddKey(key(3, used_from=START + 600_000), newest="kid-1"))
+        found = (key(3, used_from=START + 600_000), key(2, algorithm="HS256"), key(1))
+        assert found == store.perform(ReadKeys())
 
-    def test_a_second_first_key_is_not_added(self, store: Store) -> None:
-        """An algorithm that has a key keeps it."""
-        first = KeyRecord("kid-1", "ES256", "wrapped-1", START)
-        store.perform(AddFirstKey(first))
-        store.perform(AddFirstKey(KeyRecord("kid-2", "ES256", "wrapped-2", START + 1)))
-        assert (first,) == store.perform(ReadKeys())
+    @pytest.mark.parametrize("newest", [None, "kid-0", "kid-2"])
+    def test_a_key_follows_the_newest_alone(self, store: Store, newest: str | None) -> None:
+        """Where another key than the expected one is the newest, none is added."""
+        store.perform(AddKey(key(1)))
+        store.perform(AddKey(key(2, algorithm="HS256")))
+        store.perform(AddKey(key(3), newest=newest))
+        assert (key(2, algorithm="HS256"), key(1)) == store.perform(ReadKeys())
 
-    def test_one_of_many_first_keys_is_added(self, store: Store) -> None:
-        """Of nodes that start at once exactly one adds the first key."""
-        records = [KeyRecord(f"kid-{n}", "ES256", f"wrapped-{n}", START + n) for n in range(CALLERS)]
-        self.race(store, [AddFirstKey(record) for record in records])
-        (found,) = store.perform(ReadKeys())
-        assert found in records
+    def test_a_first_key_follows_none(self, store: Store) -> None:
+        """Where there is no key yet, none is added after another."""
+        store.perform(AddKey(key(1), newest="kid-0"))
+        assert () == store.perform(ReadKeys())
+
+    @pytest.mark.parametrize("newest", [None, "kid-0"])
+    def test_one_of_many_keys_is_added(self, store: Store, newest: str | None) -> None:
+        """Of nodes that would add a key at once, the first one or the next, exactly one does."""
+        if newest is not None:
+            store.perform(AddKey(key(0)))
+        self.race(store, [AddKey(key(number), newest) for number in range(1, CALLERS + 1)])
+        found = store.perform(ReadKeys())
+        assert (1 if newest is None else 2) == len(found)
+        assert found[0] in [key(number) for number in range(1, CALLERS + 1)]
+
+    def test_a_key_is_removed(self, store: Store) -> None:
+        """It is gone, the others stay, and the newest may be followed as before; one that is not there is no error."""
+        store.perform(AddKey(key(1)))
+        store.perform(AddKey(key(2), newest="kid-1"))
+        store.perform(RemoveKey("kid-1"))
+        store.perform(RemoveKey("kid-1"))
+        assert (key(2),) == store.perform(ReadKeys())
+        store.perform(AddKey(key(3), newest="kid-2"))
+        assert (key(3), key(2)) == store.perform(ReadKeys())
+
+    def test_a_key_is_wrapped_anew_once(self, store: Store) -> None:
+        """What a key is wrapped in is replaced where it is still the old one, and nothing else of it."""
+        store.perform(AddKey(key(1)))
+        store.perform(Rewrap("kid-1", "wrapped-1", "anew"))
+        store.perform(Rewrap("kid-1", "wrapped-1", "late"))
+        store.perform(Rewrap("kid-2", "wrapped-1", "lost"))
+        assert (key(1, wrapped="anew"),) == store.perform(ReadKeys())
+
+    # ---- the store itself
+
+    def test_a_step_that_is_performed_again_does_no_harm(self, store: Store) -> None:
+        """Whoever does not know whether a step was performed may perform it again."""
+        store.perform(Insert(session()))
+        moved = store.perform(advance(session(), START + 1))
+        store.perform(Insert(session()))
+        assert Advanced(moved.session, moved=False) == store.perform(advance(session(), START + 1))
+        store.perform(AddKey(key(1)))
+        store.perform(AddKey(key(1)))
+        assert (moved.session, (key(1),)) == (store.perform(Find(session().id)), store.perform(ReadKeys()))
+
+    def test_migrating_and_probing_change_nothing(self, store: Store) -> None:
+        """A store that is up to date stays as it is, however many nodes bring it up to date at once."""
+        store.perform(Insert(session()))
+        store.perform(AddKey(key(1)))
+        versions = self.race(store, [Migrate()] * CALLERS)
+        assert 1 == len(set(versions))
+        store.perform(Probe())
+        assert (session(), (key(1),)) == (store.perform(Find(session().id)), store.perform(ReadKeys()))
 
     # ---- built-in users
 

@@ -1,0 +1,74 @@
+"""The tables of the SQL stores: as they are made, and how older ones are brought up to date.
+
+The names begin with ``daypass_``, so that they may stand beside an application's own. A session's id is the primary
+key; besides it, a user's sessions and the ended ones are found by an index. Neither is touched by a refresh.
+"""
+
+SQLITE_VERSION = 2
+
+SQLITE = (
+    """
+    CREATE TABLE daypass_sessions (
+        id BLOB NOT NULL PRIMARY KEY,
+        subject TEXT NOT NULL,
+        client_id TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        branch BLOB NOT NULL,
+        rotated_at INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        end_reason TEXT,
+        device_name TEXT,
+        user_agent TEXT,
+        address TEXT
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX daypass_sessions_subject ON daypass_sessions (subject)",
+    "CREATE INDEX daypass_sessions_ended ON daypass_sessions (ended_at) WHERE ended_at IS NOT NULL",
+    """
+    CREATE TABLE daypass_keys (
+        kid TEXT NOT NULL PRIMARY KEY,
+        algorithm TEXT NOT NULL,
+        wrapped TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        used_from INTEGER NOT NULL,
+        follows TEXT NOT NULL,
+        UNIQUE (algorithm, follows)
+    )
+    """,
+    """
+    CREATE TABLE daypass_accounts (
+        subject TEXT NOT NULL PRIMARY KEY,
+        email TEXT NOT NULL,
+        username TEXT,
+        password_hash TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        disabled_at INTEGER,
+        folded_email TEXT NOT NULL UNIQUE,
+        folded_username TEXT UNIQUE
+    )
+    """,
+    "CREATE TABLE daypass_sweep (place BLOB NOT NULL, due_at INTEGER NOT NULL)",
+    "INSERT INTO daypass_sweep (place, due_at) VALUES (x'', 0)",
+    "CREATE TABLE daypass_schema (version INTEGER NOT NULL)",
+    "INSERT INTO daypass_schema (version) VALUES (2)",
+)
+"""What makes them, in SQLite."""
+
+SQLITE_UPGRADES = {
+    # from 1, where the tables had no names of their own
+    1: (
+        "ALTER TABLE sessions RENAME TO daypass_sessions",
+        "ALTER TABLE accounts RENAME TO daypass_accounts",
+        "DROP INDEX sessions_subject",
+        *(statement for statement in SQLITE[1:] if "daypass_accounts" not in statement),
+        """
+        INSERT INTO daypass_keys (kid, algorithm, wrapped, created_at, used_from, follows)
+        SELECT kid, algorithm, wrapped, created_at, created_at, '' FROM signing_keys
+        """,
+        "DROP TABLE signing_keys",
+        "PRAGMA user_version = 0",
+    ),
+}
+"""What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
