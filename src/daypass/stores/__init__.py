@@ -85,15 +85,21 @@ class AsyncAnnouncing(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """Return the store at ``url``: ``memory:``, ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+    """Return the store at ``url``.
+
+    It is ``memory:``, ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user@host/database``.
 
     Raises:
-        ConfigurationError: there is no such kind of store.
+        ConfigurationError: there is no such kind of store, or its driver is not installed.
     """
     if url == "memory:":
         from daypass.stores.memory import MemoryStore
 
         return MemoryStore()
+    if url.startswith(POSTGRES):
+        from daypass.stores.postgres import PostgresStore
+
+        return PostgresStore(url)
     from daypass.stores.sqlite import SqliteStore
 
     return SqliteStore(sqlite_path(url))
@@ -103,15 +109,23 @@ def open_async_store(url: str) -> AsyncStore:
     """Return the same for `AsyncDaypass`.
 
     Raises:
-        ConfigurationError: there is no such kind of store.
+        ConfigurationError: there is no such kind of store, or its driver is not installed.
     """
     if url == "memory:":
         from daypass.stores.memory import AsyncMemoryStore
 
         return AsyncMemoryStore()
+    if url.startswith(POSTGRES):
+        from daypass.stores.postgres import AsyncPostgresStore
+
+        return AsyncPostgresStore(url)
     from daypass.stores.sqlite import AsyncSqliteStore
 
     return AsyncSqliteStore(sqlite_path(url))
+
+
+POSTGRES = ("postgresql://", "postgres://")
+"""How a URL of PostgreSQL begins."""
 
 
 def sqlite_path(url: str) -> Path:
@@ -124,7 +138,7 @@ def sqlite_path(url: str) -> Path:
     if scheme != "sqlite" or not separator or not path or "\0" in path:
         kind = url.partition(":")[0]
         hint = "name a file" if kind == "sqlite" else f"no store is called {kind!r}"
-        raise ConfigurationError(f"{hint}; write memory: or sqlite:///app.db")
+        raise ConfigurationError(f"{hint}; write memory: or sqlite:///app.db, or postgresql://…")
     if path == ":memory:":
         raise ConfigurationError("a SQLite database in memory would be lost with each connection; write memory:")
     return Path(path)

@@ -72,3 +72,61 @@ SQLITE_UPGRADES = {
     ),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
+
+
+POSTGRES_VERSION = 1
+
+POSTGRES = (
+    """
+    CREATE TABLE daypass_sessions (
+        generation BIGINT NOT NULL,
+        rotated_at BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        expires_at BIGINT NOT NULL,
+        ended_at BIGINT,
+        id BYTEA NOT NULL PRIMARY KEY,
+        branch BYTEA NOT NULL,
+        subject TEXT NOT NULL,
+        client_id TEXT NOT NULL,
+        end_reason TEXT,
+        device_name TEXT,
+        user_agent TEXT,
+        address TEXT
+    ) WITH (fillfactor = 85)
+    """,
+    "CREATE INDEX daypass_sessions_subject ON daypass_sessions (subject)",
+    "CREATE INDEX daypass_sessions_ended ON daypass_sessions (ended_at) WHERE ended_at IS NOT NULL",
+    """
+    CREATE TABLE daypass_keys (
+        kid TEXT NOT NULL PRIMARY KEY,
+        algorithm TEXT NOT NULL,
+        wrapped TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        used_from BIGINT NOT NULL,
+        follows TEXT NOT NULL,
+        UNIQUE (algorithm, follows)
+    )
+    """,
+    """
+    CREATE TABLE daypass_accounts (
+        subject TEXT NOT NULL PRIMARY KEY,
+        email TEXT NOT NULL,
+        username TEXT,
+        password_hash TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        disabled_at BIGINT,
+        folded_email TEXT NOT NULL UNIQUE,
+        folded_username TEXT UNIQUE
+    )
+    """,
+    "CREATE TABLE daypass_sweep (place BYTEA NOT NULL, due_at BIGINT NOT NULL)",
+    "INSERT INTO daypass_sweep (place, due_at) VALUES ('', 0)",
+    "CREATE TABLE daypass_schema (version BIGINT NOT NULL, compatible_from BIGINT NOT NULL)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (1, 1)",
+)
+"""What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
+left for a refresh to write its row beside the old one, and then no index is touched."""
+
+POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {}
+"""What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
+one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

@@ -103,6 +103,60 @@ LOAD_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE subject = 
 
 UPDATE_HASH = "UPDATE daypass_accounts SET password_hash = :password_hash WHERE subject = :subject"
 
+# ---- PostgreSQL alone: what takes several statements elsewhere is one here, and endings are announced
+
+ADVANCE = f"""
+    WITH moved AS (
+        UPDATE daypass_sessions AS now
+        SET generation = :generation, branch = :branch, rotated_at = :now,
+            expires_at = LEAST(:now + :idle_ttl, now.created_at + :absolute_ttl)
+        FROM (SELECT id AS was_id, rotated_at AS was_rotated_at FROM daypass_sessions WHERE id = :id) AS was
+        WHERE id = was_id AND rotated_at = was_rotated_at AND generation = :old_generation AND branch = :old_branch
+          AND rotated_at < :rotated_before AND ended_at IS NULL AND expires_at > :now
+          AND created_at + :absolute_ttl > :now
+        RETURNING {SESSION_COLUMNS}, TRUE, was_rotated_at
+    )
+    SELECT * FROM moved
+    UNION ALL
+    SELECT {SESSION_COLUMNS}, FALSE, 0 FROM daypass_sessions WHERE id = :id AND NOT EXISTS (SELECT FROM moved)
+"""
+
+SWAP_ALONE = f"{SWAP} RETURNING id"
+
+SWAP_TELLING = f"WITH ended AS ({SWAP} RETURNING id) SELECT id, pg_notify(:channel, '') FROM ended"
+
+END_TELLING = f"WITH ended AS ({END}) SELECT {SESSION_COLUMNS}, pg_notify(:channel, '') FROM ended"
+
+END_ALL_TELLING = f"WITH ended AS ({END_ALL}) SELECT id, pg_notify(:channel, '') FROM ended"
+
+TELL = "SELECT pg_notify(:channel, :payload)"
+
+SWEEP = """
+    WITH batch AS (SELECT id FROM daypass_sessions WHERE id > :place ORDER BY id LIMIT :batch),
+    over AS (
+        SELECT id FROM daypass_sessions
+        WHERE id IN (SELECT id FROM batch)
+          AND CASE WHEN ended_at IS NULL THEN expires_at ELSE created_at + :absolute_ttl END <= :before
+        FOR UPDATE SKIP LOCKED
+    ),
+    removed AS (DELETE FROM daypass_sessions WHERE id IN (SELECT id FROM over) RETURNING id)
+    SELECT (SELECT COUNT(*) FROM batch), (SELECT id FROM batch ORDER BY id DESC LIMIT 1), (SELECT COUNT(*) FROM removed)
+"""
+
+READ_SCHEMA = "SELECT version, compatible_from FROM daypass_schema"
+
+READ_PROBE = "SELECT 1 FROM daypass_sessions, daypass_keys LIMIT 1"
+
+WRITE_PROBE = "UPDATE daypass_schema SET version = version"
+
+BEGIN_MIGRATING = (
+    "BEGIN",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL lock_timeout = 0",
+    "SELECT pg_advisory_xact_lock(7238245904172708979)",
+)
+"""A transaction that waits for others which migrate; the number is that of Daypass, ``daypass`` in ASCII."""
+
 
 def stored_id(session_id: str) -> bytes:
     """Return a session's id as it is stored; for text that is no id, one that no session has."""
