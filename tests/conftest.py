@@ -1,9 +1,11 @@
 """What holds for all tests."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
+
+from tests.servers import postgres
 
 pytest.register_assert_rewrite("daypass.testing")
 
@@ -12,6 +14,34 @@ pytest.register_assert_rewrite("daypass.testing")
 def anyio_backend() -> str:
     """Run async tests on asyncio alone, which is what Daypass is for."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_at() -> Iterator[Callable[[int], str]]:
+    """Give what returns the URL of a server of a version, one for all tests of this process.
+
+    ``DAYPASS_TEST_POSTGRES`` is the URL of another, which then stands for every version.
+    """
+    running: dict[int, postgres.PostgresServer] = {}
+
+    def url(version: int = postgres.VERSIONS[0]) -> str:
+        if "DAYPASS_TEST_POSTGRES" in os.environ:
+            return os.environ["DAYPASS_TEST_POSTGRES"]
+        if version not in running:
+            server = running[version] = postgres.PostgresServer(version)
+            server.start()
+        return running[version].url()
+
+    yield url
+    for server in running.values():
+        server.remove()
+    postgres.clean()
+
+
+@pytest.fixture
+def postgres_url(postgres_at: Callable[..., str]) -> str:
+    """Give the URL of a schema with empty tables."""
+    return postgres.tables(postgres_at())
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,13 +1,15 @@
 """Every store of ours passes the contract, sync and async."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import AsyncStoreContract, StoreContract
+from tests.servers import postgres
 
 
 class TestMemory(StoreContract):
@@ -34,3 +36,19 @@ class TestAsyncSqlite(AsyncStoreContract):
     @pytest.fixture
     def async_store(self, tmp_path: Path) -> AsyncSqliteStore:
         return AsyncSqliteStore(tmp_path / "app.db")
+
+
+@pytest.mark.parametrize("version", postgres.VERSIONS)
+class TestPostgres(StoreContract):
+    @pytest.fixture
+    def store(self, postgres_at: Callable[[int], str], version: int) -> Iterator[PostgresStore]:
+        store = PostgresStore(postgres.tables(postgres_at(version)))
+        yield store
+        store.close()
+
+
+@pytest.mark.parametrize("version", postgres.VERSIONS)
+class TestAsyncPostgres(AsyncStoreContract):
+    @pytest.fixture
+    def async_store(self, postgres_at: Callable[[int], str], version: int) -> AsyncPostgresStore:
+        return AsyncPostgresStore(postgres.tables(postgres_at(version)))
