@@ -59,6 +59,20 @@ def user_add(options: argparse.Namespace) -> int:
     return _say(f"Added {account.email} with subject {account.subject}")
 
 
+def store_migrate(options: argparse.Namespace) -> int:
+    """Make a store's tables, or bring them up to date."""
+    from daypass.server.configuration import DEFAULTS
+    from daypass.steps import Migrate
+    from daypass.stores import open_store
+
+    store = open_store(options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"])
+    try:
+        version = store.perform(Migrate())
+    finally:
+        store.close()
+    return _say(f"The store has schema {version}" if version else "This store has no schema; there is nothing to do")
+
+
 def demo(options: argparse.Namespace) -> int:
     """Watch tokens expire and nobody notice."""
     _require("demo", "argon2", "httpx2", "rich", "starlette", "uvicorn")
@@ -98,6 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--username", metavar="NAME")
     adding.add_argument("--store", metavar="URL", help="the store that the service uses (sqlite:///daypass.db)")
     adding.set_defaults(command=user_add)
+
+    store = commands.add_parser("store", help="where sessions live")
+    stores = store.add_subparsers(metavar="COMMAND", required=True)
+    migrating = stores.add_parser(
+        "migrate", help="make the tables, or bring them up to date; on all nodes at once if so"
+    )
+    migrating.add_argument("--store", metavar="URL", help="the store (sqlite:///daypass.db)")
+    migrating.set_defaults(command=store_migrate)
 
     showing = commands.add_parser("demo", help="watch tokens expire and nobody notice")
     showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end by itself after so long")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .presenters import Fleet, Processes, Tasks, Threads
-from .stores import STORES
+from .stores import STORES, URL
 from .world import World
 
 RACERS = [
@@ -24,6 +24,13 @@ def fleet() -> Iterator[Fleet]:
     """Give processes, for all tests together."""
     with Fleet() as fleet:
         yield fleet
+
+
+@pytest.fixture(autouse=True)
+def _server(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Say where the server is, to stores that have one."""
+    if "postgres" in request.node.name:
+        (tmp_path / URL).write_text(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(params=RACERS)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from daypass.steps import StoreStep
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 
 A = TypeVar("A")
@@ -42,10 +43,18 @@ def _memory(kind: type[A], place: Path) -> A:
     return store
 
 
+def _url(place: Path) -> str:
+    return next(each / URL for each in (place, *place.parents) if (each / URL).exists()).read_text()
+
+
+URL = "url"
+"""The file in a place, or in a folder above it, that names the server; for stores that have one."""
+
 FAST: Mapping[str, Any] = {"synchronous": "NORMAL"}  # what is asked here is who is first, and not what is on the disk
 
 STORES = {
     "memory": Kind(lambda at: _memory(MemoryStore, at), lambda at: _memory(AsyncMemoryStore, at), shared=False),
+    "postgres": Kind(lambda at: PostgresStore(_url(at)), lambda at: AsyncPostgresStore(_url(at))),
     "sqlite": Kind(lambda at: SqliteStore(at / "app.db", **FAST), lambda at: AsyncSqliteStore(at / "app.db", **FAST)),
 }
 """The stores that are tested. To add one is to add its line."""

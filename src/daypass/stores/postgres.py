@@ -22,7 +22,7 @@ from daypass.stores.postgres_listen import (
     Proof,
     unheard,
 )
-from daypass.stores.postgres_plans import performing, translated
+from daypass.stores.postgres_plans import asking, performing, translated
 from daypass.stores.postgres_pool import LoopLink, LoopPool, Pool, aconnect, ask, connect
 from daypass.stores.postgres_settings import POOL_SIZE, TIMEOUT, Settings
 
@@ -88,7 +88,10 @@ class PostgresStore:
             subscription = PostgresSubscription(link)
             try:
                 ask(link, LISTEN, deadline)
-                self._pool().ask(proof.announcement(), deadline)
+                run(
+                    asking(proof.announcement(), self._settings, deadline),
+                    partial(self._pool().ask, deadline=deadline),
+                )
                 subscription.prove(proof)
             except BaseException:
                 subscription.close()
@@ -161,7 +164,10 @@ class AsyncPostgresStore:
             subscription = AsyncPostgresSubscription(ear)
             try:
                 await ear.ask(LISTEN, deadline)
-                await self._pool().ask(proof.announcement(), deadline)
+                await arun(
+                    asking(proof.announcement(), self._settings, deadline),
+                    partial(self._pool().ask, deadline=deadline),
+                )
                 await subscription.prove(proof)
             except BaseException:
                 await subscription.close()

@@ -121,6 +121,9 @@ class Failure(Exception):
         self.sent = sent
 
 
+_FORGOTTEN = ("26000", "42P05")
+"""A prepared statement is not there, or one is that should not: a pooler has put another's connection behind ours."""
+
 _AGAIN = frozenset(
     (
         "40001",  # could not be serialized
@@ -130,6 +133,7 @@ _AGAIN = frozenset(
         "57P05",
         "57P01",  # ended by an administrator, or by a crash
         "57P02",
+        *_FORGOTTEN,
     )
 )
 
@@ -139,7 +143,7 @@ class Link:
 
     Args:
         pgconn: the connection, from `connecting`.
-        prepares: whether statements are prepared; not where a pooler would hand them to another's connection.
+        prepares: whether statements are prepared; never again once one of them was not there.
     """
 
     def __init__(self, pgconn: PGconn, *, prepares: bool) -> None:
@@ -233,11 +237,14 @@ class Link:
         elif self._failure is None:
             state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
             self._failure = Failure("PostgreSQL refused it", state=state, again=state in _AGAIN)
+            if state in _FORGOTTEN:
+                self.prepares = False
 
     def heard(self) -> bool:
         """While idle: read what has come unasked; tell whether the connection is still there."""
         try:
             self.pgconn.consume_input()
+            self.pgconn.consume_input()  # a last word comes before the end of the connection
             return not self.pgconn.is_busy() and self.usable
         except OperationalError:
             return False

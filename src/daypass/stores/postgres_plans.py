@@ -63,7 +63,7 @@ def performing(step: StoreStep[A], settings: Settings, deadline: float) -> Plan[
         asked = next(plan)
         while True:
             try:
-                rows = yield from _asking(asked, settings, deadline)
+                rows = yield from asking(asked, settings, deadline)
             except Failure as failure:
                 asked = plan.throw(failure)
             else:
@@ -74,7 +74,12 @@ def performing(step: StoreStep[A], settings: Settings, deadline: float) -> Plan[
         raise translated(failure, settings.shown) from None
 
 
-def _asking(asked: Request, settings: Settings, deadline: float) -> Plan[Rows]:
+def asking(asked: Request, settings: Settings, deadline: float) -> Plan[Rows]:
+    """Ask one request, again where that helps and does no harm, until the deadline.
+
+    Raises:
+        Failure: it has no answer.
+    """
     for attempt in range(_PATIENCE):
         try:
             rows: Rows = yield asked

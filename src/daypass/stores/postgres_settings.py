@@ -64,12 +64,11 @@ class Settings:
         return given
 
     def learn(self, failure: Failure) -> bool:
-        """Learn from what was refused what this server, or a pooler before it, lacks; tell whether to try again."""
-        if self.options and failure.state == "08P01":
-            self.options = False
-            return True
-        if self.prepares and failure.state in ("26000", "42P05"):  # prepared on another connection of a pooler
+        """Learn from a refusal what the server, or a pooler before it, lacks; tell whether to try again for that."""
+        if failure.state in ("26000", "42P05"):
             self.prepares = False
+        elif failure.state == "08P01" and self.options:
+            self.options = False
             return True
         return False
 
@@ -94,6 +93,8 @@ def _parse(url: str) -> dict[str, Any]:
         raise ConfigurationError(f"the URL of the PostgreSQL database cannot be read; {advice}") from None
     if "@" in str(parameters.get("host", "")):
         raise ConfigurationError(f"the URL of the PostgreSQL database has more than one @; {advice}")
+    if not all(port.isdecimal() for port in str(parameters.get("port") or "0").split(",") if port):
+        raise ConfigurationError(f"the URL of the PostgreSQL database has a port that is no number; {advice}")
     return parameters
 
 

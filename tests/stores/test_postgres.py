@@ -1,0 +1,585 @@
+"""PostgreSQL: one flight for a refresh, rows that stay where they are, tables of each version, announcements."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daypass import ConfigurationError, StoreUnavailable
+from daypass.cli import main
+from daypass.errors import StoreContended
+from daypass.model import Device, EndReason
+from daypass.rotation import Expectation
+from daypass.steps import AddKey, Advance, End, EndAll, Find, FindAccount, Insert, ListSessions, Migrate, Probe, Swap
+from daypass.stores import open_async_store, open_store, postgres_settings, schema
+from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
+from daypass.testing import START, advance, key, session
+from tests.servers import postgres
+from tests.servers.relay import Relay, refusal
+
+from . import postgres_processes as processes
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[PostgresStore]:
+    store = PostgresStore(postgres_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def bare_url(postgres_at: Callable[..., str]) -> str:
+    """Give the URL of a schema without tables."""
+    return postgres.empty(postgres_at())
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def through(relay: Relay, url: str) -> str:
+    """Return ``url`` by way of ``relay``."""
+    before, _, after = url.partition("127.0.0.1:")
+    return f"{before}127.0.0.1:{relay.port}/{after.partition('/')[2]}"
+
+
+@contextlib.contextmanager
+def relayed(url: str, **arguments: Any) -> Iterator[tuple[Relay, str]]:
+    """Give a relay in front of the server, and the URL by way of it."""
+    relay = Relay(int(psycopg.conninfo.conninfo_to_dict(url)["port"]), **arguments)  # type: ignore[arg-type]
+    try:
+        yield relay, through(relay, url)
+    finally:
+        relay.close()
+
+
+# ---- what it costs
+
+
+def verdicts() -> Sequence[tuple[str, list[Any], Any]]:
+    """Return for each of the verdicts what is stored, and the steps that it takes."""
+    fresh = session()
+    moved = advance(fresh, START + 1)
+    ended = replace(fresh, ended_at=START + 1, end_reason=EndReason.REUSE)
+    return (
+        ("rotate", [], moved),
+        ("another stands there", [moved], advance(fresh, START + 2)),
+        ("there is none", [], advance(session(2), START + 1)),
+        ("swap", [], Swap(fresh, session(generation=7))),
+        ("revoke", [], Swap(fresh, ended)),
+        ("log out", [], End(fresh.id, START, EndReason.LOGOUT)),
+        ("log out everywhere", [], EndAll("user-1", START, EndReason.ENDED)),
+        ("list", [], ListSessions("user-1", START)),
+    )
+
+
+@pytest.mark.parametrize(("before", "step"), [each[1:] for each in verdicts()], ids=[each[0] for each in verdicts()])
+def test_each_step_is_one_flight(postgres_url: str, before: list[Any], step: Any) -> None:
+    """A step goes to the server once, and its answer comes back once, whatever the answer is; the first time too."""
+    with relayed(postgres_url) as (relay, url):
+        store = PostgresStore(url)
+        for each in (Insert(session()), *before):
+            store.perform(each)
+        for _ in range(3):
+            flights = relay.flights
+            store.perform(step)
+            assert 1 == relay.flights - flights
+        store.close()
+
+
+def test_each_step_of_a_task_is_one_flight(postgres_url: str) -> None:
+    """The same holds for the async store."""
+
+    async def flights(relay: Relay, store: AsyncPostgresStore) -> list[int]:
+        await store.perform(Insert(session()))
+        counted = []
+        for number in range(3):
+            before = relay.flights
+            await store.perform(advance(session(generation=number, branch=b"branch-n"), START + 1 + number))
+            counted.append(relay.flights - before)
+        await store.close()
+        return counted
+
+    with relayed(postgres_url) as (relay, url):
+        assert [1, 1, 1] == asyncio.run(flights(relay, AsyncPostgresStore(url)))
+
+
+def test_a_refresh_touches_no_index(store: PostgresStore, postgres_url: str) -> None:
+    """Refreshed rows are written beside the old ones, save where a page has no room left."""
+    found = [session(number * 2**100, subject=f"user-{number}") for number in range(500)]
+    for each in found:
+        store.perform(Insert(each))
+    moved = found
+    for round_ in range(1, 5):
+        steps = [advance(each, START + round_) for each in moved]
+        moved = [store.perform(step).session for step in steps]  # type: ignore[misc]  # all are there
+    store.close()  # which is when the server counts them
+    counted = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'daypass_sessions'::regclass"
+    with connected(postgres_url) as connection:
+        updates, hot = _settled(lambda: connection.execute(counted).fetchone(), lambda row: row[0] >= 2000)
+    assert hot >= 0.95 * updates
+
+
+def _settled(read: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
+    """Return what is read once it is enough, or in the end."""
+    until = time.monotonic() + PATIENCE
+    while not enough(row := read()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return row
+
+
+NUMBERS = st.integers(START - 3, START + 3)
+
+
+@given(
+    stored=st.builds(
+        session,
+        generation=st.integers(0, 2),
+        branch=st.sampled_from((b"branch-0", b"branch-1")),
+        rotated_at=NUMBERS,
+        created_at=NUMBERS,
+        expires_at=NUMBERS,
+        ended_at=st.none() | st.just(START),
+    ).map(lambda each: replace(each, end_reason=EndReason.ENDED if each.ended_at else None)),
+    step=st.builds(
+        Advance,
+        session_id=st.just(session().id),
+        expected=st.builds(Expectation, st.integers(0, 2), st.sampled_from((b"branch-0", b"branch-1")), NUMBERS),
+        generation=st.integers(1, 3),
+        branch=st.just(b"branch-2"),
+        now=NUMBERS,
+        idle_ttl=st.integers(1, 4),
+        absolute_ttl=st.integers(1, 4),
+    ),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_statement_is_the_predicate(store: PostgresStore, postgres_url: str, stored: Any, step: Any) -> None:
+    """What `Advance` does here is what `Advance.moved` says, wherever the session stands and whatever is expected."""
+    with connected(postgres_url) as connection:
+        connection.execute("DELETE FROM daypass_sessions")
+    store.perform(Insert(stored))
+    moved = step.moved(stored)
+    answer = store.perform(step)
+    assert (moved or stored, moved is not None) == (answer.session, answer.moved)
+    assert (moved or stored) == store.perform(Find(stored.id))
+
+
+def test_a_loser_is_told_where_the_winner_has_moved_it(store: PostgresStore, postgres_url: str) -> None:
+    """Who waits for another's write to the same session is answered with what that one wrote."""
+    store.perform(Insert(session()))
+    with connected(postgres_url) as other:
+        other.execute("BEGIN")
+        other.execute("UPDATE daypass_sessions SET generation = 1, branch = 'branch-w', rotated_at = 77")
+        answers: list[Any] = []
+        waiting = threading.Thread(target=lambda: answers.append(store.perform(advance(session(), START + 1))))
+        waiting.start()
+        blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%daypass_sess%'"
+        _settled(lambda: other.execute(blocked).fetchone(), lambda row: row[0] >= 1)
+        other.execute("COMMIT")
+        waiting.join(PATIENCE)
+    assert [(False, 1, b"branch-w", 77)] == [
+        (each.moved, each.session.generation, each.session.branch, each.session.rotated_at) for each in answers
+    ]
+
+
+# ---- tables
+
+
+def test_without_tables_it_says_what_to_do(bare_url: str) -> None:
+    """A database that nobody has prepared is a mistake of set-up; the message has the command, and no password."""
+    url = bare_url.replace("daypass@", "daypass:hunter2@")
+    for perform in (PostgresStore(url).perform, lambda step: asyncio.run(AsyncPostgresStore(url).perform(step))):
+        with pytest.raises(ConfigurationError, match="daypass store migrate --store 'postgresql://daypass@") as caught:
+            perform(Find(session().id))
+        assert "hunter2" not in str(caught.value)
+
+
+def test_the_command_makes_the_tables(bare_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``daypass store migrate`` makes what is needed, says the version, and may be said again."""
+    assert [0, 0] == [main(["store", "migrate", "--store", bare_url]) for _ in range(2)]
+    assert f"The store has schema {schema.POSTGRES_VERSION}\n" * 2 == capsys.readouterr().out
+    store = PostgresStore(bare_url)
+    store.perform(Probe())
+    store.close()
+
+
+def test_the_command_knows_all_stores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It serves for the other stores as well."""
+    assert 0 == main(["store", "migrate", "--store", f"sqlite:///{tmp_path / 'app.db'}"])
+    assert 0 == main(["store", "migrate", "--store", "memory:"])
+    first, second = capsys.readouterr().out.splitlines()
+    assert f"The store has schema {schema.SQLITE_VERSION}" == first
+    assert "nothing to do" in second
+
+
+@contextlib.contextmanager
+def another(work: Callable[[str, Connection], None], url: str) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
+    """Give a process that does ``work``, and a pipe to it; it is gone afterwards."""
+    ours, theirs = multiprocessing.Pipe()
+    command = [sys.executable, processes.__file__, work.__name__, url, str(theirs.fileno())]
+    with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
+        theirs.close()
+        try:
+            yield process, ours
+        finally:
+            process.kill()
+
+
+def test_all_nodes_may_make_the_tables_at_once(bare_url: str) -> None:
+    """Of processes that start together over an empty database one makes the tables, and all find them."""
+    with contextlib.ExitStack() as stack:
+        pipes = [stack.enter_context(another(processes.migrate_at_once, bare_url))[1] for _ in range(4)]
+        for pipe in pipes:
+            assert pipe.poll(PATIENCE)
+            pipe.recv()
+        for pipe in pipes:
+            pipe.send("go")
+        assert all(pipe.poll(PATIENCE) for pipe in pipes)
+        assert [schema.POSTGRES_VERSION] * 4 == [pipe.recv() for pipe in pipes]
+
+
+def test_an_upgrade_is_made_once(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further version is reached in one transaction, by one of the nodes; old nodes go on beside it."""
+    old = PostgresStore(bare_url)
+    old.perform(Migrate())
+    old.perform(Insert(session()))
+    upgrade = (
+        "ALTER TABLE daypass_sessions ADD COLUMN later TEXT",
+        "UPDATE daypass_schema SET version = 2, compatible_from = 1",
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "POSTGRES_VERSION", 2)
+        patch.setattr(schema, "POSTGRES_UPGRADES", {1: upgrade})
+        new = PostgresStore(bare_url)
+        with pytest.raises(ConfigurationError, match="store migrate"):
+            new.perform(Find(session().id))
+        answers: list[int] = []
+        nodes = [threading.Thread(target=lambda: answers.append(new.perform(Migrate()))) for _ in range(4)]
+        for node in nodes:
+            node.start()
+        for node in nodes:
+            node.join(PATIENCE)
+        assert [2] * 4 == answers
+        assert session() == new.perform(Find(session().id))
+        new.close()
+    assert session() == old.perform(Find(session().id))
+    old.close()
+    assert session() == old.perform(Find(session().id))
+    old.close()
+
+
+def test_tables_that_are_too_new_are_refused(bare_url: str) -> None:
+    """A newer version that leaves this one behind is a mistake of set-up, and nothing is done with its tables."""
+    store = PostgresStore(bare_url)
+    store.perform(Migrate())
+    with connected(bare_url) as connection:
+        connection.execute("UPDATE daypass_schema SET version = 9, compatible_from = 8")
+    with pytest.raises(ConfigurationError, match="schema 9, which needs a Daypass that knows 8"):
+        store.perform(Find(session().id))
+    assert 9 == store.perform(Migrate())
+    store.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are made in one transaction: all of them, or none."""
+    store = PostgresStore(bare_url)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "POSTGRES", (*schema.POSTGRES, "SELECT no_such_thing()"))
+        with pytest.raises(StoreUnavailable):
+            store.perform(Migrate())
+    with connected(bare_url) as connection:
+        assert (None,) == connection.execute("SELECT to_regclass('daypass_sessions')").fetchone()
+    assert schema.POSTGRES_VERSION == store.perform(Migrate())
+    store.close()
+
+
+# ---- announcements
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        End(session().id, START, EndReason.LOGOUT),
+        EndAll("user-1", START, EndReason.ENDED),
+        Swap(session(), replace(session(), ended_at=START, end_reason=EndReason.REUSE)),
+    ],
+    ids=["End", "EndAll", "Swap"],
+)
+def test_what_ends_is_announced(store: PostgresStore, postgres_url: str, step: Any) -> None:
+    """Whoever has subscribed is told at once, in other processes too, and only of what ended something."""
+    store.perform(Insert(session()))
+    subscription = PostgresStore(postgres_url).subscribe()
+    other = open_async_store(postgres_url)
+
+    async def tell() -> list[bool]:
+        assert isinstance(other, AsyncPostgresStore)
+        hearing = await other.subscribe()
+        waiting = asyncio.create_task(hearing.wait(10))
+        await asyncio.to_thread(store.perform, step)
+        told = [await waiting]
+        await asyncio.to_thread(store.perform, step)
+        told.append(await hearing.wait(0.1))
+        await hearing.close()
+        await other.close()
+        return told
+
+    assert [True, False] == asyncio.run(tell())
+    assert [True, False] == [subscription.wait(10), subscription.wait(0.1)]
+    subscription.close()
+
+
+def test_a_rotation_is_not_announced(store: PostgresStore) -> None:
+    """Only endings are."""
+    store.perform(Insert(session()))
+    subscription = store.subscribe()
+    store.perform(advance(session(), START + 1))
+    store.perform(Swap(session(2), session(2, generation=3)))
+    assert not subscription.wait(0.1)
+    subscription.close()
+
+
+def test_a_subscription_tells_that_its_connection_is_lost(store: PostgresStore, postgres_url: str) -> None:
+    """Whoever waits is told by an error, at once, and may subscribe anew."""
+    subscription = store.subscribe()
+    ending = threading.Timer(0.1, terminate, [postgres_url])
+    ending.start()
+    with pytest.raises(StoreUnavailable, match="no longer be heard"):
+        subscription.wait(PATIENCE)
+    subscription.close()
+    ending.join()
+
+    async def lost() -> None:
+        hearing = await AsyncPostgresStore(postgres_url).subscribe()
+        asyncio.get_running_loop().call_later(0.1, terminate, postgres_url)
+        with pytest.raises(StoreUnavailable, match="no longer be heard"):
+            await hearing.wait(PATIENCE)
+        await hearing.close()
+
+    asyncio.run(lost())
+    store.subscribe().close()
+
+
+def terminate(url: str) -> int:
+    """End all connections of Daypass to the server, as an administrator; return how many there were."""
+    with connected(url) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'daypass' AND datname = current_database()"
+        )
+        return len(ended.fetchall())
+
+
+def test_closing_a_subscription_ends_its_waiting(store: PostgresStore, postgres_url: str) -> None:
+    """Whoever waits is told False, from another thread or another task."""
+    subscription = store.subscribe()
+    told: list[bool] = []
+    waiting = threading.Thread(target=lambda: told.append(subscription.wait(PATIENCE)))
+    waiting.start()
+    time.sleep(0.05)
+    subscription.close()
+    waiting.join(PATIENCE)
+    assert [False] == told
+
+    async def closed() -> bool:
+        hearing = await AsyncPostgresStore(postgres_url).subscribe()
+        waiting = asyncio.create_task(hearing.wait(PATIENCE))
+        await asyncio.sleep(0.05)
+        await hearing.close()
+        return await waiting
+
+    assert asyncio.run(closed()) is False
+
+
+def test_a_subscription_that_hears_nothing_is_none(postgres_url: str) -> None:
+    """Where a pooler swallows announcements the store says so, and is polled."""
+    with relayed(postgres_url, passes=lambda kind, _: kind != b"A") as (_, url):
+        store = PostgresStore(url)
+        with pytest.raises(StoreUnavailable, match="polled"):
+            store.subscribe()
+        store.close()
+
+        async def subscribe() -> None:
+            store = AsyncPostgresStore(url)
+            try:
+                await store.subscribe()
+            finally:
+                await store.close()
+
+        with pytest.raises(StoreUnavailable, match="polled"):
+            asyncio.run(subscribe())
+
+
+def test_sessions_end_where_nothing_can_be_announced(store: PostgresStore, postgres_url: str) -> None:
+    """Where the server knows no NOTIFY, or does not permit it, sessions end all the same."""
+    with connected(postgres_url) as connection:
+        connection.execute("CREATE ROLE silent LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO silent")
+        (name,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
+        connection.execute(
+            f"GRANT USAGE ON SCHEMA {name} TO silent; GRANT ALL ON ALL TABLES IN SCHEMA {name} TO silent"
+        )
+        connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")
+    try:
+        quiet = PostgresStore(postgres_url.replace("daypass@", "silent@"))
+        store.perform(Insert(session(1)))
+        store.perform(Insert(session(2)))
+        for number in (1, 2):
+            assert quiet.perform(End(session(number).id, START, EndReason.LOGOUT)) is not None
+        with pytest.raises(StoreUnavailable):
+            quiet.subscribe()
+        quiet.close()
+    finally:
+        with connected(postgres_url) as connection:
+            connection.execute("GRANT EXECUTE ON FUNCTION pg_notify TO PUBLIC; DROP OWNED BY silent; DROP ROLE silent")
+
+
+# ---- poolers
+
+
+def test_a_pooler_that_takes_no_options_gets_none(postgres_url: str) -> None:
+    """Who refuses what a connection begins with is asked again without."""
+
+    def startup(data: bytes) -> bytes | None:
+        if b"statement_timeout" in data:
+            return refusal("FATAL", "08P01", "unsupported startup parameter: options")
+        return None
+
+    with relayed(postgres_url, startup=startup) as (_, url):
+        store = PostgresStore(url)
+        store.perform(Insert(session()))
+        assert session() == store.perform(Find(session().id))
+        store.close()
+
+
+def test_a_pooler_that_forgets_what_was_prepared_is_told_all(store: PostgresStore) -> None:
+    """Where a prepared statement is gone, the step is performed without one, and so are those that follow."""
+    store.perform(Insert(session()))
+    store.perform(Find(session().id))
+    (link,) = store._pool().slots._idle
+    from daypass.stores.postgres_link import request
+    from daypass.stores.postgres_pool import ask
+
+    ask(link, request("DEALLOCATE ALL"), time.monotonic() + 5)
+    assert session() == store.perform(Find(session().id))
+    ask(link, request("DEALLOCATE ALL"), time.monotonic() + 5)
+    for generation in range(1, 3):
+        before = session(generation=generation - 1, branch=b"branch-n" if generation > 1 else b"branch-0")
+        assert store.perform(advance(before, START + generation)).moved
+
+
+def test_nothing_is_prepared_or_set_for_a_pooler(postgres_url: str) -> None:
+    """With ``pgbouncer=true`` a connection begins plainly, and prepares nothing."""
+    begun: list[bytes] = []
+
+    def startup(data: bytes) -> None:
+        begun.append(data)
+
+    with relayed(postgres_url, startup=startup) as (_, url):
+        store = PostgresStore(f"{url}&pgbouncer=true")
+        store.perform(Insert(session()))
+        store.perform(End(session().id, START, EndReason.LOGOUT))
+        with pytest.raises(StoreUnavailable, match="polled"):
+            store.subscribe()
+        store.close()
+    assert [] == [each for each in begun if b"statement_timeout" in each or b"daypass_\x00" in each]
+    assert not any(b"P\x00" in each and b"daypass_" in each.split(b"\x00")[0] for each in begun)
+
+
+# ---- URLs
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter2@host:port/db",
+        "postgresql://user:hun@ter2@host/db",
+        "postgresql://user:hunter2@host/db?nonsense=1",
+        "postgresql://user:hunter2@host/db?pool_size=none",
+        "postgresql://user:hunter2@host/db?pool_size=0",
+        "postgresql://user:hunter2@host/db?timeout=soon",
+        "postgresql://user:hunter2@host/db?timeout=0s",
+        "postgresql://user:hunter2@host/db?pgbouncer=perhaps",
+        "postgres://user:hunter2@[::1/db",
+    ],
+)
+def test_a_url_that_is_wrong_is_refused_and_not_told(url: str) -> None:
+    """What is wrong with it is said, and no part of a password."""
+    for opening in (open_store, open_async_store):
+        with pytest.raises(ConfigurationError) as caught:
+            opening(url)
+        assert "ter2" not in f"{caught.value!r}"
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:hunter2@db.example.com:5433/app", "postgresql://ann@db.example.com:5433/app"),
+        (
+            "postgres://ann:hun%40ter2@one:1,two:2/app?target_session_attrs=read-write",
+            "postgresql://ann@one:1,two:2/app",
+        ),
+        ("postgresql://db/app?password=hunter2&user=ann", "postgresql://ann@db/app"),
+        ("postgresql:///app?host=/run/postgresql", "postgresql:///app?host=/run/postgresql"),
+    ],
+)
+def test_a_store_shows_where_it_is_and_no_password(url: str, shown: str) -> None:
+    """``repr`` tells which database it is."""
+    for opening in (open_store, open_async_store):
+        text = repr(opening(url))
+        assert text.endswith(f"{shown}>")
+        assert "ter2" not in text
+
+
+def test_the_url_says_how(postgres_url: str) -> None:
+    """Pool size, timeout and a pooler may stand in the URL, and win over the arguments."""
+    store = PostgresStore(f"{postgres_url}&pool_size=3&timeout=250ms&pgbouncer=true", pool_size=7, timeout="9s")
+    found = store._settings
+    assert (3, 0.25, False) == (found.pool_size, found.timeout, found.prepares)
+    assert (10, 5.0, True) == (
+        postgres_settings.POOL_SIZE,
+        (plain := PostgresStore(postgres_url)._settings).timeout,
+        plain.prepares,
+    )
+
+
+# ---- text
+
+
+def test_text_that_postgresql_cannot_store(store: PostgresStore) -> None:
+    """A NUL in what a client says of itself is replaced; one in a name finds nobody; in a subject it is a mistake."""
+    store.perform(Insert(session(device=Device("a\0b", "c\0", "\0"))))
+    found = store.perform(Find(session().id))
+    assert found is not None
+    assert Device("a\ufffdb", "c\ufffd", "\ufffd") == found.device
+    assert store.perform(FindAccount("user\0")) is None
+    with pytest.raises(ConfigurationError, match="NUL"):
+        store.perform(Insert(session(2, subject="a\0b")))
+
+
+def test_others_who_are_in_the_way_for_too_long(postgres_url: str) -> None:
+    """Who waits for a lock until there is no time left is told that it was contended."""
+    store = PostgresStore(f"{postgres_url}&timeout=500ms")
+    store.perform(Insert(session()))
+    with connected(postgres_url) as other, other.transaction():
+        other.execute("UPDATE daypass_sessions SET generation = 1")
+        with pytest.raises(StoreContended):
+            store.perform(advance(session(), START + 1))
+    store.perform(AddKey(key(1)))
+    store.close()
