@@ -12,6 +12,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -63,7 +64,7 @@ def through(relay: Relay, url: str) -> str:
 @contextlib.contextmanager
 def relayed(url: str, **arguments: Any) -> Iterator[tuple[Relay, str]]:
     """Give a relay in front of the server, and the URL by way of it."""
-    relay = Relay(int(psycopg.conninfo.conninfo_to_dict(url)["port"]), **arguments)  # type: ignore[arg-type]
+    relay = Relay(urlsplit(url).port or 5432, **arguments)
     try:
         yield relay, through(relay, url)
     finally:

@@ -1,0 +1,472 @@
+"""PostgreSQL when things go wrong: frozen, killed, read-only, full, cut off; and callers that go away."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from daypass import ConfigurationError, Daypass, StoreUnavailable, User
+from daypass.steps import Find, Insert, Migrate, Probe, StoreStep
+from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
+from daypass.stores.postgres_pool import Turn
+from daypass.testing import START, advance, session
+from tests.servers import postgres
+from tests.servers.postgres import PostgresServer
+
+from . import postgres_processes as processes
+from .test_postgres import another, relayed, terminate
+
+SOON = 2.0
+"""Seconds within which a step with a timeout of half a second has to come to an end."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Give a server that may be stopped, and is up again after each test; its disk is synced as usual."""
+    server = PostgresServer(settings={"max_connections": "12", "superuser_reserved_connections": "0"})
+    server.start()
+    migrate(server.url())
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def url(server: PostgresServer) -> str:
+    """Give the URL of its tables, which are empty."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("DELETE FROM daypass_sessions")
+    return server.url(timeout="500ms")
+
+
+def migrate(url: str) -> None:
+    store = PostgresStore(url)
+    store.perform(Migrate())
+    store.close()
+
+
+class Performing:
+    """A store of either kind, performing in this thread: the async one on an event loop of its own."""
+
+    def __init__(self, store: PostgresStore | AsyncPostgresStore) -> None:
+        self.store = store
+        self._runner = asyncio.Runner()
+
+    def perform(self, step: StoreStep[Any]) -> Any:
+        """Perform ``step`` and return its answer."""
+        if isinstance(self.store, PostgresStore):
+            return self.store.perform(step)
+        return self._runner.run(self.store.perform(step))
+
+    def close(self) -> None:
+        """Close the store."""
+        if isinstance(self.store, PostgresStore):
+            self.store.close()
+        else:
+            self._runner.run(self.store.close())
+
+    def end(self) -> None:
+        """Close the store and the event loop."""
+        self.close()
+        self._runner.close()
+
+
+@pytest.fixture(params=[PostgresStore, AsyncPostgresStore], ids=["sync", "async"])
+def store(request: pytest.FixtureRequest, url: str) -> Iterator[Performing]:
+    performing = Performing(request.param(url))
+    performing.perform(Insert(session()))
+    yield performing
+    performing.end()
+
+
+def fails(store: Performing, reason: str) -> None:
+    """Expect a step to come to an end soon, and to say that the store cannot be used, and why."""
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=reason):
+        store.perform(Find(session().id))
+    assert time.monotonic() - started < SOON
+
+
+def connections(url: str) -> int:
+    """Return how many connections of Daypass the server has."""
+    with psycopg.connect(url.partition("?")[0], autocommit=True) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'daypass'").fetchone()
+    assert row is not None
+    count: int = row[0]
+    return count
+
+
+def none_left(url: str) -> bool:
+    """Tell whether all connections are gone, or go soon: the server needs a moment to notice."""
+    until = time.monotonic() + 5
+    while (left := connections(url)) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not left
+
+
+# ---- the server
+
+
+def test_a_frozen_server_is_waited_for_no_longer_than_the_timeout(store: Performing, server: PostgresServer) -> None:
+    """On a connection that is there and on a new one; when the server goes on, so does the store."""
+    with server.frozen():
+        fails(store, "did not answer in time")
+        fails(store, "did not answer in time")
+    assert session() == store.perform(Find(session().id))
+
+
+def test_a_network_that_swallows_everything(url: str) -> None:
+    """Where nothing comes back, not even a refusal, a step ends all the same."""
+    with relayed(url) as (relay, far):
+        store = Performing(PostgresStore(far))
+        store.perform(Insert(session()))
+        relay.silent = True
+        fails(store, "did not answer in time")
+        fails(store, "did not answer in time")
+        relay.silent = False
+        assert session() == store.perform(Find(session().id))
+        store.end()
+
+
+def test_a_restart_is_noticed_by_nobody(store: Performing, server: PostgresServer) -> None:
+    """While it is down it is said so at once; the first step after that succeeds, on whatever connection."""
+    server.stop()
+    fails(store, "nobody listens")
+    server.start()
+    assert session() == store.perform(Find(session().id))
+    server.stop()
+    server.start()
+    assert session() == store.perform(Find(session().id))
+
+
+def test_connections_that_an_administrator_ends_are_replaced(store: Performing, url: str) -> None:
+    """Not one step fails for it, neither the reads nor the writes."""
+    for now in range(1, 4):
+        assert terminate(url.partition("?")[0]) >= 1
+        moved = store.perform(advance(session(generation=now - 1, branch=b"branch-n"), START + now))
+        assert moved.session is not None
+        terminate(url.partition("?")[0])
+        store.perform(Insert(session(now + 1)))
+
+
+def test_out_of_connections(store: Performing, url: str, server: PostgresServer) -> None:
+    """Where the server has no connection left, that is what is said; and then it goes on."""
+    terminate(url.partition("?")[0])
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(psycopg.connect(server.url()))
+        fails(store, "no connection left")
+    time.sleep(0.1)
+    assert session() == store.perform(Find(session().id))
+
+
+def test_a_pool_whose_connections_are_all_in_use(url: str) -> None:
+    """Who waits for one is told in time that there was none, or is given it in turn; there are never more."""
+    store = PostgresStore(f"{url}&pool_size=1")
+    store.perform(Insert(session()))
+    turn = Turn()
+    store._pool().slots.take(turn)
+    with pytest.raises(StoreUnavailable, match="all 1 connections of the pool were busy"):
+        store.perform(Find(session().id))
+    with ThreadPoolExecutor(4) as callers:
+        waiting = [callers.submit(store.perform, Find(session().id)) for _ in range(4)]
+        time.sleep(0.1)
+        store._pool().slots.give(turn.link)
+        assert [session()] * 4 == [each.result() for each in waiting]
+    assert 1 == connections(url)
+    store.close()
+
+
+def test_a_standby_takes_over(url: str) -> None:
+    """A server that is read-only is left for the one that is not; until there is one, that is what is said."""
+    primary = PostgresServer(settings={})
+    primary.start()
+    try:
+        migrate(primary.url())
+        standby = PostgresServer(settings={}, copy_of=primary)
+        try:
+            standby.start()
+            both = f"postgresql://daypass@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
+            store = PostgresStore(f"{both}?target_session_attrs=read-write&timeout=2s")
+            lone = PostgresStore(standby.url(timeout="2s"))
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                lone.perform(Insert(session()))
+            store.perform(Insert(session()))
+            caught_up(primary, standby)
+            primary.kill()
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                store.perform(Find(session().id))
+            standby.promote()
+            assert store.perform(advance(session(), START + 1)).moved
+            lone.perform(Insert(session(2)))
+            for each in (store, lone):
+                each.close()
+        finally:
+            standby.remove()
+    finally:
+        primary.remove()
+
+
+def caught_up(primary: PostgresServer, standby: PostgresServer) -> None:
+    """Wait until the standby has what the primary has."""
+    with psycopg.connect(primary.url()) as there, psycopg.connect(standby.url(), autocommit=True) as here:
+        position = there.execute("SELECT pg_current_wal_lsn()").fetchone()
+        until = time.monotonic() + 10
+        while here.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", position).fetchone() != (True,):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_a_primary_that_becomes_read_only(store: Performing, url: str) -> None:
+    """It is said so; the connections are left, so that the next ones see that it is over."""
+    with psycopg.connect(url.partition("?")[0], autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        admin.execute("SELECT pg_reload_conf()")
+        time.sleep(0.1)
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            store.perform(Probe())
+        admin.execute("SET default_transaction_read_only = off")
+        admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
+        admin.execute("SELECT pg_reload_conf()")
+        time.sleep(0.1)
+    store.perform(Probe())
+
+
+FULL = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON daypass_sessions EXECUTE FUNCTION full_disk()
+"""
+
+
+def test_a_disk_that_is_full(store: Performing, url: str) -> None:
+    """What the server says of a full disk (here a trigger says so) is said; what can be read still is, and then all."""
+    with psycopg.connect(url.partition("?")[0], autocommit=True) as admin:
+        admin.execute(FULL)
+        for step in (Insert(session(2)), advance(session(), START + 1)):
+            with pytest.raises(StoreUnavailable, match="its disk is full"):
+                store.perform(step)
+        assert session() == store.perform(Find(session().id))
+        admin.execute("DROP FUNCTION full_disk CASCADE")
+    assert store.perform(advance(session(), START + 1)).moved
+
+
+@pytest.mark.parametrize("victim", ["server", "node"])
+def test_what_was_answered_survives(victim: str) -> None:
+    """Killed in the middle of traffic, server or node, no answered step is lost; a node goes on by itself."""
+    server = PostgresServer(settings={})
+    server.start()
+    migrate(server.url())
+    try:
+        for _ in range(3):
+            inserted, advanced = traffic(server, victim)
+            store = PostgresStore(server.url())
+            assert inserted
+            assert [] == [each for each in inserted if store.perform(Find(each)) is None]
+            found = [store.perform(Find(each)) for each in advanced]
+            assert [1] * len(advanced) == [each.generation for each in found if each is not None]
+            store.close()
+    finally:
+        server.remove()
+
+
+def traffic(server: PostgresServer, victim: str) -> tuple[list[str], list[str]]:
+    """Return what a node said was inserted and advanced before the kill, and after it where the node lives on."""
+    told: list[tuple[str, str]] = []
+    with another(processes.refresh_for_ever, server.url(timeout="2s")) as (process, pipe):
+
+        def listen(count: int) -> None:
+            while count and pipe.poll(20):
+                told.append(pipe.recv())
+                count -= 1
+
+        listen(300)
+        if victim == "server":
+            server.kill()
+            server.start()
+            listen(len(told) + 300)
+        process.kill()
+        with contextlib.suppress(EOFError, OSError):
+            while pipe.poll(0.2):
+                told.append(pipe.recv())
+    return [each for what, each in told if what == "inserted"], [each for what, each in told if what == "advanced"]
+
+
+def test_a_wrong_password_is_not_repeated(server: PostgresServer) -> None:
+    """What the server refuses at the door is said shortly, with no secret."""
+    store = PostgresStore(server.url("nowhere").replace("daypass@", "daypass:hunter2@"))
+    with pytest.raises(StoreUnavailable, match="no such database") as caught:
+        store.perform(Find(session().id))
+    assert "hunter2" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_a_host_without_an_address() -> None:
+    """A name that nobody knows is a store that cannot be reached."""
+    for perform in (
+        PostgresStore("postgresql://nowhere.invalid/app?timeout=2s").perform,
+        lambda step: asyncio.run(AsyncPostgresStore("postgresql://nowhere.invalid/app?timeout=2s").perform(step)),
+    ):
+        with pytest.raises(StoreUnavailable, match="no address"):
+            perform(Find(session().id))
+
+
+def test_an_issuer_says_that_it_is_not_now(url: str, server: PostgresServer) -> None:
+    """A refresh while the server is down ends nothing: the same token is good again when it is back."""
+    auth = Daypass(PostgresStore(url), issuer="https://issuer.example", secret="s" * 32, load_user=User)
+    tokens = auth.start(User("7"))
+    server.stop()
+    with pytest.raises(StoreUnavailable):
+        auth.refresh(tokens.refresh_token)
+    server.start()
+    assert auth.refresh(tokens.refresh_token).session.generation == 1
+    auth.close()
+
+
+# ---- the callers
+
+
+def test_closing_gives_all_back(store: Performing, url: str) -> None:
+    """No connection is left on the server; performing a step opens one again."""
+    assert connections(url) >= 1
+    store.close()
+    assert none_left(url)
+    store.perform(Probe())
+    assert 1 == connections(url)
+
+
+def test_a_cancelled_task_leaves_a_good_connection(url: str) -> None:
+    """Whoever is cancelled, waiting for a connection or for an answer, takes no connection along and spoils none."""
+
+    async def cancel_many() -> tuple[int, list[Any]]:
+        store = AsyncPostgresStore(f"{url}&pool_size=3")
+        await store.perform(Insert(session()))
+        for delay in (0, 0, 0.0005, 0.001, 0.002) * 6:
+            tasks = [asyncio.create_task(store.perform(advance(session(2), START))) for _ in range(8)]
+            await asyncio.sleep(delay)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        answers = await asyncio.gather(*(store.perform(Find(session().id)) for _ in range(12)))
+        count = await asyncio.to_thread(connections, url)
+        await store.close()
+        return count, answers
+
+    count, answers = asyncio.run(cancel_many())
+    assert count <= 3
+    assert [session()] * 12 == answers
+    assert none_left(url)
+
+
+def test_an_event_loop_that_ends_in_the_middle(url: str) -> None:
+    """One after another uses the store and ends, without closing it, with steps on their way; the next has its own."""
+    store = AsyncPostgresStore(url)
+
+    async def leave() -> None:
+        await store.perform(Insert(session()))
+        for _ in range(5):
+            asyncio.ensure_future(store.perform(Find(session().id)))  # noqa: RUF006 - nobody waits for it
+        await asyncio.sleep(0)
+
+    for _ in range(4):
+        asyncio.run(leave())
+        assert connections(url) <= 10
+    asyncio.run(store.close())
+    gc.collect()
+    assert none_left(url)
+
+
+def test_event_loops_at_once(url: str) -> None:
+    """Each event loop has connections of its own, and any of them may close the store."""
+    store = AsyncPostgresStore(f"{url}&pool_size=2")
+    loops = 3
+    met = threading.Barrier(loops)
+
+    async def work(number: int) -> list[Any]:
+        every = [session(number * 100 + each) for each in range(10)]
+        await asyncio.gather(*(store.perform(Insert(each)) for each in every))
+        found = await asyncio.gather(*(store.perform(Find(each.id)) for each in every))
+        await asyncio.to_thread(met.wait, 20)
+        await store.close()
+        return [every == found]
+
+    with ThreadPoolExecutor(loops) as threads:
+        assert [[True]] * loops == list(threads.map(lambda number: asyncio.run(work(number)), range(loops)))
+    asyncio.run(store.close())
+    assert none_left(url)
+
+
+def test_both_sides_of_a_fork(url: str) -> None:
+    """A child has connections of its own, and leaves its parent's alone, in use or not, when it ends too."""
+    store = PostgresStore(url)
+    store.perform(Insert(session()))
+    before = backends(store)
+    child = os.fork()
+    if not child:
+        status = 1
+        with contextlib.suppress(BaseException):
+            found = store.perform(Find(session().id))
+            store.close()
+            gc.collect()
+            status = 0 if found == session() else 2
+        os._exit(status)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert session() == store.perform(Find(session().id))
+    assert before == backends(store)
+    store.close()
+
+
+def backends(store: PostgresStore) -> list[int]:
+    """Return which processes of the server the store is connected to."""
+    return [link.pgconn.backend_pid for link in store._pool().slots._idle]
+
+
+def test_an_interrupted_thread_leaves_nothing(url: str) -> None:
+    """Ctrl-C in the middle of a step ends it; the next one has another connection and its own answer."""
+    store = PostgresStore(f"{url}&pool_size=1&timeout=20s")
+    store.perform(Insert(session()))
+    with psycopg.connect(url.partition("?")[0]) as other:
+        other.execute("UPDATE daypass_sessions SET generation = 1")
+        here = threading.get_ident()
+        threading.Timer(0.2, signal.pthread_kill, [here, signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            store.perform(advance(session(), START + 1))
+        other.rollback()
+    assert session().id == getattr(store.perform(Find(session().id)), "id", None)
+    store.close()
+
+
+def test_one_who_may_not_do_that(url: str) -> None:
+    """A right that is missing is said, and no statement."""
+    with psycopg.connect(url.partition("?")[0], autocommit=True) as admin:
+        admin.execute("CREATE ROLE reader LOGIN; GRANT SELECT ON daypass_schema TO reader")
+    try:
+        store = PostgresStore(url.replace("daypass@", "reader@"))
+        with pytest.raises(StoreUnavailable, match="may not do that"):
+            store.perform(Insert(session()))
+        store.close()
+    finally:
+        with psycopg.connect(url.partition("?")[0], autocommit=True) as admin:
+            admin.execute("DROP OWNED BY reader; DROP ROLE reader")
+
+
+def test_something_else_that_listens_there() -> None:
+    """What is no PostgreSQL, and ends the connection or says nothing, is a store that cannot be used."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        store = Performing(PostgresStore(f"postgresql://127.0.0.1:{listening.getsockname()[1]}/app?timeout=500ms"))
+        fails(store, "did not answer in time")
+
+
+def test_a_database_without_tables_is_no_outage(server: PostgresServer) -> None:
+    """Tables that are missing are a mistake of set-up, which waiting does not cure."""
+    with pytest.raises(ConfigurationError, match="daypass store migrate"):
+        PostgresStore(postgres.empty(server.url())).perform(Find(session().id))
