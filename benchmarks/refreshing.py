@@ -2,7 +2,9 @@
 
 The server runs on one core and the load on the other, with 16 clients that each rotate their own session without a
 pause (``grace_period=0``, so that every refresh is a rotation). The floors are applications of the same framework on
-the same server: a constant answer, the same with one ES256 signature, and that with one conditional UPDATE in SQLite.
+the same server: a constant answer, the same with one ES256 signature, and that with one conditional UPDATE in SQLite,
+or in PostgreSQL through psycopg's own pool. PostgreSQL is a private server with its usual settings (it syncs what it
+answered), which shares the two cores.
 """
 
 import argparse
@@ -16,10 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import psycopg
 from measure import head, row
+from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -30,15 +34,31 @@ from daypass.access_token import Names, issue
 from daypass.keys import SigningKey
 from daypass.model import Session
 from daypass.server import run
+from daypass.steps import Migrate
+from daypass.stores import AsyncStore
+from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.sqlite import AsyncSqliteStore
 from daypass.web.asgi import auth_routes
 
 CLIENTS = 16
 SECONDS = 3.0
 ROUNDS = 3
+POOL = 10
 USER = User("7", "ann", "ann@example.com")
-KINDS = ("constant", "signature", "update-FULL", "daypass-FULL", "update-NORMAL", "daypass-NORMAL")
+KINDS = (
+    "constant",
+    "signature",
+    "update-FULL",
+    "daypass-FULL",
+    "update-NORMAL",
+    "daypass-NORMAL",
+    "update-postgres",
+    "daypass-postgres",
+)
 COOKIE = re.compile(rb"set-cookie: (daypass=[^;]*)", re.IGNORECASE)
+
+
+Update = Callable[[int], Awaitable[None]]
 
 
 def serve(kind: str, folder: str) -> None:
@@ -58,7 +78,10 @@ def application(kind: str, folder: Path, address: str) -> Starlette:
     async def load_user(_: str) -> User:
         return USER
 
-    store = AsyncSqliteStore(folder / "daypass.db", synchronous="FULL" if synchronous == "FULL" else "NORMAL")
+    if synchronous == "postgres":
+        store: AsyncStore = AsyncPostgresStore((folder / "url").read_text(), pool_size=POOL)
+    else:
+        store = AsyncSqliteStore(folder / "daypass.db", synchronous="FULL" if synchronous == "FULL" else "NORMAL")
     auth = AsyncDaypass(store, issuer=address, load_user=load_user, grace_period=0, secret="0" * 32)
 
     async def authenticate(_name: str, _password: str) -> User:
@@ -71,7 +94,10 @@ def floor(name: str, synchronous: str, folder: Path) -> Callable[[Request], Awai
     key, names = SigningKey.generate("ES256"), Names("https://a", "https://a", "daypass")
     session = Session("ab" * 16, "7", "daypass", 1, b"12345678", 0, 0, 2**50)
     connection = sqlite3.connect(folder / "floor.db", isolation_level=None, check_same_thread=False)
-    if name == "update":
+    update: Update | None = None
+    if name == "update" and synchronous == "postgres":
+        update = postgres_update((folder / "url").read_text())
+    elif name == "update":
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("CREATE TABLE s (id BLOB PRIMARY KEY, g INTEGER, b BLOB, t INTEGER) WITHOUT ROWID")
@@ -81,14 +107,53 @@ def floor(name: str, synchronous: str, folder: Path) -> Callable[[Request], Awai
     async def answer(_: Request) -> JSONResponse:
         nonlocal turn
         access = "" if name == "constant" else issue(key, names, session, USER, 1_800_000_000_000, 900, "0" * 32)
-        if name == "update":
-            turn += 1
-            update = "UPDATE s SET g = g + 1, t = ? WHERE id = ? AND b = ? AND t < ? RETURNING g"
-            connection.execute(update, (turn, bytes([turn % 16] * 16), b"1" * 8, turn)).fetchone()
+        turn += 1
+        if update is not None:
+            await update(turn)
+        elif name == "update":
+            statement = "UPDATE s SET g = g + 1, t = ? WHERE id = ? AND b = ? AND t < ? RETURNING g"
+            connection.execute(statement, (turn, bytes([turn % 16] * 16), b"1" * 8, turn)).fetchone()
         content = {"accessToken": access, "tokenType": "Bearer", "expiresIn": 900}
         return JSONResponse(content, headers={"set-cookie": "daypass=x; Path=/"})
 
     return answer
+
+
+def postgres_update(url: str) -> Update:
+    pool = AsyncConnectionPool(url, min_size=POOL, max_size=POOL, open=False, kwargs={"autocommit": True})
+    statement = "UPDATE s SET g = g + 1, t = %s WHERE id = %s AND b = %s AND t < %s RETURNING g"
+
+    async def update(turn: int) -> None:
+        await pool.open()  # which does nothing when it is
+        async with pool.connection() as connection:
+            values = (turn, bytes([turn % 16] * 16), b"1" * 8, turn)
+            await (await connection.execute(statement, values, prepare=True)).fetchone()
+
+    return update
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """Give the URL of a private PostgreSQL, with the tables of both."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.servers import postgres
+
+    server = postgres.PostgresServer(postgres.VERSIONS[-1], settings={"shared_buffers": "128MB", "autovacuum": "on"})
+    try:
+        server.start()
+        store = PostgresStore(server.url())
+        store.perform(Migrate())
+        store.close()
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute(
+                "CREATE TABLE s (id BYTEA PRIMARY KEY, g BIGINT, b BYTEA, t BIGINT) WITH (fillfactor = 50)"
+            )
+            for i in range(16):
+                connection.execute("INSERT INTO s VALUES (%s, 0, %s, 0)", (bytes([i] * 16), b"1" * 8))
+        yield server.url()
+    finally:
+        server.remove()
+        postgres.clean()
 
 
 class Client(asyncio.Protocol):
@@ -152,8 +217,9 @@ async def load(address: str, *, login: bool) -> tuple[float, int]:
     return done / took, sum(client.bad for client in clients)
 
 
-def measured(kind: str) -> tuple[float, int]:
+def measured(kind: str, url: str) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "url").write_text(url)
         server = subprocess.Popen(
             [sys.executable, __file__, "--serve", kind, folder], stdout=subprocess.PIPE, text=True
         )
@@ -166,21 +232,28 @@ def measured(kind: str) -> tuple[float, int]:
 
 
 def main() -> None:
+    with postgres_server() as url:
+        measure(url)
+
+
+def measure(url: str) -> None:
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     head(f"Refreshes a second, {CLIENTS} clients, Starlette on uvicorn")
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for _ in range(ROUNDS):
         for kind in KINDS:
-            rate, bad = measured(kind)
+            rate, bad = measured(kind, url)
             assert bad == 0, f"{bad} answers to {kind} were no refresh"
             rates[kind].append(rate)
     medians = {kind: statistics.median(values) for kind, values in rates.items()}
-    for kind in ("constant", "signature", "update-FULL", "update-NORMAL"):
+    for kind in ("constant", "signature", "update-FULL", "update-NORMAL", "update-postgres"):
         row(f"floor: {kind}", f"{medians[kind]:,.0f}", "", "", "")
     for synchronous in ("FULL", "NORMAL"):
         ours, bare = medians[f"daypass-{synchronous}"], medians[f"update-{synchronous}"]
         row(f"Daypass, SQLite {synchronous}", f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", "≥ 0.85")
+    ours, bare = medians["daypass-postgres"], medians["update-postgres"]
+    row("Daypass, PostgreSQL", f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", "≥ 0.85")
 
 
 if __name__ == "__main__":
