@@ -27,6 +27,8 @@ from daypass.rotation import Expectation
 from daypass.steps import AddKey, Advance, End, EndAll, Find, FindAccount, Insert, ListSessions, Migrate, Probe, Swap
 from daypass.stores import open_async_store, open_store, postgres_settings, schema
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
+from daypass.stores.postgres_link import request
+from daypass.stores.postgres_threads import ask
 from daypass.testing import START, advance, key, session
 from tests.servers import postgres
 from tests.servers.relay import Relay, refusal
@@ -473,9 +475,6 @@ def test_a_pooler_that_forgets_what_was_prepared_is_told_all(store: PostgresStor
     store.perform(Insert(session()))
     store.perform(Find(session().id))
     (link,) = store._pool().slots._idle
-    from daypass.stores.postgres_link import request
-    from daypass.stores.postgres_pool import ask
-
     ask(link, request("DEALLOCATE ALL"), time.monotonic() + 5)
     assert session() == store.perform(Find(session().id))
     ask(link, request("DEALLOCATE ALL"), time.monotonic() + 5)
@@ -558,6 +557,21 @@ def test_the_url_says_how(postgres_url: str) -> None:
         (plain := PostgresStore(postgres_url)._settings).timeout,
         plain.prepares,
     )
+
+
+@pytest.mark.parametrize("opening", ["open_store", "open_async_store"])
+def test_without_a_driver_it_says_what_to_install(opening: str) -> None:
+    """The driver is imported when a URL asks for it, and where it is missing the message has the command."""
+    script = f"""
+import sys; sys.modules["psycopg"] = None
+from daypass import stores, ConfigurationError
+try:
+    stores.{opening}("postgresql://localhost/app")
+except ConfigurationError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert 'pip install "daypass[postgres]"' in done.stdout
 
 
 # ---- text

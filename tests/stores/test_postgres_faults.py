@@ -18,7 +18,7 @@ import pytest
 from daypass import ConfigurationError, Daypass, StoreUnavailable, User
 from daypass.steps import Find, Insert, Migrate, Probe, StoreStep
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
-from daypass.stores.postgres_pool import Turn
+from daypass.stores.postgres_threads import Turn
 from daypass.testing import START, advance, session
 from tests.servers import postgres
 from tests.servers.postgres import PostgresServer

@@ -1,7 +1,8 @@
 """Sessions in PostgreSQL: any number of nodes, on the database that is there already.
 
 `PostgresStore` and `AsyncPostgresStore` only drive. What is asked, and what an answer means, is in `postgres_plans`;
-connections are in `postgres_link` and `postgres_pool`; announcements in `postgres_listen`.
+connections are in `postgres_link` and `postgres_pool`, with `postgres_threads` and `postgres_tasks` to wait for them;
+announcements in `postgres_listen`.
 """
 
 import asyncio
@@ -23,8 +24,9 @@ from daypass.stores.postgres_listen import (
     unheard,
 )
 from daypass.stores.postgres_plans import asking, performing, translated
-from daypass.stores.postgres_pool import LoopLink, LoopPool, Pool, aconnect, ask, connect
 from daypass.stores.postgres_settings import POOL_SIZE, TIMEOUT, Settings
+from daypass.stores.postgres_tasks import LoopLink, LoopPool, aconnect
+from daypass.stores.postgres_threads import Pool, ask, connect
 
 A = TypeVar("A")
 

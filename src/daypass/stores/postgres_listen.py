@@ -16,7 +16,7 @@ from daypass.errors import StoreUnavailable
 from daypass.stores import sql
 from daypass.stores.postgres_link import Failure, Link, Request, request
 from daypass.stores.postgres_plans import CHANNEL
-from daypass.stores.postgres_pool import LoopLink
+from daypass.stores.postgres_tasks import LoopLink
 
 PROOF = 1.0
 """Seconds within which an announcement of our own has to be heard."""
