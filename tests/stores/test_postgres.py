@@ -358,37 +358,6 @@ def test_a_rotation_is_not_announced(store: PostgresStore) -> None:
     subscription.close()
 
 
-def test_a_subscription_tells_that_its_connection_is_lost(store: PostgresStore, postgres_url: str) -> None:
-    """Whoever waits is told by an error, at once, and may subscribe anew."""
-    subscription = store.subscribe()
-    ending = threading.Timer(0.1, terminate, [postgres_url])
-    ending.start()
-    with pytest.raises(StoreUnavailable, match="no longer be heard"):
-        subscription.wait(PATIENCE)
-    subscription.close()
-    ending.join()
-
-    async def lost() -> None:
-        hearing = await AsyncPostgresStore(postgres_url).subscribe()
-        asyncio.get_running_loop().call_later(0.1, terminate, postgres_url)
-        with pytest.raises(StoreUnavailable, match="no longer be heard"):
-            await hearing.wait(PATIENCE)
-        await hearing.close()
-
-    asyncio.run(lost())
-    store.subscribe().close()
-
-
-def terminate(url: str) -> int:
-    """End all connections of Daypass to the server, as an administrator; return how many there were."""
-    with connected(url) as connection:
-        ended = connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name = 'daypass' AND datname = current_database()"
-        )
-        return len(ended.fetchall())
-
-
 def test_closing_a_subscription_ends_its_waiting(store: PostgresStore, postgres_url: str) -> None:
     """Whoever waits is told False, from another thread or another task."""
     subscription = store.subscribe()
@@ -427,29 +396,6 @@ def test_a_subscription_that_hears_nothing_is_none(postgres_url: str) -> None:
 
         with pytest.raises(StoreUnavailable, match="polled"):
             asyncio.run(subscribe())
-
-
-def test_sessions_end_where_nothing_can_be_announced(store: PostgresStore, postgres_url: str) -> None:
-    """Where the server knows no NOTIFY, or does not permit it, sessions end all the same."""
-    with connected(postgres_url) as connection:
-        connection.execute("CREATE ROLE silent LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO silent")
-        (name,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
-        connection.execute(
-            f"GRANT USAGE ON SCHEMA {name} TO silent; GRANT ALL ON ALL TABLES IN SCHEMA {name} TO silent"
-        )
-        connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")
-    try:
-        quiet = PostgresStore(postgres_url.replace("daypass@", "silent@"))
-        store.perform(Insert(session(1)))
-        store.perform(Insert(session(2)))
-        for number in (1, 2):
-            assert quiet.perform(End(session(number).id, START, EndReason.LOGOUT)) is not None
-        with pytest.raises(StoreUnavailable):
-            quiet.subscribe()
-        quiet.close()
-    finally:
-        with connected(postgres_url) as connection:
-            connection.execute("GRANT EXECUTE ON FUNCTION pg_notify TO PUBLIC; DROP OWNED BY silent; DROP ROLE silent")
 
 
 # ---- poolers

@@ -16,7 +16,8 @@ import psycopg
 import pytest
 
 from daypass import ConfigurationError, Daypass, StoreUnavailable, User
-from daypass.steps import Find, Insert, Migrate, Probe, StoreStep
+from daypass.model import EndReason
+from daypass.steps import End, Find, Insert, Migrate, Probe, StoreStep
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.postgres_threads import Turn
 from daypass.testing import START, advance, session
@@ -24,7 +25,7 @@ from tests.servers import postgres
 from tests.servers.postgres import PostgresServer
 
 from . import postgres_processes as processes
-from .test_postgres import another, relayed, terminate
+from .test_postgres import another, relayed
 
 SOON = 2.0
 """Seconds within which a step with a timeout of half a second has to come to an end."""
@@ -111,6 +112,16 @@ def none_left(url: str) -> bool:
     while (left := connections(url)) and time.monotonic() < until:
         time.sleep(0.02)
     return not left
+
+
+def terminate(url: str) -> int:
+    """End all connections of Daypass to the server, as an administrator; return how many there were."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'daypass' AND datname = current_database()"
+        )
+        return len(ended.fetchall())
 
 
 # ---- the server
@@ -470,3 +481,50 @@ def test_a_database_without_tables_is_no_outage(server: PostgresServer) -> None:
     """Tables that are missing are a mistake of set-up, which waiting does not cure."""
     with pytest.raises(ConfigurationError, match="daypass store migrate"):
         PostgresStore(postgres.empty(server.url())).perform(Find(session().id))
+
+
+# ---- announcements
+
+
+def test_a_subscription_tells_that_its_connection_is_lost(url: str) -> None:
+    """Whoever waits is told by an error, at once, and may subscribe anew."""
+    store = PostgresStore(url)
+    subscription = store.subscribe()
+    ending = threading.Timer(0.1, terminate, [url.partition("?")[0]])
+    ending.start()
+    with pytest.raises(StoreUnavailable, match="no longer be heard"):
+        subscription.wait(30)
+    subscription.close()
+    ending.join()
+
+    async def lost() -> None:
+        hearing = await AsyncPostgresStore(url).subscribe()
+        asyncio.get_running_loop().call_later(0.1, terminate, url.partition("?")[0])
+        with pytest.raises(StoreUnavailable, match="no longer be heard"):
+            await hearing.wait(30)
+        await hearing.close()
+
+    asyncio.run(lost())
+    store.subscribe().close()
+    store.close()
+
+
+def test_sessions_end_where_nothing_can_be_announced(url: str) -> None:
+    """Where the server knows no NOTIFY, or does not permit it, sessions end all the same."""
+    with psycopg.connect(url.partition("?")[0], autocommit=True) as connection:
+        connection.execute("CREATE ROLE silent LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO silent")
+        connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")
+    try:
+        quiet = PostgresStore(url.replace("daypass@", "silent@"))
+        store = PostgresStore(url)
+        store.perform(Insert(session(1)))
+        store.perform(Insert(session(2)))
+        for number in (1, 2):
+            assert quiet.perform(End(session(number).id, START, EndReason.LOGOUT)) is not None
+        with pytest.raises(StoreUnavailable):
+            quiet.subscribe()
+        quiet.close()
+        store.close()
+    finally:
+        with psycopg.connect(url.partition("?")[0], autocommit=True) as connection:
+            connection.execute("GRANT EXECUTE ON FUNCTION pg_notify TO PUBLIC; DROP OWNED BY silent; DROP ROLE silent")
