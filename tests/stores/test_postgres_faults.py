@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 
 from daypass import ConfigurationError, Daypass, StoreUnavailable, User
 from daypass.model import EndReason
@@ -58,9 +59,9 @@ def migrate(url: str) -> None:
 class Performing:
     """A store of either kind, performing in this thread: the async one on an event loop of its own."""
 
-    def __init__(self, store: PostgresStore | AsyncPostgresStore) -> None:
+    def __init__(self, store: PostgresStore | AsyncPostgresStore, loop: Any = asyncio.new_event_loop) -> None:
         self.store = store
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=loop)
 
     def perform(self, step: StoreStep[Any]) -> Any:
         """Perform ``step`` and return its answer."""
@@ -81,9 +82,13 @@ class Performing:
         self._runner.close()
 
 
-@pytest.fixture(params=[PostgresStore, AsyncPostgresStore], ids=["sync", "async"])
+@pytest.fixture(params=["sync", "asyncio", "uvloop"])
 def store(request: pytest.FixtureRequest, url: str) -> Iterator[Performing]:
-    performing = Performing(request.param(url))
+    if request.param == "sync":
+        performing = Performing(PostgresStore(url))
+    else:
+        loops = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+        performing = Performing(AsyncPostgresStore(url), loops[request.param])
     performing.perform(Insert(session()))
     yield performing
     performing.end()

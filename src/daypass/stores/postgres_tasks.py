@@ -135,6 +135,9 @@ class LoopPool:
             await self._wait(seat, deadline)
         link = seat.link
         try:
+            if link is not None and not link.heard():  # lost while the loop was busy, or did not see it (uvloop)
+                link.close()
+                link = None
             if link is None:
                 link = await aconnect(self._settings, deadline, LoopLink)
                 link.slots = self.slots
