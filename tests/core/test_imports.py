@@ -117,7 +117,13 @@ def test_importing_daypass_loads_no_framework_and_no_driver() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "driver"), [("memory:", ["sqlite3"]), ("sqlite:///app.db", ["psycopg", "redis"])], ids=["memory", "sqlite"]
+    ("url", "driver"),
+    [
+        ("memory:", ["sqlite3"]),
+        ("sqlite:///app.db", ["psycopg", "redis"]),
+        ("postgresql://localhost/app", ["psycopg_pool", "redis", "sqlite3"]),
+    ],
+    ids=["memory", "sqlite", "postgres"],
 )
 def test_a_store_loads_no_driver_but_its_own(url: str, driver: list[str]) -> None:
     """Opening a store loads what that store needs."""
