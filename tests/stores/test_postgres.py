@@ -124,8 +124,10 @@ def test_each_step_of_a_task_is_one_flight(postgres_url: str) -> None:
         assert [1, 1, 1] == asyncio.run(flights(relay, AsyncPostgresStore(url)))
 
 
-def test_a_refresh_touches_no_index(store: PostgresStore, postgres_url: str) -> None:
+def test_a_refresh_touches_no_index(bare_url: str) -> None:
     """Refreshed rows are written beside the old ones, save where a page has no room left."""
+    store = PostgresStore(bare_url)
+    store.perform(Migrate())
     found = [session(number * 2**100, subject=f"user-{number}") for number in range(500)]
     for each in found:
         store.perform(Insert(each))
@@ -135,9 +137,9 @@ def test_a_refresh_touches_no_index(store: PostgresStore, postgres_url: str) -> 
         moved = [store.perform(step).session for step in steps]  # type: ignore[misc]  # all are there
     store.close()  # which is when the server counts them
     counted = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'daypass_sessions'::regclass"
-    with connected(postgres_url) as connection:
+    with connected(bare_url) as connection:
         updates, hot = _settled(lambda: connection.execute(counted).fetchone(), lambda row: row[0] >= 2000)
-    assert hot >= 0.95 * updates
+    assert hot >= 0.9 * updates
 
 
 def _settled(read: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
