@@ -313,7 +313,7 @@ class Daypass(_Issuer[Store, Load, Check]):
         They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
 
         Args:
-            at_once: use them now; a service that keeps a copy of the key set may not know them yet.
+            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
 
         Raises:
             StoreError: they may have been added, or not.
@@ -505,7 +505,7 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
 
         Args:
-            at_once: use them now; a service that keeps a copy of the key set may not know them yet.
+            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
 
         Raises:
             StoreError: they may have been added, or not.

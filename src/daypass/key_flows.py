@@ -11,12 +11,16 @@ from operator import attrgetter
 
 from daypass.errors import StoreContended
 from daypass.keys import REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, new_refresh_key
-from daypass.model import DAY, MINUTE, Policy
+from daypass.model import DAY, MINUTE, SECOND, Policy
 from daypass.refresh_token import RefreshKey
 from daypass.steps import AddKey, Flow, ReadKeys, RemoveKey, Rewrap
 
 PUBLISHED_AHEAD = 10 * MINUTE
 """How long before its use a new key is published: longer than nodes, and caches of the key set, go without reading."""
+
+PUBLISHED_SHORTLY_AHEAD = 5 * SECOND
+"""The same in a hurry. A node that meets an unknown key reads the keys again unless it did so in the last second: with
+this, a token that it then refuses was made with no key of ours, as long as clocks differ by less than four seconds."""
 
 _KEPT_AT_LEAST = 1 * DAY
 """After it was last used, whatever the policy here says: that of another node may be another one."""
@@ -52,10 +56,12 @@ class KeyFlows:
         return ring
 
     def rotate(self, now: int, *, at_once: bool = False) -> Flow[KeyRing]:
-        """Add a signing key and a refresh key, to be used once they have been published for a while, or at once."""
+        """Add a signing key and a refresh key, to be used in ten minutes, or in five seconds if ``at_once``."""
         records = yield from ReadKeys()
         for algorithm in (self._algorithm, REFRESH):
-            yield from self._add(algorithm, _newest(records, algorithm), now, now + (0 if at_once else PUBLISHED_AHEAD))
+            newest = _newest(records, algorithm)
+            ahead = PUBLISHED_SHORTLY_AHEAD if at_once else PUBLISHED_AHEAD
+            yield from self._add(algorithm, newest, now, now if newest is None else now + ahead)
         return (yield from self.load(now))
 
     def _tend(self, records: tuple[KeyRecord, ...], now: int) -> Flow[bool]:

@@ -161,18 +161,17 @@ class KeyRing:
     """The keys in use: of each kind the newest whose time has come makes tokens, all of them verify.
 
     Args:
-        signing_keys: those for access tokens, of any algorithm.
+        signing_keys: those for access tokens, of any algorithm, newest first.
         algorithm: what access tokens are signed with.
-        refresh_keys: those for refresh tokens.
+        refresh_keys: those for refresh tokens, newest first.
     """
 
     def __init__(
         self, signing_keys: Sequence[SigningKey], algorithm: str, refresh_keys: Sequence[RefreshKey] = ()
     ) -> None:
-        self.refresh_keys = tuple(sorted(refresh_keys, key=_used_from, reverse=True))
+        self.refresh_keys = tuple(refresh_keys)
         self._by_kid = MappingProxyType({key.kid: key for key in signing_keys})
-        ours = (key for key in signing_keys if key.algorithm == algorithm)
-        self._signing_keys = tuple(sorted(ours, key=_used_from, reverse=True))
+        self._signing_keys = tuple(key for key in signing_keys if key.algorithm == algorithm)
 
     @property
     def kids(self) -> frozenset[str]:
@@ -186,11 +185,11 @@ class KeyRing:
 
     def signing_key(self, now: int) -> SigningKey:
         """Return what signs at ``now``; only for a ring that is complete."""
-        return _in_use(self._signing_keys, now)
+        return in_use(self._signing_keys, now)
 
     def refresh_key(self, now: int) -> RefreshKey:
         """Return what authenticates new refresh tokens at ``now``; only for a ring that is complete."""
-        return _in_use(self.refresh_keys, now)
+        return in_use(self.refresh_keys, now)
 
     def find(self, kid: str) -> SigningKey | None:
         """Return the signing key of that name."""
@@ -201,7 +200,7 @@ class KeyRing:
         return {"keys": [dict(key.public) for key in self._by_kid.values() if key.public is not None]}
 
 
-KeyT = TypeVar("KeyT", SigningKey, RefreshKey)
+KeyT = TypeVar("KeyT", SigningKey, RefreshKey, KeyRecord)
 
 
 def new_refresh_key() -> RefreshKey:
@@ -209,12 +208,11 @@ def new_refresh_key() -> RefreshKey:
     return _refresh_key(OctKey.generate_key(256).raw_value)
 
 
-def _used_from(key: SigningKey | RefreshKey) -> int:
-    return key.used_from
+def in_use(keys: Sequence[KeyT], now: int) -> KeyT:
+    """Return what makes tokens at ``now``, of ``keys`` of one kind, newest first: the newest whose time has come.
 
-
-def _in_use(keys: Sequence[KeyT], now: int) -> KeyT:
-    """Return the newest of ``keys`` whose time has come; where clocks differ it may be that none has, but the first."""
+    Where clocks differ it may be that no key's has; then it is the oldest.
+    """
     return next((key for key in keys if key.used_from <= now), keys[-1])
 
 

@@ -342,6 +342,9 @@ class Emit(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class Keys(Step[KeyRing]):
-    """Ask for the keys; ``anew`` when one of them is missing, which may have been added since they were read."""
+    """Ask for the keys; ``anew`` when one of them is missing, which may have been added since they were read.
+
+    Answered with the same ring as before when they were read but a moment ago.
+    """
 
     anew: bool = False

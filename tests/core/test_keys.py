@@ -208,7 +208,7 @@ def test_what_is_published_has_no_private_part() -> None:
 def test_the_newest_key_of_the_algorithm_signs() -> None:
     """A newer one signs from its time on, until then the one before it; all of them verify."""
     older, newer = replace(KEYS["ES256"], used_from=100), replace(SigningKey.generate("ES256"), used_from=200)
-    ring = KeyRing([KEYS["HS256"], older, newer], "ES256")
+    ring = KeyRing([KEYS["HS256"], newer, older], "ES256")
     assert [older, older, older, newer] == [ring.signing_key(now) for now in (0, 100, 199, 200)]
     assert [newer, older, None] == [ring.find(kid) for kid in (newer.kid, older.kid, "unknown")]
 
@@ -216,9 +216,16 @@ def test_the_newest_key_of_the_algorithm_signs() -> None:
 def test_the_newest_refresh_key_is_used_from_its_time_on() -> None:
     """And all of them read."""
     older, newer = replace(new_refresh_key(), used_from=100), replace(new_refresh_key(), used_from=200)
-    ring = KeyRing([KEYS["ES256"]], "ES256", [older, newer])
+    ring = KeyRing([KEYS["ES256"]], "ES256", [newer, older])
     assert [older, older, older, newer] == [ring.refresh_key(now) for now in (0, 100, 199, 200)]
     assert {older, newer} == set(ring.refresh_keys)
+
+
+def test_a_key_that_is_used_at_once_is_used_for_good() -> None:
+    """One that was to be used later, and was made before it, never is."""
+    waiting, newest = replace(new_refresh_key(), used_from=200), replace(new_refresh_key(), used_from=100)
+    ring = KeyRing([KEYS["ES256"]], "ES256", [newest, waiting])
+    assert [newest, newest] == [ring.refresh_key(now) for now in (100, 300)]
 
 
 def test_a_ring_that_lacks_a_key_is_not_complete() -> None:
