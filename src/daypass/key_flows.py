@@ -48,16 +48,22 @@ class KeyFlows:
             StoreError: they could not be read.
         """
         records = yield from ReadKeys()
+        ring = yield from self._ring(records)  # with a wrong secret it ends here, and nothing is changed
         if (yield from self._tend(records, now)):
-            records = yield from ReadKeys()
-        ring = yield from self._ring(records)
+            ring = yield from self._ring((yield from ReadKeys()))
         if not ring.is_complete:  # the store lost what was just added
             raise StoreContended("the keys are not there yet")
         return ring
 
     def rotate(self, now: int, *, at_once: bool = False) -> Flow[KeyRing]:
-        """Add a signing key and a refresh key, to be used in ten minutes, or in five seconds if ``at_once``."""
+        """Add a signing key and a refresh key, to be used in ten minutes, or in five seconds if ``at_once``.
+
+        Raises:
+            ConfigurationError: a key was wrapped under a secret that is not given; nothing was added.
+            StoreError: they may have been added.
+        """
         records = yield from ReadKeys()
+        yield from self._ring(records)
         for algorithm in (self._algorithm, REFRESH):
             newest = _newest(records, algorithm)
             ahead = PUBLISHED_SHORTLY_AHEAD if at_once else PUBLISHED_AHEAD
