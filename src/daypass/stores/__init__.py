@@ -1,5 +1,6 @@
 """Where sessions live: what a store is, and how one is opened by URL. No driver is imported before it is needed."""
 
+import importlib.util
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -85,15 +86,20 @@ class AsyncAnnouncing(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """Return the store at ``url``: ``memory:``, ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+    """Return the store at ``url``: ``memory:``, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``redis://…``.
 
     Raises:
-        ConfigurationError: there is no such kind of store.
+        ConfigurationError: there is no such kind of store, or its driver is not installed.
     """
     if url == "memory:":
         from daypass.stores.memory import MemoryStore
 
         return MemoryStore()
+    if _is_redis(url):
+        _require_redis()
+        from daypass.stores.redis import RedisStore
+
+        return RedisStore(url)
     from daypass.stores.sqlite import SqliteStore
 
     return SqliteStore(sqlite_path(url))
@@ -103,15 +109,30 @@ def open_async_store(url: str) -> AsyncStore:
     """Return the same for `AsyncDaypass`.
 
     Raises:
-        ConfigurationError: there is no such kind of store.
+        ConfigurationError: there is no such kind of store, or its driver is not installed.
     """
     if url == "memory:":
         from daypass.stores.memory import AsyncMemoryStore
 
         return AsyncMemoryStore()
+    if _is_redis(url):
+        _require_redis()
+        from daypass.stores.redis import AsyncRedisStore
+
+        return AsyncRedisStore(url)
     from daypass.stores.sqlite import AsyncSqliteStore
 
     return AsyncSqliteStore(sqlite_path(url))
+
+
+def _is_redis(url: str) -> bool:
+    """Tell whether Redis or Valkey is meant, rightly written or not."""
+    return url.partition(":")[0].partition("+")[0] in ("redis", "rediss", "unix")
+
+
+def _require_redis() -> None:
+    if importlib.util.find_spec("redis") is None:
+        raise ConfigurationError('the driver for Redis is not installed: pip install "daypass[redis]"')
 
 
 def sqlite_path(url: str) -> Path:
