@@ -1,9 +1,11 @@
 """What holds for all tests."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from .servers import redis as redis_servers
 
 pytest.register_assert_rewrite("daypass.testing")
 
@@ -12,6 +14,20 @@ pytest.register_assert_rewrite("daypass.testing")
 def anyio_backend() -> str:
     """Run async tests on asyncio alone, which is what Daypass is for."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """Give the URL of a Redis server, for tests that need no more than one and harm nobody else's data."""
+    with redis_servers.any_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[str]:
+    """Give the URL of a Redis cluster."""
+    with redis_servers.Cluster() as cluster:
+        yield cluster.url
 
 
 @pytest.hookimpl(wrapper=True)

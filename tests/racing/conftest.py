@@ -1,13 +1,14 @@
 """Worlds in which presenters race: each store, with threads, with tasks, and with processes where they can share it."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from .presenters import Fleet, Processes, Tasks, Threads
-from .stores import STORES
+from .stores import REDIS, STORES
 from .world import World
 
 RACERS = [
@@ -17,6 +18,12 @@ RACERS = [
 ]
 
 MakeWorld = Callable[[], World]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on_redis(redis_server: str) -> None:
+    """Tell of the Redis server, also to the processes that are started later."""
+    os.environ[REDIS] = redis_server
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """The stores that presenters race on: one line each in `STORES`."""
 
 import asyncio
+import os
 import random
 import time
 import weakref
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 from daypass.steps import StoreStep
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 
 A = TypeVar("A")
@@ -42,10 +45,19 @@ def _memory(kind: type[A], place: Path) -> A:
     return store
 
 
+REDIS = "DAYPASS_RACING_REDIS"
+"""The variable that tells all processes of a race which Redis server it is on."""
+
+
+def _on_redis(place: Path) -> dict[str, Any]:
+    return {"url": os.environ[REDIS], "prefix": f"race-{zlib.crc32(bytes(place)):08x}"}
+
+
 FAST: Mapping[str, Any] = {"synchronous": "NORMAL"}  # what is asked here is who is first, and not what is on the disk
 
 STORES = {
     "memory": Kind(lambda at: _memory(MemoryStore, at), lambda at: _memory(AsyncMemoryStore, at), shared=False),
+    "redis": Kind(lambda at: RedisStore(**_on_redis(at)), lambda at: AsyncRedisStore(**_on_redis(at))),
     "sqlite": Kind(lambda at: SqliteStore(at / "app.db", **FAST), lambda at: AsyncSqliteStore(at / "app.db", **FAST)),
 }
 """The stores that are tested. To add one is to add its line."""

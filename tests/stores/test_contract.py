@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import AsyncStoreContract, StoreContract
+
+from ..servers import redis as servers
 
 
 class TestMemory(StoreContract):
@@ -34,3 +37,35 @@ class TestAsyncSqlite(AsyncStoreContract):
     @pytest.fixture
     def async_store(self, tmp_path: Path) -> AsyncSqliteStore:
         return AsyncSqliteStore(tmp_path / "app.db")
+
+
+class TestRedis(StoreContract):
+    @pytest.fixture
+    def store(self, redis_server: str) -> Iterator[RedisStore]:
+        with servers.prefix(redis_server) as prefix:
+            store = RedisStore(redis_server, prefix=prefix)
+            yield store
+            store.close()
+
+
+class TestAsyncRedis(AsyncStoreContract):
+    @pytest.fixture
+    def async_store(self, redis_server: str) -> Iterator[AsyncRedisStore]:
+        with servers.prefix(redis_server) as prefix:
+            yield AsyncRedisStore(redis_server, prefix=prefix)
+
+
+class TestRedisCluster(StoreContract):
+    @pytest.fixture
+    def store(self, redis_cluster: str) -> Iterator[RedisStore]:
+        with servers.prefix(redis_cluster) as prefix:
+            store = RedisStore(redis_cluster, prefix=prefix)
+            yield store
+            store.close()
+
+
+class TestAsyncRedisCluster(AsyncStoreContract):
+    @pytest.fixture
+    def async_store(self, redis_cluster: str) -> Iterator[AsyncRedisStore]:
+        with servers.prefix(redis_cluster) as prefix:
+            yield AsyncRedisStore(redis_cluster, prefix=prefix)
