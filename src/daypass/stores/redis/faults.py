@@ -75,6 +75,11 @@ def too_slow(shown: str, seconds: float) -> StoreUnavailable:
     return StoreUnavailable(f"the Redis server at {shown} did not answer within {seconds:g} s")
 
 
+def deaf(shown: str) -> StoreUnavailable:
+    """Return the error for a subscription that did not hear its own announcement."""
+    return StoreUnavailable(f"the Redis server at {shown} does not announce what was published")
+
+
 def _reason(error: Exception) -> str:
     if (found := _WORD.search(str(error))) and not isinstance(error, MasterNotFoundError):
         return _REASONS[found[0]]

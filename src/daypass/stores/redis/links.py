@@ -4,6 +4,7 @@ A link sends commands and gives their replies; a reply that is an error stays wh
 link differs by ``await`` alone, as in `daypass.drive`.
 """
 
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -37,8 +38,11 @@ class Link(Protocol):
     def scan(self, scan: Scan) -> Scanned:
         """Look at the next keys."""
 
+    def connection(self) -> Any:
+        """Return a connection of its own, not yet open, which its owner closes."""
+
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections but those."""
 
 
 class AsyncLink(Protocol):
@@ -49,6 +53,9 @@ class AsyncLink(Protocol):
 
     async def scan(self, scan: Scan) -> Scanned:
         """Do as `Link.scan`."""
+
+    async def connection(self) -> Any:
+        """Do as `Link.connection`."""
 
     async def close(self) -> None:
         """Do as `Link.close`."""
@@ -81,6 +88,10 @@ class ServerLink:
         (reply,) = self.exchange([_scanning(scan.place.partition(" ")[0] or "0", scan)])
         return _scanned(reply)
 
+    def connection(self) -> Any:
+        """Return a connection of its own."""
+        return _dedicated(self._pool)
+
 
 class AsyncServerLink:
     """The same to be awaited."""
@@ -108,6 +119,10 @@ class AsyncServerLink:
         """Do as `ServerLink.scan`."""
         (reply,) = await self.exchange([_scanning(scan.place.partition(" ")[0] or "0", scan)])
         return _scanned(reply)
+
+    async def connection(self) -> Any:
+        """Do as `ServerLink.connection`."""
+        return _dedicated(self.pool)
 
 
 class ClusterLink:
@@ -137,6 +152,10 @@ class ClusterLink:
         if not name:
             return Scanned((), "")
         return _scanned(nodes[name].redis_connection.execute_command(*_scanning(cursor, scan)), name, following)
+
+    def connection(self) -> Any:
+        """Return a connection of its own, to any of the servers: all of them hear what is published on one."""
+        return _dedicated(secrets.choice(self._open().get_primaries()).redis_connection.connection_pool)
 
     def close(self) -> None:
         """Close all connections."""
@@ -177,6 +196,11 @@ class AsyncClusterLink:
             return Scanned((), "")
         return _scanned(await nodes[name].execute_command(*_scanning(cursor, scan)), name, following)
 
+    async def connection(self) -> Any:
+        """Do as `ClusterLink.connection`."""
+        await self.client.initialize()
+        return _dedicated(secrets.choice(self.client.get_primaries()))
+
     async def close(self) -> None:
         """Close all connections."""
         await self.client.aclose()
@@ -208,7 +232,7 @@ def link(address: Address, timeout: float, most: int) -> Link:
 
         return ServerLink(pool, close)
     plain = redis.ConnectionPool(max_connections=most, **options)
-    _made(plain.make_connection)
+    _require_known(plain)
     return ServerLink(plain, plain.disconnect)
 
 
@@ -234,7 +258,7 @@ def async_link(address: Address, timeout: float, most: int) -> AsyncLink:
 
         return AsyncServerLink(pool, close)
     plain = redis.asyncio.ConnectionPool(max_connections=most, **options)
-    _made(plain.make_connection)
+    _require_known(plain)
     return AsyncServerLink(plain, plain.disconnect)
 
 
@@ -245,16 +269,16 @@ def _options(parse: Callable[[str], Any], address: Address) -> dict[str, Any]:
         raise ConfigurationError("an option in the URL of the Redis store has no possible value") from None
 
 
-def _made(make: Callable[[], Any]) -> None:
+def _require_known(pool: Any) -> None:
     """Make a connection, which opens nothing, to learn of an option that there is not."""
     try:
-        make()
+        _dedicated(pool)
     except TypeError:
         raise ConfigurationError("an option in the URL of the Redis store is not known to redis-py") from None
 
 
 def _patience(seconds: float) -> dict[str, Any]:
-    return {"socket_timeout": seconds, "socket_connect_timeout": seconds, "socket_keepalive": True}
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds}
 
 
 def _no_host(options: dict[str, Any]) -> dict[str, Any]:
@@ -269,6 +293,11 @@ def _cluster_options(options: dict[str, Any]) -> dict[str, Any]:
 def _sentinel_options(address: Address, timeout: float, retry: Any) -> dict[str, Any]:
     """Leave time for the others when a sentinel does not answer."""
     return {**address.sentinel_options, **_patience(timeout / 2 / len(address.hosts)), "retry": retry}
+
+
+def _dedicated(pool: Any) -> Any:
+    """Return a connection that is none of the pool's."""
+    return pool.connection_class(**pool.connection_kwargs)
 
 
 def _packed(connection: Any, commands: Sequence[Words]) -> Any:

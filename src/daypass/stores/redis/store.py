@@ -13,8 +13,10 @@ from daypass.errors import ConfigurationError
 from daypass.steps import Migrate, StoreStep
 from daypass.stores.redis import faults
 from daypass.stores.redis.address import Address
+from daypass.stores.redis.hearing import PROOF, AsyncRedisSubscription, RedisSubscription
 from daypass.stores.redis.layout import Layout
 from daypass.stores.redis.links import AsyncLink, Link, Words, async_link, link
+from daypass.stores.redis.loops import LoopEnd
 from daypass.stores.redis.plans import Exchange, Plan, Plans, Scan
 
 A = TypeVar("A")
@@ -106,6 +108,29 @@ class RedisStore:
             ConfigurationError: the data was made by a later Daypass.
         """
         return self._run(self._settings.plans.of(step))
+
+    def subscribe(self) -> RedisSubscription:
+        """Return a subscription that has heard an announcement of its own; see `daypass.stores.Announcing`.
+
+        Raises:
+            StoreUnavailable: it cannot be had now.
+        """
+        shown = self._settings.address.shown
+        try:
+            subscription = RedisSubscription(self._open().link.connection(), shown)
+        except faults.DRIVER as error:
+            raise faults.unavailable(shown, error) from None
+        subscription.subscribe(self._settings.names.channel)
+        try:
+            self._run(self._settings.plans.announce())
+            heard = subscription.wait(PROOF)
+        except BaseException:
+            subscription.close()
+            raise
+        if not heard:
+            subscription.close()
+            raise faults.deaf(shown)
+        return subscription
 
     def close(self) -> None:
         """Close all connections; performing a step opens them again."""
@@ -202,15 +227,39 @@ class AsyncRedisStore:
         """Perform ``step`` and return its answer; raises as `RedisStore.perform` does."""
         return await self._run(self._settings.plans.of(step))
 
+    async def subscribe(self) -> AsyncRedisSubscription:
+        """Do as `RedisStore.subscribe`; it belongs to the running event loop."""
+        shown = self._settings.address.shown
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                opened = await self._open()
+                subscription = AsyncRedisSubscription(await opened.link.connection(), shown)
+                await subscription.subscribe(self._settings.names.channel)
+        except TimeoutError:
+            raise faults.too_slow(shown, self._settings.timeout) from None
+        except faults.DRIVER as error:
+            raise faults.unavailable(shown, error) from None
+        try:
+            await self._run(self._settings.plans.announce())
+            heard = await subscription.wait(PROOF)
+        except BaseException:
+            await subscription.close()
+            raise
+        if not heard:
+            await subscription.close()
+            raise faults.deaf(shown)
+        return subscription
+
     async def close(self) -> None:
         """Close all connections of the running event loop; performing a step opens them again."""
+        self._forget_ended_loops()
         opened = self._opened.pop(asyncio.get_running_loop(), None)
         if opened is not None:
-            await opened.close()
+            await opened.end.now()
 
     async def _run(self, plan: Plan[A]) -> A:
         settings = self._settings
-        opened = self._opened.get(asyncio.get_running_loop()) or self._open()
+        opened = self._opened.get(asyncio.get_running_loop()) or await self._open()
         try:
             async with asyncio.timeout(settings.timeout), opened.turns:
                 if not opened.migrated:
@@ -247,20 +296,26 @@ class AsyncRedisStore:
                 return replies
         raise AssertionError("the last attempt returns or raises")
 
-    def _open(self) -> "_AsyncOpened":
+    async def _open(self) -> "_AsyncOpened":
+        self._forget_ended_loops()
         loop = asyncio.get_running_loop()
-        opened = self._opened[loop] = _AsyncOpened(self._settings)
+        opened = self._opened.get(loop)
+        if opened is None:
+            opened = self._opened[loop] = _AsyncOpened(self._settings)
+            await opened.end.expect()
         return opened
+
+    def _forget_ended_loops(self) -> None:
+        for loop in list(self._opened):
+            if loop.is_closed():
+                self._opened.pop(loop, None)
 
 
 class _AsyncOpened:
     """What an event loop has open."""
 
     def __init__(self, settings: Settings) -> None:
-        self.pid = os.getpid()
         self.link = async_link(settings.address, settings.timeout, settings.max_connections)
         self.turns = asyncio.Semaphore(settings.max_connections)
+        self.end = LoopEnd(self.link.close)
         self.migrated = False
-
-    async def close(self) -> None:
-        await self.link.close()
