@@ -135,9 +135,13 @@ class Group:
         with contextlib.ExitStack() as stack:
             for server in self.servers:
                 stack.enter_context(server)
+                self.started(server)
             self.join()
             self._stack = stack.pop_all()
         return self
+
+    def started(self, server: Server) -> None:
+        """Do what has to be done before the next one is started."""
 
     def join(self) -> None:
         """Let them find each other."""
@@ -167,10 +171,14 @@ class Sentinels(Group):
         """Where the sentinels are."""
         return f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in self.sentinels)}/daypass/0"
 
+    def started(self, server: Server) -> None:
+        """Wait until the replica follows, for a sentinel looks for replicas when it starts, and then not for long."""
+        if server is self.replica:
+            with server.client as client:
+                until(lambda: client.info("replication")["master_link_status"] == "up", "the replica to follow")
+
     def join(self) -> None:
-        """Wait until the replica follows and the sentinels know of it and of each other."""
-        with self.replica.client as client:
-            until(lambda: client.info("replication")["master_link_status"] == "up", "the replica to follow")
+        """Wait until the sentinels know of the replica and of each other."""
         for sentinel in self.sentinels:
             with sentinel.client as client:
                 until(lambda c=client: _knows(c), "the sentinels to know each other")  # type: ignore[misc]
@@ -184,10 +192,9 @@ def _knows(sentinel: redis.Redis) -> bool:
 class Cluster(Group):
     """Three masters that share the slots."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            *(Server("cluster-enabled yes", "cluster-node-timeout 2000", port=free_port(bus=True)) for _ in range(3))
-        )
+    def __init__(self, *lines: str) -> None:
+        lines = ("cluster-enabled yes", "cluster-node-timeout 2000", *lines)
+        super().__init__(*(Server(*lines, port=free_port(bus=True)) for _ in range(3)))
 
     @property
     def url(self) -> str:

@@ -7,13 +7,20 @@ from typing import Any
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
     ConnectionError,  # noqa: A004 - the driver's own
+    MasterDownError,
     MaxConnectionsError,
+    NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
     TimeoutError,  # noqa: A004 - the driver's own
+    TryAgainError,
 )
 from redis.sentinel import MasterNotFoundError
 
@@ -24,6 +31,17 @@ DRIVER = (RedisError, RedisClusterException, OSError)
 
 PAUSES = (0.0, 0.05, 0.25)
 """Seconds to wait before each further attempt, where the connection was lost and nobody knows what was performed."""
+
+_WORDS: dict[type[Exception], str] = {
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    MasterDownError: "MASTERDOWN",
+    ClusterDownError: "CLUSTERDOWN",
+    TryAgainError: "TRYAGAIN",
+    BusyLoadingError: "LOADING",
+    NoPermissionError: "NOPERM",
+}
+"""What redis-py has a class for, and then takes from the message; of a script's own errors it leaves it there."""
 
 _REASONS = {
     "OOM": "it is full",
@@ -53,7 +71,7 @@ def check(replies: Sequence[Any]) -> None:
 
 def is_read_only(replies: Sequence[Any]) -> bool:
     """Tell whether a master has become a replica; of a script's errors up to Redis 6.2 the message alone says so."""
-    return any(isinstance(reply, ResponseError) and "READONLY" in str(reply) for reply in replies)
+    return any(isinstance(reply, ResponseError) and _word(reply) == "READONLY" for reply in replies)
 
 
 def may_pass(error: Exception) -> bool:
@@ -62,7 +80,7 @@ def may_pass(error: Exception) -> bool:
         return False
     if isinstance(error, (ConnectionError, RedisClusterException, OSError)):
         return True
-    return isinstance(error, ResponseError) and ("READONLY" in str(error) or "CLUSTERDOWN" in str(error))
+    return _word(error) in ("READONLY", "CLUSTERDOWN", "TRYAGAIN")
 
 
 def unavailable(shown: str, error: Exception) -> StoreUnavailable:
@@ -81,10 +99,10 @@ def deaf(shown: str) -> StoreUnavailable:
 
 
 def _reason(error: Exception) -> str:
-    if (found := _WORD.search(str(error))) and not isinstance(error, MasterNotFoundError):
-        return _REASONS[found[0]]
     if isinstance(error, MasterNotFoundError):
         return "the sentinels know of no master"
+    if word := _word(error):
+        return _REASONS[word]
     if isinstance(error, AuthenticationError | AuthorizationError):
         return "it refuses the user name or the password"
     if isinstance(error, TimeoutError):
@@ -94,3 +112,12 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ConnectionError | OSError):
         return "it cannot be reached, or the connection was lost"
     return f"it answered with {str(error).partition(' ')[0] or type(error).__name__}"
+
+
+def _word(error: Exception) -> str:
+    """Return the word by which Redis names what is wrong, if we know it."""
+    for kind, word in _WORDS.items():
+        if isinstance(error, kind):
+            return word
+    found = _WORD.search(str(error))
+    return found[0] if found else ""

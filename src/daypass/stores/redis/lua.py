@@ -2,6 +2,10 @@
 
 Lua counts in doubles, which hold whole numbers up to 2**53 exactly: times are *compared* as numbers, and what is
 *stored* is the text that was sent, because ``tostring`` of a large number is not what went in.
+
+What is decided about a session is never decided on a replica, which may lag: a script that has nothing to write ends
+with a write that changes nothing, and a replica refuses that. It comes last, because Redis up to 6.2 lets a script that
+has begun to write go on although the memory is full.
 """
 
 from dataclasses import dataclass
@@ -21,10 +25,16 @@ class Script:
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-_FIELDS = """
+_NOTHING = "redis.call('HDEL', KEYS[1], '')"
+"""Writes nothing, and fails where nothing may be written."""
+
+_FIELDS = f"""
 local flat = redis.call('HGETALL', KEYS[1])
-if #flat == 0 then return false end
-local field = {}
+if #flat == 0 then
+  {_NOTHING}
+  return false
+end
+local field = {{}}
 for i = 1, #flat, 2 do field[flat[i]] = flat[i + 1] end
 """
 """Reads the session: ``flat`` is what to answer, ``field`` what to look into."""
@@ -35,9 +45,12 @@ while field['s' .. part] do subject, part = subject .. field['s' .. part], part 
 """
 
 INSERT = Script.of(
-    """
+    f"""
 -- KEYS: session, endings. ARGV: id, ended_at or '', field, value, ...
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  {_NOTHING}
+  return 0
+end
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 if ARGV[2] ~= '' then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
 return 1
@@ -53,6 +66,7 @@ ADVANCE = Script.of(
 local now, absolute = tonumber(ARGV[6]), tonumber(field['t']) + tonumber(ARGV[8])
 if field['g'] ~= ARGV[1] or field['b'] ~= ARGV[2] or tonumber(field['r']) >= tonumber(ARGV[3])
     or field['e'] or now >= tonumber(field['x']) or now >= absolute then
+  {_NOTHING}
   return {{0, flat}}
 end
 local expires = ARGV[7]
@@ -63,11 +77,14 @@ return {{1, flat}}
 )
 
 SWAP = Script.of(
-    """
+    f"""
 -- KEYS: session, endings. ARGV: old generation, branch, rotated_at; new ones, expires_at, ended_at or '', reason; id,
 -- channel
 local found = redis.call('HMGET', KEYS[1], 'g', 'b', 'r', 'e')
-if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4] then return 0 end
+if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4] then
+  {_NOTHING}
+  return 0
+end
 redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', ARGV[7])
 if ARGV[8] ~= '' then
   redis.call('HSET', KEYS[1], 'e', ARGV[8], 'y', ARGV[9])
@@ -84,10 +101,11 @@ END = Script.of(
 -- '1' and whose it has to be, or ''
 -- Answers with the session as it was, or nothing when there was nothing to end.
 {_FIELDS}
-if field['e'] or (ARGV[5] == '1' and tonumber(ARGV[1]) >= tonumber(field['x'])) then return false end
-if ARGV[6] == '1' then
-  {_SUBJECT}
-  if subject ~= ARGV[7] then return false end
+{_SUBJECT}
+if field['e'] or (ARGV[5] == '1' and tonumber(ARGV[1]) >= tonumber(field['x']))
+    or (ARGV[6] == '1' and subject ~= ARGV[7]) then
+  {_NOTHING}
+  return false
 end
 redis.call('HSET', KEYS[1], 'e', ARGV[1], 'y', ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[3])
@@ -105,6 +123,7 @@ for _, key in ipairs(KEYS) do
     endings[#endings + 1] = each
   end
 end
+redis.call('ZREM', KEYS[1], '')
 return endings
 """
 )

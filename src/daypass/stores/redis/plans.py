@@ -200,7 +200,8 @@ class Plans:
 
     def _end_all(self, step: steps.EndAll) -> Plan[tuple[str, ...]]:
         keep = b"" if step.keep is None else stored_id(step.keep)
-        (members,) = yield Exchange([asks("ZRANGE", self._names.index(step.subject), 0, -1)])
+        index = self._names.index(step.subject)
+        _, members = yield Exchange([asks("ZREM", index, b""), asks("ZRANGE", index, 0, -1)])  # a replica refuses
         ids = [raw_id for raw_id in members if raw_id != keep]
         replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in ids)
         return tuple(raw_id.hex() for raw_id, reply in zip(ids, replies, strict=True) if reply is not None)
