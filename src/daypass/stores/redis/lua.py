@@ -36,8 +36,13 @@ if #flat == 0 then
 end
 local field = {{}}
 for i = 1, #flat, 2 do field[flat[i]] = flat[i + 1] end
+local function answer(done)
+  local lengths = {{}}
+  for i = 1, #flat do lengths[i] = #flat[i] end
+  return {{done, table.concat(lengths, ' '), table.concat(flat)}}
+end
 """
-"""Reads the session: ``flat`` is what to answer, ``field`` what to look into."""
+"""Reads the session: ``field`` is to be looked into, ``answer`` gives it in two pieces, which are read sooner."""
 
 _SUBJECT = """
 local subject, part = field['s'], 1
@@ -67,12 +72,12 @@ local now, absolute = tonumber(ARGV[6]), tonumber(field['t']) + tonumber(ARGV[8]
 if field['g'] ~= ARGV[1] or field['b'] ~= ARGV[2] or tonumber(field['r']) >= tonumber(ARGV[3])
     or field['e'] or now >= tonumber(field['x']) or now >= absolute then
   {_NOTHING}
-  return {{0, flat}}
+  return answer(0)
 end
 local expires = ARGV[7]
 if tonumber(expires) > absolute then expires = string.format('%.0f', absolute) end
 redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', expires)
-return {{1, flat}}
+return answer(1)
 """
 )
 
@@ -110,7 +115,7 @@ end
 redis.call('HSET', KEYS[1], 'e', ARGV[1], 'y', ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[3])
 redis.call('PUBLISH', ARGV[4], '')
-return flat
+return answer(1)
 """
 )
 
@@ -145,10 +150,10 @@ REMOVE_IF_OVER = Script.of(
 {_FIELDS}
 local over = tonumber(field['x'])
 if field['e'] then over = tonumber(field['t']) + tonumber(ARGV[2]) end
-if over > tonumber(ARGV[1]) then return {{0, flat}} end
+if over > tonumber(ARGV[1]) then return answer(0) end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[3])
-return {{1, flat}}
+return answer(1)
 """
 )
 

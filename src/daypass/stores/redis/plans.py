@@ -15,7 +15,7 @@ from daypass.keys import KeyRecord
 from daypass.model import DAY, MINUTE, Account, Session
 from daypass.steps import StoreStep
 from daypass.stores.redis import layout, lua
-from daypass.stores.redis.layout import BUCKETS, Layout, fields_of
+from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
 from daypass.stores.sql import stored_id
 
 A = TypeVar("A")
@@ -159,7 +159,7 @@ class Plans:
         (reply,) = yield Exchange((call,))
         if reply is None:
             return steps.Advanced(None, moved=False)
-        found = layout.session_of(raw_id, fields_of(reply[1]))
+        found = layout.session_of(raw_id, fields_in(reply))
         if not reply[0]:
             return steps.Advanced(found, moved=False)
         expires_at = min(step.now + step.idle_ttl, found.created_at + step.absolute_ttl)
@@ -195,7 +195,7 @@ class Plans:
         (reply,) = yield Exchange([self._ending(raw_id, step, live=False)])
         if reply is None:
             return None
-        session = layout.session_of(raw_id, fields_of(reply))
+        session = layout.session_of(raw_id, fields_in(reply))
         return replace(session, ended_at=step.at, end_reason=step.reason)
 
     def _end_all(self, step: steps.EndAll) -> Plan[tuple[str, ...]]:
@@ -274,7 +274,7 @@ class Plans:
         for raw_id, reply in zip(ids, replies, strict=True):
             if reply is None:
                 continue
-            session = layout.session_of(raw_id, fields_of(reply[1]))
+            session = layout.session_of(raw_id, fields_in(reply))
             index = self._names.index(session.subject)
             removed += reply[0]
             if reply[0]:
