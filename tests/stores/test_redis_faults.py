@@ -226,6 +226,7 @@ def test_a_busy_server_is_told_of(server: servers.Server, both: Both) -> None:
     assert all_say("it is busy", both.perform(Find(session().id)))
     with server.client as client:
         client.script_kill()
+        servers.until(client.ping, "the script to end")
     hog.disconnect()
     assert [session()] * 2 == both.perform(Find(session().id))
 
