@@ -4,6 +4,7 @@ A link sends commands and gives their replies; a reply that is an error stays wh
 link differs by ``await`` alone, as in `daypass.drive`.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from redis.sentinel import SentinelConnectionPool
 from daypass.errors import ConfigurationError
 from daypass.stores.redis import faults
 from daypass.stores.redis.address import Address
+from daypass.stores.redis.gathering import Gathering
 from daypass.stores.redis.plans import Scan, Scanned
 
 Words = Sequence[Any]
@@ -96,12 +98,17 @@ class ServerLink:
 class AsyncServerLink:
     """The same to be awaited."""
 
-    def __init__(self, pool: redis.asyncio.ConnectionPool, close: Callable[[], Any]) -> None:
+    def __init__(self, pool: redis.asyncio.ConnectionPool, timeout: float, close: Callable[[], Any]) -> None:
         self.pool = pool
         self.close = close
+        self._gathering = Gathering(self._exchange, timeout, pool.max_connections)
 
     async def exchange(self, commands: Sequence[Words]) -> list[Any]:
-        """Do as `ServerLink.exchange`; of a cancelled task nobody gets the answer."""
+        """Do as `ServerLink.exchange`, together with what others ask."""
+        return await self._gathering.ask(commands)
+
+    async def _exchange(self, commands: Sequence[Words]) -> list[Any]:
+        """Send ``commands`` on one connection; of a cancelled task nobody gets the answer."""
         connection = await self.pool.get_connection()
         try:
             await connection.send_packed_command(_packed(connection, commands), check_health=False)
@@ -172,11 +179,16 @@ class ClusterLink:
 class AsyncClusterLink:
     """The same to be awaited."""
 
-    def __init__(self, client: redis.asyncio.RedisCluster) -> None:
+    def __init__(self, client: redis.asyncio.RedisCluster, most: int) -> None:
         self.client = client
+        self._turns = asyncio.Semaphore(most)  # for its client waits for no connection to be free
 
     async def exchange(self, commands: Sequence[Words]) -> list[Any]:
-        """Do as `ClusterLink.exchange`."""
+        """Do as `ClusterLink.exchange`, each in its turn."""
+        async with self._turns:
+            return await self._exchange(commands)
+
+    async def _exchange(self, commands: Sequence[Words]) -> list[Any]:
         if len(commands) == 1:
             try:
                 return [await self.client.execute_command(*commands[0])]
@@ -194,7 +206,9 @@ class AsyncClusterLink:
         name, cursor, following = _node(scan.place, nodes)
         if not name:
             return Scanned((), "")
-        return _scanned(await nodes[name].execute_command(*_scanning(cursor, scan)), name, following)
+        async with self._turns:
+            reply = await nodes[name].execute_command(*_scanning(cursor, scan))
+        return _scanned(reply, name, following)
 
     async def connection(self) -> Any:
         """Do as `ClusterLink.connection`."""
@@ -243,7 +257,7 @@ def async_link(address: Address, timeout: float, most: int) -> AsyncLink:
     if address.kind == "cluster":
         nodes = [AsyncClusterNode(*host) for host in address.hosts]
         cluster = _cluster_options(options) | {"max_connections": most, "retry": AsyncRetry(NoBackoff(), 1)}
-        return AsyncClusterLink(redis.asyncio.RedisCluster(startup_nodes=nodes, **cluster))
+        return AsyncClusterLink(redis.asyncio.RedisCluster(startup_nodes=nodes, **cluster), most)
     if address.kind == "sentinel":
         sentinel = redis.asyncio.Sentinel(
             address.hosts, sentinel_kwargs=_sentinel_options(address, timeout, AsyncRetry(NoBackoff(), 0)), **options
@@ -256,10 +270,10 @@ def async_link(address: Address, timeout: float, most: int) -> AsyncLink:
             await pool.disconnect()
             await sentinel.aclose()
 
-        return AsyncServerLink(pool, close)
+        return AsyncServerLink(pool, timeout, close)
     plain = redis.asyncio.ConnectionPool(max_connections=most, **options)
     _require_known(plain)
-    return AsyncServerLink(plain, plain.disconnect)
+    return AsyncServerLink(plain, timeout, plain.disconnect)
 
 
 def _options(parse: Callable[[str], Any], address: Address) -> dict[str, Any]:

@@ -189,14 +189,17 @@ return 1
 
 ADD_ACCOUNT = Script.of(
     """
--- KEYS: account, names. ARGV: subject, how many names, name, ..., field, value, ...
-local names = tonumber(ARGV[2])
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-for i = 3, 2 + names do
+-- KEYS: account, names. ARGV: subject, password hash, how many names, name, ..., field, value, ...
+-- Of an account that is there already with this very hash, which is salted, it was the caller's own first attempt that
+-- added it, and whose answer was lost.
+local names = tonumber(ARGV[3])
+local hash = redis.call('HGET', KEYS[1], 'password_hash')
+if hash then return hash == ARGV[2] and 1 or 0 end
+for i = 4, 3 + names do
   if redis.call('HEXISTS', KEYS[2], ARGV[i]) == 1 then return 0 end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 3 + names))
-for i = 3, 2 + names do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4 + names))
+for i = 4, 3 + names do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
 return 1
 """
 )

@@ -327,8 +327,8 @@ class Plans:
         account = step.account
         names = layout.folded_names(account)
         keys = (self._names.account(account.subject), self._names.names)
-        fields = layout.account_fields(account)
-        (added,) = yield Exchange([calls(lua.ADD_ACCOUNT, keys, account.subject, len(names), *names, *fields)])
+        arguments: list[Value] = [account.subject, account.password_hash, len(names), *names]
+        (added,) = yield Exchange([calls(lua.ADD_ACCOUNT, keys, *arguments, *layout.account_fields(account))])
         return bool(added)
 
     def _find_account(self, step: steps.FindAccount) -> Plan[Account | None]:

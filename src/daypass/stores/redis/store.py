@@ -137,7 +137,7 @@ class RedisStore:
         with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None and opened.pid == os.getpid():
-            opened.link.close()
+            opened.close()
 
     def _run(self, plan: Plan[A]) -> A:
         settings = self._settings
@@ -200,6 +200,15 @@ class _Opened:
         self.link = link(settings.address, settings.timeout, settings.max_connections)
         self.turns = threading.BoundedSemaphore(settings.max_connections)
         self.migrated = False
+        self._most = settings.max_connections
+        self._timeout = settings.timeout
+
+    def close(self) -> None:
+        """Let the steps in progress end, and close all connections."""
+        taken = sum(self.turns.acquire(timeout=self._timeout) for _ in range(self._most))
+        self.link.close()
+        for _ in range(taken):
+            self.turns.release()
 
 
 class AsyncRedisStore:
@@ -260,8 +269,9 @@ class AsyncRedisStore:
     async def _run(self, plan: Plan[A]) -> A:
         settings = self._settings
         opened = self._opened.get(asyncio.get_running_loop()) or await self._open()
+        opened.busy += 1
         try:
-            async with asyncio.timeout(settings.timeout), opened.turns:
+            async with asyncio.timeout(settings.timeout):
                 if not opened.migrated:
                     await self._drive(opened.link, settings.plans.of(Migrate()))
                     opened.migrated = True
@@ -270,6 +280,8 @@ class AsyncRedisStore:
             raise faults.too_slow(settings.address.shown, settings.timeout) from None
         except faults.DRIVER as error:
             raise faults.unavailable(settings.address.shown, error) from None
+        finally:
+            opened.ended()
 
     async def _drive(self, link: AsyncLink, plan: Plan[A]) -> A:
         words = spoken(plan)
@@ -316,6 +328,20 @@ class _AsyncOpened:
 
     def __init__(self, settings: Settings) -> None:
         self.link = async_link(settings.address, settings.timeout, settings.max_connections)
-        self.turns = asyncio.Semaphore(settings.max_connections)
-        self.end = LoopEnd(self.link.close)
+        self.end = LoopEnd(self._close)
         self.migrated = False
+        self.busy = 0
+        self._idle: asyncio.Event | None = None
+
+    def ended(self) -> None:
+        """Take note that one of the steps in progress has ended."""
+        self.busy -= 1
+        if self._idle is not None and not self.busy:
+            self._idle.set()
+
+    async def _close(self) -> None:
+        """Let the steps in progress end, none of which takes longer than it may, and close all connections."""
+        self._idle = asyncio.Event()
+        if self.busy:
+            await self._idle.wait()
+        await self.link.close()
