@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,23 +20,27 @@ from daypass.model import Device, EndReason, Session
 from daypass.rotation import NEVER_ROTATED, Expectation
 from daypass.steps import (
     AddAccount,
+    AddKey,
     Advance,
     Advanced,
     End,
     EndAll,
     Ending,
     Find,
+    FindAccount,
     Insert,
     ListSessions,
     Migrate,
+    Probe,
     ReadEndings,
+    ReadKeys,
     StoreStep,
     Swap,
 )
 from daypass.stores import Announcing, AsyncAnnouncing, open_async_store, open_store
 from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.stores.redis.layout import Layout
-from daypass.testing import START, Clock, account, advance, session, sweep
+from daypass.testing import START, Clock, account, advance, key, session, sweep
 
 from ..servers import redis as servers
 from ..servers.wire import Wire
@@ -615,3 +621,32 @@ async def test_an_issuer_works_on_it(server: servers.Server, client: redis.Redis
     await auth.logout(tokens.refresh_token)
     assert [] == list(await auth.sessions("user-1"))
     await auth.close()
+
+
+def test_the_rights_that_the_docs_name_are_enough() -> None:
+    """A user of Redis with just those rights can do every kind of step, subscribe included."""
+    page = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
+    found = re.search(r"`(~daypass:[^`]+)`", page)
+    assert found is not None
+    with servers.Server() as server, server.client as client:
+        client.execute_command("ACL", "SETUSER", "app", "on", ">swordfish", *found[1].split())
+        store = RedisStore(server.url.replace("//", "//app:swordfish@"))
+        subscription = store.subscribe()
+        every: list[StoreStep[Any]] = [
+            Insert(session()),
+            advance(session(), START + 1),
+            ListSessions("user-1", START),
+            AddAccount(account()),
+            FindAccount("user1"),
+            AddKey(key()),
+            ReadKeys(),
+            Probe(),
+            sweep(START),
+            ReadEndings(START),
+        ]
+        for step in every:
+            store.perform(step)
+        assert (session().id,) == store.perform(EndAll("user-1", START, EndReason.ENDED))
+        assert subscription.wait(5) is True
+        subscription.close()
+        store.close()
