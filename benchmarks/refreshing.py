@@ -2,28 +2,26 @@
 
 The server runs on one core and the load on the other, with 16 clients that each rotate their own session without a
 pause (``grace_period=0``, so that every refresh is a rotation). The floors are applications of the same framework on
-the same server: a constant answer, the same with one ES256 signature, and that with one conditional UPDATE in SQLite,
-or in PostgreSQL through psycopg's own pool. PostgreSQL is a private server with its usual settings (it syncs what it
-answered), which shares the two cores.
+the same server: a constant answer, the same with one ES256 signature, and that with one plain conditional update of the
+store (`floors`). PostgreSQL and Redis are private servers that share the two cores; PostgreSQL has its usual settings
+(it syncs what it answered), Redis syncs once a second.
+
+    python benchmarks/refreshing.py [sqlite-full] [sqlite-normal] [postgres] [redis]
 """
 
 import argparse
 import asyncio
 import contextlib
 import os
-import re
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-import psycopg
+from load import CLIENTS, load
 from measure import head, row
-from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -35,229 +33,135 @@ from daypass.keys import SigningKey
 from daypass.model import Session
 from daypass.server import run
 from daypass.steps import Migrate
-from daypass.stores import AsyncStore
-from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
-from daypass.stores.sqlite import AsyncSqliteStore
+from daypass.stores import AsyncStore, open_store
 from daypass.web.asgi import auth_routes
 
-CLIENTS = 16
-SECONDS = 3.0
 ROUNDS = 3
-POOL = 10
 USER = User("7", "ann", "ann@example.com")
-KINDS = (
-    "constant",
-    "signature",
-    "update-FULL",
-    "daypass-FULL",
-    "update-NORMAL",
-    "daypass-NORMAL",
-    "update-postgres",
-    "daypass-postgres",
-)
-COOKIE = re.compile(rb"set-cookie: (daypass=[^;]*)", re.IGNORECASE)
+STORES = ("sqlite-full", "sqlite-normal", "postgres", "redis")
 
 
-Update = Callable[[int], Awaitable[None]]
-
-
-def serve(kind: str, folder: str) -> None:
+def serve(what: str, store: str, url: str) -> None:
     """Be the server: one application, on the first core."""
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setaffinity(0, {0})
     with run.bind("127.0.0.1", 0) as listening:
         address = run.address(listening)
-        run.serve(application(kind, Path(folder), address), listening, lambda: print(address, flush=True))
+        application = daypass(store, url, address) if what == "daypass" else floor(what, store, url)
+        run.serve(application, listening, lambda: print(address, flush=True))
 
 
-def application(kind: str, folder: Path, address: str) -> Starlette:
-    name, _, synchronous = kind.partition("-")
-    if name != "daypass":
-        return Starlette(routes=[Route("/auth/refresh", floor(name, synchronous, folder), methods=["POST"])])
-
+def daypass(store: str, url: str, address: str) -> Starlette:
     async def load_user(_: str) -> User:
         return USER
-
-    if synchronous == "postgres":
-        store: AsyncStore = AsyncPostgresStore((folder / "url").read_text(), pool_size=POOL)
-    else:
-        store = AsyncSqliteStore(folder / "daypass.db", synchronous="FULL" if synchronous == "FULL" else "NORMAL")
-    auth = AsyncDaypass(store, issuer=address, load_user=load_user, grace_period=0, secret="0" * 32)
 
     async def authenticate(_name: str, _password: str) -> User:
         return USER
 
+    auth = AsyncDaypass(opened(store, url), issuer=address, load_user=load_user, grace_period=0, secret="0" * 32)
     return Starlette(routes=[Mount("/auth", routes=auth_routes(auth, authenticate=authenticate))])
 
 
-def floor(name: str, synchronous: str, folder: Path) -> Callable[[Request], Awaitable[JSONResponse]]:
+def opened(store: str, url: str) -> AsyncStore:
+    match store:
+        case "postgres":
+            from daypass.stores.postgres import AsyncPostgresStore
+
+            return AsyncPostgresStore(url)
+        case "redis":
+            from daypass.stores.redis import AsyncRedisStore
+
+            return AsyncRedisStore(url)
+    from daypass.stores.sqlite import AsyncSqliteStore
+
+    return AsyncSqliteStore(url, synchronous="FULL" if store == "sqlite-full" else "NORMAL")
+
+
+def floor(what: str, store: str, url: str) -> Starlette:
+    import floors
+
     key, names = SigningKey.generate("ES256"), Names("https://a", "https://a", "daypass")
     session = Session("ab" * 16, "7", "daypass", 1, b"12345678", 0, 0, 2**50)
-    connection = sqlite3.connect(folder / "floor.db", isolation_level=None, check_same_thread=False)
-    update: Update | None = None
-    if name == "update" and synchronous == "postgres":
-        update = postgres_update((folder / "url").read_text())
-    elif name == "update":
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("CREATE TABLE s (id BLOB PRIMARY KEY, g INTEGER, b BLOB, t INTEGER) WITHOUT ROWID")
-        connection.executemany("INSERT INTO s VALUES (?, 0, ?, 0)", ((bytes([i] * 16), b"1" * 8) for i in range(16)))
+    update: floors.Update | None = None
+    if what == "update":
+        match store:
+            case "postgres":
+                update = floors.postgres_update(url)
+            case "redis":
+                update = floors.redis_update(url)
+            case _:
+                update = floors.sqlite_update(url, store.partition("-")[2])
     turn = 0
 
     async def answer(_: Request) -> JSONResponse:
         nonlocal turn
-        access = "" if name == "constant" else issue(key, names, session, USER, 1_800_000_000_000, 900, "0" * 32)
         turn += 1
+        access = "" if what == "constant" else issue(key, names, session, USER, 1_800_000_000_000, 900, "0" * 32)
         if update is not None:
             await update(turn)
-        elif name == "update":
-            statement = "UPDATE s SET g = g + 1, t = ? WHERE id = ? AND b = ? AND t < ? RETURNING g"
-            connection.execute(statement, (turn, bytes([turn % 16] * 16), b"1" * 8, turn)).fetchone()
         content = {"accessToken": access, "tokenType": "Bearer", "expiresIn": 900}
         return JSONResponse(content, headers={"set-cookie": "daypass=x; Path=/"})
 
-    return answer
-
-
-def postgres_update(url: str) -> Update:
-    pool = AsyncConnectionPool(url, min_size=POOL, max_size=POOL, open=False, kwargs={"autocommit": True})
-    statement = "UPDATE s SET g = g + 1, t = %s WHERE id = %s AND b = %s AND t < %s RETURNING g"
-
-    async def update(turn: int) -> None:
-        await pool.open()  # which does nothing when it is
-        async with pool.connection() as connection:
-            values = (turn, bytes([turn % 16] * 16), b"1" * 8, turn)
-            await (await connection.execute(statement, values, prepare=True)).fetchone()
-
-    return update
+    endpoint: Callable[[Request], Awaitable[JSONResponse]] = answer
+    return Starlette(routes=[Route("/auth/refresh", endpoint, methods=["POST"])])
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
-    """Give the URL of a private PostgreSQL, with the tables of both."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tests.servers import postgres
+def place(store: str) -> Iterator[str]:
+    """Give where an empty store is: a path, or the URL of a private server."""
+    with contextlib.ExitStack() as stack:
+        match store:
+            case "postgres":
+                from tests.servers import postgres
 
-    server = postgres.PostgresServer(postgres.VERSIONS[-1], settings={"shared_buffers": "128MB", "autovacuum": "on"})
-    try:
-        server.start()
-        store = PostgresStore(server.url())
-        store.perform(Migrate())
-        store.close()
-        with psycopg.connect(server.url(), autocommit=True) as connection:
-            connection.execute(
-                "CREATE TABLE s (id BYTEA PRIMARY KEY, g BIGINT, b BYTEA, t BIGINT) WITH (fillfactor = 50)"
-            )
-            for i in range(16):
-                connection.execute("INSERT INTO s VALUES (%s, 0, %s, 0)", (bytes([i] * 16), b"1" * 8))
-        yield server.url()
-    finally:
-        server.remove()
-        postgres.clean()
+                settings = {"shared_buffers": "128MB", "autovacuum": "on"}
+                server = postgres.PostgresServer(postgres.VERSIONS[-1], settings=settings)
+                stack.callback(postgres.clean)
+                stack.callback(server.remove)
+                server.start()
+                with contextlib.closing(open_store(server.url())) as opened:
+                    opened.perform(Migrate())
+                yield server.url()
+            case "redis":
+                from tests.servers.redis import Server
 
-
-class Client(asyncio.Protocol):
-    """One client on one connection: sends the next request as soon as it has the answer."""
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-        self.cookie = b"daypass=x"
-        self.answers = self.bad = 0
-        self.buffer = b""
-        self.running = True
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def send(self, path: str = "/auth/refresh", body: bytes = b"") -> None:
-        head = f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
-        request = head.encode() + b"Cookie: %s\r\nContent-Length: %d\r\n\r\n%s" % (self.cookie, len(body), body)
-        self.transport.write(request)  # type: ignore[attr-defined]  # asyncio types it as a base transport
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        head_end = self.buffer.find(b"\r\n\r\n")
-        if head_end < 0:
-            return
-        head = self.buffer[:head_end].lower()
-        length = int(head.split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
-        if len(self.buffer) < head_end + 4 + length:
-            return
-        cookie = COOKIE.search(self.buffer[:head_end])
-        if self.buffer[9:12] == b"200" and cookie:
-            self.cookie = cookie[1]
-            self.answers += 1
-        else:
-            self.bad += 1
-        self.buffer = b""
-        if self.running:
-            self.send()
+                yield stack.enter_context(Server("appendonly yes", "appendfsync everysec")).url
+            case _:
+                yield str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "app.db")
 
 
-async def load(address: str, *, login: bool) -> tuple[float, int]:
-    """Return refreshes a second, and how many answers were none."""
-    host = address.removeprefix("http://")
-    loop = asyncio.get_running_loop()
-    name, _, port = host.partition(":")
-    clients = [(await loop.create_connection(lambda: Client(host), name, int(port)))[1] for _ in range(CLIENTS)]
-    for client in clients:
-        if login:
-            client.send("/auth/login", b'{"username": "ann", "password": "x"}')
-        else:
-            client.send()
-    await asyncio.sleep(0.5)
-    before, started = sum(client.answers for client in clients), time.perf_counter()
-    await asyncio.sleep(SECONDS)
-    done, took = sum(client.answers for client in clients) - before, time.perf_counter() - started
-    for client in clients:
-        client.running = False
-    await asyncio.sleep(0.2)
-    for client in clients:
-        client.transport.close()
-    return done / took, sum(client.bad for client in clients)
-
-
-def measured(kind: str, url: str) -> tuple[float, int]:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "url").write_text(url)
-        server = subprocess.Popen(
-            [sys.executable, __file__, "--serve", kind, folder], stdout=subprocess.PIPE, text=True
-        )
+def measured(what: str, store: str) -> float:
+    """Return refreshes a second."""
+    with place(store) as url:
+        command = [sys.executable, __file__, "--serve", what, store, url]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
         try:
-            return asyncio.run(load(server.stdout.readline().strip(), login=kind.startswith("daypass")))
+            rate, bad = asyncio.run(load(server.stdout.readline().strip(), login=what == "daypass"))
         finally:
             server.terminate()
             server.communicate()
+    assert bad == 0, f"{bad} answers of {what} with {store} were no refresh"
+    return rate
 
 
-def main() -> None:
-    with postgres_server() as url:
-        measure(url)
-
-
-def measure(url: str) -> None:
+def main(stores: list[str]) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     head(f"Refreshes a second, {CLIENTS} clients, Starlette on uvicorn")
-    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    for _ in range(ROUNDS):
-        for kind in KINDS:
-            rate, bad = measured(kind, url)
-            assert bad == 0, f"{bad} answers to {kind} were no refresh"
-            rates[kind].append(rate)
-    medians = {kind: statistics.median(values) for kind, values in rates.items()}
-    for kind in ("constant", "signature", "update-FULL", "update-NORMAL", "update-postgres"):
-        row(f"floor: {kind}", f"{medians[kind]:,.0f}", "", "", "")
-    for synchronous in ("FULL", "NORMAL"):
-        ours, bare = medians[f"daypass-{synchronous}"], medians[f"update-{synchronous}"]
-        row(f"Daypass, SQLite {synchronous}", f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", "≥ 0.85")
-    ours, bare = medians["daypass-postgres"], medians["update-postgres"]
-    row("Daypass, PostgreSQL", f"{ours:,.0f}", f"{bare:,.0f}", f"{ours / bare:.2f}", "≥ 0.85")
+    for what in ("constant", "signature"):
+        row(f"floor: {what}", f"{measured(what, 'sqlite-full'):,.0f}", "", "", "")
+    for store in stores:
+        pairs = [(measured("daypass", store), measured("update", store)) for _ in range(ROUNDS)]
+        ours, bare = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+        ratio = statistics.median(one / other for one, other in pairs)
+        row(f"Daypass, {store}, and one update", f"{ours:,.0f}", f"{bare:,.0f}", f"{ratio:.2f}", "≥ 0.85")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--serve", nargs=2)
-    chosen = parser.parse_args().serve
-    serve(*chosen) if chosen else main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", nargs="*", choices=STORES, default=STORES)
+    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    serve(*options.serve) if options.serve else main(options.stores)

@@ -7,6 +7,8 @@ import pytest
 
 from tests.servers import postgres
 
+from .servers import redis as redis_servers
+
 pytest.register_assert_rewrite("daypass.testing")
 
 
@@ -42,6 +44,19 @@ def postgres_at() -> Iterator[Callable[[int], str]]:
 def postgres_url(postgres_at: Callable[..., str]) -> str:
     """Give the URL of a schema with empty tables."""
     return postgres.tables(postgres_at())
+
+
+def redis_server() -> Iterator[str]:
+    """Give the URL of a Redis server, for tests that need no more than one and harm nobody else's data."""
+    with redis_servers.any_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[str]:
+    """Give the URL of a Redis cluster."""
+    with redis_servers.Cluster() as cluster:
+        yield cluster.url
 
 
 @pytest.hookimpl(wrapper=True)

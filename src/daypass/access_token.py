@@ -14,18 +14,15 @@ from typing import Any
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
-from daypass.errors import ConfigurationError, SessionRevoked, TokenExpired, TokenMalformed
+from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import ALGORITHMS, SigningKey
 from daypass.model import SECOND, Policy, Session, User
 
 TYPE = "at+jwt"
 MAXIMUM_LENGTH = 16_384
+_CROWD = 1024
 
 _REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
-
-
-class KeyUnknown(TokenMalformed):
-    """The token names a signing key that is not among those known here; it may be one that was added since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +134,7 @@ class Verifier:
         self._cache_size = cache_size
         self._verified: dict[str, AccessToken] = {}
         self._ended: dict[str, int] = {}
+        self._crowded = _CROWD
         self._epoch = 0
         self._writing = threading.Lock()
 
@@ -160,9 +158,18 @@ class Verifier:
     def end(self, session_id: str, now: int, until: int) -> None:
         """Refuse the access tokens of a session from now on; ``until`` is when the last of them has expired anyway."""
         with self._writing:
-            if len(self._ended) % 1024 == 1023:
-                self._ended = {ended: time for ended, time in self._ended.items() if time > now}
             self._ended[session_id] = until
+            if len(self._ended) >= self._crowded:
+                self._prune(now)
+
+    def forget_endings(self, now: int) -> None:
+        """Forget the ended sessions whose access tokens have all expired at ``now``."""
+        with self._writing:
+            self._prune(now)
+
+    def _prune(self, now: int) -> None:
+        self._ended = {ended: until for ended, until in self._ended.items() if until > now}
+        self._crowded = max(_CROWD, 2 * len(self._ended))
 
     def forget(self) -> None:
         """Forget the tokens that were verified, so that each is verified anew: the keys have changed."""

@@ -1,15 +1,23 @@
 """The `daypass` command. Thin: each command reads its options, calls one thing and prints what came of it."""
 
 import argparse
+import contextlib
 import getpass
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from daypass.errors import ConfigurationError, DaypassError
 from daypass.model import SECOND, milliseconds
+
+if TYPE_CHECKING:
+    from daypass.stores import Store
+
+_STORE = "the store that the service uses (sqlite:///daypass.db)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,32 +53,61 @@ def user_add(options: argparse.Namespace) -> int:
     _require("server", "argon2")
     from daypass.issuer import system_clock
     from daypass.server import users
-    from daypass.server.configuration import DEFAULTS
-    from daypass.stores import open_store
 
-    url = options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"]
-    if url == "memory:":
-        raise ConfigurationError("a memory store keeps no users; give the store that the service uses, with --store")
-    store = open_store(url)
-    try:
+    with contextlib.closing(_open_store(options)) as store:
         account = users.add(store, options.email, options.username, _read_password(), system_clock())
-    finally:
-        store.close()
     return _say(f"Added {account.email} with subject {account.subject}")
 
 
 def store_migrate(options: argparse.Namespace) -> int:
     """Make a store's tables, or bring them up to date."""
-    from daypass.server.configuration import DEFAULTS
     from daypass.steps import Migrate
-    from daypass.stores import open_store
 
-    store = open_store(options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"])
-    try:
-        version = store.perform(Migrate())
-    finally:
-        store.close()
-    return _say(f"The store has schema {version}" if version else "This store has no schema; there is nothing to do")
+    with contextlib.closing(_open_store(options)) as store:
+        return _say(f"The store has schema {store.perform(Migrate())}")
+
+
+def keys_list(options: argparse.Namespace) -> int:
+    """List the keys in the store, newest first: what each is for, and since when or from when on it is used."""
+    from daypass.issuer import system_clock
+    from daypass.keys import in_use
+    from daypass.steps import ReadKeys
+
+    with contextlib.closing(_open_store(options)) as store:
+        records = store.perform(ReadKeys())
+    now = system_clock()
+    for record in records:
+        using = in_use([each for each in records if each.algorithm == record.algorithm], now)
+        state = "in use" if record is using else "to come" if record.created_at > using.created_at else "verifies"
+        _say(f"{record.kid:43}  {record.algorithm:7}  {state:8}  from {_time(record.used_from)}")
+    return 0
+
+
+def keys_rotate(options: argparse.Namespace) -> int:
+    """Add new keys, to be used once every node has read them."""
+    from daypass.issuer import Daypass
+    from daypass.keys import REFRESH
+    from daypass.server.configuration import read_secret
+    from daypass.steps import ReadKeys
+
+    secret = read_secret(options.secret_file or os.environ.get("DAYPASS_SECRET_FILE"), os.environ)
+    with contextlib.closing(_open_store(options)) as store:
+        signing = (record.algorithm for record in store.perform(ReadKeys()) if record.algorithm != REFRESH)
+        algorithm: Any = next(signing, "ES256")  # that of the newest: what the service signs with
+        auth = Daypass(store, issuer="http://localhost", load_user=_nobody, secret=secret, algorithm=algorithm)
+        auth.rotate_keys(at_once=options.now)
+    return keys_list(options)
+
+
+def keys_remove(options: argparse.Namespace) -> int:
+    """Remove a key: tokens made with it are refused from then on."""
+    from daypass.steps import ReadKeys, RemoveKey
+
+    with contextlib.closing(_open_store(options)) as store:
+        if all(record.kid != options.kid for record in store.perform(ReadKeys())):
+            raise ConfigurationError(f"there is no key {options.kid}; daypass keys list shows those there are")
+        store.perform(RemoveKey(options.kid))
+    return _say(f"Removed {options.kid}")
 
 
 def demo(options: argparse.Namespace) -> int:
@@ -110,22 +147,60 @@ def _parser() -> argparse.ArgumentParser:
     adding = users.add_parser("add", help="add a user; the password is asked for, or read from standard input")
     adding.add_argument("email")
     adding.add_argument("--username", metavar="NAME")
-    adding.add_argument("--store", metavar="URL", help="the store that the service uses (sqlite:///daypass.db)")
+    adding.add_argument("--store", metavar="URL", help=_STORE)
     adding.set_defaults(command=user_add)
 
     store = commands.add_parser("store", help="where sessions live")
     stores = store.add_subparsers(metavar="COMMAND", required=True)
     migrating = stores.add_parser(
-        "migrate", help="make the tables, or bring them up to date; on all nodes at once if so"
+        "migrate", help="make its tables, or bring them up to date; any number of nodes may do so at once"
     )
-    migrating.add_argument("--store", metavar="URL", help="the store (sqlite:///daypass.db)")
+    migrating.add_argument("--store", metavar="URL", help=_STORE)
     migrating.set_defaults(command=store_migrate)
+    keys = commands.add_parser("keys", help="the keys that tokens are made with").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    listing = keys.add_parser("list", help="list them, newest first")
+    listing.set_defaults(command=keys_list)
+    rotating = keys.add_parser(
+        "rotate",
+        help="add new ones, published now and used in ten minutes; no token breaks",
+        description="Add a signing key and a refresh key. They are published now and used in ten minutes, when every "
+        "node and every cache of the key set has them; those before them verify on for as long as is needed. The "
+        "secret is given as DAYPASS_SECRET or in a file, as for the service.",
+    )
+    rotating.add_argument("--now", action="store_true", help="use them in five seconds")
+    rotating.add_argument("--secret-file", metavar="FILE", help="the master secrets, newest first, mode 0600")
+    rotating.set_defaults(command=keys_rotate)
+    removing = keys.add_parser("remove", help="remove one that has leaked: tokens made with it are refused")
+    removing.add_argument("kid", metavar="KID")
+    removing.set_defaults(command=keys_remove)
+    for command in (listing, rotating, removing):
+        command.add_argument("--store", metavar="URL", help=_STORE)
 
     showing = commands.add_parser("demo", help="watch tokens expire and nobody notice")
     showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end by itself after so long")
     showing.add_argument("--json", action="store_true", help="print the summary alone, as JSON")
     showing.set_defaults(command=demo)
     return parser
+
+
+def _open_store(options: argparse.Namespace) -> "Store":
+    from daypass.server.configuration import DEFAULTS
+    from daypass.stores import open_store
+
+    url = options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"]
+    if url == "memory:":
+        raise ConfigurationError("a memory store keeps nothing; give the store that the service uses, with --store")
+    return open_store(url)
+
+
+def _nobody(_: str) -> None:
+    """Load no user: none is asked for."""
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds // SECOND, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _require(extra: str, *modules: str) -> None:

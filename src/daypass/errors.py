@@ -2,7 +2,7 @@
 
     DaypassError                    never raised itself; every error of ours descends from it
     ├─ TokenRejected                the caller's fault; .code, .status
-    │  ├─ TokenMalformed · TokenExpired · TokenUnknown
+    │  ├─ TokenMalformed (KeyUnknown) · TokenExpired · TokenUnknown
     │  └─ SessionRevoked · TokenReused · TokenStale
     ├─ CredentialsRejected          the user name or the password is wrong; no session was started
     ├─ StoreError                   ours: 503; nothing was decided about the session
@@ -37,6 +37,10 @@ class TokenMalformed(TokenRejected):
     """The text is no token of this issuer: garbage, truncated, forged, of another kind or another key."""
 
     code = "token_malformed"
+
+
+class KeyUnknown(TokenMalformed):
+    """The text may be a token, but names a key that is not known here; one that was added since, perhaps."""
 
 
 class TokenExpired(TokenRejected):

@@ -10,6 +10,7 @@ from daypass.access_token import Names, issue, lifetime
 from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
+    KeyUnknown,
     SessionRevoked,
     StoreContended,
     TokenExpired,
@@ -19,12 +20,10 @@ from daypass.errors import (
     TokenStale,
     TokenUnknown,
 )
-from daypass.keys import KeyRecord, KeyRing, MasterSecret, SigningKey
 from daypass.model import Device, EndReason, Event, EventCode, Policy, Session, Tokens, User
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.steps import (
-    AddKey,
     Advance,
     Authenticate,
     Emit,
@@ -35,8 +34,6 @@ from daypass.steps import (
     Keys,
     ListSessions,
     LoadUser,
-    ReadKeys,
-    Rewrap,
     Swap,
 )
 
@@ -80,15 +77,11 @@ class Flows:
     Args:
         names: the issuer, its audience and its own client.
         policy: how long things last.
-        secret: the master secret.
-        algorithm: what access tokens are signed with.
     """
 
-    def __init__(self, names: Names, policy: Policy, secret: MasterSecret, algorithm: str) -> None:
+    def __init__(self, names: Names, policy: Policy) -> None:
         self.names = names
         self.policy = policy
-        self._secret = secret
-        self._algorithm = algorithm
 
     # ---- login
 
@@ -127,8 +120,7 @@ class Flows:
             device=device,
         )
         first = refresh_token.successor(moment.secret, session)
-        text = refresh_token.encode(first, self._secret.refresh_keys[0])
-        tokens = yield from self._tokens(session, user, text, moment)  # before anything is stored: it may fail
+        tokens = yield from self._tokens(session, user, first, moment)  # before anything is stored: it may fail
         yield from Insert(session)
         yield from Emit(Event(EventCode.STARTED, moment.now, session.id, session.subject))
         return tokens
@@ -152,9 +144,8 @@ class Flows:
             raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, moment.now))
         successor = refresh_token.successor(token.secret, session)
         if verdict is Verdict.HOLD:
-            return (yield from self._tokens(session, user, text, moment, replaces=is_current(token, successor)))
-        following = refresh_token.encode(successor, self._secret.refresh_keys[0])
-        return (yield from self._tokens(session, user, following, moment))
+            return (yield from self._tokens(session, user, token, moment, replaces=is_current(token, successor)))
+        return (yield from self._tokens(session, user, successor, moment))
 
     def _present(self, token: RefreshToken, now: int) -> Flow[tuple[Session, Verdict]]:
         """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
@@ -216,7 +207,7 @@ class Flows:
         Returns whether there was one to end; a token that is none ends nothing and is no error.
         """
         try:
-            token = refresh_token.decode(text, self._secret.refresh_keys)
+            token = yield from self._decode(text)
         except TokenMalformed:
             return False
         return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
@@ -236,48 +227,31 @@ class Flows:
         """List a user's live sessions, the newest login first."""
         return (yield from ListSessions(subject, moment.now))
 
-    # ---- keys
-
-    def load_keys(self, moment: Moment) -> Flow[KeyRing]:
-        """Read the signing keys from the store, making the first one where there is none.
-
-        Raises:
-            ConfigurationError: one was wrapped under a secret that is not given.
-        """
-        ring = yield from self._read_keys()
-        if ring.signing is None:
-            key = SigningKey.generate(self._algorithm)
-            record = KeyRecord(key.kid, key.algorithm, self._secret.wrap(key), moment.now, moment.now)
-            yield from AddKey(record)
-            ring = yield from self._read_keys()
-        return ring
-
-    def _read_keys(self) -> Flow[KeyRing]:
-        keys = []
-        for record in (yield from ReadKeys()):
-            key = self._secret.unwrap(record.wrapped)
-            keys.append(key)
-            if not self._secret.wraps(record.wrapped):  # so that an older secret can go one day
-                yield from Rewrap(record.kid, record.wrapped, self._secret.wrap(key))
-        return KeyRing(keys, self._algorithm)
-
     # ---- parts of the above
 
     def _tokens(
-        self, session: Session, user: User, text: str, moment: Moment, *, replaces: bool = True
+        self, session: Session, user: User, token: RefreshToken, moment: Moment, *, replaces: bool = True
     ) -> Flow[Tokens]:
         ring = yield from Keys()
-        if ring.signing is None:
-            raise StoreContended("the signing key is not there yet")
         expires_in = lifetime(self.policy, session, moment.now)
-        access = issue(ring.signing, self.names, session, user, moment.now, expires_in, moment.jti)
+        key = ring.signing_key(moment.now)
+        access = issue(key, self.names, session, user, moment.now, expires_in, moment.jti)
+        text = refresh_token.encode(token, ring.refresh_key(moment.now))
         return Tokens(access, text, expires_in, session, user, replaces)
 
     def _read(self, text: str, now: int) -> Flow[RefreshToken]:
         try:
-            return refresh_token.decode(text, self._secret.refresh_keys)
+            return (yield from self._decode(text))
         except TokenMalformed as error:
             raise (yield from self._rejected(error, None, now)) from None
+
+    def _decode(self, text: str) -> Flow[RefreshToken]:
+        ring = yield from Keys()
+        try:
+            return refresh_token.decode(text, ring.refresh_keys)
+        except KeyUnknown:  # another node may have added it since
+            ring = yield from Keys(anew=True)
+            return refresh_token.decode(text, ring.refresh_keys)
 
     def _require_live(self, session: Session, now: int) -> Flow[None]:
         if session.end_reason is EndReason.REUSE:

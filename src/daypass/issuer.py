@@ -7,21 +7,26 @@ import inspect
 import logging
 import os
 import secrets
+import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 from daypass import secret_file
-from daypass.access_token import AccessToken, KeyUnknown, Names, Verifier
+from daypass.access_token import AccessToken, Names
+from daypass.background import BackgroundTask, BackgroundThread, weakly
 from daypass.drive import arun, run
-from daypass.errors import ConfigurationError, SessionRevoked, TokenReused
+from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenReused
 from daypass.flows import ENTROPY, Flows, Moment
-from daypass.keys import ALGORITHMS, Algorithm, KeyRing, MasterSecret, Secret, SigningKey
+from daypass.key_flows import KeyFlows
+from daypass.keys import ALGORITHMS, Algorithm, MasterSecret, Secret
 from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
-from daypass.steps import Authenticate, Emit, Flow, Keys, LoadUser, Step, StoreStep, Verify
+from daypass.steps import Authenticate, Emit, Flow, Keys, LoadUser, Now, Step, StoreStep, Verify
 from daypass.stores import AsyncStore, Store, open_async_store, open_store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,8 +45,13 @@ CheckT = TypeVar("CheckT", bound=Callable[[str, str], Any])
 
 _log = logging.getLogger("daypass")
 _ENDINGS = frozenset((EventCode.LOGGED_OUT, EventCode.ENDED, EventCode.REUSED))
+_LEVELS = {
+    EventCode.REUSED: logging.WARNING,
+    EventCode.CUT_OFF: logging.WARNING,
+    EventCode.POLLING: logging.WARNING,
+    EventCode.LISTENING: logging.INFO,
+}
 _OVER = frozenset((SessionRevoked.code, TokenReused.code))
-_RELOAD_AT_MOST_EVERY = 1 * SECOND
 _WARN_AT_MOST_EVERY = 1 * SECOND
 _NOWHERE = Device()
 
@@ -70,6 +80,7 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         absolute_ttl: Duration = "180d",
         grace_period: Duration = "30s",
         leeway: Duration = 0,
+        key_ttl: Duration = "90d",
         on_event: Listener | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
@@ -95,20 +106,22 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
             absolute_ttl=absolute_ttl,
             grace_period=grace_period,
             leeway=leeway,
+            key_ttl=key_ttl,
         )
         self.names = Names(issuer, audience or issuer, client_id)
         self.authenticate = authenticate
         self._store: StoreT = self._open(store) if isinstance(store, str) else store
-        self.flows = Flows(self.names, self.policy, self._master_secret(secret), algorithm)
+        self.flows = Flows(self.names, self.policy)
+        keys = KeyFlows(self.policy, self._master_secret(secret), algorithm)
+        self._upkeep = Upkeep(self.names, self.policy, keys)
         self._load_user = load_user
         self._on_event = on_event
         self._clock = clock
         self._entropy = entropy
-        self._ring: KeyRing | None = None
-        self._ring_read_at = 0
         self._warned_at = 0
-        self._running: set[Any] = set()
-        self._verifier = Verifier(self.names, self._find_key, leeway=self.policy.leeway)
+        self._check = self._upkeep.verifier.check
+        self.start_anew()
+        _issuers.add(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(issuer={self.names.issuer!r}, store={type(self._store).__name__})"
@@ -138,35 +151,18 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
             _log.warning("made a secret in %s (mode 0600); keep it with the database, or give one with secret=…", path)
         return MasterSecret.of(found)
 
-    def _find_key(self, kid: str) -> SigningKey | None:
-        return None if self._ring is None else self._ring.find(kid)
-
-    def _adopt(self, ring: KeyRing) -> KeyRing:
-        gone = self._ring is not None and not self._ring.kids <= ring.kids
-        self._ring, self._ring_read_at = ring, self._clock()
-        if gone:
-            self._verifier.forget()
-        return ring
-
-    def _may_reload(self) -> bool:
-        """Tell whether a token that names an unknown key is reason to read the keys again: not too often.
-
-        It counts from the asking: of many who ask at once, and while the store is down, one reads.
-        """
-        now = self._clock()
-        if abs(now - self._ring_read_at) < _RELOAD_AT_MOST_EVERY:
-            return False
-        self._ring_read_at = now
-        return True
+    def start_anew(self) -> None:
+        """Have nothing going on beside the requests: so it is at first, and in a forked child."""
+        raise NotImplementedError
 
     def _note(self, event: Event) -> None:
         """Log an event, and refuse the access tokens of a session that it ends."""
         over = event.code in _ENDINGS or (event.code is EventCode.REJECTED and event.reason in _OVER)
         if over and event.session_id is not None:
-            self._verifier.end(event.session_id, event.at, event.at + self.policy.access_ttl + self.policy.leeway)
+            self._upkeep.learn(event.session_id, event.at)
         if event.code is EventCode.UNAVAILABLE:
             self._warn_of_store(event)
-        level = logging.WARNING if event.code is EventCode.REUSED else logging.DEBUG
+        level = _LEVELS.get(event.code, logging.DEBUG)
         _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, event.subject, event.reason)
 
     def _warn_of_store(self, event: Event) -> None:
@@ -202,6 +198,7 @@ class Daypass(_Issuer[Store, Load, Check]):
         grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
             strict mode.
         leeway: by how much clocks of verifying machines may differ, a minute at the most.
+        key_ttl: how long a key is used before a new one follows it; 0 leaves that to `rotate_keys`.
         on_event: is told each `Event`; what it raises is logged and changes nothing.
         clock: returns the time in milliseconds since the epoch.
         entropy: returns so many random bytes.
@@ -209,6 +206,10 @@ class Daypass(_Issuer[Store, Load, Check]):
     Raises:
         ConfigurationError: an argument cannot work; the message says what to write instead.
     """
+
+    _background: BackgroundThread | None
+    _beginning: threading.Lock
+    _ready: bool
 
     def _open(self, url: str) -> Store:
         return open_store(url)
@@ -287,15 +288,16 @@ class Daypass(_Issuer[Store, Load, Check]):
             SessionRevoked: its session was ended, as far as this process knows.
             StoreError: the signing keys could not be read.
         """
-        if self._ring is None:
-            self._load_keys()
+        if not self._ready:
+            self._get_ready()
+        now = self._clock()
         try:
-            return self._verifier.check(access_token, self._clock())
+            return self._check(access_token, now)
         except KeyUnknown:
-            if not self._may_reload():
+            known = self._upkeep.ring
+            if self.run(self._upkeep.keys(now, anew=True)) is known:
                 raise
-            self._load_keys()
-            return self._verifier.check(access_token, self._clock())
+            return self._check(access_token, now)
 
     def jwks(self) -> dict[str, Any]:
         """Return the public signing keys as a JWK Set (RFC 7517 §5).
@@ -303,13 +305,41 @@ class Daypass(_Issuer[Store, Load, Check]):
         Raises:
             StoreError: they could not be read.
         """
-        return (self._ring or self._load_keys()).jwks()
+        return self.run(self._upkeep.keys(self._clock())).jwks()
+
+    def rotate_keys(self, *, at_once: bool = False) -> None:
+        """Add new keys, for access tokens and for refresh tokens; no token breaks.
+
+        They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
+
+        Args:
+            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
+
+        Raises:
+            StoreError: they may have been added, or not.
+        """
+        self.run(self._upkeep.rotate(self._clock(), at_once=at_once))
+
+    def purge(self) -> int:
+        """Remove all sessions that are over, in small batches; return how many.
+
+        It need not be called: where `verify` is, or ``with``, this is done beside the requests, a batch a second.
+
+        Raises:
+            StoreError: some may have been removed.
+        """
+        return self.run(self._upkeep.purge(self._clock()))
 
     def close(self) -> None:
-        """Give back what the store holds; the next call opens it again."""
+        """Give back what the store holds, and end the upkeep; the next call begins both again."""
+        with self._beginning:
+            background, self._background, self._ready = self._background, None, False
+        if background is not None:
+            background.stop()
         self._store.close()
 
     def __enter__(self) -> Self:
+        self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -319,15 +349,30 @@ class Daypass(_Issuer[Store, Load, Check]):
         """Drive a flow with this issuer's store and callbacks; for those who write an adapter."""
         return run(flow, self._answer)
 
-    def _load_keys(self) -> KeyRing:
-        return self._adopt(self.run(self.flows.load_keys(self.moment())))
+    def _get_ready(self) -> None:
+        """Read what verifying needs, and see to it that it stays up to date."""
+        self.run(self._upkeep.prepare(self._clock()))
+        self._begin()
+        self._ready = True
+
+    def _begin(self) -> None:
+        with self._beginning:
+            if self._background is None:
+                self._background = BackgroundThread(self._upkeep.life, self._store, weakly(self._answer))
+                weakref.finalize(self, self._background.gone.set).atexit = False
+
+    def start_anew(self) -> None:
+        """Have no upkeep: so it is at first, and in a forked child."""
+        self._beginning, self._background, self._ready = threading.Lock(), None, False
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
         match step:
-            case Keys():
-                return self._ring or self._load_keys()
+            case Keys(anew):
+                return run(self._upkeep.keys(self._clock(), anew=anew), self._answer)
+            case Now():
+                return self._clock()
             case LoadUser(subject):
                 return _checked_user("load_user", self._load_user(subject))
             case Authenticate(check, identifier, password):
@@ -353,6 +398,10 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     Args: as for `Daypass`. ``load_user``, ``authenticate`` and ``on_event`` may be async. The first two are called in
         a thread when they are not, so that one which asks a database or hashes a password holds nobody up.
     """
+
+    _background: BackgroundTask | None
+    _running: "set[asyncio.Task[Any]]"
+    _ready: bool
 
     def _open(self, url: str) -> AsyncStore:
         return open_async_store(url)
@@ -431,15 +480,16 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             SessionRevoked: its session was ended, as far as this process knows.
             StoreError: the signing keys could not be read.
         """
-        if self._ring is None:
-            await self._load_keys()
+        if not self._ready:
+            await self._get_ready()
+        now = self._clock()
         try:
-            return self._verifier.check(access_token, self._clock())
+            return self._check(access_token, now)
         except KeyUnknown:
-            if not self._may_reload():
+            known = self._upkeep.ring
+            if await self.run(self._upkeep.keys(now, anew=True)) is known:
                 raise
-            await self._load_keys()
-            return self._verifier.check(access_token, self._clock())
+            return self._check(access_token, now)
 
     async def jwks(self) -> dict[str, Any]:
         """Return the public signing keys as a JWK Set (RFC 7517 §5).
@@ -447,13 +497,40 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         Raises:
             StoreError: they could not be read.
         """
-        return (self._ring or await self._load_keys()).jwks()
+        return (await self.run(self._upkeep.keys(self._clock()))).jwks()
+
+    async def rotate_keys(self, *, at_once: bool = False) -> None:
+        """Add new keys, for access tokens and for refresh tokens; no token breaks.
+
+        They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
+
+        Args:
+            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
+
+        Raises:
+            StoreError: they may have been added, or not.
+        """
+        await self.run(self._upkeep.rotate(self._clock(), at_once=at_once))
+
+    async def purge(self) -> int:
+        """Remove all sessions that are over, in small batches; return how many.
+
+        It need not be called: where `verify` is, or ``async with``, this is done beside the requests, a batch a second.
+
+        Raises:
+            StoreError: some may have been removed.
+        """
+        return await self.run(self._upkeep.purge(self._clock()))
 
     async def close(self) -> None:
-        """Give back what the store holds; the next call opens it again."""
+        """Give back what the store holds, and end the upkeep; the next call begins both again."""
+        background, self._background, self._ready = self._background, None, False
+        if background is not None:
+            await background.stop()
         await self._store.close()
 
     async def __aenter__(self) -> Self:
+        self._begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -476,15 +553,34 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         if not task.cancelled():
             task.exception()  # seen: whoever asked was given it, or has gone
 
-    async def _load_keys(self) -> KeyRing:
-        return self._adopt(await arun(self.flows.load_keys(self.moment()), self._answer))
+    async def _get_ready(self) -> None:
+        """Read what verifying needs, and see to it that it stays up to date."""
+        await self.run(self._upkeep.prepare(self._clock()))
+        self._begin()
+        self._ready = True
+
+    def _begin(self) -> None:
+        if self._background is None:
+            self._background = BackgroundTask(self._upkeep.life, self._store, weakly(self._answer))
+            self._background.task.add_done_callback(_weak_call(self._ended))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Notice that the event loop that had the upkeep has come to its end: another one begins it again."""
+        if self._background is not None and self._background.task is task:
+            self._background, self._ready = None, False
+
+    def start_anew(self) -> None:
+        """Have no upkeep: so it is at first, and in a forked child."""
+        self._running, self._background, self._ready = set(), None, False
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
         match step:
-            case Keys():
-                return self._ring or self._load_keys()
+            case Keys(anew):
+                return arun(self._upkeep.keys(self._clock(), anew=anew), self._answer)
+            case Now():
+                return self._clock()
             case LoadUser(subject):
                 return self._ask("load_user", self._load_user, subject)
             case Authenticate(check, identifier, password):
@@ -511,6 +607,29 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 await told
         except Exception:
             _log.exception("on_event failed for %s", event.code)
+
+
+_issuers: "weakref.WeakSet[_Issuer[Any, Any, Any]]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for issuer in tuple(_issuers):
+        issuer.start_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _weak_call(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return what calls ``method``, a bound one, as long as there is what it is bound to."""
+    weak = weakref.WeakMethod(method)
+
+    def call(argument: Any) -> None:
+        bound = weak()
+        if bound is not None:
+            bound(argument)
+
+    return call
 
 
 def _is_async(store: object) -> bool:

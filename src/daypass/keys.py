@@ -1,14 +1,14 @@
-"""Keys: the master secret and what is derived from it, the signing keys, their published and their wrapped form.
+"""Keys: the master secret, the signing keys and the refresh keys, their published and their wrapped form.
 
-One master secret is all an operator keeps. From it come, by HKDF (RFC 5869), the refresh key and the key under which
-signing keys are wrapped at rest: each stored as an encrypted JWK (RFC 7517 §7), so that a store alone signs nothing.
+One master secret is all an operator keeps. From it comes, by HKDF (RFC 5869), the key under which all others are
+wrapped at rest: each is stored as an encrypted JWK (RFC 7517 §7), so that a store alone signs nothing.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -23,6 +23,9 @@ Algorithm = Literal["ES256", "Ed25519", "RS256", "HS256"]
 """The algorithms an access token may be signed with (RFC 7518 §3.1, RFC 9864 §2.2)."""
 
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+REFRESH = "refresh"
+"""Stands in place of an algorithm for the keys that authenticate refresh tokens."""
+
 MINIMUM_SECRET = 32
 
 Secret = str | bytes | Sequence[str | bytes]
@@ -31,13 +34,13 @@ Secret = str | bytes | Sequence[str | bytes]
 
 @dataclass(frozen=True, slots=True)
 class MasterSecret:
-    """The master secrets, newest first: the newest makes, all of them read.
+    """The master secrets, newest first: the newest wraps, all of them unwrap.
 
     Attributes:
-        refresh_keys: one for each secret, in the same order.
+        refresh_key: the first one of a store that has none yet: the same for all nodes with this newest secret.
     """
 
-    refresh_keys: tuple[RefreshKey, ...]
+    refresh_key: RefreshKey
     _wrapping_keys: tuple[OctKey, ...] = field(repr=False)
 
     @classmethod
@@ -47,42 +50,52 @@ class MasterSecret:
         Raises:
             ConfigurationError: there is none, or one is shorter than 32 bytes.
         """
-        secrets = secret if isinstance(secret, list | tuple) else [secret]
-        if not secrets:
+        given = secret if isinstance(secret, list | tuple) else [secret]
+        if not given:
             raise ConfigurationError("secret is empty: give at least one, or none at all for an embedded store")
-        raw = [_secret_bytes(each) for each in secrets]
-        return cls(tuple(map(_refresh_key, raw)), tuple(map(_wrapping_key, raw)))
+        raw = [_secret_bytes(each) for each in given]
+        return cls(_refresh_key(raw[0]), tuple(map(_wrapping_key, raw)))
 
-    def wrap(self, key: "SigningKey") -> str:
+    def wrap(self, key: "SigningKey | RefreshKey") -> str:
         """Return ``key`` as a JWE under the newest secret (RFC 7516, RFC 7517 §7)."""
         wrapping = self._wrapping_keys[0]
         header = {"alg": "dir", "enc": "A256GCM", "kid": wrapping.kid, "cty": "jwk+json"}
-        return jwe.encrypt_compact(header, json.dumps(key.key.as_dict(private=True)), wrapping)
+        return jwe.encrypt_compact(header, json.dumps(_jwk(key)), wrapping)
 
     def wraps(self, wrapped: str) -> bool:
         """Tell whether ``wrapped`` is wrapped under the newest secret."""
         return _open(wrapped, self._wrapping_keys[0]) is not None
 
-    def unwrap(self, wrapped: str) -> "SigningKey":
-        """Return the signing key in ``wrapped``.
+    def unwrap(self, record: "KeyRecord") -> "SigningKey | RefreshKey":
+        """Return the key in ``record``.
 
         Raises:
             ConfigurationError: it was wrapped under none of these secrets.
         """
         for wrapping in self._wrapping_keys:
-            if (jwk := _open(wrapped, wrapping)) is not None:
-                return SigningKey(import_key(json.loads(jwk)))
+            if (content := _open(record.wrapped, wrapping)) is not None:
+                jwk = json.loads(content)
+                if record.algorithm == REFRESH:
+                    key = OctKey.import_key(jwk)
+                    return RefreshKey(bytes.fromhex(str(key.kid)), key.raw_value, record.used_from)
+                return SigningKey(import_key(jwk), record.used_from)
         raise ConfigurationError(
-            "a signing key in the store was wrapped under another secret; give that one too, after the new one: "
+            "a key in the store was wrapped under another secret; give that one too, after the new one: "
             "secret=[new, old]"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key that access tokens are signed with; its JWK bears ``kid`` and ``alg``."""
+    """A key that access tokens are signed with; its JWK bears ``kid`` and ``alg``.
+
+    Attributes:
+        key: the JWK.
+        used_from: from when on it signs, in milliseconds since the epoch.
+    """
 
     key: Key = field(repr=False)
+    used_from: int = 0
 
     @classmethod
     def generate(cls, algorithm: str) -> "SigningKey":
@@ -145,24 +158,68 @@ class KeyRecord:
 
 
 class KeyRing:
-    """The signing keys in use: the newest of the configured algorithm signs, all of them verify."""
+    """The keys in use: of each kind the newest whose time has come makes tokens, all of them verify.
 
-    def __init__(self, keys: Sequence[SigningKey], algorithm: str) -> None:
-        self._by_kid = MappingProxyType({key.kid: key for key in keys})
-        self.signing: SigningKey | None = next((key for key in keys if key.algorithm == algorithm), None)
+    Args:
+        signing_keys: those for access tokens, of any algorithm, newest first.
+        algorithm: what access tokens are signed with.
+        refresh_keys: those for refresh tokens, newest first.
+    """
+
+    def __init__(
+        self, signing_keys: Sequence[SigningKey], algorithm: str, refresh_keys: Sequence[RefreshKey] = ()
+    ) -> None:
+        self.refresh_keys = tuple(refresh_keys)
+        self._by_kid = MappingProxyType({key.kid: key for key in signing_keys})
+        self._signing_keys = tuple(key for key in signing_keys if key.algorithm == algorithm)
 
     @property
     def kids(self) -> frozenset[str]:
-        """The names of the keys."""
+        """The names of the signing keys."""
         return frozenset(self._by_kid)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a key of each kind."""
+        return bool(self._signing_keys and self.refresh_keys)
+
+    def signing_key(self, now: int) -> SigningKey:
+        """Return what signs at ``now``; only for a ring that is complete."""
+        return in_use(self._signing_keys, now)
+
+    def refresh_key(self, now: int) -> RefreshKey:
+        """Return what authenticates new refresh tokens at ``now``; only for a ring that is complete."""
+        return in_use(self.refresh_keys, now)
+
     def find(self, kid: str) -> SigningKey | None:
-        """Return the key of that name."""
+        """Return the signing key of that name."""
         return self._by_kid.get(kid)
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys as a JWK Set (RFC 7517 §5)."""
         return {"keys": [dict(key.public) for key in self._by_kid.values() if key.public is not None]}
+
+
+KeyT = TypeVar("KeyT", SigningKey, RefreshKey, KeyRecord)
+
+
+def new_refresh_key() -> RefreshKey:
+    """Return a new random key for refresh tokens."""
+    return _refresh_key(OctKey.generate_key(256).raw_value)
+
+
+def in_use(keys: Sequence[KeyT], now: int) -> KeyT:
+    """Return what makes tokens at ``now``, of ``keys`` of one kind, newest first: the newest whose time has come.
+
+    Where clocks differ it may be that no key's has; then it is the oldest.
+    """
+    return next((key for key in keys if key.used_from <= now), keys[-1])
+
+
+def _jwk(key: SigningKey | RefreshKey) -> Mapping[str, Any]:
+    if isinstance(key, RefreshKey):
+        return OctKey.import_key(key.mac_key, {"kid": key.id.hex()}).as_dict(private=True)
+    return key.key.as_dict(private=True)
 
 
 def _open(wrapped: str, wrapping: OctKey) -> bytes | None:

@@ -54,7 +54,8 @@ def milliseconds(duration: Duration) -> int:
 class Policy:
     """How long things last, in milliseconds; `Policy.of` takes them as people write them.
 
-    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``.
+    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``. A key is followed
+    by a new one when it was used for ``key_ttl``; 0 leaves that to whoever runs the issuer.
 
     Raises:
         ConfigurationError: the spans contradict each other.
@@ -65,6 +66,7 @@ class Policy:
     absolute_ttl: int = 180 * DAY
     grace_period: int = 30 * SECOND
     leeway: int = 0
+    key_ttl: int = 90 * DAY
 
     def __post_init__(self) -> None:
         if self.access_ttl < SECOND:
@@ -79,6 +81,8 @@ class Policy:
             raise ConfigurationError("grace_period has to be shorter than idle_ttl; the usual value is 30s")
         if self.leeway > MINUTE:
             raise ConfigurationError("leeway may be one minute at the most; set the clocks right instead")
+        if 0 < self.key_ttl < HOUR:
+            raise ConfigurationError("key_ttl has to be at least one hour, or 0 for never; the usual value is 90d")
 
     def end_of(self, session: "Session") -> int:
         """Return when ``session`` ends unless it is refreshed before."""
@@ -252,7 +256,12 @@ class Tokens:
 
 
 class EventCode(StrEnum):
-    """What an event tells; the seven verdicts of the rotation rule, and the rest of a session's life."""
+    """What an event tells: the seven verdicts of the rotation rule, the rest of a session's life, and of the store.
+
+    The last three are about how a verifier learns of sessions that other processes end: the store announces them
+    (``listening``), it is asked twice a second because it could no longer be listened to (``polling``), or it cannot
+    even be asked (``cut_off``).
+    """
 
     STARTED = "started"
     ROTATED = "rotated"
@@ -267,6 +276,9 @@ class EventCode(StrEnum):
     ENDED = "ended"
     LOGIN_FAILED = "login_failed"
     UNAVAILABLE = "unavailable"
+    LISTENING = "listening"
+    POLLING = "polling"
+    CUT_OFF = "cut_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +291,7 @@ class Event:
         session_id: to which session, where one is known.
         subject: whose it is, where known.
         reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``unavailable`` (a request
-            that was answered with 503) what the store said.
+            that was answered with 503), ``polling`` and ``cut_off`` what the store said.
         generation_distance: the presented token's generation less the stored one, for the seven verdicts.
         age: milliseconds since the last rotation, for the seven verdicts; None for a session never rotated.
     """

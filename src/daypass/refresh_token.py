@@ -17,7 +17,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from daypass.errors import TokenMalformed
+from daypass.errors import KeyUnknown, TokenMalformed
 from daypass.rotation import Position
 
 PREFIX = "dpr_"
@@ -39,10 +39,12 @@ class RefreshKey:
     Attributes:
         id: 4 bytes, stands in every token.
         mac_key: 32 bytes.
+        used_from: from when on new tokens are made with it, in milliseconds since the epoch.
     """
 
     id: bytes
     mac_key: bytes = field(repr=False)
+    used_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def decode(text: str, keys: Sequence[RefreshKey]) -> RefreshToken:
     """Return the fields of the token in ``text``.
 
     Raises:
-        TokenMalformed: it is not a token that was made with one of ``keys``.
+        KeyUnknown: it names none of ``keys``.
+        TokenMalformed: it is not a token that was made with one of them.
     """
     if type(text) is not str or _TEXT.fullmatch(text) is None:
         raise TokenMalformed("not a refresh token")
@@ -95,8 +98,8 @@ def decode(text: str, keys: Sequence[RefreshKey]) -> RefreshToken:
         if key.id == key_id:
             if hmac.compare_digest(mac, _mac(body, key)):
                 return RefreshToken(secret, generation, branch, parent)
-            break
-    raise TokenMalformed("a refresh token that this issuer did not make")
+            raise TokenMalformed("a refresh token that this issuer did not make")
+    raise KeyUnknown("a refresh token made with a key that this issuer does not have")
 
 
 def successor(secret: bytes, session: Position) -> RefreshToken:

@@ -286,6 +286,31 @@ class SetPasswordHash(StoreStep[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Now(Step[int]):
+    """Ask for the time: milliseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe(Step[bool]):
+    """Begin to listen to what the store announces; False for one that does not.
+
+    Raises:
+        StoreError: it cannot be listened to now.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Listen(Step[bool]):
+    """Wait until the store announces something, or for ``span`` milliseconds; where it is not listened to, just that.
+
+    Raises:
+        StoreError: it can no longer be listened to.
+    """
+
+    span: int
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticate(Step[User | None]):
     """Ask the application who has these credentials, by a function of the name (or address) and the password."""
 
@@ -317,6 +342,9 @@ class Emit(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class Keys(Step[KeyRing]):
-    """Ask for the keys; ``anew`` when one of them is missing, which may have been added since they were read."""
+    """Ask for the keys; ``anew`` when one of them is missing, which may have been added since they were read.
+
+    Answered with the same ring as before when they were read but a moment ago.
+    """
 
     anew: bool = False

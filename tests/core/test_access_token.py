@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
-from daypass.access_token import MAXIMUM_LENGTH, AccessToken, KeyUnknown, Verifier, issue
-from daypass.errors import ConfigurationError, SessionRevoked, TokenExpired, TokenMalformed
+from daypass.access_token import MAXIMUM_LENGTH, AccessToken, Verifier, issue
+from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
 from daypass.model import Policy, User
 from daypass.refresh_token import decode, encode, successor
@@ -756,7 +756,7 @@ def test_a_time_long_ago_is_expired(exp: int) -> None:
 
 def test_no_token_passes_as_one_of_the_other_kind() -> None:
     """An access token is never a refresh token, nor the other way round."""
-    key = MasterSecret.of("s" * 32).refresh_keys[0]
+    key = MasterSecret.of("s" * 32).refresh_key
     refresh_token = encode(successor(bytes(16), session()), key)
     refused(refresh_token)
     for text in (RIGHT, "dpr_" + RIGHT, "dpr_" + RIGHT[:76], "dpr_" + b64(raw(BODY))[:76]):

@@ -35,7 +35,8 @@ FLOORS = (
     ("steps",),
     ("drive",),
     ("stores",),
-    ("flows",),
+    ("flows", "key_flows"),
+    ("upkeep", "background"),
     ("secret_file",),
     ("issuer",),
     ("face",),
@@ -57,7 +58,9 @@ PURE = {
     "access_token": {"errors", "keys", "model"},
     "steps": {"access_token", "keys", "model", "rotation"},
     "drive": {"steps"},
-    "flows": {"access_token", "errors", "keys", "model", "refresh_token", "rotation", "steps"},
+    "flows": {"access_token", "errors", "model", "refresh_token", "rotation", "steps"},
+    "key_flows": {"errors", "keys", "model", "refresh_token", "steps"},
+    "upkeep": {"access_token", "errors", "key_flows", "keys", "model", "steps"},
 }
 """Exactly what the core's rooms import of ours; to add to it is a decision."""
 

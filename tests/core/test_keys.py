@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from daypass.errors import ConfigurationError
-from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
+from daypass.keys import ALGORITHMS, REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, new_refresh_key
 
 NEW, OLD, OTHER = "new secret ".ljust(32, "n"), "old secret ".ljust(32, "o"), "another ".ljust(32, "a")
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k", "oth"}
@@ -25,25 +26,25 @@ algorithms = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 def test_the_same_secret_derives_the_same_keys() -> None:
     """On every node and after every restart; text counts as UTF-8."""
-    assert MasterSecret.of(NEW).refresh_keys == MasterSecret.of([NEW.encode()]).refresh_keys
-    assert MasterSecret.of("\u00e9" * 16).refresh_keys == MasterSecret.of(("\u00e9" * 16).encode()).refresh_keys
+    assert MasterSecret.of(NEW).refresh_key == MasterSecret.of([NEW.encode()]).refresh_key
+    assert MasterSecret.of("\u00e9" * 16).refresh_key == MasterSecret.of(("\u00e9" * 16).encode()).refresh_key
 
 
 def test_keys_are_derived_by_hkdf() -> None:
-    """The refresh key is what RFC 5869 makes of the secret, and stays so in every later version."""
+    """The first refresh key is what RFC 5869 makes of the secret, and stays so in every later version."""
 
     def derived(info: str, size: int) -> bytes:
         return HKDF(SHA256(), size, salt=None, info=info.encode()).derive(NEW.encode())
 
-    (key,) = MasterSecret.of(NEW).refresh_keys
+    key = MasterSecret.of(NEW).refresh_key
     assert derived("daypass v1 refresh key id", 4) == key.id
     assert derived("daypass v1 refresh token mac", 32) == key.mac_key
 
 
-def test_secrets_keep_their_order() -> None:
-    """There is a refresh key for each secret, the newest first, and no two are alike."""
-    keys = MasterSecret.of([NEW, OLD]).refresh_keys
-    assert (*MasterSecret.of(NEW).refresh_keys, *MasterSecret.of(OLD).refresh_keys) == keys
+def test_the_newest_secret_makes_the_first_refresh_key() -> None:
+    """Those after it have no part in it, and each secret makes another one."""
+    assert MasterSecret.of(NEW).refresh_key == MasterSecret.of([NEW, OLD]).refresh_key
+    keys = [MasterSecret.of(secret).refresh_key for secret in (NEW, OLD)]
     assert 4 == len({part for key in keys for part in (key.id, key.mac_key)})
 
 
@@ -84,7 +85,7 @@ def test_a_repr_tells_no_secret() -> None:
     """Neither the master secret nor a signing key shows what is in it."""
     master = MasterSecret.of(NEW)
     assert "new secret" not in repr(master)
-    assert repr(master.refresh_keys[0].mac_key)[2:-1] not in repr(master)
+    assert repr(master.refresh_key.mac_key)[2:-1] not in repr(master)
     for key in KEYS.values():
         for part in PRIVATE & key.key.as_dict(private=True).keys():
             assert str(key.key.as_dict(private=True)[part]) not in repr(key)
@@ -93,11 +94,17 @@ def test_a_repr_tells_no_secret() -> None:
 # ---- wrapping
 
 
+def unwrap(master: MasterSecret, wrapped: str) -> SigningKey:
+    key = master.unwrap(KeyRecord("kid", "ES256", wrapped, 0, 0))
+    assert isinstance(key, SigningKey)
+    return key
+
+
 @algorithms
 def test_what_is_wrapped_is_unwrapped(algorithm: str) -> None:
     """A signing key comes back whole, its name and its algorithm with it."""
     master = MasterSecret.of(NEW)
-    unwrapped = master.unwrap(master.wrap(KEYS[algorithm]))
+    unwrapped = unwrap(master, master.wrap(KEYS[algorithm]))
     assert KEYS[algorithm].key.as_dict(private=True) == unwrapped.key.as_dict(private=True)
     assert (KEYS[algorithm].kid, algorithm) == (unwrapped.kid, unwrapped.algorithm)
 
@@ -117,8 +124,18 @@ def test_a_wrapped_key_shows_nothing(algorithm: str) -> None:
 def test_an_old_secret_still_unwraps() -> None:
     """Keys that were wrapped before the secret changed can be read; the newest wraps."""
     old, both = MasterSecret.of(OLD), MasterSecret.of([NEW, OLD])
-    assert KEYS["ES256"].kid == both.unwrap(old.wrap(KEYS["ES256"])).kid
-    assert KEYS["ES256"].kid == MasterSecret.of(NEW).unwrap(both.wrap(KEYS["ES256"])).kid
+    assert KEYS["ES256"].kid == unwrap(both, old.wrap(KEYS["ES256"])).kid
+    assert KEYS["ES256"].kid == unwrap(MasterSecret.of(NEW), both.wrap(KEYS["ES256"])).kid
+    assert [False, True] == [both.wraps(each.wrap(KEYS["ES256"])) for each in (old, both)]
+
+
+def test_a_refresh_key_is_wrapped_too() -> None:
+    """It comes back whole, and nothing of it shows."""
+    master, key = MasterSecret.of(NEW), new_refresh_key()
+    wrapped = master.wrap(key)
+    assert replace(key, used_from=5) == master.unwrap(KeyRecord(key.id.hex(), REFRESH, wrapped, 0, 5))
+    assert wrapped != master.wrap(key)
+    assert key != new_refresh_key()
 
 
 @algorithms
@@ -126,7 +143,7 @@ def test_a_wrong_secret_is_a_mistake_of_set_up(algorithm: str) -> None:
     """The message says to give the old secret too, and no secret or key stands in it."""
     wrapped = MasterSecret.of(OLD).wrap(KEYS[algorithm])
     with pytest.raises(ConfigurationError, match="another secret") as caught:
-        MasterSecret.of([NEW, OTHER]).unwrap(wrapped)
+        unwrap(MasterSecret.of([NEW, OTHER]), wrapped)
     assert "secret=[new, old]" in str(caught.value)
     assert wrapped not in str(caught.value)
 
@@ -137,14 +154,14 @@ def test_a_changed_wrapped_key_is_refused(where: int) -> None:
     parts = MasterSecret.of(NEW).wrap(KEYS["ES256"]).split(".")
     parts[where] = "AAAA" + parts[where][4:]
     with pytest.raises(ConfigurationError):
-        MasterSecret.of(NEW).unwrap(".".join(parts))
+        unwrap(MasterSecret.of(NEW), ".".join(parts))
 
 
 @pytest.mark.parametrize("wrapped", ["", ".", "....", "no key", "e30.e30.e30", "\u00e9", "a.b.c.d.e"])
 def test_garbage_in_the_store_is_refused(wrapped: str) -> None:
     """What is no wrapped key at all is refused in the same way."""
     with pytest.raises(ConfigurationError):
-        MasterSecret.of(NEW).unwrap(wrapped)
+        unwrap(MasterSecret.of(NEW), wrapped)
 
 
 # ---- signing keys
@@ -189,10 +206,32 @@ def test_what_is_published_has_no_private_part() -> None:
 
 
 def test_the_newest_key_of_the_algorithm_signs() -> None:
-    """Keys come newest first; all of them verify."""
-    newest, older = SigningKey.generate("ES256"), KEYS["ES256"]
-    ring = KeyRing([KEYS["HS256"], newest, older], "ES256")
-    assert newest is ring.signing
-    assert [newest, older, None] == [ring.find(kid) for kid in (newest.kid, older.kid, "unknown")]
-    assert KeyRing([KEYS["HS256"]], "ES256").signing is None
+    """A newer one signs from its time on, until then the one before it; all of them verify."""
+    older, newer = replace(KEYS["ES256"], used_from=100), replace(SigningKey.generate("ES256"), used_from=200)
+    ring = KeyRing([KEYS["HS256"], newer, older], "ES256")
+    assert [older, older, older, newer] == [ring.signing_key(now) for now in (0, 100, 199, 200)]
+    assert [newer, older, None] == [ring.find(kid) for kid in (newer.kid, older.kid, "unknown")]
+
+
+def test_the_newest_refresh_key_is_used_from_its_time_on() -> None:
+    """And all of them read."""
+    older, newer = replace(new_refresh_key(), used_from=100), replace(new_refresh_key(), used_from=200)
+    ring = KeyRing([KEYS["ES256"]], "ES256", [newer, older])
+    assert [older, older, older, newer] == [ring.refresh_key(now) for now in (0, 100, 199, 200)]
+    assert {older, newer} == set(ring.refresh_keys)
+
+
+def test_a_key_that_is_used_at_once_is_used_for_good() -> None:
+    """One that was to be used later, and was made before it, never is."""
+    waiting, newest = replace(new_refresh_key(), used_from=200), replace(new_refresh_key(), used_from=100)
+    ring = KeyRing([KEYS["ES256"]], "ES256", [newest, waiting])
+    assert [newest, newest] == [ring.refresh_key(now) for now in (100, 300)]
+
+
+def test_a_ring_that_lacks_a_key_is_not_complete() -> None:
+    """It has to have one that signs, and one for refresh tokens."""
+    key = new_refresh_key()
+    rings = [KeyRing([KEYS["HS256"]], "ES256", [key]), KeyRing([KEYS["ES256"]], "ES256")]
+    assert [False, False] == [ring.is_complete for ring in rings]
+    assert KeyRing([KEYS["ES256"]], "ES256", [key]).is_complete
     assert {"keys": []} == KeyRing([KEYS["HS256"]], "HS256").jwks()

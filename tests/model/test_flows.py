@@ -9,7 +9,7 @@ from daypass.access_token import Names
 from daypass.drive import run
 from daypass.errors import TokenReused, TokenStale
 from daypass.flows import ENTROPY, Flows, Moment
-from daypass.keys import KeyRing, MasterSecret, SigningKey
+from daypass.keys import KeyRing, SigningKey
 from daypass.model import EndReason, Event, Policy, Session, Tokens, User
 from daypass.refresh_token import encode
 from daypass.rotation import TABLE, Verdict
@@ -21,8 +21,8 @@ from .promises import promises_of
 from .world import Outcome, World
 from .worlds import LOST_WRITES, THIEF
 
-_FLOWS = Flows(Names("i", "a", "c"), Policy(grace_period=0), MasterSecret((KEY,), ()), "HS256")
-_RING = KeyRing([SigningKey.generate("HS256")], "HS256")
+_FLOWS = Flows(Names("i", "a", "c"), Policy(grace_period=0))
+_RING = KeyRing([SigningKey.generate("HS256")], "HS256", [KEY])
 _SAMPLES = 20
 
 
@@ -74,7 +74,7 @@ def _refreshed(world: World, row: Row, token: int, clock: int) -> tuple[_OneRow,
     position = world.mint.position(row)
     session = Session(presented.session_id, "s", "c", *position, created_at=clock, expires_at=2 * clock)
     store = _OneRow(session)
-    flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace), MasterSecret((KEY,), ()), "HS256")
+    flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
     try:
         tokens = run(flows.refresh(encode(presented, KEY), Moment(clock, bytes(ENTROPY))), store.answer)
     except (TokenStale, TokenReused):

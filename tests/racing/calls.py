@@ -19,7 +19,7 @@ from daypass.steps import Find, Flow, StoreStep, Swap
 from daypass.stores import AsyncStore, Store
 
 SECRET = "a secret for presenters that race"
-KEYS = MasterSecret.of(SECRET).refresh_keys
+KEYS = (MasterSecret.of(SECRET).refresh_key,)
 START = 1_800_000_000_000
 W = 30_000
 POLICY = Policy.of(access_ttl="15m", idle_ttl="2h", absolute_ttl="5h", grace_period=W / 1000)

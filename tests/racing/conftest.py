@@ -1,6 +1,7 @@
 """Worlds in which presenters race: each store, with threads, with tasks, and with processes where they can share it."""
 
 import itertools
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def _server(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Say where the server is, to stores that have one."""
     if "postgres" in request.node.name:
         (tmp_path / URL).write_text(request.getfixturevalue("postgres_url"))
+    if "redis" in request.node.name:
+        (tmp_path / URL).write_text(f"{request.getfixturevalue('redis_server')}?prefix=race-{uuid.uuid4().hex}")
 
 
 @pytest.fixture(params=RACERS)

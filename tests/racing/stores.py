@@ -13,6 +13,7 @@ from daypass.steps import StoreStep
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
+from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 
 A = TypeVar("A")
@@ -49,12 +50,12 @@ def _url(place: Path) -> str:
 
 URL = "url"
 """The file in a place, or in a folder above it, that names the server; for stores that have one."""
-
 FAST: Mapping[str, Any] = {"synchronous": "NORMAL"}  # what is asked here is who is first, and not what is on the disk
 
 STORES = {
     "memory": Kind(lambda at: _memory(MemoryStore, at), lambda at: _memory(AsyncMemoryStore, at), shared=False),
     "postgres": Kind(lambda at: PostgresStore(_url(at)), lambda at: AsyncPostgresStore(_url(at))),
+    "redis": Kind(lambda at: RedisStore(_url(at)), lambda at: AsyncRedisStore(_url(at))),
     "sqlite": Kind(lambda at: SqliteStore(at / "app.db", **FAST), lambda at: AsyncSqliteStore(at / "app.db", **FAST)),
 }
 """The stores that are tested. To add one is to add its line."""

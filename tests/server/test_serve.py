@@ -316,9 +316,11 @@ def signing_key(folder: Path, service: Service) -> SigningKey:
     """Return the service's own signing key, as nobody but the holder of the secret and the database could."""
     assert service.address
     store = SqliteStore(folder / "app.db")
-    (record,) = store.perform(ReadKeys())
+    (record,) = (record for record in store.perform(ReadKeys()) if record.algorithm == "ES256")
     store.close()
-    return MasterSecret.of(SECRET).unwrap(record.wrapped)
+    key = MasterSecret.of(SECRET).unwrap(record)
+    assert isinstance(key, SigningKey)
+    return key
 
 
 def good_claims(client: httpx2.Client) -> dict[str, Any]:
@@ -474,7 +476,7 @@ def test_a_secret_is_replaced(tmp_path: Path) -> None:
         assert 200 == client.post("/auth/refresh", headers=cookie).status_code
         service.end()
     with running(*options, folder=tmp_path, given={"DAYPASS_SECRET": new}) as service, service.client() as client:
-        assert 401 == client.post("/auth/refresh", headers=cookie).status_code  # made with the old one, long ago
+        assert 200 == client.post("/auth/refresh", headers=cookie).status_code  # repeated, and nobody is logged out
         service.login(client)
         service.end()
     serve = ("serve", "--port", "0", "--store", "sqlite:///app.db")

@@ -141,10 +141,10 @@ def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--store", "memory:"], "a memory store keeps no users; give the store that the service uses, with --store"),
+        (["--store", "memory:"], "a memory store keeps nothing; give the store that the service uses, with --store"),
         (
             ["--store", "mongodb://u:p@host"],
-            "no store is called 'mongodb'; write memory: or sqlite:///app.db, or postgresql://…",
+            "no store is called 'mongodb'; write memory:, sqlite:///app.db, postgresql://… or redis://…",
         ),
         (["--store", "sqlite:///missing/a.db"], f"the SQLite database missing/a.db cannot be used: {os.strerror(2)}"),
         (["--username", "al@ice"], "'al@ice' is no user name: it may not be empty, nor have an @ or outer spaces"),

@@ -7,9 +7,12 @@ import pytest
 
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
+from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import AsyncStoreContract, StoreContract
 from tests.servers import postgres
+
+from ..servers import redis as servers
 
 
 class TestMemory(StoreContract):
@@ -52,3 +55,35 @@ class TestAsyncPostgres(AsyncStoreContract):
     @pytest.fixture
     def async_store(self, postgres_at: Callable[[int], str], version: int) -> AsyncPostgresStore:
         return AsyncPostgresStore(postgres.tables(postgres_at(version)))
+
+
+class TestRedis(StoreContract):
+    @pytest.fixture
+    def store(self, redis_server: str) -> Iterator[RedisStore]:
+        with servers.prefix(redis_server) as prefix:
+            store = RedisStore(redis_server, prefix=prefix)
+            yield store
+            store.close()
+
+
+class TestAsyncRedis(AsyncStoreContract):
+    @pytest.fixture
+    def async_store(self, redis_server: str) -> Iterator[AsyncRedisStore]:
+        with servers.prefix(redis_server) as prefix:
+            yield AsyncRedisStore(redis_server, prefix=prefix)
+
+
+class TestRedisCluster(StoreContract):
+    @pytest.fixture
+    def store(self, redis_cluster: str) -> Iterator[RedisStore]:
+        with servers.prefix(redis_cluster) as prefix:
+            store = RedisStore(redis_cluster, prefix=prefix)
+            yield store
+            store.close()
+
+
+class TestAsyncRedisCluster(AsyncStoreContract):
+    @pytest.fixture
+    def async_store(self, redis_cluster: str) -> Iterator[AsyncRedisStore]:
+        with servers.prefix(redis_cluster) as prefix:
+            yield AsyncRedisStore(redis_cluster, prefix=prefix)

@@ -25,10 +25,11 @@ from daypass.errors import StoreContended
 from daypass.model import Device, EndReason
 from daypass.rotation import Expectation
 from daypass.steps import AddKey, Advance, End, EndAll, Find, FindAccount, Insert, ListSessions, Migrate, Probe, Swap
-from daypass.stores import open_async_store, open_store, postgres_settings, schema
+from daypass.stores import open_async_store, open_store, schema
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
-from daypass.stores.postgres_link import request
-from daypass.stores.postgres_threads import ask
+from daypass.stores.postgres.link import request
+from daypass.stores.postgres.settings import POOL_SIZE
+from daypass.stores.postgres.threads import ask
 from daypass.testing import START, advance, key, session
 from tests.servers import postgres
 from tests.servers.relay import Relay, refusal
@@ -501,7 +502,7 @@ def test_the_url_says_how(postgres_url: str) -> None:
     found = store._settings
     assert (3, 0.25, False) == (found.pool_size, found.timeout, found.prepares)
     assert (10, 5.0, True) == (
-        postgres_settings.POOL_SIZE,
+        POOL_SIZE,
         (plain := PostgresStore(postgres_url)._settings).timeout,
         plain.prepares,
     )

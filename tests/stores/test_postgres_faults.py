@@ -20,7 +20,7 @@ from daypass import ConfigurationError, Daypass, StoreUnavailable, User
 from daypass.model import EndReason
 from daypass.steps import End, Find, Insert, Migrate, Probe, StoreStep
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
-from daypass.stores.postgres_threads import Turn
+from daypass.stores.postgres.threads import Turn
 from daypass.testing import START, advance, session
 from tests.servers import postgres
 from tests.servers.postgres import PostgresServer

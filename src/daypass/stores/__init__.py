@@ -1,5 +1,6 @@
 """Where sessions live: what a store is, and how one is opened by URL. No driver is imported before it is needed."""
 
+import importlib.util
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -87,7 +88,8 @@ class AsyncAnnouncing(Protocol):
 def open_store(url: str) -> Store:
     """Return the store at ``url``.
 
-    It is ``memory:``, ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user@host/database``.
+    It is ``memory:``, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``postgresql://user@host/database`` or
+    ``redis://host:port/0``; docs/stores.md has all of them.
 
     Raises:
         ConfigurationError: there is no such kind of store, or its driver is not installed.
@@ -100,6 +102,11 @@ def open_store(url: str) -> Store:
         from daypass.stores.postgres import PostgresStore
 
         return PostgresStore(url)
+    if _is_redis(url):
+        _require_redis()
+        from daypass.stores.redis import RedisStore
+
+        return RedisStore(url)
     from daypass.stores.sqlite import SqliteStore
 
     return SqliteStore(sqlite_path(url))
@@ -119,6 +126,11 @@ def open_async_store(url: str) -> AsyncStore:
         from daypass.stores.postgres import AsyncPostgresStore
 
         return AsyncPostgresStore(url)
+    if _is_redis(url):
+        _require_redis()
+        from daypass.stores.redis import AsyncRedisStore
+
+        return AsyncRedisStore(url)
     from daypass.stores.sqlite import AsyncSqliteStore
 
     return AsyncSqliteStore(sqlite_path(url))
@@ -126,6 +138,16 @@ def open_async_store(url: str) -> AsyncStore:
 
 POSTGRES = ("postgresql://", "postgres://")
 """How a URL of PostgreSQL begins."""
+
+
+def _is_redis(url: str) -> bool:
+    """Tell whether Redis or Valkey is meant, rightly written or not."""
+    return url.partition(":")[0].partition("+")[0] in ("redis", "rediss", "unix")
+
+
+def _require_redis() -> None:
+    if importlib.util.find_spec("redis") is None:
+        raise ConfigurationError('the driver for Redis is not installed: pip install "daypass[redis]"')
 
 
 def sqlite_path(url: str) -> Path:
@@ -138,7 +160,7 @@ def sqlite_path(url: str) -> Path:
     if scheme != "sqlite" or not separator or not path or "\0" in path:
         kind = url.partition(":")[0]
         hint = "name a file" if kind == "sqlite" else f"no store is called {kind!r}"
-        raise ConfigurationError(f"{hint}; write memory: or sqlite:///app.db, or postgresql://…")
+        raise ConfigurationError(f"{hint}; write memory:, sqlite:///app.db, postgresql://… or redis://…")
     if path == ":memory:":
         raise ConfigurationError("a SQLite database in memory would be lost with each connection; write memory:")
     return Path(path)

@@ -10,9 +10,9 @@ from psycopg.pq.abc import PGconn
 
 from daypass.drive import arun
 from daypass.steps import Step
-from daypass.stores.postgres_link import Failure, Link, Request, Rows
-from daypass.stores.postgres_pool import OVERDUE, UNRESOLVED, Ready, Resolve, Slots, Talk, all_busy, opening
-from daypass.stores.postgres_settings import Settings
+from daypass.stores.postgres.link import Failure, Link, Request, Rows
+from daypass.stores.postgres.pool import OVERDUE, UNRESOLVED, Ready, Resolve, Slots, Talk, all_busy, opening
+from daypass.stores.postgres.settings import Settings
 
 
 class LoopLink(Link):

@@ -1,8 +1,8 @@
 """Sessions in PostgreSQL: any number of nodes, on the database that is there already.
 
-`PostgresStore` and `AsyncPostgresStore` only drive. What is asked, and what an answer means, is in `postgres_plans`;
-connections are in `postgres_link` and `postgres_pool`, with `postgres_threads` and `postgres_tasks` to wait for them;
-announcements in `postgres_listen`.
+`PostgresStore` and `AsyncPostgresStore` only drive. What is asked, and what an answer means, is in `plans`;
+connections are in `link` and `pool`, with `threads` and `tasks` to wait for them;
+announcements in `listen`.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from daypass.drive import arun, run
 from daypass.model import Duration
 from daypass.steps import Migrate, StoreStep
-from daypass.stores.postgres_link import Failure, Link
-from daypass.stores.postgres_listen import (
+from daypass.stores.postgres.link import Failure, Link
+from daypass.stores.postgres.listen import (
     LISTEN,
     AsyncPostgresSubscription,
     Ear,
@@ -23,10 +23,10 @@ from daypass.stores.postgres_listen import (
     Proof,
     unheard,
 )
-from daypass.stores.postgres_plans import asking, performing, translated
-from daypass.stores.postgres_settings import POOL_SIZE, TIMEOUT, Settings
-from daypass.stores.postgres_tasks import LoopLink, LoopPool, aconnect
-from daypass.stores.postgres_threads import Pool, ask, connect
+from daypass.stores.postgres.plans import asking, performing, translated
+from daypass.stores.postgres.settings import POOL_SIZE, TIMEOUT, Settings
+from daypass.stores.postgres.tasks import LoopLink, LoopPool, aconnect
+from daypass.stores.postgres.threads import Pool, ask, connect
 
 A = TypeVar("A")
 

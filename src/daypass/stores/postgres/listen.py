@@ -14,9 +14,9 @@ from psycopg.pq.abc import PGconn
 
 from daypass.errors import StoreUnavailable
 from daypass.stores import sql
-from daypass.stores.postgres_link import Failure, Link, Request, request
-from daypass.stores.postgres_plans import CHANNEL
-from daypass.stores.postgres_tasks import LoopLink
+from daypass.stores.postgres.link import Failure, Link, Request, request
+from daypass.stores.postgres.plans import CHANNEL
+from daypass.stores.postgres.tasks import LoopLink
 
 PROOF = 1.0
 """Seconds within which an announcement of our own has to be heard."""

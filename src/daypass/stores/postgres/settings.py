@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from daypass.errors import ConfigurationError
 from daypass.model import SECOND, Duration, milliseconds
-from daypass.stores.postgres_link import Failure
+from daypass.stores.postgres.link import Failure
 
 POOL_SIZE = 10
 TIMEOUT = "5s"

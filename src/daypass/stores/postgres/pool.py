@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: who has which, and how one is opened. No waiting here.
 
-The pools are in `postgres_threads` and `postgres_tasks`. There is no thread and no task behind them: whoever needs a
+The pools are in `threads` and `tasks`. There is no thread and no task behind them: whoever needs a
 connection opens it, and whoever gives one back hands it to the next in line.
 """
 
@@ -15,9 +15,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn
 
 from daypass.steps import Flow, Step
-from daypass.stores import postgres_plans as plans
-from daypass.stores.postgres_link import Failure, Link, Request, Rows, connecting
-from daypass.stores.postgres_settings import Settings
+from daypass.stores.postgres import plans
+from daypass.stores.postgres.link import Failure, Link, Request, Rows, connecting
+from daypass.stores.postgres.settings import Settings
 
 L = TypeVar("L", bound=Link)
 L_contra = TypeVar("L_contra", bound=Link, contravariant=True)

@@ -14,8 +14,8 @@ from daypass.keys import KeyRecord
 from daypass.model import Account, Session
 from daypass.steps import StoreStep
 from daypass.stores import schema, sql
-from daypass.stores.postgres_link import Failure, Request, Rows, request, statement
-from daypass.stores.postgres_settings import Settings
+from daypass.stores.postgres.link import Failure, Request, Rows, request, statement
+from daypass.stores.postgres.settings import Settings
 
 A = TypeVar("A")
 Plan = Generator[Request, Any, A]

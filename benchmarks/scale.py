@@ -1,0 +1,98 @@
+"""What a refresh costs a store, and what a session takes, at ten thousand sessions and at the full number.
+
+Both databases are there at once and are asked in turn, so that the machine's drift falls on both alike. A refresh is
+the step `Advance` on a session that nobody has touched since it was filled in, as at random as users come: its cost
+when one waits for the other, and when sixteen threads ask at once.
+
+    python benchmarks/scale.py sqlite --sessions 10000000
+"""
+
+import argparse
+import hashlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from measure import head, row
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from filling import KINDS, NOW, Place, born
+
+from daypass.rotation import Expectation
+from daypass.steps import Advance
+
+SMALL = 10_000
+ROUNDS = 7
+STEPS = 400
+DAY = 86_400_000
+
+
+def visits(sessions: int) -> Iterator[int]:
+    """Yield numbers of sessions, none of them twice; their ids are at random anyway."""
+    return iter(range(0, sessions, sessions // SMALL))
+
+
+def advance(number: int) -> Advance:
+    """Return the step that refreshes a session for the first time since it was filled in."""
+    session = born(number)
+    return Advance(
+        session_id=session.id,
+        expected=Expectation(session.generation, session.branch, NOW - 30_000),
+        generation=session.generation + 1,
+        branch=hashlib.sha256(session.branch).digest()[:8],
+        now=NOW,
+        idle_ttl=30 * DAY,
+        absolute_ttl=180 * DAY,
+    )
+
+
+def cost(place: Place, steps: list[Advance], threads: int) -> float:
+    """Return microseconds for each step; every one of them has to move its session."""
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda _: time.sleep(0.01), range(threads)))  # all of them are there
+        started = time.perf_counter()
+        if threads == 1:
+            moved = [place.store.perform(step).moved for step in steps]
+        else:
+            moved = list(pool.map(lambda step: place.store.perform(step).moved, steps))
+        took = time.perf_counter() - started
+    assert all(moved), f"{moved.count(False)} of {len(moved)} sessions were not where they were put"
+    return took / len(steps) * 1e6
+
+
+def measured(kind: str, sessions: int, folder: Path) -> None:
+    """Print the rows of one kind of store."""
+    with KINDS[kind](folder) as places:
+        small, full = places.filled("small", SMALL), places.filled("full", sessions)
+        numbers = {place: visits(count) for place, count in ((small, SMALL), (full, sessions))}
+        costs: dict[tuple[Place, int], list[float]] = {}
+        for threads in (1, 16):
+            for _ in range(ROUNDS):
+                for place in (small, full):
+                    steps = [advance(number) for number in islice(numbers[place], STEPS)]
+                    costs.setdefault((place, threads), []).append(cost(place, steps, threads))
+        for threads, name in ((1, "one at a time"), (16, "sixteen at once")):
+            little, much = (statistics.median(costs[place, threads]) for place in (small, full))
+            row(f"{kind}: µs a refresh, {name}", f"{much:,.0f}", f"{little:,.0f}", f"{much / little:.2f}", "≤ 1.3")
+        limit = "≤ 250" if kind == "sqlite" else ""
+        row(f"{kind}: bytes a session", f"{full.size() / sessions:,.0f}", f"{small.size() / SMALL:,.0f}", "", limit)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--sessions", type=int, default=10_000_000, help="a power of ten")
+    options = parser.parse_args()
+    head(f"{options.kind} with {options.sessions:,} sessions, against {SMALL:,}")
+    with tempfile.TemporaryDirectory() as folder:
+        measured(options.kind, options.sessions, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Keeps an issuer's upkeep going beside its requests, in a thread or in a task; see `daypass.upkeep` for what it does.
+
+Neither keeps its issuer alive: one that nobody has any more ends by itself.
+"""
+
+import contextlib
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from daypass.drive import arun, run
+from daypass.errors import StoreError
+from daypass.model import SECOND
+from daypass.steps import Flow, Listen, Step, Subscribe
+from daypass.stores import Announcing, AsyncAnnouncing, AsyncStore, AsyncSubscription, Store, Subscription
+
+Life = Callable[[], Flow[None]]
+Answer = Callable[[Step[Any]], Any]
+
+StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
+SubscriptionT = TypeVar("SubscriptionT", bound=Subscription | AsyncSubscription)
+
+_PATIENCE = 5.0
+_log = logging.getLogger("daypass")
+
+
+class Gone(BaseException):
+    """Ends a background from within: nobody has the issuer any more, or it was closed."""
+
+
+def weakly(answer: Answer) -> Answer:
+    """Return what answers like ``answer``, a bound method, without keeping alive what it is bound to.
+
+    Raises:
+        Gone: that is no more.
+    """
+    method = weakref.WeakMethod(answer)
+
+    def answered(step: Step[Any]) -> Any:
+        bound = method()
+        if bound is None:
+            raise Gone
+        return bound(step)
+
+    return answered
+
+
+class _Background(Generic[StoreT, SubscriptionT]):
+    def __init__(self, life: Life, store: StoreT, answer: Answer) -> None:
+        self._life = life
+        self._store = store
+        self._answer = answer
+        self._subscription: SubscriptionT | None = None
+
+
+class BackgroundThread(_Background[Store, Subscription]):
+    """Upkeep in a thread of its own.
+
+    Args:
+        life: makes the flow.
+        store: is listened to, if it announces.
+        answer: answers all other steps.
+    """
+
+    def __init__(self, life: Life, store: Store, answer: Answer) -> None:
+        super().__init__(life, store, answer)
+        self.gone = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="daypass-upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait for it a few seconds at the most."""
+        self.gone.set()
+        subscription = self._subscription
+        if subscription is not None:
+            subscription.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE)
+
+    def _run(self) -> None:
+        with contextlib.suppress(Gone):
+            while not self.gone.is_set():
+                try:
+                    run(self._life(), self._reply)
+                except Exception:
+                    _log.exception("upkeep failed; it begins anew")
+                    self.gone.wait(_PATIENCE)
+        if self._subscription is not None:
+            self._subscription.close()
+
+    def _reply(self, step: Step[Any]) -> Any:
+        if self.gone.is_set():
+            raise Gone
+        match step:
+            case Subscribe():
+                if isinstance(self._store, Announcing):
+                    self._subscription = self._store.subscribe()
+                return self._subscription is not None
+            case Listen(span):
+                if self._subscription is None:
+                    return self.gone.wait(span / SECOND)
+                try:
+                    return self._subscription.wait(span / SECOND)
+                except StoreError:
+                    self._subscription = None
+                    raise
+        return self._answer(step)
+
+
+class BackgroundTask(_Background[AsyncStore, AsyncSubscription]):
+    """Upkeep in a task of the running event loop; arguments as for `BackgroundThread`."""
+
+    def __init__(self, life: Life, store: AsyncStore, answer: Answer) -> None:
+        super().__init__(life, store, answer)
+        import asyncio  # here, because it is a third of what importing daypass would cost those who never use it
+
+        self._sleep = asyncio.sleep
+        self.task: asyncio.Task[None] = asyncio.get_running_loop().create_task(self._run(), name="daypass-upkeep")
+
+    async def stop(self) -> None:
+        """End the task; one that another event loop has is left to that."""
+        import asyncio
+
+        if self.task.get_loop() is asyncio.get_running_loop():
+            self.task.cancel()
+            await asyncio.wait([self.task])
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    await arun(self._life(), self._reply)
+                except Exception:
+                    _log.exception("upkeep failed; it begins anew")
+                    await self._sleep(_PATIENCE)
+        except Gone:
+            pass
+        finally:
+            if self._subscription is not None:
+                await self._subscription.close()
+
+    def _reply(self, step: Step[Any]) -> Any:
+        match step:
+            case Subscribe():
+                return self._subscribe()
+            case Listen(span):
+                return self._listen(span / SECOND)
+        return self._answer(step)
+
+    async def _subscribe(self) -> bool:
+        if isinstance(self._store, AsyncAnnouncing):
+            self._subscription = await self._store.subscribe()
+        return self._subscription is not None
+
+    async def _listen(self, seconds: float) -> bool:
+        if self._subscription is None:
+            await self._sleep(seconds)
+            return False
+        try:
+            return await self._subscription.wait(seconds)
+        except StoreError:
+            self._subscription = None
+            raise

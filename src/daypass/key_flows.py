@@ -1,0 +1,125 @@
+"""The life of keys, as flows: the first ones, the next ones, and their end. Nodes agree on them without talking.
+
+A new key is published at once and used a while later, when every node has read it; from that moment on the one before
+it makes no more tokens, and when the last of those has expired it is removed. All of this follows from what stands in
+the store and from the time, so whichever node looks does what has to be done.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby, pairwise
+from operator import attrgetter
+
+from daypass.errors import StoreContended
+from daypass.keys import REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, new_refresh_key
+from daypass.model import DAY, MINUTE, SECOND, Policy
+from daypass.refresh_token import RefreshKey
+from daypass.steps import AddKey, Flow, ReadKeys, RemoveKey, Rewrap
+
+PUBLISHED_AHEAD = 10 * MINUTE
+"""How long before its use a new key is published: longer than nodes, and caches of the key set, go without reading."""
+
+PUBLISHED_SHORTLY_AHEAD = 5 * SECOND
+"""The same in a hurry. A node that meets an unknown key reads the keys again unless it did so in the last second: with
+this, a token that it then refuses was made with no key of ours, as long as clocks differ by less than four seconds."""
+
+_KEPT_AT_LEAST = 1 * DAY
+"""After it was last used, whatever the policy here says: that of another node may be another one."""
+
+
+class KeyFlows:
+    """The flows of one issuer that are about its keys.
+
+    Args:
+        policy: how long tokens live, and keys.
+        secret: what keys are wrapped under.
+        algorithm: what access tokens are signed with.
+    """
+
+    def __init__(self, policy: Policy, secret: MasterSecret, algorithm: str) -> None:
+        self._policy = policy
+        self._secret = secret
+        self._algorithm = algorithm
+
+    def load(self, now: int) -> Flow[KeyRing]:
+        """Read the keys from the store, after adding what is due and removing what is over.
+
+        Raises:
+            ConfigurationError: one was wrapped under a secret that is not given.
+            StoreError: they could not be read.
+        """
+        records = yield from ReadKeys()
+        ring = yield from self._ring(records)  # with a wrong secret it ends here, and nothing is changed
+        if (yield from self._tend(records, now)):
+            ring = yield from self._ring((yield from ReadKeys()))
+        if not ring.is_complete:  # the store lost what was just added
+            raise StoreContended("the keys are not there yet")
+        return ring
+
+    def rotate(self, now: int, *, at_once: bool = False) -> Flow[KeyRing]:
+        """Add a signing key and a refresh key, to be used in ten minutes, or in five seconds if ``at_once``.
+
+        Raises:
+            ConfigurationError: a key was wrapped under a secret that is not given; nothing was added.
+            StoreError: they may have been added.
+        """
+        records = yield from ReadKeys()
+        yield from self._ring(records)
+        for algorithm in (self._algorithm, REFRESH):
+            newest = _newest(records, algorithm)
+            ahead = PUBLISHED_SHORTLY_AHEAD if at_once else PUBLISHED_AHEAD
+            yield from self._add(algorithm, newest, now, now if newest is None else now + ahead)
+        return (yield from self.load(now))
+
+    def _tend(self, records: tuple[KeyRecord, ...], now: int) -> Flow[bool]:
+        """Add what is due, remove what is over; return whether there was anything to do."""
+        due, over = False, list(self._over(records, now))
+        for algorithm in (self._algorithm, REFRESH):
+            newest = _newest(records, algorithm)
+            if newest is None:
+                yield from self._add(algorithm, None, now, now)
+            elif self._policy.key_ttl and now >= newest.used_from + self._policy.key_ttl:
+                yield from self._add(algorithm, newest, now, now + PUBLISHED_AHEAD)
+            else:
+                continue
+            due = True
+        for kid in over:
+            yield from RemoveKey(kid)
+        return due or bool(over)
+
+    def _over(self, records: tuple[KeyRecord, ...], now: int) -> Iterable[str]:
+        """Name the keys with which no token was made that could still be good."""
+        by_algorithm = attrgetter("algorithm")
+        for algorithm, chain in groupby(sorted(records, key=by_algorithm), by_algorithm):  # newest first, still
+            lifetime = self._policy.absolute_ttl if algorithm == REFRESH else self._policy.access_ttl
+            kept = max(lifetime + self._policy.leeway, _KEPT_AT_LEAST)
+            for newer, older in pairwise(chain):
+                if now >= newer.used_from + kept:
+                    yield older.kid
+
+    def _add(self, algorithm: str, newest: KeyRecord | None, now: int, used_from: int) -> Flow[None]:
+        key = self._new(algorithm, first=newest is None)
+        created_at = now if newest is None else max(now, newest.created_at + 1)  # clocks differ, their order may not
+        kid = key.id.hex() if isinstance(key, RefreshKey) else key.kid
+        record = KeyRecord(kid, algorithm, self._secret.wrap(key), created_at, max(used_from, created_at))
+        yield from AddKey(record, None if newest is None else newest.kid)
+
+    def _new(self, algorithm: str, *, first: bool) -> SigningKey | RefreshKey:
+        if algorithm != REFRESH:
+            return SigningKey.generate(algorithm)
+        return self._secret.refresh_key if first else new_refresh_key()
+
+    def _ring(self, records: tuple[KeyRecord, ...]) -> Flow[KeyRing]:
+        signing_keys, refresh_keys = [], []
+        for record in records:
+            key = self._secret.unwrap(record)
+            if isinstance(key, RefreshKey):
+                refresh_keys.append(key)
+            else:
+                signing_keys.append(key)
+            if not self._secret.wraps(record.wrapped):  # so that an older secret can go one day
+                yield from Rewrap(record.kid, record.wrapped, self._secret.wrap(key))
+        return KeyRing(signing_keys, self._algorithm, refresh_keys)
+
+
+def _newest(records: Iterable[KeyRecord], algorithm: str) -> KeyRecord | None:
+    return next((record for record in records if record.algorithm == algorithm), None)

@@ -1,0 +1,123 @@
+"""What may go wrong with Redis: what passes by itself, and how it is told, without a secret."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 - the driver's own
+    MasterDownError,
+    MaxConnectionsError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - the driver's own
+    TryAgainError,
+)
+from redis.sentinel import MasterNotFoundError
+
+from daypass.errors import StoreUnavailable
+
+DRIVER = (RedisError, RedisClusterException, OSError)
+"""Whatever the driver may raise."""
+
+PAUSES = (0.0, 0.05, 0.25)
+"""Seconds to wait before each further attempt, where the connection was lost and nobody knows what was performed."""
+
+_WORDS: dict[type[Exception], str] = {
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+    MasterDownError: "MASTERDOWN",
+    ClusterDownError: "CLUSTERDOWN",
+    TryAgainError: "TRYAGAIN",
+    BusyLoadingError: "LOADING",
+    NoPermissionError: "NOPERM",
+}
+"""What redis-py has a class for, and then takes from the message; of a script's own errors it leaves it there."""
+
+_REASONS = {
+    "OOM": "it is full",
+    "READONLY": "it is a replica and may not be written",
+    "MISCONF": "it cannot save to its disk and takes no writes",
+    "NOREPLICAS": "it has too few replicas to take writes",
+    "MASTERDOWN": "it is a replica that has lost its master",
+    "CLUSTERDOWN": "the cluster is down",
+    "TRYAGAIN": "the cluster is moving the session",
+    "LOADING": "it is loading its data",
+    "BUSY": "it is busy with a script",
+    "UNKILLABLE": "it is busy with a script",
+    "NOAUTH": "it asks for a password",
+    "WRONGPASS": "it refuses the user name or the password",
+    "NOPERM": "its user may not do this",
+    "max number of clients": "it has too many clients",
+}
+_WORD = re.compile("|".join(rf"(?<![A-Za-z]){word}(?![A-Za-z])" for word in _REASONS))
+
+
+def check(replies: Sequence[Any]) -> None:
+    """Raise the first error among ``replies``, save for a script that the server has forgotten."""
+    for reply in replies:
+        if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
+            raise reply
+
+
+def is_read_only(replies: Sequence[Any]) -> bool:
+    """Tell whether a master has become a replica; of a script's errors up to Redis 6.2 the message alone says so."""
+    return any(isinstance(reply, ResponseError) and _word(reply) == "READONLY" for reply in replies)
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether another attempt at once may do better: on a new connection, or with the new master."""
+    if isinstance(error, (AuthenticationError, AuthorizationError, MaxConnectionsError, TimeoutError)):
+        return False
+    if isinstance(error, (ConnectionError, RedisClusterException, OSError)):
+        return True
+    return _word(error) in ("READONLY", "CLUSTERDOWN", "TRYAGAIN")
+
+
+def unavailable(shown: str, error: Exception) -> StoreUnavailable:
+    """Return the error to raise instead of the driver's, whose text may hold what was sent."""
+    return StoreUnavailable(f"the Redis server at {shown} cannot be used: {_reason(error)}")
+
+
+def too_slow(shown: str, seconds: float) -> StoreUnavailable:
+    """Return the error for a step that was not performed in time."""
+    return StoreUnavailable(f"the Redis server at {shown} did not answer within {seconds:g} s")
+
+
+def deaf(shown: str) -> StoreUnavailable:
+    """Return the error for a subscription that did not hear its own announcement."""
+    return StoreUnavailable(f"the Redis server at {shown} does not announce what was published")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MasterNotFoundError):
+        return "the sentinels know of no master"
+    if word := _word(error):
+        return _REASONS[word]
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return "it refuses the user name or the password"
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    if isinstance(error, RedisClusterException):
+        return "the cluster cannot be reached"
+    if isinstance(error, ConnectionError | OSError):
+        return "it cannot be reached, or the connection was lost"
+    return f"it answered with {str(error).partition(' ')[0] or type(error).__name__}"
+
+
+def _word(error: Exception) -> str:
+    """Return the word by which Redis names what is wrong, if we know it."""
+    for kind, word in _WORDS.items():
+        if isinstance(error, kind):
+            return word
+    found = _WORD.search(str(error))
+    return found[0] if found else ""

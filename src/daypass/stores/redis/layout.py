@@ -1,0 +1,225 @@
+"""What stands where: the keys, and how a session, a key and a user read. No driver here.
+
+========================= =========== ==========================================================================
+key                       type        what
+========================= =========== ==========================================================================
+``p:{3f}:s:<id>``         hash        a session; ``<id>`` is 16 raw bytes, ``3f`` the first of them in hexadecimal
+``p:{3f}:ended``          sorted set  ids of the ended sessions of this bucket, by ``ended_at``
+``p:u:<subject>``         sorted set  ids of a user's sessions, by ``created_at``; may lag
+``p:{keys}``              hash        the signing keys: ``k:<kid>``, and ``w:<kid>`` what it is wrapped in
+``p:{accounts}:names``    hash        addresses and names of built-in users, folded, and whose they are
+``p:{accounts}:a:<subject>`` hash     a built-in user
+``p:{sweep}``             hash        when the next batch of the sweep is due, and where the last one ended
+``p:{schema}``            string      the version of all this
+========================= =========== ==========================================================================
+
+What stands between braces chooses the slot in a cluster: a session and the endings of its bucket are in one. ``p`` is
+the prefix, ``daypass`` unless told otherwise.
+
+No value of a session is longer than 64 bytes, for up to that length Redis keeps a small hash in one compact block
+(``hash-max-listpack-value``), which takes a fifth of the memory; a longer text is cut into ``u``, ``u1``, ``u2``, ….
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daypass.errors import ConfigurationError
+from daypass.keys import KeyRecord
+from daypass.model import Account, Device, EndReason, Session
+
+VERSION = 1
+BUCKETS = 256
+LONGEST_VALUE = 64
+
+Fields = Mapping[bytes, bytes]
+
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names of the keys under one prefix.
+
+    Raises:
+        ConfigurationError: the prefix has other characters than letters, digits, ``_``, ``.``, ``:`` and ``-``.
+    """
+
+    prefix: str
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ConfigurationError(
+                f"prefix {self.prefix!r} cannot be used; write up to 64 letters, digits, '_', '.', ':' or '-'"
+            )
+
+    def session(self, raw_id: bytes) -> bytes:
+        """Return the key of the session with this id."""
+        return b"%s:{%02x}:s:%s" % (self.prefix.encode(), raw_id[0], raw_id)
+
+    def endings(self, bucket: int) -> bytes:
+        """Return the key of a bucket's endings; the bucket is the first byte of its sessions' ids."""
+        return b"%s:{%02x}:ended" % (self.prefix.encode(), bucket)
+
+    def probe(self, bucket: int) -> bytes:
+        """Return a key that is written to see whether the server of this bucket can be written to."""
+        return b"%s:{%02x}:probe" % (self.prefix.encode(), bucket)
+
+    def index(self, subject: str) -> bytes:
+        """Return the key of a user's index."""
+        return b"%s:u:%s" % (self.prefix.encode(), subject.encode())
+
+    def account(self, subject: str) -> bytes:
+        """Return the key of a built-in user."""
+        return b"%s:{accounts}:a:%s" % (self.prefix.encode(), subject.encode())
+
+    def only(self, name: str) -> bytes:
+        """Return the key of what there is but one of: ``keys``, ``sweep``, ``schema``."""
+        return f"{self.prefix}:{{{name}}}".encode()
+
+    @property
+    def names(self) -> bytes:
+        """The key of the addresses and names."""
+        return f"{self.prefix}:{{accounts}}:names".encode()
+
+    @property
+    def channel(self) -> bytes:
+        """Where endings are announced."""
+        return f"{self.prefix}:endings".encode()
+
+    @property
+    def pattern(self) -> bytes:
+        """What SCAN is to look for: every key."""
+        return f"{self.prefix}:*".encode()
+
+    def session_id(self, key: bytes) -> bytes | None:
+        """Return the id of the session whose key this is, None for another key."""
+        raw_id = key[-16:]
+        return raw_id if len(key) == len(self.prefix) + 24 and key == self.session(raw_id) else None
+
+    def is_index(self, key: bytes) -> bool:
+        """Tell whether this is the key of a user's index."""
+        return key.startswith(self.index(""))
+
+    def is_endings(self, key: bytes) -> bool:
+        """Tell whether this is the key of a bucket's endings."""
+        return key.endswith(b":ended") and len(key) == len(self.prefix) + 11
+
+
+_TEXTS = ((b"s", "subject"), (b"c", "client_id"))
+_DEVICE = ((b"n", "name"), (b"u", "user_agent"), (b"a", "address"))
+_NUMBERS = ((b"g", "generation"), (b"r", "rotated_at"), (b"t", "created_at"), (b"x", "expires_at"))
+
+
+def session_fields(session: Session) -> list[bytes]:
+    """Return a session as fields and values, one after another."""
+    fields: list[bytes] = [b"b", session.branch]
+    for name, attribute in _NUMBERS:
+        fields += (name, b"%d" % getattr(session, attribute))
+    for name, attribute in _TEXTS:
+        fields += _cut(name, getattr(session, attribute))
+    for name, attribute in _DEVICE:
+        fields += _cut(name, getattr(session.device, attribute))
+    if session.ended_at is not None and session.end_reason is not None:
+        fields += (b"e", b"%d" % session.ended_at, b"y", session.end_reason.encode())
+    return fields
+
+
+def session_of(raw_id: bytes, fields: Fields) -> Session:
+    """Return the session with these fields."""
+    ended_at, reason = fields.get(b"e"), fields.get(b"y")
+    return Session(
+        id=raw_id.hex(),
+        subject=_joined(b"s", fields) or "",
+        client_id=_joined(b"c", fields) or "",
+        generation=int(fields[b"g"]),
+        branch=fields[b"b"],
+        rotated_at=int(fields[b"r"]),
+        created_at=int(fields[b"t"]),
+        expires_at=int(fields[b"x"]),
+        ended_at=None if ended_at is None else int(ended_at),
+        end_reason=None if reason is None else EndReason(reason.decode()),
+        device=Device(_joined(b"n", fields), _joined(b"u", fields), _joined(b"a", fields)),
+    )
+
+
+def _cut(name: bytes, text: str | None) -> Iterator[bytes]:
+    if text is None:
+        return
+    raw = text.encode()
+    yield from (name, raw[:LONGEST_VALUE])
+    for part, start in enumerate(range(LONGEST_VALUE, len(raw), LONGEST_VALUE), start=1):
+        yield from (b"%s%d" % (name, part), raw[start : start + LONGEST_VALUE])
+
+
+def _joined(name: bytes, fields: Fields) -> str | None:
+    raw, part = fields.get(name), 1
+    if raw is None:
+        return None
+    if len(raw) == LONGEST_VALUE:
+        while (more := fields.get(b"%s%d" % (name, part))) is not None:
+            raw, part = raw + more, part + 1
+    return raw.decode()
+
+
+def keys_of(fields: Fields) -> tuple[KeyRecord, ...]:
+    """Return the signing keys in the fields of their hash, newest first."""
+    records = (_key_of(name[2:], value, fields) for name, value in fields.items() if name.startswith(b"k:"))
+    return tuple(sorted(records, key=lambda record: (-record.created_at, record.kid)))
+
+
+def _key_of(kid: bytes, value: bytes, fields: Fields) -> KeyRecord:
+    algorithm, created_at, used_from = value.decode().split(" ")
+    return KeyRecord(kid.decode(), algorithm, fields[b"w:" + kid].decode(), int(created_at), int(used_from))
+
+
+def account_fields(account: Account) -> list[bytes]:
+    """Return a built-in user as fields and values, one after another."""
+    values = {
+        "email": account.email,
+        "username": account.username,
+        "password_hash": account.password_hash,
+        "created_at": str(account.created_at),
+        "disabled_at": None if account.disabled_at is None else str(account.disabled_at),
+    }
+    return [part.encode() for name, value in values.items() if value is not None for part in (name, value)]
+
+
+def account_of(subject: str, fields: Fields) -> Account:
+    """Return the built-in user with these fields."""
+    found = {name.decode(): value.decode() for name, value in fields.items()}
+    disabled_at = found.get("disabled_at")
+    return Account(
+        subject=subject,
+        email=found["email"],
+        username=found.get("username"),
+        password_hash=found["password_hash"],
+        created_at=int(found["created_at"]),
+        disabled_at=None if disabled_at is None else int(disabled_at),
+    )
+
+
+def folded_names(account: Account) -> list[bytes]:
+    """Return the names that a built-in user can be found by; folded here, for Redis would fold ASCII alone."""
+    return list(dict.fromkeys(name.casefold().encode() for name in (account.email, account.username) if name))
+
+
+def fields_of(reply: Any) -> Fields:
+    """Return the fields of a hash: a mapping already, or one name and value after another."""
+    if isinstance(reply, Mapping):
+        return reply
+    flat: Sequence[bytes] = reply
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def fields_in(reply: Sequence[Any]) -> Fields:
+    """Return the fields of a session as a script answers: whether it was done, the lengths of all parts, the parts."""
+    fields: dict[bytes, bytes] = {}
+    lengths, parts, at = reply[1].split(), reply[2], 0
+    for name, value in zip(lengths[::2], lengths[1::2], strict=True):
+        middle = at + int(name)
+        end = middle + int(value)
+        fields[parts[at:middle]] = parts[middle:end]
+        at = end
+    return fields

@@ -1,0 +1,222 @@
+"""The scripts of the Redis store, as text: each is one atomic step, and all keys of one lie in one slot.
+
+Lua counts in doubles, which hold whole numbers up to 2**53 exactly: times are *compared* as numbers, and what is
+*stored* is the text that was sent, because ``tostring`` of a large number is not what went in.
+
+What is decided about a session is never decided on a replica, which may lag: a script that has nothing to write ends
+with a write that changes nothing, and a replica refuses that. It comes last, because Redis up to 6.2 lets a script that
+has begun to write go on although the memory is full.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha1
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script; ``sha`` is what the server calls it."""
+
+    text: str
+    sha: str
+
+    @classmethod
+    def of(cls, text: str) -> "Script":
+        """Return the script with this text."""
+        return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+_NOTHING = "redis.call('HDEL', KEYS[1], '')"
+"""Writes nothing, and fails where nothing may be written."""
+
+_FIELDS = f"""
+local flat = redis.call('HGETALL', KEYS[1])
+if #flat == 0 then
+  {_NOTHING}
+  return false
+end
+local field = {{}}
+for i = 1, #flat, 2 do field[flat[i]] = flat[i + 1] end
+local function answer(done)
+  local lengths = {{}}
+  for i = 1, #flat do lengths[i] = #flat[i] end
+  return {{done, table.concat(lengths, ' '), table.concat(flat)}}
+end
+"""
+"""Reads the session: ``field`` is to be looked into, ``answer`` gives it in two pieces, which are read sooner."""
+
+_SUBJECT = """
+local subject, part = field['s'], 1
+while field['s' .. part] do subject, part = subject .. field['s' .. part], part + 1 end
+"""
+
+INSERT = Script.of(
+    f"""
+-- KEYS: session, endings. ARGV: id, ended_at or '', field, value, ...
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  {_NOTHING}
+  return 0
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+if ARGV[2] ~= '' then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
+return 1
+"""
+)
+
+ADVANCE = Script.of(
+    f"""
+-- KEYS: session. ARGV: expected generation, branch, rotated_before; generation, branch, now, now + idle_ttl,
+-- absolute_ttl
+-- Answers with whether it moved, and the session as it was.
+{_FIELDS}
+local now, absolute = tonumber(ARGV[6]), tonumber(field['t']) + tonumber(ARGV[8])
+if field['g'] ~= ARGV[1] or field['b'] ~= ARGV[2] or tonumber(field['r']) >= tonumber(ARGV[3])
+    or field['e'] or now >= tonumber(field['x']) or now >= absolute then
+  {_NOTHING}
+  return answer(0)
+end
+local expires = ARGV[7]
+if tonumber(expires) > absolute then expires = string.format('%.0f', absolute) end
+redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', expires)
+return answer(1)
+"""
+)
+
+SWAP = Script.of(
+    f"""
+-- KEYS: session, endings. ARGV: old generation, branch, rotated_at; new ones, expires_at, ended_at or '', reason; id,
+-- channel
+local found = redis.call('HMGET', KEYS[1], 'g', 'b', 'r', 'e')
+if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4] then
+  {_NOTHING}
+  return 0
+end
+redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', ARGV[7])
+if ARGV[8] ~= '' then
+  redis.call('HSET', KEYS[1], 'e', ARGV[8], 'y', ARGV[9])
+  redis.call('ZADD', KEYS[2], ARGV[8], ARGV[10])
+  redis.call('PUBLISH', ARGV[11], '')
+end
+return 1
+"""
+)
+
+END = Script.of(
+    f"""
+-- KEYS: session, endings. ARGV: at, reason, id, channel; '1' when it has to be live at that time;
+-- '1' and whose it has to be, or ''
+-- Answers with the session as it was, or nothing when there was nothing to end.
+{_FIELDS}
+{_SUBJECT}
+if field['e'] or (ARGV[5] == '1' and tonumber(ARGV[1]) >= tonumber(field['x']))
+    or (ARGV[6] == '1' and subject ~= ARGV[7]) then
+  {_NOTHING}
+  return false
+end
+redis.call('HSET', KEYS[1], 'e', ARGV[1], 'y', ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[1], ARGV[3])
+redis.call('PUBLISH', ARGV[4], '')
+return answer(1)
+"""
+)
+
+READ_ENDINGS = Script.of(
+    """
+-- KEYS: endings, ... ARGV: since
+local endings = {}
+for _, key in ipairs(KEYS) do
+  for _, each in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. ARGV[1], '+inf', 'WITHSCORES')) do
+    endings[#endings + 1] = each
+  end
+end
+redis.call('ZREM', KEYS[1], '')
+return endings
+"""
+)
+
+CLAIM_SWEEP = Script.of(
+    """
+-- KEYS: sweep. ARGV: now, until, '1' to do it whether it is due or not
+-- Answers with whether the next batch is the caller's; when it is due, and where the last one ended.
+local found = redis.call('HMGET', KEYS[1], 'due', 'place')
+if ARGV[3] ~= '1' and found[1] and tonumber(ARGV[1]) < tonumber(found[1]) then return {0, found[1], ''} end
+redis.call('HSET', KEYS[1], 'due', ARGV[2])
+return {1, ARGV[2], found[2] or ''}
+"""
+)
+
+REMOVE_IF_OVER = Script.of(
+    f"""
+-- KEYS: session, endings. ARGV: before, absolute_ttl, id. Answers with whether it was removed, and with the session.
+{_FIELDS}
+local over = tonumber(field['x'])
+if field['e'] then over = tonumber(field['t']) + tonumber(ARGV[2]) end
+if over > tonumber(ARGV[1]) then return answer(0) end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[3])
+return answer(1)
+"""
+)
+
+ADD_KEY = Script.of(
+    """
+-- KEYS: keys. ARGV: kid, algorithm, created_at, wrapped, the rest of it, newest or ''
+local newest, newest_at = '', nil
+local flat = redis.call('HGETALL', KEYS[1])
+for i = 1, #flat, 2 do
+  local kid = string.match(flat[i], '^k:(.*)$')
+  if kid then
+    local algorithm, at = string.match(flat[i + 1], '^(%S+) (%S+)')
+    at = tonumber(at)
+    if algorithm == ARGV[2] and (not newest_at or at > newest_at or (at == newest_at and kid < newest)) then
+      newest, newest_at = kid, at
+    end
+  end
+end
+if newest ~= ARGV[6] or redis.call('HEXISTS', KEYS[1], 'k:' .. ARGV[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'k:' .. ARGV[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[5], 'w:' .. ARGV[1], ARGV[4])
+return 1
+"""
+)
+
+REWRAP = Script.of(
+    """
+-- KEYS: keys. ARGV: kid, old, new
+if redis.call('HGET', KEYS[1], 'w:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'w:' .. ARGV[1], ARGV[3])
+return 1
+"""
+)
+
+ADD_ACCOUNT = Script.of(
+    """
+-- KEYS: account, names. ARGV: subject, password hash, how many names, name, ..., field, value, ...
+-- Of an account that is there already with this very hash, which is salted, it was the caller's own first attempt that
+-- added it, and whose answer was lost.
+local names = tonumber(ARGV[3])
+local hash = redis.call('HGET', KEYS[1], 'password_hash')
+if hash then return hash == ARGV[2] and 1 or 0 end
+for i = 4, 3 + names do
+  if redis.call('HEXISTS', KEYS[2], ARGV[i]) == 1 then return 0 end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4 + names))
+for i = 4, 3 + names do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
+return 1
+"""
+)
+
+SET_PASSWORD_HASH = Script.of(
+    """
+-- KEYS: account. ARGV: password hash
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'password_hash', ARGV[1])
+return 1
+"""
+)
+
+MIGRATE = Script.of(
+    """
+-- KEYS: schema. ARGV: the version of who asks. Answers with the version from now on.
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])
+"""
+)

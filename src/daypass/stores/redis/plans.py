@@ -1,0 +1,359 @@
+"""What each store step asks of Redis: as generators of commands, no I/O and no driver here.
+
+A plan says ``replies = yield Exchange([...])`` and whoever drives it sends the commands and gives their replies; what
+differs between sync and async, and between one server and a cluster, is the driving alone.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from daypass import steps
+from daypass.errors import ConfigurationError
+from daypass.keys import KeyRecord
+from daypass.model import DAY, MINUTE, Account, Session
+from daypass.steps import StoreStep
+from daypass.stores.redis import layout, lua
+from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
+from daypass.stores.sql import stored_id
+
+A = TypeVar("A")
+Value = bytes | str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; with a ``script``, the call of it with these keys, which all lie in one slot."""
+
+    words: tuple[Value, ...]
+    script: lua.Script | None = None
+    keys: int = 0
+
+    def sent(self, *, whole: bool = False) -> tuple[Value, ...]:
+        """Return the words to send; of a script its text when ``whole``, else what the server calls it."""
+        if self.script is None:
+            return self.words
+        name, script = ("EVAL", self.script.text) if whole else ("EVALSHA", self.script.sha)
+        return (name, script, self.keys, *self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Send these commands at once; answered with their replies, in order."""
+
+    commands: Sequence[Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """The answer to `Scan`.
+
+    Attributes:
+        keys: what was found.
+        place: from where to go on, empty when all has been seen.
+    """
+
+    keys: Sequence[bytes]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Look at about ``count`` keys of the whole store, on one of its servers, from ``place`` on."""
+
+    place: str
+    pattern: bytes
+    count: int
+
+
+Plan = Generator[Exchange | Scan, Any, A]
+
+BATCH = 100
+"""So many commands are sent at once at the most, so that nobody else waits for long."""
+
+GRACE = MINUTE
+"""The index of a user's sessions is written before the session: so long a member without one is left alone."""
+
+ENDING_KEPT = DAY
+"""So long an ending is kept at least: longer than any access token should live."""
+
+
+def calls(script: lua.Script, keys: Sequence[bytes], *arguments: Value) -> Command:
+    """Return the call of ``script``."""
+    return Command((*keys, *arguments), script, len(keys))
+
+
+def asks(*words: Value) -> Command:
+    """Return a command that is no script."""
+    return Command(words)
+
+
+class Plans:
+    """The plans for one store.
+
+    Args:
+        names: the names of its keys.
+        scattered: whether keys may lie on different servers, so that a script can reach those of one slot alone.
+    """
+
+    def __init__(self, names: Layout, *, scattered: bool) -> None:
+        self._names = names
+        self._scattered = scattered
+        self._table: Mapping[type[StoreStep[Any]], Callable[[Any], Plan[Any]]] = {
+            steps.Insert: self._insert,
+            steps.Advance: self._advance,
+            steps.Swap: self._swap,
+            steps.Find: self._find,
+            steps.End: self._end,
+            steps.EndAll: self._end_all,
+            steps.ListSessions: self._list,
+            steps.ReadEndings: self._read_endings,
+            steps.Sweep: self._sweep,
+            steps.ReadKeys: self._read_keys,
+            steps.AddKey: self._add_key,
+            steps.RemoveKey: self._remove_key,
+            steps.Rewrap: self._rewrap,
+            steps.Probe: self._probe,
+            steps.Migrate: self._migrate,
+            steps.AddAccount: self._add_account,
+            steps.FindAccount: self._find_account,
+            steps.LoadAccount: self._load_account,
+            steps.SetPasswordHash: self._set_password_hash,
+        }
+
+    def of(self, step: StoreStep[A]) -> Plan[A]:
+        """Return the plan for ``step``."""
+        return self._table[type(step)](step)
+
+    def announce(self) -> Plan[None]:
+        """Announce something although nothing was ended: so a subscription can tell that it hears."""
+        yield Exchange([asks("PUBLISH", self._names.channel, b"")])
+
+    # ---- sessions
+
+    def _insert(self, step: steps.Insert) -> Plan[None]:
+        session, raw_id = step.session, bytes.fromhex(step.session.id)
+        ended_at = "" if session.ended_at is None else session.ended_at
+        yield Exchange([asks("ZADD", self._names.index(session.subject), session.created_at, raw_id)])
+        arguments = (raw_id, ended_at, *layout.session_fields(session))
+        yield Exchange([calls(lua.INSERT, self._keys(raw_id), *arguments)])
+
+    def _advance(self, step: steps.Advance) -> Plan[steps.Advanced]:
+        raw_id = stored_id(step.session_id)
+        if not raw_id:
+            return steps.Advanced(None, moved=False)
+        expected = step.expected
+        call = calls(
+            lua.ADVANCE,
+            (self._names.session(raw_id),),
+            expected.generation,
+            expected.branch,
+            expected.rotated_before,
+            step.generation,
+            step.branch,
+            step.now,
+            step.now + step.idle_ttl,
+            step.absolute_ttl,
+        )
+        (reply,) = yield Exchange((call,))
+        if reply is None:
+            return steps.Advanced(None, moved=False)
+        found = layout.session_of(raw_id, fields_in(reply))
+        if not reply[0]:
+            return steps.Advanced(found, moved=False)
+        expires_at = min(step.now + step.idle_ttl, found.created_at + step.absolute_ttl)
+        moved = replace(
+            found, generation=step.generation, branch=step.branch, rotated_at=step.now, expires_at=expires_at
+        )
+        return steps.Advanced(moved, moved=True, rotated_at=found.rotated_at)
+
+    def _swap(self, step: steps.Swap) -> Plan[bool]:
+        old, new, raw_id = step.old, step.new, stored_id(step.old.id)
+        if not raw_id:
+            return False
+        before = (old.generation, old.branch, old.rotated_at)
+        after = (new.generation, new.branch, new.rotated_at, new.expires_at)
+        ending: tuple[Value, Value] = ("", "")
+        if new.ended_at is not None and new.end_reason is not None:
+            ending = (new.ended_at, new.end_reason.value)
+        call = calls(lua.SWAP, self._keys(raw_id), *before, *after, *ending, raw_id, self._names.channel)
+        (swapped,) = yield Exchange([call])
+        return bool(swapped)
+
+    def _find(self, step: steps.Find) -> Plan[Session | None]:
+        raw_id = stored_id(step.session_id)
+        if not raw_id:
+            return None
+        (found,) = yield from self._sessions([raw_id])
+        return found
+
+    def _end(self, step: steps.End) -> Plan[Session | None]:
+        raw_id = stored_id(step.session_id)
+        if not raw_id:
+            return None
+        (reply,) = yield Exchange([self._ending(raw_id, step, live=False)])
+        if reply is None:
+            return None
+        session = layout.session_of(raw_id, fields_in(reply))
+        return replace(session, ended_at=step.at, end_reason=step.reason)
+
+    def _end_all(self, step: steps.EndAll) -> Plan[tuple[str, ...]]:
+        keep = b"" if step.keep is None else stored_id(step.keep)
+        index = self._names.index(step.subject)
+        _, members = yield Exchange([asks("ZREM", index, b""), asks("ZRANGE", index, 0, -1)])  # a replica refuses
+        ids = [raw_id for raw_id in members if raw_id != keep]
+        replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in ids)
+        return tuple(raw_id.hex() for raw_id, reply in zip(ids, replies, strict=True) if reply is not None)
+
+    def _list(self, step: steps.ListSessions) -> Plan[tuple[Session, ...]]:
+        index = self._names.index(step.subject)
+        (flat,) = yield Exchange([asks("ZRANGE", index, 0, -1, "WITHSCORES")])
+        members = list(zip(flat[::2], map(int, flat[1::2]), strict=True))
+        found = yield from self._sessions([raw_id for raw_id, _ in members])
+        gone = [
+            raw_id
+            for (raw_id, created_at), session in zip(members, found, strict=True)
+            if (created_at < step.now - GRACE if session is None else session.ended_at is not None)
+        ]
+        if gone:
+            yield Exchange([asks("ZREM", index, *gone)])
+        live = [each for each in found if each is not None and each.is_live(step.now) and each.subject == step.subject]
+        return tuple(sorted(live, key=lambda session: (-session.created_at, session.id)))
+
+    def _sessions(self, ids: Sequence[bytes]) -> Plan[list[Session | None]]:
+        replies = yield from _in_batches(asks("HGETALL", self._names.session(raw_id)) for raw_id in ids)
+        return [
+            layout.session_of(raw_id, fields) if (fields := fields_of(reply)) else None
+            for raw_id, reply in zip(ids, replies, strict=True)
+        ]
+
+    def _ending(self, raw_id: bytes, step: steps.End | steps.EndAll, *, live: bool) -> Command:
+        whose = ("", "") if step.subject is None else ("1", step.subject)
+        arguments = (step.at, step.reason.value, raw_id, self._names.channel, "1" if live else "", *whose)
+        return calls(lua.END, self._keys(raw_id), *arguments)
+
+    def _keys(self, raw_id: bytes) -> tuple[bytes, bytes]:
+        """Return the key of the session and that of the endings of its bucket."""
+        return self._names.session(raw_id), self._names.endings(raw_id[0])
+
+    # ---- what ended, what is over
+
+    def _read_endings(self, step: steps.ReadEndings) -> Plan[tuple[steps.Ending, ...]]:
+        keys = [self._names.endings(bucket) for bucket in range(BUCKETS)]
+        together = [[key] for key in keys] if self._scattered else [keys]
+        replies = yield from _in_batches(calls(lua.READ_ENDINGS, each, step.since) for each in together)
+        flat = list(chain.from_iterable(replies))
+        endings = zip(flat[::2], flat[1::2], strict=True)
+        return tuple(steps.Ending(raw_id.hex(), int(ended_at)) for raw_id, ended_at in endings)
+
+    def _sweep(self, step: steps.Sweep) -> Plan[steps.Swept]:
+        state = self._names.only("sweep")
+        due = (step.now, step.now + step.pause, int(step.regardless))
+        ((claimed, due_at, place),) = yield Exchange([calls(lua.CLAIM_SWEEP, (state,), *due)])
+        if not claimed:
+            return steps.Swept(0, int(due_at))
+        removed, place, left = 0, place.decode(), step.batch
+        while left > 0:  # a server of a cluster may have fewer keys than are left to look at
+            scanned = yield Scan(place, self._names.pattern, left)
+            removed += yield from self._sweep_keys(scanned.keys, step)
+            left -= max(len(scanned.keys), left if _cursor(scanned.place) else 1)
+            place = scanned.place
+            if not place:
+                break
+        swept = steps.Swept(removed, step.now + (step.pause if place else step.rest), not place)
+        yield Exchange([asks("HSET", state, "due", swept.due_at, "place", place)])
+        return swept
+
+    def _sweep_keys(self, keys: Sequence[bytes], step: steps.Sweep) -> Plan[int]:
+        """Remove those sessions that are over, bring the indexes up to date, and drop what is too old in the others."""
+        ids = [raw_id for key in keys if (raw_id := self._names.session_id(key))]
+        over = (step.before, step.absolute_ttl)
+        replies = yield from _in_batches(calls(lua.REMOVE_IF_OVER, self._keys(each), *over, each) for each in ids)
+        updates, removed = [], 0
+        for raw_id, reply in zip(ids, replies, strict=True):
+            if reply is None:
+                continue
+            session = layout.session_of(raw_id, fields_in(reply))
+            index = self._names.index(session.subject)
+            removed += reply[0]
+            if reply[0]:
+                updates.append(asks("ZREM", index, raw_id))
+            elif session.ended_at is None:
+                updates.append(asks("ZADD", index, session.created_at, raw_id))
+        for key in keys:
+            if self._names.is_index(key):
+                updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - step.absolute_ttl))
+            elif self._names.is_endings(key):
+                updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - ENDING_KEPT))
+        yield from _in_batches(updates)
+        return removed
+
+    # ---- keys
+
+    def _read_keys(self, _: steps.ReadKeys) -> Plan[tuple[KeyRecord, ...]]:
+        (fields,) = yield Exchange([asks("HGETALL", self._names.only("keys"))])
+        return layout.keys_of(fields_of(fields))
+
+    def _add_key(self, step: steps.AddKey) -> Plan[None]:
+        record = step.record
+        arguments = (record.kid, record.algorithm, record.created_at, record.wrapped, record.used_from)
+        yield Exchange([calls(lua.ADD_KEY, (self._names.only("keys"),), *arguments, step.newest or "")])
+
+    def _remove_key(self, step: steps.RemoveKey) -> Plan[None]:
+        yield Exchange([asks("HDEL", self._names.only("keys"), f"k:{step.kid}", f"w:{step.kid}")])
+
+    def _rewrap(self, step: steps.Rewrap) -> Plan[None]:
+        yield Exchange([calls(lua.REWRAP, (self._names.only("keys"),), step.kid, step.old, step.new)])
+
+    # ---- the store itself
+
+    def _probe(self, _: steps.Probe) -> Plan[None]:
+        buckets = range(0, BUCKETS, 16) if self._scattered else (0,)  # so that every server of a cluster has some
+        keys = [self._names.probe(bucket) for bucket in buckets]
+        yield Exchange([asks("SET", key, b"") for key in keys])
+
+    def _migrate(self, _: steps.Migrate) -> Plan[int]:
+        (version,) = yield Exchange([calls(lua.MIGRATE, (self._names.only("schema"),), layout.VERSION)])
+        if int(version) > layout.VERSION:
+            raise ConfigurationError(
+                f"the Redis store has schema {int(version)} and this Daypass knows {layout.VERSION}: upgrade it"
+            )
+        return int(version)
+
+    # ---- built-in users
+
+    def _add_account(self, step: steps.AddAccount) -> Plan[bool]:
+        account = step.account
+        names = layout.folded_names(account)
+        keys = (self._names.account(account.subject), self._names.names)
+        arguments: list[Value] = [account.subject, account.password_hash, len(names), *names]
+        (added,) = yield Exchange([calls(lua.ADD_ACCOUNT, keys, *arguments, *layout.account_fields(account))])
+        return bool(added)
+
+    def _find_account(self, step: steps.FindAccount) -> Plan[Account | None]:
+        (subject,) = yield Exchange([asks("HGET", self._names.names, step.identifier.casefold())])
+        if subject is None:
+            return None
+        return (yield from self._load_account(steps.LoadAccount(subject.decode())))
+
+    def _load_account(self, step: steps.LoadAccount) -> Plan[Account | None]:
+        (reply,) = yield Exchange([asks("HGETALL", self._names.account(step.subject))])
+        fields = fields_of(reply)
+        return layout.account_of(step.subject, fields) if fields else None
+
+    def _set_password_hash(self, step: steps.SetPasswordHash) -> Plan[None]:
+        yield Exchange([calls(lua.SET_PASSWORD_HASH, (self._names.account(step.subject),), step.password_hash)])
+
+
+def _in_batches(commands: Iterable[Command]) -> Plan[list[Any]]:
+    replies: list[Any] = []
+    left = iter(commands)
+    while batch := tuple(islice(left, BATCH)):
+        replies += yield Exchange(batch)
+    return replies
+
+
+def _cursor(place: str) -> bool:
+    """Tell whether a place is in the midst of a server, so that the scan has looked at as many keys as it was to."""
+    return bool(place) and not place.startswith("0 ")

@@ -1,0 +1,202 @@
+"""What an issuer does beside its requests: it learns what other processes end, reads the keys, sweeps the store.
+
+All of it is a flow, so a thread and a task do the same (`daypass.background`). A check of an access token costs no I/O
+because what it looks at, the keys and the set of ended sessions, is kept up to date here: within a second, whether the
+store announces what was ended or has to be asked.
+"""
+
+from daypass.access_token import Names, Verifier
+from daypass.errors import ConfigurationError, DaypassError, StoreError
+from daypass.key_flows import KeyFlows
+from daypass.keys import KeyRing, SigningKey
+from daypass.model import HOUR, MINUTE, SECOND, Event, EventCode, Policy
+from daypass.steps import Emit, Flow, Listen, Now, ReadEndings, Subscribe, Sweep, Swept
+
+POLL_EVERY = SECOND // 2
+"""How often a store is asked what was ended, where it cannot be listened to."""
+
+_LOOK_EVERY = 5 * SECOND
+"""How often it is asked all the same where it can, should an announcement be lost."""
+
+_SUBSCRIBE_EVERY = 5 * SECOND
+_READ_KEYS_EVERY = 1 * MINUTE
+_RELOAD_AT_MOST_EVERY = 1 * SECOND
+_LATE = 10 * SECOND
+"""By so much an ending may come late: clocks of nodes differ, and a commit takes its time."""
+
+_BATCH = 1000
+_REST = 1 * HOUR
+_OVER_SINCE = 1 * HOUR
+
+
+class Upkeep:
+    """What one issuer knows of the store, and how it is kept up to date.
+
+    Args:
+        names: the issuer and the audience an access token must have.
+        policy: how long access tokens live, and sessions.
+        keys: the flows for the keys.
+
+    Attributes:
+        ring: the keys, None until they were read.
+        verifier: checks access tokens by what is known here.
+    """
+
+    def __init__(self, names: Names, policy: Policy, keys: KeyFlows) -> None:
+        self._policy = policy
+        self._keys = keys
+        self.ring: KeyRing | None = None
+        self.verifier = Verifier(names, self._find_key, leeway=policy.leeway)
+        self._keys_read_at = 0
+        self._endings_read_at: int | None = None
+        self._pruned_at = 0
+        self._sweep_due_at = 0
+        self._link: EventCode | None = None
+        self._alive_for = policy.access_ttl + policy.leeway
+
+    # ---- keys
+
+    def load(self, now: int) -> Flow[KeyRing]:
+        """Read the keys.
+
+        Raises:
+            ConfigurationError: one was wrapped under a secret that is not given.
+            StoreError: they could not be read; those that were read before stay.
+        """
+        return self._adopt((yield from self._keys.load(now)), now)
+
+    def rotate(self, now: int, *, at_once: bool) -> Flow[KeyRing]:
+        """Add new keys; raises as `load` does."""
+        return self._adopt((yield from self._keys.rotate(now, at_once=at_once)), now)
+
+    def keys(self, now: int, *, anew: bool = False) -> Flow[KeyRing]:
+        """Return the keys; read them if they are old, or ``anew`` because one is missing: once a second at the most.
+
+        Raises:
+            ConfigurationError: one was wrapped under a secret that is not given.
+            StoreError: they could not be read.
+        """
+        age = abs(now - self._keys_read_at)
+        if self.ring is None or (anew and age >= _RELOAD_AT_MOST_EVERY):
+            self._keys_read_at = now  # of many who ask at once, and while the store is down, one reads
+            return (yield from self.load(now))
+        if age >= 2 * _READ_KEYS_EVERY:  # where there is no upkeep beside the requests
+            self._keys_read_at = now
+            try:
+                return (yield from self.load(now))
+            except StoreError:
+                return self.ring
+        return self.ring
+
+    def _adopt(self, ring: KeyRing, now: int) -> KeyRing:
+        gone = self.ring is not None and not self.ring.kids <= ring.kids
+        self.ring, self._keys_read_at = ring, now
+        if gone:
+            self.verifier.forget()
+        return ring
+
+    def _find_key(self, kid: str) -> SigningKey | None:
+        return None if self.ring is None else self.ring.find(kid)
+
+    # ---- endings
+
+    def learn(self, session_id: str, ended_at: int) -> None:
+        """Refuse the access tokens of a session that was ended by this process itself."""
+        self.verifier.end(session_id, ended_at, ended_at + self._alive_for)
+
+    def catch_up(self, now: int) -> Flow[None]:
+        """Read what was ended since this was last done, or as long ago as an access token may live.
+
+        Raises:
+            StoreError: it could not be read; what is known stays.
+        """
+        read_at = now - self._alive_for if self._endings_read_at is None else min(self._endings_read_at, now)
+        for ending in (yield from ReadEndings(read_at - _LATE)):
+            self.verifier.end(ending.session_id, now, ending.ended_at + self._alive_for)
+        self._endings_read_at = now
+        if abs(now - self._pruned_at) >= MINUTE:
+            self._pruned_at = now
+            self.verifier.forget_endings(now - _LATE)
+
+    def prepare(self, now: int) -> Flow[None]:
+        """Read what the first check needs.
+
+        Raises:
+            ConfigurationError, StoreError: as `load` and `catch_up`.
+        """
+        if self.ring is None:
+            yield from self.load(now)
+        yield from self.catch_up(now)
+
+    # ---- sweeping
+
+    def sweep(self, now: int, *, regardless: bool = False) -> Flow[Swept]:
+        """Remove sessions that are over among the next few, if it is due.
+
+        Raises:
+            StoreError: nothing may have been removed.
+        """
+        step = Sweep(
+            now=now,
+            before=now - _OVER_SINCE,
+            absolute_ttl=self._policy.absolute_ttl,
+            batch=_BATCH,
+            pause=SECOND,
+            rest=_REST,
+            regardless=regardless,
+        )
+        return (yield from step)
+
+    def purge(self, now: int) -> Flow[int]:
+        """Sweep the whole store; return how many sessions were removed.
+
+        Raises:
+            StoreError: some may have been removed.
+        """
+        removed, whole = 0, False
+        while not whole:
+            swept = yield from self.sweep(now, regardless=True)
+            removed, whole = removed + swept.removed, swept.whole
+        return removed
+
+    # ---- all of it, for ever
+
+    def life(self) -> Flow[None]:
+        """Do all of it, again and again, until whoever drives this stops."""
+        listens, lost, subscribed_at = False, None, -_SUBSCRIBE_EVERY
+        while True:
+            now = yield from Now()
+            if not listens and abs(now - subscribed_at) >= _SUBSCRIBE_EVERY:
+                subscribed_at = now
+                try:
+                    listens, lost = (yield from Subscribe()), None
+                except StoreError as error:
+                    lost = error
+            failure = yield from self._turn(now)
+            yield from self._say(now, failure, lost, listens=listens)
+            try:
+                yield from Listen(_LOOK_EVERY if listens and failure is None else POLL_EVERY)
+            except StoreError as error:
+                listens, lost, subscribed_at = False, error, now
+
+    def _say(self, now: int, failure: DaypassError | None, lost: StoreError | None, *, listens: bool) -> Flow[None]:
+        """Tell when the way endings are learnt of has changed; that it is as it should be need not be told at first."""
+        state = EventCode.CUT_OFF if failure else EventCode.LISTENING if listens else EventCode.POLLING
+        as_expected = self._link is None and failure is None and lost is None
+        changed, self._link = state is not self._link, state
+        if changed and not as_expected:
+            reason = failure or lost
+            yield from Emit(Event(state, now, reason=None if reason is None else str(reason)))
+
+    def _turn(self, now: int) -> Flow[DaypassError | None]:
+        """Do what is due; return what the store said if it could not be asked."""
+        try:
+            yield from self.catch_up(now)
+            if abs(now - self._keys_read_at) >= _READ_KEYS_EVERY:
+                self._keys_read_at = now  # until it is time again, all goes on with the keys that were read before
+                yield from self.load(now)
+            if now >= self._sweep_due_at:
+                self._sweep_due_at = (yield from self.sweep(now)).due_at
+        except (StoreError, ConfigurationError) as error:
+            return error
+        return None

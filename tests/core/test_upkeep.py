@@ -1,0 +1,488 @@
+"""What goes on beside the requests: ended means ended in every process, sessions that are over go, nothing lingers."""
+
+import asyncio
+import gc
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daypass import AsyncDaypass, Daypass, Event, SessionRevoked, StoreUnavailable, User
+from daypass.model import DAY, HOUR, MINUTE, SECOND
+from daypass.steps import Emit, Find, Listen, Now, ReadEndings, ReadKeys, Step, StoreStep, Subscribe, Sweep, Swept
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.testing import START, Clock
+from daypass.upkeep import POLL_EVERY
+
+SECRET = "a secret of thirty-two bytes long"
+PATIENCE = 20.0
+"""Seconds after which something that should happen by itself is taken not to."""
+
+
+def issuer(store: Any, **options: Any) -> Daypass:
+    return Daypass(store, issuer="https://issuer.example", load_user=User, secret=SECRET, **options)
+
+
+def async_issuer(store: Any, **options: Any) -> AsyncDaypass:
+    return AsyncDaypass(store, issuer="https://issuer.example", load_user=User, secret=SECRET, **options)
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until, "it never came to be"
+        time.sleep(0.01)
+
+
+def refuses(auth: Daypass, token: str) -> bool:
+    try:
+        auth.verify(token)
+    except SessionRevoked:
+        return True
+    return False
+
+
+def upkeep_threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "daypass-upkeep"]
+
+
+def tasks_of(loop: asyncio.AbstractEventLoop) -> int:
+    return sum(task.get_name() == "daypass-upkeep" for task in asyncio.all_tasks(loop))
+
+
+# ---- ended means ended
+
+
+ENDINGS: dict[str, Callable[[Daypass, Any], object]] = {
+    "logout": lambda auth, tokens: auth.logout(tokens.refresh_token),
+    "ended": lambda auth, tokens: auth.end_session("1", tokens.session.id),
+    "all ended": lambda auth, _: auth.end_all("1"),
+}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_another_process_learns_what_ended(tmp_path: Path, how: str) -> None:
+    """Whoever verifies over the same store refuses the access tokens of a session that another one ended."""
+    with issuer(f"sqlite:///{tmp_path}/app.db") as one, issuer(f"sqlite:///{tmp_path}/app.db") as other:
+        tokens, stays = one.start(User("1")), one.start(User("2"))
+        assert "1" == other.verify(tokens.access_token).subject
+        ENDINGS[how](one, tokens)
+        assert refuses(one, tokens.access_token)
+        eventually(lambda: refuses(other, tokens.access_token))
+        assert "2" == other.verify(stays.access_token).subject
+
+
+async def test_another_task_learns_what_ended(tmp_path: Path) -> None:
+    """The same with `AsyncDaypass`, by reuse, and by a user who is gone."""
+    url, clock, users = f"sqlite:///{tmp_path}/app.db", Clock(), {"1": User("1"), "2": User("2")}
+    options: dict[str, Any] = {"issuer": "https://issuer.example", "secret": SECRET, "load_user": users.get}
+    one, other = (AsyncDaypass(url, clock=clock, **options) for _ in range(2))
+    async with one, other:
+        stolen, gone = await one.start(users["1"]), await one.start(users["2"])
+        tokens = stolen
+        for _ in range(3):
+            tokens = await one.refresh(tokens.refresh_token)
+            clock.advance(31 * SECOND)
+        assert ("1", "2") == tuple([(await other.verify(each.access_token)).subject for each in (stolen, gone)])
+        del users["2"]
+        for each in (stolen, gone):
+            with pytest.raises(Exception, match=r"revoked|gone"):
+                await one.refresh(each.refresh_token)
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    try:
+                        await other.verify(each.access_token)
+                    except SessionRevoked:
+                        break
+                    await asyncio.sleep(0.01)
+
+
+def test_a_process_that_starts_later_knows_what_ended(tmp_path: Path) -> None:
+    """Its very first check refuses, without waiting for anything."""
+    url = f"sqlite:///{tmp_path}/app.db"
+    with issuer(url) as one:
+        tokens = one.start(User("1"))
+        one.logout(tokens.refresh_token)
+    with issuer(url) as later, pytest.raises(SessionRevoked):
+        later.verify(tokens.access_token)
+
+
+class Counting(MemoryStore):
+    """A store that keeps the steps that this thread asks, and can be down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[StoreStep[Any]] = []
+        self.down = False
+        self._mine = threading.get_ident()
+
+    def perform(self, step: StoreStep[Any]) -> Any:
+        if threading.get_ident() == self._mine:
+            self.asked.append(step)
+        if self.down:
+            raise StoreUnavailable("down")
+        return super().perform(step)
+
+
+def test_a_check_costs_no_question() -> None:
+    """Once the first one was made, checks ask the store nothing, and go on while it is down."""
+    store = Counting()
+    with issuer(store) as auth:
+        tokens = auth.start(User("1"))
+        auth.verify(tokens.access_token)
+        store.asked.clear()
+        store.down = True
+        for _ in range(100):
+            auth.verify(tokens.access_token)
+        assert [] == store.asked
+
+
+def test_the_first_check_needs_the_store() -> None:
+    """A process that cannot learn what ended before its first check says so, and is ready when the store is back."""
+    store = Counting()
+    tokens = issuer(store).start(User("1"))
+    with issuer(store) as auth:
+        store.down = True
+        with pytest.raises(StoreUnavailable):
+            auth.verify(tokens.access_token)
+        store.down = False
+        assert "1" == auth.verify(tokens.access_token).subject
+
+
+def test_only_what_could_still_open_is_remembered() -> None:
+    """The set of ended sessions holds those whose access tokens could be alive, and no others."""
+    clock, store = Clock(), MemoryStore()
+    one = issuer(store, clock=clock)
+    for number in range(50):
+        one.logout(one.start(User(str(number))).refresh_token)
+        clock.advance(MINUTE)
+    other = issuer(store, clock=clock)
+    flow = other._upkeep
+    answer = other._answer
+    drive(flow.prepare(clock.now), answer)
+    assert len(flow.verifier._ended) in (15, 16)
+    clock.advance(5 * MINUTE)
+    drive(flow.catch_up(clock.now), answer)
+    assert len(flow.verifier._ended) in (10, 11)
+    clock.advance(11 * MINUTE)
+    drive(flow.catch_up(clock.now), answer)
+    assert {} == flow.verifier._ended
+
+
+def drive(flow: Any, answer: Callable[[Step[Any]], Any]) -> None:
+    given: Any = None
+    while True:
+        try:
+            step = flow.send(given)
+        except StopIteration:
+            return
+        given = answer(step)
+
+
+# ---- its life, step by step
+
+
+class Life:
+    """The upkeep of one issuer, driven by hand, a turn at a time."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.store = MemoryStore()
+        self.down: StoreUnavailable | None = None
+        self.subscription: object = False
+        self.listened: object = False
+        self.events: list[Event] = []
+        self.asked: list[Step[Any]] = []
+        auth = issuer(self.store, clock=self.clock)
+        auth.jwks()
+        self.flow = auth._upkeep.life()
+        self._next = next(self.flow)
+
+    def turn(self, listened: object = None) -> int:
+        """Take a turn; ``listened`` is what comes of listening at its end. Return how long it would have listened."""
+        self.asked = []
+        while True:
+            step = self._next
+            self.asked.append(step)
+            match step:
+                case Now():
+                    answer: object = self.clock.now
+                case Subscribe():
+                    answer = self.subscription
+                case Listen():
+                    answer = listened
+                case Emit(event):
+                    self.events.append(event)
+                    answer = None
+                case _:
+                    answer = self.down or self.store.perform(step)  # type: ignore[arg-type]  # fails just as well
+            self._next = self.flow.throw(answer) if isinstance(answer, Exception) else self.flow.send(answer)
+            if isinstance(step, Listen):
+                return step.span
+
+    @property
+    def told(self) -> list[str]:
+        return [event.code.value for event in self.events]
+
+
+@pytest.fixture
+def life() -> Life:
+    return Life()
+
+
+def test_a_store_that_announces_nothing_is_asked_twice_a_second(life: Life) -> None:
+    """So what ended is known within a second; and that it is so need not be told."""
+    for _ in range(20):
+        assert life.turn() == POLL_EVERY <= 500
+        assert any(isinstance(step, ReadEndings) for step in life.asked)
+        life.clock.advance(POLL_EVERY)
+    assert [] == life.events
+
+
+def test_what_is_announced_is_looked_at_once(life: Life) -> None:
+    """While it listens it looks now and then, and at once whenever it hears something."""
+    life.subscription = True
+    assert life.turn(listened=True) > POLL_EVERY
+    life.turn()
+    assert any(isinstance(step, ReadEndings) for step in life.asked)
+    assert [] == life.events
+
+
+def test_a_lost_connection_falls_back_to_polling_and_says_so(life: Life) -> None:
+    """It is told once, with the reason; then it polls, tries to listen again, and tells that it does."""
+    life.subscription = True
+    life.turn(listened=StoreUnavailable("the connection was lost"))
+    life.subscription = StoreUnavailable("there is still none")
+    tried = 0
+    for _ in range(30):
+        assert POLL_EVERY == life.turn()
+        tried += any(isinstance(step, Subscribe) for step in life.asked)
+        life.clock.advance(POLL_EVERY)
+    assert tried in (2, 3)
+    assert (["polling"], "the connection was lost") == (life.told, life.events[0].reason)
+    life.subscription = True
+    for _ in range(11):
+        life.turn()
+        life.clock.advance(POLL_EVERY)
+    assert ["polling", "listening"] == life.told
+
+
+def test_a_store_that_cannot_be_listened_to_from_the_start(life: Life) -> None:
+    """It is told of, with the reason, and the store is polled."""
+    life.subscription = StoreUnavailable("announcements are swallowed on the way")
+    assert POLL_EVERY == life.turn()
+    assert (["polling"], "announcements are swallowed on the way") == (life.told, life.events[0].reason)
+
+
+def test_a_store_that_is_down_is_told_of_once(life: Life) -> None:
+    """Nothing can be learnt meanwhile: it says so once, asks on, and when it can be asked again it says that."""
+    life.turn()
+    life.down = StoreUnavailable("nobody listens there")
+    for _ in range(5):
+        assert POLL_EVERY == life.turn()
+    assert (["cut_off"], "nobody listens there") == (life.told, life.events[0].reason)
+    life.down = None
+    life.turn()
+    assert ["cut_off", "polling"] == life.told
+
+
+def test_keys_are_read_once_a_minute(life: Life) -> None:
+    """No more often, no less; a reading that fails is repeated a minute later, not at each turn."""
+    read = []
+    for second in range(0, 301, 1):
+        life.turn()
+        if any(isinstance(step, ReadKeys) for step in life.asked):
+            read.append(second)
+        life.clock.advance(SECOND)
+    assert [60, 120, 180, 240, 300] == read
+
+
+def test_the_sweep_is_asked_for_when_it_is_due(life: Life) -> None:
+    """At first, and then not before the time that the store has answered."""
+    swept = []
+    for _ in range(3 * 60):
+        life.turn()
+        swept += [step for step in life.asked if isinstance(step, Sweep)]
+        life.clock.advance(MINUTE)
+    assert [0, 60, 120] == [(step.now - START) // MINUTE for step in swept]
+    assert all(step.before == step.now - HOUR and not step.regardless for step in swept)
+
+
+# ---- sessions that are over
+
+
+def test_sessions_that_are_over_are_removed_beside_the_requests() -> None:
+    """Without anybody asking for it; those that live stay."""
+    clock, store = Clock(START - 200 * DAY), MemoryStore()
+    auth = issuer(store, clock=clock)
+    old = auth.start(User("1")).session
+    clock.now = START
+    new = auth.start(User("1"))
+    with auth:
+        auth.verify(new.access_token)
+        eventually(lambda: store.perform(Find(old.id)) is None)
+    assert new.session == store.perform(Find(new.session.id))
+
+
+async def test_purge_removes_all_that_is_over(tmp_path: Path) -> None:
+    """Of thousands of sessions, in batches; it says how many, and what is over is unknown from then on."""
+    clock = Clock()
+    async with async_issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as auth:
+        for chunk in range(25):
+            await asyncio.gather(*(auth.start(User(str(chunk))) for _ in range(100)))
+        kept = await auth.start(User("1"))
+        clock.advance(20 * DAY)
+        kept = await auth.refresh(kept.refresh_token)
+        clock.advance(11 * DAY)
+        assert 2500 == await auth.purge()
+        assert 0 == await auth.purge()
+        assert 1 == len(await auth.sessions("1"))
+    with issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as sync:
+        assert 0 == sync.purge()
+        assert kept.session.id == sync.refresh(kept.refresh_token).session.id
+
+
+# ---- its thread, and its task
+
+
+def test_one_thread_for_all_who_verify_at_once() -> None:
+    """However many threads make the first check, there is one upkeep; closing ends it, and the next check begins it."""
+    auth = issuer(MemoryStore())
+    token = auth.start(User("1")).access_token
+    before = len(upkeep_threads())
+    for _ in range(2):
+        threads = [threading.Thread(target=auth.verify, args=(token,)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert before + 1 == len(upkeep_threads())
+        auth.close()
+        assert before == len(upkeep_threads())
+
+
+def test_an_issuer_that_nobody_has_ends_its_thread() -> None:
+    """It is not kept alive by its upkeep."""
+    auth = issuer(MemoryStore())
+    auth.verify(auth.start(User("1")).access_token)
+    weak, thread = weakref.ref(auth), auth._background._thread  # type: ignore[union-attr]  # fails just as well
+    del auth
+    gc.collect()
+    assert weak() is None
+    eventually(lambda: not thread.is_alive())
+
+
+async def test_a_task_ends_with_its_issuer() -> None:
+    """Closing ends it; so does losing the issuer; and the next check begins another one."""
+    loop = asyncio.get_running_loop()
+    auth = async_issuer(AsyncMemoryStore())
+    token = (await auth.start(User("1"))).access_token
+    for _ in range(2):
+        await asyncio.gather(*(auth.verify(token) for _ in range(16)))
+        assert 1 == tasks_of(loop)
+        await auth.close()
+        assert 0 == tasks_of(loop)
+    await auth.verify(token)
+    weak = weakref.ref(auth)
+    del auth
+    gc.collect()
+    assert weak() is None
+    await asyncio.to_thread(eventually, lambda: tasks_of(loop) == 0)
+
+
+def test_an_event_loop_after_another() -> None:
+    """Upkeep that ended with its event loop begins again on the next one, and learns what was ended in between."""
+    store = AsyncMemoryStore()
+    one, other = async_issuer(store), async_issuer(store)
+    tokens = asyncio.run(one.start(User("1")))
+    assert "1" == asyncio.run(other.verify(tokens.access_token)).subject
+    asyncio.run(one.logout(tokens.refresh_token))
+    with pytest.raises(SessionRevoked):
+        asyncio.run(other.verify(tokens.access_token))
+
+
+def test_a_failure_of_ours_does_not_end_it(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody thought of is logged, and upkeep begins anew."""
+    monkeypatch.setattr("daypass.background._PATIENCE", 0.01)
+    broken = [ZeroDivisionError("a mistake")]
+
+    class Broken(MemoryStore):
+        def perform(self, step: StoreStep[Any]) -> Any:
+            if isinstance(step, Sweep) and broken:
+                raise broken.pop()
+            return super().perform(step)
+
+    with caplog.at_level(logging.ERROR, "daypass"), issuer(Broken()) as auth, issuer(auth._store) as other:
+        tokens = auth.start(User("1"))
+        auth.verify(tokens.access_token)
+        eventually(lambda: not broken)
+        other.logout(tokens.refresh_token)
+        eventually(lambda: refuses(auth, tokens.access_token))
+    assert any("upkeep failed" in record.getMessage() for record in caplog.records)
+
+
+FORKING = """
+    import os, sys, time
+    from daypass import Daypass, SessionRevoked, User
+
+    options = dict(issuer="https://issuer.example", load_user=User, secret="s" * 32)
+    auth = Daypass(sys.argv[1], **options)
+    tokens, others = auth.start(User("1")), auth.start(User("2"))
+    auth.verify(tokens.access_token)
+    child = os.fork()
+    if child:
+        auth.logout(tokens.refresh_token)
+        assert os.waitpid(child, 0)[1] == 0
+    else:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                auth.verify(tokens.access_token)
+            except SessionRevoked:
+                break
+            time.sleep(0.01)
+        else:
+            os._exit(1)
+        os._exit(0)
+    auth.verify(others.access_token)
+    auth.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_has_upkeep_of_its_own(tmp_path: Path) -> None:
+    """A worker that was forked after the first check learns what the other process ends."""
+    script = textwrap.dedent(FORKING)
+    command = [sys.executable, "-W", "error", "-c", script, f"sqlite:///{tmp_path}/app.db"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert (0, b"") == (done.returncode, done.stderr)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """See to it that each test here ends what it began."""
+    yield
+    gc.collect()
+    eventually(lambda: not upkeep_threads())
+
+
+def test_a_batch_is_small() -> None:
+    """Never more than a thousand sessions at a time are looked at."""
+    step = None
+    auth = issuer(MemoryStore())
+    for each in auth._upkeep.sweep(START):
+        step = each
+        break
+    assert isinstance(step, Sweep)
+    assert (1000, SECOND) == (step.batch, step.pause)
+    assert Swept(0, START + HOUR, whole=True) == auth._store.perform(step)

@@ -1,0 +1,69 @@
+"""`daypass keys`: what keys there are, new ones in use beside a running service, and one that has leaked."""
+
+from pathlib import Path
+
+import pytest
+
+from .processes import SECRET, add_user, daypass, running
+
+STORE = ("--store", "sqlite:///app.db")
+GIVEN = {"DAYPASS_SECRET": SECRET}
+
+
+def keys(folder: Path, *command: str) -> list[tuple[str, str, str]]:
+    """Run a command that lists keys; return name, kind and state of each."""
+    done = daypass("keys", *command, *STORE, folder=folder, given=GIVEN)
+    assert (0, "") == (done.returncode, done.stderr)
+    rows = [(line[:43].strip(), line[45:52].strip(), line[54:62].strip()) for line in done.stdout.splitlines()]
+    return sorted(rows, key=lambda row: row[1])
+
+
+def test_keys_are_rotated_beside_a_running_service(tmp_path: Path) -> None:
+    """New ones stand in the list and wait for their time; nobody who is logged in notices."""
+    add_user(tmp_path)
+    options = ("--issuer", "https://issuer.example")
+    with running(*options, folder=tmp_path, given=GIVEN) as service, service.client() as client:
+        access_token = service.login(client).json()["accessToken"]
+        assert ["in use", "in use"] == [state for _, _, state in keys(tmp_path, "list")]
+        rotated = keys(tmp_path, "rotate")
+        assert [("ES256", "to come"), ("ES256", "in use"), ("refresh", "to come"), ("refresh", "in use")] == [
+            (kind, state) for _, kind, state in rotated
+        ]
+        me = client.get("/auth/me", headers={"authorization": f"Bearer {access_token}"})
+        assert (200, 200) == (me.status_code, client.post("/auth/refresh").status_code)
+        service.end()
+    with running(*options, folder=tmp_path, given=GIVEN) as service, service.client() as client:
+        published = {key["kid"] for key in client.get("/.well-known/jwks.json").json()["keys"]}
+        assert {kid for kid, kind, _ in rotated if kind == "ES256"} == published
+
+
+def test_a_key_that_has_leaked_is_removed(tmp_path: Path) -> None:
+    """It is gone from the list; one that is not there is a mistake that changes nothing."""
+    first = keys(tmp_path, "rotate")
+    keys(tmp_path, "rotate", "--now")
+    done = daypass("keys", "remove", first[0][0], *STORE, folder=tmp_path)
+    assert (0, f"Removed {first[0][0]}\n") == (done.returncode, done.stdout)
+    left = keys(tmp_path, "list")
+    assert first[0] not in left
+    assert 3 == len(left)
+    refused = daypass("keys", "remove", first[0][0], *STORE, folder=tmp_path)
+    assert (1, "") == (refused.returncode, refused.stdout)
+    assert "daypass keys list" in refused.stderr
+    assert left == keys(tmp_path, "list")
+
+
+def test_a_wrong_secret_rotates_nothing(tmp_path: Path) -> None:
+    """Keys that the service could not read are not added."""
+    before = keys(tmp_path, "rotate")
+    refused = daypass("keys", "rotate", *STORE, folder=tmp_path, given={"DAYPASS_SECRET": SECRET[::-1]})
+    assert (1, "") == (refused.returncode, refused.stdout)
+    assert "another secret" in refused.stderr
+    assert before == keys(tmp_path, "list")
+
+
+@pytest.mark.parametrize("command", [("list",), ("rotate",), ("remove", "kid")])
+def test_a_memory_store_has_no_keys_to_show(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """It says to name the store that the service uses."""
+    refused = daypass("keys", *command, "--store", "memory:", folder=tmp_path)
+    assert (1, "") == (refused.returncode, refused.stdout)
+    assert "--store" in refused.stderr

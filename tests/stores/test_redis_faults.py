@@ -1,0 +1,353 @@
+"""Redis in bad weather: down, frozen, full, read-only, killed; a refresh is refused or good, and never lost."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from daypass import Daypass, StoreUnavailable, User
+from daypass.model import EndReason
+from daypass.steps import End, EndAll, Find, Insert, ListSessions, Probe, ReadEndings, StoreStep, Swap
+from daypass.stores.redis import AsyncRedisStore, RedisStore
+from daypass.testing import START, Clock, advance, session, sweep
+
+from ..servers import redis as servers
+
+TIMEOUT = 0.6
+"""What these stores are told to wait at the most, in seconds."""
+
+
+@pytest.fixture
+def server() -> Iterator[servers.Server]:
+    """Give a server to do harm to."""
+    with servers.Server() as server:
+        yield server
+
+
+class Both:
+    """Both kinds of store on the same servers."""
+
+    def __init__(self, url: str) -> None:
+        self._store = RedisStore(url, timeout=TIMEOUT)
+        self._async_store = AsyncRedisStore(url, timeout=TIMEOUT)
+        self._runner = asyncio.Runner()
+
+    def perform(self, step: StoreStep[Any]) -> list[Any]:
+        """Return the answers of both, or the errors."""
+        performing: list[Callable[[], Any]] = [
+            lambda: self._store.perform(step),
+            lambda: self._runner.run(self._async_store.perform(step)),
+        ]
+        return [_outcome(each) for each in performing]
+
+    def close(self) -> None:
+        self._store.close()
+        self._runner.close()
+
+
+def _outcome(perform: Callable[[], Any]) -> Any:
+    try:
+        return perform()
+    except StoreUnavailable as error:
+        return f"{error} {error.__cause__ or ''}"
+
+
+@pytest.fixture
+def both(server: servers.Server) -> Iterator[Both]:
+    """Give both kinds of store on the server, with one session in it."""
+    both = Both(server.url)
+    both.perform(Insert(session()))
+    yield both
+    both.close()
+
+
+def all_say(text: str, outcomes: list[Any]) -> bool:
+    return all(isinstance(each, str) and text in each for each in outcomes)
+
+
+def test_a_server_that_is_down_is_told_of_and_comes_back(server: servers.Server, both: Both) -> None:
+    """Whoever asks is told within the deadline; when the server is there again, the same stores go on by themselves."""
+    server.kill()
+    started = time.monotonic()
+    assert all_say("it cannot be reached", both.perform(Find(session().id)))
+    assert time.monotonic() - started < 2 * TIMEOUT + 0.5
+    server.start()
+    assert [None, None] == both.perform(Insert(session(2)))
+    assert [session(2)] * 2 == both.perform(Find(session(2).id))
+
+
+def test_a_restart_between_two_steps_is_not_noticed(server: servers.Server, both: Both) -> None:
+    """A connection that was lost meanwhile is no reason to fail, nor is a server that has forgotten the scripts."""
+    server.restart()
+    assert [None, None] == both.perform(Insert(session(3)))
+    server.restart()
+    assert [(), ()] == both.perform(EndAll("user-1", START, EndReason.ENDED))
+
+
+def test_a_frozen_server_keeps_nobody_beyond_the_deadline(server: servers.Server, both: Both) -> None:
+    """Every kind of step, on old connections and new ones, ends in time; afterwards nobody gets an old answer."""
+    every: list[StoreStep[Any]] = [
+        Find(session().id),
+        advance(session(), START + 1),
+        ListSessions("user-1", START),
+        ReadEndings(START),
+        sweep(START),
+        Probe(),
+    ]
+    with server.frozen():
+        for step in every:
+            started = time.monotonic()
+            outcomes = both.perform(step)
+            assert all(isinstance(each, str) for each in outcomes)
+            assert time.monotonic() - started < 2 * (TIMEOUT + 0.4)
+    assert [None, None] == both.perform(Find(session(9).id))
+    found = both.perform(Find(session().id))
+    assert found[0] == found[1]
+    assert found[0].id == session().id
+
+
+def test_many_who_wait_for_a_frozen_server_are_told_in_time(server: servers.Server) -> None:
+    """Those too who still wait for a connection; and then all of them are answered."""
+    store = AsyncRedisStore(server.url, timeout=TIMEOUT, max_connections=2)
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(store.perform(Find(session(n).id)) for n in range(50)), return_exceptions=True)
+
+    async def main() -> None:
+        await ask()
+        with server.frozen():
+            started = time.monotonic()
+            outcomes = await ask()
+            assert {StoreUnavailable} == {type(each) for each in outcomes}
+            assert time.monotonic() - started < TIMEOUT + 0.5
+        assert [None] * 50 == await ask()
+
+    asyncio.run(main())
+
+
+def configure(server: servers.Server, **values: Any) -> None:
+    with server.client as client:
+        for name, value in values.items():
+            client.config_set(name.replace("_", "-"), value)
+
+
+def test_a_full_server_refuses_and_loses_nothing(server: servers.Server, both: Both) -> None:
+    """What needs room is refused as a whole, nothing is evicted, what reads goes on; with room again all is well."""
+    configure(server, maxmemory=1, maxmemory_policy="noeviction")
+    writing: list[StoreStep[Any]] = [
+        Insert(session(2)),
+        advance(session(), START + 1),
+        End(session().id, START, EndReason.LOGOUT),
+        Probe(),
+    ]
+    for step in writing:
+        assert all_say("it is full", both.perform(step))
+    assert [session()] * 2 == both.perform(Find(session().id))
+    assert [(), ()] == both.perform(ReadEndings(START - 1))
+    configure(server, maxmemory=0)
+    assert [None, None] == both.perform(Probe())
+    assert session() == both.perform(Find(session().id))[0]
+
+
+def test_a_replica_refuses_what_writes(server: servers.Server, both: Both) -> None:
+    """A server that became a replica decides nothing, and is used again as soon as it is a master."""
+    with servers.Server() as other:
+        with server.client as client:
+            client.replicaof("127.0.0.1", other.port)
+            servers.until(lambda: client.info("replication")["master_link_status"] == "up", "the replica to follow")
+        every: list[StoreStep[Any]] = [
+            advance(session(), START + 1),
+            End(session().id, START, EndReason.LOGOUT),
+            EndAll("user-1", START, EndReason.ENDED),
+            Swap(session(), session(generation=1)),
+            Insert(session(2)),
+            ReadEndings(START),
+            Probe(),
+        ]
+        for step in every:  # although some of them find nothing there to be written
+            assert all_say("it is a replica", both.perform(step))
+        with server.client as client:
+            client.replicaof("NO", "ONE")
+        assert [None, None] == both.perform(Insert(session(2)))
+
+
+def test_a_server_that_cannot_save_takes_no_writes(server: servers.Server, both: Both) -> None:
+    """As Redis is configured when it keeps snapshots and the last one failed."""
+    configure(server, save="3600 1", dir=str(server.folder))
+    (server.folder / "taken.rdb").mkdir()
+    configure(server, dbfilename="taken.rdb")
+    with server.client as client:
+        client.bgsave()
+        servers.until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "the snapshot to fail")
+    assert all_say("it cannot save", both.perform(Insert(session(2))))
+    configure(server, save="")
+    assert [None, None] == both.perform(Insert(session(2)))
+
+
+def test_a_server_with_too_many_clients_is_told_of(server: servers.Server) -> None:
+    """Who gets no connection is told so; when others have left, the same stores go on."""
+    both = Both(server.url)
+    configure(server, maxclients=3)
+    others = [redis.Connection(port=server.port, protocol=2) for _ in range(3)]
+    for each in others:
+        each.connect()
+    assert all_say("cannot be used", both.perform(Find(session().id)))
+    for each in others:
+        each.disconnect()
+    time.sleep(0.1)
+    assert [None, None] == both.perform(Find(session().id))
+    both.close()
+
+
+def test_a_wrong_password_is_told_of_without_it(server: servers.Server) -> None:
+    """That it was refused is said at once; what was sent is not."""
+    configure(server, requirepass="swordfish")
+    for url in (server.url, server.url.replace("//", "//:hunter2@")):
+        both = Both(url)
+        for outcome in both.perform(Find(session().id)):
+            assert "password" in outcome
+            assert "hunter2" not in outcome
+        both.close()
+    both = Both(server.url.replace("//", "//:swordfish@"))
+    assert [None, None] == both.perform(Find(session().id))
+    both.close()
+
+
+def test_a_busy_server_is_told_of(server: servers.Server, both: Both) -> None:
+    """While a script of somebody else's runs for too long, others are told so, and served when it is over."""
+    configure(server, lua_time_limit=50)
+    hog = redis.Connection(port=server.port, protocol=2)
+    hog.connect()
+    hog.send_command("EVAL", "while true do end", 0)
+    time.sleep(0.2)
+    assert all_say("it is busy", both.perform(Find(session().id)))
+    with server.client as client:
+        client.script_kill()
+        servers.until(client.ping, "the script to end")
+    hog.disconnect()
+    assert [session()] * 2 == both.perform(Find(session().id))
+
+
+# ---- killed
+
+
+def issuer(store: RedisStore, clock: Clock, events: list[str]) -> Daypass:
+    return Daypass(
+        store,
+        issuer="https://issuer.example",
+        load_user=User,
+        secret="s" * 32,
+        clock=clock,
+        on_event=lambda event: events.append(event.code.value),
+    )
+
+
+def test_what_was_answered_survives_a_kill() -> None:
+    """With ``appendfsync always`` no answered login or refresh is lost, however often the server is killed."""
+    clock, events = Clock(), list[str]()
+    with servers.Server("appendonly yes", "appendfsync always") as server:
+        store = RedisStore(server.url)
+        auth = issuer(store, clock, events)
+        tokens = [auth.start(User(f"user-{n}")).refresh_token for n in range(5)]
+        for _ in range(4):
+            clock.advance(60_000)
+            tokens = [auth.refresh(token).refresh_token for token in tokens]
+            tokens.append(auth.start(User("another")).refresh_token)
+            server.restart()
+        clock.advance(60_000)
+        events.clear()
+        for token in tokens:
+            auth.refresh(token)
+        assert ["rotated"] * 9 == events
+        auth.close()
+        store.close()
+
+
+def test_lost_seconds_log_nobody_out() -> None:
+    """A server that lost its last writes heals: who refreshed meanwhile goes on with the token that he has."""
+    clock, events = Clock(), list[str]()
+    with servers.Server("appendonly yes", "appendfsync no") as server:
+        store = RedisStore(server.url)
+        auth = issuer(store, clock, events)
+        tokens = [auth.start(User(f"user-{n}")).refresh_token for n in range(5)]
+        clock.advance(60_000)
+        tokens = [auth.refresh(token).refresh_token for token in tokens]
+        time.sleep(0.1)
+        file = next(server.folder.glob("*.aof"))
+        kept = file.read_bytes()
+        for _ in range(3):
+            clock.advance(60_000)
+            tokens = [auth.refresh(token).refresh_token for token in tokens]
+        late = auth.start(User("late")).refresh_token
+        server.kill()
+        file.write_bytes(kept)  # as a crash of the machine leaves it: what was not synced is gone
+        server.start()
+        clock.advance(60_000)
+        events.clear()
+        for _ in range(3):
+            tokens = [auth.refresh(token).refresh_token for token in tokens]
+            clock.advance(60_000)
+        assert ["healed"] * 5 + ["rotated"] * 10 == events
+        with pytest.raises(Exception, match="the session is not known"):
+            auth.refresh(late)  # the price: a login of the lost second is unknown
+        auth.close()
+        store.close()
+
+
+def test_a_failover_logs_nobody_out() -> None:
+    """When the master dies, the sentinels make the replica master, and refreshes work again within seconds."""
+    clock, events = Clock(), list[str]()
+    with servers.Sentinels() as group:
+        store = RedisStore(group.url, timeout=2)
+        async_store = AsyncRedisStore(group.url, timeout=2)
+        auth = issuer(store, clock, events)
+        subscription = store.subscribe()
+        tokens = [auth.start(User(f"user-{n}")).refresh_token for n in range(5)]
+        with asyncio.Runner() as runner:
+            runner.run(async_store.perform(Find(session().id)))
+            with group.master.client as client:
+                client.wait(1, 1000)
+            group.master.kill()
+            with pytest.raises(StoreUnavailable):
+                subscription.wait(30)
+            clock.advance(60_000)
+            events.clear()
+            tokens = [refreshed_within(20, auth, token) for token in tokens]
+            assert ["rotated"] * 5 == [event for event in events if event != "unavailable"]
+            assert runner.run(async_store.perform(Find(session().id))) is None
+            store.subscribe().close()
+        auth.close()
+        store.close()
+
+
+def refreshed_within(seconds: float, auth: Daypass, token: str) -> str:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return auth.refresh(token).refresh_token
+        except StoreUnavailable:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def test_a_cluster_that_lost_a_server_serves_the_rest_of_it_again() -> None:
+    """While a server of a cluster is down its sessions are unavailable; once it is back, all go on as they were."""
+    lines = ("appendonly yes", "appendfsync always", "cluster-require-full-coverage no")
+    every = [session(n * 2**120 + 1) for n in range(0, 256, 16)]
+    with servers.Cluster(*lines) as cluster:
+        both = Both(cluster.url)
+        for each in every:
+            both.perform(Insert(each))
+        cluster.servers[0].kill()
+        outcomes = [outcome for each in every for outcome in both.perform(Find(each.id))]
+        assert {True, False} == {isinstance(outcome, str) for outcome in outcomes}
+        cluster.servers[0].start()
+        until = time.monotonic() + 15
+        while any(isinstance(outcome, str) for each in every for outcome in both.perform(Find(each.id))):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert [[each] * 2 for each in every] == [both.perform(Find(each.id)) for each in every]
+        both.close()
