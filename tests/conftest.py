@@ -46,6 +46,7 @@ def postgres_url(postgres_at: Callable[..., str]) -> str:
     return postgres.tables(postgres_at())
 
 
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """Give the URL of a Redis server, for tests that need no more than one and harm nobody else's data."""
     with redis_servers.any_server() as url:

@@ -522,7 +522,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a short old secret": ([], {"DAYPASS_SECRET": f"{SECRET} short"}, "secret has 5 bytes and needs at least 32"),
     "an unknown store": (["--store", "mysql://user:password@host/db"], {}, "no store is called 'mysql'"),
     "no store": (["--store", ""], {}, "no store is called ''"),
-    "a store without a file": (["--store", "sqlite:///"], {}, "name a file; write memory: or sqlite:///app.db"),
+    "a store without a file": (["--store", "sqlite:///"], {}, "name a file; write memory:, sqlite:///app.db"),
     "no duration": (["--access-ttl", "soon"], {}, "access_ttl: 'soon' is no duration; write a number and a unit"),
     "no unit": (["--idle-ttl", "15"], {}, "idle_ttl: '15' is no duration; write a number and a unit"),
     "a negative duration": (["--grace-period=-1s"], {}, "grace_period: '-1s' is no duration"),

@@ -115,7 +115,7 @@ def test_another_way_to_sync_is_refused(path: Path) -> None:
 def test_another_url_is_refused(url: str) -> None:
     """What is no URL of a store is a mistake of set-up, and the message says what to write."""
     for opening in (open_store, open_async_store):
-        with pytest.raises(ConfigurationError, match="write memory: or sqlite"):
+        with pytest.raises(ConfigurationError, match="write memory:, sqlite"):
             opening(url)
 
 
