@@ -3,15 +3,19 @@
 import contextlib
 import hashlib
 import sqlite3
+import sys
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from daypass.model import Session
-from daypass.steps import Probe
+from daypass.steps import Migrate, Probe
 from daypass.stores import Store
 from daypass.stores.sqlite import SqliteStore
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 NOW = 1_800_000_000_000
 DAY = 86_400_000
@@ -101,5 +105,80 @@ class SqlitePlaces(Places):
         return Place(store, lambda: path.stat().st_size)
 
 
-KINDS: dict[str, Callable[[Path], Places]] = {"sqlite": SqlitePlaces}
+class PostgresPlaces(Places):
+    """Schemas of one private server, which syncs what it answered."""
+
+    def __init__(self, folder: Path) -> None:
+        from tests.servers import postgres
+
+        super().__init__(folder)
+        settings = {"shared_buffers": "1GB", "autovacuum": "on", "max_wal_size": "4GB"}
+        self._server = postgres.PostgresServer(postgres.VERSIONS[-1], settings=settings)
+        self.callback(postgres.clean)
+        self.callback(self._server.remove)
+        self._server.start()
+
+    def filled(self, name: str, sessions: int) -> Place:
+        import psycopg
+
+        from daypass.stores.postgres import PostgresStore
+
+        url = f"{self._server.url()}?options=-csearch_path%3D{name}"
+        connection = self.enter_context(psycopg.connect(url, autocommit=True))
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+        store = PostgresStore(url)
+        self.callback(store.close)
+        store.perform(Migrate())
+        connection.execute("SET synchronous_commit = off")
+        copying = f"COPY daypass_sessions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)".encode()
+        types = ("bytea", "text", "text", "int8", "bytea", "int8", "int8", "int8")
+        for rows in chunks(sessions):
+            with connection.cursor() as cursor, cursor.copy(copying) as copy:
+                copy.set_types(types)
+                for each in rows:
+                    copy.write_row(each)
+        connection.execute("VACUUM ANALYZE daypass_sessions")
+        connection.execute("CHECKPOINT")
+
+        def size() -> int:
+            row = connection.execute("SELECT pg_total_relation_size('daypass_sessions')").fetchone()
+            assert row is not None
+            return int(row[0])
+
+        return Place(store, size)
+
+
+class RedisPlaces(Places):
+    """Private servers, which sync what they answered; one for each place, so that what is in memory can be told."""
+
+    def filled(self, name: str, sessions: int) -> Place:  # noqa: ARG002 - each has a server of its own
+        from daypass.stores.redis import RedisStore, layout
+        from tests.servers.redis import Server
+
+        server = self.enter_context(Server("appendonly no", "appendfsync always"))
+        names = layout.Layout("daypass")
+        with server.client as client:
+            empty = client.info("memory")["used_memory"]
+            for start in range(0, sessions, 10_000):
+                pipeline = client.pipeline(transaction=False)
+                for number in range(start, start + 10_000):
+                    session = born(number)
+                    raw_id = bytes.fromhex(session.id)
+                    pipeline.execute_command("HSET", names.session(raw_id), *layout.session_fields(session))
+                    pipeline.execute_command("ZADD", names.index(session.subject), session.created_at, raw_id)
+                pipeline.execute()
+            taken = client.info("memory")["used_memory"] - empty
+            client.config_set("appendonly", "yes")
+            while client.info("persistence")["aof_rewrite_in_progress"]:
+                time.sleep(0.1)
+        store = RedisStore(server.url)
+        self.callback(store.close)
+        return Place(store, lambda: taken)
+
+
+KINDS: dict[str, Callable[[Path], Places]] = {
+    "sqlite": SqlitePlaces,
+    "postgres": PostgresPlaces,
+    "redis": RedisPlaces,
+}
 """What can be measured."""

@@ -69,7 +69,7 @@ def cost(place: Place, steps: list[Advance], threads: int) -> float:
 def measured(kind: str, sessions: int, folder: Path) -> None:
     """Print the rows of one kind of store."""
     with KINDS[kind](folder) as places:
-        small, full = places.filled("small", SMALL), places.filled("full", sessions)
+        small, full = places.filled("few", SMALL), places.filled("many", sessions)
         numbers = {place: visits(count) for place, count in ((small, SMALL), (full, sessions))}
         costs: dict[tuple[Place, int], list[float]] = {}
         for threads in (1, 16):

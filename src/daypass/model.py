@@ -111,7 +111,10 @@ MAXIMUM_SUBJECT = 255
 def _require_json(subject: str, username: str | None, email: str | None, claims: Mapping[str, Any]) -> None:
     """Refuse what could not be stored, or not be read by others once it is in a token."""
     try:
-        "".join((subject, username or "", email or "")).encode()
+        names = "".join((subject, username or "", email or ""))
+        names.encode()
+        if "\0" in names:  # which no text in PostgreSQL has
+            raise ValueError("a name has a NUL character")
         if claims:
             json.dumps(dict(claims), allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:

@@ -181,6 +181,7 @@ class Sweep(StoreStep[Swept]):
         now: milliseconds since the epoch; for what is due.
         before: what was over by then is removed; earlier than ``now``, because clocks of nodes differ.
         absolute_ttl: an ended session is remembered for so long after its login, so that late reuse is still known.
+        access_ttl: that it was ended has to be read (`ReadEndings`) for so long after its end, at least.
         batch: so many sessions are looked at, or about so many.
         pause: until the next batch is due.
         rest: until the next one is due once all sessions have been looked at.
@@ -190,6 +191,7 @@ class Sweep(StoreStep[Swept]):
     now: int
     before: int
     absolute_ttl: int
+    access_ttl: int
     batch: int
     pause: int
     rest: int

@@ -140,6 +140,7 @@ class Upkeep:
             now=now,
             before=now - _OVER_SINCE,
             absolute_ttl=self._policy.absolute_ttl,
+            access_ttl=self._alive_for,
             batch=_BATCH,
             pause=SECOND,
             rest=_REST,

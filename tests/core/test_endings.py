@@ -109,6 +109,15 @@ def test_claims_have_to_be_json(claims: Any) -> None:
         User("user-1", claims=claims)
 
 
+@pytest.mark.parametrize(
+    "names", [{"subject": "1\0"}, {"subject": "1", "username": "\0"}, {"subject": "1", "email": "a\0@b"}]
+)
+def test_names_have_to_be_what_every_store_keeps(names: dict[str, str]) -> None:
+    """A NUL character, which PostgreSQL has no place for, is refused whatever the store."""
+    with pytest.raises(ConfigurationError, match="NUL"):
+        User(**names)
+
+
 def test_verified_claims_cannot_be_changed() -> None:
     """What one route makes of a token's claims is not what the next one finds."""
     auth = issuer("memory:")

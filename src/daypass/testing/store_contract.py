@@ -137,7 +137,14 @@ def key(number: int = 1, **fields: Any) -> KeyRecord:
 def sweep(now: int, **fields: Any) -> Sweep:
     """Return the step that sweeps, at ``now``, what was over a second before, save for ``fields``."""
     step = Sweep(
-        now=now, before=now - 1000, absolute_ttl=7_200_000, batch=1000, pause=1000, rest=60_000, regardless=True
+        now=now,
+        before=now - 1000,
+        absolute_ttl=7_200_000,
+        access_ttl=900_000,
+        batch=1000,
+        pause=1000,
+        rest=60_000,
+        regardless=True,
     )
     return replace(step, **fields)
 

@@ -76,7 +76,7 @@ GRACE = MINUTE
 """The index of a user's sessions is written before the session: so long a member without one is left alone."""
 
 ENDING_KEPT = DAY
-"""So long an ending is kept at least: longer than any access token should live."""
+"""So long an ending is kept at least, whatever the policy here says: that of another node may be another one."""
 
 
 def calls(script: lua.Script, keys: Sequence[bytes], *arguments: Value) -> Command:
@@ -285,7 +285,7 @@ class Plans:
             if self._names.is_index(key):
                 updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - step.absolute_ttl))
             elif self._names.is_endings(key):
-                updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - ENDING_KEPT))
+                updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - max(step.access_ttl, ENDING_KEPT)))
         yield from _in_batches(updates)
         return removed
 
