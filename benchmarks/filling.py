@@ -9,6 +9,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import LiteralString
 
 from daypass.model import Session
 from daypass.steps import Migrate, Probe
@@ -65,11 +66,13 @@ class Place:
     Attributes:
         store: a store that has it open.
         size: returns the bytes that the sessions take in it, indexes included.
+        log: returns how many bytes its log has had so far; None where that is not told.
     """
 
-    def __init__(self, store: Store, size: Callable[[], int]) -> None:
+    def __init__(self, store: Store, size: Callable[[], int], log: Callable[[], int] | None = None) -> None:
         self.store = store
         self.size = size
+        self.log = log
 
 
 class Places(contextlib.ExitStack, ABC):
@@ -140,12 +143,16 @@ class PostgresPlaces(Places):
         connection.execute("VACUUM ANALYZE daypass_sessions")
         connection.execute("CHECKPOINT")
 
-        def size() -> int:
-            row = connection.execute("SELECT pg_total_relation_size('daypass_sessions')").fetchone()
+        def number(query: LiteralString) -> int:
+            row = connection.execute(query).fetchone()
             assert row is not None
             return int(row[0])
 
-        return Place(store, size)
+        return Place(
+            store,
+            size=lambda: number("SELECT pg_total_relation_size('daypass_sessions')"),
+            log=lambda: number("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"),
+        )
 
 
 class RedisPlaces(Places):
@@ -173,7 +180,8 @@ class RedisPlaces(Places):
                 time.sleep(0.1)
         store = RedisStore(server.url)
         self.callback(store.close)
-        return Place(store, lambda: taken)
+        asking = self.enter_context(server.client)
+        return Place(store, lambda: taken, lambda: int(asking.info("persistence")["aof_current_size"]))
 
 
 KINDS: dict[str, Callable[[Path], Places]] = {

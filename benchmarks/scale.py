@@ -72,14 +72,21 @@ def measured(kind: str, sessions: int, folder: Path) -> None:
         small, full = places.filled("few", SMALL), places.filled("many", sessions)
         numbers = {place: visits(count) for place, count in ((small, SMALL), (full, sessions))}
         costs: dict[tuple[Place, int], list[float]] = {}
+        logged: dict[Place, list[float]] = {}
         for threads in (1, 16):
             for _ in range(ROUNDS):
                 for place in (small, full):
                     steps = [advance(number) for number in islice(numbers[place], STEPS)]
+                    before = place.log() if place.log else 0
                     costs.setdefault((place, threads), []).append(cost(place, steps, threads))
+                    if place.log:
+                        logged.setdefault(place, []).append((place.log() - before) / len(steps))
         for threads, name in ((1, "one at a time"), (16, "sixteen at once")):
             little, much = (statistics.median(costs[place, threads]) for place in (small, full))
             row(f"{kind}: µs a refresh, {name}", f"{much:,.0f}", f"{little:,.0f}", f"{much / little:.2f}", "≤ 1.3")
+        if logged:
+            little, much = (statistics.mean(logged[place]) for place in (small, full))
+            row(f"{kind}: bytes of log a refresh", f"{much:,.0f}", f"{little:,.0f}", "", "")
         limit = "≤ 250" if kind == "sqlite" else ""
         row(f"{kind}: bytes a session", f"{full.size() / sessions:,.0f}", f"{small.size() / SMALL:,.0f}", "", limit)
 

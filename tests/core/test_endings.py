@@ -112,7 +112,7 @@ def test_claims_have_to_be_json(claims: Any) -> None:
 @pytest.mark.parametrize(
     "names", [{"subject": "1\0"}, {"subject": "1", "username": "\0"}, {"subject": "1", "email": "a\0@b"}]
 )
-def test_names_have_to_be_what_every_store_keeps(names: dict[str, str]) -> None:
+def test_names_have_to_be_what_every_store_keeps(names: dict[str, Any]) -> None:
     """A NUL character, which PostgreSQL has no place for, is refused whatever the store."""
     with pytest.raises(ConfigurationError, match="NUL"):
         User(**names)
