@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
@@ -28,6 +28,9 @@ from daypass import AsyncDaypass, Event, EventCode, User
 from daypass.model import Duration
 from daypass.server import run
 from daypass.web.asgi import auth_routes, bearer
+
+if TYPE_CHECKING:
+    from .world import World
 
 HERE = Path(__file__).parent
 CHROMIUM = Path("/usr/bin/chromium")
@@ -219,3 +222,14 @@ def page(context: BrowserContext, application: Application) -> Page:
     page.evaluate("([name, password]) => login(name, password)", [ALICE.username, PASSWORD])
     assert [("POST", "/auth/login", 200)] == application.take()
     return page
+
+
+@pytest.fixture
+def world(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator["World"]:
+    """Return the application that daypass.js is tested against, served."""
+    from .world import World
+
+    world = World(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
+    with serving(world) as address:
+        world.address = address
+        yield world
