@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+Stranger = tuple[str, list[dict[str, str]]]
+"""An address, and the headers of each request that came there, with ``:method``."""
+
 
 @contextmanager
-def standing_by() -> Iterator[tuple[str, list[dict[str, str]]]]:
+def standing_by() -> Iterator[Stranger]:
     """Give its address and what it was sent; it answers with the status that the path says, and lets any page read."""
     requests: list[dict[str, str]] = []
 

@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, Route
 from daypass import EventCode
 from daypass.model import Duration
 
+from .stranger import Stranger, standing_by
 from .world import Asked, Instead, World, ask, happened, refreshes
 
 ITEMS = "/api/items"
@@ -310,35 +311,30 @@ def test_an_aborted_request(tab: Page, world: World, sender: str) -> None:
 
 
 @pytest.fixture
-def stranger(world: World) -> Iterator[list[dict[str, str]]]:
-    """Return what a server of another origin was sent: the headers of each request."""
-    from .stranger import standing_by
-
-    with standing_by() as (address, requests):
-        world.stranger = address  # type: ignore[attr-defined]  # for the tests of this fixture alone
-        yield requests
+def stranger() -> Iterator[Stranger]:
+    """Return the address of a server of another origin, and what it was sent: the headers of each request."""
+    with standing_by() as found:
+        yield found
 
 
-def test_redirect_to_another_origin(
-    tab: Page, world: World, sender: str, stranger: list[dict[str, str]]
-) -> None:
+def test_redirect_to_another_origin(tab: Page, world: World, sender: str, stranger: Stranger) -> None:
     """A redirect to another origin takes no token there, and a 401 from there is not ours to mend."""
-    elsewhere = world.stranger  # type: ignore[attr-defined]
+    elsewhere, requests = stranger
     answer = ask(tab, sender, f"/api/redirect?to={elsewhere}/401")
     assert 401 == answer["status"]
-    assert [None] == [request.get("authorization") for request in stranger if request[":method"] == "GET"]
+    assert [None] == [request.get("authorization") for request in requests if request[":method"] == "GET"]
     assert [Asked("GET", "/api/redirect", 307, 0)] == world.seen()
 
 
-def test_another_origin(tab: Page, world: World, sender: str, stranger: list[dict[str, str]]) -> None:
+def test_another_origin(tab: Page, world: World, sender: str, stranger: Stranger) -> None:
     """Another origin gets no token, unless it was named."""
-    elsewhere = world.stranger  # type: ignore[attr-defined]
+    elsewhere, requests = stranger
     assert 401 == ask(tab, sender, f"{elsewhere}/401")["status"]
-    assert [None] == [request.get("authorization") for request in stranger if request[":method"] == "GET"]
+    assert [None] == [request.get("authorization") for request in requests if request[":method"] == "GET"]
     tab.evaluate("(origin) => { session.close(); begin({ origins: [origin] }) }", elsewhere)
     tab.evaluate("session.ready")
     assert 200 == ask(tab, sender, f"{elsewhere}/200")["status"]
-    assert stranger[-1]["authorization"].startswith("Bearer ")
+    assert requests[-1]["authorization"].startswith("Bearer ")
 
 
 def test_a_redirected_post_is_not_repeated(tab: Page, world: World, sender: str) -> None:
