@@ -37,7 +37,7 @@ def tab(context: BrowserContext, world: World) -> Page:
         }).then((answer) => answer.json())""",
         [ALICE.username, PASSWORD],
     )
-    tab.wait_for_timeout(1_050)
+    tab.evaluate("sleepFor(1_050)")
     world.seen()
     return tab
 
@@ -155,7 +155,7 @@ def streaming(browser: Browser, world: World, secure: str) -> Iterator[Page]:
                     .then(async (answer) => [answer.status, answer.ok ? await answer.json() : null]);
         }"""
     )
-    tab.wait_for_timeout(1_050)
+    tab.evaluate("sleepFor(1_050)")
     yield tab
     context.close()
 

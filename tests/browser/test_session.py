@@ -31,7 +31,7 @@ def tab(context: BrowserContext, world: World) -> Page:
     """Return a tab whose user has logged in."""
     tab = world.open(context)
     world.log_in(tab)
-    tab.wait_for_timeout(1_050)  # so that a 401 is no longer one to a token that came only moments ago
+    tab.evaluate("sleepFor(1_050)")  # so that a 401 is no longer one to a token that came only moments ago
     return tab
 
 
@@ -48,7 +48,7 @@ def test_read_after_expiry(tab: Page, world: World, sender: str) -> None:
             REFRESHED,
             Asked("GET", ITEMS, 200, turn + 1),
         ] == world.seen()
-        tab.wait_for_timeout(1_050)
+        tab.evaluate("sleepFor(1_050)")
     assert 2 == len(happened(tab, "replayed"))
 
 
