@@ -159,7 +159,7 @@ class Application:
 
 
 @contextmanager
-def serving(application: Application) -> Iterator[str]:
+def serving(application: ASGIApp) -> Iterator[str]:
     with run.bind("127.0.0.1", 0) as listening:
         configuration = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         server = uvicorn.Server(configuration)
