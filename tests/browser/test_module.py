@@ -3,8 +3,10 @@
 import gzip
 import json
 import re
+import sys
 from importlib.resources import files
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -76,3 +78,27 @@ def test_it_depends_on_nothing() -> None:
     """Whoever takes it takes nothing else along."""
     assert not {"dependencies", "peerDependencies"} & set(json.loads((JS / "package.json").read_text()))
     assert b"import" not in re.sub(rb'"[^"]*"', b"", shipped())
+
+
+def test_the_wheel_brings_it_along(tmp_path: Path) -> None:
+    """Whoever installs the Python package has the module, and the demonstration's page."""
+    root = JS.parent
+    done = npm.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=root)
+    assert 0 == done.returncode, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+        assert shipped() == opened.read("daypass/web/static/daypass.js")
+    assert {f"daypass/demo/static/{name}" for name in ("index.html", "page.css", "page.js", "icon.svg")} <= names
+
+
+def test_the_docs_name_tests_that_are_there() -> None:
+    """Each scenario in the docs has its test; those of the first table are done by `fetch` and by axios."""
+    page = (JS.parent / "docs/browser.md").read_text(encoding="utf-8")
+    both, alone = page.split("Across tabs, and by")
+    source = {name: Path(__file__).with_name(f"test_{name}.py").read_text() for name in ("session", "tabs", "install")}
+    done_by_both = set(re.findall(r"def (test_\w+)\([^)]*\bsender: str", source["session"]))
+    assert set(re.findall(r"`(test_\w+)`", both)) <= done_by_both
+    defined = set(re.findall(r"def (test_\w+)\(", "".join(source.values())))
+    assert set(re.findall(r"`(test_\w+)`", alone)) <= defined
+    assert len(re.findall(r"`(test_\w+)`", page)) > 40

@@ -359,7 +359,7 @@ function draw() {
   }
   brush.globalAlpha = 1;
 
-  let [previous, stacked] = [-1, 0];
+  let [previous, stacked] = [-10, 0];
   for (const { at, state } of dots) {
     const place = x(at);
     if (place < 0) continue;
