@@ -5,13 +5,13 @@ import { carry } from "./replay.ts";
 /** What is needed of axios; nothing of it is imported. */
 export interface AxiosLike {
   defaults: { adapter?: unknown };
-  create(config: object): { request(config: never): Promise<unknown> };
+  create(config: object): { defaults: object; request(config: never): Promise<unknown> };
   getUri(config: never): string;
 }
 
 interface Config {
   data?: unknown;
-  headers: { has(name: string): boolean; set(name: string, value: string): void };
+  headers: { has(name: string): boolean };
   method?: string;
   signal?: AbortSignal;
   [other: string]: unknown;
@@ -32,13 +32,14 @@ interface Answer {
 export function createAdapter(core: Core, instance: AxiosLike): (config: Config) => Promise<Answer> {
   const plain = { adapter: instance.defaults.adapter, transformRequest: [], transformResponse: [] };
   const bare = instance.create({});
+  bare.defaults = { headers: {} }; // what is sent has had its defaults
   return async (config) => {
     // an answer that axios takes for an error is an answer all the same, up to here
     let failure: { config?: Config; response?: Answer } | undefined;
     const send = async (token?: string): Promise<Answer> => {
       failure = undefined;
-      if (token) config.headers.set("Authorization", `Bearer ${token}`);
-      const answer = (await bare.request({ ...config, ...plain } as never).catch((error) => {
+      const headers = { ...config.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+      const answer = (await bare.request({ ...config, ...plain, headers } as never).catch((error) => {
         failure = error;
         error.config = config;
         if (!error.response) throw error;

@@ -13,7 +13,7 @@ export class DaypassError extends Error {
 /** The session is over and refreshing cannot help any more: show the login. */
 export class LoginRequired extends DaypassError {
   constructor(reason: string) {
-    super(`Log in: ${reason}`, "LoginRequired");
+    super(`Log in: ${reason || "somebody else has"}`, "LoginRequired");
   }
 }
 

@@ -2,6 +2,7 @@
 import { sleep } from "./clock.ts";
 import type { Core } from "./core.ts";
 import { exclusive } from "./lock.ts";
+import { finishLogout } from "./logout.ts";
 import { AFTER_A_WAIT, AT_THE_START, ATTEMPT, DEADLINE, PATIENCE, backoff, retryPause } from "./timing.ts";
 import { type Outcome, ask, judge } from "./wire.ts";
 
@@ -20,6 +21,10 @@ export function refresh(core: Core): Promise<Outcome | undefined> {
 
 async function fly(core: Core): Promise<Outcome | undefined> {
   const { at } = core;
+  if (!at && (await finishLogout(core))) {
+    core.settle({ at: core.tick(), reason: "logout" });
+    return undefined;
+  }
   const end = performance.now() + DEADLINE;
   const rests = () => {
     const retryAfter = core.resting();

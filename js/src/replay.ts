@@ -16,8 +16,8 @@
  *     else                                    refresh, then send again
  *
  * A request is sent again at most once. A body that cannot be sent again whole is not sent again at all: the caller
- * gets the 401, and a session that has been refreshed. So it is where the user has changed meanwhile: what one user
- * asked for is never asked for in another's name.
+ * gets the 401, and a session that has been refreshed. Nor is anything sent again where another user has logged in
+ * meanwhile: what one user asked for is never asked for in another's name.
  */
 import type { Core } from "./core.ts";
 import { LoginRequired, RefreshUnavailable } from "./errors.ts";
@@ -40,7 +40,7 @@ export interface Exchange<R> {
 }
 
 /**
- * @throws LoginRequired where the session turns out to be over.
+ * @throws LoginRequired where the session turns out to be over, or to be another user's by now.
  * @throws RefreshUnavailable where the token is dead and no new one can be had now.
  * @throws the signal's reason, at once, where the caller aborts; a refresh under way goes on.
  */
@@ -64,11 +64,10 @@ export async function carry<R>(core: Core, exchange: Exchange<R>): Promise<R> {
     if (challenge?.includes("invalid_token")) held.kill();
     newer = await renewed(core, held, signal, () => repeatable);
   }
-  if (!newer) throw new LoginRequired(core.reason);
-  const same = newer.user?.subject === held.user?.subject;
+  if (!isSame(held, newer)) throw new LoginRequired(core.reason);
   // after a redirect, to start again would repeat what the first stop did
   const again = repeatable && (exchange.reads || !from || from === url);
-  if (newer === held || !same || !again) return answer;
+  if (newer === held || !again) return answer;
   core.emit("replayed", { url });
   newer.used = true;
   return exchange.send(newer.accessToken, answer);
@@ -87,12 +86,16 @@ async function renewed(
   dead: () => boolean,
 ): Promise<Held | undefined> {
   const outcome = await unlessAborted(refresh(core), signal);
-  if (held && !core.held) throw new LoginRequired(core.reason);
+  if (held && !isSame(held, core.held)) throw new LoginRequired(core.reason);
   if (core.held === held && (held || !core.at) && dead()) {
     throw new RefreshUnavailable(outcome?.unavailable ?? "it was not refreshed", outcome?.retryAfter);
   }
   return core.held;
 }
+
+/** Tell whether a token is of the session that another one was of, as far as they say. */
+const isSame = (held: Held, newer: Held | undefined): newer is Held =>
+  !!newer && newer.user?.subject === held.user?.subject;
 
 /** Wait, but no longer than the caller wants to. */
 function unlessAborted<T>(waiting: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

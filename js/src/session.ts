@@ -3,7 +3,7 @@ import { type SessionOptions, createCore } from "./core.ts";
 import type { Listener, SessionEvents } from "./events.ts";
 import { createFetch } from "./fetch.ts";
 import { type Credentials, login } from "./login.ts";
-import { finishLogout, logout } from "./logout.ts";
+import { logout } from "./logout.ts";
 import { refresh } from "./refresh.ts";
 import { schedule } from "./schedule.ts";
 import type { User } from "./user.ts";
@@ -41,14 +41,11 @@ export function createSession(options: SessionOptions = {}): Session {
     await refresh(core);
     return user();
   };
-  const restore = async () => {
-    if (options.restore === false || (await finishLogout(core))) core.settle({ at: core.tick() });
-    else void renew();
-  };
   const ready = new Promise<User | null>((known) => {
     core.changed.add(() => core.at && known(user()));
   });
-  void restore();
+  if (options.restore === false) core.settle({ at: core.tick() });
+  else void renew();
   return {
     fetch: createFetch(core),
     get user() {

@@ -82,3 +82,22 @@ test("where an option is no URL it says so", () => {
   assert.throws(() => createSession({ url: "not a URL" }), TypeError);
   assert.throws(() => createSession({ url: "https://a.example/auth", origins: ["nothing"] }), TypeError);
 });
+
+const jwt = (sub: string) => `x.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.${Math.random()}`;
+
+test("what one user asked for is never asked for in another's name", async (t) => {
+  const [session, server] = await begin(t, { restore: false });
+  let user = "ann";
+  server.refresh = (answer) => {
+    answer.writeHead(200, { "content-type": "application/json" });
+    answer.end(JSON.stringify({ accessToken: jwt(user), expiresIn: 60 }));
+  };
+  await session.refresh();
+  assert.equal(session.user?.subject, "ann");
+  await new Promise((go) => setTimeout(go, 1050));
+  server.good = () => false;
+  user = "ben"; // who has logged in by a form of the server's, in another window
+  await assert.rejects(session.fetch(`${server.url}/api`, { method: "POST", body: "Ann's" }), LoginRequired);
+  assert.equal(session.user?.subject, "ben");
+  assert.equal(server.asked.filter((each) => each.startsWith("POST /api")).length, 1);
+});

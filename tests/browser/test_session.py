@@ -414,3 +414,40 @@ def test_no_answer_at_all(tab: Page, world: World) -> None:
     tab.unroute("**/auth/refresh")
     tab.wait_for_function("happened('refreshed').length === 1")
     assert READ == ask(tab, "fetch")
+
+
+def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
+    """The config of an answer holds no token, so that whoever sends it again, as retry plugins do, gets a good one."""
+    seen: Any = tab.evaluate(
+        """async () => {
+            const first = await api.post("/api/items", { a: 1 }).catch((error) => error);
+            return [first.config.headers.has("Authorization"), JSON.stringify(first.config).includes("Bearer")];
+        }"""
+    )
+    assert [False, False] == seen
+    world.expire()
+    again = "api.get('/api/never').catch((error) => api.request({ ...error.config, url: '/api/items' }))"
+    assert 200 == tab.evaluate(f"{again}.then((answer) => answer.status)")
+    assert Asked("GET", ITEMS, 200, 1) == world.seen()[-1]
+
+
+def test_axios_defaults_are_not_put_back(tab: Page) -> None:
+    """A default that the caller's interceptor took away is not sent, and what it added is."""
+    with standing_by() as (address, requests):
+        tab.evaluate(
+            """(url) => {
+                session.close();
+                begin({ origins: [url] });
+                api.defaults.headers.common["X-Default"] = "1";
+                api.interceptors.request.use((config) => {
+                    config.headers.delete("X-Default");
+                    config.headers.set("Content-Language", "de");
+                    return config;
+                });
+                return session.ready.then(() => api.get(`${url}/200`));
+            }""",
+            address,
+        )
+    (sent,) = [each for each in requests if each[":method"] == "GET"]
+    assert ("x-default" in sent, sent["content-language"]) == (False, "de")
+    assert sent["authorization"].startswith("Bearer ")
