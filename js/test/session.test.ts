@@ -101,3 +101,14 @@ test("what one user asked for is never asked for in another's name", async (t) =
   assert.equal(session.user?.subject, "ben");
   assert.equal(server.asked.filter((each) => each.startsWith("POST /api")).length, 1);
 });
+
+test("a token of ten years overflows no timer: it is not refreshed again and again", async (t) => {
+  const [session, server] = await begin(t, { restore: false });
+  server.refresh = (answer) => {
+    answer.writeHead(200, { "content-type": "application/json" });
+    answer.end(JSON.stringify({ accessToken: "long", expiresIn: 10 * 365 * 86_400 }));
+  };
+  await session.refresh();
+  await new Promise((go) => setTimeout(go, 1500));
+  assert.deepEqual(server.asked, ["POST /auth/refresh"]);
+});

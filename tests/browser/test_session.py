@@ -381,6 +381,37 @@ class TestRealTime:
         assert len(statuses) == sum(each.path == ITEMS and each.status == 200 for each in seen)
 
 
+class TestHidden:
+    """In a tab that nobody sees, with tokens that live three seconds."""
+
+    HIDE = """(state) => {
+        Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
+        document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+    }"""
+
+    @pytest.fixture
+    def lifetimes(self) -> dict[str, Duration]:
+        return {"access_ttl": "3s", "grace_period": "1s"}
+
+    def test_a_forgotten_tab(self, context: BrowserContext, world: World) -> None:
+        """A token that nobody used, in a tab that nobody sees, runs out; once the tab is seen there is a new one."""
+        tab = world.open(context)
+        world.log_in(tab)
+        tab.evaluate(self.HIDE, "hidden")
+        tab.wait_for_timeout(4_000)
+        assert [] == world.seen()
+        tab.evaluate(self.HIDE, "visible")
+        tab.wait_for_function("happened('refreshed').length === 1")
+        assert [REFRESHED] == world.seen()
+
+    def test_a_busy_tab(self, tab: Page, world: World) -> None:
+        """A hidden tab at work is kept logged in, ahead of expiry, like any other."""
+        tab.evaluate(self.HIDE, "hidden")
+        assert READ == ask(tab, "fetch")
+        tab.wait_for_function("happened('refreshed').length === 1")
+        assert [200] == refreshes(world.seen())
+
+
 def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
     """Interceptors and transformations of axios run once, and see the last answer alone, with the config they know."""
     world.expire()

@@ -291,8 +291,9 @@ async function listDevices() {
       end.textContent = "End";
       end.setAttribute("aria-label", `End the session: ${name.firstChild.textContent}`);
       end.addEventListener("click", async () => {
+        if (current) return session.logout();
         await session.fetch(`/browser/auth/sessions/${id}`, { method: "DELETE" });
-        if (!current) await listDevices();
+        await listDevices();
       });
       item.append(name, end);
       return item;
