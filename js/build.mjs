@@ -6,10 +6,10 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const LARGEST = 4096;
+const LARGEST = 4000;
 /** Properties that nobody outside sees, not even another tab, which may run another version. */
 const INTERNAL = new RegExp(
-  "^(changed|cover|emit|failures|flight|held|isExpired|isFresh|kill|look|native|news|reads|repeatable|resting|said|settle|" +
+  "^(changed|cover|emit|failures|flight|held|isExpired|isFresh|kill|label|look|native|news|reads|repeatable|resting|said|send|settle|" +
     "tell|tick|unavailable|used|young)$",
 );
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -26,7 +26,7 @@ const { outputFiles } = await build({
 });
 const options = { module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false } };
 const { code } = await minify(outputFiles[0].text, options);
-const built = Buffer.from(`/* daypass.js, MIT; its source is js/src */\n${code}\n`);
+const built = Buffer.from(`${code}\n`);
 const compressed = gzipSync(built, { level: 9 }).length;
 if (compressed >= LARGEST) fail(`daypass.js has ${compressed} bytes compressed; it has to stay below ${LARGEST}`);
 

@@ -21,7 +21,7 @@ export interface SessionOptions {
 export interface Core extends Tabs, Events, State {
   url: string;
   /** Of the lock, the channel and the note of an unfinished logout. */
-  name: string;
+  label: string;
   native: typeof fetch;
   /** Return a URL in full, without its fragment, where its origin gets the token, else `undefined`. */
   cover(url: string | URL): string | undefined;
@@ -52,7 +52,7 @@ export function createCore({ url: given = "/auth", origins = [], ahead = AHEAD, 
     if (change) core.tell(change);
   }), events, {
     url,
-    name: `daypass ${url}`,
+    label: `daypass ${url}`,
     native: fetch ?? globalThis.fetch.bind(globalThis),
     changed,
     failures: 0,

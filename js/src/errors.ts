@@ -31,6 +31,6 @@ export class RefreshUnavailable extends DaypassError {
 /** The name or the password is wrong; no session was started. */
 export class CredentialsRejected extends DaypassError {
   constructor() {
-    super("The name or the password is wrong", "CredentialsRejected");
+    super("Wrong credentials", "CredentialsRejected");
   }
 }

@@ -25,7 +25,7 @@ export interface Credentials {
  */
 export async function login(core: Core, credentials: Credentials): Promise<User | null> {
   await core.flight; // where there are no locks
-  return exclusive(core.name, PATIENCE, async () => {
+  return exclusive(core.label, PATIENCE, async () => {
     const { status, body, said } = await ask(core, "login", DEADLINE, credentials);
     const grant = readGrant(body);
     if (!grant) {

@@ -14,23 +14,23 @@ import { ask } from "./wire.ts";
  */
 export async function logout(core: Core): Promise<void> {
   core.settle({ at: core.tick(), reason: "logout" });
-  stored((storage) => storage.setItem(core.name, "logout"));
+  stored((storage) => storage.setItem(core.label, "logout"));
   const said = await endSession(core);
   if (said) throw new RefreshUnavailable(said);
 }
 
 /** Tell the server, where a logout has not reached it yet; returns whether it could not be told. */
 export async function finishLogout(core: Core): Promise<boolean> {
-  return !!stored((storage) => storage.getItem(core.name)) && !!(await endSession(core));
+  return !!stored((storage) => storage.getItem(core.label)) && !!(await endSession(core));
 }
 
-export const forgetLogout = (core: Core): void => stored((storage) => storage.removeItem(core.name));
+export const forgetLogout = (core: Core): void => stored((storage) => storage.removeItem(core.label));
 
 /** Return what went wrong, if anything. */
 async function endSession(core: Core): Promise<string | undefined> {
   // Sent at once, for the page may be about to go; the lock is only to keep a login from overtaking it.
   const sent = ask(core, "logout", DEADLINE);
-  const { ok, said } = await exclusive(core.name, 0, () => sent);
+  const { ok, said } = await exclusive(core.label, 0, () => sent);
   return ok ? (forgetLogout(core) as undefined) : said;
 }
 

@@ -28,11 +28,11 @@ async function fly(core: Core): Promise<Outcome | undefined> {
   const end = performance.now() + DEADLINE;
   const rests = () => {
     const retryAfter = core.resting();
-    return retryAfter ? { unavailable: "it could not be refreshed a moment ago", retryAfter } : undefined;
+    return retryAfter ? { unavailable: "refresh failed", retryAfter } : undefined;
   };
   return (
     rests() ??
-    exclusive(core.name, PATIENCE, async (waited) => {
+    exclusive(core.label, PATIENCE, async (waited) => {
       if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
       let outcome: Outcome | undefined = rests();
       for (let attempts = 1; !outcome && core.at === at; attempts++) {

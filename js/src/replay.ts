@@ -88,7 +88,7 @@ async function renewed(
   const outcome = await unlessAborted(refresh(core), signal);
   if (held && !isSame(held, core.held)) throw new LoginRequired(core.reason);
   if (core.held === held && (held || !core.at) && dead()) {
-    throw new RefreshUnavailable(outcome?.unavailable ?? "it was not refreshed", outcome?.retryAfter);
+    throw new RefreshUnavailable(outcome?.unavailable ?? "refresh failed", outcome?.retryAfter);
   }
   return core.held;
 }

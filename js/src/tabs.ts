@@ -15,7 +15,7 @@ export interface Tabs {
 
 /** Join the other tabs. */
 export function joinTabs(core: Core): Tabs {
-  const channel = new BroadcastChannel(core.name);
+  const channel = new BroadcastChannel(core.label);
   let heard = () => {};
   const ask = () => channel.postMessage({ ask: core.at });
   const tell = (message: Change | { rest: number }) => channel.postMessage({ ...message, sent: Date.now() });

@@ -10,7 +10,7 @@ export interface User {
 export function readClaims(token: string): Record<string, unknown> {
   try {
     const bytes = atob(token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/"));
-    return JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
+    return JSON.parse(decodeURIComponent(escape(bytes))); // the shortest way from bytes to UTF-8
   } catch {
     return {};
   }

@@ -13,7 +13,7 @@ import pytest
 from . import npm
 
 JS = Path(__file__).parents[2] / "js"
-LARGEST = 4096
+LARGEST = 4_000
 
 
 @pytest.fixture(scope="module")
