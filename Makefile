@@ -4,10 +4,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix js
+NODE_READY := js/node_modules/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format model storm bench lock clean
+.PHONY: help setup demo test check format build model storm bench lock clean
 
 help: ## tell what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -27,15 +29,23 @@ demo: $(READY) ## watch tokens expire and nobody notice (ARGS="--for 20 --json")
 test: $(READY) ## run the tests (ARGS="-k refresh")
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-check: $(READY) ## what a reviewer would nag about
+check: $(READY) $(NODE_READY) ## what a reviewer would nag about
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(NPM) run --silent check
 	$(BIN)/python -m pytest -q tests/docs
 
 format: $(READY) ## put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+build: $(NODE_READY) ## build daypass.js, the browser's client, from js/
+	@$(NPM) run --silent build
+
+$(NODE_READY): $(READY) js/package-lock.json
+	@$(NPM) ci --silent --ignore-scripts
+	@touch $@
 
 model: $(READY) ## explore the rotation rule deeper than the tests do (ARGS="--help")
 	$(BIN)/python -m tests.model $(ARGS)
@@ -52,4 +62,4 @@ lock: $(READY) ## pin the development requirements anew
 		--generate-hashes --no-annotate --no-header --output-file requirements/dev.txt
 
 clean: ## remove what was made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules

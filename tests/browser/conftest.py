@@ -3,17 +3,13 @@
 Where one of them is missing the tests are skipped and say why; with ``CI=true`` they fail (``tests/conftest.py``).
 """
 
-import fcntl
 import hashlib
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
@@ -28,6 +24,11 @@ from daypass import AsyncDaypass, Event, EventCode, User
 from daypass.model import Duration
 from daypass.server import run
 from daypass.web.asgi import auth_routes, bearer
+
+from . import npm
+
+if TYPE_CHECKING:
+    from .world import World
 
 HERE = Path(__file__).parent
 CHROMIUM = Path("/usr/bin/chromium")
@@ -50,29 +51,7 @@ Seen = tuple[str, str, int]
 @pytest.fixture(scope="session")
 def axios(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return axios's bundle for browsers, fetched from npm by the lock file where it is missing."""
-    bundle = HERE / "node_modules/axios/dist/axios.min.js"
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    with (shared / "npm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one fetches
-        if not bundle.exists():
-            npm = Path(sys.executable).with_name("npm")
-            if not npm.exists():
-                pytest.skip(f"axios comes from npm, and there is no {npm}")
-            command: list[str | Path] = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            path = f"{npm.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-            done = subprocess.run(
-                command,
-                cwd=HERE,
-                env=os.environ | {"PATH": path},
-                capture_output=True,
-                text=True,
-                timeout=180,
-                check=False,
-            )
-            if done.returncode:
-                pytest.skip(f"npm could not fetch axios: {done.stderr.strip()}")
-    return bundle
+    return npm.fetch(HERE, "axios/dist/axios.min.js", tmp_path_factory)
 
 
 @pytest.fixture(scope="package")
@@ -123,7 +102,7 @@ class Application:
             Route("/", lambda _: FileResponse(HERE / "page.html")),
             Route("/axios.js", lambda _: FileResponse(axios, media_type="text/javascript")),
             Route("/favicon.ico", lambda _: Response(status_code=204)),
-            Route("/api/items", self._items, methods=["GET", "POST"]),
+            Route("/api/items", self._items, methods=["GET", "POST", "PUT"]),
             Route("/api/upload", self._upload, methods=["POST"]),
             Mount("/auth", routes=auth_routes(self.auth)),
         ]
@@ -180,7 +159,7 @@ class Application:
 
 
 @contextmanager
-def serving(application: Application) -> Iterator[str]:
+def serving(application: ASGIApp) -> Iterator[str]:
     with run.bind("127.0.0.1", 0) as listening:
         configuration = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         server = uvicorn.Server(configuration)
@@ -219,3 +198,14 @@ def page(context: BrowserContext, application: Application) -> Page:
     page.evaluate("([name, password]) => login(name, password)", [ALICE.username, PASSWORD])
     assert [("POST", "/auth/login", 200)] == application.take()
     return page
+
+
+@pytest.fixture
+def world(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator["World"]:
+    """Return the application that daypass.js is tested against, served."""
+    from .world import World
+
+    world = World(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
+    with serving(world) as address:
+        world.address = address
+        yield world

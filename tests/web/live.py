@@ -237,6 +237,27 @@ class Mounted:
         verified = jws.deserialize_compact(access, KeySet.import_key_set(answer.json()), ["ES256"])
         assert b'"sub":"user-1"' in verified.payload.replace(b" ", b"")
 
+    def test_the_browsers_client(self, client: httpx2.Client) -> None:
+        """`daypass.js` is there for any page to load, as JavaScript, compressed, and sent but once."""
+        asked = client.get("/auth/daypass.js", headers={"accept-encoding": "gzip", "origin": "https://app.example.com"})
+        headers = asked.headers
+        assert (200, "text/javascript; charset=utf-8") == (asked.status_code, headers["content-type"])
+        assert ("gzip", "Accept-Encoding") == (headers["content-encoding"], headers["vary"])
+        assert ("*", "nosniff") == (headers["access-control-allow-origin"], headers["x-content-type-options"])
+        assert ("public, max-age=600", False) == (headers["cache-control"], "set-cookie" in headers)
+        assert "createSession" in asked.text
+        plain = client.get("/auth/daypass.js", headers={"accept-encoding": "identity"})
+        assert (asked.text, False) == (plain.text, "content-encoding" in plain.headers)
+        assert plain.headers["etag"] != headers["etag"]
+        for answer in (asked, plain):
+            known = {"if-none-match": answer.headers["etag"]} | {
+                "accept-encoding": answer.headers.get("content-encoding", "identity")
+            }
+            again = client.get("/auth/daypass.js", headers=known)
+            assert (304, b"", answer.headers["etag"]) == (again.status_code, again.content, again.headers["etag"])
+        head = client.head("/auth/daypass.js", headers={"accept-encoding": "identity"})
+        assert (200, b"", str(len(plain.content))) == (head.status_code, head.content, head.headers["content-length"])
+
     def test_a_sync_issuer(self) -> None:
         """A `Daypass` would block the event loop, so each way of mounting refuses it, and says what to use."""
         auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)

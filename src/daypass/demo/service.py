@@ -1,4 +1,4 @@
-"""The demonstration's server, a process of its own: the issuer, and a small API that wants an access token.
+"""The demonstration's server, a process of its own: issuer, a small API that wants an access token, and the page.
 
 It lives as long as its standard input is open, so it cannot outlive whoever started it.
 """
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
+from daypass.demo.page import page_routes
 from daypass.demo.people import ACCESS_TTL, EMAIL, PASSWORD
 from daypass.errors import DaypassError
 from daypass.issuer import AsyncDaypass, system_clock
@@ -50,7 +51,7 @@ def serve(database: Path) -> None:
 
 
 def build(database: Path, address: str) -> Starlette:
-    """Return the application: ``/auth``, and the API below ``/api``."""
+    """Return the application: ``/auth``, the API below ``/api``, and the page at ``/``."""
     store = AsyncSqliteStore(database)
     known = users.Users(store)
     auth = AsyncDaypass(
@@ -71,7 +72,12 @@ def build(database: Path, address: str) -> Starlette:
 
     api = [Route("/notes", notes, methods=["GET"]), Route("/uploads", upload, methods=["POST"])]
     return Starlette(
-        routes=[Mount("/auth", routes=auth_routes(auth)), Mount("/api", routes=api), *well_known_routes(auth)]
+        routes=[
+            Mount("/auth", routes=auth_routes(auth)),
+            Mount("/api", routes=api),
+            *well_known_routes(auth),
+            *page_routes(store, known, address),
+        ]
     )
 
 

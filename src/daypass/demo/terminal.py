@@ -127,7 +127,10 @@ class _Lines:
         self._console = Console(width=_WIDEST, no_color=True, highlight=False, soft_wrap=True)
         self._picture = _Picture(tally, _symbols(self._console))
         self._next = tally.started + _PLAIN_EVERY
-        self._console.print(f"Daypass demo: four users of the API at {address}; every access token lives {ACCESS_TTL}.")
+        self._console.print(
+            f"Daypass demo: four users of the API at {address}; every access token lives {ACCESS_TTL}. "
+            f"For your browser: {address}/"
+        )
 
     def draw(self, now: int) -> None:
         if now < self._next:
@@ -158,7 +161,7 @@ class _Picture:
         dash = f" {self._symbols.dash} "
         facts = [f"access tokens live {ACCESS_TTL}", f"{self._tally.seconds(now):.0f} s"]
         if width >= _ROOMY:
-            facts.insert(0, address)
+            facts.insert(0, f"for your browser: {address}/")
         return _flow(
             (Text("Four users work without pause", "bold"), *(Text(fact, "dim") for fact in facts)), width, dash
         )

@@ -16,6 +16,7 @@ from daypass.flows import Flows, Moment
 from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
 from daypass.steps import Authenticate, Emit, Flow, Keys, Verify
 from daypass.web import cookies
+from daypass.web.browser import serve_module
 from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
 
@@ -156,6 +157,11 @@ class Endpoints:
         headers = (("content-type", "application/jwk-set+json"), ("cache-control", "public, max-age=300"))
         return Response(200, headers, keys.body)
 
+    def module(self, request: Request, _moment: Moment) -> Flow[Response]:
+        """Answer ``GET /daypass.js``: 200 with the browser's client, 304 where the browser has it already."""
+        yield from ()
+        return serve_module(request)
+
     def _admit(self, request: Request) -> None:
         cookies.require_secure_transport(request, self._cookies)
         cookies.require_same_site(request, self._cookies)
@@ -203,6 +209,7 @@ ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/sessions", Endpoints.sessions),
     ("DELETE", "/sessions", Endpoints.end_all),
     ("DELETE", "/sessions/{session_id}", Endpoints.end_session),
+    ("GET", "/daypass.js", Endpoints.module),
 )
 """What an adapter mounts, at ``/auth`` unless told otherwise: method, path, endpoint."""
 

@@ -138,7 +138,7 @@ def auth_router(
     router = APIRouter(tags=["auth"])
     served = asgi.serve_endpoints(auth, authenticate, CookiePolicy(same_site, allowed_origins, allow_insecure))
     for method, path, endpoint in served:
-        router.add_api_route(path, endpoint, methods=[method], **_DESCRIPTIONS[method, path])
+        router.add_api_route(path, endpoint, **({"methods": [method]} | _DESCRIPTIONS[method, path]))
     return router
 
 
@@ -223,4 +223,5 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         },
         "dependencies": [Depends(_Described())],
     },
+    ("GET", "/daypass.js"): {"methods": ["GET", "HEAD"], "include_in_schema": False},
 }

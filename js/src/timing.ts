@@ -1,0 +1,51 @@
+/** Every span of time the session goes by, in milliseconds. */
+import type { Outcome } from "./wire.ts";
+
+/** The last share of its lifetime in which a token is refreshed ahead of expiry, unless told otherwise. */
+export const AHEAD = 0.2;
+
+/** A 401 for a token obtained this recently is the caller's; of a short-lived token, at most a tenth of its life. */
+export const FRESH = 1000;
+
+/** The whole of a refresh, the wait for other tabs and all attempts included. */
+export const DEADLINE = 10_000;
+
+/** One request of a refresh. */
+export const ATTEMPT = 5000;
+
+/** How long a tab waits for another one's refresh before it goes ahead without: a tab may hang. */
+export const PATIENCE = 4000;
+
+/** How long to wait for what the tab that had the lock has to tell, and for an answer where nothing is known. */
+export const AFTER_A_WAIT = 100;
+export const AT_THE_START = 30;
+
+/** A timer that is told to wait longer fires at once (HTML: 32 bits). */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+export const SHORTEST_TIMER = 500;
+
+/** A server that asks for more than this is asked again after this long. */
+export const LONGEST_RETRY_AFTER = 300_000;
+
+const ATTEMPTS = 3;
+const PAUSE = 200;
+const BACKOFF = 1000;
+const LONGEST_BACKOFF = 32;
+
+/** Take between half of a span and all of it, and no less than the server asks for. */
+const wait = (span: number, { retryAfter = 0 }: Outcome) => Math.max((span * (1 + Math.random())) / 2, retryAfter);
+
+/**
+ * Return how long a refresh pauses before it is sent once more; `undefined` where it is done.
+ *
+ * A lost answer is worth another try at once: within the grace period the server gives the same successor again. So
+ * is a stale one: by now the cookie jar has the newer token.
+ */
+export function retryPause(outcome: Outcome, attempts: number, left: number): number | undefined {
+  const pause = wait(PAUSE * 4 ** (attempts - 1), outcome);
+  return outcome.unavailable && attempts < ATTEMPTS && pause < left ? pause : undefined;
+}
+
+/** Return for how long nobody refreshes after so many failures in a row. */
+export const backoff = (failures: number, outcome: Outcome): number =>
+  wait(BACKOFF * Math.min(2 ** (failures - 1), LONGEST_BACKOFF), outcome);

@@ -1,0 +1,95 @@
+/**
+ * What is asked of the session endpoints, what they answer, and what that means.
+ *
+ * Only the issuer's own word ends a session: a 401 (or a 400 `invalid_grant`) whose body is a JSON object or empty,
+ * and which does not ask for other schemes than Bearer. Proxies, gateways and captive portals answer with 400, 401 and
+ * 403 too, and know nothing about the session.
+ */
+import type { Core } from "./core.ts";
+import { LONGEST_RETRY_AFTER } from "./timing.ts";
+import { readClaims } from "./user.ts";
+
+/** What a login or a refresh gave. `lifetime` is in milliseconds, `undefined` where nobody says. */
+export interface Grant {
+  accessToken: string;
+  lifetime: number | undefined;
+}
+
+/** What came of a refresh. Nothing was learned about the session where it was `unavailable`. */
+export interface Outcome {
+  grant?: Grant;
+  /** Why the session is over, by the server's own word. */
+  reason?: string;
+  unavailable?: string;
+  /** Milliseconds. */
+  retryAfter?: number | undefined;
+}
+
+export type JsonObject = Record<string, unknown>;
+
+/** An endpoint's answer; its status is 0 where none came; `said` tells of it in words. `body` is `undefined` where it is no JSON object. */
+export interface Answer {
+  status: number;
+  ok?: boolean;
+  body: JsonObject | undefined;
+  said: string;
+  headers?: Headers;
+}
+
+/**
+ * Ask an endpoint; the browser sends the cookie along. It never fails.
+ *
+ * @param limit milliseconds for the whole of it.
+ */
+export async function ask(core: Core, path: string, limit: number, content?: object): Promise<Answer> {
+  try {
+    const answer = await core.native(`${core.url}/${path}`, {
+      method: "POST",
+      credentials: "include",
+      keepalive: true, // what it does to the cookie is done even if the page goes away meanwhile
+      signal: AbortSignal.timeout(limit),
+      ...(content && { headers: { "content-type": "application/json" }, body: JSON.stringify(content) }),
+    });
+    const { status, headers, ok } = answer;
+    return { status, headers, ok, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
+  } catch (error) {
+    return { status: 0, body: undefined, said: `${path}: ${(error as Error).name}` };
+  }
+}
+
+/** Read a JSON object; `{}` where there is nothing at all, `undefined` where it is something else. */
+export function readObject(text: string): JsonObject | undefined {
+  try {
+    const value = JSON.parse(text.trim() || "{}");
+    return Object(value) === value ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Read a successful answer of login or refresh; `undefined` where it makes no sense. */
+export function readGrant(body: JsonObject | undefined): Grant | undefined {
+  const accessToken = body?.accessToken;
+  // what is not plain visible ASCII could not be sent in a header
+  if (typeof accessToken !== "string" || !/^[!-~]+$/.test(accessToken)) return undefined;
+  const { exp, iat } = readClaims(accessToken);
+  return { accessToken, lifetime: span(body?.expiresIn) ?? span((exp as number) - (iat as number)) };
+}
+
+/** Tell what an answer to a refresh means. */
+export function judge({ status, ok, body, headers, said }: Answer): Outcome {
+  const grant = ok && readGrant(body);
+  if (grant) return { grant };
+  const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error as string) : status === 401 && body;
+  if (ends && isBearers(headers!.get("www-authenticate"))) return { reason: said };
+  const retryAfter = span(Number(headers?.get("retry-after")));
+  return { unavailable: said, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+}
+
+/** Tell from a 401's challenge whether a new access token may help; without a challenge it may (RFC 6750 §3.1). */
+export const refreshingCanHelp = (challenge: string | null | undefined): boolean =>
+  isBearers(challenge) && !challenge?.includes("insufficient_scope");
+
+const isBearers = (challenge: string | null | undefined) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);
+
+const span = (seconds: unknown) => (typeof seconds === "number" && seconds > 0 ? seconds * 1000 : undefined);

@@ -1,0 +1,190 @@
+"""The demonstration's page: an issuer for the browser, an API to ask without pause, bad weather on demand, and a thief.
+
+All of this is the demonstration's alone. No server of anybody's has a route that hands a refresh token to a thief.
+"""
+
+import secrets
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from daypass.access_token import AccessToken
+from daypass.errors import TokenRejected
+from daypass.issuer import AsyncDaypass
+from daypass.model import SECOND
+from daypass.server.users import Users
+from daypass.stores import AsyncStore
+from daypass.web.asgi import auth_routes, bearer
+from daypass.web.cookies import LOOPBACK_NAME
+
+PREFIX = "/browser"
+ACCESS_TTL = "10s"
+GRACE_PERIOD = "3s"
+"""Short, so that a thief is found out while one watches; on loopback no message takes a second."""
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache",
+}
+_ASSETS = {
+    "/": ("index.html", "text/html"),
+    f"{PREFIX}/page.css": ("page.css", "text/css"),
+    f"{PREFIX}/page.js": ("page.js", "text/javascript"),
+    f"{PREFIX}/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_TAKEN_EARLY = 3
+"""Of so many access tokens, one is refused halfway, so that a request meets a 401 and is sent again."""
+
+_AFTER = 5 * SECOND
+
+
+def page_routes(store: AsyncStore, known: Users, address: str) -> list[BaseRoute]:
+    """Return the routes of the page and of all that it talks to.
+
+    Args:
+        store: where the sessions of the demonstration live.
+        known: its users.
+        address: of the service.
+    """
+    auth = AsyncDaypass(
+        store,
+        issuer=address,
+        load_user=known.load,
+        authenticate=known.check,
+        access_ttl=ACCESS_TTL,
+        grace_period=GRACE_PERIOD,
+        idle_ttl="1h",
+    )
+    weather = _Weather()
+    thieves = _Thieves(auth)
+    api = _Api(auth, thieves)
+    demo = [
+        Route("/weather", weather.order, methods=["POST"]),
+        Route("/steal", thieves.steal, methods=["POST"]),
+        Route("/thief/{name}", thieves.use, methods=["POST"]),
+    ]
+    return [
+        *(Route(path, _asset(*asset), methods=["GET"]) for path, asset in _ASSETS.items()),
+        Mount(f"{PREFIX}/auth", app=weather.over(Mount("", routes=auth_routes(auth)))),
+        Route(f"{PREFIX}/api/notes", api.notes, methods=["GET"]),
+        Route(f"{PREFIX}/api/pass", api.take_away, methods=["DELETE"]),
+        Mount(f"{PREFIX}/demo", routes=demo),
+    ]
+
+
+def _asset(name: str, kind: str) -> ASGIApp:
+    content = files("daypass.demo").joinpath("static", name).read_bytes()
+    return Response(content, media_type=kind, headers=_HEADERS)
+
+
+class _Weather:
+    """What refreshes have to go through: answers that are lost on their way, and a server that is busy."""
+
+    def __init__(self) -> None:
+        self._lose = 0
+        self._unavailable = 0
+
+    async def order(self, request: Request) -> Response:
+        """Order bad weather: so many lost answers, so many 503."""
+        ordered = await request.json()
+        self._lose, self._unavailable = int(ordered.get("lose", 0)), int(ordered.get("unavailable", 0))
+        return Response(status_code=204)
+
+    def over(self, app: ASGIApp) -> ASGIApp:
+        """Return ``app`` under this weather."""
+
+        async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            refreshing = scope["type"] == "http" and scope["path"].endswith("/refresh")
+            if refreshing and self._unavailable > 0:
+                self._unavailable -= 1
+                await Response(status_code=503)(scope, receive, send)
+            elif refreshing and self._lose > 0:
+                self._lose -= 1
+                await app(scope, receive, _nowhere)
+                await Response(status_code=504)(scope, receive, send)  # as a proxy says it
+            else:
+                await app(scope, receive, send)
+
+        return served
+
+
+async def _nowhere(_: object) -> None:
+    """Lose what was to be sent."""
+
+
+class _Api:
+    """What the page asks for, with an access token."""
+
+    def __init__(self, auth: AsyncDaypass, thieves: "_Thieves") -> None:
+        self._auth = auth
+        self._thieves = thieves
+        self._require = bearer(auth)
+        self._taken: set[str] = set()
+
+    async def notes(self, request: Request) -> Response:
+        """Answer a request of the page's, or refuse it because its access token was taken away."""
+        token = await self._require(request)
+        age = self._auth.moment().now - token.issued_at
+        unlucky = _is_unlucky(token) and age >= _AFTER and not self._thieves.about
+        if unlucky or token.id in self._taken:
+            challenge = 'Bearer realm="daypass", error="invalid_token", error_description="taken away"'
+            return JSONResponse({"error": "invalid_token"}, 401, {"www-authenticate": challenge})
+        return JSONResponse({"notes": ["Buy milk", "Water the plants"], "of": token.username})
+
+    async def take_away(self, request: Request) -> Response:
+        """Take this access token away, although it is young."""
+        self._taken.add((await self._require(request)).id)
+        return Response(status_code=204)
+
+
+def _is_unlucky(token: AccessToken) -> bool:
+    return sum(token.id.encode()) % _TAKEN_EARLY == 0
+
+
+class _Thieves:
+    """Each has copied a refresh token, as malware on the owner's machine would, and uses it elsewhere."""
+
+    def __init__(self, auth: AsyncDaypass) -> None:
+        self._auth = auth
+        self._stolen: dict[str, str] = {}
+
+    @property
+    def about(self) -> bool:
+        """Whether there is a thief who has not been caught: one misfortune at a time can be watched."""
+        return bool(self._stolen)
+
+    async def steal(self, request: Request) -> Response:
+        """Let a thief copy the refresh token; the page is told the thief's name, and nothing else."""
+        token = request.cookies.get(LOOPBACK_NAME)
+        if not token:
+            return JSONResponse({"error": "nothing_to_steal"}, 409)
+        name = secrets.token_urlsafe(8)
+        self._stolen[name] = token
+        return JSONResponse({"thief": name})
+
+    async def use(self, request: Request) -> Response:
+        """Let the thief refresh; tell whether it worked, and if not, why: what the event log says."""
+        name = request.path_params["name"]
+        token = self._stolen.get(name)
+        if token is None:
+            return JSONResponse({"error": "no_such_thief"}, 404)
+        try:
+            tokens = await self._auth.refresh(token)
+        except TokenRejected as error:
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                del self._stolen[name]
+            return JSONResponse({"letIn": False, "reason": error.code})
+        if tokens.replaces:
+            self._stolen[name] = tokens.refresh_token
+        return JSONResponse({"letIn": True})

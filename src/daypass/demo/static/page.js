@@ -1,0 +1,390 @@
+// The demonstration's page. All that keeps its user logged in is `createSession`; the rest shows what goes on.
+import { createSession } from "/browser/auth/daypass.js";
+
+const NOTES = "/browser/api/notes";
+const EVERY = 250;
+const FRESH = 1100;
+const PAST_GRACE = 3500;
+const LIFE = 10_000;
+
+const byId = (id) => document.getElementById(id);
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const session = createSession({ url: "/browser/auth" });
+
+const counts = { requests: 0, passes: 0, refreshes: 0, replays: 0, failures: 0 };
+const dots = [];
+const passes = [];
+let asking;
+let reachable = true;
+let asked = 0;
+const mended = new Set();
+
+const sleep = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
+
+// ---- what is counted
+
+function count(name, by = 1) {
+  counts[name] += by;
+  byId(name).textContent = counts[name].toLocaleString("en");
+  byId("failures").parentElement.classList.toggle("seen", counts.failures > 0);
+}
+
+async function ask() {
+  const dot = { at: performance.now(), state: "waiting" };
+  const query = `?${++asked}`;
+  dots.push(dot);
+  try {
+    const answer = await session.fetch(NOTES + query, { cache: "no-store" });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    await answer.json();
+    dot.state = mended.delete(query) ? "again" : "fine";
+    found(true);
+  } catch (error) {
+    dots.splice(dots.indexOf(dot), 1);
+    if (error.name === "LoginRequired" || !session.user) return; // the session was ended, which is no failure
+    if (error.name === "TypeError") return found(false); // nobody is there: the demonstration has ended
+    dot.state = "failed";
+    dots.push(dot);
+    count("failures");
+    note(`a request failed: ${error.message}`, "bad");
+  } finally {
+    if (dot.state !== "waiting") count("requests");
+  }
+}
+
+function found(there) {
+  if (there === reachable) return;
+  reachable = there;
+  byId("lead").textContent = there
+    ? "Your access token lives ten seconds. Press nothing, and watch nothing happen."
+    : "The demonstration has ended, or cannot be reached: start it again with “daypass demo”.";
+}
+
+// ---- what the session tells
+
+function begin({ user, lifetime }, how) {
+  const last = passes.at(-1);
+  const now = performance.now();
+  if (last) last.until = now;
+  passes.push({ from: now, life: lifetime ?? LIFE, early: false });
+  count("passes");
+  byId("name").textContent = user?.email ?? user?.username ?? "somebody";
+  byId("number").textContent = `No. ${counts.passes}`;
+  byId("ticket").classList.remove("new");
+  void byId("ticket").offsetWidth; // so that the same movement starts again
+  byId("ticket").classList.add("new");
+  if (last) keepStub(last, counts.passes - 1, how);
+}
+
+function keepStub(pass, number, how) {
+  const left = Math.max(0, (pass.life - (pass.until - pass.from)) / 1000);
+  const item = document.createElement("li");
+  item.textContent = pass.early ? `No. ${number} taken away` : `No. ${number} renewed ${left.toFixed(1)} s ahead`;
+  if (how) item.textContent += `, ${how}`;
+  item.classList.toggle("again", pass.early);
+  byId("stubs").prepend(item);
+  while (byId("stubs").children.length > 4) byId("stubs").lastChild.remove();
+}
+
+session.on("loggedIn", (event) => {
+  show(true);
+  begin(event);
+  note(event.shared ? "logged in by another tab" : "logged in", event.shared ? "shared" : "");
+  listDevices();
+});
+
+session.on("refreshed", (event) => {
+  count("refreshes");
+  begin(event, event.shared ? "by another tab" : "");
+  note(event.shared ? "another tab got a new pass for all" : "a new pass, got in silence", event.shared ? "shared" : "");
+});
+
+session.on("unauthorized", () => {
+  const pass = passes.at(-1);
+  if (pass && !pass.early) note("the server refused this pass early: 401", "again");
+  if (pass) pass.early = true;
+});
+
+session.on("replayed", ({ url }) => {
+  count("replays");
+  if (!mended.size) note("sent again with the new pass; you saw nothing", "again");
+  mended.add(new URL(url).search);
+});
+
+session.on("refreshFailed", ({ reason }) => note(`no new pass now (${reason}); the session is kept`, "again"));
+
+session.on("loggedOut", ({ reason, shared }) => {
+  note(reason === "logout" ? `logged out${shared ? " in another tab" : ""}` : "the server ended the session", "bad");
+  const thief = !byId("thief").hidden && reason !== "logout";
+  show(false);
+  byId("login-problem").textContent = thief
+    ? "Two parties used one session, so the server ended it for both. You log in again; the thief cannot."
+    : reason === "logout"
+      ? ""
+      : "The session was ended. Log in again.";
+});
+
+function note(text, kind = "") {
+  const item = document.createElement("li");
+  const time = document.createElement("time");
+  time.textContent = new Date().toLocaleTimeString("en-GB");
+  const what = document.createElement("span");
+  what.textContent = text;
+  what.className = kind;
+  item.append(time, what);
+  byId("log").prepend(item);
+  while (byId("log").children.length > 60) byId("log").lastChild.remove();
+}
+
+// ---- logging in and out
+
+function show(inside) {
+  byId("app").hidden = !inside && !passes.length;
+  byId("app").classList.toggle("out", !inside);
+  byId("login").hidden = inside;
+  clearInterval(asking);
+  if (inside) {
+    asking = setInterval(ask, EVERY);
+    byId("thief").hidden = true;
+  } else {
+    byId("login").querySelector("button").focus();
+  }
+}
+
+byId("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const given = new FormData(event.target);
+  try {
+    await session.login({ email: given.get("email"), password: given.get("password"), deviceName: "This browser" });
+  } catch (error) {
+    byId("login-problem").textContent = error.message;
+  }
+});
+
+session.ready.then((user) => {
+  if (!user) show(false);
+});
+
+// ---- making it hard
+
+const demo = (path, body) =>
+  fetch(`/browser/demo/${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body ?? {}),
+  }).then((answer) => (answer.status === 204 ? null : answer.json()));
+
+const say = (text) => (byId("said").textContent = text);
+
+const hundred = async () => {
+  const before = counts.failures;
+  await Promise.all(Array.from({ length: 100 }, ask));
+  return counts.failures - before;
+};
+
+const deeds = {
+  async hundred() {
+    const failed = await hundred();
+    say(`100 requests at once: ${100 - failed} fine, ${failed} failed.`);
+  },
+  async take() {
+    const before = counts.refreshes;
+    // a 401 to a pass of a moment ago would be the caller's: a newer one would fare no better
+    const age = performance.now() - passes.at(-1).from;
+    await sleep(FRESH - age);
+    await session.fetch("/browser/api/pass", { method: "DELETE" });
+    const failed = await hundred();
+    say(`The pass was taken away: 100 requests, ${counts.refreshes - before} refresh, ${failed} failures.`);
+  },
+  async lose() {
+    await demo("weather", { lose: 1 });
+    say("The next refresh will be done, and its answer lost on its way. Watch the figures: nothing will fail.");
+  },
+  async busy() {
+    await demo("weather", { unavailable: 2 });
+    say("The next two refreshes will be answered with 503. Nobody is logged out for that.");
+  },
+  tab() {
+    say("A second tab is open. Whichever of the two refreshes first does it for both.");
+  },
+  async steal() {
+    const { thief } = await demo("steal");
+    if (!thief) return say("There is nothing to steal: log in first.");
+    say("A thief has copied your refresh token. You notice nothing; the server will, within two or three passes.");
+    byId("thief-log").replaceChildren();
+    byId("thief").hidden = false;
+    void follow(thief);
+  },
+  async device(button) {
+    button.disabled = true;
+    const names = ["Phone", "Tablet", "Laptop", "Television", "Fridge"];
+    await fetch("/browser/auth/login", {
+      method: "POST",
+      credentials: "omit",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        email: byId("login").elements.email.value,
+        password: byId("login").elements.password.value,
+        deviceName: names[byId("devices").children.length % names.length],
+        tokenDelivery: "body",
+      }),
+    });
+    button.disabled = false;
+    await listDevices();
+  },
+  logout: () => session.logout(),
+};
+
+for (const button of document.querySelectorAll("[data-do]")) {
+  button.addEventListener("click", () => deeds[button.dataset.do](button));
+}
+
+// ---- the thief
+
+async function follow(thief) {
+  const tell = (text, kind = "") => {
+    const item = document.createElement("li");
+    const time = document.createElement("time");
+    time.textContent = new Date().toLocaleTimeString("en-GB");
+    const what = document.createElement("span");
+    what.textContent = text;
+    what.className = kind;
+    item.append(time, what);
+    byId("thief-log").append(item);
+  };
+  tell("copied your refresh token");
+  let over = false;
+  const unheard = session.on("loggedOut", () => (over = true));
+  for (let turn = 0; turn < 12; turn++) {
+    const { letIn, reason } = await demo(`thief/${thief}`);
+    if (letIn) tell("used it, and got an access token of their own", "bad");
+    else if (reason === "token_stale") tell("was told: there is a newer one");
+    else {
+      tell("was refused, for good", "good");
+      tell(reason === "token_reused" ? "the server saw two parties in one session, and ended it" : "the session is over");
+      unheard();
+      return say("The thief was caught.");
+    }
+    // A careful thief: lets the owner refresh, and waits for more than the grace period.
+    const { refreshes } = counts;
+    while (!over && counts.refreshes === refreshes) await sleep(100);
+    if (!over) await sleep(PAST_GRACE);
+  }
+}
+
+// ---- devices
+
+async function listDevices() {
+  const answer = await session.fetch("/browser/auth/sessions").catch(() => null);
+  if (!answer?.ok) return;
+  const { sessions } = await answer.json();
+  const items = sessions
+    .filter(({ current, userAgent }) => current || /Mozilla/.test(userAgent ?? ""))
+    .map(({ id, deviceName, current, createdAt }) => {
+      const item = document.createElement("li");
+      const name = document.createElement("div");
+      const since = document.createElement("small");
+      name.textContent = deviceName ?? "A device";
+      since.textContent = `${current ? "this session, " : ""}since ${new Date(createdAt).toLocaleTimeString("en-GB")}`;
+      name.append(since);
+      const end = document.createElement("button");
+      end.textContent = "End";
+      end.setAttribute("aria-label", `End the session: ${name.firstChild.textContent}`);
+      end.addEventListener("click", async () => {
+        if (current) return session.logout();
+        await session.fetch(`/browser/auth/sessions/${id}`, { method: "DELETE" });
+        await listDevices();
+      });
+      item.append(name, end);
+      return item;
+    });
+  byId("devices").replaceChildren(...items);
+}
+
+// ---- drawing
+
+const canvas = byId("stream");
+const brush = canvas.getContext("2d");
+let colours = {};
+
+function readColours() {
+  const style = getComputedStyle(document.querySelector(".legend"));
+  const swatch = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
+  colours = {
+    fine: swatch(".dot.fine", "backgroundColor"),
+    again: swatch(".dot.again", "borderTopColor"),
+    failed: swatch(".dot.failed", "backgroundColor"),
+    pass: swatch(".ticket", "backgroundColor"),
+    dim: style.color,
+  };
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColours);
+
+function draw() {
+  const now = performance.now();
+  const pass = passes.at(-1);
+  const left = pass ? Math.max(0, pass.life - (now - pass.from)) : 0;
+  byId("left").style.transform = `scaleX(${pass ? left / pass.life : 0})`;
+  byId("seconds").textContent = Math.ceil(left / 1000);
+  byId("life").setAttribute("aria-valuenow", String(pass ? Math.round((left / pass.life) * 100) : 0));
+
+  const { clientWidth: width, clientHeight: height } = canvas;
+  const scale = devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * scale)) {
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+  }
+  if (!colours.fine) readColours();
+  brush.setTransform(scale, 0, 0, scale, 0, 0);
+  brush.clearRect(0, 0, width, height);
+  const span = width < 450 ? 15_000 : 30_000;
+  const x = (at) => width - 6 - ((now - at) / span) * width;
+  const floor = height - 2;
+  const tall = height * 0.36;
+  const line = floor - tall - 12;
+
+  brush.fillStyle = colours.pass;
+  for (const { from, until = now, life } of passes) {
+    const end = Math.min(until, now, from + life);
+    const [start, stop] = [Math.max(0, x(from)), x(end) - 2];
+    if (stop <= 0) continue;
+    const high = (at) => tall * Math.max(0, 1 - (at - from) / life);
+    const begun = Math.max(from, now - span);
+    brush.globalAlpha = end === now ? 1 : 0.45;
+    brush.beginPath();
+    brush.moveTo(start, floor);
+    brush.lineTo(start, floor - high(begun));
+    brush.lineTo(stop, floor - high(end));
+    brush.lineTo(stop, floor);
+    brush.fill();
+  }
+  brush.globalAlpha = 1;
+
+  let [previous, stacked] = [-10, 0];
+  for (const { at, state } of dots) {
+    const place = x(at);
+    if (place < 0) continue;
+    stacked = Math.abs(place - previous) < 4 ? stacked + 1 : 0;
+    if (!stacked) previous = place;
+    // many at once form a column, ten high, that leans a little
+    const y = line - (stacked % 10) * 6;
+    const across = place + Math.floor(stacked / 10) * 1.5;
+    brush.fillStyle = brush.strokeStyle = colours[state] ?? colours.dim;
+    brush.beginPath();
+    if (state === "failed") brush.fillRect(across - 3.5, y - 3.5, 7, 7);
+    else brush.arc(across, y, state === "again" ? 3.2 : 2.6, 0, 7);
+    if (state === "again") {
+      brush.lineWidth = 2;
+      brush.stroke();
+    } else brush.fill();
+  }
+  while (dots.length && now - dots[0].at > 31_000) dots.shift();
+  while (passes.length > 1 && now - (passes[0].until ?? now) > 31_000) passes.shift();
+}
+
+function frame() {
+  if (!byId("app").hidden) draw();
+  if (still.matches) setTimeout(frame, 1000);
+  else requestAnimationFrame(frame);
+}
+frame();

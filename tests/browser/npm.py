@@ -1,0 +1,40 @@
+"""What tests take from npm, by lock files, with the npm that comes with the development requirements."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NODE = Path(sys.executable).with_name("node")
+NPM = Path(sys.executable).with_name("npm")
+
+
+def run(*command: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a command that finds node, to its end."""
+    path = f"{NPM.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = os.environ | {"PATH": path}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+def fetch(folder: Path, wanted: str, factory: pytest.TempPathFactory) -> Path:
+    """Return a file of one of the packages that ``folder`` names, all fetched where it is missing.
+
+    Where they cannot be, the test is skipped and says why.
+    """
+    found = folder / "node_modules" / wanted
+    base = factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with (shared / f"npm-{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one fetches
+        if not found.exists():
+            if not NPM.exists():
+                pytest.skip(f"{wanted} comes from npm, and there is no {NPM}")
+            done = run(NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+            if done.returncode:
+                pytest.skip(f"npm could not fetch {wanted}: {done.stderr.strip()}")
+    return found

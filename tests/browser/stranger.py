@@ -1,0 +1,40 @@
+"""A server of another origin, which writes down what it is sent."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Stranger = tuple[str, list[dict[str, str]]]
+"""An address, and the headers of each request that came there, with ``:method``."""
+
+
+@contextmanager
+def standing_by() -> Iterator[Stranger]:
+    """Give its address and what it was sent; it answers with the status that the path says, and lets any page read."""
+    requests: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append({name.lower(): value for name, value in self.headers.items()} | {":method": self.command})
+            self.send_response(204 if self.command == "OPTIONS" else int(self.path.strip("/").partition("?")[0]))
+            self.send_header("access-control-allow-origin", self.headers.get("origin", "*"))
+            self.send_header("access-control-allow-headers", "authorization, content-type")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        do_POST = do_OPTIONS = do_GET  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *arguments: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

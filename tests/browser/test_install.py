@@ -1,0 +1,207 @@
+"""`installFetch`, one line for code that exists, and the things that `fetch` can be given, in a real Chromium."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from .conftest import ALICE, HERE, PASSWORD
+from .stranger import standing_by
+from .world import Asked, World, refreshes
+
+ITEMS = "/api/items"
+REFRESHED = Asked("POST", "/auth/refresh", 200)
+READ = {"user": "alice"}
+
+
+@pytest.fixture
+def tab(context: BrowserContext, world: World) -> Page:
+    """Return a page of code that knows nothing of Daypass save for one line, and logs in by a `fetch` of its own."""
+    tab = world.open(context, "?idle")
+    tab.evaluate("() => { window.session = daypass.installFetch() }")
+    tab.evaluate("session.ready")
+    tab.evaluate(
+        """([username, password]) => fetch("/auth/login", {
+            method: "POST",
+            headers: { "Content-Type": "application/json" },
+            body: JSON.stringify({ username, password }),
+        }).then((answer) => answer.json())""",
+        [ALICE.username, PASSWORD],
+    )
+    tab.evaluate("sleepFor(1_050)")
+    world.seen()
+    return tab
+
+
+def test_existing_code(tab: Page, world: World) -> None:
+    """After its own login existing code goes on for as long as the session lives, whatever expires meanwhile."""
+    assert "alice" == tab.evaluate("session.user.username")
+    world.expire()
+    assert READ == tab.evaluate("fetch('/api/items').then((answer) => answer.json())")
+    assert [Asked("GET", ITEMS, 401, 0), REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
+
+
+def test_existing_logout(tab: Page, world: World) -> None:
+    """A logout of its own is noticed: no token is sent afterwards."""
+    tab.evaluate("fetch('/auth/logout', { method: 'POST' })")
+    tab.wait_for_function("session.user === null")
+    assert 401 == tab.evaluate("fetch('/api/items').then((answer) => answer.status)")
+    assert [Asked("POST", "/auth/logout", 204), Asked("GET", ITEMS, 401, None)] == world.seen()
+
+
+def test_other_origins_are_left_alone(tab: Page) -> None:
+    """A request to an origin that was not named is sent by the page's own `fetch`, as it is."""
+    with standing_by() as (address, requests):
+        assert 401 == tab.evaluate("(url) => fetch(url).then((answer) => answer.status)", f"{address}/401")
+        assert [(None, "GET")] == [(each.get("authorization"), each[":method"]) for each in requests]
+
+
+def test_putting_back(tab: Page) -> None:
+    """`close` puts back the page's own `fetch`, and what is no URL is still the browser's error to tell."""
+    assert tab.evaluate("fetch !== native")
+    assert "TypeError" == tab.evaluate("fetch('http://').catch((error) => error.name)")
+    tab.evaluate("session.close()")
+    assert tab.evaluate("fetch === native")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "fetch(new Request('/api/items', { method: 'PUT', headers: { 'X-A': '1' }, body: 'whole' }))",
+        "fetch(new Request('/api/items', { method: 'PUT', body: new Blob(['whole']) }))",
+        "fetch(new Request('/api/items', { headers: { 'X-A': '1' } }), { method: 'PUT', body: 'whole' })",
+        "fetch(new URL('/api/items', location), { method: 'PUT', body: new TextEncoder().encode('whole') })",
+        "fetch('/api/items#fragment', { method: 'PUT', body: new DataView(new TextEncoder().encode('whole').buffer) })",
+        "fetch(location.origin + '/api/items', { method: 'PUT', body: 'whole', keepalive: true })",
+    ],
+)
+def test_whatever_fetch_takes(tab: Page, world: World, made: str) -> None:
+    """A `Request`, a URL, options over a `Request`: after an expiry the same is sent again, whole."""
+    world.expire()
+    assert 200 == tab.evaluate(f"{made}.then((answer) => answer.status)")
+    assert [Asked("PUT", ITEMS, 401, 0), REFRESHED, Asked("PUT", ITEMS, 200, 1)] == world.seen()
+    assert [b"whole"] == world.bodies
+
+
+def test_the_callers_request_is_used_up_as_ever(tab: Page, world: World) -> None:
+    """A `Request` with a body is used up by `fetch`, and the answer is a `Response` that can be read once."""
+    world.expire()
+    used = tab.evaluate(
+        """async () => {
+            const request = new Request("/api/items", { method: "PUT", body: "whole" });
+            const answer = await fetch(request);
+            await answer.json();
+            return [request.bodyUsed, answer.bodyUsed, answer instanceof Response];
+        }"""
+    )
+    assert [True, True, True] == used
+
+
+# ---- streams, which browsers send over HTTP/2 alone
+
+
+@pytest.fixture
+def secure(world: World, tmp_path: Path) -> Iterator[str]:
+    """Return the application's address over TLS and HTTP/2."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "key.pem").write_bytes(private)
+    port = world.address.rpartition(":")[2]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("node"), HERE / "h2.mjs", port, tmp_path / "key.pem", tmp_path / "cert.pem",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as proxy:
+        assert proxy.stdout is not None
+        yield f"https://localhost:{proxy.stdout.readline().strip()}"
+        proxy.terminate()
+
+
+@pytest.fixture
+def streaming(browser: Browser, world: World, secure: str) -> Iterator[Page]:
+    """Return a tab, logged in, whose requests go over TLS and HTTP/2."""
+    context = browser.new_context(ignore_https_errors=True)
+    tab = context.new_page()
+    tab.goto(f"{secure}/session")
+    tab.wait_for_function("window.loaded")
+    world.log_in(tab)
+    tab.evaluate(
+        """() => {
+            window.stream = (pieces) => new ReadableStream({
+                pull(controller) {
+                    if (pieces-- > 0) controller.enqueue(new Uint8Array(10_000).fill(68));
+                    else controller.close();
+                },
+            });
+            window.send = (pieces) =>
+                session.fetch("/api/upload", { method: "POST", body: stream(pieces), duplex: "half" })
+                    .then(async (answer) => [answer.status, answer.ok ? await answer.json() : null]);
+        }"""
+    )
+    tab.evaluate("sleepFor(1_050)")
+    yield tab
+    context.close()
+
+
+WHOLE = 300_000 * b"D"
+
+
+def test_the_secure_cookie(streaming: Page) -> None:
+    """Over TLS the cookie is the host's own, secure, and out of reach of scripts."""
+    (cookie,) = streaming.context.cookies()
+    assert ("__Host-daypass", True, True) == (cookie["name"], cookie["secure"], cookie["httpOnly"])
+
+
+def test_a_stream(streaming: Page, world: World) -> None:
+    """A stream is sent with a good token at once, and arrives whole."""
+    status, seen = streaming.evaluate("send(30)")
+    assert (200, hashlib.sha256(WHOLE).hexdigest()) == (status, seen["sha256"])
+    assert [Asked("POST", "/api/upload", 200, 0)] == world.seen()
+
+
+def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
+    """A stream, which can be sent only once, is not sent with a token about to expire: that is refreshed first."""
+    streaming.evaluate("sleepFor(47_000)")
+    status, seen = streaming.evaluate("send(30)")
+    assert (200, hashlib.sha256(WHOLE).hexdigest()) == (status, seen["sha256"])
+    assert [REFRESHED, Asked("POST", "/api/upload", 200, 1)] == world.seen()
+
+
+def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
+    """Refused all the same, a stream is not sent again: the caller gets the 401, and the next one succeeds whole."""
+    world.expire()
+    assert 401 == streaming.evaluate("send(30)")[0]
+    assert [Asked("POST", "/api/upload", 401, 0), REFRESHED] == world.seen()
+    assert [] == world.bodies
+    assert 200 == streaming.evaluate("send(30)")[0]
+    assert [WHOLE] == world.bodies
+    assert [Asked("POST", "/api/upload", 200, 1)] == world.seen()
+
+
+def test_a_request_made_of_a_stream(streaming: Page, world: World) -> None:
+    """A `Request` that was made of a stream is kept while it is sent, and sent again whole."""
+    world.expire()
+    status = streaming.evaluate(
+        """() => session.fetch(new Request("/api/upload", { method: "POST", body: stream(30), duplex: "half" }))
+            .then((answer) => answer.status)"""
+    )
+    assert 200 == status
+    assert [WHOLE] == world.bodies
+    assert [200] == refreshes(world.seen())

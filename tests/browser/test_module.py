@@ -1,0 +1,104 @@
+"""daypass.js as it is shipped: its logic under Node, its size, and the npm package."""
+
+import gzip
+import json
+import re
+import sys
+from importlib.resources import files
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from . import npm
+
+JS = Path(__file__).parents[2] / "js"
+LARGEST = 4_000
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the browser's client, what builds it fetched from npm."""
+    npm.fetch(JS, "esbuild/package.json", tmp_path_factory)
+    return JS
+
+
+def shipped() -> bytes:
+    return files("daypass.web").joinpath("static", "daypass.js").read_bytes()
+
+
+def test_its_logic_under_node() -> None:
+    """Every promise of ``js/test`` holds under Node's own runner, which needs no package and no build."""
+    if not npm.NODE.exists():
+        pytest.skip(f"there is no {npm.NODE}")
+    done = npm.run(npm.NODE, "--test", "--test-reporter=tap", *sorted((JS / "test").glob("*.test.ts")), folder=JS)
+    assert (0, "") == (done.returncode, "\n".join(re.findall(r"^\s*not ok.*", done.stdout, re.MULTILINE)))
+    assert int(re.findall(r"^# pass (\d+)", done.stdout, re.MULTILINE)[0]) >= 20
+
+
+def test_its_size() -> None:
+    """It stays under 4 kB compressed."""
+    assert 1_000 < len(gzip.compress(shipped(), 9)) < LARGEST
+
+
+def test_it_is_what_its_source_makes(tools: Path) -> None:
+    """The file that is shipped is the one that its source makes, byte for byte."""
+    done = npm.run(npm.NODE, "build.mjs", "--check", folder=tools)
+    assert (0, "") == (done.returncode, done.stderr if done.returncode else "")
+
+
+def test_the_package(tools: Path, tmp_path: Path) -> None:
+    """The npm package holds the module, its types, its README and its license, and the types are all there."""
+    done = npm.run(npm.NPM, "pack", "--json", "--loglevel=error", "--pack-destination", tmp_path, folder=tools)
+    assert 0 == done.returncode, done.stderr
+    report = json.loads(done.stdout[done.stdout.index("[\n") if "[\n" in done.stdout else done.stdout.index("{") :])
+    (package,) = report if isinstance(report, list) else report.values()
+    names = {each["path"] for each in package["files"]}
+    assert {"package.json", "README.md", "LICENSE", "dist/daypass.js", "dist/index.d.ts"} <= names
+    assert not [name for name in names if name.startswith(("src/", "test/", "node_modules/"))]
+    described = json.loads((tools / "package.json").read_text())
+    pointed = {described["types"], *described["exports"]["."].values()}
+    assert {name.removeprefix("./") for name in pointed} <= names
+    assert shipped() == (tools / "dist/daypass.js").read_bytes()
+    for types in (tools / "dist").glob("*.d.ts"):
+        for imported in re.findall(r'from "\./(\w+)\.js"', types.read_text()):
+            assert f"dist/{imported}.d.ts" in names
+
+
+def test_no_address_of_a_registry() -> None:
+    """Lock files name packages and their hashes, not where somebody got them from."""
+    for lock in (JS / "package-lock.json", Path(__file__).with_name("package-lock.json")):
+        text = lock.read_text()
+        assert '"integrity"' in text
+        assert "resolved" not in text
+        assert "://" not in re.sub(r'"(funding|url)": "[^"]*"', "", text)
+
+
+def test_it_depends_on_nothing() -> None:
+    """Whoever takes it takes nothing else along."""
+    assert not {"dependencies", "peerDependencies"} & set(json.loads((JS / "package.json").read_text()))
+    assert b"import" not in re.sub(rb'"[^"]*"', b"", shipped())
+
+
+def test_the_wheel_brings_it_along(tmp_path: Path) -> None:
+    """Whoever installs the Python package has the module, and the demonstration's page."""
+    root = JS.parent
+    done = npm.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=root)
+    assert 0 == done.returncode, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+        assert shipped() == opened.read("daypass/web/static/daypass.js")
+    assert {f"daypass/demo/static/{name}" for name in ("index.html", "page.css", "page.js", "icon.svg")} <= names
+
+
+def test_the_docs_name_tests_that_are_there() -> None:
+    """Each scenario in the docs has its test; those of the first table are done by `fetch` and by axios."""
+    page = (JS.parent / "docs/browser.md").read_text(encoding="utf-8")
+    both, alone = page.split("Across tabs, and by")
+    source = {name: Path(__file__).with_name(f"test_{name}.py").read_text() for name in ("session", "tabs", "install")}
+    done_by_both = set(re.findall(r"def (test_\w+)\([^)]*\bsender: str", source["session"]))
+    assert set(re.findall(r"`(test_\w+)`", both)) <= done_by_both
+    defined = set(re.findall(r"def (test_\w+)\(", "".join(source.values())))
+    assert set(re.findall(r"`(test_\w+)`", alone)) <= defined
+    assert len(re.findall(r"`(test_\w+)`", page)) > 40

@@ -1,0 +1,484 @@
+"""daypass.js in a real Chromium: what the page sees, and what the server saw, each by `session.fetch` and by axios."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route
+
+from daypass import EventCode
+from daypass.model import Duration
+
+from .stranger import Stranger, standing_by
+from .world import Asked, Instead, World, ask, happened, refreshes
+
+ITEMS = "/api/items"
+READ = {"status": 200, "data": {"user": "alice"}}
+FIRST = Asked("GET", ITEMS, 200, 0)
+REFRESHED = Asked("POST", "/auth/refresh", 200)
+
+
+@pytest.fixture(params=["fetch", "axios"])
+def sender(request: pytest.FixtureRequest) -> str:
+    """Return what the page sends its requests by."""
+    return str(request.param)
+
+
+@pytest.fixture
+def tab(context: BrowserContext, world: World) -> Page:
+    """Return a tab whose user has logged in."""
+    tab = world.open(context)
+    world.log_in(tab)
+    tab.evaluate("sleepFor(1_050)")  # so that a 401 is no longer one to a token that came only moments ago
+    return tab
+
+
+# ---- expiry
+
+
+def test_read_after_expiry(tab: Page, world: World, sender: str) -> None:
+    """A token that the server finds expired is refreshed, and the request sent again, unseen."""
+    for turn in range(2):
+        world.expire()
+        assert READ == ask(tab, sender)
+        assert [
+            Asked("GET", ITEMS, 401, turn),
+            REFRESHED,
+            Asked("GET", ITEMS, 200, turn + 1),
+        ] == world.seen()
+        tab.evaluate("sleepFor(1_050)")
+    assert 2 == len(happened(tab, "replayed"))
+
+
+def test_expired_by_the_clock(tab: Page, world: World, sender: str) -> None:
+    """A token that expired while the machine slept is never sent: it is refreshed first."""
+    world.expire()
+    tab.evaluate("sleepFor(60_000)")
+    assert READ == ask(tab, sender)
+    assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
+    assert [] == happened(tab, "unauthorized")
+
+
+def test_ahead_of_expiry(tab: Page, world: World, sender: str) -> None:
+    """Close to expiry a request is sent with the token there is, and the refresh behind it delays nobody."""
+    world.delay = 1.5
+    tab.evaluate("sleepFor(47_000)")
+    assert READ == ask(tab, sender)
+    assert [FIRST] == world.seen()
+    tab.wait_for_function("happened('refreshed').length === 1")
+    assert READ == ask(tab, sender)
+    assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
+
+
+@pytest.mark.parametrize("ending", ["expiry", "early revocation"])
+def test_a_hundred_at_once(tab: Page, world: World, sender: str, ending: str) -> None:
+    """A hundred requests at once that meet the end of their token all succeed, after one refresh."""
+    if ending == "expiry":
+        world.expire()
+    else:
+        world.revoke()
+    answers = tab.evaluate("(sender) => askMany(sender, 100, '/api/items')", sender)
+    assert 100 * [READ] == answers
+    seen = world.seen()
+    assert [200] == refreshes(seen)
+    asked = [each for each in seen if each.path == ITEMS]
+    assert 100 == sum(each.status == 200 for each in asked)
+    assert {(401, 0), (200, 1)} == {(each.status, each.token) for each in asked}
+
+
+@pytest.mark.parametrize("kind", ["json", "params", "buffer", "blob", "form"])
+def test_upload_after_expiry(tab: Page, world: World, sender: str, kind: str) -> None:
+    """Whatever the body, it arrives whole, and the second time it is what it was the first time."""
+    assert 200 == tab.evaluate("([sender, kind]) => upload(sender, kind)", [sender, kind])["status"]
+    world.expire()
+    answer = tab.evaluate("([sender, kind]) => upload(sender, kind)", [sender, kind])
+    before, after = world.bodies
+    if kind == "form":  # the boundary is drawn anew for each form
+        before, after = (body.replace(body.split(b"\r\n")[0].strip(b"-"), b"") for body in (before, after))
+        assert 300_000 * b"C" in after
+        assert b'filename="cat.png"' in after
+    assert (200, len(world.bodies[1])) == (answer["status"], answer["data"]["bytes"])
+    assert hashlib.sha256(before).digest() == hashlib.sha256(after).digest()
+    assert len(after) > 4_000
+    upload = "/api/upload"
+    first, *rest = world.seen()
+    assert Asked("POST", upload, 200, 0) == first
+    assert [Asked("POST", upload, 401, 0), REFRESHED, Asked("POST", upload, 200, 1)] == rest
+
+
+def test_a_body_that_changes_meanwhile(tab: Page, world: World) -> None:
+    """What the caller does to a body after the call changes nothing: the second sending is the first."""
+    world.expire()
+    tab.evaluate(
+        """async () => {
+            const bytes = new Uint8Array(1000).fill(65);
+            const sending = session.fetch("/api/upload", { method: "POST", body: bytes });
+            bytes.fill(66);
+            await sending;
+        }"""
+    )
+    assert [1_000 * b"A"] == world.bodies
+
+
+# ---- 401 that refreshing cannot mend
+
+
+def test_a_401_to_a_fresh_token(context: BrowserContext, world: World, sender: str) -> None:
+    """A 401 to a token that came only moments ago is the caller's, and nothing is refreshed."""
+    tab = world.open(context)
+    world.log_in(tab)
+    assert {"status": 401, "data": {"error": "never"}} == ask(tab, sender, "/api/never")
+    assert [Asked("GET", "/api/never", 401, 0)] == world.seen()
+
+
+def test_a_401_that_stays(tab: Page, world: World, sender: str) -> None:
+    """A 401 that comes again with a new token is the caller's: a request is sent again once, never in a loop."""
+    assert {"status": 401, "data": {"error": "never"}} == ask(tab, sender, "/api/never")
+    never = "/api/never"
+    assert [Asked("GET", never, 401, 0), REFRESHED, Asked("GET", never, 401, 1)] == world.seen()
+
+
+@pytest.mark.parametrize("challenge", ['Session realm="x"', 'Bearer realm="x", error="insufficient_scope"'])
+def test_a_401_about_something_else(tab: Page, world: World, sender: str, challenge: str) -> None:
+    """A 401 whose challenge asks for something else than a fresh token is the caller's, and nothing is refreshed."""
+    path = f"/api/never?challenge={challenge}"
+    assert 401 == ask(tab, sender, path)["status"]
+    assert [Asked("GET", "/api/never", 401, 0)] == world.seen()
+
+
+def test_the_callers_own_authorization(tab: Page, world: World, sender: str) -> None:
+    """A request that brings its own ``Authorization`` goes through as it is, and so does its answer."""
+    answer = ask(tab, sender, "/api/items", headers={"Authorization": "Bearer mine"})
+    assert 401 == answer["status"]
+    assert [Asked("GET", ITEMS, 401, None)] == world.seen()
+
+
+# ---- a server or network with a bad day
+
+
+def test_a_lost_answer(tab: Page, world: World, sender: str) -> None:
+    """Where the answer to a refresh is lost it is sent again at once; the page sees nothing, the session lives."""
+    world.expire()
+    world.lose_refreshes = 1
+    assert READ == ask(tab, sender)
+    assert [502, 200] == refreshes(world.seen())
+    assert (1, 1) == (world.counts()[EventCode.ROTATED], world.counts()[EventCode.REPEATED])
+
+
+def test_a_stale_cookie(tab: Page, world: World, sender: str) -> None:
+    """A 409, "you have a newer one", is no logout: it is asked again, with what the jar has by then."""
+    world.expire()
+    world.instead = [Instead(409, b'{"message": "A newer refresh token was given out", "error": "token_stale"}')]
+    assert READ == ask(tab, sender)
+    assert [409, 200] == refreshes(world.seen())
+
+
+def test_503_for_a_moment(tab: Page, world: World, sender: str) -> None:
+    """A 503 that passes is not seen; `Retry-After` is heeded."""
+    world.expire()
+    world.instead = [Instead(503, headers={"retry-after": "1"})]
+    started = tab.evaluate("performance.now()")
+    assert READ == ask(tab, sender)
+    assert tab.evaluate("performance.now()") - started >= 1_000
+    assert [503, 200] == refreshes(world.seen())
+
+
+def test_503_that_stays(tab: Page, world: World, sender: str) -> None:
+    """An outage is no logout: `RefreshUnavailable`, without asking again and again; afterwards the session goes on."""
+    world.expire()
+    world.instead = 3 * [Instead(503)]
+    assert 5 * ["RefreshUnavailable"] == [ask(tab, sender)["error"] for _ in range(5)]
+    seen = world.seen()
+    assert [503, 503, 503] == refreshes(seen)
+    assert [Asked("GET", ITEMS, 401, 0)] == [each for each in seen if each.path == ITEMS]  # dead, and not sent again
+    assert [] == happened(tab, "loggedOut")
+    assert 1 == len(happened(tab, "refreshFailed"))
+    tab.wait_for_function("happened('refreshed').length === 1")  # by itself, after a pause
+    assert READ == ask(tab, sender)
+    assert [200] == refreshes(world.seen())
+
+
+def test_503_while_the_token_is_good(tab: Page, world: World, sender: str) -> None:
+    """While the token is good an outage of the issuer is nobody's business."""
+    world.instead = 30 * [Instead(503)]
+    tab.evaluate("sleepFor(47_000)")
+    assert 3 * [READ] == [ask(tab, sender) for _ in range(3)]
+    tab.wait_for_function("happened('refreshFailed').length === 1")
+    assert READ == ask(tab, sender)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(401, b"<h1>Log in to the Wi-Fi</h1>"), (403, b'{"error": "blocked"}'), (400, b"{}"), (200, b"<html>")],
+)
+def test_what_a_proxy_says(tab: Page, world: World, sender: str, status: int, body: bytes) -> None:
+    """No proxy or captive portal can end a session, whatever it answers."""
+    world.expire()
+    world.instead = [Instead(status, body)]
+    assert READ == ask(tab, sender)
+    assert [status, 200] == refreshes(world.seen())
+
+
+def test_offline(tab: Page, context: BrowserContext, world: World, sender: str) -> None:
+    """Offline the session is kept; back online the token is refreshed without being asked for, and all goes on."""
+    world.expire()
+    tab.evaluate("sleepFor(60_000)")
+    context.set_offline(True)
+    assert "RefreshUnavailable" == ask(tab, sender)["error"]
+    assert [] == world.seen()
+    context.set_offline(False)
+    tab.wait_for_function("happened('refreshed').length === 1")
+    assert READ == ask(tab, sender)
+    assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
+    assert [] == happened(tab, "loggedOut")
+
+
+# ---- the end of a session
+
+
+def test_the_end(tab: Page, world: World, sender: str) -> None:
+    """When the server says that the session is over all who wait are told so, and the page once."""
+    world.expire()
+    world.instead = [Instead(401, b'{"message": "Authentication failed", "error": "invalid_grant"}')]
+    answers = tab.evaluate("(sender) => askMany(sender, 10, '/api/items')", sender)
+    assert {"LoginRequired"} == {answer.get("error") for answer in answers}
+    assert [401] == refreshes(world.seen())
+    assert 1 == len(happened(tab, "loggedOut"))
+    assert tab.evaluate("session.user") is None
+
+
+def test_logged_out_means_no_token(tab: Page, world: World, sender: str) -> None:
+    """After a logout requests go out without a token, and a 401 is the caller's: no dead token is sent again."""
+    tab.evaluate("session.logout()")
+    assert 401 == ask(tab, sender)["status"]
+    assert {"status": 200, "data": {"public": True}} == ask(tab, sender, "/api/public")
+    assert [
+        Asked("POST", "/auth/logout", 204),
+        Asked("GET", ITEMS, 401, None),
+        Asked("GET", "/api/public", 200, None),
+    ] == world.seen()
+    assert ["logout"] == [event["reason"] for event in happened(tab, "loggedOut")]
+
+
+def test_logout_during_a_refresh(tab: Page, world: World, sender: str) -> None:
+    """Logged out while a refresh is under way means logged out: what it brings is not taken."""
+    world.expire()
+    world.delay = 0.5
+    tab.evaluate("(sender) => { window.pending = ask(sender, '/api/items') }", sender)
+    tab.wait_for_function("happened('unauthorized').length === 1")
+    tab.evaluate("session.logout()")
+    assert "LoginRequired" == tab.evaluate("window.pending")["error"]
+    assert tab.evaluate("session.user") is None
+    assert [] == happened(tab, "refreshed")
+    world.delay = 0
+    tab.reload()
+    tab.wait_for_function("window.loaded")
+    assert tab.evaluate("session.ready") is None
+
+
+# ---- callers that go away
+
+
+def test_an_aborted_request(tab: Page, world: World, sender: str) -> None:
+    """Who aborts while a refresh is under way is let go at once; the refresh goes on, and serves the next."""
+    world.expire()
+    world.delay = 1.0
+    took, error = tab.evaluate(
+        """async (sender) => {
+            const controller = new AbortController();
+            const asked = senders[sender]("/api/items", { signal: controller.signal }).catch((error) => error);
+            while (!happened("unauthorized").length) await new Promise((go) => setTimeout(go, 5));
+            const started = performance.now();
+            controller.abort(new Error("no longer wanted"));
+            const error = await asked;
+            return [performance.now() - started, [error.name, error.message]];
+        }""",
+        sender,
+    )
+    assert took < 300
+    expected = {"fetch": ["Error", "no longer wanted"], "axios": ["CanceledError", "canceled"]}
+    assert expected[sender] == error
+    tab.wait_for_function("happened('refreshed').length === 1")
+    assert READ == ask(tab, sender)
+    seen = world.seen()
+    assert [200] == refreshes(seen)
+    assert Asked("GET", ITEMS, 200, 1) == seen[-1]
+
+
+# ---- where the token goes
+
+
+@pytest.fixture
+def stranger() -> Iterator[Stranger]:
+    """Return the address of a server of another origin, and what it was sent: the headers of each request."""
+    with standing_by() as found:
+        yield found
+
+
+def test_redirect_to_another_origin(tab: Page, world: World, sender: str, stranger: Stranger) -> None:
+    """A redirect to another origin takes no token there, and a 401 from there is not ours to mend."""
+    elsewhere, requests = stranger
+    answer = ask(tab, sender, f"/api/redirect?to={elsewhere}/401")
+    assert 401 == answer["status"]
+    assert [None] == [request.get("authorization") for request in requests if request[":method"] == "GET"]
+    assert [Asked("GET", "/api/redirect", 307, 0)] == world.seen()
+
+
+def test_another_origin(tab: Page, world: World, sender: str, stranger: Stranger) -> None:
+    """Another origin gets no token, unless it was named."""
+    elsewhere, requests = stranger
+    assert 401 == ask(tab, sender, f"{elsewhere}/401")["status"]
+    assert [None] == [request.get("authorization") for request in requests if request[":method"] == "GET"]
+    tab.evaluate("(origin) => { session.close(); begin({ origins: [origin] }) }", elsewhere)
+    tab.evaluate("session.ready")
+    assert 200 == ask(tab, sender, f"{elsewhere}/200")["status"]
+    assert requests[-1]["authorization"].startswith("Bearer ")
+
+
+def test_a_redirected_post_is_not_repeated(tab: Page, world: World, sender: str) -> None:
+    """A POST that was redirected and then refused is not sent again from the start; the next request is fine."""
+    world.expire()
+    redirect = "/api/redirect?to=/api/items"
+    assert 401 == ask(tab, sender, redirect, method="POST", body="once")["status"]
+    assert [
+        Asked("POST", "/api/redirect", 307, 0),
+        Asked("POST", ITEMS, 401, 0),
+        REFRESHED,
+    ] == world.seen()
+    assert READ == ask(tab, sender)
+    assert [Asked("GET", ITEMS, 200, 1)] == world.seen()
+
+
+# ---- real time
+
+
+class TestRealTime:
+    """With a clock that nobody moves, and tokens that live three seconds."""
+
+    @pytest.fixture
+    def lifetimes(self) -> dict[str, Duration]:
+        return {"access_ttl": "3s", "grace_period": "1s"}
+
+    def test_nobody_sees_an_expiry(self, tab: Page, world: World, sender: str) -> None:
+        """For eight seconds no request fails: each token is renewed before it runs out, or as it does."""
+        statuses = tab.evaluate(
+            """async (sender) => {
+                const statuses = [];
+                const end = performance.now() + 8000;
+                while (performance.now() < end) {
+                    statuses.push((await ask(sender, "/api/items")).status);
+                    await new Promise((go) => setTimeout(go, 50));
+                }
+                return statuses;
+            }""",
+            sender,
+        )
+        assert {200} == set(statuses)
+        seen = world.seen()
+        assert 2 <= len(refreshes(seen)) <= 6
+        assert len(statuses) == sum(each.path == ITEMS and each.status == 200 for each in seen)
+
+
+class TestHidden:
+    """In a tab that nobody sees, with tokens that live three seconds."""
+
+    HIDE = """(state) => {
+        Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
+        document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+    }"""
+
+    @pytest.fixture
+    def lifetimes(self) -> dict[str, Duration]:
+        return {"access_ttl": "3s", "grace_period": "1s"}
+
+    def test_a_forgotten_tab(self, context: BrowserContext, world: World) -> None:
+        """A token that nobody used, in a tab that nobody sees, runs out; once the tab is seen there is a new one."""
+        tab = world.open(context)
+        world.log_in(tab)
+        tab.evaluate(self.HIDE, "hidden")
+        tab.wait_for_timeout(4_000)
+        assert [] == world.seen()
+        tab.evaluate(self.HIDE, "visible")
+        tab.wait_for_function("happened('refreshed').length === 1")
+        assert [REFRESHED] == world.seen()
+
+    def test_a_busy_tab(self, tab: Page, world: World) -> None:
+        """A hidden tab at work is kept logged in, ahead of expiry, like any other."""
+        tab.evaluate(self.HIDE, "hidden")
+        assert READ == ask(tab, "fetch")
+        tab.wait_for_function("happened('refreshed').length === 1")
+        assert [200] == refreshes(world.seen())
+
+
+def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
+    """Interceptors and transformations of axios run once, and see the last answer alone, with the config they know."""
+    world.expire()
+    seen: Any = tab.evaluate(
+        """async () => {
+            const seen = [];
+            api.interceptors.request.use((config) => (seen.push("request"), config));
+            api.interceptors.response.use(
+                (answer) => (seen.push(answer.status), answer),
+                (error) => (seen.push("error"), Promise.reject(error)),
+            );
+            const answer = await api.post("/api/items", { a: 1 });
+            return [seen, answer.config.url, answer.config.transformResponse.length, answer.data];
+        }"""
+    )
+    assert [["request", 200], "/api/items", 1, {"user": "alice"}] == seen
+    assert [json.dumps({"a": 1}, separators=(",", ":")).encode()] == world.bodies
+
+
+def test_no_answer_at_all(tab: Page, world: World) -> None:
+    """A refresh that nobody answers ends by its own deadline of ten seconds, and not by the caller's patience."""
+    world.expire()
+
+    def swallow(route: Route) -> None:
+        """Answer nothing: the request hangs."""
+
+    tab.route("**/auth/refresh", swallow)
+    started = tab.evaluate("performance.now()")
+    assert "RefreshUnavailable" == ask(tab, "fetch")["error"]
+    assert 9_000 < tab.evaluate("performance.now()") - started < 12_000
+    tab.unroute("**/auth/refresh")
+    tab.wait_for_function("happened('refreshed').length === 1")
+    assert READ == ask(tab, "fetch")
+
+
+def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
+    """The config of an answer holds no token, so that whoever sends it again, as retry plugins do, gets a good one."""
+    seen: Any = tab.evaluate(
+        """async () => {
+            const first = await api.post("/api/items", { a: 1 }).catch((error) => error);
+            return [first.config.headers.has("Authorization"), JSON.stringify(first.config).includes("Bearer")];
+        }"""
+    )
+    assert [False, False] == seen
+    world.expire()
+    again = "api.get('/api/never').catch((error) => api.request({ ...error.config, url: '/api/items' }))"
+    assert 200 == tab.evaluate(f"{again}.then((answer) => answer.status)")
+    assert Asked("GET", ITEMS, 200, 1) == world.seen()[-1]
+
+
+def test_axios_defaults_are_not_put_back(tab: Page) -> None:
+    """A default that the caller's interceptor took away is not sent, and what it added is."""
+    with standing_by() as (address, requests):
+        tab.evaluate(
+            """(url) => {
+                session.close();
+                begin({ origins: [url] });
+                api.defaults.headers.common["X-Default"] = "1";
+                api.interceptors.request.use((config) => {
+                    config.headers.delete("X-Default");
+                    config.headers.set("Content-Language", "de");
+                    return config;
+                });
+                return session.ready.then(() => api.get(`${url}/200`));
+            }""",
+            address,
+        )
+    (sent,) = [each for each in requests if each[":method"] == "GET"]
+    assert ("x-default" in sent, sent["content-language"]) == (False, "de")
+    assert sent["authorization"].startswith("Bearer ")

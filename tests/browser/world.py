@@ -1,0 +1,147 @@
+"""The application that the tests of daypass.js talk to: it has bad days on demand, and remembers what it saw."""
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from playwright.sync_api import BrowserContext, Page
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from daypass.model import Duration
+
+from .conftest import ALICE, HERE, PASSWORD, Application
+
+CHALLENGE = 'Bearer realm="daypass", error="invalid_token"'
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as the server saw it.
+
+    Attributes:
+        token: which of the access tokens that the server gave out it bore, counted from 0; None for none of them.
+    """
+
+    method: str
+    path: str
+    status: int
+    token: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """What a refresh is answered with instead of what it should be; the refresh itself is not done."""
+
+    status: int
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class World(Application):
+    """The application of the axios tests, with more that can go wrong.
+
+    Attributes:
+        issued: every access token given out, oldest first.
+        refused: those that the API refuses although they are young: revoked early.
+        instead: answers to the next refreshes.
+        delay: seconds that a refresh takes.
+    """
+
+    def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
+        super().__init__(store, axios, **lifetimes)
+        self.issued: list[str] = []
+        self.refused: set[str] = set()
+        self.instead: list[Instead] = []
+        self.delay = 0.0
+        self.log: list[Asked] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and note each request below ``/api`` and ``/auth`` with its answer and its token."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        path = scope["path"]
+        token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
+        number = self.issued.index(token) if token in self.issued else None
+        body = bytearray()
+
+        async def note(message: Message) -> None:
+            if message["type"] == "http.response.start" and path.startswith(("/api", "/auth/")):
+                self.log.append(Asked(scope["method"], path, message["status"], number))
+            if message["type"] == "http.response.body" and path in ("/auth/login", "/auth/refresh"):
+                body.extend(message.get("body", b""))
+                with suppress(ValueError, KeyError):
+                    self.issued.append(json.loads(body)["accessToken"])
+            with suppress(OSError):  # a page that has gone
+                await send(message)
+
+        await self._answer(scope, token)(scope, receive, note)
+
+    def _answer(self, scope: Scope, token: str) -> ASGIApp:
+        path, query = scope["path"], parse_qs(scope["query_string"].decode())
+        if path in ("/session", "/other"):
+            return FileResponse(HERE / "session.html")
+        if path == "/api/public":
+            return JSONResponse({"public": True})
+        if path == "/api/never":
+            return JSONResponse({"error": "never"}, 401, {"www-authenticate": query.get("challenge", [CHALLENGE])[0]})
+        if path == "/api/redirect":
+            return RedirectResponse(query["to"][0], int(query.get("status", ["307"])[0]))
+        if path.startswith("/api") and token in self.refused:
+            return JSONResponse({"error": "invalid_token"}, 401, {"www-authenticate": CHALLENGE})
+        if path == "/auth/refresh":
+            return self._refresh
+        return super().__call__
+
+    async def _refresh(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.instead:
+            instead = self.instead.pop(0)
+            await Response(instead.body, instead.status, instead.headers, "application/json")(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def revoke(self) -> None:
+        """Refuse from now on every access token that was given out."""
+        self.refused.update(self.issued)
+
+    def seen(self) -> list[Asked]:
+        """Return what was asked since this was last called."""
+        taken, self.log = self.log, []
+        return taken
+
+    def open(self, context: BrowserContext, query: str = "", *, wait: bool = True) -> Page:
+        """Return a new tab with the application's page."""
+        page = context.new_page()
+        page.goto(f"{self.address}/session{query}")
+        if wait:
+            page.wait_for_function("window.loaded")
+        return page
+
+    def log_in(self, page: Page) -> None:
+        """Log Alice in, by the page's session, and forget what was asked for it."""
+        credentials = {"username": ALICE.username, "password": PASSWORD}
+        assert "alice" == page.evaluate("(credentials) => session.login(credentials)", credentials)["username"]
+        self.seen()
+
+
+def refreshes(seen: list[Asked]) -> list[int]:
+    """Return the statuses of the refreshes."""
+    return [asked.status for asked in seen if asked.path == "/auth/refresh"]
+
+
+def ask(page: Page, sender: str, path: str = "/api/items", **options: Any) -> Any:
+    """Have the page send one request; return what it sees."""
+    return page.evaluate("([sender, path, options]) => ask(sender, path, options)", [sender, path, options])
+
+
+def happened(page: Page, name: str) -> list[dict[str, Any]]:
+    """Return the session's events of that name, as the page was told of them."""
+    found: list[dict[str, Any]] = page.evaluate("(name) => happened(name)", name)
+    return found
