@@ -159,16 +159,17 @@ def test_a_named_cookie_is_the_one() -> None:
     assert refresh_cookie(["daypass=1; HttpOnly"], "b") is None
 
 
+LOGIN = Message("login", {"password": "x"})
 REFRESH_BY_COOKIE = session_message("refresh", None, Cookie("sid", "1"))
 
 
 @pytest.mark.parametrize(
     ("message", "given", "name", "expected"),
     [
-        (Message("login"), answer(accessToken="a"), None, "proxy"),
-        (Message("login"), answer(accessToken="a"), "sid", None),
-        (Message("login"), answer(accessToken="a", refreshToken="r"), None, None),
-        (Message("login"), answer(503), None, None),
+        (LOGIN, answer(accessToken="a"), None, "proxy"),
+        (LOGIN, answer(accessToken="a"), "sid", None),
+        (LOGIN, answer(accessToken="a", refreshToken="r"), None, None),
+        (LOGIN, answer(503), None, None),
         (session_message("refresh", "r", None), answer(accessToken="a"), None, None),
         (REFRESH_BY_COOKIE, answer(accessToken="a"), None, None),
         (REFRESH_BY_COOKIE, answer(503), "sid", None),
