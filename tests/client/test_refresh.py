@@ -375,6 +375,7 @@ def test_an_event_loop_that_ends_takes_no_session_with_it(url: str, issuer: Any,
             assert (await client.get("/me")).status_code == 200
 
     asyncio.run(one_shot())
+    until(lambda: auth._session._flight is None)
     clock.advance(LIFETIME)
     issuer.revoke_access()
     with httpx2.Client(base_url=url, auth=auth) as client:
@@ -382,7 +383,7 @@ def test_an_event_loop_that_ends_takes_no_session_with_it(url: str, issuer: Any,
 
 
 def test_an_event_loop_that_stands_still_is_not_waited_for(url: str, issuer: Any, clock: Any) -> None:
-    """A loop that stops in the middle of a refresh holds others up for a moment: then it is asked for again without it."""
+    """A loop that stops in the middle of a refresh holds others up for a moment: then it is asked without it."""
     issuer.grace = 30.0
     auth = DaypassAuth(f"{url}/auth", clock=clock, timing=Timing(pause=10))
     loop = asyncio.new_event_loop()

@@ -15,6 +15,7 @@ import inspect
 import math
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -156,6 +157,9 @@ class Courier:
         for _ in range(math.ceil(limit / _LOOK)):
             try:
                 return running.result(_LOOK)
+            except CancelledError:  # nobody cancels it but a loop that is being closed
+                self._async = self._loop = None
+                raise
             except TimeoutError:
                 still = 0 if self._loop.is_running() else still + 1
                 if self._loop.is_closed() or still * _LOOK >= _STANDING_STILL:

@@ -441,8 +441,10 @@ class ClientSession:
                 case Rejected(reason):
                     if self._change(flight, self._keep(flight, None)):
                         self._ended(reason)
-                case failure:
+                case failure if self._flight is flight:
                     return self._failed(flight, failure)
+                case _:  # it comes too late to be anybody's
+                    pass
         except _Overtaken:
             return self._overtaken(flight)
         return outcome
