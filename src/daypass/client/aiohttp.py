@@ -122,13 +122,13 @@ class DaypassAuth(SessionAuth):
 
 
 async def _let_go(request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
-    """Give the connection of a refused answer back, which the refresh may need, and let nobody read the body on.
+    """Give the connection of a refused answer back, which the refresh may need; the answer can still be read.
 
-    A server may have answered before it had the whole body, and may never read the rest.
+    A server may have answered before it had the whole body, and may never read the rest: so nobody sends that any more.
     """
     await response.read()
-    response.close()
-    await request.close()
+    request.terminate()
+    await asyncio.sleep(0)
 
 
 async def _body_of(request: aiohttp.ClientRequest, limit: int) -> tuple[Body, AsyncRecorded | None]:

@@ -180,13 +180,12 @@ class KeyringStorage(LockedByFile):
 
     def __init__(self, service: str = "daypass", username: str = "session", *, keyring: Any = None) -> None:
         try:
-            import keyring as library
-            import keyring.errors
+            from keyring import errors, get_keyring
             from platformdirs import user_state_path
         except ModuleNotFoundError as error:
             raise ConfigurationError('the system keyring needs: pip install "daypass[keyring]"') from error
-        self._errors: Any = library.errors
-        self._keyring = library.get_keyring() if keyring is None else keyring
+        self._failure: type[Exception] = errors.KeyringError
+        self._keyring = get_keyring() if keyring is None else keyring
         if self._keyring.priority <= 0:
             raise ConfigurationError("this system has no keyring that is safe to use; keep the session in a file")
         self._service, self._username = service, username
@@ -200,7 +199,7 @@ class KeyringStorage(LockedByFile):
         """Return the keyring's text."""
         try:
             text: str | None = self._keyring.get_password(self._service, self._username)
-        except self._errors.KeyringError as error:
+        except self._failure as error:
             raise OSError(f"the keyring cannot be read ({type(error).__name__})") from None
         return text
 
@@ -211,7 +210,7 @@ class KeyringStorage(LockedByFile):
                 self._keyring.set_password(self._service, self._username, text)
             elif self.load() is not None:
                 self._keyring.delete_password(self._service, self._username)
-        except self._errors.KeyringError as error:
+        except self._failure as error:
             raise OSError(f"the keyring cannot be written ({type(error).__name__})") from None
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daypass.testing.client_subject import Kind, Subject
+from daypass.testing.client_subject import KINDS, Kind, Subject
 from daypass.testing.loopback import serving
 from daypass.testing.strict_server import StrictServer
 
@@ -152,7 +152,7 @@ def at_revocation(stage: Stage) -> str:
 def skewed(stage: Stage) -> str:
     """Tokens say by themselves how long they live, by a clock that is not ours."""
     stage.server.jwt, stage.server.says_lifetime = True, False
-    results = []
+    results: list[Any] = []
     for skew in (3_600, -3_600):
         stage.server.skew = skew
         with stage.user() as user:
@@ -215,7 +215,7 @@ def two_clients(stage: Stage) -> str:
 
 def _work(subject: type[Subject], url: str, file: Path, rounds: int, gate: Any, results: Any) -> None:
     user = subject(url, file)
-    seen = []
+    seen: list[Any] = []
     for _ in range(rounds):
         gate.wait(60)
         try:
@@ -290,8 +290,17 @@ def _uploads(server: StrictServer, kind: Kind, content: bytes) -> str:
     return f"{_count(len(server.uploads), 'upload', 'uploads')} {told}"
 
 
-for _kind in ("none", "bytes", "json", "form", "multipart", "file", "stream"):
-    _body(_kind)  # type: ignore[arg-type]  # each is a Kind
+for _kind in KINDS:
+    _body(_kind)
+
+
+@_scenario("body: a stream refused before it was read", "answered, 1 upload alike and whole")
+def refused_unread(stage: Stage) -> str:
+    """A server that answers without reading gets all of it the second time."""
+    with stage.user() as user:
+        stage.server.revoke_access()
+        status = user.request("POST", "/early", "stream", CONTENT)
+        return f"{'answered' if status == 200 else status}, {_uploads(stage.server, 'stream', CONTENT)}"
 
 
 @_scenario("body: a stream too long to keep", "401, 1 upload alike and whole; then answered, 1 refresh")

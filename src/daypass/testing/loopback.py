@@ -33,6 +33,7 @@ class Loopback:
             lifespan="off",
             log_config=None,
             access_log=False,
+            date_header=False,  # the application may have one of its own
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)

@@ -306,7 +306,7 @@ class StrictServer:
         if refresh_token is None:
             await exchange.answer(200, body, [proxys, *self._headers()])
         elif in_body and not self.sets_cookie:
-            await exchange.answer(200, body | {"refreshToken": refresh_token}, [proxys])
+            await exchange.answer(200, body | {"refreshToken": refresh_token}, [proxys, *self._headers()])
         else:
             cookie = f"{COOKIE}={refresh_token}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000"
             await exchange.answer(
