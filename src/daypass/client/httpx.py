@@ -18,7 +18,6 @@ from daypass.client.courier import Library, forget_from_jar, with_cookie
 from daypass.client.httpx_body import body_of
 from daypass.client.httpx_transport import ANSWER, PASSAGE, Way, install
 from daypass.client.libraries import check_client, classes, default_library
-from daypass.client.passage import Passage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -114,32 +113,32 @@ class DaypassAuth(SessionAuth, _Auth):
         if not self._is_own(request.url):
             yield request
             return
-        passage, way = self._passage(request, is_async=False)
-        request.headers["Authorization"] = passage.set_out()
+        way = self._way(request, is_async=False)
+        request.headers["Authorization"] = way.set_out()
         response = yield request
         while way.is_refused(response):  # by a client with no place of ours below its hooks: else it was seen to there
             response.read()  # gives its connection back, which the refresh may need
-            again = way.mend(response)
+            again = way.replay(response)
             if again is None:
                 break
             response = yield again
-        passage.arrive()
+        way.arrive()
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Take one request of an async client through; the twin of `sync_auth_flow`, and raises the same."""
         if not self._is_own(request.url):
             yield request
             return
-        passage, way = self._passage(request, is_async=True)
-        request.headers["Authorization"] = await passage.set_out_async()
+        way = self._way(request, is_async=True)
+        request.headers["Authorization"] = await way.set_out_async()
         response = yield request
         while way.is_refused(response):  # by a client with no place of ours below its hooks: else it was seen to there
             await response.aread()  # gives its connection back, which the refresh may need
-            again = await way.mend_async(response)
+            again = await way.replay_async(response)
             if again is None:
                 break
             response = yield again
-        passage.arrive()
+        way.arrive()
 
     def _bind(self, client: Any) -> None:
         install(client)
@@ -148,12 +147,10 @@ class DaypassAuth(SessionAuth, _Auth):
     def _is_own(self, url: Any) -> bool:
         return (url.scheme, url.host, url.port) in self._own
 
-    def _passage(self, request: Any, *, is_async: bool) -> tuple[Passage, Way]:
+    def _way(self, request: Any, *, is_async: bool) -> Way:
         body = body_of(request, self._keep_at_most, is_async=is_async)
-        passage = Passage(self._session, self._courier, body)
-        way = Way(passage, self._own)
-        request.extensions = {**request.extensions, PASSAGE: way}
-        return passage, way
+        way = request.extensions[PASSAGE] = Way(self._session, self._courier, body, self._own)
+        return way
 
 
 def _request(client: Any, url: str, message: Message, limit: float | None) -> tuple[Any, list[Answer]]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from daypass.client.passage import Passage
 from daypass.client.wire import LONGEST_ANSWER, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from daypass.client.body import Body
+    from daypass.client.courier import Courier
     from daypass.client.origin import Origin
-    from daypass.client.passage import Passage
+    from daypass.client.session import ClientSession
 
 PASSAGE = "daypass.passage"
 """The request's extension that has its `Way`."""
@@ -26,13 +29,13 @@ ANSWER = "daypass.answer"
 _CODED = ("content-encoding", "content-length", "transfer-encoding")
 
 
-class Way:
-    """A request's `Passage`, as an httpx request carries it, through all redirects."""
+class Way(Passage):
+    """A `Passage` as an httpx request carries it, through all redirects."""
 
-    __slots__ = ("_own", "_passage", "_settled")
+    __slots__ = ("_own", "_settled")
 
-    def __init__(self, passage: Passage, own: Collection[Origin]) -> None:
-        self._passage = passage
+    def __init__(self, session: ClientSession, courier: Courier, body: Body, own: Collection[Origin]) -> None:
+        super().__init__(session, courier, body)
         self._own = own
         self._settled = False
 
@@ -46,18 +49,18 @@ class Way:
         request = response.request
         authorization, challenges = request.headers.get("authorization"), response.headers.get_list("www-authenticate")
         url = request.url
-        return (url.scheme, url.host, url.port) in self._own and self._passage.refused(401, authorization, challenges)
+        return (url.scheme, url.host, url.port) in self._own and self.refused(401, authorization, challenges)
 
-    def mend(self, response: Any) -> Any | None:
+    def replay(self, response: Any) -> Any | None:
         """Return the request that was refused, ready to be sent again; ``None`` where the answer is the caller's.
 
         After a redirect that is the redirected one: what led to it was done, and is not done twice.
         """
-        return self._dressed(response, self._passage.mend())
+        return self._dressed(response, self.mend())
 
-    async def mend_async(self, response: Any) -> Any | None:
-        """The twin of `mend`."""
-        return self._dressed(response, await self._passage.mend_async())
+    async def replay_async(self, response: Any) -> Any | None:
+        """The twin of `replay`."""
+        return self._dressed(response, await self.mend_async())
 
     def _dressed(self, response: Any, authorization: str | None) -> Any | None:
         if authorization is None:
@@ -96,11 +99,13 @@ class Below:
         response = self._transport.handle_request(request)
         extensions = request.extensions
         if (way := extensions.get(PASSAGE)) is not None:
+            if response.status_code != 401:
+                return response
             response.request = request
             while way.is_refused(response):
                 response.read()  # gives its connection back, which the refresh may need
                 self._client.cookies.extract_cookies(response)
-                request = way.mend(response)
+                request = way.replay(response)
                 if request is None:
                     break
                 response = self._transport.handle_request(request)
@@ -123,11 +128,13 @@ class Below:
         response = await self._transport.handle_async_request(request)
         extensions = request.extensions
         if (way := extensions.get(PASSAGE)) is not None:
+            if response.status_code != 401:
+                return response
             response.request = request
             while way.is_refused(response):
                 await response.aread()  # gives its connection back, which the refresh may need
                 self._client.cookies.extract_cookies(response)
-                request = await way.mend_async(response)
+                request = await way.replay_async(response)
                 if request is None:
                     break
                 response = await self._transport.handle_async_request(request)

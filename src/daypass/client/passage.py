@@ -26,14 +26,15 @@ class Passage:
         body: the request's.
     """
 
-    __slots__ = ("_body", "_courier", "_flow", "_held", "_session")
+    __slots__ = ("_body", "_courier", "_flow", "_held", "_session", "_set_out_at")
 
     def __init__(self, session: ClientSession, courier: Courier, body: Body) -> None:
         self._session = session
         self._courier = courier
         self._body = body
-        self._flow: _Flow = request_flow(session.standing(repeatable=body.sure), session.timing)
+        self._flow: _Flow | None = None
         self._held: Held | None = None
+        self._set_out_at = 0
 
     def set_out(self) -> str:
         """Return the ``Authorization`` to send the request with, after a refresh where one has to come first.
@@ -42,11 +43,11 @@ class Passage:
             LoginRequired: there is no session, or it was found to be over.
             RefreshUnavailable: the access token is dead, and could not be replaced now.
         """
-        return self._sent(self._advance(None)) or ""
+        return self._young() or self._sent(self._advance(None)) or ""
 
     async def set_out_async(self) -> str:
         """The twin of `set_out`, and raises the same."""
-        return self._sent(await self._advance_async(None)) or ""
+        return self._young() or self._sent(await self._advance_async(None)) or ""
 
     def refused(self, status: int, authorization: object, challenges: Sequence[str]) -> bool:
         """Tell whether an answer of an own origin refuses the very token that was sent, and a newer one may mend that.
@@ -83,6 +84,29 @@ class Passage:
         """Let go of what was kept for sending it again."""
         self._body.forget()
 
+    def _young(self) -> str | None:
+        """Return the ``Authorization`` where the token is young: then the flow has but to send, and is not begun."""
+        session = self._session
+        held = session.held
+        if held is None:
+            return None
+        now = session.clock()
+        if held.ahead_at is not None and now >= held.ahead_at:
+            return None
+        self._held, self._set_out_at = held, now
+        return held.authorization
+
+    def _begun(self) -> _Flow:
+        """Return the flow, at its first step; one that was not begun for a young token is taken to where that is."""
+        if self._flow is None:
+            standing = self._session.standing(repeatable=self._body.sure)
+            if self._held is not None:
+                standing = Standing(self._held, self._set_out_at, self._body.sure)
+            self._flow = request_flow(standing, self._session.timing)
+            if self._held is not None:
+                next(self._flow)
+        return self._flow
+
     def _unauthorized(self) -> Standing:
         self._session.tell(EventKind.UNAUTHORIZED)
         return self._session.standing(repeatable=self._body.repeatable)
@@ -101,7 +125,7 @@ class Passage:
 
     def _advance(self, reply: Standing | None) -> Send | None:
         """Take the flow to its next `Send`, through the refreshes before it; ``None`` at its end."""
-        session, flow, launch = self._session, self._flow, self._courier.launch
+        session, flow, launch = self._session, self._begun(), self._courier.launch
         try:
             step = next(flow) if reply is None else flow.send(reply)
             while isinstance(step, Refresh):
@@ -114,7 +138,7 @@ class Passage:
 
     async def _advance_async(self, reply: Standing | None) -> Send | None:
         """The twin of `_advance`."""
-        session, flow, launch = self._session, self._flow, self._courier.launch_async
+        session, flow, launch = self._session, self._begun(), self._courier.launch_async
         try:
             step = next(flow) if reply is None else flow.send(reply)
             while isinstance(step, Refresh):

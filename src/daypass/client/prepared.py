@@ -57,12 +57,16 @@ class PreparedAuth(SessionAuth):
 
     def _refuses(self, passage: Passage, response: Any) -> bool:
         """Tell whether an answer is one to mend; and see to the others."""
+        status = response.status_code
+        if status < 300:
+            passage.arrive()
+            return False
         if response.is_redirect:
             self._keep_at_home(response)
             return False
         request = response.request
         if (
-            response.status_code == 401
+            status == 401
             and self._is_own(request.url)
             and passage.refused(401, request.headers.get("Authorization"), headers_of(response, "www-authenticate"))
         ):

@@ -223,6 +223,7 @@ def _work(subject: type[Subject], url: str, file: Path, rounds: int, gate: Any, 
         except Exception as error:
             seen.append(type(error).__name__)
         gate.wait(60)
+    user.close()
     results.put(seen)
 
 
