@@ -50,7 +50,7 @@ def summed_up(ours: list[float], bare: list[float]) -> Figures:
 
 
 def in_turns(ours: Callable[[], object], bare: Callable[[], object]) -> Figures:
-    """Measure both, in turns, in short slices of the thread's own time, which other work on the machine has no part in."""
+    """Measure both, in turns, in short slices of the thread's own time, which leaves other work out."""
 
     def microseconds(call: Callable[[], object]) -> float:
         started = time.thread_time()

@@ -175,6 +175,24 @@ def test_a_token_does_not_follow_an_upgrade_to_https() -> None:
     assert "Authorization" not in request.headers
 
 
+@pytest.mark.parametrize("library", [httpx2, httpx], ids=["httpx2", "httpx"])
+def test_a_token_does_not_follow_an_upgrade_to_https_in_httpx(library: Any) -> None:
+    """It goes along there too: below the hooks it is taken off, and the answer from there refreshes nothing."""
+    seen: list[tuple[str, str | None]] = []
+
+    def respond(request: Any) -> Any:
+        seen.append((str(request.url), request.headers.get("authorization")))
+        if request.url.scheme == "http":
+            return library.Response(302, headers={"location": "https://localhost/me"})
+        return library.Response(401)
+
+    auth = for_httpx.DaypassAuth("http://localhost/auth", timing=TIMING)
+    auth.start(access_token="secret", refresh_token="r", expires_in=900)
+    with library.Client(transport=library.MockTransport(respond), follow_redirects=True) as client:
+        assert 401 == auth.attach(client).get("http://localhost/me").status_code
+    assert [("http://localhost/me", "Bearer secret"), ("https://localhost/me", None)] == seen
+
+
 @pytest.mark.parametrize(
     "text", ["https://API.example.com/me", "https://api.example.com:443/me", "https://api.example.com"]
 )
@@ -302,6 +320,7 @@ def test_a_token_is_given_out_for_other_uses(url: str, issuer: Any, clock: Any) 
         clock.advance(LIFETIME * 95 // 100)
         assert auth.token() in issuer.live
         assert first != auth.token()
+        assert auth.token() == asyncio.run(auth.atoken())
     assert 1 == issuer.counts["refreshes"]
 
 

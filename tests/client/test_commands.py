@@ -93,6 +93,14 @@ def test_the_file_is_its_owners_alone(logged_in: Run, environment: dict[str, str
     assert {0o600} == {file.stat().st_mode & 0o777 for file in files}
 
 
+def test_a_keyring_that_is_not_there_is_said_plainly(daypass: Run, environment: dict[str, str], url: str) -> None:
+    """`login --keyring` on a system without one fails before anything is sent, and says what to do."""
+    environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+    failed = daypass("login", f"{url}/auth", "--username", "ada", "--keyring", given=f"{PASSWORD}\n")
+    assert 1 == failed.returncode
+    assert "daypass: this system has no keyring that is safe to use; keep the session in a file\n" == failed.stderr
+
+
 def test_a_wrong_password_keeps_the_session_there_was(logged_in: Run, url: str, issuer: Any) -> None:
     """The command fails, says why without the password, and the session goes on."""
     failed = logged_in("login", f"{url}/auth", "--email", "ada@example.com", given="hunter2\n")

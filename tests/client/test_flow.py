@@ -33,6 +33,7 @@ from daypass.client.wire import (
     cookie_to_keep_back,
     is_rejection,
     judge_refresh,
+    jwt_lifetime,
     mistake,
     read_grant,
     refresh_cookie,
@@ -133,6 +134,32 @@ def test_only_a_definite_rejection_is_one(given: Answer, outcome: type[Any]) -> 
 def test_retry_after_is_read_in_seconds_and_bounded(text: str, seconds: float | None) -> None:
     """A server may ask for a rest of up to five minutes; what is no number of seconds is ignored."""
     assert Unavailable("the refresh was answered with 503", seconds) == judge_refresh(Answer(503, retry_after=text))
+
+
+@pytest.mark.parametrize(
+    ("text", "date", "expected"),
+    [
+        ("Mon, 01 Jan 2024 00:01:00 GMT", "Mon, 01 Jan 2024 00:00:00 GMT", 60.0),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:01:00 GMT", 0.0),
+        ("Mon, 01 Jan 2034 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:00 GMT", 300.0),
+        ("Mon, 01 Jan 2024 00:01:00 GMT", None, None),
+        ("Mon, 01 Jan 2024 00:01:00 GMT", "today", None),
+    ],
+)
+def test_retry_after_as_a_date_is_counted_from_the_answers_own(
+    text: str, date: str | None, expected: float | None
+) -> None:
+    """From the server's `Date`, so this machine's clock plays no part; bounded; without one it says nothing."""
+    answer = Answer(503, retry_after=text, date=date)
+    assert Unavailable("the refresh was answered with 503", expected) == judge_refresh(answer)
+
+
+def test_a_jwts_expiry_is_counted_from_the_answers_date() -> None:
+    """Where it says no `iat`; one that says both is counted from that."""
+    date = "Thu, 01 Jan 1970 00:16:40 GMT"
+    assert 60_000 == jwt_lifetime(jwt(exp=1_060), date)
+    assert 50_000 == jwt_lifetime(jwt(exp=1_060, iat=1_010), date)
+    assert jwt_lifetime(jwt(exp=900), date) is None
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,11 @@ class SessionAuth:
         passage = Passage(self._session, self._courier, UNREPEATABLE)
         return passage.set_out().removeprefix("Bearer ")
 
+    async def atoken(self) -> str:
+        """The twin of `token` for a task, and raises the same."""
+        passage = Passage(self._session, self._courier, UNREPEATABLE)
+        return (await passage.set_out_async()).removeprefix("Bearer ")
+
     def login(self, client: Any, *, password: str, email: str | None = None, username: str | None = None) -> None:
         """Log in through ``client``, and let refreshes go through it from now on.
 

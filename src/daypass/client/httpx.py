@@ -149,7 +149,7 @@ class DaypassAuth(SessionAuth, _Auth):
 
     def _way(self, request: Any, *, is_async: bool) -> Way:
         body = body_of(request, self._keep_at_most, is_async=is_async)
-        way = request.extensions[PASSAGE] = Way(self._session, self._courier, body, self._own)
+        way = request.extensions[PASSAGE] = Way(request, self._session, self._courier, body, self._own)
         return way
 
 

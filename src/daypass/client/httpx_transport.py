@@ -32,10 +32,13 @@ _CODED = ("content-encoding", "content-length", "transfer-encoding")
 class Way(Passage):
     """A `Passage` as an httpx request carries it, through all redirects."""
 
-    __slots__ = ("_own", "_settled")
+    __slots__ = ("_first", "_own", "_settled")
 
-    def __init__(self, session: ClientSession, courier: Courier, body: Body, own: Collection[Origin]) -> None:
+    def __init__(
+        self, request: Any, session: ClientSession, courier: Courier, body: Body, own: Collection[Origin]
+    ) -> None:
         super().__init__(session, courier, body)
+        self._first = request
         self._own = own
         self._settled = False
 
@@ -48,8 +51,12 @@ class Way(Passage):
             return False
         request = response.request
         authorization, challenges = request.headers.get("authorization"), response.headers.get_list("www-authenticate")
-        url = request.url
-        return (url.scheme, url.host, url.port) in self._own and self.refused(401, authorization, challenges)
+        return self._is_own(request.url) and self.refused(401, authorization, challenges)
+
+    def keep_at_home(self, request: Any) -> None:
+        """Take the token off a request that was redirected elsewhere: httpx lets it go along to HTTPS."""
+        if request is not self._first and not self._is_own(request.url):
+            request.headers.pop("Authorization", None)
 
     def replay(self, response: Any) -> Any | None:
         """Return the request that was refused, ready to be sent again; ``None`` where the answer is the caller's.
@@ -61,6 +68,9 @@ class Way(Passage):
     async def replay_async(self, response: Any) -> Any | None:
         """The twin of `replay`."""
         return self._dressed(response, await self.mend_async())
+
+    def _is_own(self, url: Any) -> bool:
+        return (url.scheme, url.host, url.port) in self._own
 
     def _dressed(self, response: Any, authorization: str | None) -> Any | None:
         if authorization is None:
@@ -96,9 +106,11 @@ class Below:
 
     def handle_request(self, request: Any) -> Any:
         """Send it, and once more where its `Way` says so."""
-        response = self._transport.handle_request(request)
         extensions = request.extensions
         if (way := extensions.get(PASSAGE)) is not None:
+            way.keep_at_home(request)
+        response = self._transport.handle_request(request)
+        if way is not None:
             if response.status_code != 401:
                 return response
             response.request = request
@@ -125,9 +137,11 @@ class Below:
 
     async def handle_async_request(self, request: Any) -> Any:
         """The twin of `handle_request`."""
-        response = await self._transport.handle_async_request(request)
         extensions = request.extensions
         if (way := extensions.get(PASSAGE)) is not None:
+            way.keep_at_home(request)
+        response = await self._transport.handle_async_request(request)
+        if way is not None:
             if response.status_code != 401:
                 return response
             response.request = request
