@@ -324,6 +324,15 @@ def test_a_newer_token_is_adopted_without_a_refresh() -> None:
         flow.send(Standing(held(3), 7_000))
 
 
+def test_a_newer_token_that_has_expired_too_is_refreshed_first() -> None:
+    """Adopted from a sibling, it may be old: then it is refreshed, and not sent dead."""
+    old = hold(Grant("old", 900_000, "r"), 2, -900_000, 0.0, TIMING)
+    flow = request_flow(Standing(held(1), 5_000), TIMING)
+    next(flow)
+    assert Refresh(2) == flow.send(Standing(old, 6_000))
+    assert Send(held(3)) == flow.send(Standing(held(3), 6_100))
+
+
 def test_a_token_that_came_moments_ago_is_not_refreshed() -> None:
     """Its 401 is the caller's; of a token that lives five seconds, moments are half a second."""
     flow = request_flow(Standing(held(), 999), TIMING)

@@ -287,6 +287,37 @@ def test_a_full_disk_costs_no_session(new_user: NewUser, issuer: Any, clock: Any
     assert new_user("httpx2-sync", storage=storage).get().status_code == 200
 
 
+@pytest.mark.parametrize("ends", ["logout", "rejection"])
+def test_a_session_that_could_not_be_removed_does_not_come_back(
+    new_user: NewUser, issuer: Any, clock: Any, ends: str
+) -> None:
+    """The place cannot be written any more: what was ended is over all the same, and its token is not sent again."""
+
+    class ReadOnly(Own):
+        written = False
+
+        def save(self, text: str | None) -> None:
+            if self.written:
+                raise OSError(30, "Read-only file system")
+            super().save(text)
+            self.written = True
+
+    user = new_user("httpx2-sync", storage=ReadOnly())
+    user.login()
+    if ends == "logout":
+        user.logout()
+    else:
+        issuer.end_sessions()
+        clock.advance(LIFETIME)
+        with pytest.raises(LoginRequired):
+            user.get()
+    presented = len(issuer.presented)
+    for _ in range(2):
+        with pytest.raises(LoginRequired):
+            user.get()
+    assert presented == len(issuer.presented)
+
+
 HOLDER = """
 import sys, time
 from daypass.client.storage import FileStorage

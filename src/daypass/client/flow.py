@@ -13,7 +13,7 @@ Before a request, by the clock (`plan`):
 
 After a 401 that refreshing can help:
 
-    the token has been replaced since       send again with the newer one, no refresh
+    the token has been replaced since       send again with the newer one, no refresh (unless it has expired too)
     it was obtained only moments ago        the 401 is the caller's: a newer token would not be better
     else                                    refresh, then send again
 
@@ -212,6 +212,8 @@ def request_flow(standing: Standing, timing: Timing) -> Generator[Step, Standing
         if settled.held is not None and settled.held.version == held.version and not refused.repeatable:
             return
         newer = replaced(held, settled, refused=True)
+    elif newer.expired(refused.now):  # it came from another's keeping, and is no better
+        newer = replaced(newer, (yield Refresh(newer.version)))
     if refused.repeatable:
         yield Send(newer)
 

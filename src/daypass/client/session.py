@@ -125,6 +125,7 @@ class ClientSession:
         self._failures = 0
         self._rest_until: int | None = None
         self._failure = ""
+        self._ended_record: str | None = None
         survive_forks(self)
         if not self.restore() and strategy.begins_by_refreshing:
             self._replace(hold(NOTHING_YET, 0, clock(), 0.0, timing))
@@ -155,6 +156,8 @@ class ClientSession:
             return False
         held = self._read(text)
         with self._lock:
+            if held.record_id == self._ended_record:  # it could not be removed
+                return False
             self._replace(held)
         self.tell(EventKind.RESTORED)
         return True
@@ -300,6 +303,8 @@ class ClientSession:
         return self.held
 
     def _drop(self) -> None:
+        if self.held is not None and self.held.record_id is not None:
+            self._ended_record = self.held.record_id
         self.held = None
         self._version += 1
         self._flight, self._failures, self._rest_until = None, 0, None

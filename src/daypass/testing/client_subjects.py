@@ -154,25 +154,8 @@ class AsyncOurs(Ours):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
 
-def _httpx_options(kind: Kind, content: bytes, stream: Callable[[bytes], Any]) -> dict[str, Any]:
-    match kind:
-        case "none":
-            return {}
-        case "bytes":
-            return {"content": content}
-        case "json":
-            return {"json": {"size": len(content)}}
-        case "form":
-            return {"data": {"size": str(len(content))}}
-        case "multipart":
-            return {"files": {"file": io.BytesIO(content)}}
-        case "file":
-            return {"content": io.BytesIO(content)}
-        case "stream":
-            return {"content": stream(content)}
-
-
-def _data_options(kind: Kind, content: bytes, stream: Callable[[bytes], Any]) -> dict[str, Any]:
+def _options(kind: Kind, content: bytes, raw: str, stream: Callable[[bytes], Any]) -> dict[str, Any]:
+    """Return a body as options of a request; ``raw`` is the library's word for a body that is sent as it is."""
     match kind:
         case "none":
             return {}
@@ -182,12 +165,12 @@ def _data_options(kind: Kind, content: bytes, stream: Callable[[bytes], Any]) ->
             return {"data": {"size": str(len(content))}}
         case "multipart":
             return {"files": {"file": io.BytesIO(content)}}
-        case "file":
-            return {"data": io.BytesIO(content)}
         case "bytes":
-            return {"data": content}
+            return {raw: content}
+        case "file":
+            return {raw: io.BytesIO(content)}
         case "stream":
-            return {"data": stream(content)}
+            return {raw: stream(content)}
 
 
 async def _stream(content: bytes) -> AsyncIterator[bytes]:
@@ -209,7 +192,7 @@ class Httpx2(SyncOurs):
 
     def request(self, method: str, url: str, kind: Kind = "none", content: bytes = b"") -> int:
         """Send a request."""
-        return int(self.client.request(method, self._at(url), **_httpx_options(kind, content, chunks)).status_code)
+        return int(self.client.request(method, self._at(url), **_options(kind, content, "content", chunks)).status_code)
 
 
 class Httpx(Httpx2):
@@ -233,7 +216,7 @@ class AsyncHttpx2(AsyncOurs):
         return self.auth.attach(library.AsyncClient(limits=limits, follow_redirects=True, verify=False))
 
     async def _send(self, method: str, url: str, kind: Kind, content: bytes) -> int:
-        response = await self.client.request(method, self._at(url), **_httpx_options(kind, content, _stream))
+        response = await self.client.request(method, self._at(url), **_options(kind, content, "content", _stream))
         return int(response.status_code)
 
     async def _close(self) -> None:
@@ -263,7 +246,7 @@ class Requests(SyncOurs):
 
     def request(self, method: str, url: str, kind: Kind = "none", content: bytes = b"") -> int:
         """Send a request."""
-        return int(self.client.request(method, self._at(url), **_data_options(kind, content, chunks)).status_code)
+        return int(self.client.request(method, self._at(url), **_options(kind, content, "data", chunks)).status_code)
 
 
 class Niquests(Requests):
@@ -286,7 +269,7 @@ class AsyncNiquests(AsyncOurs):
         return self.auth.attach(library.AsyncSession(pool_maxsize=CALLERS))
 
     async def _send(self, method: str, url: str, kind: Kind, content: bytes) -> int:
-        response = await self.client.request(method, self._at(url), **_data_options(kind, content, _stream))
+        response = await self.client.request(method, self._at(url), **_options(kind, content, "data", _stream))
         return int(response.status_code)
 
     async def _close(self) -> None:
@@ -306,7 +289,7 @@ class AioHttp(AsyncOurs):
         )
 
     async def _send(self, method: str, url: str, kind: Kind, content: bytes) -> int:
-        options = _data_options(kind, content, _stream)
+        options = _options(kind, content, "data", _stream)
         if "files" in options:
             options = {"data": options["files"]}  # aiohttp makes a multipart form of whatever has a file in it
         async with self.client.request(method, self._at(url), **options) as response:
