@@ -110,6 +110,46 @@ def keys_remove(options: argparse.Namespace) -> int:
     return _say(f"Removed {options.kid}")
 
 
+def login(options: argparse.Namespace) -> int:
+    """Log in, for every shell."""
+    _require("shell", "httpx2", "filelock", "platformdirs")
+    from daypass.client import commands
+
+    password = _read_password(again=False)
+    name = {"username": options.username} if options.email is None else {"email": options.email}
+    commands.login(options.url, password, keyring=options.keyring, **name)
+    return _say(f"Logged in at {options.url}")
+
+
+def token(options: argparse.Namespace) -> int:
+    """Print a fresh access token."""
+    _require("shell", "httpx2", "filelock", "platformdirs")
+    from daypass.client import commands
+
+    return _say(commands.token(options.url))
+
+
+def request(options: argparse.Namespace) -> int:
+    """Send a request with a fresh access token, and print the answer's body."""
+    _require("shell", "httpx2", "filelock", "platformdirs")
+    from daypass.client import commands
+
+    body = sys.stdin.buffer.read() if options.data == "-" else options.data and options.data.encode()
+    answer = commands.request(options.method, options.target, url=options.url, headers=options.header, body=body)
+    sys.stdout.buffer.write(answer.body)
+    sys.stdout.flush()
+    return 0 if answer.status < 400 else _fail(f"{answer.status} {answer.reason}")
+
+
+def logout(options: argparse.Namespace) -> int:
+    """Log out, in every shell."""
+    _require("shell", "httpx2", "filelock", "platformdirs")
+    from daypass.client import commands
+
+    told = commands.logout(options.url)
+    return _say("Logged out" if told else "Logged out here; the server could not be told, and the session lives there")
+
+
 def demo(options: argparse.Namespace) -> int:
     """Watch tokens expire and nobody notice."""
     _require("demo", "argon2", "httpx2", "rich", "starlette", "uvicorn")
@@ -177,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     removing.set_defaults(command=keys_remove)
     for command in (listing, rotating, removing):
         command.add_argument("--store", metavar="URL", help=_STORE)
+    _add_client_commands(commands)
 
     showing = commands.add_parser("demo", help="watch tokens expire and nobody notice")
     showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end by itself after so long")
@@ -203,23 +244,45 @@ def _time(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds // SECOND, UTC).isoformat().replace("+00:00", "Z")
 
 
+def _add_client_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    entering = commands.add_parser("login", help="log in; the password is asked for, or read from standard input")
+    entering.add_argument("url", metavar="URL", help="of the session endpoints, such as https://api.example.com/auth")
+    who = entering.add_mutually_exclusive_group(required=True)
+    who.add_argument("--email")
+    who.add_argument("--username", metavar="NAME")
+    entering.add_argument("--keyring", action="store_true", help="keep the session in the system's keyring")
+    entering.set_defaults(command=login)
+
+    showing = commands.add_parser("token", help="print a fresh access token; any number of shells may do so at once")
+    sending = commands.add_parser("request", help="send a request with a fresh access token")
+    sending.add_argument("method", metavar="METHOD")
+    sending.add_argument("target", metavar="URL", help="or a path on the session's origin")
+    sending.add_argument("--data", metavar="TEXT", help="the body; - reads it from standard input")
+    sending.add_argument("--header", metavar="HEADER", action="append", default=[], help="such as 'Accept: text/plain'")
+    leaving = commands.add_parser("logout", help="log out, here and on the server")
+    for parser, command in ((showing, token), (sending, request), (leaving, logout)):
+        parser.add_argument("--url", metavar="URL", help="which session, if not the one that was logged in last")
+        parser.set_defaults(command=command)
+
+
 def _require(extra: str, *modules: str) -> None:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise ConfigurationError(f"this command needs {', '.join(missing)}: pip install 'daypass[{extra}]'")
 
 
-def _read_password() -> str:
+def _read_password(*, again: bool = True) -> str:
+    outcome = "nothing was added" if again else "nothing was changed"
     try:
         if not sys.stdin.isatty():
             return sys.stdin.readline().rstrip("\r\n")
         password = getpass.getpass("Password: ")
-        if getpass.getpass("Again: ") != password:
-            raise ConfigurationError("the two passwords differ; nothing was added")
+        if again and getpass.getpass("Again: ") != password:
+            raise ConfigurationError(f"the two passwords differ; {outcome}")
     except EOFError:
-        raise ConfigurationError("no password was given; nothing was added") from None
+        raise ConfigurationError(f"no password was given; {outcome}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError("the password is not text in UTF-8; nothing was added") from None
+        raise ConfigurationError(f"the password is not text in UTF-8; {outcome}") from None
     return password
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daypass.client.replay import KEPT_AT_MOST
+from daypass.client.body import KEPT_AT_MOST
 
 LIFETIME = 900_000
 CONTENT = bytes(range(256)) * 1_024  # 256 KiB: several chunks

@@ -33,6 +33,7 @@ from daypass.client.wire import (
     cookie_to_keep_back,
     is_rejection,
     judge_refresh,
+    jwt_lifetime,
     mistake,
     read_grant,
     refresh_cookie,
@@ -136,6 +137,32 @@ def test_retry_after_is_read_in_seconds_and_bounded(text: str, seconds: float | 
 
 
 @pytest.mark.parametrize(
+    ("text", "date", "expected"),
+    [
+        ("Mon, 01 Jan 2024 00:01:00 GMT", "Mon, 01 Jan 2024 00:00:00 GMT", 60.0),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:01:00 GMT", 0.0),
+        ("Mon, 01 Jan 2034 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:00 GMT", 300.0),
+        ("Mon, 01 Jan 2024 00:01:00 GMT", None, None),
+        ("Mon, 01 Jan 2024 00:01:00 GMT", "today", None),
+    ],
+)
+def test_retry_after_as_a_date_is_counted_from_the_answers_own(
+    text: str, date: str | None, expected: float | None
+) -> None:
+    """From the server's `Date`, so this machine's clock plays no part; bounded; without one it says nothing."""
+    answer = Answer(503, retry_after=text, date=date)
+    assert Unavailable("the refresh was answered with 503", expected) == judge_refresh(answer)
+
+
+def test_a_jwts_expiry_is_counted_from_the_answers_date() -> None:
+    """Where it says no `iat`; one that says both is counted from that."""
+    date = "Thu, 01 Jan 1970 00:16:40 GMT"
+    assert 60_000 == jwt_lifetime(jwt(exp=1_060), date)
+    assert 50_000 == jwt_lifetime(jwt(exp=1_060, iat=1_010), date)
+    assert jwt_lifetime(jwt(exp=900), date) is None
+
+
+@pytest.mark.parametrize(
     ("headers", "cookie"),
     [
         (["daypass=v1; HttpOnly; Path=/", "lang=en"], Cookie("daypass", "v1")),
@@ -159,16 +186,17 @@ def test_a_named_cookie_is_the_one() -> None:
     assert refresh_cookie(["daypass=1; HttpOnly"], "b") is None
 
 
+LOGIN = Message("login", {"password": "x"})
 REFRESH_BY_COOKIE = session_message("refresh", None, Cookie("sid", "1"))
 
 
 @pytest.mark.parametrize(
     ("message", "given", "name", "expected"),
     [
-        (Message("login"), answer(accessToken="a"), None, "proxy"),
-        (Message("login"), answer(accessToken="a"), "sid", None),
-        (Message("login"), answer(accessToken="a", refreshToken="r"), None, None),
-        (Message("login"), answer(503), None, None),
+        (LOGIN, answer(accessToken="a"), None, "proxy"),
+        (LOGIN, answer(accessToken="a"), "sid", None),
+        (LOGIN, answer(accessToken="a", refreshToken="r"), None, None),
+        (LOGIN, answer(503), None, None),
         (session_message("refresh", "r", None), answer(accessToken="a"), None, None),
         (REFRESH_BY_COOKIE, answer(accessToken="a"), None, None),
         (REFRESH_BY_COOKIE, answer(503), "sid", None),
@@ -294,6 +322,15 @@ def test_a_newer_token_is_adopted_without_a_refresh() -> None:
     assert Send(held(2)) == flow.send(Standing(held(2), 6_000))
     with pytest.raises(StopIteration):
         flow.send(Standing(held(3), 7_000))
+
+
+def test_a_newer_token_that_has_expired_too_is_refreshed_first() -> None:
+    """Adopted from a sibling, it may be old: then it is refreshed, and not sent dead."""
+    old = hold(Grant("old", 900_000, "r"), 2, -900_000, 0.0, TIMING)
+    flow = request_flow(Standing(held(1), 5_000), TIMING)
+    next(flow)
+    assert Refresh(2) == flow.send(Standing(old, 6_000))
+    assert Send(held(3)) == flow.send(Standing(held(3), 6_100))
 
 
 def test_a_token_that_came_moments_ago_is_not_refreshed() -> None:

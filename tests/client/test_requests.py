@@ -330,13 +330,13 @@ def test_mistakes_are_answered_with_what_to_write(url: str, issuer: Any) -> None
     auth = DaypassAuth(f"{url}/auth")
     with httpx2.Client() as client:
         with pytest.raises(ConfigurationError, match="alogin"):
-            auth.login(httpx2.AsyncClient(), email="ada", password=PASSWORD)  # type: ignore[arg-type]
+            auth.login(httpx2.AsyncClient(), email="ada", password=PASSWORD)
         with pytest.raises(ConfigurationError, match="email"):
             auth.login(client, password=PASSWORD)
         with pytest.raises(ConfigurationError, match="delivery"):
             DaypassAuth(f"{url}/auth", delivery="pigeon")  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="str"):
-            DaypassAuth(f"{url}/auth", client="client")  # type: ignore[arg-type]
+            DaypassAuth(f"{url}/auth", client="client")
         with pytest.raises(httpx2.ConnectError):
             DaypassAuth("http://127.0.0.1:1/auth").login(client, email="ada", password=PASSWORD)
 

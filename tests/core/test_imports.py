@@ -19,9 +19,9 @@ ROOT = Path(daypass.__file__).parent
 
 # fmt: off
 FOREIGN = (
-    "aiohttp", "anyio", "argon2", "django", "fastapi", "flask", "h11", "httpcore", "httptools", "httpx", "httpx2",
-    "hypothesis", "jinja2", "psycopg", "pydantic", "pytest", "redis", "requests", "rich", "sqlite3", "starlette",
-    "urllib3", "uvicorn", "uvloop", "werkzeug",
+    "aiohttp", "anyio", "argon2", "django", "fastapi", "filelock", "flask", "h11", "httpcore", "httptools", "httpx",
+    "httpx2", "hypothesis", "jinja2", "keyring", "niquests", "platformdirs", "psycopg", "pydantic", "pytest", "redis",
+    "requests", "rich", "sqlite3", "starlette", "urllib3", "uvicorn", "uvloop", "werkzeug",
 )
 # fmt: on
 

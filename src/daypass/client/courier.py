@@ -1,68 +1,87 @@
-"""Who carries the messages of a session: the client it is bound to, or one of our own, in a thread or in a task.
+"""Who carries the messages of a session: the client it is bound to, or one of our own, in a thread of the refresh's.
 
-A refresh belongs to no caller, so it runs in a daemon thread or in a task of its own. It goes through the client that
-the login went through, for its TLS, proxies and transport: a sync one from any thread, an async one on its own event
-loop, which need not be the loop of whoever waits. Where neither can be had, because nothing was bound, the client was
-closed or its loop is gone, a client of our own is opened for that one refresh and closed again.
+A refresh belongs to no caller, so it runs in a daemon thread of its own. It goes through the client that the login went
+through, for its TLS, proxies and transport: a sync one from that thread, an async one on its own event loop, which need
+not be the loop of whoever waits. Where neither can be had, because nothing was bound, the client was closed, or its
+loop is gone or stands still for the very caller who waits, a client of our own is opened for that one refresh.
 
-A message is sent with no `auth`, follows no redirect, and carries the client's own headers and cookies, save that its
-``Authorization`` is taken off. The refresh cookie stays out of the client's jar, which would send it with everything;
-every other cookie stays in.
+A message is sent without the client's auth, follows no redirect, and carries the client's own headers and cookies, save
+that its ``Authorization`` is taken off. The refresh cookie stays out of the client's jar, which would send it with
+everything; every other cookie stays in. How all that is done in each HTTP library is that `Library`'s part.
 """
 
-from __future__ import annotations
-
 import asyncio
+import inspect
+import math
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol
 
-from daypass.client.libraries import classes, default_library
-from daypass.client.session import survive_forks
-from daypass.client.wire import Answer, Message, Unavailable, cookie_to_keep_back
+from daypass.client.forks import survive_forks
+from daypass.client.session import ClientSession, Flight
+from daypass.client.strategy import Call
+from daypass.client.wire import Answer, Message, Unavailable
 
-if TYPE_CHECKING:
-    import httpx
-    import httpx2
+_LOOK = 0.05
+_STANDING_STILL = 0.5
+"""Seconds after which an event loop that does not run is not waited for any more."""
 
-    from daypass.client.session import ClientSession, Flight
 
-    SyncClient: TypeAlias = httpx2.Client | httpx.Client
-    AsyncClient: TypeAlias = httpx2.AsyncClient | httpx.AsyncClient
+class Library(Protocol):
+    """What a courier needs of an HTTP library."""
 
-_SYNC_CLIENTS = classes("Client")
-_STATUS_ERRORS = classes("HTTPStatusError")
+    transport_errors: tuple[type[Exception], ...]
+    """What it raises where no answer came."""
+
+    def check(self, client: Any, *, is_async: bool | None) -> None:
+        """Make sure that ``client`` is one of this library's, and of the right colour, if that matters.
+
+        Raises:
+            ConfigurationError: it is not.
+        """
+
+    def is_async(self, client: Any) -> bool:
+        """Tell the colour of a client."""
+
+    def is_closed(self, client: Any) -> bool:
+        """Tell whether a client can send nothing any more."""
+
+    def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
+        """Send one message through a sync client, or through one opened for it; ``limit`` in seconds."""
+
+    async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
+        """Send one message through an async client, on the running event loop."""
+
+    def forget_cookie(self, client: Any, name: str) -> None:
+        """Take a cookie out of a client's jar."""
 
 
 class Courier:
-    """Sends a session's messages, and finds each refresh a place to run.
+    """Sends a session's messages, and gives each refresh a thread to run in.
 
     Args:
         url: of the session endpoints, without a slash at its end.
         session: whose messages they are.
-        client: of whichever colour, to go through from the start.
+        library: of the clients.
     """
 
-    def __init__(self, url: str, session: ClientSession, client: SyncClient | AsyncClient | None = None) -> None:
+    def __init__(self, url: str, session: ClientSession, library: Library) -> None:
         self.url = url
         self._session = session
+        self._library = library
         self._sync: Any = None
         self._async: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        if isinstance(client, _SYNC_CLIENTS):
-            self._sync = client
-        else:
-            self._async = client
         survive_forks(self)
 
-    def bind(self, client: SyncClient) -> None:
-        """Let refreshes go through ``client`` from now on."""
-        self._sync = client
-
-    def bind_async(self, client: AsyncClient) -> None:
-        """Let refreshes go through ``client``, on the event loop that is running now."""
-        self._async, self._loop = client, asyncio.get_running_loop()
+    def bind(self, client: Any) -> None:
+        """Let refreshes go through ``client`` from now on; an async one on the event loop that is running now."""
+        if self._library.is_async(client):
+            self._async, self._loop = client, _running_loop()
+        else:
+            self._sync = client
 
     def recover_from_fork(self) -> None:
         """In a forked child: the parent's event loop says that it is running, and never does anything again."""
@@ -70,109 +89,116 @@ class Courier:
             self._async = self._loop = None
 
     def launch(self, flight: Flight) -> None:
-        """Start ``flight`` for a caller who blocks its thread: so never on an event loop of that thread."""
-        if _closed(self._sync) and self._start_task(flight, blocked=_running_loop()):
-            return
-        self._start_thread(flight)
+        """Start ``flight`` for a caller who blocks its thread, and so the event loop of that thread."""
+        self._start(flight, _running_loop())
 
     def launch_async(self, flight: Flight) -> None:
         """Start ``flight`` for a caller on the running event loop."""
         if self._async is not None and self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        if not self._start_task(flight, blocked=None):
-            self._start_thread(flight)
+            self._loop = _running_loop()
+        self._start(flight, None)
 
     def send(self, client: Any, message: Message, limit: float | None = None) -> Answer:
-        """Send one message through ``client``.
+        """Send one message through ``client``, a sync one, or one of our own where it is ``None``.
 
         Args:
-            client: a sync one.
+            client: the one to go through.
             message: what to send.
             limit: seconds for each step of it; ``None`` for the client's own.
 
         Raises:
             Exception: whatever the transport raises: no answer came.
         """
-        try:
-            response = client.send(self._request(client, message, limit), auth=None, follow_redirects=False)
-        except _STATUS_ERRORS as error:  # the user's own hook, which raises for every status; the answer is there
-            response = error.response
-        return self._answer(client, message, response)
+        answer = self._library.send(client, message.url(self.url), message, limit)
+        self._keep_back(client, message, answer)
+        return answer
 
     async def send_async(self, client: Any, message: Message, limit: float | None = None) -> Answer:
         """Send one message through ``client``, an async one; the twin of `send`."""
-        try:
-            response = await client.send(self._request(client, message, limit), auth=None, follow_redirects=False)
-        except _STATUS_ERRORS as error:  # the user's own hook, which raises for every status; the answer is there
-            response = error.response
-        return self._answer(client, message, response)
+        answer = await self._library.send_async(client, message.url(self.url), message, limit)
+        self._keep_back(client, message, answer)
+        return answer
 
-    def _start_task(self, flight: Flight, blocked: asyncio.AbstractEventLoop | None) -> bool:
-        loop = self._loop
-        if _closed(self._async) or loop is None or loop is blocked or not loop.is_running():
-            return False
-        if loop is _running_loop():
-            self._create_task(flight)
-            return True
-        try:
-            loop.call_soon_threadsafe(self._create_task, flight)
-        except RuntimeError:  # it was closed this moment
-            return False
-        return True
+    def _start(self, flight: Flight, blocked: asyncio.AbstractEventLoop | None) -> None:
+        def perform(ask: Message | Call, limit: float) -> Any:
+            return self._call(ask, limit, blocked) if isinstance(ask, Call) else self._carry(ask, limit, blocked)
 
-    def _create_task(self, flight: Flight) -> None:
-        task = asyncio.get_running_loop().create_task(self._session.fly_async(flight, self._carry_async))
-        self._tasks.add(task)  # an event loop holds its tasks weakly
-        task.add_done_callback(self._tasks.discard)
-
-    def _start_thread(self, flight: Flight) -> None:
-        thread = threading.Thread(
-            target=self._session.fly, args=(flight, self._carry), name="daypass-refresh", daemon=True
-        )
+        thread = threading.Thread(target=self._session.fly, args=(flight, perform), name="daypass-refresh", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # no more threads, or the interpreter is ending
             self._session.land(flight, Unavailable(f"no thread for the refresh: {error}"))
 
-    def _carry(self, message: Message, limit: float) -> Answer:
-        if not _closed(self._sync):
+    def _carry(self, message: Message, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Answer:
+        if not self._is_closed(self._sync):
             return self.send(self._sync, message, limit)
-        with default_library().Client() as client:
-            return self.send(client, message, limit)
+        if not self._is_closed(self._async) and _can_run(self._loop, blocked):
+            return self._on_loop(self.send_async(self._async, message, limit), limit)  # type: ignore[no-any-return]  # what it returns is what the coroutine does
+        return self.send(None, message, limit)
 
-    async def _carry_async(self, message: Message, limit: float) -> Answer:
-        if not _closed(self._async):
-            return await self.send_async(self._async, message, limit)
-        async with default_library().AsyncClient() as client:
-            return await self.send_async(client, message, limit)
+    def _call(self, call: Call, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Any:
+        given = call.function(call.refresh_token)
+        if not inspect.isawaitable(given):
+            return given
 
-    def _request(self, client: Any, message: Message, limit: float | None) -> Any:
-        timeout = {} if limit is None else {"timeout": limit}
-        request = client.build_request("POST", f"{self.url}/{message.path}", json=message.json, **timeout)
-        request.headers.pop("authorization", None)
-        if message.cookie is not None:
-            ours = f"{message.cookie.name}={message.cookie.value}"
-            others = request.headers.get("cookie")
-            request.headers["cookie"] = f"{others}; {ours}" if others else ours
-        return request
+        async def awaited() -> Any:
+            return await given
 
-    def _answer(self, client: Any, message: Message, response: Any) -> Answer:
-        headers = response.headers
-        answer = Answer(
-            response.status_code,
-            _body(response),
-            headers.get("retry-after"),
-            headers.get_list("set-cookie"),
-            headers.get_list("www-authenticate"),
-        )
-        cookie = cookie_to_keep_back(message, answer, self._session.cookie_name)
-        if cookie is not None:
-            _forget_cookie(client, cookie.name)
-        return answer
+        return self._on_loop(awaited(), limit) if _can_run(self._loop, blocked) else asyncio.run(awaited())
+
+    def _on_loop(self, coroutine: Coroutine[Any, Any, Any], limit: float) -> Any:
+        assert self._loop is not None  # noqa: S101 - `_can_run` has seen it
+        try:
+            running = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # it was closed this moment
+            coroutine.close()
+            raise
+        still = 0
+        for _ in range(math.ceil(limit / _LOOK)):
+            try:
+                return running.result(_LOOK)
+            except CancelledError:  # nobody cancels it but a loop that is being closed
+                self._async = self._loop = None
+                raise
+            except TimeoutError:
+                still = 0 if self._loop.is_running() else still + 1
+                if self._loop.is_closed() or still * _LOOK >= _STANDING_STILL:
+                    break
+        running.cancel()
+        raise TimeoutError
+
+    def _is_closed(self, client: Any) -> bool:
+        return client is None or self._library.is_closed(client)
+
+    def _keep_back(self, client: Any, message: Message, answer: Answer) -> None:
+        cookie = self._session.strategy.cookie_to_keep_back(message, answer)
+        if cookie is not None and client is not None:
+            self._library.forget_cookie(client, cookie.name)
 
 
-def _closed(client: Any) -> bool:
-    return client is None or client.is_closed
+def forget_from_jar(jar: Any, name: str) -> None:
+    """Take every cookie of that name out of an `http.cookiejar.CookieJar`."""
+    for _ in range(3):  # another thread may put a cookie in while the jar is being read
+        with suppress(RuntimeError, KeyError):
+            for cookie in [cookie for cookie in jar if cookie.name == name]:
+                jar.clear(cookie.domain, cookie.path, cookie.name)
+            return
+
+
+def with_cookie(headers: Any, message: Message) -> None:
+    """Put the message's own cookie among the cookies that ``headers`` has, and its authorization in place of others."""
+    for name in [name for name in headers if name.lower() == "authorization"]:
+        del headers[name]
+    if message.authorization is not None:
+        headers["Authorization"] = message.authorization
+    if message.cookie is not None:
+        ours = f"{message.cookie.name}={message.cookie.value}"
+        others = headers.get("Cookie")
+        headers["Cookie"] = f"{others}; {ours}" if others else ours
+
+
+def _can_run(loop: asyncio.AbstractEventLoop | None, blocked: asyncio.AbstractEventLoop | None) -> bool:
+    return loop is not None and loop is not blocked and loop.is_running()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -180,21 +206,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def _body(response: Any) -> bytes:
-    try:
-        content: bytes = response.content
-    except RuntimeError:  # a hook raised before it was read: what it was said to be is all there is
-        kind: str = response.headers.get("content-type", "")
-        return b"{}" if "json" in kind.lower() else kind.encode()
-    return content
-
-
-def _forget_cookie(client: Any, name: str) -> None:
-    jar = client.cookies.jar
-    for _ in range(3):  # another thread may put a cookie in while the jar is being read
-        with suppress(RuntimeError, KeyError):
-            for cookie in [cookie for cookie in jar if cookie.name == name]:
-                jar.clear(cookie.domain, cookie.path, cookie.name)
-            return

@@ -8,8 +8,13 @@ class EventKind(StrEnum):
     """What happened; the value is the word for logs."""
 
     LOGGED_IN = "logged_in"
+    RESTORED = "restored"
+    REFRESHING = "refreshing"
+    RETRYING = "retrying"
     REFRESHED = "refreshed"
+    ADOPTED = "adopted"
     REFRESH_FAILED = "refresh_failed"
+    STORAGE_FAILED = "storage_failed"
     UNAUTHORIZED = "unauthorized"
     REPLAYED = "replayed"
     LOGGED_OUT = "logged_out"
@@ -20,12 +25,15 @@ class ClientEvent:
     """One thing that happened on the client; never holds a token, a cookie or a body.
 
     Attributes:
-        kind: what happened. ``UNAUTHORIZED`` is a 401 to a token that was thought good: an expiry, or an early
-            revocation, that the client met; ``REPLAYED`` is the same request sent again.
+        kind: what happened. ``RESTORED`` is a session found in the storage; ``REFRESHING`` a refresh begun;
+            ``RETRYING`` one that is sent once more; ``ADOPTED`` a newer token found in the storage, where another
+            process had put it; ``STORAGE_FAILED`` a token that could not be kept, and lives in memory only;
+            ``UNAUTHORIZED`` a 401 to a token that was thought good: an expiry, or an early revocation, that the client
+            met; ``REPLAYED`` the same request sent again.
         at: when, in milliseconds on the client's monotonic clock.
-        reason: why, for ``REFRESH_FAILED`` and ``LOGGED_OUT``.
+        reason: why, for ``RETRYING``, ``REFRESH_FAILED``, ``STORAGE_FAILED`` and ``LOGGED_OUT``.
         lifetime: of the new access token, in milliseconds, for ``LOGGED_IN`` and ``REFRESHED``, where known.
-        took: milliseconds from the start of the refresh, for ``REFRESHED`` and ``REFRESH_FAILED``.
+        took: milliseconds from the start of the refresh, for ``REFRESHED``, ``ADOPTED`` and ``REFRESH_FAILED``.
     """
 
     kind: EventKind

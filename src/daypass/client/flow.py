@@ -13,7 +13,7 @@ Before a request, by the clock (`plan`):
 
 After a 401 that refreshing can help:
 
-    the token has been replaced since       send again with the newer one, no refresh
+    the token has been replaced since       send again with the newer one, no refresh (unless it has expired too)
     it was obtained only moments ago        the 401 is the caller's: a newer token would not be better
     else                                    refresh, then send again
 
@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from daypass.client.wire import Cookie, Grant, Outcome, Refreshed, Rejected, Stale, Unavailable
+from daypass.client.wire import Adopted, Cookie, Grant, Outcome, Refreshed, Rejected, Stale, Unavailable
 from daypass.errors import LoginRequired, RefreshUnavailable
 
 
@@ -47,6 +47,8 @@ class Timing:
         pause: before the second attempt; four times as much before each later one.
         backoff: after an unavailable refresh nobody tries again for this long; doubled each time.
         longest_backoff: what the doubling ends at.
+        turn: how long a process waits for another that refreshes the same stored session, before its own refresh
+            begins; longer than ``deadline``, so only a holder that is stuck is passed over.
     """
 
     ahead: float = 0.2
@@ -57,6 +59,7 @@ class Timing:
     pause: int = 200
     backoff: int = 1_000
     longest_backoff: int = 30_000
+    turn: int = 11_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ class Held:
         cookie: the cookie that carries the refresh token, or ``None``.
         ahead_at: when to refresh ahead of expiry, or ``None``; on the same clock.
         expires_at: when the access token is dead, or ``None``; on the same clock.
+        record_id: of the record that a storage keeps of it, or ``None``.
     """
 
     version: int
@@ -83,6 +87,7 @@ class Held:
     cookie: Cookie | None
     ahead_at: int | None
     expires_at: int | None
+    record_id: str | None = None
 
     def expired(self, now: int) -> bool:
         """Tell whether the access token is dead by the clock; of unknown lifetime, it never is."""
@@ -207,6 +212,8 @@ def request_flow(standing: Standing, timing: Timing) -> Generator[Step, Standing
         if settled.held is not None and settled.held.version == held.version and not refused.repeatable:
             return
         newer = replaced(held, settled, refused=True)
+    elif newer.expired(refused.now):  # it came from another's keeping, and is no better
+        newer = replaced(newer, (yield Refresh(newer.version)))
     if refused.repeatable:
         yield Send(newer)
 
@@ -251,7 +258,7 @@ def retry_pause(outcome: Outcome, attempts: int, left: int, jitter: float, timin
 
 def backoff(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:
     """Return for how many milliseconds nobody refreshes after ``failures`` (1 or more) in a row; 0 after a success."""
-    if isinstance(outcome, Refreshed):
+    if isinstance(outcome, Refreshed | Adopted):
         return 0
     wanted = min(timing.backoff * 2 ** min(failures - 1, 16), timing.longest_backoff) * (1 + jitter) / 2
     retry_after = outcome.retry_after if isinstance(outcome, Unavailable) else None

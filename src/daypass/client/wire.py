@@ -19,6 +19,7 @@ import re
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias, TypeGuard
 
 LONGEST_LIFETIME = 10 * 365 * 86_400_000
@@ -29,6 +30,9 @@ LONGEST_RETRY_AFTER = 300.0
 
 OUR_COOKIES = ("__Host-daypass", "daypass")
 """The names that Daypass's own issuer gives the refresh cookie, over HTTPS and over plain HTTP."""
+
+LONGEST_ANSWER = 1_048_576
+"""Bytes of an answer that are read; what is longer is no answer of a token endpoint."""
 
 LONGEST_QUOTE = 200
 """Characters of a server's own message that an error of ours repeats."""
@@ -54,11 +58,27 @@ class Cookie:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request to a session endpoint: the last part of its path, its JSON body if any, and its cookie if any."""
+    """One request about a session.
+
+    Attributes:
+        path: what is added to the URL of the session endpoints, or a whole URL.
+        json: the JSON body, if any.
+        cookie: the cookie that carries the refresh token, if any.
+        form: the form that is the body instead (RFC 6749 Appendix B), if any.
+        authorization: the ``Authorization`` header, if any.
+        method: the HTTP method.
+    """
 
     path: str
     json: dict[str, str] | None = field(default=None, repr=False)
     cookie: Cookie | None = None
+    form: dict[str, str] | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+    method: str = "POST"
+
+    def url(self, base: str) -> str:
+        """Return where it goes, ``base`` being the URL of the session endpoints."""
+        return self.path if "://" in self.path else f"{base}/{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +87,11 @@ class Answer:
 
     Attributes:
         status: the HTTP status.
-        body: the whole body, decoded from its transfer and content codings.
+        body: the whole body, decoded from its transfer and content codings, up to `LONGEST_ANSWER`.
         retry_after: the ``Retry-After`` header as it stands, if there was one.
         set_cookies: every ``Set-Cookie`` header as it stands.
         challenges: every ``WWW-Authenticate`` header as it stands.
+        date: the ``Date`` header as it stands: what time the server says it is.
     """
 
     status: int
@@ -78,6 +99,7 @@ class Answer:
     retry_after: str | None = None
     set_cookies: Sequence[str] = field(default=(), repr=False)
     challenges: Sequence[str] = ()
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +148,12 @@ class Unavailable:
     retry_after: float | None = None
 
 
-Outcome: TypeAlias = Refreshed | Rejected | Stale | Unavailable
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """Nothing had to be sent: somebody who shares the session had refreshed it, and what they have is held now."""
+
+
+Outcome: TypeAlias = Refreshed | Adopted | Rejected | Stale | Unavailable
 
 
 def login_message(credentials: dict[str, str], *, in_body: bool) -> Message:
@@ -139,41 +166,42 @@ def session_message(path: str, refresh_token: str | None, cookie: Cookie | None)
     return Message(path, None if refresh_token is None else {"refreshToken": refresh_token}, cookie)
 
 
-def read_grant(answer: Answer, cookie_name: str | None = None) -> Grant | None:
+def read_grant(answer: Answer, cookie_name: str | None = None, field: str = "accessToken") -> Grant | None:
     """Read the successful answer of login or refresh; ``None`` where it makes no sense.
 
     Args:
         answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` (seconds) and ``refreshToken``.
         cookie_name: the refresh cookie's name, where it is known.
+        field: what the access token's field is called.
     """
-    body = _json_object(answer.body) or {}
-    access_token = body.get("accessToken")
-    if not _is_token(access_token):
+    body = json_object(answer.body) or {}
+    access_token = body.get(field)
+    if not is_token(access_token):
         return None
     refresh_token = body.get("refreshToken")
     return Grant(
         access_token,
-        _milliseconds(body.get("expiresIn")) or _jwt_lifetime(access_token),
-        refresh_token if _is_token(refresh_token) else None,
+        lifetime_in_milliseconds(body.get("expiresIn")) or jwt_lifetime(access_token, answer.date),
+        refresh_token if is_token(refresh_token) else None,
         refresh_cookie(answer.set_cookies, cookie_name),
     )
 
 
-def judge_refresh(answer: Answer, cookie_name: str | None = None) -> Outcome:
+def judge_refresh(answer: Answer, cookie_name: str | None = None, field: str = "accessToken") -> Outcome:
     """Return what an answer to a refresh means; the module's docstring has the rule."""
     if 200 <= answer.status <= 299:
-        grant = read_grant(answer, cookie_name)
+        grant = read_grant(answer, cookie_name, field)
         return Refreshed(grant) if grant else Unavailable("the answer to the refresh held no access token")
     if is_rejection(answer):
         return Rejected(f"the refresh was rejected ({answer.status})")
     if answer.status == 409:
         return Stale()
-    return Unavailable(f"the refresh was answered with {answer.status}", seconds(answer.retry_after))
+    return Unavailable(f"the refresh was answered with {answer.status}", seconds(answer.retry_after, answer.date))
 
 
 def is_rejection(answer: Answer) -> bool:
     """Tell whether the issuer itself says that the refresh token gets nothing any more; the module has the rule."""
-    body = _json_object(answer.body)
+    body = json_object(answer.body)
     if answer.status == 400:
         return body is not None and body.get("error") in _REJECTIONS
     return answer.status == 401 and (body is not None or not answer.body.strip()) and _is_bearers(answer.challenges)
@@ -186,7 +214,7 @@ def mistake(answer: Answer, sent: Iterable[str]) -> str | None:
         answer: its JSON body has ``error``, and ``message`` for a person to read.
         sent: what must not be repeated: a message that has any of it is left out.
     """
-    body = _json_object(answer.body) or {}
+    body = json_object(answer.body) or {}
     error, message = body.get("error"), body.get("message")
     if not 400 <= answer.status <= 499 or error not in _MISTAKES:
         return None
@@ -195,10 +223,19 @@ def mistake(answer: Answer, sent: Iterable[str]) -> str | None:
     return f"{error} ({answer.status})" + (f": {text[:LONGEST_QUOTE]}" if text and not told else "")
 
 
-def seconds(retry_after: str | None) -> float | None:
-    """Read a ``Retry-After`` header given in seconds (RFC 9110 §10.2.3); a date would need a clock, and is ignored."""
+def seconds(retry_after: str | None, date: str | None = None) -> float | None:
+    """Read a ``Retry-After`` header (RFC 9110 §10.2.3), in seconds.
+
+    Args:
+        retry_after: a number of seconds, or an HTTP date.
+        date: the ``Date`` of the same answer. A date is counted from there, so this machine's wall clock, which may be
+            wrong, plays no part.
+    """
     text = (retry_after or "").strip()
-    return min(float(text), LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() else None
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_RETRY_AFTER)
+    until, now = _epoch(text), _epoch(date)
+    return None if until is None or now is None else min(max(0.0, until - now), LONGEST_RETRY_AFTER)
 
 
 def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess: bool = True) -> Cookie | None:
@@ -223,8 +260,9 @@ def cookie_to_keep_back(message: Message, answer: Answer, cookie_name: str | Non
     bring it: that of a login which gave no refresh token in its body.
     """
     name = message.cookie.name if message.cookie else cookie_name
-    grant = read_grant(answer) if message.path == "login" else None
-    return refresh_cookie(answer.set_cookies, name, guess=grant is not None and grant.refresh_token is None)
+    brings_first = message.json is not None and "password" in message.json and 200 <= answer.status <= 299
+    guess = brings_first and not is_token((json_object(answer.body) or {}).get("refreshToken"))
+    return refresh_cookie(answer.set_cookies, name, guess=guess)
 
 
 def refreshing_can_help(challenges: Sequence[str]) -> bool:
@@ -246,12 +284,13 @@ def _printable(text: str) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
-def _is_token(value: object) -> TypeGuard[str]:
-    # What is not plain visible ASCII would end up in an exception of the HTTP library, as a header it cannot send.
+def is_token(value: object) -> TypeGuard[str]:
+    """Tell whether ``value`` can be sent in a header: visible ASCII, or an HTTP library would quote it in an error."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
-def _json_object(text: bytes) -> dict[str, Any] | None:
+def json_object(text: bytes) -> dict[str, Any] | None:
+    """Read a JSON object; ``None`` where ``text`` is none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -259,22 +298,35 @@ def _json_object(text: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _milliseconds(value: object) -> int | None:
+def lifetime_in_milliseconds(value: object) -> int | None:
+    """Read a lifetime in seconds, a number; ``None`` where it makes no sense."""
     # JSON has integers too large for a float, and Python's has NaN, for which nothing is greater.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         return None
     return int(min(value, LONGEST_LIFETIME // 1000) * 1000)
 
 
-def _jwt_lifetime(token: str) -> int | None:
-    """Return ``exp - iat``: the difference holds whatever this machine's wall clock says."""
+def jwt_lifetime(token: str, date: str | None = None) -> int | None:
+    """Return how long a JWT lives, in milliseconds; ``None`` where it is none, or does not say.
+
+    It is ``exp`` less ``iat``, or else less the ``date`` of the answer that brought it: both are the server's clock, so
+    the lifetime holds whatever this machine's wall clock says.
+    """
     parts = token.split(".")
     if len(parts) != 3:
         return None
     try:
-        claims = _json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))) or {}
-        return _milliseconds(claims["exp"] - claims["iat"])
+        claims = json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))) or {}
+        return lifetime_in_milliseconds(claims["exp"] - claims.get("iat", _epoch(date)))
     except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _epoch(date: str | None) -> float | None:
+    """Read an HTTP date, in seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

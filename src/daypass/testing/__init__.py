@@ -1,8 +1,10 @@
 """For tests: the suite that every store has to pass, and a clock that stands still until it is set.
 
-pytest is needed, and nothing else. Each part tells of itself: `daypass.testing.store_contract`.
+pytest is needed, and nothing else. Each part tells of itself: `daypass.testing.store_contract`. For tests of clients
+there are a strict server and scenarios besides; those need uvicorn too, and are in `daypass.testing.client_contract`.
 """
 
+from daypass.testing.client_subject import Subject
 from daypass.testing.clock import START, Clock
 from daypass.testing.store_contract import (
     CALLERS,
@@ -15,6 +17,7 @@ from daypass.testing.store_contract import (
     session,
     sweep,
 )
+from daypass.testing.strict_server import StrictServer
 
 __all__ = [
     "CALLERS",
@@ -23,6 +26,8 @@ __all__ = [
     "Clock",
     "Performing",
     "StoreContract",
+    "StrictServer",
+    "Subject",
     "account",
     "advance",
     "key",

@@ -1,34 +1,20 @@
-"""Whether the body of an httpx request can be sent again, and how it is made ready for that.
+"""Whether a request's body can be sent again, and what makes it so; whatever the HTTP library.
 
     body                                        the second time
     none, bytes, JSON, form, list of bytes      as it is
-    multipart                                   as it is: httpx rewinds its files, where they can be rewound
-    a seekable file                             from where it was the first time; httpx would send it empty
+    a seekable file                             from where it was the first time
     anything that can be read only once         from a copy kept while it was sent, up to a bound
 
 What is larger than the bound, or cannot be rewound any more, is not sent again: never an empty or a partial body.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
-
-from daypass.client.libraries import classes
-
-if TYPE_CHECKING:
-    import httpx2
-
-    _SyncStream = httpx2.SyncByteStream
-    _AsyncStream = httpx2.AsyncByteStream
-else:
-    _SyncStream = type("_SyncStream", classes("SyncByteStream"), {})
-    _AsyncStream = type("_AsyncStream", classes("AsyncByteStream"), {})
-
-_BYTES = classes("ByteStream")
-_SYNC = classes("SyncByteStream")
-_ASYNC = classes("AsyncByteStream")
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 KEPT_AT_MOST = 1_048_576
 """Bytes of a body that can be read only once which are kept for a second sending, unless told otherwise."""
+
+_CHUNK = 65_536
 
 
 class Body(Protocol):
@@ -57,6 +43,19 @@ class Repeatable:
     def rewind(self) -> bool:
         """Do nothing: it is ready."""
         return True
+
+    def forget(self) -> None:
+        """Do nothing: nothing was kept."""
+
+
+class Unrepeatable:
+    """A body that is sent once and never again."""
+
+    sure = repeatable = False
+
+    def rewind(self) -> bool:
+        """Refuse."""
+        return False
 
     def forget(self) -> None:
         """Do nothing: nothing was kept."""
@@ -115,16 +114,16 @@ class _Recorded:
         return list(self._kept)
 
 
-class RecordedStream(_Recorded, _SyncStream):
+class Recorded(_Recorded):
     """A body that can be read only once, with a copy of its beginning.
 
     Iterated again, it gives the copy and then goes on with what had not been read: so a server that answers before it
     has read everything costs nothing.
     """
 
-    def __init__(self, stream: Any, limit: int) -> None:
+    def __init__(self, source: Iterable[bytes], limit: int) -> None:
         super().__init__(limit)
-        self._rest: Iterator[bytes] = iter(stream)
+        self._rest: Iterator[bytes] = iter(source)
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._replayed()
@@ -133,12 +132,12 @@ class RecordedStream(_Recorded, _SyncStream):
             yield chunk
 
 
-class AsyncRecordedStream(_Recorded, _AsyncStream):
-    """The async twin of `RecordedStream`."""
+class AsyncRecorded(_Recorded):
+    """The async twin of `Recorded`."""
 
-    def __init__(self, stream: Any, limit: int) -> None:
+    def __init__(self, source: AsyncIterable[bytes], limit: int) -> None:
         super().__init__(limit)
-        self._rest: AsyncIterator[bytes] = aiter(stream)
+        self._rest: AsyncIterator[bytes] = aiter(source)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._replayed():
@@ -149,52 +148,18 @@ class AsyncRecordedStream(_Recorded, _AsyncStream):
 
 
 REPEATABLE = Repeatable()
+UNREPEATABLE = Unrepeatable()
 
 
-def body_of(request: Any, limit: int, *, is_async: bool) -> Body:
-    """Return the body of ``request``, and have it recorded while it is sent where that is needed.
-
-    Args:
-        request: of httpx2 or httpx; its ``stream`` is replaced where the body can be read only once.
-        limit: how many bytes of such a body are kept.
-        is_async: which kind of client sends it.
-    """
-    stream = request.stream
-    if isinstance(stream, _BYTES):
-        return REPEATABLE
-    return _file_or_list(stream) or _multipart(stream) or _record(request, limit, is_async=is_async)
-
-
-def _file_or_list(stream: Any) -> Body | None:
-    # `_stream` is what the caller gave as `content`, kept there by IteratorByteStream in both libraries. Should that
-    # name change, the body is recorded like any other, and the tests of rewinding say so.
-    source: Any = getattr(stream, "_stream", None)
-    if isinstance(source, (list, tuple)):
-        return REPEATABLE
-    if not hasattr(source, "read") or not _seekable(source):
-        return None
-    return SeekableFile(source, source.tell())
-
-
-def _multipart(stream: Any) -> Body | None:
-    fields = getattr(stream, "fields", None)
-    if not isinstance(fields, list):
-        return None
-    files = [field.file for field in fields if hasattr(field, "file")]
-    return REPEATABLE if all(isinstance(file, (bytes, str)) or _seekable(file) for file in files) else None
-
-
-def _record(request: Any, limit: int, *, is_async: bool) -> Body:
-    stream = request.stream
-    if not isinstance(stream, _ASYNC if is_async else _SYNC):
-        return REPEATABLE  # the client is about to refuse it, in its own words
-    recorded = AsyncRecordedStream(stream, limit) if is_async else RecordedStream(stream, limit)
-    request.stream = recorded
-    return recorded
-
-
-def _seekable(file: Any) -> bool:
+def is_seekable(file: Any) -> bool:
+    """Tell whether a file can go back to where it stands."""
     try:
         return bool(file.seekable())
     except (AttributeError, OSError, ValueError):
         return False
+
+
+def chunks_of(file: Any) -> Iterator[bytes]:
+    """Read a file that cannot be rewound, piece by piece."""
+    read: Callable[[], bytes] = lambda: file.read(_CHUNK)  # noqa: E731 - for `iter`, with its type
+    return iter(read, b"")

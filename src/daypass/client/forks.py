@@ -1,0 +1,29 @@
+"""What lets go of its parent's threads, locks and event loops in a forked child."""
+
+import os
+import weakref
+from typing import Protocol
+
+
+class Survivor(Protocol):
+    """What has to be told in a forked child."""
+
+    def recover_from_fork(self) -> None:
+        """Called in the child, before anything else runs there."""
+
+
+_survivors: weakref.WeakSet[Survivor] = weakref.WeakSet()
+
+
+def survive_forks(survivor: Survivor) -> None:
+    """Have ``survivor`` told in every forked child, as long as it lives."""
+    _survivors.add(survivor)
+
+
+def _recover_all() -> None:
+    for survivor in list(_survivors):
+        survivor.recover_from_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_recover_all)

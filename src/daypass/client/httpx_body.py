@@ -1,0 +1,73 @@
+"""Which kind of `daypass.client.body.Body` an httpx request has, and how it is made ready to be sent again.
+
+Multipart is sent again as it is where all its files can be rewound: httpx does that. A seekable file is rewound to
+where it stood: httpx would send it empty. What can be read only once is recorded.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from daypass.client.body import REPEATABLE, AsyncRecorded, Body, Recorded, SeekableFile, is_seekable
+from daypass.client.libraries import classes
+
+if TYPE_CHECKING:
+    import httpx2
+
+    _SyncStream = httpx2.SyncByteStream
+    _AsyncStream = httpx2.AsyncByteStream
+else:
+    _SyncStream = type("_SyncStream", classes("SyncByteStream"), {})
+    _AsyncStream = type("_AsyncStream", classes("AsyncByteStream"), {})
+
+_BYTES = classes("ByteStream")
+_SYNC = classes("SyncByteStream")
+_ASYNC = classes("AsyncByteStream")
+
+
+class RecordedStream(Recorded, _SyncStream):
+    """A recorded body, as a stream of both libraries."""
+
+
+class AsyncRecordedStream(AsyncRecorded, _AsyncStream):
+    """The async twin of `RecordedStream`."""
+
+
+def body_of(request: Any, limit: int, *, is_async: bool) -> Body:
+    """Return the body of ``request``, and have it recorded while it is sent where that is needed.
+
+    Args:
+        request: of httpx2 or httpx; its ``stream`` is replaced where the body can be read only once.
+        limit: how many bytes of such a body are kept.
+        is_async: which kind of client sends it.
+    """
+    stream = request.stream
+    if isinstance(stream, _BYTES):
+        return REPEATABLE
+    return _file_or_list(stream) or _multipart(stream) or _record(request, limit, is_async=is_async)
+
+
+def _file_or_list(stream: Any) -> Body | None:
+    # `_stream` is what the caller gave as `content`, kept there by IteratorByteStream in both libraries. Should that
+    # name change, the body is recorded like any other, and the tests of rewinding say so.
+    source: Any = getattr(stream, "_stream", None)
+    if isinstance(source, (list, tuple)):
+        return REPEATABLE
+    if not hasattr(source, "read") or not is_seekable(source):
+        return None
+    return SeekableFile(source, source.tell())
+
+
+def _multipart(stream: Any) -> Body | None:
+    fields = getattr(stream, "fields", None)
+    if not isinstance(fields, list):
+        return None
+    files = [field.file for field in fields if hasattr(field, "file")]
+    return REPEATABLE if all(isinstance(file, (bytes, str)) or is_seekable(file) for file in files) else None
+
+
+def _record(request: Any, limit: int, *, is_async: bool) -> Body:
+    stream = request.stream
+    if not isinstance(stream, _ASYNC if is_async else _SYNC):
+        return REPEATABLE  # the client is about to refuse it, in its own words
+    recorded = AsyncRecordedStream(stream, limit) if is_async else RecordedStream(stream, limit)
+    request.stream = recorded
+    return recorded

@@ -1,0 +1,68 @@
+"""Sessions by a function of the user's own, that gets an access token in whatever way it knows."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from daypass.client.flow import Held
+from daypass.client.strategy import Asking, Call
+from daypass.client.wire import (
+    Answer,
+    Cookie,
+    Grant,
+    Message,
+    Outcome,
+    Refreshed,
+    Rejected,
+    Unavailable,
+    is_token,
+    jwt_lifetime,
+)
+from daypass.errors import ConfigurationError, LoginRequired
+
+
+class Own:
+    """A function that refreshes; ``DaypassAuth(url, strategy=function)`` makes one of these.
+
+    Args:
+        function: called with the refresh token that is held, or ``None``; sync or async. It returns the new access
+            token as text, or a `daypass.client.wire.Grant`. `LoginRequired` from it ends the session; whatever else it
+            raises counts as an outage. It runs in a thread, or on the event loop of the bound client if it is async.
+
+    Raises:
+        ConfigurationError: it cannot be called.
+    """
+
+    begins_by_refreshing = True
+
+    def __init__(self, function: Callable[[str | None], Any]) -> None:
+        if not callable(function):
+            raise ConfigurationError(f"strategy is a Strategy, or a function to call; not {type(function).__name__}")
+        self._function = function
+
+    def login(self, credentials: Mapping[str, str]) -> Asking[Grant]:
+        """Refuse: there is nobody to give the credentials to.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError("there is no login with a function of your own; begin with start(), or just send")
+
+    def refresh(self, held: Held) -> Asking[Outcome]:
+        """Call the function."""
+        try:
+            given = yield Call(self._function, held.refresh_token)
+        except LoginRequired:
+            return Rejected("the function that refreshes says that the session is over")
+        grant = given if isinstance(given, Grant) else Grant(given, jwt_lifetime(str(given)))
+        if not is_token(grant.access_token):
+            return Unavailable("the function that refreshes returned no access token")
+        return Refreshed(grant)
+
+    def logout(self, held: Held) -> Asking[bool]:
+        """Return at once: nobody can be told."""
+        yield from ()
+        return False
+
+    def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
+        """Return none: no cookie carries a token here."""
+        return None

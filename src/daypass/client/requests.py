@@ -1,0 +1,73 @@
+"""Stay logged in with ``requests``: `DaypassAuth` is the ``auth`` of a `requests.Session`.
+
+auth = DaypassAuth("https://api.example.com/auth")
+with requests.Session() as session:
+session.auth = auth
+auth.login(session, email="user@example.com", password="…")
+session.get("https://api.example.com/me")
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any, ClassVar
+
+from daypass.client.courier import Library, forget_from_jar
+from daypass.client.prepared import CHUNK, Bare, SyncPreparedAuth, answer_of, bounded, content_of
+from daypass.client.wire import Answer, Message
+from daypass.errors import ConfigurationError
+
+try:
+    import requests
+    from requests.auth import AuthBase
+except ModuleNotFoundError as error:
+    if error.name != "requests":
+        raise
+    raise ConfigurationError('there is no requests here; write: pip install "daypass[requests]"') from error
+
+__all__ = ["DaypassAuth"]
+
+
+class _Requests:
+    """How messages go through a session of ``requests``."""
+
+    transport_errors: tuple[type[Exception], ...] = (requests.RequestException,)
+
+    def check(self, client: Any, *, is_async: bool | None) -> None:
+        if not isinstance(client, requests.Session) or is_async is True:
+            raise ConfigurationError(
+                f"a Session of requests is needed, not {type(client).__name__}; requests has no async: write login"
+            )
+
+    def is_async(self, client: Any) -> bool:
+        return False
+
+    def is_closed(self, client: Any) -> bool:
+        return False  # a session can be used again after it was closed
+
+    def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
+        if client is None:
+            with requests.Session() as opened:
+                return self.send(opened, url, message, limit)
+        request = requests.Request(message.method, url, auth=Bare(message), **content_of(message))
+        prepared = client.prepare_request(request)
+        prepared.hooks = {"response": []}  # the user's may raise for every status, and the answer would be lost
+        settings: Mapping[str, Any] = client.merge_environment_settings(
+            prepared.url, {}, stream=True, verify=None, cert=None
+        )
+        with closing(client.send(prepared, timeout=limit, allow_redirects=False, **settings)) as response:
+            return answer_of(response, bounded(response.iter_content(CHUNK)))
+
+    async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
+        raise NotImplementedError
+
+    def forget_cookie(self, client: Any, name: str) -> None:
+        forget_from_jar(client.cookies, name)
+
+
+class DaypassAuth(SyncPreparedAuth, AuthBase):
+    """Keeps one user logged in, as the ``auth`` of any session of ``requests``.
+
+    What it does and takes is told by `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
+    """
+
+    _library: ClassVar[Library] = _Requests()

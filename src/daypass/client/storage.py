@@ -1,0 +1,253 @@
+"""Where a session is kept between runs, and shared between processes.
+
+A storage keeps one text, reads and writes it whole, and has two locks:
+
+- `Storage.refreshing` lets one party refresh at a time. Whoever has it re-reads the text before sending, so most find
+  that a sibling has done the work. It is waited for up to a bound: a holder that is stuck delays the others by that
+  much, one that is killed not at all.
+- `Storage.changing` is held for the moment of a compare-and-write alone, so a logout never waits for a refresh.
+
+Neither is held across a user's request, and a valid token needs neither.
+"""
+
+import os
+import stat
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from daypass.client.forks import survive_forks
+from daypass.errors import ConfigurationError
+
+CHANGING_AT_MOST = 2.0
+"""Seconds that a compare-and-write waits for another's, which takes a moment."""
+
+_POLL = 0.02
+
+
+class Storage(ABC):
+    """Keeps one session's text. Your own has `load` and `save`; with no more, it is shared by the threads of a process.
+
+    What is kept holds tokens: keep it from others. Every method may be called from any thread.
+    """
+
+    def __init__(self) -> None:
+        self.recover_from_fork()
+        survive_forks(self)
+
+    @abstractmethod
+    def load(self) -> str | None:
+        """Return the text that was saved last; ``None`` where there is none.
+
+        Raises:
+            OSError: it cannot be read now.
+        """
+
+    @abstractmethod
+    def save(self, text: str | None) -> None:
+        """Keep this text instead of what there was; ``None`` keeps nothing. All of it or nothing of it is written.
+
+        Raises:
+            OSError: it cannot be written now.
+        """
+
+    def refreshing(self, seconds: float) -> AbstractContextManager[bool]:
+        """Wait for the turn to refresh, so many seconds at most; the context is whether it came."""
+        return _hold(self._turn, seconds)
+
+    def changing(self) -> AbstractContextManager[bool]:
+        """Wait for the turn to compare and write, `CHANGING_AT_MOST` at most; the context is whether it came."""
+        return _hold(self._moment, CHANGING_AT_MOST)
+
+    def recover_from_fork(self) -> None:
+        """In a forked child: whoever held a lock of the parent's is not here."""
+        self._turn = threading.Lock()
+        self._moment = threading.Lock()
+
+
+class MemoryStorage(Storage):
+    """Keeps a session in memory: for several `DaypassAuth`, of whatever library, that share one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text: str | None = None
+
+    def load(self) -> str | None:
+        """Return the text."""
+        return self._text
+
+    def save(self, text: str | None) -> None:
+        """Keep the text."""
+        self._text = text
+
+
+class LockedByFile(Storage):
+    """A storage whose locks are files, for all processes of a machine. They are the kernel's: they end with a process.
+
+    Args:
+        lock: the path of the lock file; a second one, for a moment's writing, stands beside it.
+
+    Raises:
+        ConfigurationError: ``filelock`` is not installed.
+    """
+
+    def __init__(self, lock: Path) -> None:
+        self._lock = lock
+        _file_lock(lock)
+        super().__init__()
+
+    def refreshing(self, seconds: float) -> AbstractContextManager[bool]:
+        """Wait for the lock file."""
+        return _hold_file(self._lock, seconds)
+
+    def changing(self) -> AbstractContextManager[bool]:
+        """Wait for the lock file of writers."""
+        return _hold_file(self._lock.with_name(f"{self._lock.name}.write"), CHANGING_AT_MOST)
+
+
+class FileStorage(LockedByFile):
+    """Keeps a session in a file that its owner alone can read (0600), written whole or not at all.
+
+    Args:
+        path: of the file; its folder is made (0700) where it is missing, and the lock files stand beside it.
+
+    Raises:
+        ConfigurationError: the path is a folder, or ``filelock`` is not installed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().absolute()
+        if self.path.is_dir():
+            raise ConfigurationError(f"{self.path} is a folder; give FileStorage the path of a file")
+        super().__init__(self.path.with_name(f"{self.path.name}.lock"))
+
+    def __repr__(self) -> str:
+        return f"<FileStorage {self.path}>"
+
+    def load(self) -> str | None:
+        """Return the file's text.
+
+        Raises:
+            ConfigurationError: others than its owner may read it; it has to be looked into before it is used.
+            OSError: it cannot be read now.
+        """
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+                    raise ConfigurationError(f"others may read {self.path}; write: chmod 600 {self.path}")
+                return file.read() or None
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{self.path} is no session of Daypass's; delete it and log in again") from error
+
+    def save(self, text: str | None) -> None:
+        """Write the file anew beside the old one and put it in its place, or remove it."""
+        if text is None:
+            self.path.unlink(missing_ok=True)
+            return
+        _make_folder(self.path.parent)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # its mode is 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(draft).replace(self.path)
+        except BaseException:
+            with suppress(OSError):
+                Path(draft).unlink()
+            raise
+
+
+class KeyringStorage(LockedByFile):
+    """Keeps a session in the system's keyring.
+
+    Args:
+        service: what the keyring files it under.
+        username: whose session it is.
+        keyring: a backend of the ``keyring`` library; the system's own unless given.
+
+    Raises:
+        ConfigurationError: ``keyring`` is not installed, or this system has no keyring.
+    """
+
+    def __init__(self, service: str = "daypass", username: str = "session", *, keyring: Any = None) -> None:
+        try:
+            from keyring import errors, get_keyring
+            from platformdirs import user_state_path
+        except ModuleNotFoundError as error:
+            raise ConfigurationError('the system keyring needs: pip install "daypass[keyring]"') from error
+        self._failure: type[Exception] = errors.KeyringError
+        self._keyring = get_keyring() if keyring is None else keyring
+        if self._keyring.priority <= 0:
+            raise ConfigurationError("this system has no keyring that is safe to use; keep the session in a file")
+        self._service, self._username = service, username
+        name = sha256(f"{service}\0{username}".encode()).hexdigest()[:32]
+        super().__init__(user_state_path("daypass") / "locks" / f"{name}.lock")
+
+    def __repr__(self) -> str:
+        return f"<KeyringStorage {self._service} {self._username}>"
+
+    def load(self) -> str | None:
+        """Return the keyring's text."""
+        try:
+            text: str | None = self._keyring.get_password(self._service, self._username)
+        except self._failure as error:
+            raise OSError(f"the keyring cannot be read ({type(error).__name__})") from None
+        return text
+
+    def save(self, text: str | None) -> None:
+        """Put the text into the keyring, or remove it there."""
+        try:
+            if text is not None:
+                self._keyring.set_password(self._service, self._username, text)
+            elif self.load() is not None:
+                self._keyring.delete_password(self._service, self._username)
+        except self._failure as error:
+            raise OSError(f"the keyring cannot be written ({type(error).__name__})") from None
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _file_lock(path: Path) -> Any:
+    """Return a new lock: each is used once, by one thread of one process, so none is inherited by a forked child."""
+    try:
+        from filelock import FileLock
+    except ModuleNotFoundError as error:
+        raise ConfigurationError('sessions in files need: pip install "daypass[storage]"') from error
+    return FileLock(path, mode=0o600, poll_interval=_POLL)
+
+
+@contextmanager
+def _hold(lock: threading.Lock, seconds: float) -> Iterator[bool]:
+    came = lock.acquire(timeout=max(0.0, seconds))
+    try:
+        yield came
+    finally:
+        if came:
+            lock.release()
+
+
+@contextmanager
+def _hold_file(path: Path, seconds: float) -> Iterator[bool]:
+    _make_folder(path.parent)
+    lock = _file_lock(path)
+    try:
+        lock.acquire(timeout=max(0.0, seconds))
+        came = True
+    except TimeoutError:
+        came = False
+    try:
+        yield came
+    finally:
+        if came:
+            lock.release()

@@ -1,0 +1,54 @@
+"""How a session is begun, refreshed and ended on some kind of server: what a client needs to know about it.
+
+A strategy is pure. Each of its methods is a generator that yields what is to be asked, a `Message` or a `Call`, and is
+sent the `Answer` or what was called returned; so one text serves sync and async, and every HTTP library.
+
+There are three: `daypass.client.endpoints.Endpoints` (Daypass's own, and any that answer ``{"accessToken"}``),
+`daypass.client.oauth.OAuth` (any OAuth 2 token endpoint) and `daypass.client.own.Own` (a function of the user's).
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from daypass.client.flow import Held
+from daypass.client.wire import Answer, Cookie, Grant, Message, Outcome
+
+A = TypeVar("A")
+
+Asking: TypeAlias = Generator[Any, Any, A]
+"""Yields each `Message` or `Call`, is sent its answer, and returns an ``A``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call this function of the user's, sync or async, with the refresh token there is, or ``None``."""
+
+    function: Callable[[str | None], Any]
+    refresh_token: str | None = field(repr=False)
+
+
+class Strategy(Protocol):
+    """One kind of server."""
+
+    @property
+    def begins_by_refreshing(self) -> bool:
+        """Whether there is something to refresh before anybody has logged in."""
+
+    def login(self, credentials: Mapping[str, str]) -> Asking[Grant]:
+        """Log in; ``credentials`` has ``password``, and ``email`` or ``username``.
+
+        Raises:
+            CredentialsRejected: the server refused them.
+            RefreshUnavailable: it could not decide now.
+            ConfigurationError: there is no such login.
+        """
+
+    def refresh(self, held: Held) -> Asking[Outcome]:
+        """Ask for what follows ``held``."""
+
+    def logout(self, held: Held) -> Asking[bool]:
+        """End the session on the server; return whether it is known to be over there."""
+
+    def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
+        """Return the cookie of ``answer`` that the user's own jar must not have, if any."""

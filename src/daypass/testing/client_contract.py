@@ -1,0 +1,43 @@
+"""The scenarios as pytest tests, for any client: give its `Subject`, and every scenario is a test.
+
+class TestMine(ClientContract):
+    subject = Mine
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from daypass.testing.client_scenarios import SCENARIOS, Scenario, stage
+from daypass.testing.client_subject import Subject
+
+
+class ClientContract:
+    """Every scenario, for one client.
+
+    Attributes:
+        subject: the client's class.
+        processes: how many share one file, in the scenario about that.
+        rounds: how often each of them meets a dead token there.
+    """
+
+    subject: ClassVar[type[Subject]]
+    processes: ClassVar[int] = 8
+    rounds: ClassVar[int] = 50
+
+    @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+    def test_a_scenario_ends_as_promised(self, scenario: Scenario, tmp_path: Path) -> None:
+        """What comes of each scenario is what stands beside it, to the letter."""
+        if scenario.concerns(self.subject):
+            with stage(self.subject, tmp_path, self.processes, self.rounds) as staged:
+                promise = promised(scenario, self.processes, self.rounds)
+                assert promise == scenario.play(staged)
+
+
+def promised(scenario: Scenario, processes: int = 8, rounds: int = 50) -> str:
+    """Return a scenario's promise, in its numbers for so many processes and rounds."""
+    full, less = f"{8 * 50} of {8 * 50} answered, 50 refreshes", processes * rounds
+    return scenario.promise.replace(full, f"{less} of {less} answered, {rounds} refreshes")

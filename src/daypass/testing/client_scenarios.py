@@ -1,0 +1,396 @@
+"""The scenarios that a client has to go through unharmed, each a function that tells what came of it.
+
+What should come of it, its promise, stands beside it. `daypass.testing.client_contract` runs them as tests, and
+`daypass.testing.client_table` makes the table of docs/clients.md of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daypass.testing.client_subject import KINDS, Kind, Subject
+from daypass.testing.loopback import serving
+from daypass.testing.strict_server import StrictServer
+
+CALLERS = 100
+CONTENT = bytes(range(256)) * 1_024
+TOO_LONG = CONTENT * 16
+"""4 MiB: longer than what a client keeps of a stream."""
+
+GRACE = 30.0
+LIFETIME = 1.0
+"""Seconds that an access token lives where a scenario waits for its end."""
+
+
+@dataclass
+class Stage:
+    """Where a scenario takes place: a server of its own, and a kind of client.
+
+    Attributes:
+        server: the server; its rule may be changed.
+        url: where it is.
+        subject: the client's class.
+        folder: for files.
+        processes: how many share one file.
+        rounds: how often each of them meets a dead token.
+    """
+
+    server: StrictServer
+    url: str
+    subject: type[Subject]
+    folder: Path
+    processes: int = 8
+    rounds: int = 50
+
+    @contextmanager
+    def user(self, *, kept: bool = False, logged_in: bool = True) -> Iterator[Subject]:
+        """Open a client, logged in; ``kept``: with its session in a file."""
+        subject = self.subject(self.url, self.file if kept else None)
+        try:
+            if logged_in:
+                subject.login()
+            yield subject
+        finally:
+            subject.close()
+
+    @property
+    def file(self) -> Path:
+        """The file that a session is kept in."""
+        return self.folder / "session.json"
+
+    def refreshes(self) -> str:
+        """Tell how many refreshes there were, and what was wrong with them."""
+        wrong = [name for name in ("reused", "revoked", "unknown") if self.server.counts[name]]
+        return (
+            f"{_count(self.server.counts['refreshes'], 'refresh', 'refreshes')}{''.join(f', {each}' for each in wrong)}"
+        )
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario.
+
+    Attributes:
+        name: for the table.
+        promise: what has to come of it.
+        play: plays it, and tells what came of it.
+        concerns: whether it is about this kind of client at all.
+    """
+
+    name: str
+    promise: str
+    play: Callable[[Stage], str]
+    concerns: Callable[[type[Subject]], bool]
+
+
+SCENARIOS: list[Scenario] = []
+"""Every scenario, in the order of the table."""
+
+
+def _scenario(
+    name: str, promise: str, concerns: Callable[[type[Subject]], bool] = lambda _: True
+) -> Callable[[Callable[[Stage], str]], Callable[[Stage], str]]:
+    def registered(play: Callable[[Stage], str]) -> Callable[[Stage], str]:
+        SCENARIOS.append(Scenario(name, promise, play, concerns))
+        return play
+
+    return registered
+
+
+@contextmanager
+def stage(subject: type[Subject], folder: Path, processes: int = 8, rounds: int = 50) -> Iterator[Stage]:
+    """Open a server for one scenario."""
+    server = StrictServer()
+    with serving(server) as url:
+        yield Stage(server, url, subject, folder, processes, rounds)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _answered(results: list[Any]) -> str:
+    failures = sorted({type(each).__name__ if isinstance(each, Exception) else str(each) for each in results} - {"200"})
+    return f"{results.count(200)} of {len(results)} answered{''.join(f', {each}' for each in failures)}"
+
+
+def _after(seconds: float, call: Callable[[], Any]) -> threading.Timer:
+    timer = threading.Timer(seconds, call)
+    timer.start()
+    return timer
+
+
+@_scenario("100 callers at expiry", "100 of 100 answered, 1 refresh")
+def at_expiry(stage: Stage) -> str:
+    """A hundred at once find their token expired."""
+    stage.server.expires_in = LIFETIME
+    with stage.user() as user:
+        stage.server.expires_in, stage.server.latency = 900, 0.05
+        time.sleep(LIFETIME + 0.1)
+        return f"{_answered(user.burst(CALLERS))}, {stage.refreshes()}"
+
+
+@_scenario("100 callers at an early revocation", "100 of 100 answered, 1 refresh")
+def at_revocation(stage: Stage) -> str:
+    """A hundred at once send a token that was revoked ahead of its time."""
+    with stage.user() as user:
+        stage.server.latency = 0.05
+        stage.server.revoke_access()
+        return f"{_answered(user.burst(CALLERS))}, {stage.refreshes()}"
+
+
+@_scenario("server's clock an hour ahead, or behind", "2 of 2 answered, 0 refreshes")
+def skewed(stage: Stage) -> str:
+    """Tokens say by themselves how long they live, by a clock that is not ours."""
+    stage.server.jwt, stage.server.says_lifetime = True, False
+    results: list[Any] = []
+    for skew in (3_600, -3_600):
+        stage.server.skew = skew
+        with stage.user() as user:
+            results.append(user.request("GET", "/me"))
+    return f"{_answered(results)}, {stage.refreshes()}"
+
+
+@_scenario("lost answer, Daypass's rule", "1 of 1 answered, 2 refreshes")
+def lost_answer(stage: Stage) -> str:
+    """The answer to a refresh gets lost after the work was done; the server repeats it."""
+    stage.server.grace = GRACE
+    with stage.user() as user:
+        stage.server.lose = 1
+        stage.server.revoke_access()
+        return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"
+
+
+@_scenario("lost answer, strict server", "told that the session is over, then nothing is sent")
+def lost_answer_strict(stage: Stage) -> str:
+    """Such a server takes the second try for a theft: nothing saves the session, so that is said plainly."""
+    with stage.user() as user:
+        stage.server.lose = 1
+        stage.server.revoke_access()
+        first, second = user.burst(1)[0], None
+        seen = sum(stage.server.counts.values())
+        second = user.burst(1)[0]
+        told = isinstance(first, user.session_over) and isinstance(second, user.session_over)
+        silent = sum(stage.server.counts.values()) == seen
+        return (
+            f"{'told' if told else 'not told'} that the session is over, then {'nothing' if silent else 'more'} is sent"
+        )
+
+
+@_scenario("caller cancelled, or out of time", "1 of 1 answered, 1 refresh")
+def cancelled(stage: Stage) -> str:
+    """The caller who started the refresh gives up in the middle of it; the next one has its token."""
+    with stage.user() as user:
+        stage.server.latency = 0.3
+        stage.server.revoke_access()
+        user.leave("/me", 0.1)
+        return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"
+
+
+@_scenario("two clients, two threads or event loops", "100 of 100 answered, 1 refresh")
+def two_clients(stage: Stage) -> str:
+    """Two clients with one session, each with half of the callers."""
+    with stage.user() as user:
+        other = user.twin()
+        stage.server.latency = 0.05
+        stage.server.revoke_access()
+        results: list[Any] = []
+        halves = [threading.Thread(target=lambda each=each: results.extend(each.burst(50))) for each in (user, other)]
+        for half in halves:
+            half.start()
+        for half in halves:
+            half.join()
+        other.close()
+        return f"{_answered(results)}, {stage.refreshes()}"
+
+
+def _work(subject: type[Subject], url: str, file: Path, rounds: int, gate: Any, results: Any) -> None:
+    user = subject(url, file)
+    seen: list[Any] = []
+    for _ in range(rounds):
+        gate.wait(60)
+        try:
+            seen.append(user.request("GET", "/me"))
+        except Exception as error:
+            seen.append(type(error).__name__)
+        gate.wait(60)
+    user.close()
+    results.put(seen)
+
+
+@_scenario("8 processes × 50 on one file", "400 of 400 answered, 50 refreshes", lambda subject: subject.keeps)
+def processes(stage: Stage) -> str:
+    """Processes share a session by its file, and all meet each of the dead tokens: one of them refreshes."""
+    context = multiprocessing.get_context("spawn")
+    gate, results = context.Barrier(stage.processes + 1), context.Queue()
+    with stage.user(kept=True):
+        arguments = (stage.subject, stage.url, stage.file, stage.rounds, gate, results)
+        workers = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(stage.processes)]
+        for worker in workers:
+            worker.start()
+        for _ in range(stage.rounds):
+            stage.server.revoke_access()
+            gate.wait(60)
+            gate.wait(60)
+        seen = [each for _ in workers for each in results.get(timeout=60)]
+        for worker in workers:
+            worker.join(60)
+    return f"{_answered(seen)}, {stage.refreshes()}"
+
+
+@_scenario(
+    "forked in the middle of a refresh",
+    "2 of 2 answered, 1 refresh",
+    lambda subject: subject.keeps and hasattr(os, "fork"),
+)
+def forked(stage: Stage) -> str:
+    """Parent and child go on with one session, in its file."""
+    with stage.user(kept=True) as user:
+        stage.server.latency = 0.3
+        stage.server.revoke_access()
+        results: list[Any] = []
+        parent = threading.Thread(target=lambda: results.extend(user.burst(1)))
+        parent.start()
+        stage.server.refreshing.wait(10)
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if user.twin().request("GET", "/me") == 200 else 1)
+            finally:
+                os._exit(2)
+        parent.join()
+        results.append(200 if os.waitpid(child, 0)[1] == 0 else "the child failed")
+        return f"{_answered(results)}, {stage.refreshes()}"
+
+
+def _body(kind: Kind) -> None:
+    @_scenario(f"body: {kind}", "answered, 2 uploads alike and whole", lambda subject: kind in subject.kinds)
+    def body(stage: Stage) -> str:
+        with stage.user() as user:
+            stage.server.revoke_access()
+            status = user.request("POST", "/upload", kind, CONTENT)
+            return f"{'answered' if status == 200 else status}, {_uploads(stage.server, kind, CONTENT)}"
+
+
+def _uploads(server: StrictServer, kind: Kind, content: bytes) -> str:
+    alike = len(set(server.uploads)) == 1
+    exact = {"none": b"", "json": b"", "form": b"", "multipart": b""}.get(kind, content)
+    whole = (hashlib.sha256(exact).hexdigest(), len(exact)) in server.uploads or kind in ("json", "form", "multipart")
+    size = max((size for _, size in server.uploads), default=0)
+    whole = whole and (kind != "multipart" or size > len(content)) and (kind not in ("json", "form") or size > 0)
+    told = f"{'alike' if alike else 'unlike'} and {'whole' if whole else 'not whole'}"
+    return f"{_count(len(server.uploads), 'upload', 'uploads')} {told}"
+
+
+for _kind in KINDS:
+    _body(_kind)
+
+
+@_scenario("body: a stream refused before it was read", "answered, 1 upload alike and whole")
+def refused_unread(stage: Stage) -> str:
+    """A server that answers without reading gets all of it the second time."""
+    with stage.user() as user:
+        stage.server.revoke_access()
+        status = user.request("POST", "/early", "stream", CONTENT)
+        return f"{'answered' if status == 200 else status}, {_uploads(stage.server, 'stream', CONTENT)}"
+
+
+@_scenario("body: a stream too long to keep", "401, 1 upload alike and whole; then answered, 1 refresh")
+def too_long(stage: Stage) -> str:
+    """It is sent once; its caller gets the 401, and a client that has been refreshed."""
+    with stage.user() as user:
+        stage.server.revoke_access()
+        first = user.request("POST", "/upload", "stream", TOO_LONG)
+        told = f"{first}, {_uploads(stage.server, 'stream', TOO_LONG)}"
+        second = user.request("GET", "/me")
+        return f"{told}; then {'answered' if second == 200 else second}, {stage.refreshes()}"
+
+
+@_scenario("503 while the token is dead", "told so, the session is kept; then answered")
+def outage(stage: Stage) -> str:
+    """There is nothing to use, and nothing to be had; when the server is back, the session goes on."""
+    with stage.user() as user:
+        stage.server.statuses = [503] * 9
+        stage.server.revoke_access()
+        first = user.burst(1)[0]
+        stage.server.statuses = []
+        time.sleep(0.2)
+        second = user.burst(1)[0]
+        told = "told so" if isinstance(first, user.unavailable) else repr(first)
+        return f"{told}, the session is {'kept; then answered' if second == 200 else f'lost: {second!r}'}"
+
+
+@_scenario("503 while the token is good", "1 of 1 answered")
+def outage_ahead(stage: Stage) -> str:
+    """A refresh ahead of expiry fails, and nobody notices."""
+    stage.server.expires_in = 4 * LIFETIME
+    with stage.user() as user:
+        stage.server.statuses = [503] * 9
+        time.sleep(3.7 * LIFETIME)
+        told = _answered([user.request("GET", "/me")])
+        time.sleep(LIFETIME / 2)  # the refresh outlives its caller, and would have outlived its client
+        return told
+
+
+@_scenario("dead refresh token", "50 of 50 told that the session is over, 1 refresh, 0 dead tokens sent after")
+def dead(stage: Stage) -> str:
+    """Everybody who waits is told, and nothing dead is sent again."""
+    with stage.user() as user:
+        stage.server.latency = 0.1
+        stage.server.end_sessions()
+        results = user.burst(50)
+        told = sum(isinstance(each, user.session_over) for each in results)
+        # A session that is known to be over is not an unknown or revoked one to count as wrong.
+        refreshes = _count(stage.server.counts["refreshes"], "refresh", "refreshes")
+        before = len(stage.server.authorizations)
+        user.burst(1)
+        sent = len(stage.server.authorizations) - before
+        return f"{told} of 50 told that the session is over, {refreshes}, {sent} dead tokens sent after"
+
+
+@_scenario("redirect after a POST", "answered, the POST done once, 1 refresh")
+def redirected(stage: Stage) -> str:
+    """What a POST led to refuses the token: that is asked again, and the POST is not sent again."""
+    with stage.user() as user:
+        stage.server.revoke_access()
+        status = user.request("POST", "/hop", "bytes", b"order")
+        done = {1: "once"}.get(stage.server.counts["hops"], f"{stage.server.counts['hops']} times")
+        return f"{'answered' if status == 200 else status}, the POST done {done}, {stage.refreshes()}"
+
+
+@_scenario("redirect to another origin", "401 from there, no token there, 0 refreshes")
+def redirected_away(stage: Stage) -> str:
+    """The token stays behind."""
+    stranger = StrictServer()
+    with serving(stranger) as url, stage.user() as user:
+        stage.server.location = f"{url}/me"
+        status = user.request("GET", "/hop")
+        leaked = "no" if stranger.authorizations == [None] else "a"
+        return f"{status} from there, {leaked} token there, {stage.refreshes()}"
+
+
+@_scenario("logout during a refresh", "told that the session is over, and it stays over")
+def logout_in_flight(stage: Stage) -> str:
+    """The refresh ends after the logout: its token is dropped."""
+    with stage.user() as user:
+        gate = stage.server.gate = threading.Event()
+        stage.server.revoke_access()
+        results: list[Any] = []
+        waiting = threading.Thread(target=lambda: results.extend(user.burst(5)))
+        waiting.start()
+        stage.server.refreshing.wait(10)
+        user.logout()
+        gate.set()
+        waiting.join()
+        results += user.burst(1)
+        over = all(isinstance(each, user.session_over) for each in results)
+        return "told that the session is over, and it stays over" if over else repr(results)

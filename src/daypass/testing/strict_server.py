@@ -1,0 +1,372 @@
+"""A strict rotating server for tests of clients: each refresh token is good for one use, and a reuse ends the session.
+
+It is an ASGI application, and can be as unpleasant as a test wants: slow, losing answers after the work was done, down,
+skewed, revoking early. It counts what it saw. `daypass.testing.loopback` puts it on a real socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qs, unquote_plus
+
+COOKIE = "daypass"
+"""The refresh cookie's name."""
+
+PASSWORD = "correct horse"  # noqa: S105 - of nobody
+"""The one password that opens a session."""
+
+
+@dataclass
+class Line:
+    """One session's refresh tokens, oldest first; the last has never been presented."""
+
+    tokens: list[str]
+    rotated_at: float = 0.0
+    revoked: bool = False
+
+
+@dataclass
+class StrictServer:
+    """A strict server: refresh tokens are good for one use, and a reuse revokes the session.
+
+    With `grace` it follows Daypass's rule in that time: the same token again gets the same successor, the successor is
+    held, an older one is stale. With none, every second use is a reuse. Everything may be changed at any time.
+
+    Attributes:
+        grace: seconds; 0 is strict.
+        expires_in: seconds that an access token lives, and is said to live; ``None``: until it is revoked, unsaid.
+        says_lifetime: whether ``expiresIn`` is in the answers.
+        jwt: whether access tokens are JWT that say it themselves.
+        skew: seconds that this server's clock is ahead of the client's, in the JWT and in the ``Date`` of its answers.
+        latency: seconds that a refresh takes.
+        statuses: the answers to the refreshes to come, before any is looked at; 200 lets one through.
+        retry_after: the ``Retry-After`` of those.
+        lose: so many answers to refreshes get lost after the work was done.
+        gate: a refresh waits here when the work is done, until it is set.
+        sets_cookie: whether the refresh token is in a cookie even where the body was asked for.
+        proxy_cookie: a ``Set-Cookie`` beside every grant.
+        withholds: so many refreshes bring an access token and nothing else.
+        location: where ``/hop`` and ``/hop-same`` redirect to.
+        client: the id and the secret of a confidential OAuth client; without one, clients are public.
+        counts: what was seen: ``logins``, ``refreshes`` and what became of them (``rotated``, ``held``, ``repeated``,
+            ``stale``, ``reused``, ``revoked``, ``unknown``), ``logouts``, ``ended``, ``admitted``, ``unauthorized``,
+            ``hops``, ``never``, ``discoveries``.
+        uploads: the hash and the length of each body that came to ``/upload``.
+        live: the access tokens that are good.
+        lines: the sessions.
+        authorizations: the header of each request that was not about a session.
+        cookies: the ``Cookie`` headers, by path.
+        refreshing: set as soon as a refresh has come.
+        presented: the refresh tokens, in the order of their coming.
+    """
+
+    grace: float = 0.0
+    expires_in: float | None = 900
+    says_lifetime: bool = True
+    jwt: bool = False
+    skew: float = 0.0
+    latency: float = 0.0
+    statuses: list[int] = field(default_factory=list)
+    retry_after: str | None = None
+    lose: int = 0
+    gate: threading.Event | None = None
+    sets_cookie: bool = False
+    proxy_cookie: str | None = None
+    withholds: int = 0
+    location: str = "/me"
+    client: tuple[str, str] | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    uploads: list[tuple[str, int]] = field(default_factory=list)
+    live: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    authorizations: list[str | None] = field(default_factory=list)
+    cookies: dict[str, list[str | None]] = field(default_factory=dict)
+    refreshing: threading.Event = field(default_factory=threading.Event)
+    presented: list[str] = field(default_factory=list)
+    _deaths: dict[str, float] = field(default_factory=dict)
+
+    def revoke_access(self) -> None:
+        """Make every access token dead, early."""
+        self.live.clear()
+
+    def end_sessions(self) -> None:
+        """End every session, as an operator would: access tokens and refresh tokens are dead."""
+        self.live.clear()
+        for line in self.lines.values():
+            line.revoked = True
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request; called by an ASGI server."""
+        exchange = Exchange(scope, receive, send)
+        path = scope["path"]
+        self.cookies.setdefault(path, []).append(exchange.header("cookie"))
+        if path.startswith("/auth/"):
+            await getattr(self, path.removeprefix("/auth/"))(exchange)
+        elif path.startswith("/oauth/"):
+            await getattr(self, path.removeprefix("/oauth/"))(exchange)
+        elif path == "/.well-known/oauth-authorization-server":
+            await self.metadata(exchange)
+        else:
+            self.authorizations.append(exchange.header("authorization"))
+            await getattr(self, path.removeprefix("/").replace("-", "_"))(exchange)
+
+    async def login(self, exchange: Exchange) -> None:
+        """Answer ``POST /auth/login``."""
+        self.counts["logins"] += 1
+        body = json.loads(await exchange.read())
+        if body["password"] != PASSWORD:
+            await exchange.answer(401, {"error": "invalid_credentials"})
+            return
+        sid = secrets.token_hex(4)
+        line = self.lines[sid] = Line([secrets.token_hex()])
+        await self._grant(exchange, sid, line.tokens[-1], in_body=body.get("tokenDelivery") == "body")
+
+    async def refresh(self, exchange: Exchange) -> None:
+        """Answer ``POST /auth/refresh``: the rule."""
+        token, in_body = await self._presented(exchange)
+        granted = await self._judge(exchange, token, refused=401)
+        if granted is not None:
+            await self._grant(exchange, *granted, in_body=in_body)
+
+    async def token(self, exchange: Exchange) -> None:
+        """Answer ``POST /oauth/token``: the same rule, for OAuth clients (RFC 6749 §6)."""
+        form = await self._form(exchange)
+        if form is None:
+            return
+        if form.get("grant_type") != "refresh_token":
+            await exchange.answer(400, {"error": "unsupported_grant_type"})
+            return
+        granted = await self._judge(exchange, form.get("refresh_token", ""), refused=400)
+        if granted is not None:
+            sid, refresh_token = granted
+            body: dict[str, Any] = {"access_token": self._access_token(sid), "token_type": "bearer"}
+            body |= {"expires_in": self.expires_in} if self.expires_in is not None and self.says_lifetime else {}
+            body |= {"refresh_token": refresh_token} if refresh_token is not None else {}
+            await exchange.answer(200, body, self._headers())
+
+    async def revoke(self, exchange: Exchange) -> None:
+        """Answer ``POST /oauth/revoke`` (RFC 7009)."""
+        form = await self._form(exchange)
+        if form is not None:
+            self._end(form.get("token", ""))
+            await exchange.answer(200, None)
+
+    async def metadata(self, exchange: Exchange) -> None:
+        """Answer the discovery (RFC 8414 §3)."""
+        self.counts["discoveries"] += 1
+        here = f"http://{exchange.header('host')}"
+        body = {"issuer": here, "token_endpoint": f"{here}/oauth/token", "revocation_endpoint": f"{here}/oauth/revoke"}
+        await exchange.answer(200, body | {"token_endpoint_auth_methods_supported": ["client_secret_post", "none"]})
+
+    async def _form(self, exchange: Exchange) -> dict[str, str] | None:
+        """Return the form of an OAuth client that is who it says; ``None`` where it was refused."""
+        form = {name: values[0] for name, values in parse_qs((await exchange.read()).decode()).items()}
+        basic = exchange.header("authorization")
+        pair = tuple(base64.b64decode(basic[6:]).decode().split(":")) if basic else None
+        told = pair or (form.get("client_id"), form.get("client_secret"))
+        if self.client is None or tuple(unquote_plus(part or "") for part in told) == self.client:
+            self.counts["clients by basic" if pair else "clients by form"] += 1
+            return form
+        await exchange.answer(401, {"error": "invalid_client"}, [("www-authenticate", "Basic")])
+        return None
+
+    async def _judge(self, exchange: Exchange, token: str, refused: int) -> tuple[str, str | None] | None:
+        """Return the session and the next refresh token (``None``: keep the one you have), or answer otherwise."""
+        self.counts["refreshes"] += 1
+        self.presented.append(token)
+        self.refreshing.set()
+        await asyncio.sleep(self.latency)
+        if self.statuses and (status := self.statuses.pop(0)) != 200:
+            await exchange.answer(status, {"error": "x"}, [("retry-after", self.retry_after), *self._headers()])
+            return None
+        sid, line = self._line_of(token)
+        verdict = "unknown" if line is None else self._verdict(line, token)
+        self.counts[verdict] += 1
+        if verdict == "rotated" and self.withholds and line is not None:
+            self.withholds -= 1
+            line.tokens.pop()
+            return sid, None
+        if self.gate is not None:
+            await asyncio.to_thread(self.gate.wait, 5)
+        if self.lose:
+            self.lose -= 1
+            await exchange.hang_up()
+        elif line is None or verdict in ("reused", "revoked"):
+            await exchange.answer(refused, {"error": "invalid_grant"})
+        elif verdict == "stale":
+            await exchange.answer(409, {"error": "token_stale"})
+        else:
+            return sid, token if verdict == "held" else line.tokens[-1]
+        return None
+
+    async def logout(self, exchange: Exchange) -> None:
+        """Answer ``POST /auth/logout``."""
+        self.counts["logouts"] += 1
+        token, _ = await self._presented(exchange)
+        self._end(token)
+        await exchange.answer(204, None)
+
+    async def me(self, exchange: Exchange) -> None:
+        """Answer anything to ``/me``: 200 with a live access token, else 401."""
+        await exchange.read()
+        if await self._admitted(exchange):
+            await exchange.answer(200, {"user": "ada", "method": exchange.method})
+
+    async def upload(self, exchange: Exchange) -> None:
+        """Answer ``/upload`` with the hash of the body, which is noted before the token is looked at."""
+        body = await exchange.read()
+        self.uploads.append((hashlib.sha256(body).hexdigest(), len(body)))
+        if await self._admitted(exchange):
+            await exchange.answer(200, {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)})
+
+    async def early(self, exchange: Exchange) -> None:
+        """An upload whose 401 comes before the body has been read."""
+        if await self._admitted(exchange):
+            await self.upload(exchange)
+
+    async def never(self, exchange: Exchange) -> None:
+        """Answer ``/never``: always 401, whatever the token."""
+        self.counts["never"] += 1
+        await exchange.answer(401, {}, [("www-authenticate", 'Bearer realm="x", error="invalid_token"')])
+
+    async def basic(self, exchange: Exchange) -> None:
+        """Answer ``/basic``: a 401 that asks for another scheme."""
+        await exchange.answer(401, {}, [("www-authenticate", 'Basic realm="a, Bearer b"')])
+
+    async def scope(self, exchange: Exchange) -> None:
+        """Answer ``/scope``: a 401 that no newer token mends (RFC 6750 §3.1)."""
+        await exchange.answer(401, {}, [("www-authenticate", 'Bearer error="insufficient_scope", scope="admin"')])
+
+    async def hop(self, exchange: Exchange) -> None:
+        """Answer ``/hop``: done, and see `location` (303)."""
+        self.counts["hops"] += 1
+        await exchange.read()
+        await exchange.answer(303, None, [("location", self.location)])
+
+    async def hop_same(self, exchange: Exchange) -> None:
+        """Answer ``/hop-same``: the same again at `location` (307)."""
+        self.counts["hops"] += 1
+        await exchange.read()
+        await exchange.answer(307, None, [("location", self.location)])
+
+    async def _admitted(self, exchange: Exchange) -> bool:
+        scheme, _, token = (exchange.header("authorization") or "").partition(" ")
+        if scheme == "Bearer" and token in self.live and time.monotonic() < self._deaths[token]:
+            self.counts["admitted"] += 1
+            return True
+        self.counts["unauthorized"] += 1
+        await exchange.answer(401, {}, [("www-authenticate", 'Bearer error="invalid_token"')])
+        return False
+
+    async def _presented(self, exchange: Exchange) -> tuple[str, bool]:
+        body = await exchange.read()
+        if body:
+            return json.loads(body)["refreshToken"], True
+        cookies = dict(pair.split("=", 1) for pair in (exchange.header("cookie") or "a=b").split("; "))
+        return cookies.get(COOKIE, ""), False
+
+    def _line_of(self, token: str) -> tuple[str, Line | None]:
+        for sid, line in self.lines.items():
+            if token in line.tokens:
+                return sid, line
+        return "", None
+
+    def _verdict(self, line: Line, token: str) -> str:
+        if line.revoked:
+            return "revoked"
+        age = len(line.tokens) - 1 - line.tokens.index(token)
+        within = time.monotonic() - line.rotated_at < self.grace
+        if age == 0 and within:
+            return "held"
+        if age == 0:
+            line.tokens.append(secrets.token_hex())
+            line.rotated_at = time.monotonic()
+            return "rotated"
+        if within:
+            return "repeated" if age == 1 else "stale"
+        line.revoked = True
+        return "reused"
+
+    async def _grant(self, exchange: Exchange, sid: str, refresh_token: str | None, *, in_body: bool) -> None:
+        body: dict[str, Any] = {"accessToken": self._access_token(sid), "tokenType": "Bearer"}
+        if self.expires_in is not None and self.says_lifetime:
+            body["expiresIn"] = self.expires_in
+        proxys = ("set-cookie", self.proxy_cookie)
+        if refresh_token is None:
+            await exchange.answer(200, body, [proxys, *self._headers()])
+        elif in_body and not self.sets_cookie:
+            await exchange.answer(200, body | {"refreshToken": refresh_token}, [proxys, *self._headers()])
+        else:
+            cookie = f"{COOKIE}={refresh_token}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000"
+            await exchange.answer(
+                200, body, [("set-cookie", cookie), ("set-cookie", "lang=en; Path=/"), proxys, *self._headers()]
+            )
+
+    def _access_token(self, sid: str) -> str:
+        lifetime = 10**9 if self.expires_in is None else self.expires_in
+        text = secrets.token_hex()
+        if self.jwt:
+            now = time.time() + self.skew
+            claims = json.dumps({"exp": now + lifetime, "jti": text}).encode()
+            text = f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.c2ln"
+        self.live[text] = sid
+        self._deaths[text] = time.monotonic() + lifetime
+        return text
+
+    def _end(self, refresh_token: str) -> None:
+        sid, line = self._line_of(refresh_token)
+        if line:
+            line.revoked = True
+            self.counts["ended"] += 1
+            self.live = {token: owner for token, owner in self.live.items() if owner != sid}
+
+    def _headers(self) -> list[tuple[str, str | None]]:
+        return [("date", formatdate(time.time() + self.skew, usegmt=True))]
+
+
+class Exchange:
+    """One request, and its answer."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.method = scope["method"]
+        self._headers = scope["headers"]
+        self._receive = receive
+        self._send = send
+
+    def header(self, name: str) -> str | None:
+        """Return a header, its name in lower case."""
+        return next((value.decode() for key, value in self._headers if key == name.encode()), None)
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        chunks = []
+        more = True
+        while more:
+            message = await self._receive()
+            chunks.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+    async def answer(self, status: int, body: Any, headers: Sequence[tuple[str, str | None]] = ()) -> None:
+        """Answer with JSON, and these headers where they have a value."""
+        content = b"" if body is None else json.dumps(body).encode()
+        pairs = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
+        pairs += [(name.encode(), value.encode()) for name, value in headers if value]
+        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+        await self._send({"type": "http.response.body", "body": content})
+
+    async def hang_up(self) -> None:
+        """Begin an answer and close the connection in the middle of it."""
+        await self._send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"99")]})
+        await self._send({"type": "http.response.body", "body": b"{", "more_body": True})
