@@ -40,7 +40,7 @@ format: $(READY) ## put the code in order
 model: $(READY) ## explore the rotation rule deeper than the tests do (ARGS="--help")
 	$(BIN)/python -m tests.model $(ARGS)
 
-storm: $(READY) ## torture it on real processes for two minutes (ARGS="--seed 1")
+storm: $(READY) ## torture it on real processes for two minutes (ARGS="--store postgres --seed 1")
 	$(BIN)/python -m tests.storm $(ARGS)
 
 bench: $(READY) ## what things cost, against a floor measured in the same run
