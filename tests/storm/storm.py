@@ -108,11 +108,11 @@ async def storm(seed: int, scale: Scale, store: str = "sqlite") -> Report:
         server = await network.serve()
         crowd = Crowd(server.sockets[0].getsockname()[1], scale, weather)
         started = time.monotonic()
-        killing = [asyncio.create_task(_kill(nodes, weather))]
-        if store != "sqlite":
-            killing.append(asyncio.create_task(_strike(shared, weather)))
-        await crowd.run()
-        await asyncio.gather(*killing)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(crowd.run())
+            tasks.create_task(_kill(nodes, weather))
+            if store != "sqlite":
+                tasks.create_task(_strike(shared, weather))
         server.close()
         await network.calm_down()
         events = collections.Counter(
