@@ -33,12 +33,13 @@ class Database:
         self.away = 0.0
         self._server = server
 
-    def kill(self) -> None:
-        """Kill it where it stands, all of its processes at once, and start it again with what is on its disk."""
+    def kill(self, outage: float) -> None:
+        """Kill it where it stands, all of its processes at once; a while later start it with what is on its disk."""
         assert self._server is not None
         self.kills += 1
         began = time.monotonic()
         self._server.kill()
+        time.sleep(outage)
         self._server.start()
         self.away += time.monotonic() - began
 

@@ -189,6 +189,6 @@ async def _kill(nodes: list[Node], weather: Weather) -> None:
 
 async def _strike(shared: Database, weather: Weather) -> None:
     started = time.monotonic()
-    for at in weather.strikes():
+    for at, outage in weather.strikes():
         await asyncio.sleep(max(0.0, started + at - time.monotonic()))
-        await asyncio.to_thread(shared.kill)
+        await asyncio.to_thread(shared.kill, outage)

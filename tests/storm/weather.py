@@ -131,7 +131,10 @@ class Weather:
             for number in range(int(self._scale.seconds / every))
         ]
 
-    def strikes(self) -> list[float]:
-        """Draw when the database server is killed."""
+    def strikes(self) -> list[tuple[float, float]]:
+        """Draw when the database server is killed, and for how long it stays away; half of the times it is not long."""
         luck, every = self.draw("strikes"), self._scale.strike_every
-        return [(number + luck.uniform(0.2, 0.8)) * every for number in range(int(self._scale.seconds / every))]
+        return [
+            ((number + luck.uniform(0.2, 0.8)) * every, max(0.0, luck.uniform(-0.3, 0.3)) * every)
+            for number in range(int(self._scale.seconds / every))
+        ]
