@@ -289,3 +289,16 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
         assert 204 == asks["logout"]().status_code
         assert 200 == me(service, client, refreshed(service, client))
         assert 0 == service.end()
+
+
+def test_a_node_ends_while_the_server_is_frozen(place: Place, tmp_path: Path) -> None:
+    """A signal ends it with status 0, whatever it waits for; one that starts then says in one line why it cannot."""
+    with node(place, tmp_path) as service, httpx2.Client(timeout=PATIENCE) as client:
+        token = login(service, client)
+        assert 200 == me(service, client, token)
+        with place.server.frozen():
+            assert 0 == service.end()
+            refused = daypass("serve", "--port", "0", "--store", place.url, folder=tmp_path, given=GIVEN)
+    assert (1, "", 1) == (refused.returncode, refused.stdout, refused.stderr.count("\n"))
+    assert "did not answer" in refused.stderr
+    assert "hunter2" not in refused.stderr
