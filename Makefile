@@ -50,7 +50,7 @@ $(NODE_READY): $(READY) js/package-lock.json
 model: $(READY) ## explore the rotation rule deeper than the tests do (ARGS="--help")
 	$(BIN)/python -m tests.model $(ARGS)
 
-storm: $(READY) ## torture it on real processes for two minutes (ARGS="--seed 1")
+storm: $(READY) ## torture it on real processes for two minutes (ARGS="--store postgres --seed 1")
 	$(BIN)/python -m tests.storm $(ARGS)
 
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md

@@ -6,6 +6,7 @@ Neither keeps its issuer alive: one that nobody has any more ends by itself.
 import contextlib
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -23,6 +24,9 @@ StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
 SubscriptionT = TypeVar("SubscriptionT", bound=Subscription | AsyncSubscription)
 
 _PATIENCE = 5.0
+_APART = 0.05
+"""Seconds between two announcements that are acted upon; those that come meanwhile are acted upon together."""
+
 _log = logging.getLogger("daypass")
 
 
@@ -53,6 +57,14 @@ class _Background(Generic[StoreT, SubscriptionT]):
         self._store = store
         self._answer = answer
         self._subscription: SubscriptionT | None = None
+        self._heard_at = -_APART
+
+    def _too_early(self) -> float:
+        """Return for how many seconds what was just announced has to wait for others, and take note of it."""
+        now = time.monotonic()
+        early = max(0.0, self._heard_at + _APART - now)
+        self._heard_at = now + early
+        return early
 
 
 class BackgroundThread(_Background[Store, Subscription]):
@@ -102,10 +114,13 @@ class BackgroundThread(_Background[Store, Subscription]):
                 if self._subscription is None:
                     return self.gone.wait(span / SECOND)
                 try:
-                    return self._subscription.wait(span / SECOND)
+                    heard = self._subscription.wait(span / SECOND)
                 except StoreError:
                     self._subscription = None
                     raise
+                if heard and (early := self._too_early()):
+                    self.gone.wait(early)
+                return heard
         return self._answer(step)
 
 
@@ -159,7 +174,10 @@ class BackgroundTask(_Background[AsyncStore, AsyncSubscription]):
             await self._sleep(seconds)
             return False
         try:
-            return await self._subscription.wait(seconds)
+            heard = await self._subscription.wait(seconds)
         except StoreError:
             self._subscription = None
             raise
+        if heard and (early := self._too_early()):
+            await self._sleep(early)
+        return heard

@@ -19,6 +19,9 @@ _LOOK_EVERY = 5 * SECOND
 """How often it is asked all the same where it can, should an announcement be lost."""
 
 _SUBSCRIBE_EVERY = 5 * SECOND
+_SUBSCRIBE_AT_LEAST_EVERY = 1 * MINUTE
+"""Where it can be asked but never listened to, as behind a pooler, trying again becomes as rare as that."""
+
 _READ_KEYS_EVERY = 1 * MINUTE
 _RELOAD_AT_MOST_EVERY = 1 * SECOND
 _LATE = 10 * SECOND
@@ -164,16 +167,19 @@ class Upkeep:
 
     def life(self) -> Flow[None]:
         """Do all of it, again and again, until whoever drives this stops."""
-        listens, lost, subscribed_at = False, None, -_SUBSCRIBE_EVERY
+        listens, lost, subscribed_at, pause = False, None, -_SUBSCRIBE_EVERY, 0
         while True:
             now = yield from Now()
-            if not listens and abs(now - subscribed_at) >= _SUBSCRIBE_EVERY:
+            if not listens and abs(now - subscribed_at) >= pause:
                 subscribed_at = now
                 try:
                     listens, lost = (yield from Subscribe()), None
                 except StoreError as error:
                     lost = error
+                pause = min(max(2 * pause, _SUBSCRIBE_EVERY), _SUBSCRIBE_AT_LEAST_EVERY)
             failure = yield from self._turn(now)
+            if failure is not None or listens:
+                pause = _SUBSCRIBE_EVERY  # a store that is down is one that may be listened to when it is back
             yield from self._say(now, failure, lost, listens=listens)
             try:
                 yield from Listen(_LOOK_EVERY if listens and failure is None else POLL_EVERY)

@@ -268,10 +268,10 @@ def test_a_lost_connection_falls_back_to_polling_and_says_so(life: Life) -> None
         assert POLL_EVERY == life.turn()
         tried += any(isinstance(step, Subscribe) for step in life.asked)
         life.clock.advance(POLL_EVERY)
-    assert tried in (2, 3)
+    assert 1 == tried
     assert (["polling"], "the connection was lost") == (life.told, life.events[0].reason)
     life.subscription = True
-    for _ in range(11):
+    for _ in range(21):
         life.turn()
         life.clock.advance(POLL_EVERY)
     assert ["polling", "listening"] == life.told
@@ -282,6 +282,23 @@ def test_a_store_that_cannot_be_listened_to_from_the_start(life: Life) -> None:
     life.subscription = StoreUnavailable("announcements are swallowed on the way")
     assert POLL_EVERY == life.turn()
     assert (["polling"], "announcements are swallowed on the way") == (life.told, life.events[0].reason)
+
+
+def test_where_nothing_is_ever_heard_listening_is_tried_more_and_more_seldom(life: Life) -> None:
+    """After five seconds, ten, twenty, and then once a minute; and where the store was down, after five again."""
+    life.subscription = StoreUnavailable("announcements are swallowed on the way")
+    tried = []
+    for second in range(300):
+        life.turn()
+        tried += [second] * any(isinstance(step, Subscribe) for step in life.asked)
+        life.clock.advance(SECOND)
+    assert [0, 5, 15, 35, 75, 135, 195, 255] == tried
+    life.down = StoreUnavailable("nobody listens there")
+    life.turn()
+    life.down, life.subscription = None, True
+    life.clock.advance(5 * SECOND)
+    life.turn()
+    assert "listening" == life.told[-1]
 
 
 def test_a_store_that_is_down_is_told_of_once(life: Life) -> None:
@@ -353,6 +370,62 @@ async def test_purge_removes_all_that_is_over(tmp_path: Path) -> None:
 
 
 # ---- its thread, and its task
+
+
+class Chattering(Counting):
+    """A store that announces something all the time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def perform(self, step: StoreStep[Any]) -> Any:
+        self.reads += isinstance(step, ReadEndings)
+        return super().perform(step)
+
+    def subscribe(self) -> "Chattering":
+        return self
+
+    def wait(self, seconds: float) -> bool:
+        return True
+
+
+class AsyncChattering(AsyncMemoryStore):
+    """The same to be awaited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    async def perform(self, step: StoreStep[Any]) -> Any:
+        self.reads += isinstance(step, ReadEndings)
+        return await super().perform(step)
+
+    async def subscribe(self) -> "AsyncChattering":
+        return self
+
+    async def wait(self, seconds: float) -> bool:
+        return True
+
+
+def test_announcements_that_come_together_are_acted_upon_together() -> None:
+    """However many sessions are ended a second, they are read about twenty times a second at the most."""
+    store = Chattering()
+    with issuer(store) as auth:
+        auth.verify(auth.start(User("1")).access_token)
+        began = time.monotonic()
+        time.sleep(1)
+        assert store.reads <= 4 + (time.monotonic() - began) * 20
+
+
+async def test_announcements_that_come_together_are_acted_upon_together_by_a_task() -> None:
+    """The same with `AsyncDaypass`, whose event loop is free meanwhile."""
+    store = AsyncChattering()
+    async with async_issuer(store) as auth:
+        await auth.verify((await auth.start(User("1"))).access_token)
+        began = time.monotonic()
+        await asyncio.sleep(1)
+        assert store.reads <= 4 + (time.monotonic() - began) * 20
 
 
 def test_one_thread_for_all_who_verify_at_once() -> None:

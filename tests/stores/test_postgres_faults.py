@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -172,6 +172,44 @@ def test_connections_that_an_administrator_ends_are_replaced(store: Performing, 
         assert moved.session is not None
         terminate(url.partition("?")[0])
         store.perform(Insert(session(now + 1)))
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
+def test_a_connection_that_is_reset_in_the_middle(runner: Callable[[Any], Any], server: PostgresServer) -> None:
+    """A last word of the server, and the end of the connection behind it: nobody waits for the deadline."""
+
+    async def ask() -> None:
+        store = AsyncPostgresStore(server.url(timeout="60s"))
+        await store.perform(Probe())
+        pid = backend(server)
+        os.kill(pid, signal.SIGSTOP)
+        asking = asyncio.ensure_future(store.perform(Probe()))
+        await asyncio.sleep(0.05)
+        os.kill(pid, signal.SIGQUIT)  # as when another of the server's processes has crashed
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.3)  # noqa: ASYNC251 - the event loop is busy, and both have come when it looks again
+        async with asyncio.timeout(20):
+            with contextlib.suppress(StoreUnavailable):
+                await asking
+        await store.close()
+
+    runner(ask())
+    until = time.monotonic() + 20
+    while True:  # until it has recovered
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(server.url()).close()
+            return
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def backend(server: PostgresServer) -> int:
+    """Return the one process of the server that serves Daypass."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        row = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'daypass'").fetchone()
+    assert row is not None
+    pid: int = row[0]
+    return pid
 
 
 def test_out_of_connections(store: Performing, url: str, server: PostgresServer) -> None:

@@ -390,6 +390,20 @@ async def test_an_ending_is_heard_of_by_tasks(server: servers.Server, redis_clus
             await store.close()
 
 
+async def test_endings_that_come_together_are_told_of_once(server: servers.Server, client: redis.Redis) -> None:
+    """A hundred that came while nobody waited make one announcement, so that none piles up."""
+    store = AsyncRedisStore(server.url)
+    subscription = await store.subscribe()
+    for number in range(100):
+        await store.perform(Insert(session(number)))
+        await store.perform(End(session(number).id, START, EndReason.LOGOUT))
+    await asyncio.sleep(0.2)
+    assert await subscription.wait(5) is True
+    assert await subscription.wait(0.05) is False
+    await subscription.close()
+    await store.close()
+
+
 async def test_a_lost_connection_is_told_of(server: servers.Server, client: redis.Redis) -> None:
     """Whoever waits learns at once that nothing can be heard any more, and another subscription can be had."""
     with Wire(server.port) as wire:

@@ -6,19 +6,22 @@ import dataclasses
 import sys
 import time
 
+from .databases import KINDS
 from .storm import storm
-from .weather import LONG
+from .weather import LONG, beside_a_server
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make storm", description="Torture the rotation rule on real processes.")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a run's schedule")
+    parser.add_argument("--store", choices=KINDS, default="sqlite", help="a server is killed too, again and again")
     parser.add_argument("--seconds", type=float, default=LONG.seconds)
-    parser.add_argument("--users", type=int, default=LONG.users)
+    parser.add_argument("--users", type=int, help=f"{LONG.users}, or as many as there is room for beside a server")
     options = parser.parse_args()
-    thefts = min(LONG.thefts, options.users // 4)
-    scale = dataclasses.replace(LONG, seconds=options.seconds, users=options.users, thefts=thefts)
-    report = asyncio.run(storm(options.seed, scale))
+    scale = LONG if options.store == "sqlite" else beside_a_server(LONG)
+    users = scale.users if options.users is None else options.users
+    scale = dataclasses.replace(scale, seconds=options.seconds, users=users, thefts=min(scale.thefts, users // 4))
+    report = asyncio.run(storm(options.seed, scale, options.store))
     sys.stdout.write(report.table() + "\n")
     sys.stdout.write("every promise held\n" if report.held else "A PROMISE WAS BROKEN\n")
     return 0 if report.held else 1

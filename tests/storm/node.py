@@ -1,11 +1,14 @@
-"""One issuer process of the storm: ``python -m tests.storm.node DATABASE EVENTS PORT GRACE_PERIOD SKEW``.
+"""One issuer process of the storm: ``python -m tests.storm.node STORE EVENTS PORT GRACE_PERIOD SKEW``.
 
 It writes each event as a line to a file, at once, so that a kill loses none that was followed by an answer.
 """
 
+import logging
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -27,14 +30,15 @@ async def authenticate(name: str, _password: str) -> User:
 
 
 def main() -> None:
-    database, events, port, grace_period, skew = sys.argv[1:]
+    store, events, port, grace_period, skew = sys.argv[1:]
+    logging.getLogger("daypass").setLevel(logging.ERROR)  # what is to be expected here is counted by its events
     log = os.open(Path(events), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def note(event: Event) -> None:
         os.write(log, f"{event.code} {event.session_id} {event.at} {event.reason}\n".encode())
 
     auth = AsyncDaypass(
-        f"sqlite:///{database}",
+        store,
         issuer="http://127.0.0.1",
         secret=SECRET,
         load_user=load_user,
@@ -42,7 +46,14 @@ def main() -> None:
         on_event=note,
         clock=lambda: int(time.time() * 1000 + float(skew) * 1000),
     )
-    app = Starlette(routes=[Mount("/auth", routes=auth_routes(auth, authenticate=authenticate))])
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with auth:
+            yield
+
+    routes = [Mount("/auth", routes=auth_routes(auth, authenticate=authenticate))]
+    app = Starlette(routes=routes, lifespan=lifespan)
     with run.bind("127.0.0.1", int(port)) as listening:
         run.serve(app, listening, lambda: os.write(1, f"{run.address(listening)}\n".encode()))
 

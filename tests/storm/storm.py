@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .crowd import Crowd, Theft
+from .databases import Database, database
 from .network import Network
 from .weather import Scale, Weather
 
@@ -30,6 +31,9 @@ class Report:
         befell: what befell how many messages.
         killed: nodes that were killed, and started again.
         events: how many of each kind the nodes told of.
+        store: of what kind it was.
+        struck: how often the database server was killed, and started again.
+        away: seconds for which it could not be reached, all in all.
     """
 
     seconds: float
@@ -37,6 +41,9 @@ class Report:
     befell: "collections.Counter[str]"
     killed: int
     events: "collections.Counter[str]"
+    store: str
+    struck: int
+    away: float
 
     @property
     def undetected(self) -> list[Theft]:
@@ -61,6 +68,7 @@ class Report:
         uses = collections.Counter(theft.uses for theft in found)
         rows: list[tuple[str, object]] = [
             ("seed", crowd.weather.seed),
+            ("store", self.store),
             ("seconds", f"{self.seconds:.0f}"),
             ("users, tabs each", f"{crowd.scale.users}, {crowd.scale.tabs}"),
             ("refreshes", f"{crowd.refreshes:,}"),
@@ -69,6 +77,8 @@ class Report:
             ("told 503", crowd.unavailable),
             ("told stale", crowd.stale),
             ("nodes killed", self.killed),
+            ("database server killed", self.struck),
+            ("  seconds it was away", f"{self.away:.1f}"),
             *((f"event {code}", f"{count:,}") for code, count in sorted(self.events.items())),
             ("honest users logged out", len(crowd.logged_out)),
             ("thieves", len(crowd.thefts)),
@@ -86,38 +96,53 @@ def _distribution(counts: "collections.Counter[int]") -> str:
     return ", ".join(f"{value}: {count}" for value, count in sorted(counts.items())) or "none"
 
 
-async def storm(seed: int, scale: Scale) -> Report:
-    """Run one storm to its end."""
+async def storm(seed: int, scale: Scale, store: str = "sqlite") -> Report:
+    """Run one storm to its end, over a store of this kind."""
     weather = Weather(seed, scale)
-    with tempfile.TemporaryDirectory(prefix="daypass-storm-") as folder, _nodes(Path(folder), scale) as nodes:
+    with (
+        tempfile.TemporaryDirectory(prefix="daypass-storm-") as folder,
+        database(store, Path(folder), scale) as shared,
+        _nodes(Path(folder), scale, shared.url) as nodes,
+    ):
         network = Network([node.port for node in nodes], weather)
         server = await network.serve()
         crowd = Crowd(server.sockets[0].getsockname()[1], scale, weather)
         started = time.monotonic()
-        killing = asyncio.create_task(_kill(nodes, weather))
-        await crowd.run()
-        await killing
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(crowd.run())
+            tasks.create_task(_kill(nodes, weather))
+            if store != "sqlite":
+                tasks.create_task(_strike(shared, weather))
         server.close()
         await network.calm_down()
         events = collections.Counter(
             line.split(" ", 1)[0] for node in nodes for line in node.events.read_text().splitlines()
         )
-        return Report(time.monotonic() - started, crowd, network.seen, sum(node.kills for node in nodes), events)
+        return Report(
+            seconds=time.monotonic() - started,
+            crowd=crowd,
+            befell=network.seen,
+            killed=sum(node.kills for node in nodes),
+            events=events,
+            store=store,
+            struck=shared.kills,
+            away=shared.away,
+        )
 
 
 class Node:
     """One issuer process, on a port of its own."""
 
-    def __init__(self, folder: Path, number: int, scale: Scale) -> None:
+    def __init__(self, folder: Path, number: int, scale: Scale, url: str) -> None:
         self.events = folder / f"events-{number}"
         self.port = 0
         self.kills = 0
         self._skew = scale.skew if number == scale.nodes - 1 else 0.0
-        self._folder, self._scale = folder, scale
+        self._url, self._scale = url, scale
         self._process = self._start()
 
     def _start(self) -> "subprocess.Popen[str]":
-        arguments = [self._folder / "storm.db", self.events, self.port, self._scale.grace_period, self._skew]
+        arguments = [self._url, self.events, self.port, self._scale.grace_period, self._skew]
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.storm.node", *map(str, arguments)],
             cwd=ROOT,
@@ -144,11 +169,11 @@ class Node:
 
 
 @contextmanager
-def _nodes(folder: Path, scale: Scale) -> Iterator[list[Node]]:
+def _nodes(folder: Path, scale: Scale, url: str) -> Iterator[list[Node]]:
     nodes: list[Node] = []
     try:
         for number in range(scale.nodes):
-            nodes.append(Node(folder, number, scale))  # noqa: PERF401 - those that did start have to be ended
+            nodes.append(Node(folder, number, scale, url))  # noqa: PERF401 - those that did start have to be ended
         yield nodes
     finally:
         for node in nodes:
@@ -160,3 +185,10 @@ async def _kill(nodes: list[Node], weather: Weather) -> None:
     for at, number in weather.kills():
         await asyncio.sleep(max(0.0, started + at - time.monotonic()))
         await asyncio.to_thread(nodes[number].kill)
+
+
+async def _strike(shared: Database, weather: Weather) -> None:
+    started = time.monotonic()
+    for at, outage in weather.strikes():
+        await asyncio.sleep(max(0.0, started + at - time.monotonic()))
+        await asyncio.to_thread(shared.kill, outage)

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from .storm import storm
-from .weather import SHORT, Weather
+from .weather import SHORT, Weather, beside_a_server
 
 
 def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
@@ -18,6 +20,16 @@ def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
     assert len(report.found) > 0, report.table()
 
 
+@pytest.mark.parametrize("store", ["postgres", "redis"])
+def test_a_storm_that_strikes_the_database_server_as_well(store: str) -> None:
+    """The same, while the server is killed with SIGKILL again and again: it loses nothing that it has answered."""
+    report = asyncio.run(storm(20261123, beside_a_server(SHORT), store))
+    assert ([], [], True) == (report.crowd.logged_out, report.undetected, report.held), report.table()
+    assert report.killed > 0, report.table()
+    assert report.struck > 0, report.table()
+    assert len(report.found) > 0, report.table()
+
+
 def test_a_seed_repeats_a_runs_schedule() -> None:
     """Two storms of one seed draw the same fates and kills, another seed draws others."""
     one, same, other = (Weather(seed, SHORT) for seed in (1, 1, 2))
@@ -25,3 +37,4 @@ def test_a_seed_repeats_a_runs_schedule() -> None:
     assert [one.fate(message) for message in messages] == [same.fate(message) for message in messages]
     assert [one.fate(message) for message in messages] != [other.fate(message) for message in messages]
     assert one.kills() == same.kills()
+    assert one.strikes() == same.strikes() != other.strikes()

@@ -5,7 +5,7 @@ runs of one seed have the same schedule whatever the machine does meanwhile.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Scale:
         pause: between two refreshes of one tab, on average; as in life, longer than the grace period.
         kill_every: between two kills of a node.
         skew: by how much the clock of the last node is wrong.
+        strike_every: between two kills of the database server, where there is one.
     """
 
     users: int
@@ -35,6 +36,7 @@ class Scale:
     pause: float
     kill_every: float
     skew: float
+    strike_every: float = 5.0
 
     @property
     def patience(self) -> float:
@@ -46,11 +48,28 @@ class Scale:
         """Request and answer together, and the node's own work, stay within the patience."""
         return self.patience * 0.4
 
+    @property
+    def deadline(self) -> float:
+        """What one step of a store may take: a request that is held up and needs two is still within the patience."""
+        return self.patience * 0.3
+
 
 LONG = Scale(
     users=2600, tabs=2, thefts=130, nodes=3, seconds=120, grace_period=4.0, pause=9.0, kill_every=5.0, skew=1.0
 )
 SHORT = Scale(users=60, tabs=2, thefts=8, nodes=3, seconds=8, grace_period=2.0, pause=3.5, kill_every=2.5, skew=0.5)
+
+
+def beside_a_server(scale: Scale) -> Scale:
+    """Return a scale for a machine that runs a database server as well: fewer users, and more patience."""
+    return replace(
+        scale,
+        users=scale.users * 3 // 5,
+        thefts=scale.thefts * 3 // 5,
+        grace_period=scale.grace_period + 0.5,
+        pause=scale.pause + 0.5,
+        strike_every=scale.kill_every * 1.2,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +128,13 @@ class Weather:
         luck, every = self.draw("kills"), self._scale.kill_every
         return [
             ((number + luck.uniform(0.2, 0.8)) * every, luck.randrange(self._scale.nodes))
+            for number in range(int(self._scale.seconds / every))
+        ]
+
+    def strikes(self) -> list[tuple[float, float]]:
+        """Draw when the database server is killed, and for how long it stays away; half of the times it is not long."""
+        luck, every = self.draw("strikes"), self._scale.strike_every
+        return [
+            ((number + luck.uniform(0.2, 0.8)) * every, max(0.0, luck.uniform(-0.3, 0.3)) * every)
             for number in range(int(self._scale.seconds / every))
         ]

@@ -204,9 +204,9 @@ class Link:
             Failure: PostgreSQL refused the request, or the connection is lost.
         """
         try:
-            self.pgconn.consume_input()
-            while self.busy and not self.pgconn.is_busy():
-                self._take()
+            self._read()
+            if self.busy:  # a last word may have been read; of the end behind it uvloop does not tell once more
+                self._read()
         except OperationalError:
             raise self._lost() from None
         if self.busy:
@@ -214,6 +214,11 @@ class Link:
         if self._failure is not None:
             raise self._failure
         return self._rows
+
+    def _read(self) -> None:
+        self.pgconn.consume_input()
+        while self.busy and not self.pgconn.is_busy():
+            self._take()
 
     def _take(self) -> None:
         result = self.pgconn.get_result()

@@ -106,9 +106,7 @@ class PostgresSubscription:
         with contextlib.suppress(OSError):
             self._end.send(b"\0")
         with self._waiting:
-            self._link.close()
-            self._end.close()
-            self._ended.close()
+            self._give_up()
 
     def _hear(self, until: float) -> bool:
         """Wait for announcements, and keep them; False when the time is over."""
@@ -116,6 +114,7 @@ class PostgresSubscription:
             try:
                 fd = self._link.pgconn.socket
             except OperationalError:
+                self._give_up()
                 raise StoreUnavailable(_LOST) from None
             if not _readable((fd, self._ended.fileno()), until - time.monotonic()):
                 return False
@@ -125,11 +124,16 @@ class PostgresSubscription:
             except Failure:
                 alive = False
             if not alive:
-                self._link.close()
+                self._give_up()
                 raise StoreUnavailable(_LOST)
             if self._heard:
                 return not self._closed
         return False
+
+    def _give_up(self) -> None:
+        self._link.close()
+        self._end.close()
+        self._ended.close()
 
 
 def _readable(fds: Iterable[int], seconds: float) -> bool:

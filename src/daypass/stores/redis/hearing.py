@@ -134,6 +134,7 @@ class AsyncRedisSubscription:
         self._connection = connection
         self._ear = Ear(shown)
         self._closed = False
+        self._told = False
         self._end = LoopEnd(self._disconnect)
 
     async def subscribe(self, channel: bytes) -> None:
@@ -154,11 +155,13 @@ class AsyncRedisSubscription:
         until = time.monotonic() + seconds
         try:
             while not self._closed:
-                left = max(0.0, until - time.monotonic())
+                left = 0.0 if self._told else max(0.0, until - time.monotonic())  # what came together is told of once
                 message = await self._connection.read_response(timeout=left, disconnect_on_error=False)
                 if message is not None:
-                    if self._ear.heard(message):
-                        return True
+                    self._told |= self._ear.heard(message)
+                elif self._told:
+                    self._told = False
+                    return True
                 elif left <= 0 or time.monotonic() >= until:
                     if self._ear.has_to_ask():
                         await self._connection.send_command("PING")

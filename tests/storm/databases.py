@@ -1,0 +1,65 @@
+"""What the nodes of a storm share: a file, or a server of their own, which is killed and started again as they are."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from daypass.steps import Migrate
+from daypass.stores.postgres import PostgresStore
+
+from ..servers import redis
+from ..servers.postgres import PostgresServer, clean
+from .weather import Scale
+
+KINDS = ("sqlite", "postgres", "redis")
+
+
+class Database:
+    """Where the sessions are.
+
+    Args:
+        url: for the nodes.
+        server: what can be killed; None for a file.
+
+    Attributes:
+        kills: how often it was killed.
+        away: seconds for which it could not be reached, all in all.
+    """
+
+    def __init__(self, url: str, server: "PostgresServer | redis.Server | None" = None) -> None:
+        self.url = url
+        self.kills = 0
+        self.away = 0.0
+        self._server = server
+
+    def kill(self, outage: float) -> None:
+        """Kill it where it stands, all of its processes at once; a while later start it with what is on its disk."""
+        assert self._server is not None
+        self.kills += 1
+        began = time.monotonic()
+        self._server.kill()
+        time.sleep(outage)
+        self._server.start()
+        self.away += time.monotonic() - began
+
+
+@contextmanager
+def database(kind: str, folder: Path, scale: Scale) -> Iterator[Database]:
+    """Give an empty one; servers are told to lose nothing that they have answered."""
+    if kind == "postgres":
+        server = PostgresServer(settings={})
+        try:
+            server.start()
+            store = PostgresStore(server.url())
+            store.perform(Migrate())
+            store.close()
+            yield Database(server.url(timeout=f"{scale.deadline * 1000:.0f}ms"), server)
+        finally:
+            server.remove()
+            clean()
+    elif kind == "redis":
+        with redis.Server("appendonly yes", "appendfsync always") as other:
+            yield Database(f"{other.url}?timeout={scale.deadline:.3f}", other)
+    else:
+        yield Database(f"sqlite:///{folder}/storm.db")
