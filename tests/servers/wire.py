@@ -24,8 +24,8 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Cut every connection that there is."""
-        for each in self._sockets:
+        """Cut every connection that there is, and none that comes meanwhile."""
+        for each in tuple(self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
