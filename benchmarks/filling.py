@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import sqlite3
 import sys
 import time
@@ -66,13 +67,21 @@ class Place:
     Attributes:
         store: a store that has it open.
         size: returns the bytes that the sessions take in it, indexes included.
-        log: returns how many bytes its log has had so far; None where that is not told.
+        log: returns how many bytes its server has written into its log so far; None where there is no server.
+        cpu: returns for how many seconds its server has kept a core busy so far; None likewise.
     """
 
-    def __init__(self, store: Store, size: Callable[[], int], log: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        size: Callable[[], int],
+        log: Callable[[], int] | None = None,
+        cpu: Callable[[], float] | None = None,
+    ) -> None:
         self.store = store
         self.size = size
         self.log = log
+        self.cpu = cpu
 
 
 class Places(contextlib.ExitStack, ABC):
@@ -106,6 +115,19 @@ class SqlitePlaces(Places):
                     connection.executemany(insert, rows)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Place(store, lambda: path.stat().st_size)
+
+
+def busy(pid: int) -> float:
+    """Return for how many seconds a process and its children have kept a core busy, by what Linux tells."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # one that has just ended
+            fields = path.read_text().rpartition(")")[2].split()
+            if path.parent.name == str(pid):
+                ticks += sum(map(int, fields[11:15]))
+            elif fields[1] == str(pid):
+                ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class PostgresPlaces(Places):
@@ -152,6 +174,7 @@ class PostgresPlaces(Places):
             store,
             size=lambda: number("SELECT pg_total_relation_size('daypass_sessions')"),
             log=lambda: number("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"),
+            cpu=lambda: busy(self._server.pid),
         )
 
 
@@ -181,7 +204,12 @@ class RedisPlaces(Places):
         store = RedisStore(server.url)
         self.callback(store.close)
         asking = self.enter_context(server.client)
-        return Place(store, lambda: taken, lambda: int(asking.info("persistence")["aof_current_size"]))
+
+        def cpu() -> float:
+            told = asking.info("cpu")
+            return float(told["used_cpu_sys"] + told["used_cpu_user"])
+
+        return Place(store, lambda: taken, lambda: int(asking.info("persistence")["aof_current_size"]), cpu)
 
 
 KINDS: dict[str, Callable[[Path], Places]] = {

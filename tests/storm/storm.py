@@ -57,9 +57,10 @@ class Report:
 
     @property
     def held(self) -> bool:
-        """Whether the promises held."""
+        """Whether the promises held, and there was enough to hold them to."""
         outlived = any(theft.outlived for theft in self.found)
-        return not self.crowd.logged_out and not self.undetected and not outlived
+        idle = self.crowd.refreshes < 2 * self.crowd.scale.users or len(self.found) < len(self.crowd.thefts) / 2
+        return not self.crowd.logged_out and not self.undetected and not outlived and not idle
 
     def table(self) -> str:
         """Return the report as people read it."""

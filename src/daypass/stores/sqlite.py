@@ -20,6 +20,9 @@ A = TypeVar("A")
 Synchronous = Literal["FULL", "NORMAL"]
 
 _PATIENCE = 5.0
+_LOG = 2000
+"""Pages of 4 kB that the log may have before they are written to where they belong: among millions of sessions each is
+another page, and twice SQLite's own number makes a refresh an eighth cheaper there (benchmarks/scale.py)."""
 _READS = (
     steps.Find,
     steps.ListSessions,
@@ -89,6 +92,7 @@ def _database(path: Path, synchronous: Synchronous) -> Database:
 def _prepare(synchronous: Synchronous, connection: sqlite3.Connection) -> None:
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG}")
     if _version(connection) == schema.SQLITE_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")  # of processes that start at once, one makes the tables
