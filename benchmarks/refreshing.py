@@ -161,7 +161,7 @@ def main(stores: list[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stores", nargs="*", choices=STORES, default=STORES)
+    parser.add_argument("stores", nargs="*", metavar="STORE", help=", ".join(STORES))
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    serve(*options.serve) if options.serve else main(options.stores)
+    serve(*options.serve) if options.serve else main(options.stores or list(STORES))

@@ -370,7 +370,8 @@ class Daypass(_Issuer[Store, Load, Check]):
             return self._store.perform(step)
         match step:
             case Keys(anew):
-                return run(self._upkeep.keys(self._clock(), anew=anew), self._answer)
+                now = self._clock()
+                return self._upkeep.known(now, anew=anew) or run(self._upkeep.keys(now, anew=anew), self._answer)
             case Now():
                 return self._clock()
             case LoadUser(subject):
@@ -578,7 +579,8 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             return self._store.perform(step)
         match step:
             case Keys(anew):
-                return arun(self._upkeep.keys(self._clock(), anew=anew), self._answer)
+                now = self._clock()
+                return self._upkeep.known(now, anew=anew) or arun(self._upkeep.keys(now, anew=anew), self._answer)
             case Now():
                 return self._clock()
             case LoadUser(subject):

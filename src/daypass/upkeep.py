@@ -72,6 +72,11 @@ class Upkeep:
         """Add new keys; raises as `load` does."""
         return self._adopt((yield from self._keys.rotate(now, at_once=at_once)), now)
 
+    def known(self, now: int, *, anew: bool = False) -> KeyRing | None:
+        """Return the keys if they need not be read, as nearly always; None where `keys` has to."""
+        allowed = _RELOAD_AT_MOST_EVERY if anew else 2 * _READ_KEYS_EVERY
+        return self.ring if abs(now - self._keys_read_at) < allowed else None
+
     def keys(self, now: int, *, anew: bool = False) -> Flow[KeyRing]:
         """Return the keys; read them if they are old, or ``anew`` because one is missing: once a second at the most.
 
@@ -79,17 +84,16 @@ class Upkeep:
             ConfigurationError: one was wrapped under a secret that is not given.
             StoreError: they could not be read.
         """
-        age = abs(now - self._keys_read_at)
-        if self.ring is None or (anew and age >= _RELOAD_AT_MOST_EVERY):
-            self._keys_read_at = now  # of many who ask at once, and while the store is down, one reads
+        ring = self.known(now, anew=anew)
+        if ring is not None:
+            return ring
+        self._keys_read_at = now  # of many who ask at once, and while the store is down, one reads
+        try:
             return (yield from self.load(now))
-        if age >= 2 * _READ_KEYS_EVERY:  # where there is no upkeep beside the requests
-            self._keys_read_at = now
-            try:
-                return (yield from self.load(now))
-            except StoreError:
-                return self.ring
-        return self.ring
+        except StoreError:
+            if self.ring is None or anew:
+                raise
+            return self.ring  # they are merely old, for want of upkeep beside the requests
 
     def _adopt(self, ring: KeyRing, now: int) -> KeyRing:
         gone = self.ring is not None and not self.ring.kids <= ring.kids
