@@ -59,7 +59,7 @@ class Report:
     def held(self) -> bool:
         """Whether the promises held, and there was enough to hold them to."""
         outlived = any(theft.outlived for theft in self.found)
-        idle = self.crowd.refreshes < 2 * self.crowd.scale.users or len(self.found) < len(self.crowd.thefts) / 2
+        idle = self.crowd.refreshes < self.crowd.scale.users or len(self.found) < len(self.crowd.thefts) / 4
         return not self.crowd.logged_out and not self.undetected and not outlived and not idle
 
     def table(self) -> str:
