@@ -124,7 +124,7 @@ session.on("loggedOut", ({ reason, shared }) => {
       : "The session was ended. Log in again.";
 });
 
-function note(text, kind = "") {
+function entry(text, kind) {
   const item = document.createElement("li");
   const time = document.createElement("time");
   time.textContent = new Date().toLocaleTimeString("en-GB");
@@ -132,7 +132,11 @@ function note(text, kind = "") {
   what.textContent = text;
   what.className = kind;
   item.append(time, what);
-  byId("log").prepend(item);
+  return item;
+}
+
+function note(text, kind = "") {
+  byId("log").prepend(entry(text, kind));
   while (byId("log").children.length > 60) byId("log").lastChild.remove();
 }
 
@@ -242,16 +246,7 @@ for (const button of document.querySelectorAll("[data-do]")) {
 // ---- the thief
 
 async function follow(thief) {
-  const tell = (text, kind = "") => {
-    const item = document.createElement("li");
-    const time = document.createElement("time");
-    time.textContent = new Date().toLocaleTimeString("en-GB");
-    const what = document.createElement("span");
-    what.textContent = text;
-    what.className = kind;
-    item.append(time, what);
-    byId("thief-log").append(item);
-  };
+  const tell = (text, kind = "") => byId("thief-log").append(entry(text, kind));
   tell("copied your refresh token");
   let over = false;
   const unheard = session.on("loggedOut", () => (over = true));
