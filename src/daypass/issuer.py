@@ -20,6 +20,7 @@ from daypass.background import BackgroundTask, BackgroundThread, weakly
 from daypass.drive import arun, run
 from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenReused
 from daypass.flows import ENTROPY, Flows, Moment
+from daypass.forks import survive_forks
 from daypass.key_flows import KeyFlows
 from daypass.keys import ALGORITHMS, Algorithm, MasterSecret, Secret
 from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
@@ -120,8 +121,8 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
         self._entropy = entropy
         self._warned_at = 0
         self._check = self._upkeep.verifier.check
-        self.start_anew()
-        _issuers.add(self)
+        self.recover_from_fork()
+        survive_forks(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(issuer={self.names.issuer!r}, store={type(self._store).__name__})"
@@ -151,7 +152,7 @@ class _Issuer(Generic[StoreT, LoadT, CheckT]):
             _log.warning("made a secret in %s (mode 0600); keep it with the database, or give one with secret=…", path)
         return MasterSecret.of(found)
 
-    def start_anew(self) -> None:
+    def recover_from_fork(self) -> None:
         """Have nothing going on beside the requests: so it is at first, and in a forked child."""
         raise NotImplementedError
 
@@ -361,7 +362,7 @@ class Daypass(_Issuer[Store, Load, Check]):
                 self._background = BackgroundThread(self._upkeep.life, self._store, weakly(self._answer))
                 weakref.finalize(self, self._background.gone.set).atexit = False
 
-    def start_anew(self) -> None:
+    def recover_from_fork(self) -> None:
         """Have no upkeep: so it is at first, and in a forked child."""
         self._beginning, self._background, self._ready = threading.Lock(), None, False
 
@@ -570,7 +571,7 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         if self._background is not None and self._background.task is task:
             self._background, self._ready = None, False
 
-    def start_anew(self) -> None:
+    def recover_from_fork(self) -> None:
         """Have no upkeep: so it is at first, and in a forked child."""
         self._running, self._background, self._ready = set(), None, False
 
@@ -609,17 +610,6 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 await told
         except Exception:
             _log.exception("on_event failed for %s", event.code)
-
-
-_issuers: "weakref.WeakSet[_Issuer[Any, Any, Any]]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for issuer in tuple(_issuers):
-        issuer.start_anew()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 def _weak_call(method: Callable[[Any], None]) -> Callable[[Any], None]:

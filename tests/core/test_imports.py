@@ -33,7 +33,7 @@ FLOORS = (
     ("keys",),
     ("access_token",),
     ("steps",),
-    ("drive",),
+    ("drive", "forks"),
     ("stores",),
     ("flows", "key_flows"),
     ("upkeep", "background"),

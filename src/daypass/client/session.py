@@ -29,16 +29,15 @@ from dataclasses import replace
 from typing import Any
 
 from daypass.client.clock import boot_id, wall_ms
-from daypass.client.clock import monotonic_ms as monotonic_ms  # what keeps a session's time, for its watchers
 from daypass.client.events import ClientEvent, EventKind
 from daypass.client.flow import Held, Standing, Timing, backoff, hold, retry_pause
-from daypass.client.forks import survive_forks
 from daypass.client.record import Now, read_record, record_id_of, write_record
 from daypass.client.storage import Storage
 from daypass.client.strategy import Asking, Strategy
 from daypass.client.wire import Adopted, Grant, Outcome, Refreshed, Rejected, Stale, Unavailable
 from daypass.drive import run
 from daypass.errors import ConfigurationError
+from daypass.forks import survive_forks
 
 logger = logging.getLogger("daypass.client")
 

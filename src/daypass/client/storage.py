@@ -21,8 +21,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from daypass.client.forks import survive_forks
 from daypass.errors import ConfigurationError
+from daypass.forks import survive_forks
 
 CHANGING_AT_MOST = 2.0
 """Seconds that a compare-and-write waits for another's, which takes a moment."""

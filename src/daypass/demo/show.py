@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from daypass.client.session import monotonic_ms
+from daypass.client.clock import monotonic_ms
 from daypass.demo.people import People
 from daypass.demo.tally import Summary, Tally
 from daypass.demo.terminal import Screen, open_screen

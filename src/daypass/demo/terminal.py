@@ -14,8 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from daypass.client.clock import monotonic_ms
 from daypass.client.events import EventKind
-from daypass.client.session import monotonic_ms
 from daypass.demo.people import ACCESS_TTL
 from daypass.demo.tally import Lane, Summary, Tally
 from daypass.model import SECOND

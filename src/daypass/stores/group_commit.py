@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from daypass.errors import StoreContended, StoreError, StoreUnavailable
+from daypass.forks import survive_forks
 
 A = TypeVar("A")
 Operation = Callable[[sqlite3.Connection], A]
@@ -172,7 +173,7 @@ class ThreadQueue:
         self._database = database
         self._waiting: deque[Waiting[Any]] = deque()
         self._turn = threading.Lock()
-        os.register_at_fork(after_in_child=partial(_call, weakref.WeakMethod(self.start_anew)))
+        survive_forks(self)
 
     def perform(self, operation: Operation[A], *, writes: bool) -> A:
         """Return what ``operation`` returns, once it is committed.
@@ -195,7 +196,7 @@ class ThreadQueue:
         with self._turn:
             self._database.close()
 
-    def start_anew(self) -> None:
+    def recover_from_fork(self) -> None:
         """Forget the threads that a forked child does not have, and the turn that one of them may have had."""
         self._turn = threading.Lock()
         self._waiting.clear()
