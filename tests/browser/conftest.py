@@ -4,15 +4,13 @@ Where one of them is missing the tests are skipped and say why; with ``CI=true``
 """
 
 import hashlib
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,9 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daypass import AsyncDaypass, Event, EventCode, User
 from daypass.model import Duration
-from daypass.server import run
 from daypass.web.asgi import auth_routes, bearer
 
+from ..servers.application import serving
 from . import npm
 
 if TYPE_CHECKING:
@@ -158,23 +156,6 @@ class Application:
         return {code: codes.count(code) for code in set(codes)}
 
 
-@contextmanager
-def serving(application: ASGIApp) -> Iterator[str]:
-    with run.bind("127.0.0.1", 0) as listening:
-        configuration = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=1)
-        server = uvicorn.Server(configuration)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the application did not start"
-                time.sleep(0.005)
-            yield run.address(listening)
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
 @pytest.fixture
 def lifetimes() -> dict[str, Duration]:
     """Return the spans of the policy; a test may ask for others."""
@@ -185,7 +166,7 @@ def lifetimes() -> dict[str, Duration]:
 def application(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator[Application]:
     """Return the application, served; its sessions are in SQLite on the disk."""
     application = Application(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
-    with serving(application) as address:
+    with serving(application, grace=1) as address:
         application.address = address
         yield application
 
@@ -206,6 +187,6 @@ def world(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterat
     from .world import World
 
     world = World(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
-    with serving(world) as address:
+    with serving(world, grace=1) as address:
         world.address = address
         yield world

@@ -15,8 +15,9 @@ from daypass.issuer import system_clock
 from daypass.server import run, users
 from daypass.stores.sqlite import SqliteStore
 
+from ..servers.application import serving
 from . import npm
-from .conftest import HERE, serving
+from .conftest import HERE
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         users.add(store, EMAIL, "demo", PASSWORD, system_clock())
     with run.bind("127.0.0.1", 0) as listening:
         issuer = run.address(listening)
-    with serving(service.build(database, issuer)) as address:
+    with serving(service.build(database, issuer), grace=1) as address:
         yield address
 
 

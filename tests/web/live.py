@@ -4,15 +4,13 @@ import asyncio
 import logging
 import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import httpx2
 import pytest
-import uvicorn
 from joserfc import jws
 from joserfc.jwk import KeySet
 from starlette.types import ASGIApp
@@ -20,30 +18,13 @@ from starlette.types import ASGIApp
 from daypass import AsyncDaypass, ConfigurationError, Daypass, Event, EventCode, User
 from daypass.access_token import AccessToken
 from daypass.model import MINUTE
-from daypass.server import run
 from daypass.testing import Clock
 
+from ..servers.application import serving
 from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET, body_of
 
 LOGIN = {"email": ALICE.email, "password": PASSWORD}
 CHALLENGE = 'Bearer realm="daypass"'
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """Serve ``app`` on a free port of loopback, in a thread; give its address."""
-    with run.bind("127.0.0.1", 0) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the application did not start"
-                time.sleep(0.005)
-            yield run.address(listening)
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 class Application:

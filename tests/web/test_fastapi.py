@@ -11,7 +11,8 @@ from starlette.types import ASGIApp
 from daypass import AccessToken
 from daypass.web.fastapi import auth_router, bearer, well_known_router
 
-from .live import LOGIN, Application, Mounted, serving, told
+from ..servers.application import serving
+from .live import LOGIN, Application, Mounted, told
 from .world import body_of
 
 Document = dict[str, Any]

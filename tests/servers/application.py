@@ -1,0 +1,28 @@
+"""An ASGI application on a real socket, in a thread."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from daypass.server import run
+
+
+@contextmanager
+def serving(app: ASGIApp, *, grace: int = 5) -> Iterator[str]:
+    """Serve ``app`` on a free port of loopback; give its address. At the end requests have ``grace`` seconds."""
+    with run.bind("127.0.0.1", 0) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=grace))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the application did not start"
+                time.sleep(0.005)
+            yield run.address(listening)
+        finally:
+            server.should_exit = True
+            thread.join()
