@@ -14,7 +14,15 @@ from typing import Any
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
-from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
+from daypass import scope as scopes
+from daypass.errors import (
+    ConfigurationError,
+    KeyUnknown,
+    ScopeInsufficient,
+    SessionRevoked,
+    TokenExpired,
+    TokenMalformed,
+)
 from daypass.keys import ALGORITHMS, SigningKey
 from daypass.model import SECOND, Policy, Session, User
 
@@ -41,6 +49,7 @@ class AccessToken:
         auth_time: when its user logged in.
         username: the user's name, where there is one.
         email: the user's address, where there is one.
+        scope: what it may be used for, words with spaces between them (RFC 9068 §2.2.3); None where nothing is said.
     """
 
     subject: str
@@ -54,12 +63,22 @@ class AccessToken:
     auth_time: int
     username: str | None
     email: str | None
+    scope: str | None
     _claims: Mapping[str, Any] = field(repr=False)
 
     @property
     def claims(self) -> dict[str, Any]:
         """All claims as they stand in the token, the application's own among them; each time a copy of its own."""
         return dict(self._claims)
+
+    def require(self, scope: str) -> None:
+        """Do nothing if the token may be used for every word of ``scope``.
+
+        Raises:
+            ScopeInsufficient: it may not.
+        """
+        if not scopes.covers(self.scope, scope):
+            raise ScopeInsufficient(scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +95,16 @@ def lifetime(policy: Policy, session: Session, now: int) -> int:
     return max(1, min(policy.access_ttl, policy.end_of(session) - now) // SECOND)
 
 
-def issue(key: SigningKey, names: Names, session: Session, user: User, now: int, expires_in: int, jti: str) -> str:
+def issue(
+    key: SigningKey,
+    names: Names,
+    session: Session,
+    user: User,
+    now: int,
+    expires_in: int,
+    jti: str,
+    scope: str | None = None,
+) -> str:
     """Return a signed access token for ``user`` in ``session`` (RFC 9068 §2).
 
     Args:
@@ -87,6 +115,7 @@ def issue(key: SigningKey, names: Names, session: Session, user: User, now: int,
         now: milliseconds since the epoch.
         expires_in: seconds that it lives; see `lifetime`.
         jti: a fresh random identifier.
+        scope: what it may be used for; None says nothing of it.
 
     Raises:
         ConfigurationError: the user's claims make it longer than any verifier would read.
@@ -107,6 +136,8 @@ def issue(key: SigningKey, names: Names, session: Session, user: User, now: int,
         claims["username"] = user.username
     if user.email is not None:
         claims["email"] = user.email
+    if scope:
+        claims["scope"] = scope
     claims.update(user.claims)
     header = {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}
     text = jwt.encode(header, claims, key.key, registry=_REGISTRY)
@@ -225,6 +256,8 @@ class Verifier:
         times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
         if not all(type(time) is int and 0 <= time < 2**53 for time in times):
             raise TokenMalformed("an access token without a time that it has to have")
+        if not isinstance(claims.get("scope", ""), str):
+            raise TokenMalformed("an access token with a scope that is no text")
         issued_at, expires_at, auth_time = (time * SECOND for time in times if time is not None)
         return AccessToken(
             subject=claims["sub"],
@@ -238,5 +271,6 @@ class Verifier:
             auth_time=auth_time,
             username=claims.get("username"),
             email=claims.get("email"),
+            scope=claims.get("scope"),
             _claims=claims,
         )

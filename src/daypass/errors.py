@@ -5,6 +5,8 @@
     │  ├─ TokenMalformed (KeyUnknown) · TokenExpired · TokenUnknown
     │  └─ SessionRevoked · TokenReused · TokenStale
     ├─ CredentialsRejected          the user name or the password is wrong; no session was started
+    ├─ ScopeRejected                more was asked for than was granted; nothing was changed
+    ├─ ScopeInsufficient            a good access token that may not do this
     ├─ StoreError                   ours: 503; nothing was decided about the session
     │  └─ StoreUnavailable · StoreContended
     ├─ LoginRequired                on the client: refreshing cannot help any more
@@ -79,6 +81,28 @@ class CredentialsRejected(DaypassError):
 
     code: ClassVar[str] = "invalid_credentials"
     status: ClassVar[int] = 401
+
+
+class ScopeRejected(DaypassError):
+    """A client asked for more than its session was granted (RFC 6749 §5.2); nothing was changed."""
+
+    code: ClassVar[str] = "invalid_scope"
+    status: ClassVar[int] = 400
+
+
+class ScopeInsufficient(DaypassError):
+    """The access token is good, and its scope does not allow this (RFC 6750 §3.1).
+
+    Attributes:
+        scope: what is needed, words with spaces between them.
+    """
+
+    code: ClassVar[str] = "insufficient_scope"
+    status: ClassVar[int] = 403
+
+    def __init__(self, scope: str) -> None:
+        super().__init__("the access token's scope does not allow this")
+        self.scope = scope
 
 
 class StoreError(DaypassError):

@@ -6,11 +6,13 @@ The rotation rule itself is in `daypass.rotation`; this file carries its verdict
 from dataclasses import dataclass, field, replace
 
 from daypass import refresh_token
+from daypass import scope as scopes
 from daypass.access_token import Names, issue, lifetime
 from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
     KeyUnknown,
+    ScopeRejected,
     SessionRevoked,
     StoreContended,
     TokenExpired,
@@ -29,6 +31,7 @@ from daypass.steps import (
     Emit,
     End,
     EndAll,
+    Find,
     Flow,
     Insert,
     Keys,
@@ -97,11 +100,13 @@ class Flows:
             raise CredentialsRejected("the user name or the password is wrong")
         return (yield from self.start(user, device, moment))
 
-    def start(self, user: User, device: Device, moment: Moment, client_id: str | None = None) -> Flow[Tokens]:
+    def start(
+        self, user: User, device: Device, moment: Moment, client_id: str | None = None, scope: str | None = None
+    ) -> Flow[Tokens]:
         """Start a session for a user whom the application has authenticated.
 
         Raises:
-            ConfigurationError: it is no `User`; nothing was started.
+            ConfigurationError: it is no `User`, or no scope; nothing was started.
             CredentialsRejected: the user is disabled; nothing was started.
         """
         if type(user) is not User:
@@ -118,25 +123,40 @@ class Flows:
             created_at=moment.now,
             expires_at=moment.now + self.policy.idle_ttl,
             device=device,
+            scope=scopes.checked(scope),
         )
         first = refresh_token.successor(moment.secret, session)
-        tokens = yield from self._tokens(session, user, first, moment)  # before anything is stored: it may fail
+        # before anything is stored, for it may fail
+        tokens = yield from self._tokens(session, user, first, moment, session.client_id)
         yield from Insert(session)
         yield from Emit(Event(EventCode.STARTED, moment.now, session.id, session.subject))
         return tokens
 
     # ---- refresh
 
-    def refresh(self, text: str, moment: Moment) -> Flow[Tokens]:
+    def refresh(
+        self, text: str, moment: Moment, client_id: str | None = None, scope: str | None = None
+    ) -> Flow[Tokens]:
         """Give new tokens for a refresh token.
 
+        Args:
+            text: the refresh token.
+            moment: the time and the randomness.
+            client_id: the client that presents it, which has to be the one it was given to; None is the issuer's own.
+            scope: what the access token is to be used for, if that is less than was granted (RFC 6749 §6); the refresh
+                token keeps its own.
+
         Raises:
+            ScopeRejected: more is asked for than was granted; nothing was changed.
             TokenMalformed, TokenUnknown, TokenExpired, SessionRevoked: it gets none any more.
             TokenReused: it was used by two parties; the session is revoked.
             TokenStale: its holder has a newer one; nothing was changed.
             StoreError: nothing was decided; the same token may be presented again.
         """
-        token = yield from self._read(text, moment.now)
+        client_id = client_id or self.names.client_id
+        token = yield from self._read(text, client_id, moment.now)
+        if scope is not None:
+            yield from self._require_granted(token.session_id, scope)
         session, verdict = yield from self._present(token, moment.now)
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
@@ -144,8 +164,21 @@ class Flows:
             raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, moment.now))
         successor = refresh_token.successor(token.secret, session)
         if verdict is Verdict.HOLD:
-            return (yield from self._tokens(session, user, token, moment, replaces=is_current(token, successor)))
-        return (yield from self._tokens(session, user, successor, moment))
+            replaces = is_current(token, successor)
+            return (yield from self._tokens(session, user, token, moment, client_id, scope, replaces=replaces))
+        return (yield from self._tokens(session, user, successor, moment, client_id, scope))
+
+    def _require_granted(self, session_id: str, scope: str) -> Flow[None]:
+        """Refuse more than the session was granted at login, which never changes, or than its user may do."""
+        session = yield from Find(session_id)
+        if session is None:
+            return
+        granted = session.scope
+        if granted is None:
+            user = yield from LoadUser(session.subject)
+            granted = None if user is None else user.scope
+        if not scopes.covers(granted, scope):
+            raise ScopeRejected("more is asked for than was granted")
 
     def _present(self, token: RefreshToken, now: int) -> Flow[tuple[Session, Verdict]]:
         """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
@@ -201,13 +234,13 @@ class Flows:
 
     # ---- logout
 
-    def logout(self, text: str, moment: Moment) -> Flow[bool]:
+    def logout(self, text: str, moment: Moment, client_id: str | None = None) -> Flow[bool]:
         """End the session of an authentic refresh token, however old: whoever holds one may end it.
 
         Returns whether there was one to end; a token that is none ends nothing and is no error.
         """
         try:
-            token = yield from self._decode(text)
+            token = yield from self._decode(text, client_id or self.names.client_id)
         except TokenMalformed:
             return False
         return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
@@ -230,28 +263,42 @@ class Flows:
     # ---- parts of the above
 
     def _tokens(
-        self, session: Session, user: User, token: RefreshToken, moment: Moment, *, replaces: bool = True
+        self,
+        session: Session,
+        user: User,
+        token: RefreshToken,
+        moment: Moment,
+        client_id: str,
+        scope: str | None = None,
+        *,
+        replaces: bool = True,
     ) -> Flow[Tokens]:
         ring = yield from Keys()
+        scope = scopes.within(scope, session.scope, user.scope)
         expires_in = lifetime(self.policy, session, moment.now)
         key = ring.signing_key(moment.now)
-        access = issue(key, self.names, session, user, moment.now, expires_in, moment.jti)
-        text = refresh_token.encode(token, ring.refresh_key(moment.now))
-        return Tokens(access, text, expires_in, session, user, replaces)
+        access = issue(key, self.names, session, user, moment.now, expires_in, moment.jti, scope)
+        text = refresh_token.encode(token, ring.refresh_key(moment.now), self._bound(client_id))
+        return Tokens(access, text, expires_in, session, user, replaces, scope)
 
-    def _read(self, text: str, now: int) -> Flow[RefreshToken]:
+    def _bound(self, client_id: str) -> str:
+        """Return what a refresh token is bound to: a client that is not the issuer's own."""
+        return "" if client_id == self.names.client_id else client_id
+
+    def _read(self, text: str, client_id: str, now: int) -> Flow[RefreshToken]:
         try:
-            return (yield from self._decode(text))
+            return (yield from self._decode(text, client_id))
         except TokenMalformed as error:
             raise (yield from self._rejected(error, None, now)) from None
 
-    def _decode(self, text: str) -> Flow[RefreshToken]:
+    def _decode(self, text: str, client_id: str) -> Flow[RefreshToken]:
         ring = yield from Keys()
+        client = self._bound(client_id)
         try:
-            return refresh_token.decode(text, ring.refresh_keys)
+            return refresh_token.decode(text, ring.refresh_keys, client)
         except KeyUnknown:  # another node may have added it since
             ring = yield from Keys(anew=True)
-            return refresh_token.decode(text, ring.refresh_keys)
+            return refresh_token.decode(text, ring.refresh_keys, client)
 
     def _require_live(self, session: Session, now: int) -> Flow[None]:
         if session.end_reason is EndReason.REUSE:

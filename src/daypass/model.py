@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from daypass import scope as scopes
 from daypass.errors import ConfigurationError
 from daypass.rotation import NEVER_ROTATED
 
@@ -135,6 +136,8 @@ class User:
         email: the ``email`` claim, likewise.
         claims: further claims for the access token, as JSON values; they can't replace one that Daypass sets.
         disabled: whether the user may no longer log in or refresh.
+        scope: what the user may do, words with spaces between them (RFC 6749 §3.3), as it is at this moment; access
+            tokens bear it, narrowed by what their session was granted. None leaves it to the session.
 
     Raises:
         ConfigurationError: a part is not what it has to be, a claim is not JSON, or is one that Daypass sets.
@@ -145,8 +148,11 @@ class User:
     email: str | None = None
     claims: Mapping[str, Any] = field(default_factory=_no_claims)
     disabled: bool = False
+    scope: str | None = None
 
     def __post_init__(self) -> None:
+        if self.scope != "":  # which stands for nothing at all
+            object.__setattr__(self, "scope", scopes.checked(self.scope))
         if type(self.subject) is not str or not 0 < len(self.subject) <= MAXIMUM_SUBJECT:
             raise ConfigurationError("a User's subject has to be text of 1 to 255 characters: subject=str(user.id)")
         if not all(name is None or isinstance(name, str) for name in (self.username, self.email)):
@@ -212,6 +218,8 @@ class Session:
         ended_at: when it was ended, None while it lives.
         end_reason: why it was ended.
         device: where it lives.
+        scope: what it was granted at login, words with spaces between them (RFC 6749 §3.3); None for all that its user
+            may do.
     """
 
     id: str
@@ -225,6 +233,7 @@ class Session:
     ended_at: int | None = None
     end_reason: EndReason | None = None
     device: Device = Device()
+    scope: str | None = None
 
     @property
     def last_used_at(self) -> int:
@@ -248,6 +257,7 @@ class Tokens:
         user: as loaded for this.
         replaces: whether the refresh token is to be handed on to the client. Seldom not, after a refresh: it is the one
             that was presented, and the client keeps what it has by now (see *hold* in `daypass.rotation`).
+        scope: what the access token may do, words with spaces between them; None where nothing is said of it.
     """
 
     access_token: str = field(repr=False)
@@ -256,6 +266,7 @@ class Tokens:
     session: Session
     user: User = field(repr=False)
     replaces: bool = True
+    scope: str | None = None
 
 
 class EventCode(StrEnum):

@@ -7,6 +7,9 @@ A refresh token is 57 bytes in base64url behind ``dpr_``, 80 characters in all:
 57 is a multiple of three, so the text has no padding and no spare bits: one token has one text. The MAC is HMAC-SHA-256
 over all that stands before it, cut to 16 bytes (RFC 2104 §5), under a key that only the issuer has. The prefix lets
 secret scanners find a leaked token, and keeps it apart from an access token, which has dots.
+
+A token of a client other than the issuer's own is bound to it (RFC 6749 §6): the client's id goes into the MAC, so in
+the hands of another client it is no token at all, and no query is needed to tell.
 """
 
 import base64
@@ -74,18 +77,21 @@ def session_id(secret: bytes) -> str:
     return hashlib.sha256(secret).digest()[:16].hex()
 
 
-def encode(token: RefreshToken, key: RefreshKey) -> str:
-    """Return the text of ``token``, authenticated under ``key``, whose id it bears."""
+def encode(token: RefreshToken, key: RefreshKey, client_id: str = "") -> str:
+    """Return the text of ``token``, authenticated under ``key``, whose id it bears, and bound to a client.
+
+    ``client_id`` is empty for the issuer's own.
+    """
     body = _BODY.pack(_VERSION, key.id, token.secret, token.generation, token.branch, token.parent)
-    return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key)).decode()
+    return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key, client_id)).decode()
 
 
-def decode(text: str, keys: Sequence[RefreshKey]) -> RefreshToken:
+def decode(text: str, keys: Sequence[RefreshKey], client_id: str = "") -> RefreshToken:
     """Return the fields of the token in ``text``.
 
     Raises:
         KeyUnknown: it names none of ``keys``.
-        TokenMalformed: it is not a token that was made with one of them.
+        TokenMalformed: it is not a token that was made with one of them for this client.
     """
     if type(text) is not str or _TEXT.fullmatch(text) is None:
         raise TokenMalformed("not a refresh token")
@@ -96,7 +102,7 @@ def decode(text: str, keys: Sequence[RefreshKey]) -> RefreshToken:
         raise TokenMalformed("a refresh token of an unknown version")
     for key in keys:
         if key.id == key_id:
-            if hmac.compare_digest(mac, _mac(body, key)):
+            if hmac.compare_digest(mac, _mac(body, key, client_id)):
                 return RefreshToken(secret, generation, branch, parent)
             raise TokenMalformed("a refresh token that this issuer did not make")
     raise KeyUnknown("a refresh token made with a key that this issuer does not have")
@@ -114,5 +120,5 @@ def successor(secret: bytes, session: Position) -> RefreshToken:
     return RefreshToken(secret, generation, branch, session.branch)
 
 
-def _mac(body: bytes, key: RefreshKey) -> bytes:
-    return hmac.digest(key.mac_key, body, "sha256")[:_MAC_SIZE]
+def _mac(body: bytes, key: RefreshKey, client_id: str) -> bytes:
+    return hmac.digest(key.mac_key, body + client_id.encode(), "sha256")[:_MAC_SIZE]

@@ -85,6 +85,7 @@ def test_an_issued_token_is_verified(algorithm: str) -> None:
             auth_time=START,
             username="ada",
             email="ada@example.com",
+            scope=None,
             _claims=verified.claims,
         )
         == verified

@@ -27,6 +27,7 @@ FOREIGN = (
 
 FLOORS = (
     ("errors",),
+    ("scope",),
     ("rotation",),
     ("model",),
     ("refresh_token",),
@@ -51,14 +52,15 @@ FLOORS = (
 
 PURE = {
     "errors": set(),
+    "scope": {"errors"},
     "rotation": set(),
-    "model": {"errors", "rotation"},
+    "model": {"errors", "rotation", "scope"},
     "refresh_token": {"errors", "rotation"},
     "keys": {"errors", "refresh_token"},
-    "access_token": {"errors", "keys", "model"},
+    "access_token": {"errors", "keys", "model", "scope"},
     "steps": {"access_token", "keys", "model", "rotation"},
     "drive": {"steps"},
-    "flows": {"access_token", "errors", "model", "refresh_token", "rotation", "steps"},
+    "flows": {"access_token", "errors", "model", "refresh_token", "rotation", "scope", "steps"},
     "key_flows": {"errors", "keys", "model", "refresh_token", "steps"},
     "upkeep": {"access_token", "errors", "key_flows", "keys", "model", "steps"},
 }

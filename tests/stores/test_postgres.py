@@ -267,11 +267,12 @@ def test_an_upgrade_is_made_once(bare_url: str, monkeypatch: pytest.MonkeyPatch)
     old.perform(Insert(session()))
     upgrade = (
         "ALTER TABLE daypass_sessions ADD COLUMN later TEXT",
-        "UPDATE daypass_schema SET version = 2, compatible_from = 1",
+        "UPDATE daypass_schema SET version = version + 1, compatible_from = 1",
     )
+    version = schema.POSTGRES_VERSION
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "POSTGRES_VERSION", 2)
-        patch.setattr(schema, "POSTGRES_UPGRADES", {1: upgrade})
+        patch.setattr(schema, "POSTGRES_VERSION", version + 1)
+        patch.setattr(schema, "POSTGRES_UPGRADES", {version: upgrade})
         new = PostgresStore(bare_url)
         with pytest.raises(ConfigurationError, match="store migrate"):
             new.perform(Find(session().id))
@@ -281,13 +282,30 @@ def test_an_upgrade_is_made_once(bare_url: str, monkeypatch: pytest.MonkeyPatch)
             node.start()
         for node in nodes:
             node.join(PATIENCE)
-        assert [2] * 4 == answers
+        assert [version + 1] * 4 == answers
         assert session() == new.perform(Find(session().id))
         new.close()
     assert session() == old.perform(Find(session().id))
     old.close()
     assert session() == old.perform(Find(session().id))
     old.close()
+
+
+def test_tables_of_the_first_version_are_brought_up_to_date(bare_url: str) -> None:
+    """Their sessions go on, with no scope of their own."""
+    store = PostgresStore(bare_url)
+    store.perform(Migrate())
+    store.perform(Insert(session()))
+    store.close()
+    with connected(bare_url) as connection:
+        connection.execute("ALTER TABLE daypass_sessions DROP COLUMN scope")
+        connection.execute("UPDATE daypass_schema SET version = 1, compatible_from = 1")
+    store = PostgresStore(bare_url)
+    with pytest.raises(ConfigurationError, match="store migrate"):
+        store.perform(Find(session().id))
+    assert schema.POSTGRES_VERSION == store.perform(Migrate())
+    assert session() == store.perform(Find(session().id))
+    store.close()
 
 
 def test_tables_that_are_too_new_are_refused(bare_url: str) -> None:

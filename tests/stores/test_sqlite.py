@@ -259,6 +259,22 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
     assert layout(path.with_name("new.db")) == layout(path)
 
 
+def test_a_file_of_the_second_version_is_brought_up_to_date(path: Path) -> None:
+    """Its sessions go on, with no scope of their own."""
+    store = SqliteStore(path)
+    store.perform(Insert(session(1)))
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE daypass_sessions DROP COLUMN scope")
+        connection.execute("UPDATE daypass_schema SET version = 2")
+    store = SqliteStore(path)
+    assert session(1) == store.perform(Find(session(1).id))
+    store.perform(Insert(session(2, scope="read write")))
+    assert session(2, scope="read write") == store.perform(Find(session(2).id))
+    assert schema.SQLITE_VERSION == store.perform(Migrate())
+    store.close()
+
+
 def test_an_application_s_own_tables_and_version_are_left_alone(path: Path) -> None:
     """A file that an application has put to its own use serves both; even a table called sessions stays as it is."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -796,7 +812,8 @@ def test_a_full_disk_is_unavailable(path: Path) -> None:
 def test_a_full_database_is_unavailable(path: Path) -> None:
     """A file that SQLite may not let grow refuses new sessions, keeps the old, and takes more when it may."""
     store = SqliteStore(path)
-    store.perform(Insert(session(0)))
+    refreshed = session(0, generation=2, rotated_at=START)  # its row has the size that it keeps
+    store.perform(Insert(refreshed))
     connection = store._queue._database._open()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
@@ -811,7 +828,7 @@ def test_a_full_database_is_unavailable(path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="full"):
         write_on()
     assert written + 1 == len(store.perform(ListSessions("user-1", START)))
-    assert store.perform(advance(session(0), START + 1)).moved  # a refresh needs no room
+    assert store.perform(advance(refreshed, START + 1)).moved  # another refresh needs no room
     connection.execute("PRAGMA max_page_count = 1000000")
     store.perform(Insert(session(written + 1)))
     store.close()

@@ -7,6 +7,7 @@ import pytest
 from daypass import ConfigurationError
 from daypass.model import DAY, SECOND
 from daypass.web.cookies import CookiePolicy, SameSite
+from daypass.web.options import Options
 
 from .world import HOST, PASSWORD, VARY, Asked, body_of, cookie_value, headers_named
 
@@ -37,7 +38,7 @@ def test_over_loopback() -> None:
 @pytest.mark.parametrize("same_site", ["Strict", "Lax"])
 def test_same_site(same_site: SameSite) -> None:
     """Pages that are rendered on the server may choose ``Lax``, in each cookie that is set or removed."""
-    asked = Asked(policy=CookiePolicy(same_site))
+    asked = Asked(options=Options(same_site=same_site))
     _, refresh_token = asked.login()
     for path in ("/refresh", "/logout"):
         (header,) = headers_named(asked.ask("POST", path, cookie=refresh_token), "set-cookie")
@@ -201,7 +202,7 @@ def test_plain_http_elsewhere(host: str, method: str, path: str) -> None:
 
 def test_plain_http_by_choice() -> None:
     """An operator may say that plain HTTP is right; the cookie is then the one for plain HTTP."""
-    asked = Asked(policy=CookiePolicy(allow_insecure=True))
+    asked = Asked(options=Options(allow_insecure=True))
     response = asked.ask("POST", "/login", LOGIN, scheme="http", host="intranet:8000")
     assert "daypass" == headers_named(response, "set-cookie")[0].partition("=")[0]
 
@@ -273,7 +274,7 @@ def test_who_may_ask(path: str, site: str | None, origin: str | None, *, allowed
 )
 def test_allowed_origins(path: str, site: str | None, origin: str | None, *, allowed: bool) -> None:
     """A page of an allowed origin may ask, from whatever site; one of any other origin still may not."""
-    asked = Asked(policy=CookiePolicy(allowed_origins=[APP]))
+    asked = Asked(options=Options(allowed_origins=[APP]))
     _, refresh_token = asked.login()
     sent = {"sec-fetch-site": site, "origin": origin}
     headers = {name: value for name, value in sent.items() if value is not None}

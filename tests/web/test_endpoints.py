@@ -743,7 +743,7 @@ def test_the_public_keys() -> None:
     asked = Asked()
     asked.login()
     request = Request("http", "anywhere.example", {})
-    response = asked.auth.run(asked.endpoints.jwks(request, asked.auth.moment()))
+    response = asked.auth.run(asked.routes["/.well-known/jwks.json"].answer(request, asked.auth.moment()))
     (key,) = json_of(response)["keys"]
     assert 200 == response.status
     assert ("content-type", "application/jwk-set+json") == response.headers[0]

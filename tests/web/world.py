@@ -8,9 +8,9 @@ from typing import Any
 from daypass import Daypass, Event, Policy, Store, User
 from daypass.model import Duration
 from daypass.testing import Clock
-from daypass.web.cookies import CookiePolicy
-from daypass.web.endpoints import ROUTES, Endpoints
 from daypass.web.message import Request, Response
+from daypass.web.options import Options
+from daypass.web.site import Site
 
 ISSUER = "https://api.example.com"
 HOST = "api.example.com"
@@ -22,8 +22,6 @@ ALICE = User("user-1", "alice", "alice@example.com", claims={"plan": "pro"})
 BOB = User("user-2", None, "bob@example.com")
 PEOPLE = {name: user for user in (ALICE, BOB) for name in (user.email, user.username) if name}
 
-STRICT = CookiePolicy()
-
 
 class Asked:
     """An issuer, its endpoints, and what it told of; ask it with `ask`."""
@@ -32,7 +30,7 @@ class Asked:
         self,
         store: str | Store = "memory:",
         *,
-        policy: CookiePolicy = STRICT,
+        options: Options | None = None,
         secret: str = SECRET,
         **lifetimes: Duration,
     ) -> None:
@@ -50,7 +48,8 @@ class Asked:
             clock=self.clock,
             **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through
         )
-        self.endpoints = Endpoints(self.auth.flows, policy, self.auth.authenticate)
+        site = Site(self.auth, **(options or {}))
+        self.routes = {route.path: route for route in (*site.auth_routes, *site.well_known_routes)}
 
     def check(self, identifier: str, password: str) -> User | None:
         self.tried.append((identifier, password))
@@ -79,11 +78,10 @@ class Asked:
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
         request = Request(
-            scheme, host, sent | dict(headers or {}), body or b"", "192.0.2.7", path.removeprefix("/sessions/")
+            scheme, host, sent | dict(headers or {}), body or b"", "192.0.2.7", path.removeprefix("/sessions/"), method
         )
         pattern = "/sessions/{session_id}" if path.startswith("/sessions/") else path
-        endpoint = next(found for verb, route, found in ROUTES if (verb, route) == (method, pattern))
-        return self.auth.run(endpoint(self.endpoints, request, self.auth.moment()))
+        return self.auth.run(self.routes[pattern].answer(request, self.auth.moment()))
 
     def login(self, who: User = ALICE, **asked: Any) -> tuple[str, str]:
         """Log in; return the access token and the refresh token from the cookie."""

@@ -4,7 +4,7 @@ The names begin with ``daypass_``, so that they may stand beside an application'
 key; besides it, a user's sessions and the ended ones are found by an index. Neither is touched by a refresh.
 """
 
-SQLITE_VERSION = 2
+SQLITE_VERSION = 3
 
 SQLITE = (
     """
@@ -21,7 +21,8 @@ SQLITE = (
         end_reason TEXT,
         device_name TEXT,
         user_agent TEXT,
-        address TEXT
+        address TEXT,
+        scope TEXT
     ) WITHOUT ROWID
     """,
     "CREATE INDEX daypass_sessions_subject ON daypass_sessions (subject)",
@@ -52,7 +53,7 @@ SQLITE = (
     "CREATE TABLE daypass_sweep (place BLOB NOT NULL, due_at INTEGER NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES (x'', 0)",
     "CREATE TABLE daypass_schema (version INTEGER NOT NULL)",
-    "INSERT INTO daypass_schema (version) VALUES (2)",
+    "INSERT INTO daypass_schema (version) VALUES (3)",
 )
 """What makes them, in SQLite."""
 
@@ -70,11 +71,12 @@ SQLITE_UPGRADES = {
         "DROP TABLE signing_keys",
         "PRAGMA user_version = 0",
     ),
+    2: ("ALTER TABLE daypass_sessions ADD COLUMN scope TEXT", "UPDATE daypass_schema SET version = 3"),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
 
-POSTGRES_VERSION = 1
+POSTGRES_VERSION = 2
 
 POSTGRES = (
     """
@@ -91,7 +93,8 @@ POSTGRES = (
         end_reason TEXT,
         device_name TEXT,
         user_agent TEXT,
-        address TEXT
+        address TEXT,
+        scope TEXT
     ) WITH (fillfactor = 85)
     """,
     "CREATE INDEX daypass_sessions_subject ON daypass_sessions (subject)",
@@ -122,11 +125,13 @@ POSTGRES = (
     "CREATE TABLE daypass_sweep (place BYTEA NOT NULL, due_at BIGINT NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES ('', 0)",
     "CREATE TABLE daypass_schema (version BIGINT NOT NULL, compatible_from BIGINT NOT NULL)",
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (1, 1)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (2, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
 
-POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {}
+POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE daypass_sessions ADD COLUMN scope TEXT", "UPDATE daypass_schema SET version = 2"),
+}
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
 one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

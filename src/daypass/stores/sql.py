@@ -14,7 +14,7 @@ Parameters = dict[str, Any]
 
 SESSION_COLUMNS = (
     "id, subject, client_id, generation, branch, rotated_at, created_at, expires_at, ended_at, end_reason, "
-    "device_name, user_agent, address"
+    "device_name, user_agent, address, scope"
 )
 KEY_COLUMNS = "kid, algorithm, wrapped, created_at, used_from"
 ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled_at"
@@ -22,7 +22,7 @@ ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled
 INSERT = f"""
     INSERT INTO daypass_sessions ({SESSION_COLUMNS})
     VALUES (:id, :subject, :client_id, :generation, :branch, :rotated_at, :created_at, :expires_at, :ended_at,
-            :end_reason, :device_name, :user_agent, :address)
+            :end_reason, :device_name, :user_agent, :address, :scope)
     ON CONFLICT DO NOTHING
 """
 
@@ -183,6 +183,7 @@ def session_parameters(session: Session) -> Parameters:
         "device_name": session.device.name,
         "user_agent": session.device.user_agent,
         "address": session.device.address,
+        "scope": session.scope,
     }
 
 
@@ -200,6 +201,7 @@ def session_of(row: Sequence[Any]) -> Session:
         ended_at=row[8],
         end_reason=None if row[9] is None else EndReason(row[9]),
         device=Device(row[10], row[11], row[12]),
+        scope=row[13],
     )
 
 

@@ -184,6 +184,7 @@ class StoreContract:
             {"branch": bytes(range(248, 256)), "generation": 2**31, "rotated_at": START + 1},
             {"branch": bytes(8), "created_at": 0, "expires_at": 2**53 - 1},
             {"subject": "'; DROP TABLE sessions; --", "client_id": '"{}%_\\ \u4f60\u597d'},
+            {"client_id": "reader", "scope": "read write " + "x" * 100},
             {"id": "f" * 32, "ended_at": START + 5, "end_reason": EndReason.REUSE},
         ],
     )

@@ -7,7 +7,8 @@ async def profile(request: Request) -> Response:
     token = await require(request)
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Unpack
 
 try:
     from starlette.exceptions import HTTPException
@@ -20,23 +21,18 @@ except ModuleNotFoundError as missing:
 
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, StoreError, TokenRejected
-from daypass.flows import Moment
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
-from daypass.steps import Flow
-from daypass.web.cookies import CookiePolicy, SameSite
-from daypass.web.endpoints import JWKS_PATH, ROUTES, Endpoints, bearer_text, unauthorized, unavailable
+from daypass.web import routes
+from daypass.web.endpoints import bearer_text, unauthorized, unavailable
 from daypass.web.message import MAXIMUM_BODY, Request, Response, too_large
+from daypass.web.options import Options
+from daypass.web.site import Site
 
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
 
 
 def auth_routes(
-    auth: AsyncDaypass,
-    *,
-    authenticate: Check | AsyncCheck | None = None,
-    same_site: SameSite = "Strict",
-    allowed_origins: Collection[str] = (),
-    allow_insecure: bool = False,
+    auth: AsyncDaypass, *, authenticate: Check | AsyncCheck | None = None, **options: Unpack[Options]
 ) -> list[Route]:
     """Return the routes of the first-party endpoints, to be mounted at ``/auth``.
 
@@ -44,35 +40,27 @@ def auth_routes(
         auth: the issuer.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong;
             may be async, and is called in a thread when it is not. The issuer's own unless one is given.
-        same_site: of the cookie; ``Lax`` for pages that are rendered on the server.
-        allowed_origins: other origins whose pages may use the cookie.
-        allow_insecure: accept plain HTTP from elsewhere than loopback.
+        options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    served = serve_endpoints(auth, authenticate, CookiePolicy(same_site, allowed_origins, allow_insecure))
-    return [Route(path, endpoint, methods=[method]) for method, path, endpoint in served]
+    require_async(auth)
+    return _mounted(auth, Site(auth, authenticate, **options).auth_routes)
 
 
-def well_known_routes(auth: AsyncDaypass) -> list[Route]:
+def well_known_routes(auth: AsyncDaypass, **options: Unpack[Options]) -> list[Route]:
     """Return the routes that stand at the root of the issuer: the public signing keys.
 
     Raises:
         ConfigurationError: ``auth`` is no `AsyncDaypass`.
     """
-    _require_async(auth)
-    endpoints = Endpoints(auth.flows, CookiePolicy(), None)
-    return [Route(JWKS_PATH, _served(auth, endpoints.jwks), methods=["GET"])]
+    require_async(auth)
+    return _mounted(auth, Site(auth, **options).well_known_routes)
 
 
-def serve_endpoints(
-    auth: AsyncDaypass, authenticate: Check | AsyncCheck | None, policy: CookiePolicy
-) -> list[tuple[str, str, Endpoint]]:
-    """Return method, path and ASGI endpoint of each route; for those who write an adapter."""
-    _require_async(auth)
-    endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
-    return [(method, path, _served(auth, endpoint.__get__(endpoints))) for method, path, endpoint in ROUTES]
+def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
+    return [Route(route.path, served(auth, route), methods=list(route.methods)) for route in all_routes]
 
 
 class bearer:  # noqa: N801 - it is called like the function it stands for
@@ -85,7 +73,7 @@ class bearer:  # noqa: N801 - it is called like the function it stands for
     """
 
     def __init__(self, auth: AsyncDaypass) -> None:
-        _require_async(auth)
+        require_async(auth)
         self._auth = auth
 
     async def __call__(self, request: StarletteRequest) -> AccessToken:
@@ -101,7 +89,9 @@ class bearer:  # noqa: N801 - it is called like the function it stands for
         return HTTPException(response.status, headers=own_headers(response))
 
 
-def _served(auth: AsyncDaypass, endpoint: Callable[[Request, Moment], Flow[Response]]) -> Endpoint:
+def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
+    """Return the ASGI endpoint of a route; for those who write an adapter."""
+
     async def serve(request: StarletteRequest) -> StarletteResponse:
         try:
             body = await _read(request)
@@ -109,7 +99,7 @@ def _served(auth: AsyncDaypass, endpoint: Callable[[Request, Moment], Flow[Respo
             return StarletteResponse(status_code=400)
         if body is None:
             return _returned(too_large())
-        return _returned(await auth.run(endpoint(_translate(request, body), auth.moment())))
+        return _returned(await auth.run(route.answer(_translate(request, body), auth.moment())))
 
     return serve
 
@@ -119,7 +109,8 @@ def own_headers(response: Response) -> dict[str, str]:
     return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after")}
 
 
-def _require_async(auth: object) -> None:
+def require_async(auth: object) -> None:
+    """Refuse an issuer that would block the event loop."""
     if not isinstance(auth, AsyncDaypass):
         raise ConfigurationError(
             "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
@@ -156,6 +147,8 @@ def _translate(request: StarletteRequest, body: bytes) -> Request:
         body=body,
         address=client[0] if client else None,
         session_id=request.path_params.get("session_id"),
+        method=request.method,
+        query=request.scope["query_string"].decode("latin-1"),
     )
 
 

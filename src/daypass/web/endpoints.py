@@ -201,21 +201,6 @@ class Endpoints:
         return answer(200, content).with_headers(cookie)
 
 
-ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
-    ("POST", "/login", Endpoints.login),
-    ("POST", "/refresh", Endpoints.refresh),
-    ("POST", "/logout", Endpoints.logout),
-    ("GET", "/me", Endpoints.me),
-    ("GET", "/sessions", Endpoints.sessions),
-    ("DELETE", "/sessions", Endpoints.end_all),
-    ("DELETE", "/sessions/{session_id}", Endpoints.end_session),
-    ("GET", "/daypass.js", Endpoints.module),
-)
-"""What an adapter mounts, at ``/auth`` unless told otherwise: method, path, endpoint."""
-
-JWKS_PATH = "/.well-known/jwks.json"
-
-
 class TokenMissing(TokenRejected):
     """The request bears no access token at all."""
 

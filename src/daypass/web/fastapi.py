@@ -8,8 +8,8 @@ async def me(token: Annotated[AccessToken, Depends(bearer(auth))]): ...
 """
 
 import json
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Unpack
 
 try:
     from fastapi import APIRouter, Depends, HTTPException
@@ -21,8 +21,10 @@ except ModuleNotFoundError as missing:
 
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.web import asgi
-from daypass.web.cookies import CookiePolicy, SameSite
 from daypass.web.message import Response
+from daypass.web.options import Options
+from daypass.web.routes import Route
+from daypass.web.site import Site
 
 SCHEME = "bearer"
 MODEL = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
@@ -124,37 +126,32 @@ class _Described(SecurityBase):
 
 
 def auth_router(
-    auth: AsyncDaypass,
-    *,
-    authenticate: Check | AsyncCheck | None = None,
-    same_site: SameSite = "Strict",
-    allowed_origins: Collection[str] = (),
-    allow_insecure: bool = False,
+    auth: AsyncDaypass, *, authenticate: Check | AsyncCheck | None = None, **options: Unpack[Options]
 ) -> APIRouter:
     """Return the router of the first-party endpoints, to be included with ``prefix="/auth"``.
 
     The arguments and errors are those of `daypass.web.asgi.auth_routes`.
     """
-    router = APIRouter(tags=["auth"])
-    served = asgi.serve_endpoints(auth, authenticate, CookiePolicy(same_site, allowed_origins, allow_insecure))
-    for method, path, endpoint in served:
-        router.add_api_route(path, endpoint, **({"methods": [method]} | _DESCRIPTIONS[method, path]))
-    return router
+    asgi.require_async(auth)
+    return _router(auth, Site(auth, authenticate, **options).auth_routes)
 
 
-def well_known_router(auth: AsyncDaypass) -> APIRouter:
+def well_known_router(auth: AsyncDaypass, **options: Unpack[Options]) -> APIRouter:
     """Return the router of what stands at the root of the issuer: the public signing keys."""
+    asgi.require_async(auth)
+    return _router(auth, Site(auth, **options).well_known_routes)
+
+
+def _router(auth: AsyncDaypass, routes: Iterable[Route]) -> APIRouter:
     router = APIRouter(tags=["auth"])
-    for route in asgi.well_known_routes(auth):
-        router.add_api_route(
-            route.path,
-            route.endpoint,
-            methods=["GET"],
-            operation_id="jwks",
-            summary="The public signing keys",
-            response_model=KeySet,
-            responses={503: {"model": Failure}},
-        )
+    for route in routes:
+        endpoint = asgi.served(auth, route)
+        described = {method: _DESCRIPTIONS.get((method, route.path)) for method in route.methods}
+        for method, description in described.items():
+            if description is not None:
+                router.add_api_route(route.path, endpoint, methods=[method], **description)
+        others = [method for method, description in described.items() if description is None]
+        router.add_api_route(route.path, endpoint, methods=others, include_in_schema=False)
     return router
 
 
@@ -223,5 +220,10 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         },
         "dependencies": [Depends(_Described())],
     },
-    ("GET", "/daypass.js"): {"methods": ["GET", "HEAD"], "include_in_schema": False},
+    ("GET", "/.well-known/jwks.json"): {
+        "operation_id": "jwks",
+        "summary": "The public signing keys",
+        "response_model": KeySet,
+        "responses": {503: {"model": Failure}},
+    },
 }

@@ -24,6 +24,8 @@ class Request:
         body: read in full.
         address: the client's, where it is known.
         session_id: the id in the path, for the one endpoint that has it there.
+        method: in capitals.
+        query: what stands behind the ``?``, still encoded.
     """
 
     scheme: str
@@ -32,6 +34,8 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     address: str | None = None
     session_id: str | None = None
+    method: str = "GET"
+    query: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _BYTES = frozenset(("id", "branch", "old_branch", "keep", "place"))
 _FLAGS = frozenset(("regardless",))
 # fmt: off
 _TEXTS = frozenset((
-    "subject", "client_id", "end_reason", "device_name", "user_agent", "address", "reason", "kid", "algorithm",
+    "subject", "client_id", "end_reason", "device_name", "user_agent", "address", "scope", "reason", "kid", "algorithm",
     "wrapped", "newest", "old", "new", "email", "username", "password_hash", "folded", "folded_email",
     "folded_username", "channel", "payload",
 ))

@@ -121,6 +121,7 @@ def session_fields(session: Session) -> list[bytes]:
         fields += _cut(name, getattr(session, attribute))
     for name, attribute in _DEVICE:
         fields += _cut(name, getattr(session.device, attribute))
+    fields += _cut(b"o", session.scope)
     if session.ended_at is not None and session.end_reason is not None:
         fields += (b"e", b"%d" % session.ended_at, b"y", session.end_reason.encode())
     return fields
@@ -141,6 +142,7 @@ def session_of(raw_id: bytes, fields: Fields) -> Session:
         ended_at=None if ended_at is None else int(ended_at),
         end_reason=None if reason is None else EndReason(reason.decode()),
         device=Device(_joined(b"n", fields), _joined(b"u", fields), _joined(b"a", fields)),
+        scope=_joined(b"o", fields),
     )
 
 

@@ -1,0 +1,44 @@
+"""What an adapter mounts: paths, and for each method of a path a flow from a request to a response. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from daypass.flows import Moment
+from daypass.steps import Flow
+from daypass.web.door import Door
+from daypass.web.message import Request, Response, failure
+
+Operation = Callable[[Request, Moment], Flow[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path.
+
+    Attributes:
+        path: below the place where it is mounted, such as ``/sessions/{session_id}``; what stands in braces is given
+            on as `Request.session_id`.
+        operations: by method.
+        door: what all requests come in by.
+    """
+
+    path: str
+    operations: Mapping[str, Operation]
+    door: Door
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods to mount it for: those of its operations, HEAD where there is a GET, and OPTIONS."""
+        head = ("HEAD",) if "GET" in self.operations else ()
+        return (*self.operations, *head, "OPTIONS")
+
+    def answer(self, request: Request, moment: Moment) -> Flow[Response]:
+        """Return the response to a request of whatever method; of a HEAD it is the adapter that drops the body."""
+        request = self.door.come_in(request)
+        if request.method == "OPTIONS":
+            return self.door.preflight(request, self.methods)
+        operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            allowed = ("allow", ", ".join(self.methods))
+            return failure(405, "method_not_allowed", "This method is not possible here").with_headers(allowed)
+        return self.door.go_out(request, (yield from operation(request, moment)))
