@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from daypass.errors import StoreError, TokenRejected
 from daypass.web.asgi import auth_routes, bearer, own_headers, well_known_routes
-from daypass.web.endpoints import bearer_token, unauthorized, unavailable
+from daypass.web.bearer import bearer_token, unauthorized, unavailable
 from daypass.web.message import Request as Asked
 
 from .live import Application, Mounted, told

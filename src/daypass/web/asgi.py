@@ -23,7 +23,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, StoreError, TokenRejected
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.web import routes
-from daypass.web.endpoints import bearer_text, unauthorized, unavailable
+from daypass.web.bearer import bearer_text, unauthorized, unavailable
 from daypass.web.message import MAXIMUM_BODY, Request, Response, too_large
 from daypass.web.options import Options
 from daypass.web.site import Site
@@ -127,7 +127,7 @@ async def _read(request: StarletteRequest) -> bytes | None:
 
 
 def _bearer_token(request: StarletteRequest) -> str:
-    """Return what `daypass.web.endpoints.bearer_token` verifies, for every request there is: without a flow."""
+    """Return what `daypass.web.bearer.bearer_token` verifies, for every request there is: without a flow."""
     sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
     return bearer_text(b", ".join(sent).decode("latin-1"))
 

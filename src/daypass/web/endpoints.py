@@ -14,15 +14,12 @@ from daypass.access_token import AccessToken
 from daypass.errors import CredentialsRejected, StoreError, TokenRejected, TokenStale
 from daypass.flows import Flows, Moment
 from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
-from daypass.steps import Authenticate, Emit, Flow, Keys, Verify
+from daypass.steps import Authenticate, Emit, Flow, Keys
 from daypass.web import cookies
+from daypass.web.bearer import bearer_token, challenge, unauthorized, unavailable
 from daypass.web.browser import serve_module
 from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
-
-REALM = "daypass"
-RETRY_AFTER = 1
-"""Seconds, when the store is down: the client has its own, growing, patience."""
 
 _LONGEST = 1024
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -90,7 +87,7 @@ class Endpoints:
         try:
             tokens = yield from self._flows.login(credentials, _device(request, body), moment)
         except CredentialsRejected as error:
-            return _challenge(failure(error.status, error.code))
+            return challenge(failure(error.status, error.code))
         return self._deliver(request, tokens, moment, in_body=delivery == "body")
 
     @_answering
@@ -99,13 +96,13 @@ class Endpoints:
         self._admit(request)
         text, in_body = self._refresh_token(request)
         if text is None:
-            return _challenge(failure(401, "invalid_grant"))
+            return challenge(failure(401, "invalid_grant"))
         try:
             tokens = yield from self._flows.refresh(text, moment)
         except TokenStale as error:
             return failure(error.status, error.code, "A newer refresh token was given out")
         except TokenRejected as error:
-            rejected = _challenge(failure(error.status, "invalid_grant"))
+            rejected = challenge(failure(error.status, "invalid_grant"))
             return rejected if in_body else rejected.with_headers(cookies.clear(request, self._cookies))
         return self._deliver(request, tokens, moment, in_body=in_body)
 
@@ -199,52 +196,6 @@ class Endpoints:
         expires_at = tokens.session.expires_at
         cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, moment.now)
         return answer(200, content).with_headers(cookie)
-
-
-class TokenMissing(TokenRejected):
-    """The request bears no access token at all."""
-
-    code = "token_missing"
-
-
-def bearer_token(request: Request) -> Flow[AccessToken]:
-    """Return what the access token in the ``Authorization`` header says (RFC 6750 §2.1).
-
-    Raises:
-        TokenRejected: there is none, or it was refused.
-    """
-    return (yield from Verify(bearer_text(request.headers.get("authorization", ""))))
-
-
-def bearer_text(authorization: str) -> str:
-    """Return the access token in an ``Authorization`` header, whatever it is worth.
-
-    Raises:
-        TokenMissing: there is none.
-    """
-    scheme, _, text = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not text.strip():
-        raise TokenMissing("no access token was sent")
-    return text.strip()
-
-
-def unavailable(error: StoreError) -> Response:
-    """Return the 503 for a store that could not do what was asked; nothing was decided, and no cookie changes."""
-    failed = failure(error.status, error.code, "Try again in a moment")
-    return failed.with_headers(("retry-after", str(RETRY_AFTER)))
-
-
-def unauthorized(error: TokenRejected) -> Response:
-    """Return the 401 for a refused access token, with its challenge (RFC 6750 §3)."""
-    if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge bears no error
-        return _challenge(failure(401, "invalid_token"))
-    return failure(401, "invalid_token").with_headers(
-        ("www-authenticate", f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"')
-    )
-
-
-def _challenge(response: Response) -> Response:
-    return response.with_headers(("www-authenticate", f'Bearer realm="{REALM}"'))
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:

@@ -1,0 +1,63 @@
+"""The access token that a request bears (RFC 6750), and what is answered where it will not do. Pure."""
+
+from daypass.access_token import AccessToken
+from daypass.errors import ScopeInsufficient, StoreError, TokenRejected
+from daypass.steps import Flow, Verify
+from daypass.web.message import Request, Response, failure
+
+REALM = "daypass"
+RETRY_AFTER = 1
+"""Seconds, when the store is down: the client has its own, growing, patience."""
+
+
+class TokenMissing(TokenRejected):
+    """The request bears no access token at all."""
+
+    code = "token_missing"
+
+
+def bearer_token(request: Request) -> Flow[AccessToken]:
+    """Return what the access token in the ``Authorization`` header says (RFC 6750 §2.1).
+
+    Raises:
+        TokenRejected: there is none, or it was refused.
+    """
+    return (yield from Verify(bearer_text(request.headers.get("authorization", ""))))
+
+
+def bearer_text(authorization: str) -> str:
+    """Return the access token in an ``Authorization`` header, whatever it is worth.
+
+    Raises:
+        TokenMissing: there is none.
+    """
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise TokenMissing("no access token was sent")
+    return text.strip()
+
+
+def unavailable(error: StoreError) -> Response:
+    """Return the 503 for a store that could not do what was asked; nothing was decided, and no cookie changes."""
+    failed = failure(error.status, error.code, "Try again in a moment")
+    return failed.with_headers(("retry-after", str(RETRY_AFTER)))
+
+
+def unauthorized(error: TokenRejected) -> Response:
+    """Return the 401 for a refused access token, with its challenge (RFC 6750 §3)."""
+    if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge bears no error
+        return challenge(failure(401, "invalid_token"))
+    return failure(401, "invalid_token").with_headers(
+        ("www-authenticate", f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"')
+    )
+
+
+def forbidden(error: ScopeInsufficient) -> Response:
+    """Return the 403 for an access token that may not do this, with what it would need (RFC 6750 §3.1)."""
+    needed = f'Bearer realm="{REALM}", error="{error.code}", scope="{error.scope}"'
+    return failure(error.status, error.code, str(error)).with_headers(("www-authenticate", needed))
+
+
+def challenge(response: Response) -> Response:
+    """Return a 401 with the challenge of RFC 6750 §3, without a reason."""
+    return response.with_headers(("www-authenticate", f'Bearer realm="{REALM}"'))
