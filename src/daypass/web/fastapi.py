@@ -7,27 +7,35 @@ app.include_router(well_known_router(auth))
 async def me(token: Annotated[AccessToken, Depends(bearer(auth))]): ...
 """
 
+import inspect
 import json
-from collections.abc import Iterable
-from typing import Any, Unpack
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Any, Literal, TypeVar, Unpack, overload
 
 try:
-    from fastapi import APIRouter, Depends, HTTPException
-    from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+    from fastapi import APIRouter, Depends, HTTPException, Security
+    from fastapi.openapi.models import HTTPBearer
+    from fastapi.openapi.models import SecurityBase as SecurityBaseModel
+    from fastapi.requests import HTTPConnection
+    from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
     from pydantic import BaseModel, Field
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.fastapi needs FastAPI: pip install "daypass[fastapi]"') from missing
 
+from daypass import scope as scopes
+from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
+from daypass.model import User
 from daypass.web import asgi
 from daypass.web.message import Response
 from daypass.web.options import Options
 from daypass.web.routes import Route
 from daypass.web.site import Site
 
-SCHEME = "bearer"
-MODEL = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
+FoundT = TypeVar("FoundT")
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class LoginBody(BaseModel):
@@ -97,32 +105,88 @@ class KeySet(BaseModel):
     keys: list[dict[str, Any]]
 
 
-class bearer(asgi.bearer, SecurityBase):  # noqa: N801 - it is called like the function it stands for
-    """The dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
+class Scheme(SecurityBase):
+    """Says in OpenAPI that a route needs something, which is checked elsewhere."""
 
-    Raises:
-        ConfigurationError: ``auth`` is no `AsyncDaypass`; when it is made.
-        HTTPException: 401 with the challenge of RFC 6750 §3 when there is none or it was refused; 503 when the signing
-            keys cannot be read. Its detail has the shape of `Failure`.
+    def __init__(self, name: str, model: SecurityBaseModel) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self) -> None:
+        """Do nothing."""
+
+
+BEARER = Scheme("bearer", HTTPBearer(bearerFormat="JWT", description="An access token, from login or refresh."))
+
+
+class Guard(asgi.Guard[FoundT]):
+    """A `daypass.web.asgi.Guard` as a dependency, which OpenAPI shows with the scope that it requires.
+
+    What it refuses is an ``HTTPException`` whose detail is what the endpoints answer: a message and an error.
     """
 
-    def __init__(self, auth: AsyncDaypass) -> None:
-        super().__init__(auth)
-        self.model = MODEL
-        self.scheme_name = SCHEME
+    def __init__(
+        self,
+        auth: asgi.AsyncVerifying,
+        find: Callable[[AccessToken], Awaitable[FoundT]],
+        scope: str | None,
+        *,
+        optional: bool,
+    ) -> None:
+        super().__init__(auth, find, scope, optional=optional)
+        shown = Security(BEARER, scopes=scopes.words(self._scope))
+        self.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter("request", _KEYWORD, annotation=HTTPConnection),
+                inspect.Parameter("security_scopes", _KEYWORD, annotation=SecurityScopes),
+                inspect.Parameter("_shown", _KEYWORD, annotation=Annotated[None, shown]),
+            ]
+        )
+
+    async def __call__(
+        self, request: HTTPConnection, security_scopes: SecurityScopes | None = None, _shown: None = None
+    ) -> FoundT:
+        """Return what the route is given; what ``Security(…, scopes=[…])`` asks for is required, too."""
+        further = "" if security_scopes is None else security_scopes.scope_str
+        return await self._admit(request, " ".join(filter(None, (self._scope, further))) or None)
 
     def _refusal(self, response: Response) -> HTTPException:
         return HTTPException(response.status, json.loads(response.body), headers=asgi.own_headers(response))
 
 
-class _Described(SecurityBase):
-    """Says in OpenAPI that a route needs an access token, whose endpoint checks it itself."""
+@overload
+def bearer(
+    auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[AccessToken]: ...
 
-    model = MODEL
-    scheme_name = SCHEME
 
-    def __call__(self) -> None:
-        """Do nothing."""
+@overload
+def bearer(auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: bool) -> Guard[AccessToken | None]: ...
+
+
+def bearer(auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+    """Return the dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
+
+    It guards a whole router, too: ``APIRouter(dependencies=[Depends(bearer(auth, scope="admin"))])``. The arguments and
+    errors are those of `daypass.web.asgi.bearer`.
+    """
+    return Guard(auth, asgi.itself, scope, optional=optional)
+
+
+@overload
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: Literal[False] = False) -> Guard[User]: ...
+
+
+@overload
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> Guard[User | None]: ...
+
+
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+    """Return the dependency that requires an access token and gives its user: ``Depends(current_user(auth))``.
+
+    The arguments and errors are those of `daypass.web.asgi.current_user`.
+    """
+    return Guard(auth, asgi.loading(auth), scope, optional=optional)
 
 
 def auth_router(
@@ -192,14 +256,14 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "summary": "The access token's user",
         "response_model": UserAnswer,
         "responses": _failures(401, 403),
-        "dependencies": [Depends(_Described())],
+        "dependencies": [Depends(BEARER)],
     },
     ("GET", "/sessions"): {
         "operation_id": "sessions",
         "summary": "The user's devices",
         "response_model": SessionsAnswer,
         "responses": _failures(401, 403),
-        "dependencies": [Depends(_Described())],
+        "dependencies": [Depends(BEARER)],
     },
     ("DELETE", "/sessions"): {
         "operation_id": "end_all",
@@ -207,7 +271,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "status_code": 204,
         "response_model": None,
         "responses": _failures(401, 403),
-        "dependencies": [Depends(_Described())],
+        "dependencies": [Depends(BEARER)],
     },
     ("DELETE", "/sessions/{session_id}"): {
         "operation_id": "end_session",
@@ -218,7 +282,7 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "openapi_extra": {
             "parameters": [{"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}]
         },
-        "dependencies": [Depends(_Described())],
+        "dependencies": [Depends(BEARER)],
     },
     ("GET", "/.well-known/jwks.json"): {
         "operation_id": "jwks",
