@@ -25,6 +25,7 @@ FRESH_AT_MOST = 10 * MINUTE
 
 MAXIMUM_KEYS = 100
 _RSA_BITS = range(2048, 8193)
+_RSA_LENGTHS = range(342, 1367)  # of such a modulus as base64url
 
 _KINDS: Mapping[tuple[object, object], tuple[str, tuple[str, ...]]] = {
     ("EC", "P-256"): ("ES256", ("crv", "x", "y")),
@@ -128,7 +129,7 @@ def _usable(jwk: object) -> SigningKey | None:
         and "verify" in operations
         and all(isinstance(jwk.get(member), str) for member in members)
     )
-    if not fits:
+    if not fits or (algorithm == "RS256" and len(jwk["n"]) not in _RSA_LENGTHS):
         return None
     public = {"kty": jwk["kty"], "kid": jwk["kid"], "alg": algorithm, "use": "sig"}
     try:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from importlib.metadata import version
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from daypass.server.users import Users
 from daypass.steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
 from daypass.web.asgi import auth_routes, well_known_routes
+from daypass.web.openapi import AUTH, WELL_KNOWN, document
 
 
 def open_service(configuration: Configuration) -> Starlette:
@@ -67,6 +69,11 @@ def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = F
             return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
         return JSONResponse({"status": "ok"})
 
+    description = document("Daypass", version("daypass"), {"/auth": AUTH, "": WELL_KNOWN})
+
+    async def describe(_: Request) -> JSONResponse:
+        return JSONResponse(description)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with auth:
@@ -75,6 +82,7 @@ def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = F
     routes = [
         Mount("/auth", routes=auth_routes(auth, allow_insecure=allow_insecure)),
         *well_known_routes(auth),
+        Route("/openapi.json", describe, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})

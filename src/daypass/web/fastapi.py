@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal, TypeVar, Unpack, overload
 
 try:
     from fastapi import APIRouter, Depends, HTTPException, Security
-    from fastapi.openapi.models import HTTPBearer
+    from fastapi.openapi.models import APIKey, HTTPBearer
     from fastapi.openapi.models import SecurityBase as SecurityBaseModel
     from fastapi.requests import HTTPConnection
+    from fastapi.responses import Response as PlainResponse
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
-    from pydantic import BaseModel, Field
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.fastapi needs FastAPI: pip install "daypass[fastapi]"') from missing
 
@@ -27,7 +27,7 @@ from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.model import User
-from daypass.web import asgi
+from daypass.web import asgi, openapi
 from daypass.web.message import Response
 from daypass.web.options import Options
 from daypass.web.routes import Route
@@ -36,73 +36,6 @@ from daypass.web.site import Site
 FoundT = TypeVar("FoundT")
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
-
-
-class LoginBody(BaseModel):
-    """What a login sends: an address or a name, and the password."""
-
-    email: str | None = None
-    username: str | None = None
-    password: str
-    token_delivery: str = Field("cookie", alias="tokenDelivery", pattern="^(cookie|body)$")
-    device_name: str | None = Field(None, alias="deviceName")
-
-
-class RefreshBody(BaseModel):
-    """What a client without cookies sends."""
-
-    refresh_token: str | None = Field(None, alias="refreshToken")
-
-
-class TokenAnswer(BaseModel):
-    """What a login or a refresh gives; the refresh token is in the cookie unless the body was asked for."""
-
-    access_token: str = Field(alias="accessToken")
-    token_type: str = Field(alias="tokenType")
-    expires_in: int = Field(alias="expiresIn", description="seconds")
-    refresh_token: str | None = Field(None, alias="refreshToken")
-
-
-class UserAnswer(BaseModel):
-    """The access token's user."""
-
-    subject: str
-    username: str | None
-    email: str | None
-    session_id: str = Field(alias="sessionId")
-    claims: dict[str, Any]
-
-
-class SessionAnswer(BaseModel):
-    """One of the user's devices; times by RFC 3339, in UTC."""
-
-    id: str
-    device_name: str | None = Field(alias="deviceName")
-    user_agent: str | None = Field(alias="userAgent")
-    address: str | None
-    created_at: str = Field(alias="createdAt")
-    last_used_at: str = Field(alias="lastUsedAt")
-    expires_at: str = Field(alias="expiresAt")
-    current: bool
-
-
-class SessionsAnswer(BaseModel):
-    """The user's devices, the newest login first."""
-
-    sessions: list[SessionAnswer]
-
-
-class Failure(BaseModel):
-    """The one shape of every failure."""
-
-    message: str
-    error: str
-
-
-class KeySet(BaseModel):
-    """A JWK Set (RFC 7517 §5)."""
-
-    keys: list[dict[str, Any]]
 
 
 class Scheme(SecurityBase):
@@ -116,7 +49,10 @@ class Scheme(SecurityBase):
         """Do nothing."""
 
 
-BEARER = Scheme("bearer", HTTPBearer(bearerFormat="JWT", description="An access token, from login or refresh."))
+SCHEMES = {
+    openapi.BEARER: Scheme(openapi.BEARER, HTTPBearer.model_validate(openapi.SECURITY_SCHEMES[openapi.BEARER])),
+    openapi.COOKIE: Scheme(openapi.COOKIE, APIKey.model_validate(openapi.SECURITY_SCHEMES[openapi.COOKIE])),
+}
 
 
 class Guard(asgi.Guard[FoundT]):
@@ -134,7 +70,7 @@ class Guard(asgi.Guard[FoundT]):
         optional: bool,
     ) -> None:
         super().__init__(auth, find, scope, optional=optional)
-        shown = Security(BEARER, scopes=scopes.words(self._scope))
+        shown = Security(SCHEMES[openapi.BEARER], scopes=scopes.words(self._scope))
         self.__signature__ = inspect.Signature(
             [
                 inspect.Parameter("request", _KEYWORD, annotation=HTTPConnection),
@@ -197,97 +133,37 @@ def auth_router(
     The arguments and errors are those of `daypass.web.asgi.auth_routes`.
     """
     asgi.require_async(auth)
-    return _router(auth, Site(auth, authenticate, **options).auth_routes)
+    return _router(auth, Site(auth, authenticate, **options).auth_routes, openapi.AUTH)
 
 
 def well_known_router(auth: AsyncDaypass, **options: Unpack[Options]) -> APIRouter:
     """Return the router of what stands at the root of the issuer: the public signing keys."""
     asgi.require_async(auth)
-    return _router(auth, Site(auth, **options).well_known_routes)
+    return _router(auth, Site(auth, **options).well_known_routes, openapi.WELL_KNOWN)
 
 
-def _router(auth: AsyncDaypass, routes: Iterable[Route]) -> APIRouter:
-    router = APIRouter(tags=["auth"])
+def _router(auth: AsyncDaypass, routes: Iterable[Route], described: openapi.Operations) -> APIRouter:
+    router = APIRouter()
     for route in routes:
         endpoint = asgi.served(auth, route)
-        described = {method: _DESCRIPTIONS.get((method, route.path)) for method in route.methods}
-        for method, description in described.items():
-            if description is not None:
-                router.add_api_route(route.path, endpoint, methods=[method], **description)
-        others = [method for method, description in described.items() if description is None]
-        router.add_api_route(route.path, endpoint, methods=others, include_in_schema=False)
+        shown = [method for method in route.methods if (method, route.path) in described]
+        for method in shown:
+            router.add_api_route(route.path, endpoint, methods=[method], **_description(described[method, route.path]))
+        hidden = [method for method in route.methods if method not in shown]
+        router.add_api_route(route.path, endpoint, methods=hidden, include_in_schema=False)
     return router
 
 
-def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Failure} for status in (*statuses, 503)}
-
-
-def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    return {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": required}}
-
-
-_DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
-    ("POST", "/login"): {
-        "operation_id": "login",
-        "summary": "Log in",
-        "response_model": TokenAnswer,
-        "responses": _failures(400, 401, 403, 413, 415),
-        "openapi_extra": _body(LoginBody, required=True),
-    },
-    ("POST", "/refresh"): {
-        "operation_id": "refresh",
-        "summary": "Get a new access token",
-        "response_model": TokenAnswer,
-        "responses": _failures(400, 401, 403, 409, 413),
-        "openapi_extra": _body(RefreshBody, required=False),
-    },
-    ("POST", "/logout"): {
-        "operation_id": "logout",
-        "summary": "Log out",
-        "status_code": 204,
-        "response_model": None,
-        "responses": _failures(400, 403, 413),
-        "openapi_extra": _body(RefreshBody, required=False),
-    },
-    ("GET", "/me"): {
-        "operation_id": "me",
-        "summary": "The access token's user",
-        "response_model": UserAnswer,
-        "responses": _failures(401, 403),
-        "dependencies": [Depends(BEARER)],
-    },
-    ("GET", "/sessions"): {
-        "operation_id": "sessions",
-        "summary": "The user's devices",
-        "response_model": SessionsAnswer,
-        "responses": _failures(401, 403),
-        "dependencies": [Depends(BEARER)],
-    },
-    ("DELETE", "/sessions"): {
-        "operation_id": "end_all",
-        "summary": "Log out everywhere",
-        "status_code": 204,
-        "response_model": None,
-        "responses": _failures(401, 403),
-        "dependencies": [Depends(BEARER)],
-    },
-    ("DELETE", "/sessions/{session_id}"): {
-        "operation_id": "end_session",
-        "summary": "Log out one device",
-        "status_code": 204,
-        "response_model": None,
-        "responses": _failures(401, 403, 404),
-        "openapi_extra": {
-            "parameters": [{"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}]
-        },
-        "dependencies": [Depends(BEARER)],
-    },
-    ("GET", "/.well-known/jwks.json"): {
-        "operation_id": "jwks",
-        "summary": "The public signing keys",
-        "response_model": KeySet,
-        "responses": {503: {"model": Failure}},
-    },
-}
+def _description(operation: openapi.Operation) -> dict[str, Any]:
+    """Return what FastAPI is told of an operation: it puts the security schemes where they belong by itself."""
+    extra = openapi.inlined(operation)
+    security = extra.pop("security", [])
+    anonymous = [each for each in security if not each]
+    return {
+        "operation_id": extra.pop("operationId"),
+        "tags": extra.pop("tags"),
+        "status_code": min(map(int, extra["responses"])),
+        "response_class": PlainResponse,
+        "dependencies": [Depends(SCHEMES[name]) for each in security for name in each],
+        "openapi_extra": extra | ({"security": anonymous} if anonymous else {}),
+    }

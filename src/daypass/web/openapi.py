@@ -1,0 +1,328 @@
+"""What the endpoints are, as OpenAPI has it (version 3.1). Pure data, whatever framework they are mounted in."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from daypass.web.message import MAXIMUM_BODY
+
+Schema = Mapping[str, Any]
+Operation = Mapping[str, Any]
+Operations = Mapping[tuple[str, str], Operation]
+"""By method and path, the path below the place where it is mounted."""
+
+_REF = "#/components/schemas/"
+_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[^\\u0000]*$"}
+_OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+
+
+def _object(title: str, description: str, properties: Mapping[str, Schema], *required: str, **more: Any) -> Schema:
+    return {
+        "type": "object",
+        "title": title,
+        "description": description,
+        "properties": properties,
+        "required": list(required),
+        **more,
+    }
+
+
+SCHEMAS: Mapping[str, Schema] = {
+    "Login": {
+        **_object(
+            "Login",
+            "An address or a name, and the password.",
+            {
+                "email": _TEXT,
+                "username": _TEXT,
+                "password": _TEXT,
+                "tokenDelivery": {
+                    "enum": ["cookie", "body"],
+                    "default": "cookie",
+                    "description": "How the refresh token travels; body is for clients without cookies.",
+                },
+                "deviceName": {"type": ["string", "null"], "maxLength": 1024, "pattern": "^[^\\u0000]*$"},
+            },
+            "password",
+            examples=[{"email": "ann@example.com", "password": "correct horse battery"}],
+        ),
+        "anyOf": [{"required": ["email"]}, {"required": ["username"]}],
+    },
+    "RefreshToken": _object(
+        "RefreshToken",
+        "What a client without cookies sends.",
+        {"refreshToken": {"type": ["string", "null"], "examples": ["dpr_…"]}},
+    ),
+    "Tokens": _object(
+        "Tokens",
+        "The refresh token is in the cookie unless the body was asked for; it is missing where the client keeps the one "
+        "that it has.",
+        {
+            "accessToken": {"type": "string"},
+            "tokenType": {"const": "Bearer"},
+            "expiresIn": {"type": "integer", "minimum": 1, "description": "Seconds."},
+            "refreshToken": {"type": "string", "pattern": "^dpr_"},
+        },
+        "accessToken",
+        "tokenType",
+        "expiresIn",
+    ),
+    "CurrentUser": _object(
+        "CurrentUser",
+        "The access token's user.",
+        {
+            "subject": {"type": "string"},
+            "username": _OPTIONAL_TEXT,
+            "email": _OPTIONAL_TEXT,
+            "sessionId": {"type": "string"},
+            "claims": {"type": "object", "additionalProperties": True, "description": "The application's own."},
+        },
+        "subject",
+        "username",
+        "email",
+        "sessionId",
+        "claims",
+    ),
+    "Sessions": _object(
+        "Sessions",
+        "The user's devices, the newest login first.",
+        {
+            "sessions": {
+                "type": "array",
+                "items": _object(
+                    "Session",
+                    "One of the user's devices.",
+                    {
+                        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                        "deviceName": _OPTIONAL_TEXT,
+                        "userAgent": _OPTIONAL_TEXT,
+                        "address": _OPTIONAL_TEXT,
+                        "createdAt": _TIME,
+                        "lastUsedAt": _TIME,
+                        "expiresAt": _TIME,
+                        "current": {"type": "boolean"},
+                    },
+                    "id",
+                    "deviceName",
+                    "userAgent",
+                    "address",
+                    "createdAt",
+                    "lastUsedAt",
+                    "expiresAt",
+                    "current",
+                ),
+            }
+        },
+        "sessions",
+    ),
+    "KeySet": _object(
+        "KeySet",
+        "A JWK Set (RFC 7517 §5).",
+        {"keys": {"type": "array", "items": {"type": "object", "required": ["kty", "kid"]}}},
+        "keys",
+    ),
+    "Failure": _object(
+        "Failure",
+        "The one shape of every failure.",
+        {"message": {"type": "string"}, "error": {"type": "string"}},
+        "message",
+        "error",
+    ),
+}
+
+BEARER = "bearer"
+COOKIE = "cookie"
+SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
+    BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token, from login or refresh.",
+    },
+    COOKIE: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-daypass",
+        "description": "The refresh token. Over plain HTTP, which is for loopback, the name is `daypass`.",
+    },
+}
+
+_FAILURES: Mapping[int, tuple[str, str, str]] = {
+    400: ("The body makes no sense.", "invalid_request", "The body is not JSON"),
+    401: ("No access token, or a bad one.", "invalid_token", "Authentication failed"),
+    403: ("Plain HTTP, or a page of another origin.", "cross_site_request", "This may not be asked for by a page …"),
+    404: ("There is no such session.", "not_found", "There is no such session"),
+    409: ("A newer refresh token was given out moments ago; the cookie is kept.", "token_stale", "A newer …"),
+    413: (f"The body has more than {MAXIMUM_BODY} bytes.", "content_too_large", "The body may have …"),
+    415: ("The body is no JSON.", "unsupported_media_type", "Send the body as application/json"),
+    429: ("Too many requests.", "too_many_requests", "Try again later"),
+    431: ("The headers are too large.", "request_header_fields_too_large", "Send less"),
+    503: ("The store is down; nothing was decided, and no cookie changes.", "temporarily_unavailable", "Try again …"),
+}
+_ALWAYS = (413, 429, 431, 503)
+
+_SECONDS: Schema = {"type": "integer", "minimum": 0}
+_HEADERS: Mapping[int, tuple[str, ...]] = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+_ALL_HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "WWW-Authenticate": {
+        "description": "The challenge (RFC 6750 §3).",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Bearer "},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": _SECONDS},
+    "Set-Cookie": {"description": "The refresh token, or nothing where it is cleared.", "schema": {"type": "string"}},
+    "Cache-Control": {"required": True, "schema": {"type": "string"}},
+    "ETag": {"required": True, "schema": {"type": "string"}},
+}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: _ALL_HEADERS[name] for name in names}
+
+
+def _failure(status: int) -> dict[str, Any]:
+    description, error, message = _FAILURES[status]
+    content = {"schema": {"$ref": f"{_REF}Failure"}, "example": {"message": message, "error": error}}
+    headers = _headers(*_HEADERS.get(status, ()))
+    return {"description": description, "content": {"application/json": content}} | (
+        {"headers": headers} if headers else {}
+    )
+
+
+def _operation(
+    name: str,
+    summary: str,
+    done: tuple[int, str, str | None],
+    failures: tuple[int, ...],
+    *,
+    headers: tuple[str, ...] = (),
+    body: tuple[str, bool] | None = None,
+    security: tuple[str, ...] = (),
+    kind: str = "application/json",
+    **more: Any,
+) -> Operation:
+    status, description, schema = done
+    response: dict[str, Any] = {"description": description}
+    if headers:
+        response["headers"] = _headers(*headers)
+    if schema is not None:
+        response["content"] = {kind: {"schema": {"$ref": f"{_REF}{schema}"}}}
+    failed = {str(each): _failure(each) for each in sorted({*failures, *_ALWAYS})}
+    operation: dict[str, Any] = {"operationId": name, "summary": summary, "tags": ["auth"], **more}
+    if body is not None:
+        content = {"application/json": {"schema": {"$ref": f"{_REF}{body[0]}"}}}
+        operation["requestBody"] = {"content": content, "required": body[1]}
+    if security:
+        operation["security"] = [{each: []} if each else {} for each in security]
+    return operation | {"responses": {str(status): response} | failed}
+
+
+AUTH: Operations = {
+    ("POST", "/login"): _operation(
+        "login",
+        "Log in",
+        (200, "The user is logged in.", "Tokens"),
+        (400, 401, 403, 404, 415),
+        headers=("Set-Cookie", "Cache-Control"),
+        body=("Login", True),
+    ),
+    ("POST", "/refresh"): _operation(
+        "refresh",
+        "Get a new access token",
+        (200, "The next tokens.", "Tokens"),
+        (400, 401, 403, 409),
+        headers=("Set-Cookie", "Cache-Control"),
+        body=("RefreshToken", False),
+        security=(COOKIE, ""),
+    ),
+    ("POST", "/logout"): _operation(
+        "logout",
+        "Log out",
+        (204, "There is no session any more.", None),
+        (400, 403),
+        headers=("Set-Cookie", "Cache-Control"),
+        body=("RefreshToken", False),
+        security=(COOKIE, ""),
+    ),
+    ("GET", "/me"): _operation(
+        "me",
+        "The access token's user",
+        (200, "The user, as the access token has it.", "CurrentUser"),
+        (401, 403),
+        headers=("Cache-Control",),
+        security=(BEARER,),
+    ),
+    ("GET", "/sessions"): _operation(
+        "sessions",
+        "The user's devices",
+        (200, "The live sessions.", "Sessions"),
+        (401, 403),
+        headers=("Cache-Control",),
+        security=(BEARER,),
+    ),
+    ("DELETE", "/sessions"): _operation(
+        "end_all",
+        "Log out everywhere",
+        (204, "All sessions have ended, this one too.", None),
+        (401, 403),
+        headers=("Set-Cookie", "Cache-Control"),
+        security=(BEARER,),
+    ),
+    ("DELETE", "/sessions/{session_id}"): _operation(
+        "end_session",
+        "Log out one device",
+        (204, "That session has ended.", None),
+        (401, 403, 404),
+        security=(BEARER,),
+        parameters=[
+            {
+                "name": "session_id",
+                "in": "path",
+                "required": True,
+                "description": "As it stands in the list of sessions.",
+                "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            }
+        ],
+    ),
+}
+
+WELL_KNOWN: Operations = {
+    ("GET", "/.well-known/jwks.json"): _operation(
+        "jwks",
+        "The public signing keys",
+        (200, "The keys that access tokens are verified with.", "KeySet"),
+        (),
+        headers=("Cache-Control",),
+        kind="application/jwk-set+json",
+    ),
+}
+
+
+def document(title: str, version: str, mounted: Mapping[str, Operations]) -> dict[str, Any]:
+    """Return the OpenAPI document of an application that is nothing but these operations, each below its prefix."""
+    paths: dict[str, dict[str, Any]] = {}
+    for prefix, operations in mounted.items():
+        for (method, path), operation in operations.items():
+            paths.setdefault(prefix + path, {})[method.lower()] = copy.deepcopy(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "paths": paths,
+        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY_SCHEMES},
+    }
+
+
+def inlined(operation: Operation) -> dict[str, Any]:
+    """Return an operation with its schemas in place, for a document whose components are somebody else's."""
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            reference = part.get("$ref")
+            if isinstance(reference, str):
+                return resolved(SCHEMAS[reference.removeprefix(_REF)])
+            return {name: resolved(value) for name, value in part.items()}
+        return [resolved(each) for each in part] if isinstance(part, list) else part
+
+    found: dict[str, Any] = resolved(operation)
+    return found
