@@ -76,7 +76,8 @@ class Endpoints:
         if self._authenticate is None:
             raise BadRequest(404, "not_found", "This issuer has no login of its own")
         body = json_object(request)
-        identifier = _text(body, "email") or _text(body, "username")
+        email, username = _text(body, "email"), _text(body, "username")
+        identifier = email or username
         password = _text(body, "password")
         if not identifier or not password:
             raise BadRequest(400, "invalid_request", "Send email (or username) and password, as text")

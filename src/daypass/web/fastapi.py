@@ -54,6 +54,9 @@ SCHEMES = {
     openapi.COOKIE: Scheme(openapi.COOKIE, APIKey.model_validate(openapi.SECURITY_SCHEMES[openapi.COOKIE])),
 }
 
+REFUSALS: dict[int | str, dict[str, Any]] = dict(openapi.refusals().items())
+"""What a guarded route answers when it refuses, for its ``responses=`` or its router's."""
+
 
 class Guard(asgi.Guard[FoundT]):
     """A `daypass.web.asgi.Guard` as a dependency, which OpenAPI shows with the scope that it requires.

@@ -12,8 +12,9 @@ Operations = Mapping[tuple[str, str], Operation]
 """By method and path, the path below the place where it is mounted."""
 
 _REF = "#/components/schemas/"
-_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[^\\u0000]*$"}
 _OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
+_SHORT: Schema = {"maxLength": 1024, "pattern": "^[^\\u0000]*$"}
+_THERE: Schema = {"type": "string", "minLength": 1}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 
 
@@ -34,20 +35,20 @@ SCHEMAS: Mapping[str, Schema] = {
             "Login",
             "An address or a name, and the password.",
             {
-                "email": _TEXT,
-                "username": _TEXT,
-                "password": _TEXT,
+                "email": {**_OPTIONAL_TEXT, **_SHORT},
+                "username": {**_OPTIONAL_TEXT, **_SHORT},
+                "password": {**_THERE, **_SHORT},
                 "tokenDelivery": {
                     "enum": ["cookie", "body"],
                     "default": "cookie",
                     "description": "How the refresh token travels; body is for clients without cookies.",
                 },
-                "deviceName": {"type": ["string", "null"], "maxLength": 1024, "pattern": "^[^\\u0000]*$"},
+                "deviceName": {**_OPTIONAL_TEXT, **_SHORT},
             },
             "password",
             examples=[{"email": "ann@example.com", "password": "correct horse battery"}],
         ),
-        "anyOf": [{"required": ["email"]}, {"required": ["username"]}],
+        "anyOf": [{"required": [name], "properties": {name: _THERE}} for name in ("email", "username")],
     },
     "RefreshToken": _object(
         "RefreshToken",
@@ -56,8 +57,8 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Tokens": _object(
         "Tokens",
-        "The refresh token is in the cookie unless the body was asked for; it is missing where the client keeps the one "
-        "that it has.",
+        "The refresh token is in the cookie unless the body was asked for; where there is none, the one that was "
+        "presented is kept.",
         {
             "accessToken": {"type": "string"},
             "tokenType": {"const": "Bearer"},
@@ -297,6 +298,21 @@ WELL_KNOWN: Operations = {
         kind="application/jwk-set+json",
     ),
 }
+
+
+def refusals() -> dict[int, dict[str, Any]]:
+    """Return the answers of a route that requires an access token, each with what `refused` gives in ``detail``."""
+    found: dict[int, dict[str, Any]] = {}
+    for status, description, error, needs in (
+        (401, "No access token, or a bad one.", "invalid_token", "WWW-Authenticate"),
+        (403, "The access token's scope does not allow this.", "insufficient_scope", "WWW-Authenticate"),
+        (503, "The access token cannot be checked now.", "temporarily_unavailable", "Retry-After"),
+    ):
+        detail = {"type": "object", "properties": {"detail": SCHEMAS["Failure"]}, "required": ["detail"]}
+        example = {"detail": {"message": "Authentication failed", "error": error}}
+        content = {"application/json": {"schema": detail, "example": example}}
+        found[status] = {"description": description, "headers": _headers(needs), "content": content}
+    return copy.deepcopy(found)
 
 
 def document(title: str, version: str, mounted: Mapping[str, Operations]) -> dict[str, Any]:
