@@ -1,0 +1,18 @@
+"""An issuer with OAuth clients, in each colour."""
+
+import pytest
+
+from daypass import AsyncDaypass, Daypass
+
+from .world import World
+
+
+@pytest.fixture(params=[Daypass, AsyncDaypass], ids=["sync", "async"])
+def colour(request: pytest.FixtureRequest) -> type[Daypass | AsyncDaypass]:
+    colour: type[Daypass | AsyncDaypass] = request.param
+    return colour
+
+
+@pytest.fixture
+def world(colour: type[Daypass | AsyncDaypass]) -> World:
+    return World(colour=colour)
