@@ -1,9 +1,12 @@
 """An issuer with OAuth clients, in each colour."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from daypass import AsyncDaypass, Daypass
 
+from .live import Served, served
 from .world import World
 
 
@@ -16,3 +19,10 @@ def colour(request: pytest.FixtureRequest) -> type[Daypass | AsyncDaypass]:
 @pytest.fixture
 def world(colour: type[Daypass | AsyncDaypass]) -> World:
     return World(colour=colour)
+
+
+@pytest.fixture
+def application() -> Iterator[Served]:
+    """Return an application that is served on loopback."""
+    with served() as application:
+        yield application
