@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from daypass import AsyncDaypass, ConfigurationError, EventCode
+from daypass import AsyncDaypass, ConfigurationError, EventCode, StoreUnavailable
 from daypass.web.clients import Client, Clients, hash_secret
 from daypass.web.message import Response
 
@@ -174,6 +174,16 @@ def test_a_function_that_returns_something_else(colour: type) -> None:
 
     with pytest.raises(ConfigurationError, match="returned a dict"):
         ask(World(colour=colour, clients=find), basic("reader", SECRET))
+
+
+def test_a_registry_that_cannot_be_asked(colour: type) -> None:
+    """A database of clients that is down is as a store that is down: 503, and nothing is said of the client."""
+
+    def find(_: str) -> Client | None:
+        raise StoreUnavailable("the clients' database is down")
+
+    response = ask(World(colour=colour, clients=find), basic("reader", SECRET))
+    assert (503, "temporarily_unavailable") == error_of(response)
 
 
 # ---- what a client may be

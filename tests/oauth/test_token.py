@@ -1,10 +1,13 @@
 """``POST /token``: a refresh by any OAuth client (RFC 6749 §5 and §6)."""
 
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daypass import EventCode
 from daypass.model import DAY, SECOND
@@ -12,6 +15,16 @@ from daypass.stores.sqlite import SqliteStore
 
 from ..web.world import ALICE, json_of
 from .world import APP, NO_STORE, READER_SECRET, World, basic, error_of
+
+
+def _as_basic(pair: bytes) -> str:
+    return "Basic " + b64encode(pair).decode()
+
+
+@pytest.fixture(scope="module")
+def world_of_all() -> World:
+    """Return a world for many requests that change nothing."""
+    return World()
 
 
 def test_a_refresh(world: World) -> None:
@@ -183,6 +196,25 @@ def test_a_store_that_is_down(tmp_path: Path) -> None:
 
 
 # ---- the request
+
+
+@given(
+    body=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)),
+    authorization=st.one_of(st.none(), st.text(max_size=60), st.binary(max_size=60).map(_as_basic)),
+    fields=st.dictionaries(st.sampled_from(["grant_type", "refresh_token", "token", "client_id", "scope"]), st.text()),
+    path=st.sampled_from(["/token", "/revoke", "/introspect"]),
+)
+def test_whatever_is_sent(
+    world_of_all: World, body: bytes, authorization: str | None, fields: dict[str, str], path: str
+) -> None:
+    """Anything at all is answered by an error of RFC 6749 §5.2, or as a token that is none is; never by a crash."""
+    headers = {} if authorization is None else {"authorization": authorization}
+    for sent in (body, urlencode(fields), urlencode({**fields, "client_id": "app"})):
+        response = world_of_all.ask(path, sent, headers=headers)
+        if response.status != 200:
+            assert error_of(response)[0] in (400, 401)
+        else:
+            assert (path, b"") == ("/revoke", response.body)
 
 
 @pytest.mark.parametrize("grant_type", ["authorization_code", "password", "client_credentials", "REFRESH_TOKEN", "x"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +33,10 @@ APP, _ = Client.register("An app", client_id="app", public=True)
 OWN, _ = Client.register("First party", client_id="daypass", public=True)
 CLIENTS = (READER, WRITER, SERVICE, APP, OWN)
 SECRETS = {"reader": READER_SECRET, "writer": WRITER_SECRET, "service": SERVICE_SECRET}
+
+
+_DESCRIPTION = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
+"""What an ``error_description`` may be made of (RFC 6749 §5.2)."""
 
 
 def basic(client_id: str, secret: str) -> str:
@@ -125,6 +130,6 @@ def error_of(response: Response) -> tuple[int, str]:
     """Return status and code of an error; it has the shape of RFC 6749 §5.2, and nobody may store it."""
     content = json.loads(response.body)
     assert {"error", "error_description"} == set(content)
-    assert content["error_description"].isascii()
+    assert _DESCRIPTION.fullmatch(content["error_description"])
     assert set(NO_STORE) <= set(response.headers)
     return response.status, content["error"]
