@@ -8,7 +8,9 @@ from daypass.web.cookies import CookiePolicy
 from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
 from daypass.web.options import Options
+from daypass.web.pages import Pages
 from daypass.web.routes import Operation, Route
+from daypass.web.verify import Verify
 
 JWKS_PATH = "/.well-known/jwks.json"
 
@@ -58,5 +60,6 @@ class Site:
             route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),
             route("/sessions/{session_id}", DELETE=endpoints.end_session),
             route("/daypass.js", GET=endpoints.module),
+            route("/verify", GET=Verify(Pages(auth.flows, policy, door), policy).answer),
         )
         self.well_known_routes = (route(JWKS_PATH, GET=endpoints.jwks),)
