@@ -44,7 +44,7 @@ def proxying(folder: Path, daypass: str, application: str) -> Iterator[str]:
         f"master_process off;\ndaemon off;\npid {folder}/nginx.pid;\nevents {{}}\n"
         f"http {{\naccess_log off;\nclient_max_body_size 0;\n{temporary}{site}}}\n"
     )
-    command = [BINARY, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
+    command: list[str | Path] = [BINARY, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
     process = subprocess.Popen(command)
     try:
         _wait_for(port, process, folder / "error.log")

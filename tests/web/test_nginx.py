@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from daypass import EventCode, StoreUnavailable, User
+from daypass import EventCode, User
 from daypass.model import MINUTE
-from daypass.stores.memory import AsyncMemoryStore
 from daypass.web.asgi import auth_routes
 
 from ..servers.application import serving
+from .failing import AsyncFailing
 from .live import LOGIN, Application
 from .nginx import proxying
 from .world import PEOPLE
@@ -41,7 +41,8 @@ class World:
     """An issuer, an application behind nginx, and a browser's jar."""
 
     def __init__(self) -> None:
-        self.issuer = Application()
+        self.store = AsyncFailing()
+        self.issuer = Application(self.store)
         self.app = Starlette(
             routes=[
                 Mount("/auth", routes=auth_routes(self.issuer.auth, authenticate=self.issuer.check, same_site="Lax"))
@@ -55,10 +56,13 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     world = World()
-    with serving(world.app) as daypass, serving(world.behind) as application:
-        with proxying(tmp_path, daypass, application) as address:
-            world.address = address
-            yield world
+    with (
+        serving(world.app) as daypass,
+        serving(world.behind) as application,
+        proxying(tmp_path, daypass, application) as address,
+    ):
+        world.address = address
+        yield world
 
 
 @pytest.fixture
@@ -140,12 +144,12 @@ def test_a_client_cannot_say_who_it_is(world: World, browser: httpx2.Client) -> 
 def test_a_name_that_would_break_out(world: World, browser: httpx2.Client) -> None:
     """A user name with a line break, or of another alphabet, arrives percent-encoded in its own header."""
     evil = User("user-1", "Zoë\r\nX-Auth-Subject: admin", "100%41@example.com", scope="read write")
-    PEOPLE_BEFORE = dict(PEOPLE)
+    before = dict(PEOPLE)
     try:
         PEOPLE.update(dict.fromkeys(PEOPLE, evil))
         told = said(browser.get("/page"))
     finally:
-        PEOPLE.update(PEOPLE_BEFORE)
+        PEOPLE.update(before)
     assert ("user-1", "Zo%C3%AB%0D%0AX-Auth-Subject:%20admin") == (told["x-auth-subject"], told["x-auth-username"])
     assert ("100%2541@example.com", "read write") == (told["x-auth-email"], told["x-auth-scope"])
 
@@ -184,21 +188,17 @@ def test_an_api_client(world: World, browser: httpx2.Client) -> None:
     assert 303 == httpx2.get(f"{world.address}/page", headers={"authorization": "Bearer x"}).status_code
 
 
-def test_the_store_is_down(world: World, browser: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_is_down(world: World, browser: httpx2.Client) -> None:
     """While the store is down, whose access token is good is served; others get 503 and keep their cookies."""
     browser.get("/page")
-
-    async def down(*_: object) -> None:
-        raise StoreUnavailable("the store is down")
-
-    monkeypatch.setattr(AsyncMemoryStore, "perform", down)
+    world.store.down = True
     assert 200 == browser.get("/page").status_code
     world.issuer.clock.advance(14 * MINUTE)
     assert 200 == browser.get("/page").status_code
     world.issuer.clock.advance(2 * MINUTE)
     answer = browser.get("/page")
     assert (503, "1", False) == (answer.status_code, answer.headers["retry-after"], "set-cookie" in answer.headers)
-    monkeypatch.undo()
+    world.store.down = False
     assert 200 == browser.get("/page").status_code
 
 
