@@ -7,7 +7,9 @@ from daypass.issuer import AsyncDaypass, Daypass
 from daypass.web.cookies import CookiePolicy
 from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
+from daypass.web.limits import Limiter
 from daypass.web.options import Options
+from daypass.web.proxies import Proxies
 from daypass.web.routes import Operation, Route
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -41,8 +43,11 @@ class Site:
             options.get("allowed_origins", ()),
             options.get("allow_insecure", False),
         )
-        door = Door(policy.allowed_origins)
-        endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
+        proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
+        door = Door(policy.allowed_origins, proxies)
+        rates = options.get("rate_limits")
+        limiter = None if rates is None else Limiter(rates)
+        endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, limiter)
 
         def route(path: str, **operations: Operation) -> Route:
             return Route(path, operations, door)
