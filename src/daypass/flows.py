@@ -305,6 +305,17 @@ class Flows:
         """List a user's live sessions, the newest login first."""
         return (yield from ListSessions(subject, moment.now))
 
+    def session_id(self, text: str, client_id: str | None = None) -> Flow[str | None]:
+        """Return the id of the session of an authentic refresh token, however old; None for one that is none.
+
+        The store is not asked: the session may be over.
+        """
+        try:
+            token = yield from self._decode(text, client_id or self.names.client_id)
+        except TokenMalformed:
+            return None
+        return token.session_id
+
     # ---- parts of the above
 
     def _tokens(
