@@ -16,7 +16,7 @@ from daypass.flows import Flows, Moment
 from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
 from daypass.steps import Authenticate, Emit, Flow, Keys
 from daypass.web import cookies
-from daypass.web.bearer import bearer_token, challenge, unauthorized, unavailable
+from daypass.web.bearer import bearer_token, challenge, require_client, unauthorized, unavailable
 from daypass.web.browser import serve_module
 from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
@@ -125,14 +125,14 @@ class Endpoints:
     @_answering
     def sessions(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``GET /sessions``: 200 with the user's devices, the newest login first."""
-        token = yield from self._bearer(request)
+        token = yield from self._own_bearer(request)
         found = yield from self._flows.sessions(token.subject, moment)
         return answer(200, {"sessions": [_listed(session, token.session_id) for session in found]})
 
     @_answering
     def end_session(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``DELETE /sessions/{id}``: 204, or 404 when the user has no such session."""
-        token = yield from self._bearer(request)
+        token = yield from self._own_bearer(request)
         session_id = request.session_id or ""
         if not _is_session_id(session_id):
             return failure(404, "not_found", "There is no such session")
@@ -142,7 +142,7 @@ class Endpoints:
     @_answering
     def end_all(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``DELETE /sessions``: 204, all of the user's sessions are ended, this one too."""
-        token = yield from self._bearer(request)
+        token = yield from self._own_bearer(request)
         yield from self._flows.end_all(token.subject, None, moment)
         return Response(204, (("cache-control", "no-store"),)).with_headers(cookies.clear(request, self._cookies))
 
@@ -166,6 +166,15 @@ class Endpoints:
     def _bearer(self, request: Request) -> Flow[AccessToken]:
         cookies.require_secure_transport(request, self._cookies)
         return (yield from bearer_token(request))
+
+    def _own_bearer(self, request: Request) -> Flow[AccessToken]:
+        """Return what the access token says, if it was issued to the issuer's own client.
+
+        Another client was let in for what its scope says, and not to see or end its user's other sessions.
+        """
+        token = yield from self._bearer(request)
+        require_client(token, self._flows.names.client_id)
+        return token
 
     def _refresh_token(self, request: Request) -> tuple[str | None, bool]:
         """Return the presented refresh token, and whether it came in the body rather than in the cookie."""
