@@ -11,7 +11,7 @@ from daypass import EventCode
 from daypass.web.cookies import MAXIMUM_AGE, SECURE_NAME
 
 from ..web.live import LOGIN
-from ..web.world import BOB, Asked, access_token, headers_named, json_of
+from ..web.world import BOB, Asked, access_token, cookie_value, headers_named, json_of
 
 NO_SPACE = ["\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f", "\u2000", "\u3000", "\u2028", "\ufeff"]
 """White space to Python, and part of a name to a browser, which then asks for none of what `__Host-` stands for."""
@@ -67,8 +67,9 @@ def test_every_cookie_that_is_ever_set_has_every_attribute() -> None:
         asked.ask("POST", "/logout", cookie=cookie),
     ]
     form = re.compile(r"__Host-daypass=[\w-]*; Path=/; Max-Age=\d+; HttpOnly; Secure; SameSite=Strict", re.ASCII)
-    for answer in answers:
-        (header,) = headers_named(answer, "set-cookie")
+    found = [header for answer in answers for header in headers_named(answer, "set-cookie")]
+    assert len(found) >= 3
+    for header in found:
         assert form.fullmatch(header)
         assert len(header.partition(";")[0]) < 4096
 
@@ -105,7 +106,6 @@ def test_a_session_id_that_somebody_brings_along_is_not_adopted() -> None:
     response = asked.ask("POST", "/login", LOGIN, cookie=planted)
     assert planted not in str(response.headers)
     assert "user-1" == json_of(asked.ask("GET", "/me", token=access_token(response)))["subject"]
-    assert asked.lives(planted)
-    assert [EventCode.STARTED] * 2 == [event.code for event in asked.events][:2]
-    first, second = (event.session_id for event in asked.events[:2])
+    first, second = (event.session_id for event in asked.events if event.code is EventCode.STARTED)
     assert first != second
+    assert cookie_value(response) != planted

@@ -147,7 +147,7 @@ def test_a_guess_costs_no_question_and_hits_nothing() -> None:
     assert asked.lives(cookie)
 
 
-def test_a_token_in_another_encoding_of_json_is_none() -> None:
+def test_a_body_in_another_encoding_is_no_json() -> None:
     """A body in UTF-16 or UTF-32, which what stands before the issuer would read differently, is no JSON here."""
     asked = Asked()
     kind = {"content-type": "application/json; charset=utf-16"}
