@@ -22,6 +22,8 @@ and most cookie jars send no ``Secure`` cookie over plain HTTP, not even to loop
 MAXIMUM_AGE = 400 * DAY
 """Browsers keep no cookie longer (RFC 6265bis §5.5)."""
 
+_BETWEEN = " \t"
+
 
 @dataclass(frozen=True, slots=True)
 class CookiePolicy:
@@ -54,7 +56,9 @@ def read(request: Request, name: str = LOOPBACK_NAME) -> str | None:
     """Return the token in the request's cookie, None where there is no such cookie."""
     wanted = _name(request, name)
     pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
-    values = [value.strip().strip('"') for name, _, value in pairs if name.strip() == wanted]
+    # Spaces and tabs alone stand between cookies (RFC 6265 §5.2). Whoever takes other white space off a name lets in a
+    # cookie that the browser did not hold to the rules of the prefix, set by another host of the same site.
+    values = [value.strip(_BETWEEN).strip('"') for name, _, value in pairs if name.strip(_BETWEEN) == wanted]
     # There is but one, save on loopback, where applications on other ports may have set others of that name.
     ours = (value for value in values if value.startswith(PREFIX))
     return next(ours, values[0] if values else None) or None

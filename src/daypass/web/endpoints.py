@@ -20,7 +20,7 @@ from daypass.flows import Flows, Moment
 from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
 from daypass.steps import Authenticate, Emit, Find, Flow, Keys
 from daypass.web import cookies
-from daypass.web.bearer import bearer_token, challenge, unauthorized, unavailable
+from daypass.web.bearer import bearer_token, challenge, require_client, unauthorized, unavailable
 from daypass.web.browser import serve_module
 from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
@@ -164,7 +164,7 @@ class Endpoints:
     @_answering
     def sessions(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``GET /sessions``: 200 with the user's devices, the newest login first."""
-        token = yield from self._bearer(request)
+        token = yield from self._own_bearer(request)
         found = yield from self._flows.sessions(token.subject, moment)
         return answer(200, {"sessions": [_listed(session, token.session_id) for session in found]})
 
@@ -174,7 +174,7 @@ class Endpoints:
 
         The cookie is removed if it is that session's.
         """
-        token = yield from self._bearer(request)
+        token = yield from self._own_bearer(request)
         session_id = request.session_id or ""
         if not _is_session_id(session_id):
             return failure(404, "not_found", "There is no such session")
@@ -191,7 +191,7 @@ class Endpoints:
         With ``?keep=current`` all but this one. The cookie is removed if it is that of a session which has ended, and
         the user's: not if somebody else has logged in since.
         """
-        token = yield from self._bearer(request)
+        token = yield from self._own_bearer(request)
         if request.query not in ("", "keep=current"):
             raise BadRequest(400, "invalid_request", "Ask for all, or with keep=current for all but this one")
         keep = token.session_id if request.query else None
@@ -236,6 +236,15 @@ class Endpoints:
     def _bearer(self, request: Request) -> Flow[AccessToken]:
         cookies.require_secure_transport(request, self._cookies)
         return (yield from bearer_token(request))
+
+    def _own_bearer(self, request: Request) -> Flow[AccessToken]:
+        """Return what the access token says, if it was issued to the issuer's own client.
+
+        Another client was let in for what its scope says, and not to see or end its user's other sessions.
+        """
+        token = yield from self._own_bearer(request)
+        require_client(token, self._flows.names.client_id)
+        return token
 
     def _refresh_token(self, request: Request) -> tuple[str | None, bool]:
         """Return the presented refresh token, and whether it came in the body rather than in the cookie."""
