@@ -15,7 +15,7 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 from starlette.types import ASGIApp
 
-from daypass import AsyncDaypass, ConfigurationError, Daypass, Event, EventCode, User
+from daypass import AsyncDaypass, AsyncStore, ConfigurationError, Daypass, Event, EventCode, User
 from daypass.access_token import AccessToken
 from daypass.model import MINUTE
 from daypass.testing import Clock
@@ -30,7 +30,7 @@ CHALLENGE = 'Bearer realm="daypass"'
 class Application:
     """An application's own part: its users, and what its issuer told of."""
 
-    def __init__(self, store: str = "memory:", clock: Clock | None = None) -> None:
+    def __init__(self, store: str | AsyncStore = "memory:", clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.events: list[Event] = []
         self.threads: set[int] = set()

@@ -6,7 +6,8 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from daypass import AccessToken
-from daypass.web.fastapi import REFUSALS, auth_router, bearer, well_known_router
+from daypass.web.clients import Client
+from daypass.web.fastapi import REFUSALS, auth_router, bearer, oauth_router, well_known_router
 
 from .live import Application, Mounted, told
 from .world import body_of
@@ -16,11 +17,15 @@ def refusal(code: str) -> bytes:
     return b'{"detail":' + body_of(code) + b"}"
 
 
-def build(application: Application, prefix: str = "/auth", **options: Any) -> FastAPI:
+def build(
+    application: Application, prefix: str = "/auth", *, clients: tuple[Client, ...] = (), **options: Any
+) -> FastAPI:
     auth = application.auth
     app = FastAPI(lifespan=application.lifespan)
     app.include_router(auth_router(auth, authenticate=application.check, **options), prefix=prefix)
-    app.include_router(well_known_router(auth))
+    app.include_router(well_known_router(auth, clients=clients))
+    if clients:
+        app.include_router(oauth_router(auth, clients=clients), prefix="/oauth")
 
     @app.get("/profile", responses=REFUSALS)
     async def profile(token: Annotated[AccessToken, Depends(bearer(auth))]) -> dict[str, Any]:

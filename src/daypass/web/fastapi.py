@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Unpack, overload
 
 try:
     from fastapi import APIRouter, Depends, HTTPException, Security
-    from fastapi.openapi.models import APIKey, HTTPBearer
+    from fastapi.openapi.models import APIKey, HTTPBase, HTTPBearer
     from fastapi.openapi.models import SecurityBase as SecurityBaseModel
     from fastapi.requests import HTTPConnection
     from fastapi.responses import Response as PlainResponse
@@ -28,7 +28,9 @@ from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.model import User
 from daypass.web import asgi, openapi
+from daypass.web.clients import Registry
 from daypass.web.message import Response
+from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
 from daypass.web.routes import Route
 from daypass.web.site import Site
@@ -52,6 +54,7 @@ class Scheme(SecurityBase):
 SCHEMES = {
     openapi.BEARER: Scheme(openapi.BEARER, HTTPBearer.model_validate(openapi.SECURITY_SCHEMES[openapi.BEARER])),
     openapi.COOKIE: Scheme(openapi.COOKIE, APIKey.model_validate(openapi.SECURITY_SCHEMES[openapi.COOKIE])),
+    openapi.CLIENT: Scheme(openapi.CLIENT, HTTPBase.model_validate(openapi.SECURITY_SCHEMES[openapi.CLIENT])),
 }
 
 REFUSALS: dict[int | str, dict[str, Any]] = dict(openapi.refusals().items())
@@ -139,19 +142,34 @@ def auth_router(
     return _router(auth, Site(auth, authenticate, **options).auth_routes, openapi.AUTH)
 
 
-def well_known_router(auth: AsyncDaypass, **options: Unpack[Options]) -> APIRouter:
-    """Return the router of what stands at the root of the issuer: the public signing keys."""
+def oauth_router(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> APIRouter:
+    """Return the router of the OAuth endpoints, to be included with ``prefix="/oauth"``.
+
+    The arguments and errors are those of `daypass.web.asgi.oauth_routes`.
+    """
     asgi.require_async(auth)
-    return _router(auth, Site(auth, **options).well_known_routes, openapi.WELL_KNOWN)
+    return _router(auth, Site(auth, clients=clients, **options).oauth_routes, openapi.OAUTH)
+
+
+def well_known_router(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> APIRouter:
+    """Return the router of what stands at the root of the host: the public signing keys, and the metadata for clients.
+
+    The arguments and errors are those of `daypass.web.asgi.well_known_routes`.
+    """
+    asgi.require_async(auth)
+    return _router(
+        auth, Site(auth, clients=clients, **options).well_known_routes, {**openapi.WELL_KNOWN, **openapi.METADATA}
+    )
 
 
 def _router(auth: AsyncDaypass, routes: Iterable[Route], described: openapi.Operations) -> APIRouter:
     router = APIRouter()
     for route in routes:
         endpoint = asgi.served(auth, route)
-        shown = [method for method in route.methods if (method, route.path) in described]
+        path = METADATA_PATH if route.path.startswith(METADATA_PATH) else route.path  # whatever the issuer's own path
+        shown = [method for method in route.methods if (method, path) in described]
         for method in shown:
-            router.add_api_route(route.path, endpoint, methods=[method], **_description(described[method, route.path]))
+            router.add_api_route(route.path, endpoint, methods=[method], **_description(described[method, path]))
         hidden = [method for method in route.methods if method not in shown]
         router.add_api_route(route.path, endpoint, methods=hidden, include_in_schema=False)
     return router

@@ -16,6 +16,15 @@ _OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
 _SHORT: Schema = {"maxLength": 1024, "pattern": "^[^\\u0000]*$"}
 _THERE: Schema = {"type": "string", "minLength": 1}
 _TIME: Schema = {"type": "string", "format": "date-time"}
+_CLIENT: Mapping[str, Schema] = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
+_METADATA_URLS = ("issuer", "token_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint")
+_METADATA_LISTS = (
+    "response_types_supported",
+    "grant_types_supported",
+    "token_endpoint_auth_methods_supported",
+    "revocation_endpoint_auth_methods_supported",
+    "introspection_endpoint_auth_methods_supported",
+)
 
 
 def _object(title: str, description: str, properties: Mapping[str, Schema], *required: str, **more: Any) -> Schema:
@@ -123,6 +132,66 @@ SCHEMAS: Mapping[str, Schema] = {
         {"keys": {"type": "array", "items": {"type": "object", "required": ["kty", "kid"]}}},
         "keys",
     ),
+    "RefreshForm": _object(
+        "RefreshForm",
+        "What an OAuth client sends to refresh (RFC 6749 §6).",
+        {
+            "grant_type": {"const": "refresh_token"},
+            "refresh_token": {"type": "string", "minLength": 1},
+            "scope": {"type": "string"},
+            **_CLIENT,
+        },
+        "grant_type",
+        "refresh_token",
+    ),
+    "TokenForm": _object(
+        "TokenForm",
+        "What an OAuth client sends to revoke a token (RFC 7009 §2.1), or to introspect it (RFC 7662 §2.1).",
+        {"token": {"type": "string", "minLength": 1}, "token_type_hint": {"type": "string"}, **_CLIENT},
+        "token",
+    ),
+    "OAuthTokens": _object(
+        "OAuthTokens",
+        "What an OAuth client is given (RFC 6749 §5.1); without a refresh token it keeps its own.",
+        {
+            "access_token": {"type": "string"},
+            "token_type": {"const": "Bearer"},
+            "expires_in": {"type": "integer", "minimum": 1, "description": "Seconds."},
+            "refresh_token": {"type": "string", "pattern": "^dpr_"},
+            "scope": {"type": "string"},
+        },
+        "access_token",
+        "token_type",
+        "expires_in",
+    ),
+    "Introspection": _object(
+        "Introspection",
+        "What a token says (RFC 7662 §2.2); of one that opens nothing no more than that.",
+        {
+            "active": {"type": "boolean"},
+            **{name: {"type": "string"} for name in ("scope", "client_id", "username", "token_type", "sub", "aud")},
+            **{name: {"type": "string"} for name in ("iss", "jti", "sid")},
+            **{name: {"type": "integer"} for name in ("exp", "iat")},
+        },
+        "active",
+    ),
+    "Metadata": _object(
+        "Metadata",
+        "What an authorization server tells of itself (RFC 8414 §2).",
+        {
+            **{name: {"type": "string", "format": "uri"} for name in _METADATA_URLS},
+            **{name: {"type": "array", "items": {"type": "string"}} for name in (*_METADATA_LISTS, "scopes_supported")},
+        },
+        *_METADATA_URLS,
+        *_METADATA_LISTS,
+    ),
+    "OAuthFailure": _object(
+        "OAuthFailure",
+        "The shape of an OAuth endpoint's failures (RFC 6749 §5.2).",
+        {"error": {"type": "string"}, "error_description": {"type": "string"}},
+        "error",
+        "error_description",
+    ),
     "Failure": _object(
         "Failure",
         "The one shape of every failure.",
@@ -134,6 +203,7 @@ SCHEMAS: Mapping[str, Schema] = {
 
 BEARER = "bearer"
 COOKIE = "cookie"
+CLIENT = "client"
 SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
     BEARER: {
         "type": "http",
@@ -146,6 +216,11 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
         "in": "cookie",
         "name": "__Host-daypass",
         "description": "The refresh token. Over plain HTTP, which is for loopback, the name is `daypass`.",
+    },
+    CLIENT: {
+        "type": "http",
+        "scheme": "basic",
+        "description": "An OAuth client's id and secret (RFC 6749 §2.3.1); they may stand in the body instead.",
     },
 }
 
@@ -265,16 +340,25 @@ AUTH: Operations = {
     ("DELETE", "/sessions"): _operation(
         "end_all",
         "Log out everywhere",
-        (204, "All sessions have ended, this one too.", None),
-        (401, 403),
+        (204, "All sessions have ended, this one too unless it is kept.", None),
+        (400, 401, 403),
         headers=("Set-Cookie", "Cache-Control"),
         security=(BEARER,),
+        parameters=[
+            {
+                "name": "keep",
+                "in": "query",
+                "description": "`current` keeps the session of the access token.",
+                "schema": {"enum": ["current"]},
+            }
+        ],
     ),
     ("DELETE", "/sessions/{session_id}"): _operation(
         "end_session",
         "Log out one device",
         (204, "That session has ended.", None),
         (401, 403, 404),
+        headers=("Set-Cookie",),
         security=(BEARER,),
         parameters=[
             {
@@ -296,6 +380,61 @@ WELL_KNOWN: Operations = {
         (),
         headers=("Cache-Control",),
         kind="application/jwk-set+json",
+    ),
+}
+
+
+def _oauth(name: str, summary: str, done: str, form: str, answer: str | None, security: tuple[str, ...]) -> Operation:
+    failed = {
+        str(status): {
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": f"{_REF}OAuthFailure"}, "example": {"error": error}}},
+        }
+        for status, description, error in (
+            (400, "The request makes no sense, or the token gets nothing.", "invalid_grant"),
+            (401, "The client is not the one that it says it is.", "invalid_client"),
+            (503, "Not now; nothing was decided.", "temporarily_unavailable"),
+        )
+    }
+    failed["503"]["headers"] = _headers("Retry-After")
+    done_response: dict[str, Any] = {"description": done}
+    if answer is not None:
+        done_response["content"] = {"application/json": {"schema": {"$ref": f"{_REF}{answer}"}}}
+    content = {"application/x-www-form-urlencoded": {"schema": {"$ref": f"{_REF}{form}"}}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["oauth"],
+        "requestBody": {"content": content, "required": True},
+        "security": [{each: []} if each else {} for each in security],
+        "responses": {"200": done_response} | failed | {str(each): _failure(each) for each in (413, 431)},
+    }
+
+
+OAUTH: Operations = {
+    ("POST", "/token"): _oauth(
+        "token",
+        "Get a new access token, as an OAuth client",
+        "The next tokens.",
+        "RefreshForm",
+        "OAuthTokens",
+        (CLIENT, ""),
+    ),
+    ("POST", "/revoke"): _oauth(
+        "revoke", "End a token's session", "There is no such session any more.", "TokenForm", None, (CLIENT, "")
+    ),
+    ("POST", "/introspect"): _oauth(
+        "introspect", "What a token is worth", "What it says.", "TokenForm", "Introspection", (CLIENT, "")
+    ),
+}
+
+METADATA: Operations = {
+    ("GET", "/.well-known/oauth-authorization-server"): _operation(
+        "metadata",
+        "The authorization server's metadata",
+        (200, "What an OAuth client has to know.", "Metadata"),
+        (),
+        headers=("Cache-Control",),
     ),
 }
 
