@@ -284,7 +284,10 @@ class Flows:
         return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
 
     def session_of(self, text: str, client_id: str | None = None) -> Flow[str | None]:
-        """Return the id of the session that an authentic refresh token belongs to, None for a token that is none."""
+        """Return the id of the session of an authentic refresh token, however old; None for one that is none.
+
+        The store is not asked: the session may be over.
+        """
         try:
             return (yield from self._decode(text, client_id or self.names.client_id)).session_id
         except TokenMalformed:
@@ -304,17 +307,6 @@ class Flows:
     def sessions(self, subject: str, moment: Moment) -> Flow[tuple[Session, ...]]:
         """List a user's live sessions, the newest login first."""
         return (yield from ListSessions(subject, moment.now))
-
-    def session_id(self, text: str, client_id: str | None = None) -> Flow[str | None]:
-        """Return the id of the session of an authentic refresh token, however old; None for one that is none.
-
-        The store is not asked: the session may be over.
-        """
-        try:
-            token = yield from self._decode(text, client_id or self.names.client_id)
-        except TokenMalformed:
-            return None
-        return token.session_id
 
     # ---- parts of the above
 

@@ -134,7 +134,7 @@ class Endpoints:
             return challenge(failure(401, "invalid_grant"))
         session_id = None
         if self._limiter is not None:
-            session_id = yield from self._flows.session_id(text)
+            session_id = yield from self._flows.session_of(text)
             yield from self._limiter.refresh(request, session_id, moment.now)
         try:
             tokens = yield from self._flows.refresh(text, moment)
@@ -211,7 +211,7 @@ class Endpoints:
     def _cookie_session(self, request: Request) -> Flow[str | None]:
         """Return the id of the session that the cookie belongs to, whether it lives or not."""
         text = cookies.read(request)
-        return None if text is None else (yield from self._flows.session_id(text))
+        return None if text is None else (yield from self._flows.session_of(text))
 
     def _ended(self, request: Request, *, its_cookie: bool) -> Response:
         done = Response(204, (("cache-control", "no-store"),))
@@ -243,7 +243,7 @@ class Endpoints:
 
         Another client was let in for what its scope says, and not to see or end its user's other sessions.
         """
-        token = yield from self._own_bearer(request)
+        token = yield from self._bearer(request)
         require_client(token, self._flows.names.client_id)
         return token
 
