@@ -4,6 +4,8 @@ Both count in the same way, by a sliding window: what was counted in the window 
 is still within the span. So nobody gets twice the rate at the turn of a minute.
 """
 
+import importlib
+import importlib.util
 import logging
 import math
 import threading
@@ -164,12 +166,8 @@ class SharedCounter:
             raise ImportError(
                 'rate limits that nodes share need limits: pip install "daypass[limits]", and redis for redis://'
             ) from missing
-        scheme = url.partition(":")[0].partition("+")[0].removesuffix("s")
-        timely: dict[str, Any] = (
-            {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE} if scheme in _REDIS else {}
-        )
         try:
-            storage = storage_from_string(url, wrap_exceptions=True, **timely)
+            storage = storage_from_string(url, wrap_exceptions=True, **_timely(url))
             self._limiter = SlidingWindowCounterRateLimiter(storage)
         except (Unknown, StorageError, NotImplementedError, ValueError) as error:
             raise ConfigurationError(
@@ -202,6 +200,19 @@ class SharedCounter:
                 reason = type(failed.storage_error).__name__
                 _log.warning("rate limits are counted by this process alone: %s", reason)
         return self._own.hit(key, rate, now) if counting else self._own.look(key, rate, now)
+
+
+def _timely(url: str) -> dict[str, Any]:
+    """Return what has a Redis answer soon or not at all: its library would try again and again, with long rests."""
+    library = url.partition(":")[0].partition("+")[0].removesuffix("s")
+    if library not in _REDIS or importlib.util.find_spec(library) is None:
+        return {}
+    backoff, retry = (importlib.import_module(f"{library}.{name}") for name in ("backoff", "retry"))
+    return {
+        "socket_timeout": PATIENCE,
+        "socket_connect_timeout": PATIENCE,
+        "retry": retry.Retry(backoff.NoBackoff(), 0),
+    }
 
 
 def open_counter(url: str) -> Counter:
