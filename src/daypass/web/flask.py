@@ -1,0 +1,256 @@
+"""Daypass in Flask: the blueprints, and what requires an access token.
+
+app.register_blueprint(auth_blueprint(auth, authenticate=check_password), url_prefix="/auth")
+app.register_blueprint(well_known_blueprint(auth))
+require = bearer(auth)
+
+@app.get("/me")
+@require
+def me():
+    return {"user": current_token.subject}
+
+A view that needs the token in the midst of it asks for it there: ``token = require()``. Both forms keep it in
+``flask.g.daypass_token`` for the rest of the request, and `current_token` stands for it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+
+try:
+    from flask import Blueprint, current_app, g, has_request_context, request
+    from flask import Response as FlaskResponse
+    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, default_exceptions
+    from werkzeug.local import LocalProxy
+except ModuleNotFoundError as missing:
+    raise ImportError('daypass.web.flask needs Flask: pip install "daypass[flask]"') from missing
+
+from daypass import scope as scopes
+from daypass.access_token import AccessToken
+from daypass.errors import ConfigurationError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.issuer import Check, Daypass
+from daypass.model import User
+from daypass.steps import Flow, LoadUser
+from daypass.web.bearer import TokenMissing, bearer_text, forbidden, unauthorized, unavailable
+from daypass.web.message import MAXIMUM_BODY, Response, too_large
+from daypass.web.options import Options
+from daypass.web.routes import Route
+from daypass.web.site import Site
+from daypass.web.wsgi import read_request, require_sync
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def auth_blueprint(
+    auth: Daypass, *, authenticate: Check | None = None, name: str = "daypass", **options: Unpack[Options]
+) -> Blueprint:
+    """Return the blueprint of the first-party endpoints; it stands at ``/auth`` unless it is registered elsewhere.
+
+    Args:
+        auth: the issuer.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
+            issuer's own unless one is given.
+        name: the blueprint's, for ``url_for("daypass.login")``.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return _blueprint(auth, name, "/auth", Site(auth, authenticate, **options).auth_routes)
+
+
+def well_known_blueprint(auth: Daypass, *, name: str = "daypass_well_known", **options: Unpack[Options]) -> Blueprint:
+    """Return the blueprint of what stands at the root of the issuer, such as the public signing keys.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return _blueprint(auth, name, None, Site(auth, **options).well_known_routes)
+
+
+class Requirement(Generic[T]):
+    """What a view requires; `bearer` and `current_user` make one.
+
+    ``require()`` returns what it is about, inside a view. ``@require`` in front of a view, plain or async, requires it
+    before the view is entered. Either way the access token is then in ``flask.g.daypass_token``, and the user, where
+    one is required, in ``flask.g.daypass_user``.
+
+    Raises:
+        HTTPException: 401 with the challenge of RFC 6750 §3 when there is no token, or it was refused, or its user is
+            gone; 403 when its scope does not allow this; 503 with ``Retry-After`` when the store does not answer. The
+            response has the JSON shape of every failure, unless the application has an error handler of its own.
+        ConfigurationError: ``require()`` outside of a request.
+    """
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+
+    @overload
+    def __call__(self) -> T: ...
+
+    @overload
+    def __call__(self, view: Callable[P, R]) -> Callable[P, R]: ...
+
+    def __call__(self, view: Callable[P, R] | None = None) -> T | Callable[P, R]:
+        """Return what is required; or, given a view, the view that requires it."""
+        if view is not None:
+            return self._in_front_of(view)
+        if not has_request_context():
+            raise ConfigurationError("what a view requires is there in a request; write @require without parentheses")
+        try:
+            return self._ask()
+        except TokenRejected as error:
+            raise _refusal(unauthorized(error)) from None
+        except ScopeInsufficient as error:
+            raise _refusal(forbidden(error)) from None
+        except StoreError as error:
+            raise _refusal(unavailable(error)) from None
+
+    def _in_front_of(self, view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def required(*args: P.args, **kwargs: P.kwargs) -> R:
+            self()
+            return cast("R", current_app.ensure_sync(view)(*args, **kwargs))
+
+        return required
+
+
+@overload
+def bearer(
+    auth: Daypass, *, scope: str | None = None, optional: Literal[False] = False
+) -> Requirement[AccessToken]: ...
+
+
+@overload
+def bearer(auth: Daypass, *, scope: str | None = None, optional: bool) -> Requirement[AccessToken | None]: ...
+
+
+def bearer(auth: Daypass, *, scope: str | None = None, optional: bool = False) -> Requirement[Any]:
+    """Return what requires an access token of ``auth``, in its two forms: see `Requirement`.
+
+    Args:
+        auth: the issuer.
+        scope: what the token has to allow, every word of it; a token that does not is a 403.
+        optional: give None where no token was sent; a bad one is refused all the same.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    return Requirement(_token(auth, scope, optional=optional))
+
+
+@overload
+def current_user(auth: Daypass, *, scope: str | None = None, optional: Literal[False] = False) -> Requirement[User]: ...
+
+
+@overload
+def current_user(auth: Daypass, *, scope: str | None = None, optional: bool) -> Requirement[User | None]: ...
+
+
+def current_user(auth: Daypass, *, scope: str | None = None, optional: bool = False) -> Requirement[Any]:
+    """Return what requires the user of an access token, as ``load_user`` knows it now.
+
+    A user who is gone or disabled is a 401. The arguments and errors are those of `bearer`.
+    """
+    ask = _token(auth, scope, optional=optional)
+
+    def user() -> User | None:
+        token = ask()
+        g.daypass_user = None if token is None else auth.run(_user(token))
+        return cast("User | None", g.daypass_user)
+
+    return Requirement(user)
+
+
+def _held() -> AccessToken | None:
+    if not has_request_context() or "daypass_token" not in g:
+        raise RuntimeError("no access token was required in this request: put @require in front of the view")
+    return cast("AccessToken | None", g.daypass_token)
+
+
+current_token = cast("AccessToken", LocalProxy(_held))
+"""The access token that this request was required to bear; false where it was optional and none was sent."""
+
+
+def _token(auth: Daypass, scope: str | None, *, optional: bool) -> Callable[[], AccessToken | None]:
+    require_sync(auth)
+    needed = scopes.checked(scope)
+
+    def ask() -> AccessToken | None:
+        g.daypass_token = None
+        try:
+            token = auth.verify(bearer_text(request.environ.get("HTTP_AUTHORIZATION", "")))
+        except TokenMissing:
+            if optional:
+                return None
+            raise
+        if needed is not None:
+            token.require(needed)
+        g.daypass_token = token
+        return token
+
+    return ask
+
+
+def _user(token: AccessToken) -> Flow[User]:
+    user = yield from LoadUser(token.subject)
+    if user is None or user.disabled:
+        raise SessionRevoked("the access token's user is gone")
+    return user
+
+
+def _refusal(response: Response) -> HTTPException:
+    """Return the error that the application's own handlers see by its code, and that answers with ``response``."""
+    message = json.loads(response.body)["message"]
+    return default_exceptions[response.status](message, _returned(response))
+
+
+def _blueprint(auth: Daypass, name: str, prefix: str | None, routes: Iterable[Route]) -> Blueprint:
+    blueprint = Blueprint(name, __name__, url_prefix=prefix)
+    for route in routes:
+        blueprint.add_url_rule(
+            re.sub(r"{(\w+)}", r"<\1>", route.path),
+            endpoint=re.sub(r"\W+", "_", route.path).strip("_"),
+            view_func=_view(auth, route),
+            methods=route.methods,
+            provide_automatic_options=False,
+        )
+    return blueprint
+
+
+def _view(auth: Daypass, route: Route) -> Callable[..., FlaskResponse]:
+    def serve(session_id: str | None = None) -> FlaskResponse:
+        body = _body()
+        if body is None:
+            return _returned(too_large())
+        asked = read_request(request.environ, body, session_id)
+        return _returned(auth.run(route.answer(asked, auth.moment())))
+
+    return serve
+
+
+def _body() -> bytes | None:
+    """Return the body, which a hook of the application's may have read before; None if it is too large.
+
+    Of a client that goes away in the midst of it, Werkzeug makes a 400.
+    """
+    request.max_content_length = MAXIMUM_BODY
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        return None
+    return body if len(body) <= MAXIMUM_BODY else None
+
+
+def _returned(response: Response) -> FlaskResponse:
+    returned = FlaskResponse(response.body, response.status)
+    del returned.headers["content-type"]
+    for name, value in response.headers:
+        returned.headers.add(name, value)
+    return returned
