@@ -240,7 +240,7 @@ def _body() -> bytes | None:
 
     Of a client that goes away in the midst of it, Werkzeug makes a 400.
     """
-    request.max_content_length = MAXIMUM_BODY
+    request.max_content_length = MAXIMUM_BODY + 1  # one that comes in chunks is just cut off there
     try:
         body = request.get_data()
     except RequestEntityTooLarge:
