@@ -24,6 +24,8 @@ class Site:
 
     Attributes:
         auth_routes: the first-party endpoints, to be mounted at ``/auth``.
+        policy: how cookies are set and used.
+        door: what all requests come in by.
         well_known_routes: what stands at the root of the issuer: the public signing keys.
 
     Raises:
@@ -41,7 +43,8 @@ class Site:
             options.get("allowed_origins", ()),
             options.get("allow_insecure", False),
         )
-        door = Door(policy.allowed_origins)
+        self.policy = policy
+        self.door = door = Door(policy.allowed_origins)
         endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
 
         def route(path: str, **operations: Operation) -> Route:
