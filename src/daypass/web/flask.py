@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+from urllib.parse import urlencode
 
 try:
     from flask import Blueprint, current_app, g, has_request_context, request
@@ -34,11 +35,14 @@ from daypass.issuer import Check, Daypass
 from daypass.model import User
 from daypass.steps import Flow, LoadUser
 from daypass.web.bearer import TokenMissing, bearer_text, forbidden, unauthorized, unavailable
+from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
+from daypass.web.pages import Visit
 from daypass.web.routes import Route
 from daypass.web.site import Site
 from daypass.web.wsgi import read_request, require_sync
+from daypass.web.wsgi_pages import ENVIRON_KEY
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,14 +68,41 @@ def auth_blueprint(
     return _blueprint(auth, name, "/auth", Site(auth, authenticate, **options).auth_routes)
 
 
-def well_known_blueprint(auth: Daypass, *, name: str = "daypass_well_known", **options: Unpack[Options]) -> Blueprint:
-    """Return the blueprint of what stands at the root of the issuer, such as the public signing keys.
+def oauth_blueprint(
+    auth: Daypass, *, clients: Registry, name: str = "daypass_oauth", **options: Unpack[Options]
+) -> Blueprint:
+    """Return the blueprint of the OAuth endpoints; it stands at ``/oauth`` unless it is registered elsewhere.
+
+    Args:
+        auth: the issuer.
+        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
+            None.
+        name: the blueprint's.
+        options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
         ConfigurationError: an argument cannot work.
     """
     require_sync(auth)
-    return _blueprint(auth, name, None, Site(auth, **options).well_known_routes)
+    return _blueprint(auth, name, "/oauth", Site(auth, clients=clients, **options).oauth_routes)
+
+
+def well_known_blueprint(
+    auth: Daypass, *, clients: Registry = (), name: str = "daypass_well_known", **options: Unpack[Options]
+) -> Blueprint:
+    """Return the blueprint of what stands at the root of the host: the public signing keys, the metadata for clients.
+
+    Args:
+        auth: the issuer.
+        clients: the same as for `oauth_blueprint`, where that is registered.
+        name: the blueprint's.
+        options: how they are served; ``oauth_path`` says where the OAuth endpoints are if not at ``/oauth``.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return _blueprint(auth, name, None, Site(auth, clients=clients, **options).well_known_routes)
 
 
 class Requirement(Generic[T]):
@@ -178,6 +209,16 @@ current_token = cast("AccessToken", LocalProxy(_held))
 """The access token that this request was required to bear; false where it was optional and none was sent."""
 
 
+def _visiting() -> Visit:
+    if not has_request_context() or ENVIRON_KEY not in request.environ:
+        raise RuntimeError("there is no visit: app.wsgi_app = daypass.web.wsgi_pages.Pages(app.wsgi_app, auth)")
+    return cast("Visit", request.environ[ENVIRON_KEY])
+
+
+current_visit = cast("Visit", LocalProxy(_visiting))
+"""The visit of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
+
+
 def _token(auth: Daypass, scope: str | None, *, optional: bool) -> Callable[[], AccessToken | None]:
     require_sync(auth)
     needed = scopes.checked(scope)
@@ -238,11 +279,11 @@ def _view(auth: Daypass, route: Route) -> Callable[..., FlaskResponse]:
 def _body() -> bytes | None:
     """Return the body, which a hook of the application's may have read before; None if it is too large.
 
-    Of a client that goes away in the midst of it, Werkzeug makes a 400.
+    Of a client that goes away in the midst of it, Werkzeug makes a 400. A form that was read before is written again.
     """
     request.max_content_length = MAXIMUM_BODY + 1  # one that comes in chunks is just cut off there
     try:
-        body = request.get_data()
+        body = request.get_data() or urlencode(list(request.form.items(multi=True))).encode()
     except RequestEntityTooLarge:
         return None
     return body if len(body) <= MAXIMUM_BODY else None

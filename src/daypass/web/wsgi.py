@@ -1,6 +1,6 @@
 """Daypass in WSGI (PEP 3333): small applications to be mounted by hand, and the translation that Flask uses too.
 
-app = DispatcherMiddleware(app, {"/auth": auth_app(auth, authenticate=check_password)})
+app = well_known_app(DispatcherMiddleware(app, {"/auth": auth_app(auth, authenticate=check_password)}), auth)
 """
 
 import re
@@ -11,6 +11,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from daypass.errors import ConfigurationError
 from daypass.issuer import Check, Daypass
+from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.routes import Route
@@ -37,28 +38,52 @@ def auth_app(auth: Daypass, *, authenticate: Check | None = None, **options: Unp
     return serving(auth, Site(auth, authenticate, **options).auth_routes)
 
 
-def well_known_app(auth: Daypass, **options: Unpack[Options]) -> WSGIApplication:
-    """Return the application that serves what stands at the root of the issuer, such as the public signing keys.
+def oauth_app(auth: Daypass, *, clients: Registry, **options: Unpack[Options]) -> WSGIApplication:
+    """Return the application that serves the OAuth endpoints, to be mounted at ``/oauth``.
 
-    Its paths begin with ``/.well-known``, so it is asked before the application at the root, not mounted below it.
+    Args:
+        auth: the issuer.
+        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
+            None.
+        options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
         ConfigurationError: an argument cannot work.
     """
     require_sync(auth)
-    return serving(auth, Site(auth, **options).well_known_routes)
+    return serving(auth, Site(auth, clients=clients, **options).oauth_routes)
 
 
-def serving(auth: Daypass, routes: Iterable[Route]) -> WSGIApplication:
-    """Return the WSGI application of some routes; any other path below it is a 404."""
+def well_known_app(
+    app: WSGIApplication, auth: Daypass, *, clients: Registry = (), **options: Unpack[Options]
+) -> WSGIApplication:
+    """Return the application that serves what stands at the root of the host, and asks ``app`` for everything else.
+
+    Args:
+        app: the application at the root.
+        auth: the issuer, whose public signing keys are served.
+        clients: the same as for `oauth_app`, where that is mounted: then there is the metadata for them, too.
+        options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return serving(auth, Site(auth, clients=clients, **options).well_known_routes, app)
+
+
+def serving(auth: Daypass, routes: Iterable[Route], others: WSGIApplication | None = None) -> WSGIApplication:
+    """Return the WSGI application of some routes; any other path is for ``others``, or a 404."""
     table = [(_pattern(route.path), route) for route in routes]
 
-    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Sequence[bytes]:
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         for pattern, route in table:
             found = pattern.fullmatch(path)
             if found is not None:
                 return send(_answer(auth, route, environ, found), environ, start_response)
+        if others is not None:
+            return others(environ, start_response)
         return send(failure(404, "not_found", "There is nothing here"), environ, start_response)
 
     return serve
