@@ -3,7 +3,7 @@
 app.wsgi_app = Pages(app.wsgi_app, auth)
 
 What it does, and why, stands in `daypass.web.pages`; this translates. The application finds the `Visit` in
-``environ["daypass"]``.
+``environ["daypass.visit"]``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,8 @@ from daypass.web.options import Options
 from daypass.web.pages import Headers, Render, Visit, merge_headers
 from daypass.web.wsgi import read_request, require_sync, send
 
-ENVIRON_KEY = "daypass"
+ENVIRON_KEY = "daypass.visit"
+"""Where the application finds the visit; a name with a dot, because the others are for text (PEP 3333)."""
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
