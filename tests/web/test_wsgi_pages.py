@@ -25,6 +25,7 @@ from ..servers.wsgi import serving
 from .live_wsgi import SyncApplication
 from .world import ALICE, ISSUER, PASSWORD, SECRET, body_of
 
+TEXT = ("content-type", "text/plain")
 HTML = {"accept": "text/html"}
 
 
@@ -74,6 +75,13 @@ def site_of(application: SyncApplication) -> Flask:
     def upload() -> ResponseReturnValue:
         return hashlib.sha256(request.files["file"].read()).hexdigest()
 
+    @app.post("/upload/late")
+    def upload_late() -> ResponseReturnValue:
+        application.entered.set()
+        found = hashlib.sha256(request.files["file"].read()).hexdigest()
+        require()
+        return found
+
     @app.get("/download")
     def download() -> ResponseReturnValue:
         return Response((1000 * b"x" for _ in range(100)), headers={"cache-control": "public, max-age=60"})
@@ -91,13 +99,13 @@ def site_of(application: SyncApplication) -> Flask:
         current_visit.log_out()
         return redirect("/")
 
-    app.wsgi_app = Pages(validator(app.wsgi_app), auth)  # type: ignore[method-assign]  # as Flask has it
+    app.wsgi_app = Pages(app.wsgi_app, auth)  # type: ignore[method-assign]  # as Flask has it
     return app
 
 
 @pytest.fixture
 def address(application: SyncApplication) -> Iterator[str]:
-    with serving(validator(site_of(application))) as address:
+    with serving(site_of(application)) as address:
         yield address
 
 
@@ -139,6 +147,41 @@ def test_an_upload_reaches_the_application(
         assert (200, []) == (answer.status_code, answer.history)
         assert hashlib.sha256(content).hexdigest() == answer.text
     assert "nobody" == requests.get(address, timeout=30).text
+
+
+def test_an_expiry_in_the_midst_of_an_upload(
+    browser: requests.Session, address: str, application: SyncApplication
+) -> None:
+    """An upload that takes longer than its access token lives is judged when it begins, and the next one refreshes."""
+    content = os.urandom(300_000)
+    for rotations in (0, 1):
+        application.entered.clear()
+        asked = requests.Request("POST", f"{address}/upload/late", files={"file": content})
+        prepared = browser.prepare_request(asked)
+        whole = prepared.body
+        assert isinstance(whole, bytes)
+
+        def slowly(whole: bytes = whole) -> Iterator[bytes]:
+            yield whole[:100_000]
+            assert application.entered.wait(30)
+            application.clock.advance(16 * MINUTE)
+            yield whole[100_000:]
+
+        prepared.body = slowly()  # type: ignore[assignment]  # with the length that was announced
+        answer = browser.send(prepared)
+        assert (200, hashlib.sha256(content).hexdigest()) == (answer.status_code, answer.text)
+        assert rotations == application.codes().count(EventCode.ROTATED)
+    assert "inside" == browser.get(f"{address}/inside").text
+
+
+def test_a_token_of_another_issuer(application: SyncApplication) -> None:
+    """What one issuer's pages have found good is nothing to another issuer."""
+    app, other = site_of(application), SyncApplication()
+    app.add_url_rule("/other", view_func=bearer(other.auth)(lambda: "other"), endpoint="other")
+    token = application.auth.start(ALICE).refresh_token
+    client = app.test_client(use_cookies=False)
+    answers = [client.get(path, headers=[("cookie", f"daypass={token}")]) for path in ("/inside", "/other")]
+    assert [200, 401] == [answer.status_code for answer in answers]
 
 
 def test_ten_requests_of_one_page(browser: requests.Session, address: str, application: SyncApplication) -> None:
@@ -248,8 +291,8 @@ def expired(application: SyncApplication) -> WSGIEnvironment:
 
 
 def visited(app: WSGIApplication, application: SyncApplication) -> Answer:
-    """Ask ``app``, with pages around it, as a browser whose access token is over."""
-    return Answer(Pages(app, application.auth), expired(application))
+    """Ask ``app``, with pages around it, as a browser whose access token is over; all by the letter of PEP 3333."""
+    return Answer(validator(Pages(validator(app), application.auth)), expired(application))
 
 
 def close(body: Any) -> None:
@@ -277,7 +320,7 @@ def test_the_visit_is_in_the_environ(application: SyncApplication) -> None:
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         seen.append(environ)
-        start_response("200 OK", [("set-cookie", "theme=dark"), ("Set-Cookie", "size=7")])
+        start_response("200 OK", [TEXT, ("set-cookie", "theme=dark"), ("Set-Cookie", "size=7")])
         return []
 
     answer = visited(app, application)
@@ -295,7 +338,7 @@ def test_a_body_is_passed_on_as_it_is(application: SyncApplication) -> None:
     body = Body(b"one", b"two")
 
     def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [])
+        start_response("200 OK", [TEXT])
         return body
 
     environ = EnvironBuilder("/").get_environ()
@@ -304,13 +347,13 @@ def test_a_body_is_passed_on_as_it_is(application: SyncApplication) -> None:
 
 
 def generating(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    start_response("200 OK", [])
+    start_response("200 OK", [TEXT])
     yield b"one"
     yield b"two"
 
 
 def writing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    write = start_response("200 OK", [])
+    write = start_response("200 OK", [TEXT])
     write(b"one")
     return [b"two"]
 
@@ -344,11 +387,11 @@ def test_an_error_after_the_beginning(application: SyncApplication) -> None:
     given: list[tuple[str, list[tuple[str, str]], Any]] = []
 
     def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [("x-first", "yes")])
+        start_response("200 OK", [TEXT, ("x-first", "yes")])
         try:
             raise ValueError("the application's own")
         except ValueError:
-            start_response("500 Internal Server Error", [], sys.exc_info())
+            start_response("500 Internal Server Error", [TEXT], sys.exc_info())
         return [b"sorry"]
 
     def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
@@ -368,20 +411,20 @@ def test_a_logout_that_could_not_be_done(broken: SyncApplication) -> None:
     pieces: list[Body] = []
 
     def returning(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [("set-cookie", "theme=dark")])
+        start_response("200 OK", [TEXT, ("set-cookie", "theme=dark")])
         pieces.append(Body(b"bye"))
         return pieces[-1]
 
     def failing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [])
+        start_response("200 OK", [TEXT])
         try:
             raise ValueError("the application's own")
         except ValueError:
-            start_response("500 Internal Server Error", [], sys.exc_info())(b"sorry")
+            start_response("500 Internal Server Error", [TEXT], sys.exc_info())(b"sorry")
             return []
 
     def silent(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [])
+        start_response("200 OK", [TEXT])
         yield from ()
 
     for answering in (returning, generating, writing, failing, silent):
@@ -421,7 +464,7 @@ def test_pages_of_others(application: SyncApplication) -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert environ["daypass.visit"].token is None
         assert "HTTP_AUTHORIZATION" not in environ
-        start_response("200 OK", [])
+        start_response("200 OK", [TEXT])
         return [b"hello"]
 
     answer = Answer(Pages(app, application.auth), EnvironBuilder("/").get_environ())

@@ -42,7 +42,7 @@ from daypass.web.pages import Visit
 from daypass.web.routes import Route
 from daypass.web.site import Site
 from daypass.web.wsgi import read_request, require_sync
-from daypass.web.wsgi_pages import ENVIRON_KEY
+from daypass.web.wsgi_pages import ENVIRON_KEY, ISSUER_KEY
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -226,7 +226,7 @@ def _token(auth: Daypass, scope: str | None, *, optional: bool) -> Callable[[], 
     def ask() -> AccessToken | None:
         g.daypass_token = None
         try:
-            token = auth.verify(bearer_text(request.environ.get("HTTP_AUTHORIZATION", "")))
+            token = _verified(auth)
         except TokenMissing:
             if optional:
                 return None
@@ -237,6 +237,15 @@ def _token(auth: Daypass, scope: str | None, *, optional: bool) -> Callable[[], 
         return token
 
     return ask
+
+
+def _verified(auth: Daypass) -> AccessToken:
+    """Return the request's access token; what `Pages` has found good holds for as long as the request takes."""
+    environ = request.environ
+    header, visit = environ.get("HTTP_AUTHORIZATION", ""), environ.get(ENVIRON_KEY)
+    if isinstance(visit, Visit) and environ.get(ISSUER_KEY) is auth and visit.authorization == header and visit.token:
+        return visit.token
+    return auth.verify(bearer_text(header))
 
 
 def _user(token: AccessToken) -> Flow[User]:

@@ -21,6 +21,9 @@ from daypass.web.wsgi import read_request, require_sync, send
 ENVIRON_KEY = "daypass.visit"
 """Where the application finds the visit; a name with a dot, because the others are for text (PEP 3333)."""
 
+ISSUER_KEY = "daypass.issuer"
+"""Where it finds whose visit that is."""
+
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
@@ -55,7 +58,7 @@ class Pages:
         visit = auth.run(self._pages.enter(read_request(environ), auth.moment()))
         if visit.refusal is not None:
             return send(visit.refusal, environ, start_response)
-        environ[ENVIRON_KEY] = visit
+        environ[ENVIRON_KEY], environ[ISSUER_KEY] = visit, auth
         if visit.authorization is not None:
             environ["HTTP_AUTHORIZATION"] = visit.authorization
         passage = _Passage(lambda: auth.run(self._pages.leave(visit, auth.moment())), visit, environ, start_response)
