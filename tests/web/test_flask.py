@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from subprocess import DEVNULL
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import httpx2
@@ -174,6 +175,16 @@ def test_a_scope(application: SyncApplication, granted: str | None) -> None:
         assert (403, "insufficient_scope") == (answer.status_code, json.loads(answer.data)["error"])
         challenge = 'Bearer realm="daypass", error="insufficient_scope", scope="read write"'
         assert challenge == answer.headers["www-authenticate"]
+
+
+def test_what_only_verifies(application: SyncApplication) -> None:
+    """Where the issuer is elsewhere, whatever verifies its tokens will do to require one."""
+    app, require = Flask(__name__), bearer(SimpleNamespace(verify=application.auth.verify), "read")
+    app.add_url_rule("/", view_func=require(lambda: {"who": current_token.subject}), endpoint="who")
+    tokens = [application.auth.start(ALICE, scope=scope).access_token for scope in ("read", "write")]
+    assert [200, 403, 401] == [ask(app, "/", bearing(token))[0] for token in (*tokens, "garbage")]
+    with pytest.raises(ConfigurationError, match="needs Daypass"):
+        bearer(SimpleNamespace())
 
 
 def test_what_is_no_scope(application: SyncApplication) -> None:

@@ -13,11 +13,12 @@ A view that needs the token in the midst of it asks for it there: ``token = requ
 ``flask.g.daypass_token`` for the rest of the request, and `current_token` stands for it.
 """
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 from urllib.parse import urlencode
 
 try:
@@ -30,11 +31,10 @@ except ModuleNotFoundError as missing:
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
-from daypass.errors import ConfigurationError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import Check, Daypass
 from daypass.model import User
-from daypass.steps import Flow, LoadUser
-from daypass.web.bearer import TokenMissing, bearer_text, forbidden, unauthorized, unavailable
+from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
@@ -136,12 +136,8 @@ class Requirement(Generic[T]):
             raise ConfigurationError("what a view requires is there in a request; write @require without parentheses")
         try:
             return self._ask()
-        except TokenRejected as error:
-            raise _refusal(unauthorized(error)) from None
-        except ScopeInsufficient as error:
-            raise _refusal(forbidden(error)) from None
-        except StoreError as error:
-            raise _refusal(unavailable(error)) from None
+        except (TokenRejected, ScopeInsufficient, StoreError) as error:
+            raise _refusal(refused(error)) from None
 
     def _in_front_of(self, view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
@@ -152,48 +148,63 @@ class Requirement(Generic[T]):
         return required
 
 
+class Verifying(Protocol):
+    """What checks access tokens: `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere."""
+
+    def verify(self, access_token: str, /) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenRejected: it opens nothing.
+            StoreError: it could not be checked.
+        """
+        ...
+
+
 @overload
 def bearer(
-    auth: Daypass, *, scope: str | None = None, optional: Literal[False] = False
+    auth: Verifying, scope: str | None = None, *, optional: Literal[False] = False
 ) -> Requirement[AccessToken]: ...
 
 
 @overload
-def bearer(auth: Daypass, *, scope: str | None = None, optional: bool) -> Requirement[AccessToken | None]: ...
+def bearer(auth: Verifying, scope: str | None = None, *, optional: bool) -> Requirement[AccessToken | None]: ...
 
 
-def bearer(auth: Daypass, *, scope: str | None = None, optional: bool = False) -> Requirement[Any]:
-    """Return what requires an access token of ``auth``, in its two forms: see `Requirement`.
+def bearer(auth: Verifying, scope: str | None = None, *, optional: bool = False) -> Requirement[Any]:
+    """Return what requires an access token, in its two forms: see `Requirement`.
 
     Args:
-        auth: the issuer.
-        scope: what the token has to allow, every word of it; a token that does not is a 403.
-        optional: give None where no token was sent; a bad one is refused all the same.
+        auth: a `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere.
+        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
+        optional: give None where no access token was sent; one that is bad is refused all the same.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: ``auth`` needs an event loop, or ``scope`` is no scope.
     """
     return Requirement(_token(auth, scope, optional=optional))
 
 
 @overload
-def current_user(auth: Daypass, *, scope: str | None = None, optional: Literal[False] = False) -> Requirement[User]: ...
+def current_user(auth: Daypass, scope: str | None = None, *, optional: Literal[False] = False) -> Requirement[User]: ...
 
 
 @overload
-def current_user(auth: Daypass, *, scope: str | None = None, optional: bool) -> Requirement[User | None]: ...
+def current_user(auth: Daypass, scope: str | None = None, *, optional: bool) -> Requirement[User | None]: ...
 
 
-def current_user(auth: Daypass, *, scope: str | None = None, optional: bool = False) -> Requirement[Any]:
-    """Return what requires the user of an access token, as ``load_user`` knows it now.
+def current_user(auth: Daypass, scope: str | None = None, *, optional: bool = False) -> Requirement[Any]:
+    """Return what requires the user of an access token, as ``load_user`` knows them now.
 
-    A user who is gone or disabled is a 401. The arguments and errors are those of `bearer`.
+    The arguments and errors are those of `bearer`; only the issuer knows users. A user who is gone or disabled is a
+    401, too.
     """
+    require_sync(auth)
     ask = _token(auth, scope, optional=optional)
 
     def user() -> User | None:
         token = ask()
-        g.daypass_user = None if token is None else auth.run(_user(token))
+        g.daypass_user = None if token is None else auth.run(user_of(token))
         return cast("User | None", g.daypass_user)
 
     return Requirement(user)
@@ -219,8 +230,10 @@ current_visit = cast("Visit", LocalProxy(_visiting))
 """The visit of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
 
 
-def _token(auth: Daypass, scope: str | None, *, optional: bool) -> Callable[[], AccessToken | None]:
-    require_sync(auth)
+def _token(auth: Verifying, scope: str | None, *, optional: bool) -> Callable[[], AccessToken | None]:
+    verify = getattr(auth, "verify", None)
+    if verify is None or inspect.iscoroutinefunction(verify):
+        require_sync(auth)
     needed = scopes.checked(scope)
 
     def ask() -> AccessToken | None:
@@ -239,20 +252,13 @@ def _token(auth: Daypass, scope: str | None, *, optional: bool) -> Callable[[], 
     return ask
 
 
-def _verified(auth: Daypass) -> AccessToken:
+def _verified(auth: Verifying) -> AccessToken:
     """Return the request's access token; what `Pages` has found good holds for as long as the request takes."""
     environ = request.environ
     header, visit = environ.get("HTTP_AUTHORIZATION", ""), environ.get(ENVIRON_KEY)
     if isinstance(visit, Visit) and environ.get(ISSUER_KEY) is auth and visit.authorization == header and visit.token:
         return visit.token
     return auth.verify(bearer_text(header))
-
-
-def _user(token: AccessToken) -> Flow[User]:
-    user = yield from LoadUser(token.subject)
-    if user is None or user.disabled:
-        raise SessionRevoked("the access token's user is gone")
-    return user
 
 
 def _refusal(response: Response) -> HTTPException:
