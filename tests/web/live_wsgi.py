@@ -19,11 +19,11 @@ class SyncApplication(Application):
 
     auth: Daypass
 
-    def __init__(self, store: str = "memory:") -> None:
+    def __init__(self, store: Any = "memory:") -> None:
         super().__init__(store)
         self.entered = threading.Event()
 
-    def make(self, store: str, **arguments: Any) -> None:
+    def make(self, store: Any, **arguments: Any) -> None:
         self.auth = Daypass(store, load_user=self.find, **arguments)
 
 
