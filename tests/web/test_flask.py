@@ -396,6 +396,14 @@ def test_a_hook_that_reads_the_body(application: SyncApplication, hook: str) -> 
     assert (200, "Bearer") == (answer.status_code, json.loads(answer.data)["token_type"])
 
 
+def test_in_front_of_anything(application: SyncApplication) -> None:
+    """A proxy that asks whose a request is hears it from Flask as from any other."""
+    client = app_of(application).test_client()
+    assert 401 == client.get("/auth/verify").status_code
+    answer = client.get("/auth/verify", headers=bearing(logged_in(app_of(application))))
+    assert (204, "user-1", b"") == (answer.status_code, answer.headers["x-auth-subject"], answer.data)
+
+
 def test_oauth(application: SyncApplication) -> None:
     """An OAuth client refreshes and revokes over real HTTP; the metadata names where."""
     clients = [OAuthClient("app")]

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.validate import validator
 
@@ -15,29 +15,18 @@ from flask import Flask, Response, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.test import EnvironBuilder
 
-from daypass import AsyncDaypass, ConfigurationError, Daypass, EventCode, StoreUnavailable
+from daypass import AsyncDaypass, ConfigurationError, EventCode
 from daypass.model import MINUTE
-from daypass.stores.memory import MemoryStore
 from daypass.web.flask import bearer, current_visit
 from daypass.web.wsgi_pages import Pages
 
 from ..servers.wsgi import serving
+from .failing import Failing
 from .live_wsgi import SyncApplication
 from .world import ALICE, ISSUER, PASSWORD, SECRET, body_of
 
 TEXT = ("content-type", "text/plain")
 HTML = {"accept": "text/html"}
-
-
-class Broken(MemoryStore):
-    """A store of sessions that may be down."""
-
-    down: ClassVar[bool] = False
-
-    def perform(self, step: Any) -> Any:
-        if type(self).down:
-            raise StoreUnavailable("the store is down")
-        return super().perform(step)
 
 
 @pytest.fixture
@@ -46,14 +35,14 @@ def application() -> SyncApplication:
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> SyncApplication:
-    """Give an application whose store is down once ``Broken.down`` is set."""
-    monkeypatch.setattr(Broken, "down", False)
-    application = SyncApplication()
-    application.auth = Daypass(
-        Broken(), issuer=ISSUER, secret=SECRET, load_user=application.find, clock=application.clock
-    )
-    return application
+def store() -> Failing:
+    return Failing()
+
+
+@pytest.fixture
+def broken(store: Failing) -> SyncApplication:
+    """Give an application whose store may be taken down."""
+    return SyncApplication(store)
 
 
 def site_of(application: SyncApplication) -> Flask:
@@ -237,13 +226,13 @@ def test_a_client_with_a_header(browser: requests.Session, address: str, applica
     assert 200 == requests.get(f"{address}/inside", headers=headers, timeout=30).status_code
 
 
-def test_a_store_that_is_down(broken: SyncApplication) -> None:
+def test_a_store_that_is_down(broken: SyncApplication, store: Failing) -> None:
     """A store that is down at the expiry is a 503 which changes no cookie, and the page is served when it is back."""
     with serving(site_of(broken)) as address, requests.Session() as browser:
         browser.post(f"{address}/login", data={"name": ALICE.email, "password": PASSWORD})
         held = dict(browser.cookies)
         broken.clock.advance(16 * MINUTE)
-        Broken.down = True
+        store.down = True
         answer = browser.get(f"{address}/inside", headers=HTML)
         assert (503, "1", held) == (answer.status_code, answer.headers["retry-after"], dict(browser.cookies))
         head = browser.head(f"{address}/inside", headers=HTML)
@@ -252,7 +241,7 @@ def test_a_store_that_is_down(broken: SyncApplication) -> None:
             head.content,
             head.headers["content-length"],
         )
-        Broken.down = False
+        store.down = False
         assert "inside" == browser.get(f"{address}/inside").text
 
 
@@ -406,7 +395,7 @@ def test_an_error_after_the_beginning(application: SyncApplication) -> None:
     assert 1 == application.codes().count(EventCode.ROTATED)
 
 
-def test_a_logout_that_could_not_be_done(broken: SyncApplication) -> None:
+def test_a_logout_that_could_not_be_done(broken: SyncApplication, store: Failing) -> None:
     """While the store is down a logout is not said to be done: 503 replaces whatever the application answers."""
     pieces: list[Body] = []
 
@@ -433,10 +422,10 @@ def test_a_logout_that_could_not_be_done(broken: SyncApplication) -> None:
             environ: WSGIEnvironment, start_response: StartResponse, answering: WSGIApplication = answering
         ) -> Iterable[bytes]:
             environ["daypass.visit"].log_out()
-            Broken.down = True
+            store.down = True
             return answering(environ, start_response)
 
-        Broken.down = False
+        store.down = False
         answer = visited(app, broken)
         assert ("503 Service Unavailable", []) == (answer.status, answer.named("set-cookie")), answering
         assert [body_of("temporarily_unavailable", "Try again in a moment")] == answer.pieces, answering
@@ -472,11 +461,11 @@ def test_pages_of_others(application: SyncApplication) -> None:
     assert [] == application.codes()
 
 
-def test_a_refusal_of_the_applications_own(broken: SyncApplication) -> None:
+def test_a_refusal_of_the_applications_own(broken: SyncApplication, store: Failing) -> None:
     """``render`` makes the page for a refusal."""
     app = Pages(generating, broken.auth, render=lambda status, code, message: f"<h1>{status} {code}: {message}</h1>")
     environ = expired(broken) | {"HTTP_ACCEPT": "text/html"}
-    Broken.down = True
+    store.down = True
     answer = Answer(app, environ)
     assert "503 Service Unavailable" == answer.status
     assert [b"<h1>503 temporarily_unavailable: Try again in a moment</h1>"] == answer.pieces
