@@ -99,9 +99,9 @@ def send(response: Response, environ: WSGIEnvironment, start_response: StartResp
 def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | None = None) -> Request:
     """Return the request in an environ; its body is not touched.
 
-    The server has joined headers of one name, and its strings are latin-1 (PEP 3333). Cookies of several headers, as
-    HTTP/2 has them, are joined by whoever speaks HTTP/2 (RFC 9113 §8.2.3); what was joined by a comma is not taken apart
-    here, because then a cookie of another name could smuggle in one of ours.
+    The server has joined headers of one name, and its strings are latin-1 (PEP 3333). Cookies that came in several, as
+    HTTP/2 has them, were joined by whoever speaks HTTP/2 (RFC 9113 §8.2.3). What was joined by a comma is not taken
+    apart here, because then a cookie of another name could smuggle in one of ours.
 
     Args:
         environ: what the server gave.
