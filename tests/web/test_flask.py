@@ -367,6 +367,28 @@ def test_behind_a_proxy(application: SyncApplication) -> None:
     assert "192.0.2.7" == session.device.address
 
 
+def test_behind_a_proxy_that_is_trusted(application: SyncApplication) -> None:
+    """Or the blueprint is told which proxies to believe: those, and nobody else who says the same."""
+    headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https", "x-forwarded-host": "api.example.com"}
+    for trusted, expected in (("127.0.0.1", (200, "__Host-daypass")), ("198.51.100.1", (403, ""))):
+        login = (
+            app_of(application, trusted_proxies=[trusted])
+            .test_client()
+            .post("/auth/login", json=LOGIN, headers=headers)
+        )
+        assert expected == (login.status_code, login.headers.get("set-cookie", "").partition("=")[0])
+    assert ["192.0.2.7"] == [session.device.address for session in application.auth.sessions(ALICE.subject)]
+
+
+def test_a_page_of_another_origin(application: SyncApplication) -> None:
+    """The endpoints answer the preflight of an allowed origin's page themselves, and no other's."""
+    client = app_of(application, allowed_origins=["https://app.example.com"]).test_client()
+    for origin, allowed in (("https://app.example.com", "https://app.example.com"), ("https://evil.example", None)):
+        headers = {"origin": origin, "access-control-request-method": "POST"}
+        answer = client.options("/auth/refresh", headers=headers)
+        assert (204, allowed) == (answer.status_code, answer.headers.get("access-control-allow-origin"))
+
+
 def test_the_test_client(application: SyncApplication) -> None:
     """Flask's own test client goes the whole way over HTTPS: its jar keeps the cookie as a browser would."""
     client = app_of(application).test_client()
