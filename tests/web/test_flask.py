@@ -372,7 +372,7 @@ def test_behind_a_proxy_that_is_trusted(application: SyncApplication) -> None:
     headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https", "x-forwarded-host": "api.example.com"}
     for trusted, expected in (("127.0.0.1", (200, "__Host-daypass")), ("198.51.100.1", (403, ""))):
         login = (
-            app_of(application, trusted_proxies=[trusted])
+            app_of(application, trusted_proxies=[trusted], proxy_header="X-Forwarded")
             .test_client()
             .post("/auth/login", json=LOGIN, headers=headers)
         )
