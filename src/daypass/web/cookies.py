@@ -1,6 +1,5 @@
 """The cookies that tokens travel in, and how they are kept from cross-site use. Pure: text in, text out."""
 
-import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from daypass.errors import ConfigurationError
 from daypass.model import DAY, SECOND
 from daypass.refresh_token import PREFIX
 from daypass.web.message import BadRequest, Request
+from daypass.web.proxies import parse_address, told_addresses
 
 SameSite = Literal["Strict", "Lax"]
 
@@ -127,8 +127,9 @@ def _is_origin(text: str) -> bool:
 
 def _stays_on_loopback(request: Request) -> bool:
     """Tell whether nobody else is on the way: what a proxy passes on for a stranger has come over a network."""
-    forwarded = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
-    return _is_loopback(request.host) and (not forwarded or _is_loopback(forwarded))
+    return _is_loopback(request.host) and all(
+        address is not None and _is_loopback_address(address) for address in told_addresses(request)
+    )
 
 
 @lru_cache(maxsize=256)
@@ -137,6 +138,11 @@ def _is_loopback(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
         if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
             return True
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:  # neither a name of loopback nor an address, or no host at all
+    except ValueError:
         return False
+    return _is_loopback_address(name)
+
+
+def _is_loopback_address(text: str) -> bool:
+    address = parse_address(text)
+    return address is not None and address.is_loopback
