@@ -20,10 +20,11 @@ from daypass.flows import Flows, Moment
 from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
 from daypass.steps import Authenticate, Emit, Find, Flow, Keys
 from daypass.web import cookies
-from daypass.web.bearer import bearer_token, challenge, require_client, unauthorized, unavailable
+from daypass.web.bearer import bearer_token, challenge, unauthorized, unavailable
 from daypass.web.browser import serve_module
 from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
+from daypass.web.first_party import require_client
 from daypass.web.limits import Limiter
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
 
@@ -239,10 +240,7 @@ class Endpoints:
         return (yield from bearer_token(request))
 
     def _own_bearer(self, request: Request) -> Flow[AccessToken]:
-        """Return what the access token says, if it was issued to the issuer's own client.
-
-        Another client was let in for what its scope says, and not to see or end its user's other sessions.
-        """
+        """Return what the access token says, if it was issued to the issuer's own client."""
         token = yield from self._bearer(request)
         require_client(token, self._flows.names.client_id)
         return token
