@@ -329,6 +329,23 @@ class LoadUser(Step[User | None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Ask(Step[Any]):
+    """Ask the application by a function of its own, of one text; whoever asks sees to it that the answer will do.
+
+    The function may be async, and is called in a thread when it is not, as in `Authenticate`.
+
+    Attributes:
+        name: what the function is called, in an error.
+        function: is asked.
+        text: what it is asked about.
+    """
+
+    name: str
+    function: Callable[[str], Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verify(Step[AccessToken]):
     """Ask what an access token says; the answer may be one of the errors of `daypass.Daypass.verify`."""
 

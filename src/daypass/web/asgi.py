@@ -24,6 +24,7 @@ from daypass.errors import ConfigurationError, StoreError, TokenRejected
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.web import routes
 from daypass.web.bearer import bearer_text, unauthorized, unavailable
+from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Request, Response, too_large
 from daypass.web.options import Options
 from daypass.web.site import Site
@@ -49,14 +50,35 @@ def auth_routes(
     return _mounted(auth, Site(auth, authenticate, **options).auth_routes)
 
 
-def well_known_routes(auth: AsyncDaypass, **options: Unpack[Options]) -> list[Route]:
-    """Return the routes that stand at the root of the issuer: the public signing keys.
+def oauth_routes(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> list[Route]:
+    """Return the routes of the OAuth endpoints, to be mounted at ``/oauth``.
+
+    Args:
+        auth: the issuer.
+        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
+            None; it may be async, and is called in a thread when it is not.
+        options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: ``auth`` is no `AsyncDaypass`.
+        ConfigurationError: an argument cannot work.
     """
     require_async(auth)
-    return _mounted(auth, Site(auth, **options).well_known_routes)
+    return _mounted(auth, Site(auth, clients=clients, **options).oauth_routes)
+
+
+def well_known_routes(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> list[Route]:
+    """Return the routes that stand at the root of the host: the public signing keys, and the metadata for clients.
+
+    Args:
+        auth: the issuer.
+        clients: the same as for `oauth_routes`, where that is mounted.
+        options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_async(auth)
+    return _mounted(auth, Site(auth, clients=clients, **options).well_known_routes)
 
 
 def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:

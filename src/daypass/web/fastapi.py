@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 try:
     from fastapi import APIRouter, Depends, HTTPException
+    from fastapi import Response as EmptyResponse
     from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
     from fastapi.security.base import SecurityBase
     from pydantic import BaseModel, Field
@@ -21,7 +22,9 @@ except ModuleNotFoundError as missing:
 
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.web import asgi
+from daypass.web.clients import Registry
 from daypass.web.message import Response
+from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
 from daypass.web.routes import Route
 from daypass.web.site import Site
@@ -97,6 +100,75 @@ class KeySet(BaseModel):
     keys: list[dict[str, Any]]
 
 
+class RefreshForm(BaseModel):
+    """What an OAuth client sends to refresh (RFC 6749 §6); one with a secret may send it by HTTP Basic instead."""
+
+    grant_type: str = Field(pattern="^refresh_token$")
+    refresh_token: str
+    scope: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+class TokenForm(BaseModel):
+    """What an OAuth client sends to revoke a token (RFC 7009 §2.1), or to introspect it (RFC 7662 §2.1)."""
+
+    token: str
+    token_type_hint: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+class OAuthTokenAnswer(BaseModel):
+    """What an OAuth client is given (RFC 6749 §5.1)."""
+
+    access_token: str
+    token_type: str
+    expires_in: int = Field(description="seconds")
+    refresh_token: str | None = Field(None, description="to be used from now on; without it, the client keeps its own")
+    scope: str | None = None
+
+
+class OAuthFailure(BaseModel):
+    """The shape of an OAuth endpoint's failures (RFC 6749 §5.2)."""
+
+    error: str
+    error_description: str | None = None
+
+
+class Introspection(BaseModel):
+    """What a token says (RFC 7662 §2.2); of one that opens nothing no more than that."""
+
+    active: bool
+    scope: str | None = None
+    client_id: str | None = None
+    username: str | None = None
+    token_type: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+    sub: str | None = None
+    aud: str | None = None
+    iss: str | None = None
+    jti: str | None = None
+    sid: str | None = None
+
+
+class Metadata(BaseModel):
+    """What an authorization server tells of itself (RFC 8414 §2)."""
+
+    issuer: str
+    token_endpoint: str
+    jwks_uri: str
+    response_types_supported: list[str]
+    grant_types_supported: list[str]
+    token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: list[str]
+    introspection_endpoint: str
+    introspection_endpoint_auth_methods_supported: list[str]
+    scopes_supported: list[str] | None = None
+
+
 class bearer(asgi.bearer, SecurityBase):  # noqa: N801 - it is called like the function it stands for
     """The dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
 
@@ -136,17 +208,30 @@ def auth_router(
     return _router(auth, Site(auth, authenticate, **options).auth_routes)
 
 
-def well_known_router(auth: AsyncDaypass, **options: Unpack[Options]) -> APIRouter:
-    """Return the router of what stands at the root of the issuer: the public signing keys."""
+def oauth_router(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> APIRouter:
+    """Return the router of the OAuth endpoints, to be included with ``prefix="/oauth"``.
+
+    The arguments and errors are those of `daypass.web.asgi.oauth_routes`.
+    """
     asgi.require_async(auth)
-    return _router(auth, Site(auth, **options).well_known_routes)
+    return _router(auth, Site(auth, clients=clients, **options).oauth_routes, tag="oauth")
 
 
-def _router(auth: AsyncDaypass, routes: Iterable[Route]) -> APIRouter:
-    router = APIRouter(tags=["auth"])
+def well_known_router(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> APIRouter:
+    """Return the router of what stands at the root of the host: the public signing keys, and the metadata for clients.
+
+    The arguments and errors are those of `daypass.web.asgi.well_known_routes`.
+    """
+    asgi.require_async(auth)
+    return _router(auth, Site(auth, clients=clients, **options).well_known_routes)
+
+
+def _router(auth: AsyncDaypass, routes: Iterable[Route], tag: str = "auth") -> APIRouter:
+    router = APIRouter(tags=[tag])
     for route in routes:
         endpoint = asgi.served(auth, route)
-        described = {method: _DESCRIPTIONS.get((method, route.path)) for method in route.methods}
+        path = METADATA_PATH if route.path.startswith(METADATA_PATH) else route.path  # whatever the issuer's own path
+        described = {method: _DESCRIPTIONS.get((method, path)) for method in route.methods}
         for method, description in described.items():
             if description is not None:
                 router.add_api_route(route.path, endpoint, methods=[method], **description)
@@ -159,9 +244,17 @@ def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure} for status in (*statuses, 503)}
 
 
-def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
+def _oauth_failures() -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": OAuthFailure} for status in (400, 401, 413, 503)}
+
+
+def _body(model: type[BaseModel], *, required: bool, media_type: str = "application/json") -> dict[str, Any]:
     schema = model.model_json_schema()
-    return {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": required}}
+    return {"requestBody": {"content": {media_type: {"schema": schema}}, "required": required}}
+
+
+def _form(model: type[BaseModel]) -> dict[str, Any]:
+    return _body(model, required=True, media_type="application/x-www-form-urlencoded")
 
 
 _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
@@ -225,5 +318,32 @@ _DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
         "summary": "The public signing keys",
         "response_model": KeySet,
         "responses": {503: {"model": Failure}},
+    },
+    ("GET", METADATA_PATH): {
+        "operation_id": "metadata",
+        "summary": "The authorization server's metadata",
+        "response_model": Metadata,
+    },
+    ("POST", "/token"): {
+        "operation_id": "token",
+        "summary": "Get a new access token, as an OAuth client",
+        "response_model": OAuthTokenAnswer,
+        "responses": _oauth_failures(),
+        "openapi_extra": _form(RefreshForm),
+    },
+    ("POST", "/revoke"): {
+        "operation_id": "revoke",
+        "summary": "End a token's session",
+        "response_model": None,
+        "response_class": EmptyResponse,
+        "responses": _oauth_failures(),
+        "openapi_extra": _form(TokenForm),
+    },
+    ("POST", "/introspect"): {
+        "operation_id": "introspect",
+        "summary": "What a token is worth",
+        "response_model": Introspection,
+        "responses": _oauth_failures(),
+        "openapi_extra": _form(TokenForm),
     },
 }

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any, Unpack
 
+from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
+from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
 from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
+from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import Options
 from daypass.web.routes import Operation, Route
-
-JWKS_PATH = "/.well-known/jwks.json"
 
 
 class Site:
@@ -20,11 +21,15 @@ class Site:
         auth: the issuer.
         authenticate: returns the `daypass.User` with a name (or address) and a password, or None; the issuer's own
             unless one is given.
+        clients: the OAuth clients, or a function that finds one by its id; without any there are no OAuth endpoints.
         options: how they are served.
 
     Attributes:
         auth_routes: the first-party endpoints, to be mounted at ``/auth``.
-        well_known_routes: what stands at the root of the issuer: the public signing keys.
+        oauth_routes: the OAuth endpoints, to be mounted at ``/oauth``; none without clients.
+        well_known_routes: what stands at the root of the host: the public signing keys, and with clients the metadata
+            of the OAuth endpoints. An issuer with a path has its metadata below the well-known path (RFC 8414 §3.1),
+            and its keys at the host's root and below its own.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -34,6 +39,7 @@ class Site:
         self,
         auth: Daypass | AsyncDaypass,
         authenticate: Callable[[str, str], Any] | None = None,
+        clients: Registry = (),
         **options: Unpack[Options],
     ) -> None:
         policy = CookiePolicy(
@@ -56,4 +62,21 @@ class Site:
             route("/sessions/{session_id}", DELETE=endpoints.end_session),
             route("/daypass.js", GET=endpoints.module),
         )
-        self.well_known_routes = (route(JWKS_PATH, GET=endpoints.jwks),)
+        issuer = auth.names.issuer
+        own_jwks = (route(issuer_path(issuer) + JWKS_PATH, GET=endpoints.jwks),) if issuer_path(issuer) else ()
+        self.well_known_routes: tuple[Route, ...] = (route(JWKS_PATH, GET=endpoints.jwks), *own_jwks)
+        self.oauth_routes: tuple[Route, ...] = ()
+        if clients:
+            oauth = OAuth(auth.flows, policy, Clients(clients), _mount_path(options.get("oauth_path", "/oauth")))
+            self.oauth_routes = (
+                route("/token", POST=oauth.token),
+                route("/revoke", POST=oauth.revoke),
+                route("/introspect", POST=oauth.introspect),
+            )
+            self.well_known_routes = (*self.well_known_routes, route(metadata_path(issuer), GET=oauth.metadata))
+
+
+def _mount_path(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise ConfigurationError(f"oauth_path={path!r} has to begin with a slash: /oauth")
+    return path.rstrip("/")
