@@ -283,6 +283,13 @@ class Flows:
             return False
         return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
 
+    def session_of(self, text: str, client_id: str | None = None) -> Flow[str | None]:
+        """Return the id of the session that an authentic refresh token belongs to, None for a token that is none."""
+        try:
+            return (yield from self._decode(text, client_id or self.names.client_id)).session_id
+        except TokenMalformed:
+            return None
+
     def end_session(self, subject: str, session_id: str, moment: Moment) -> Flow[bool]:
         """End one of a user's sessions; False when that user has no such live session."""
         return (yield from self._end(session_id, EndReason.ENDED, moment.now, subject))

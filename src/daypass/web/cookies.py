@@ -1,4 +1,4 @@
-"""The cookie that a refresh token travels in, and how it is kept from cross-site use. Pure: text in, text out."""
+"""The cookies that tokens travel in, and how they are kept from cross-site use. Pure: text in, text out."""
 
 import ipaddress
 from collections.abc import Collection
@@ -50,9 +50,9 @@ class CookiePolicy:
                 raise ConfigurationError(f"{origin!r} is no origin; write https://app.example.com, without a path")
 
 
-def read(request: Request) -> str | None:
-    """Return the refresh token in the request's cookie, None where there is no such cookie."""
-    wanted = _name(request)
+def read(request: Request, name: str = LOOPBACK_NAME) -> str | None:
+    """Return the token in the request's cookie, None where there is no such cookie."""
+    wanted = _name(request, name)
     pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
     values = [value.strip().strip('"') for name, _, value in pairs if name.strip() == wanted]
     # There is but one, save on loopback, where applications on other ports may have set others of that name.
@@ -60,15 +60,17 @@ def read(request: Request) -> str | None:
     return next(ours, values[0] if values else None) or None
 
 
-def write(request: Request, policy: CookiePolicy, refresh_token: str, expires_at: int, now: int) -> tuple[str, str]:
-    """Return the header that sets the cookie; it lives as long as the session, at most `MAXIMUM_AGE`."""
+def write(
+    request: Request, policy: CookiePolicy, token: str, expires_at: int, now: int, name: str = LOOPBACK_NAME
+) -> tuple[str, str]:
+    """Return the header that sets the cookie; it lives as long as what it stands for, at most `MAXIMUM_AGE`."""
     age = max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND
-    return _header(request, policy, refresh_token, age)
+    return _header(request, policy, token, age, name)
 
 
-def clear(request: Request, policy: CookiePolicy) -> tuple[str, str]:
+def clear(request: Request, policy: CookiePolicy, name: str = LOOPBACK_NAME) -> tuple[str, str]:
     """Return the header that removes the cookie."""
-    return _header(request, policy, "", 0)
+    return _header(request, policy, "", 0, name)
 
 
 def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
@@ -100,14 +102,14 @@ def require_same_site(request: Request, policy: CookiePolicy) -> None:
     raise BadRequest(403, "cross_site_request", "This may not be asked for by a page of another origin")
 
 
-def _name(request: Request) -> str:
-    return SECURE_NAME if request.scheme == "https" else LOOPBACK_NAME
+def _name(request: Request, name: str) -> str:
+    return f"__Host-{name}" if request.scheme == "https" else name
 
 
-def _header(request: Request, policy: CookiePolicy, value: str, age: int) -> tuple[str, str]:
+def _header(request: Request, policy: CookiePolicy, value: str, age: int, name: str) -> tuple[str, str]:
     secure = "; Secure" if request.scheme == "https" else ""
     attributes = f"Path=/; Max-Age={age}; HttpOnly{secure}; SameSite={policy.same_site}"
-    return "set-cookie", f"{_name(request)}={value}; {attributes}"
+    return "set-cookie", f"{_name(request, name)}={value}; {attributes}"
 
 
 def _is_origin(text: str) -> bool:

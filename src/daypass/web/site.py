@@ -30,6 +30,8 @@ class Site:
         well_known_routes: what stands at the root of the host: the public signing keys, and with clients the metadata
             of the OAuth endpoints. An issuer with a path has its metadata below the well-known path (RFC 8414 §3.1),
             and its keys at the host's root and below its own.
+        policy: how cookies are set and used.
+        door: what all requests come in by.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -47,7 +49,8 @@ class Site:
             options.get("allowed_origins", ()),
             options.get("allow_insecure", False),
         )
-        door = Door(policy.allowed_origins)
+        self.policy = policy
+        self.door = door = Door(policy.allowed_origins)
         endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
 
         def route(path: str, **operations: Operation) -> Route:
