@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
@@ -13,14 +13,12 @@ from daypass.errors import (
     ConfigurationError,
     DaypassError,
     ScopeInsufficient,
-    SessionRevoked,
     StoreError,
     TokenRejected,
 )
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.model import User
-from daypass.steps import Flow, LoadUser
-from daypass.web.bearer import TokenMissing, bearer_text, forbidden, unauthorized, unavailable
+from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.django.translate import returned
 
 T = TypeVar("T")
@@ -45,20 +43,36 @@ class Refused(DaypassError):
     @property
     def response(self) -> HttpResponse:
         """Return what the caller gets, made anew each time."""
-        if isinstance(self.error, TokenRejected):
-            return returned(unauthorized(self.error))
-        if isinstance(self.error, ScopeInsufficient):
-            return returned(forbidden(self.error))
-        return returned(unavailable(self.error))
+        return returned(refused(self.error))
+
+
+class Verifying(Protocol):
+    """What checks access tokens: `Daypass`, or `daypass.RemoteVerifier` where the issuer is elsewhere."""
+
+    def verify(self, access_token: str, /) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenRejected: it opens nothing.
+            StoreError: it could not be checked.
+        """
+        ...
+
+
+class AsyncVerifying(Protocol):
+    """The same, to be awaited: `AsyncDaypass`, `daypass.AsyncRemoteVerifier`."""
+
+    async def verify(self, access_token: str, /) -> AccessToken:
+        """Return what an access token says; errors as for `Verifying`."""
+        ...
 
 
 class _Requirement(Generic[T]):
     """What is required, whatever the colour."""
 
-    def __init__(self, scope: str | None, *, optional: bool, with_user: bool) -> None:
+    def __init__(self, scope: str | None, *, optional: bool) -> None:
         self._scope = scopes.checked(scope)
         self._optional = optional
-        self._with_user = with_user
 
     def _text(self, request: HttpRequest) -> str | None:
         """Return the text of the request's access token; None where it need not have one."""
@@ -69,27 +83,28 @@ class _Requirement(Generic[T]):
                 return None
             raise
 
-    def _granted(self, token: AccessToken) -> None:
+    def _granted(self, token: AccessToken) -> AccessToken:
         if self._scope is not None:
             token.require(self._scope)
-
-    def _given(self, request: HttpRequest, token: AccessToken | None, user: User | None) -> T:
-        """Leave at the request what is known of it, and return what was asked for."""
-        noted = cast("Any", request)
-        noted.daypass_token = token
-        if self._with_user:
-            noted.daypass_user = user
-        return cast("T", user if self._with_user else token)
+        return token
 
 
 class Required(_Requirement[T]):
-    """An access token that a `Daypass` has to find good: call it with a request, or decorate a view with it."""
+    """A good access token: call it with a request, or decorate a view with it; what `bearer` and `current_user` return.
+
+    Args:
+        auth: checks it, and blocks meanwhile.
+        scope: what it has to allow.
+        optional: whether a request without one is given None.
+        issuer: where it is the user that is found, the issuer that knows users.
+    """
 
     def __init__(
-        self, auth: Daypass, scope: str | None = None, *, optional: bool = False, with_user: bool = False
+        self, auth: Verifying, scope: str | None = None, *, optional: bool = False, issuer: Daypass | None = None
     ) -> None:
-        super().__init__(scope, optional=optional, with_user=with_user)
+        super().__init__(scope, optional=optional)
         self._auth = auth
+        self._issuer = issuer
 
     @overload
     def __call__(self, request: HttpRequest, /) -> T: ...
@@ -101,16 +116,16 @@ class Required(_Requirement[T]):
         Raises:
             Refused: a request's will not do.
         """
-        return self._decorated(what) if callable(what) else self._found(_django(what))
+        request = _asked(what)
+        return self._decorated(what) if request is None else self._found(request)
 
     def _found(self, request: HttpRequest) -> T:
         try:
             text = self._text(request)
-            if text is None:
-                return self._given(request, None, None)
-            token = self._auth.verify(text)
-            self._granted(token)
-            return self._given(request, token, self._auth.run(user_of(token)) if self._with_user else None)
+            token = None if text is None else self._granted(self._auth.verify(text))
+            if self._issuer is None:
+                return cast("T", _noted(request, token))
+            return cast("T", _noted(request, token, None if token is None else self._issuer.run(user_of(token))))
         except (TokenRejected, ScopeInsufficient, StoreError) as error:
             raise Refused(error) from None
 
@@ -123,8 +138,8 @@ class Required(_Requirement[T]):
                 try:
                     await found(_request(args))
                     return await view(*args, **kwargs)
-                except Refused as refused:
-                    return refused.response
+                except Refused as refusal:
+                    return refusal.response
 
             return arequiring
 
@@ -133,20 +148,26 @@ class Required(_Requirement[T]):
             try:
                 self._found(_request(args))
                 return view(*args, **kwargs)
-            except Refused as refused:
-                return refused.response
+            except Refused as refusal:
+                return refusal.response
 
         return requiring
 
 
 class AsyncRequired(_Requirement[T]):
-    """The same with an `AsyncDaypass`: await it with a request, or decorate an async view with it."""
+    """The same with what does not block: await it with a request, or decorate an async view with it."""
 
     def __init__(
-        self, auth: AsyncDaypass, scope: str | None = None, *, optional: bool = False, with_user: bool = False
+        self,
+        auth: AsyncVerifying,
+        scope: str | None = None,
+        *,
+        optional: bool = False,
+        issuer: AsyncDaypass | None = None,
     ) -> None:
-        super().__init__(scope, optional=optional, with_user=with_user)
+        super().__init__(scope, optional=optional)
         self._auth = auth
+        self._issuer = issuer
 
     @overload
     def __call__(self, request: HttpRequest, /) -> Awaitable[T]: ...
@@ -159,16 +180,16 @@ class AsyncRequired(_Requirement[T]):
             Refused: a request's will not do.
             ConfigurationError: the view is not async; when it is entered.
         """
-        return self._decorated(what) if callable(what) else self._found(_django(what))
+        request = _asked(what)
+        return self._decorated(what) if request is None else self._found(request)
 
     async def _found(self, request: HttpRequest) -> T:
         try:
             text = self._text(request)
-            if text is None:
-                return self._given(request, None, None)
-            token = await self._auth.verify(text)
-            self._granted(token)
-            return self._given(request, token, await self._auth.run(user_of(token)) if self._with_user else None)
+            token = None if text is None else self._granted(await self._auth.verify(text))
+            if self._issuer is None:
+                return cast("T", _noted(request, token))
+            return cast("T", _noted(request, token, None if token is None else await self._issuer.run(user_of(token))))
         except (TokenRejected, ScopeInsufficient, StoreError) as error:
             raise Refused(error) from None
 
@@ -186,90 +207,109 @@ class AsyncRequired(_Requirement[T]):
             try:
                 await self._found(_request(args))
                 return await view(*args, **kwargs)
-            except Refused as refused:
-                return refused.response
+            except Refused as refusal:
+                return refusal.response
 
         return requiring
 
 
-def user_of(token: AccessToken) -> Flow[User]:
-    """Return an access token's user, as the application's ``load_user`` knows it now.
-
-    Raises:
-        SessionRevoked: it is gone, or disabled.
-    """
-    user = yield from LoadUser(token.subject)
-    if user is None or user.disabled:
-        raise SessionRevoked("the access token's user is gone")
-    return user
+@overload
+def bearer(auth: Verifying, scope: str | None = None, *, optional: Literal[False] = False) -> Required[AccessToken]: ...
 
 
 @overload
-def bearer(auth: Daypass, scope: str | None = None, optional: Literal[False] = False) -> Required[AccessToken]: ...
-@overload
-def bearer(auth: Daypass, scope: str | None = None, *, optional: bool) -> Required[AccessToken | None]: ...
+def bearer(auth: Verifying, scope: str | None = None, *, optional: bool) -> Required[AccessToken | None]: ...
+
+
 @overload
 def bearer(
-    auth: AsyncDaypass, scope: str | None = None, optional: Literal[False] = False
+    auth: AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
 ) -> AsyncRequired[AccessToken]: ...
+
+
 @overload
-def bearer(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> AsyncRequired[AccessToken | None]: ...
-def bearer(auth: Daypass | AsyncDaypass, scope: str | None = None, optional: bool = False) -> Any:
+def bearer(auth: AsyncVerifying, scope: str | None = None, *, optional: bool) -> AsyncRequired[AccessToken | None]: ...
+
+
+def bearer(auth: Verifying | AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Any:
     """Return what requires an access token.
 
     ``token = bearer(auth)(request)`` returns what it says (to be awaited, with an `AsyncDaypass`). ``@bearer(auth)``
     decorates a view or a method of one, which finds it in ``request.daypass_token``.
 
     Args:
-        auth: the issuer.
-        scope: what the token has to be good for, words with spaces between them (RFC 6749 §3.3).
-        optional: accept a request without a token, and give None; a bad token is refused.
+        auth: the issuer; or a `daypass.RemoteVerifier` or `daypass.AsyncRemoteVerifier` where that is elsewhere.
+        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
+        optional: accept a request without a token, and give None; one that is bad is refused all the same.
 
     Raises:
         ConfigurationError: an argument cannot work.
         Refused: later, when a request's token will not do.
     """
-    return _required(auth, scope, optional=optional, with_user=False)
+    verify = getattr(auth, "verify", None)
+    if verify is None:
+        raise ConfigurationError(f"bearer needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
+    if iscoroutinefunction(verify):
+        return AsyncRequired[Any](cast("AsyncVerifying", auth), scope, optional=optional)
+    return Required[Any](cast("Verifying", auth), scope, optional=optional)
 
 
 @overload
-def current_user(auth: Daypass, scope: str | None = None, optional: Literal[False] = False) -> Required[User]: ...
+def current_user(auth: Daypass, scope: str | None = None, *, optional: Literal[False] = False) -> Required[User]: ...
+
+
 @overload
 def current_user(auth: Daypass, scope: str | None = None, *, optional: bool) -> Required[User | None]: ...
+
+
 @overload
 def current_user(
-    auth: AsyncDaypass, scope: str | None = None, optional: Literal[False] = False
+    auth: AsyncDaypass, scope: str | None = None, *, optional: Literal[False] = False
 ) -> AsyncRequired[User]: ...
+
+
 @overload
 def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> AsyncRequired[User | None]: ...
-def current_user(auth: Daypass | AsyncDaypass, scope: str | None = None, optional: bool = False) -> Any:
+
+
+def current_user(auth: Daypass | AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Any:
     """Return what requires an access token and gives its `daypass.User`, as ``load_user`` knows it now.
 
     It is used as `bearer` is, and leaves the user in ``request.daypass_user`` besides. One who is gone or disabled is
-    refused with 401.
+    refused with 401. Only the issuer knows users.
     """
-    return _required(auth, scope, optional=optional, with_user=True)
-
-
-def _required(auth: object, scope: str | None, *, optional: bool, with_user: bool) -> Any:
     if isinstance(auth, AsyncDaypass):
-        return AsyncRequired[Any](auth, scope, optional=optional, with_user=with_user)
+        return AsyncRequired[Any](auth, scope, optional=optional, issuer=auth)
     if isinstance(auth, Daypass):
-        return Required[Any](auth, scope, optional=optional, with_user=with_user)
-    raise ConfigurationError(f"auth has to be a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
+        return Required[Any](auth, scope, optional=optional, issuer=auth)
+    raise ConfigurationError(f"current_user needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
+
+
+def _noted(request: HttpRequest, token: AccessToken | None, *user: User | None) -> Any:
+    """Leave with the request what is known of it, and return the last of that."""
+    noted: Any = request
+    noted.daypass_token = token
+    if not user:
+        return token
+    noted.daypass_user = user[0]
+    return user[0]
 
 
 def _request(args: tuple[Any, ...]) -> HttpRequest:
     """Return the request among a view's arguments: the first, or the second of a method."""
     for argument in args[:2]:
-        if isinstance(argument, HttpRequest) or isinstance(getattr(argument, "_request", None), HttpRequest):
-            return _django(argument)
+        request = _asked(argument)
+        if request is not None:
+            return request
     raise ConfigurationError("what is decorated is no view: it was not called with a request")
 
 
-def _django(request: Any) -> HttpRequest:
-    """Return a request of Django's, from one of REST framework's too."""
-    return cast("HttpRequest", getattr(request, "_request", request))
+def _asked(what: Any) -> HttpRequest | None:
+    """Return a request of Django's, from one of REST framework's too; None for what is no request."""
+    if isinstance(what, HttpRequest):
+        return what
+    within = getattr(what, "_request", None)
+    return within if isinstance(within, HttpRequest) else None
 
 
 def _is_async(view: Callable[..., Any]) -> bool:

@@ -17,7 +17,7 @@ from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
 from daypass.issuer import AsyncDaypass, Daypass
-from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, forbidden, unauthorized, unavailable
+from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, refused
 from daypass.web.django.configured import configured_sync
 from daypass.web.django.users import find
 from daypass.web.message import Response
@@ -54,9 +54,9 @@ class DaypassAuthentication(BaseAuthentication):
             token = configured_sync(self.auth, "REST framework").verify(text)
             return self.user_of(token), token
         except TokenRejected as error:
-            refused = unauthorized(error)
-            request.META[_CHALLENGE] = _header(refused, "www-authenticate")
-            raise exceptions.AuthenticationFailed(_detail(refused)) from None
+            refusal = refused(error)
+            request.META[_CHALLENGE] = _header(refusal, "www-authenticate")
+            raise exceptions.AuthenticationFailed(_detail(refusal)) from None
         except StoreError as error:
             raise Unavailable(error) from None
 
@@ -72,7 +72,7 @@ class DaypassAuthentication(BaseAuthentication):
         """
         user = find(token.subject)
         if user is None or not user.is_active:
-            raise SessionRevoked("the access token's user is gone")
+            raise SessionRevoked("the access token's user is gone or disabled")
         return user
 
 
@@ -170,9 +170,9 @@ class InsufficientScope(exceptions.PermissionDenied):
     """403: the access token is good, and its scope does not allow this."""
 
     def __init__(self, error: ScopeInsufficient) -> None:
-        refused = forbidden(error)
-        super().__init__(_detail(refused))
-        self.auth_header = _header(refused, "www-authenticate")
+        refusal = refused(error)
+        super().__init__(_detail(refusal))
+        self.auth_header = _header(refusal, "www-authenticate")
 
 
 class Unavailable(exceptions.APIException):
@@ -182,7 +182,7 @@ class Unavailable(exceptions.APIException):
     wait = RETRY_AFTER
 
     def __init__(self, error: StoreError) -> None:
-        super().__init__(_detail(unavailable(error)))
+        super().__init__(_detail(refused(error)))
 
 
 _CHALLENGE = "daypass.challenge"

@@ -4,6 +4,7 @@ from http.cookies import SimpleCookie
 
 from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders, UnreadablePostError
+from django.http.response import HttpResponseBase
 
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 
@@ -11,7 +12,7 @@ _JOINED = "vary", "www-authenticate"
 """Response headers that may stand several times; Django keeps one of each name, so they are joined (RFC 9110 §5.3)."""
 
 
-class Unfit(Exception):  # noqa: N818 - the names of the errors say what happened
+class Unfit(Exception):
     """The request's body will not do; the caller gets ``response``."""
 
     def __init__(self, response: Response) -> None:
@@ -82,8 +83,8 @@ def returned(response: Response, method: str | None = "GET") -> HttpResponse:
     return given
 
 
-def put(response: HttpResponse, headers: tuple[tuple[str, str], ...]) -> None:
-    """Add headers of ours to a response of Django's, whose own stay."""
+def put(response: HttpResponseBase, headers: tuple[tuple[str, str], ...]) -> None:
+    """Add headers of ours to a response of Django's; its cookies stay."""
     for name, value in headers:
         if name == "set-cookie":
             _set_cookie(response, value)
@@ -93,7 +94,7 @@ def put(response: HttpResponse, headers: tuple[tuple[str, str], ...]) -> None:
             response.headers[name] = value
 
 
-def _set_cookie(response: HttpResponse, header: str) -> None:
+def _set_cookie(response: HttpResponseBase, header: str) -> None:
     """Add one ``Set-Cookie``: Django keeps them apart from the other headers, one for each key."""
     for name, morsel in SimpleCookie(header).items():
         # two of one name differ by their path; to the dict of them, any key will do

@@ -82,9 +82,9 @@ def served(auth: Daypass | AsyncDaypass, route: Route) -> View:
     """Return the view of a route; for those who write an adapter.
 
     It is exempt from Django's CSRF check, because the endpoints have one of their own that needs no token
-    (``Sec-Fetch-Site``, else ``Origin``; see `daypass.web.cookies.require_same_site`); from ``LoginRequiredMiddleware``,
-    because who asks for a login has none yet; and from ``ATOMIC_REQUESTS``, because what a session store has done is
-    done, whatever becomes of the project's own transaction.
+    (``Sec-Fetch-Site``, else ``Origin``; see `daypass.web.cookies.require_same_site`); from
+    ``LoginRequiredMiddleware``, because who asks for a login has none yet; and from ``ATOMIC_REQUESTS``, because what a
+    session store has done is done, whatever becomes of the project's own transaction.
     """
     if isinstance(auth, AsyncDaypass):
         return _exempt(_served_async(auth, route))

@@ -28,12 +28,12 @@ def as_user(person: AbstractBaseUser, **known: Any) -> User:
         ConfigurationError: a part is not what it has to be.
     """
     email = getattr(person, person.get_email_field_name(), None)
-    found = {"username": person.get_username() or None, "email": email or None, "disabled": not person.is_active}
-    return User(str(person.pk), **(found | known))
+    found: dict[str, Any] = {"username": person.get_username() or None, "email": email or None}
+    return User(str(person.pk), **(found | {"disabled": not person.is_active} | known))
 
 
 class Users:
-    """The users of a project, in both colours: ``authenticate`` and ``load_user``, ``aauthenticate`` and ``aload_user``.
+    """The users of a project: ``authenticate`` and ``load_user``, and both with an ``a`` before them, to be awaited.
 
     Args:
         describe: returns the `daypass.User` for one of Django's; a function of yours that calls `as_user` with
