@@ -13,11 +13,18 @@ _JOINED = "vary", "www-authenticate"
 
 
 class Unfit(Exception):
-    """The request's body will not do; the caller gets ``response``."""
+    """The request's body will not do: it is too large, or its client went away in the middle of it."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, *, nobody_there: bool = False) -> None:
         super().__init__("the body is too large, or incomplete")
-        self.response = response
+        self._response = response
+        self._nobody_there = nobody_there
+
+    def answer(self) -> HttpResponse:
+        """Return the response; one that nobody is there to read is no warning in the project's log."""
+        response = returned(self._response)
+        response._has_been_logged = self._nobody_there  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own mark
+        return response
 
 
 def translated(request: HttpRequest, body: bytes = b"", session_id: str | None = None) -> Request:
@@ -65,11 +72,11 @@ def read(request: HttpRequest) -> bytes:
         while len(body) <= MAXIMUM_BODY and (chunk := stream.read(MAXIMUM_BODY + 1 - len(body))):
             body += chunk
     except (UnreadablePostError, OSError):
-        raise Unfit(_incomplete()) from None
+        raise Unfit(_incomplete(), nobody_there=True) from None
     if len(body) > MAXIMUM_BODY:
         raise Unfit(too_large())
     if announced.isdecimal() and len(body) < int(announced):
-        raise Unfit(_incomplete())
+        raise Unfit(_incomplete(), nobody_there=True)
     return bytes(body)
 
 

@@ -96,7 +96,7 @@ def _served(auth: Daypass, route: Route) -> View:
         try:
             asked = translated(request, read(request), session_id)
         except Unfit as unfit:
-            return returned(unfit.response)
+            return unfit.answer()
         with answering(request):
             return returned(auth.run(route.answer(asked, auth.moment())), request.method)
 
@@ -108,7 +108,7 @@ def _served_async(auth: AsyncDaypass, route: Route) -> View:
         try:
             asked = translated(request, read(request), session_id)
         except Unfit as unfit:
-            return returned(unfit.response)
+            return unfit.answer()
         with answering(request):
             return returned(await auth.run(route.answer(asked, auth.moment())), request.method)
 
