@@ -15,7 +15,7 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 from starlette.types import ASGIApp
 
-from daypass import AsyncDaypass, ConfigurationError, Daypass, Event, EventCode, User
+from daypass import AsyncDaypass, AsyncStore, ConfigurationError, Daypass, Event, EventCode, User
 from daypass.access_token import AccessToken
 from daypass.model import MINUTE
 from daypass.testing import Clock
@@ -32,14 +32,14 @@ class Application:
 
     auth: Any
 
-    def __init__(self, store: str = "memory:", clock: Clock | None = None) -> None:
+    def __init__(self, store: str | AsyncStore = "memory:", clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.events: list[Event] = []
         self.threads: set[int] = set()
         self.broken = False
         self.make(store, issuer=ISSUER, secret=SECRET, on_event=self.events.append, clock=self.clock)
 
-    def make(self, store: str, **arguments: Any) -> None:
+    def make(self, store: Any, **arguments: Any) -> None:
         """Make the issuer."""
         self.auth = AsyncDaypass(store, load_user=self.load, **arguments)
 

@@ -18,7 +18,7 @@ class SyncApplication(Application):
 
     auth: Daypass
 
-    def make(self, store: str, **arguments: Any) -> None:
+    def make(self, store: Any, **arguments: Any) -> None:
         self.auth = Daypass(store, load_user=self.find, **arguments)
 
 

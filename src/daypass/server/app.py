@@ -1,4 +1,4 @@
-"""The application that `daypass serve` runs: the endpoints, the public keys, a health check."""
+"""The application that `daypass serve` runs: the endpoints, for OAuth clients too, the public keys, a health check."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,8 @@ from daypass.server.configuration import Configuration
 from daypass.server.users import Users
 from daypass.steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
-from daypass.web.asgi import auth_routes, well_known_routes
+from daypass.web.asgi import auth_routes, oauth_routes, well_known_routes
+from daypass.web.clients import Client
 
 
 def open_service(configuration: Configuration) -> Starlette:
@@ -43,7 +44,7 @@ def open_service(configuration: Configuration) -> Starlette:
     except BaseException:
         asyncio.run(store.close())
         raise
-    return build_app(auth, store, allow_insecure=configuration.allow_insecure)
+    return build_app(auth, store, clients=configuration.clients, allow_insecure=configuration.allow_insecure)
 
 
 async def _look_at(store: AsyncStore) -> None:
@@ -57,7 +58,9 @@ async def _look_at(store: AsyncStore) -> None:
         await store.perform(ReadKeys())
 
 
-def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = False) -> Starlette:
+def build_app(
+    auth: AsyncDaypass, store: AsyncStore, *, clients: tuple[Client, ...] = (), allow_insecure: bool = False
+) -> Starlette:
     """Return the application around ``auth``; it closes the store when it ends."""
 
     async def health(_: Request) -> JSONResponse:
@@ -74,7 +77,12 @@ def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = F
 
     routes = [
         Mount("/auth", routes=auth_routes(auth, allow_insecure=allow_insecure)),
-        *well_known_routes(auth),
+        *(
+            [Mount("/oauth", routes=oauth_routes(auth, clients=clients, allow_insecure=allow_insecure))]
+            if clients
+            else []
+        ),
+        *well_known_routes(auth, clients=clients),
         Route("/healthz", health, methods=["GET"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})

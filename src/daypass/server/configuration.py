@@ -10,6 +10,8 @@ from daypass import secret_file
 from daypass.errors import ConfigurationError
 from daypass.keys import Secret
 from daypass.model import milliseconds
+from daypass.server import clients
+from daypass.web.clients import Client
 
 DEFAULTS: Mapping[str, str] = {
     "store": "sqlite:///daypass.db",
@@ -44,6 +46,7 @@ class Configuration:
         lifetimes: the spans of the policy, as people write them.
         secret: the master secrets, newest first; None for an embedded store's own.
         allow_insecure: whether plain HTTP is served to others than loopback.
+        clients: the OAuth clients; without any there are no OAuth endpoints.
     """
 
     store: str
@@ -53,6 +56,7 @@ class Configuration:
     lifetimes: Lifetimes
     secret: Secret | None = field(repr=False)
     allow_insecure: bool = False
+    clients: tuple[Client, ...] = ()
 
 
 def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Configuration:
@@ -75,6 +79,7 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
             raise ConfigurationError(f"{name}: {error}") from None
         return text
 
+    clients_file = value("clients")
     return Configuration(
         store=value("store") or "",
         issuer=value("issuer") or "",
@@ -88,6 +93,7 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
         ),
         secret=read_secret(value("secret_file"), environment),
         allow_insecure=bool(options.get("allow_insecure")) or _flag("DAYPASS_ALLOW_INSECURE", environment),
+        clients=clients.read(Path(clients_file)) if clients_file else (),
     )
 
 

@@ -84,12 +84,13 @@ class Client:
         cls,
         name: str | None = None,
         *,
+        client_id: str | None = None,
         public: bool = False,
         scope: str | None = None,
         introspects: bool = False,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> "tuple[Client, str | None]":
-        """Return a new client with an id of its own, and its secret, None for a public one.
+        """Return a new client, with an id of its own unless one is given, and its secret, None for a public one.
 
         The secret is in no place but here: give it to the client and keep the `Client`, which holds its hash alone.
 
@@ -97,8 +98,8 @@ class Client:
             ConfigurationError: the arguments contradict each other.
         """
         secret = None if public else PREFIX + base64.urlsafe_b64encode(entropy(SECRET_SIZE)).decode().rstrip("=")
-        client_id = str(uuid.UUID(bytes=entropy(16), version=4))
-        return cls(client_id, None if secret is None else hash_secret(secret), scope, introspects, name), secret
+        own_id = str(uuid.UUID(bytes=entropy(16), version=4)) if client_id is None else client_id
+        return cls(own_id, None if secret is None else hash_secret(secret), scope, introspects, name), secret
 
 
 FindClient = Callable[[str], Client | None]

@@ -9,8 +9,8 @@ means that the session is over: it throws away what it has, perhaps the newer to
 it is told what it is told when the store is down: not now, try again (503, ``temporarily_unavailable``,
 ``Retry-After``). A client that looks at what it keeps before it tries again finds the newer token. One that sends the
 same again is told the same, until the grace period is over; a token that is that old is *reuse*, whatever was answered
-before. 409, as the first-party endpoints have it, would say more, but is no answer that OAuth clients know: most take
-any 4xx for final.
+before. 409, as the first-party endpoints have it, would say more, but is no answer that OAuth has, and to many
+applications any 4xx is final.
 """
 
 from collections.abc import Callable, Mapping

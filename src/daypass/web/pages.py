@@ -80,6 +80,7 @@ class Notes:
         presented: the refresh token that came with it.
         session: the access token that was found or got.
         tokens: what the refresh gave.
+        stale: whether the browser has newer cookies than these.
         clear: whether the cookies are dead.
         login: the tokens that the browser is to get.
         cross_site: whether another site's page may cause that.
@@ -92,6 +93,7 @@ class Notes:
     presented: str | None = field(default=None, repr=False)
     session: AccessToken | None = None
     tokens: Tokens | None = None
+    stale: bool = False
     clear: bool = False
     login: Tokens | None = None
     cross_site: bool = False
@@ -202,7 +204,10 @@ class Pages:
         A request with an ``Authorization`` of its own is left alone, save for ``Basic``: that one belongs to whoever
         guards the whole site, and is in nobody's way. A request without our cookies asks nothing of anybody.
         """
-        request = self._door.come_in(request)
+        return (yield from self.receive(self._door.come_in(request), moment))
+
+    def receive(self, request: Request, moment: Moment) -> Flow[Visit]:
+        """Do as `enter` does for a request that has come in by the door already."""
         visit = Visit(request, self._flows.names.client_id)
         access, visit.notes.presented = cookies.read(request, self._access_name), cookies.read(request)
         own = request.headers.get("authorization")
@@ -253,6 +258,7 @@ class Pages:
 
     def _send_again(self, visit: Visit, text: str) -> None:
         """Send the browser once more to where it wanted to go, unless it has just come back with the same token."""
+        visit.notes.stale = True
         mark = hashlib.sha256(text.encode()).hexdigest()[:16]
         request = visit.request
         known = cookies.read(request, TRIED) == mark

@@ -11,7 +11,9 @@ from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
 from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import Options
+from daypass.web.pages import Pages
 from daypass.web.routes import Operation, Route
+from daypass.web.verify import Verify
 
 
 class Site:
@@ -64,6 +66,7 @@ class Site:
             route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),
             route("/sessions/{session_id}", DELETE=endpoints.end_session),
             route("/daypass.js", GET=endpoints.module),
+            route("/verify", GET=Verify(Pages(auth.flows, policy, door), policy).answer),
         )
         issuer = auth.names.issuer
         own_jwks = (route(issuer_path(issuer) + JWKS_PATH, GET=endpoints.jwks),) if issuer_path(issuer) else ()

@@ -1,0 +1,169 @@
+"""Pages without JavaScript in any application of ASGI: a middleware, for Starlette, FastAPI, Litestar and others.
+
+app = Pages(app, auth)
+
+async def home(request: Request) -> Response:
+    visit: Visit = request.scope["daypass"]
+    name = visit.token.username if visit.token else "nobody"
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Unpack
+
+from daypass.errors import ConfigurationError
+from daypass.issuer import AsyncDaypass
+from daypass.web import pages
+from daypass.web.message import Request, Response
+from daypass.web.options import Options
+from daypass.web.pages import Render, Visit, merge_headers
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+_SCHEMES = {"ws": "http", "wss": "https"}
+
+
+class Pages:
+    """Knows who asks for a page, and refreshes where that is needed, inside the request.
+
+    ``scope["daypass"]`` is the `Visit`. Where the browser's cookies log it in, the application's request has the
+    ``Authorization`` that they stand for, so that what requires a token (`daypass.web.asgi.bearer`, a verifier) finds
+    it. Bodies are not touched, in either direction. A websocket is known by its cookies too; what changes of them goes
+    with the answer that accepts it.
+
+    Args:
+        app: what is served.
+        auth: the issuer.
+        render: see `daypass.web.pages.Pages`.
+        options: how cookies are set and used; ``same_site`` is ``Lax`` unless given.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+
+    def __init__(
+        self, app: Application, auth: AsyncDaypass, *, render: Render | None = None, **options: Unpack[Options]
+    ) -> None:
+        if not isinstance(auth, AsyncDaypass):
+            raise ConfigurationError(
+                "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
+            )
+        self._app = app
+        self._auth = auth
+        self._pages = pages.Pages.of(auth, render=render, **options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; what the application raises goes on to the server."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        answering = _HttpAnswer(self, send) if scope["type"] == "http" else _SocketAnswer(self, send)
+        answering.deniable = "websocket.http.response" in scope.get("extensions", {})
+        visit = await self._auth.run(self._pages.enter(_translate(scope), self._auth.moment()))
+        if visit.refusal is not None:
+            if scope["type"] == "websocket":
+                await receive()  # the "connect", which comes first
+            await answering.refuse(visit.refusal)
+            return
+        answering.visit = visit
+        scope = {**scope, "daypass": visit}
+        if visit.authorization is not None:
+            scope["headers"] = [*scope["headers"], (b"authorization", visit.authorization.encode("latin-1"))]
+        await self._app(scope, receive, answering.send)
+
+    async def leave(self, visit: Visit) -> pages.Headers:
+        """Do what the application asked for; return the headers that the response gets."""
+        return await self._auth.run(self._pages.leave(visit, self._auth.moment()))
+
+
+class _HttpAnswer:
+    """What an application answers to a request, on its way out."""
+
+    visit: Visit
+    deniable = False
+    prefix = "http.response"
+
+    def __init__(self, owner: Pages, send: Send) -> None:
+        self._owner = owner
+        self._send = send
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        """Send what the application sends, and our headers with its beginning."""
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            ours = await self._owner.leave(self.visit)
+            if self.visit.refusal is not None:
+                await self.refuse(self.visit.refusal)
+                return
+            message = {**message, "headers": _merged(message.get("headers", ()), ours)}
+        await self._send(message)
+
+    async def refuse(self, response: Response) -> None:
+        """Send a response of ours, whatever else the application says."""
+        self._replaced = True
+        headers = (*response.headers, ("content-length", str(len(response.body))))
+        await self._send(
+            {"type": f"{self.prefix}.start", "status": response.status, "headers": _encoded(headers)},
+        )
+        await self._send({"type": f"{self.prefix}.body", "body": response.body})
+
+
+class _SocketAnswer(_HttpAnswer):
+    """What an application answers to the opening of a websocket."""
+
+    prefix = "websocket.http.response"
+
+    async def send(self, message: Message) -> None:
+        """Send what the application sends, and the cookies that change with what accepts the websocket."""
+        if self._replaced:
+            return
+        if message["type"] == "websocket.accept":
+            ours = await self._owner.leave(self.visit)
+            if self.visit.refusal is not None:
+                await self.refuse(self.visit.refusal)
+                return
+            set_cookies = _encoded(header for header in ours if header[0] == "set-cookie")
+            message = {**message, "headers": [*message.get("headers", ()), *set_cookies]}
+        await self._send(message)
+
+    async def refuse(self, response: Response) -> None:
+        """Refuse the websocket; where the server cannot send a response, it answers 403."""
+        if self.deniable:
+            await super().refuse(response)
+        else:
+            self._replaced = True
+            await self._send({"type": "websocket.close", "code": 1008, "reason": ""})
+
+
+def _translate(scope: Scope) -> Request:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        if name in headers:
+            value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
+        headers[name] = value
+    client = scope.get("client")
+    scheme = str(scope.get("scheme", "http"))
+    return Request(
+        scheme=_SCHEMES.get(scheme, scheme),
+        host=headers.get("host", ""),
+        headers=headers,
+        address=client[0] if client else None,
+        method=scope.get("method", "GET"),
+        query=scope.get("query_string", b"").decode("latin-1"),
+    )
+
+
+def _merged(theirs: RawHeaders, ours: pages.Headers) -> list[tuple[bytes, bytes]]:
+    known = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in theirs)
+    return _encoded(merge_headers(known, ours))
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

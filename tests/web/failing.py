@@ -1,0 +1,33 @@
+"""Stores that a test can take down."""
+
+from typing import TypeVar
+
+from daypass import StoreUnavailable
+from daypass.steps import StoreStep
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+
+A = TypeVar("A")
+
+
+class Failing(MemoryStore):
+    """A store that is down while ``down`` says so, and counts what it is asked."""
+
+    down = False
+    asked = 0
+
+    def perform(self, step: StoreStep[A]) -> A:
+        self.asked += 1
+        if self.down:
+            raise StoreUnavailable("the store is down")
+        return super().perform(step)
+
+
+class AsyncFailing(AsyncMemoryStore):
+    """The same, to be awaited."""
+
+    down = False
+
+    async def perform(self, step: StoreStep[A]) -> A:
+        if self.down:
+            raise StoreUnavailable("the store is down")
+        return await super().perform(step)

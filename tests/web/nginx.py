@@ -1,0 +1,66 @@
+"""A real nginx, with the configuration that the docs show."""
+
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+BINARY = Path("/usr/sbin/nginx")
+PAGE = Path(__file__).parents[2] / "docs" / "forward-auth.md"
+_BLOCK = re.compile(r"^```nginx\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def shown() -> str:
+    """Return the configuration in the docs."""
+    (block,) = _BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    return str(block)
+
+
+@contextmanager
+def proxying(folder: Path, daypass: str, application: str) -> Iterator[str]:
+    """Run nginx in a folder of its own, before these two addresses; give its own."""
+    if not BINARY.exists():
+        pytest.skip(f"there is no {BINARY}")
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    changes = {
+        "127.0.0.1:8001": daypass.removeprefix("http://"),
+        "127.0.0.1:8002": application.removeprefix("http://"),
+        "listen 8080;": f"listen 127.0.0.1:{port};",
+    }
+    site = shown()
+    for old, new in changes.items():
+        assert 1 == site.count(old)
+        site = site.replace(old, new)
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"master_process off;\ndaemon off;\npid {folder}/nginx.pid;\nevents {{}}\n"
+        f"http {{\naccess_log off;\nclient_max_body_size 0;\n{temporary}{site}}}\n"
+    )
+    command: list[str | Path] = [BINARY, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
+    process = subprocess.Popen(command)
+    try:
+        _wait_for(port, process, folder / "error.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(log.read_text())
