@@ -4,18 +4,20 @@ auth = Daypass("sqlite:///sessions.db", issuer="…", load_user=users.load_user,
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import auth as contrib
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ValidationError
 
 from daypass.model import User
 from daypass.web.django.current import current_request
 
+if TYPE_CHECKING:  # it is a model, which cannot be imported before the settings are there
+    from django.contrib.auth.base_user import AbstractBaseUser
 
-def as_user(person: AbstractBaseUser, **known: Any) -> User:
+
+def as_user(person: "AbstractBaseUser", **known: Any) -> User:
     """Return the `daypass.User` that stands for a user of Django's.
 
     The subject is the text of the primary key; who is not ``is_active`` is disabled.
