@@ -202,6 +202,20 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--secret-file", metavar="FILE", help="the master secrets, newest first, mode 0600")
     serving.add_argument("--clients", metavar="FILE", help="the OAuth clients, as daypass client add writes it")
     serving.add_argument("--allow-insecure", action="store_true", help="serve plain HTTP to others than loopback")
+    serving.add_argument(
+        "--allowed-origins", metavar="ORIGINS", help="other origins whose pages may use it: https://app.example.com"
+    )
+    serving.add_argument("--trusted-proxies", metavar="PROXIES", help="addresses and networks, or off (127.0.0.1 ::1)")
+    serving.add_argument(
+        "--proxy-header", metavar="NAME", help="what they write: x-forwarded or forwarded (x-forwarded)"
+    )
+    serving.add_argument(
+        "--rate-limits",
+        metavar="URL",
+        help="where they are counted: memory:, redis://… for several nodes, or off (memory:)",
+    )
+    serving.add_argument("--login-per-address", metavar="RATE", help="logins from one address, or off (30/minute)")
+    serving.add_argument("--login-per-account", metavar="RATE", help="logins with one name, or off (10/minute)")
     serving.set_defaults(command=serve)
 
     user = commands.add_parser("user", help="the built-in users of the service")

@@ -284,7 +284,10 @@ class Flows:
         return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
 
     def session_of(self, text: str, client_id: str | None = None) -> Flow[str | None]:
-        """Return the id of the session that an authentic refresh token belongs to, None for a token that is none."""
+        """Return the id of the session of an authentic refresh token, however old; None for one that is none.
+
+        The store is not asked: the session may be over.
+        """
         try:
             return (yield from self._decode(text, client_id or self.names.client_id)).session_id
         except TokenMalformed:

@@ -24,7 +24,7 @@ from daypass.forks import survive_forks
 from daypass.key_flows import KeyFlows
 from daypass.keys import ALGORITHMS, Algorithm, MasterSecret, Secret
 from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
-from daypass.steps import Ask, Authenticate, Emit, Flow, Keys, LoadUser, Now, Step, StoreStep, Verify
+from daypass.steps import Ask, Authenticate, Count, Emit, Flow, Keys, LoadUser, Now, Step, StoreStep, Verify
 from daypass.stores import AsyncStore, Store, open_async_store, open_store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.upkeep import Upkeep
@@ -403,6 +403,8 @@ class Daypass(_Issuer[Store, Load, Check]):
                 return answer
             case Verify(access_token):
                 return self.verify(access_token)
+            case Count(ask, key, rate, now):
+                return ask(key, rate, now)
             case Emit(event):
                 self._note(event)
                 self._tell(event)
@@ -632,6 +634,8 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self._ask(function, text)
             case Verify(access_token):
                 return self.verify(access_token)
+            case Count(ask, key, rate, now, waits):
+                return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
             case Emit(event):
                 self._note(event)
                 return None if self._on_event is None else self._tell(self._on_event, event)
@@ -643,10 +647,13 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     async def _ask(self, function: Callable[..., Any], *arguments: str) -> Any:
         if inspect.iscoroutinefunction(function):
             return await function(*arguments)
+        answer = await self._in_thread(function, *arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         import asyncio  # here, because it is a third of what importing daypass would cost those who never use it
 
-        answer = await asyncio.to_thread(function, *arguments)
-        return await answer if inspect.isawaitable(answer) else answer
+        return await asyncio.to_thread(function, *arguments)
 
     async def _tell(self, listener: Listener, event: Event) -> None:
         try:

@@ -322,6 +322,25 @@ class Authenticate(Step[User | None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Count(Step[int]):
+    """Ask whoever counts requests; answered with how many milliseconds there may be none more, 0 when there may be one.
+
+    Attributes:
+        ask: asks, with ``key``, ``rate`` and ``now``.
+        key: what is counted.
+        rate: how often it may be.
+        now: milliseconds since the epoch.
+        waits: whether it has to be waited for, which an event loop does in a thread.
+    """
+
+    ask: Callable[[str, Any, int], int]
+    key: str
+    rate: Any
+    now: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LoadUser(Step[User | None]):
     """Ask the application for its user."""
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Unpack
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from daypass.steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
 from daypass.web.asgi import auth_routes, oauth_routes, well_known_routes
 from daypass.web.clients import Client
+from daypass.web.options import Options
 
 
 def open_service(configuration: Configuration) -> Starlette:
@@ -44,7 +46,7 @@ def open_service(configuration: Configuration) -> Starlette:
     except BaseException:
         asyncio.run(store.close())
         raise
-    return build_app(auth, store, clients=configuration.clients, allow_insecure=configuration.allow_insecure)
+    return build_app(auth, store, clients=configuration.clients, **configuration.options)
 
 
 async def _look_at(store: AsyncStore) -> None:
@@ -59,9 +61,9 @@ async def _look_at(store: AsyncStore) -> None:
 
 
 def build_app(
-    auth: AsyncDaypass, store: AsyncStore, *, clients: tuple[Client, ...] = (), allow_insecure: bool = False
+    auth: AsyncDaypass, store: AsyncStore, *, clients: tuple[Client, ...] = (), **options: Unpack[Options]
 ) -> Starlette:
-    """Return the application around ``auth``; it closes the store when it ends."""
+    """Return the application around ``auth``, served as ``options`` say; it closes the store when it ends."""
 
     async def health(_: Request) -> JSONResponse:
         try:
@@ -76,13 +78,9 @@ def build_app(
             yield
 
     routes = [
-        Mount("/auth", routes=auth_routes(auth, allow_insecure=allow_insecure)),
-        *(
-            [Mount("/oauth", routes=oauth_routes(auth, clients=clients, allow_insecure=allow_insecure))]
-            if clients
-            else []
-        ),
-        *well_known_routes(auth, clients=clients),
+        Mount("/auth", routes=auth_routes(auth, **options)),
+        *([Mount("/oauth", routes=oauth_routes(auth, clients=clients, **options))] if clients else []),
+        *well_known_routes(auth, clients=clients, **options),
         Route("/healthz", health, methods=["GET"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})

@@ -4,7 +4,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
 from daypass.model import User
 from daypass.steps import Flow, LoadUser, Verify
-from daypass.web.message import Request, Response, failure
+from daypass.web.message import BadRequest, Request, Response, failure
 
 REALM = "daypass"
 RETRY_AFTER = 1
@@ -76,6 +76,19 @@ def forbidden(error: ScopeInsufficient) -> Response:
     """Return the 403 for an access token that may not do this, with what it would need (RFC 6750 §3.1)."""
     needed = f'Bearer realm="{REALM}", error="{error.code}", scope="{error.scope}"'
     return failure(error.status, error.code, str(error)).with_headers(("www-authenticate", needed))
+
+
+def require_client(token: AccessToken, client_id: str) -> None:
+    """Refuse an access token that was issued to another client (RFC 9068 §2.2, ``client_id``).
+
+    Raises:
+        BadRequest: it was; 403 with the challenge of RFC 6750 §3.1.
+    """
+    if token.client_id != client_id:
+        refusal = BadRequest(403, ScopeInsufficient.code, "Another client's access token does not allow this")
+        needed = f'Bearer realm="{REALM}", error="{ScopeInsufficient.code}"'
+        refusal.response = refusal.response.with_headers(("www-authenticate", needed))
+        raise refusal
 
 
 def challenge(response: Response) -> Response:

@@ -9,9 +9,11 @@ from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
 from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
+from daypass.web.limits import Limiter
 from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import Options
 from daypass.web.pages import Pages
+from daypass.web.proxies import Proxies
 from daypass.web.routes import Operation, Route
 from daypass.web.verify import Verify
 
@@ -52,8 +54,11 @@ class Site:
             options.get("allow_insecure", False),
         )
         self.policy = policy
-        self.door = door = Door(policy.allowed_origins)
-        endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
+        proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
+        self.door = door = Door(policy.allowed_origins, proxies)
+        rates = options.get("rate_limits")
+        limiter = None if rates is None else Limiter(rates)
+        endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, limiter)
 
         def route(path: str, **operations: Operation) -> Route:
             return Route(path, operations, door)
