@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import httpx2
@@ -268,6 +269,21 @@ def test_let_through(auth: Daypass) -> None:
         assert 500 == httpx2.get(f"{address}/broken").status_code
 
 
+def test_let_through_an_async_view() -> None:
+    """The same under ASGI."""
+    application = Application()
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse((await bearer(application.auth)(request)).subject)
+
+    middleware = f"{AnswerRefusals.__module__}.{AnswerRefusals.__name__}"
+    with override_settings(MIDDLEWARE=[*MIDDLEWARE, middleware]):
+        app = with_lifespan(Asgi([path("", view)]), application.lifespan)
+    with serving_async(app) as address:
+        answer = httpx2.get(address)
+        assert (401, body_of("invalid_token")) == (answer.status_code, answer.content)
+
+
 def test_a_view_keeps_what_it_is(auth: Daypass) -> None:
     """A decorated view has its name and its arguments, and is not entered without a token."""
     entered: list[int] = []
@@ -315,13 +331,20 @@ def test_an_optional_token(application: SyncApplication, header: str | None) -> 
             bearer(auth, optional=True)(asked(bad))
 
 
-def test_a_user_who_is_gone(auth: Daypass, application: SyncApplication, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token of a user who is gone is refused where the user is wanted, and says so."""
-    token = auth.start(BOB).access_token
-    monkeypatch.setattr(application.auth, "_load_user", lambda _subject: None)
-    with pytest.raises(Refused) as refused:
-        current_user(auth)(asked(token))
-    assert (401, True) == (refused.value.response.status_code, "gone" in refused.value.response["www-authenticate"])
+def test_a_user_who_is_gone() -> None:
+    """A token of a user who is gone or disabled is refused where the user is wanted, and says so."""
+    people = {ALICE.subject: ALICE, BOB.subject: BOB}
+    auth = Daypass("memory:", issuer=ISSUER, load_user=people.get)
+    tokens = [auth.start(user).access_token for user in (ALICE, BOB)]
+    del people[ALICE.subject]
+    people[BOB.subject] = replace(BOB, disabled=True)
+    for token in tokens:
+        with pytest.raises(Refused) as refused:
+            current_user(auth)(asked(token))
+        response = refused.value.response
+        assert (401, True) == (response.status_code, "gone or disabled" in response["www-authenticate"])
+        assert bearer(auth)(asked(token)).subject
+    auth.close()
 
 
 def test_classes(auth: Daypass) -> None:

@@ -1,6 +1,7 @@
 """Daypass in Django REST framework, over real HTTP."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -14,15 +15,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass, User
-from daypass.errors import StoreUnavailable
 from daypass.model import MINUTE
 from daypass.testing import Clock
 from daypass.web.django import bearer, users
+from daypass.web.django.pages import Pages
 from daypass.web.django.rest_framework import DaypassAuthentication, HasScope, Principal, StatelessAuthentication
 
 from ...servers.wsgi import serving
-from ..world import ISSUER, body_of
-from .project import Wsgi, tables
+from ..world import ISSUER, SECRET, body_of
+from .project import Wsgi, tables, with_middleware
 
 CHALLENGE = 'Bearer realm="daypass"'
 
@@ -172,16 +173,26 @@ def test_without_a_table_of_users(api: Api, client: httpx2.Client) -> None:
     assert ("ann@example.com", "ann", True) == (first.email, first.username, first.is_authenticated)
 
 
-def test_keys_out_of_reach(api: Api, client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_out_of_reach(tmp_path: Path) -> None:
     """While the signing keys cannot be read the answer is 503 and when to try again: nothing was decided."""
-
-    def fail(_text: str) -> None:
-        raise StoreUnavailable("the disk is gone")
-
-    monkeypatch.setattr(api.auth, "verify", fail)
-    answer = client.get("/known", headers=bearing(api.token()))
+    auth = Daypass(f"sqlite:///{tmp_path}", issuer=ISSUER, secret=SECRET, load_user=users.load_user)
+    with serving(Wsgi([path("", view(auth, AllowAny))])) as address:
+        answer = httpx2.get(address, headers=bearing("x.y.z"))
     expected = (503, "1", body_of("temporarily_unavailable", "Try again in a moment"))
     assert expected == (answer.status_code, answer.headers["retry-after"], answer.content)
+
+
+def test_pages(api: Api) -> None:
+    """A page's own script, with nothing but cookies, is known to the API; one of another site is refused."""
+    with with_middleware(Pages(api.auth)):
+        handler = Wsgi([path("", view(api.auth, IsAuthenticated))])
+    tokens = api.auth.start(users.as_user(api.person))
+    cookie = {"cookie": f"daypass={tokens.refresh_token}"}
+    with serving(handler) as address:
+        answer = httpx2.post(address, headers=cookie)
+        assert (200, api.person.username) == (answer.status_code, answer.json()["user"])
+        assert {"daypass", "daypass-access"} == set(answer.cookies)
+        assert 403 == httpx2.post(address, headers=cookie | {"sec-fetch-site": "cross-site"}).status_code
 
 
 def test_decorated(api: Api) -> None:

@@ -9,7 +9,11 @@ import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
-from django.contrib.auth.password_validation import get_default_password_validators
+from django.contrib.auth.password_validation import (
+    get_default_password_validators,
+    password_validators_help_texts,
+    validate_password,
+)
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
@@ -175,6 +179,13 @@ def test_a_new_password_ends_all_sessions(auth: Daypass, person: Any) -> None:
     auth.refresh(others.refresh_token)
     auth.login(person.username, "a new one")
     assert 1 == len(auth.sessions(str(person.pk)))
+
+
+def test_what_a_form_says(auth: Daypass) -> None:
+    """It accepts any password, and forms say what a new one does."""
+    with validating(auth=auth):
+        validate_password("a")
+        assert ["A new password logs you out on all devices."] == password_validators_help_texts()
 
 
 def test_an_old_hash_made_anew(auth: Daypass, person: Any) -> None:

@@ -30,8 +30,8 @@ class EndSessions:
         """Accept any password."""
 
     def get_help_text(self) -> str:
-        """Return nothing: there is nothing that a password would have to be like."""
-        return ""
+        """Return what a form says of it, beside what a password has to be like."""
+        return "A new password logs you out on all devices."
 
     def password_changed(self, password: str, user: Any = None) -> None:  # noqa: ARG002 - as Django calls it
         """End all sessions of the user.
