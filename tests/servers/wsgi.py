@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from wsgiref.types import WSGIApplication
+from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
@@ -12,6 +12,10 @@ from daypass.server import run
 
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # so that bodies may come in chunks
+
+    def make_environ(self) -> WSGIEnvironment:
+        environ = super().make_environ()
+        return environ | {"REMOTE_PORT": str(environ["REMOTE_PORT"])}  # the validator of PEP 3333 insists on text
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""

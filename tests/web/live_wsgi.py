@@ -1,5 +1,6 @@
 """What is promised of Daypass in any framework of WSGI, besides what is promised anywhere."""
 
+import threading
 from contextlib import AbstractContextManager
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -17,6 +18,10 @@ class SyncApplication(Application):
     """An application whose issuer needs no event loop."""
 
     auth: Daypass
+
+    def __init__(self, store: Any = "memory:") -> None:
+        super().__init__(store)
+        self.entered = threading.Event()
 
     def make(self, store: Any, **arguments: Any) -> None:
         self.auth = Daypass(store, load_user=self.find, **arguments)
