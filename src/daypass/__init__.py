@@ -5,6 +5,7 @@ from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
     DaypassError,
+    KeysUnavailable,
     LoginRequired,
     RefreshUnavailable,
     ScopeInsufficient,
@@ -23,10 +24,12 @@ from daypass.errors import (
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.model import Device, Event, EventCode, Policy, Session, Tokens, User
 from daypass.stores import AsyncStore, Store
+from daypass.verifier import AsyncRemoteVerifier, RemoteVerifier
 
 __all__ = [
     "AccessToken",
     "AsyncDaypass",
+    "AsyncRemoteVerifier",
     "AsyncStore",
     "ConfigurationError",
     "CredentialsRejected",
@@ -35,9 +38,11 @@ __all__ = [
     "Device",
     "Event",
     "EventCode",
+    "KeysUnavailable",
     "LoginRequired",
     "Policy",
     "RefreshUnavailable",
+    "RemoteVerifier",
     "ScopeInsufficient",
     "ScopeRejected",
     "Session",

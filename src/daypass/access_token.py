@@ -29,6 +29,8 @@ from daypass.model import SECOND, Policy, Session, User
 TYPE = "at+jwt"
 MAXIMUM_LENGTH = 16_384
 _CROWD = 1024
+_BEGINNING = "eyJ"
+"""How every header begins that is issued here: a JSON object in UTF-8, and not in UTF-16 or UTF-32 (RFC 8725 §3.7)."""
 
 _REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
 
@@ -222,6 +224,8 @@ class Verifier:
         """Return the claims of a token whose signature, key, algorithm and type are right."""
         if type(text) is not str or len(text) > MAXIMUM_LENGTH:
             raise TokenMalformed("too long for an access token")
+        if not text.startswith(_BEGINNING):
+            raise TokenMalformed("not an access token")
         try:
             signed = jws.extract_compact(text.encode("ascii"), registry=_REGISTRY)
             header = signed.headers()
@@ -234,7 +238,7 @@ class Verifier:
                 raise TokenMalformed("a signed token, but no access token")  # RFC 9068 §4, RFC 7515 §4.1.11
             if not jws.validate_compact(signed, key.key, registry=_REGISTRY):
                 raise TokenMalformed("the signature does not fit")
-            claims = json.loads(signed.payload)
+            claims = json.loads(signed.payload.decode())  # never UTF-16 or UTF-32 (RFC 8725 §3.7)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise TokenMalformed("not an access token") from None
         if not isinstance(claims, dict):

@@ -59,6 +59,27 @@ def user_add(options: argparse.Namespace) -> int:
     return _say(f"Added {account.email} with subject {account.subject}")
 
 
+def client_add(options: argparse.Namespace) -> int:
+    """Add an OAuth client to a file, and print its id and its secret."""
+    from pathlib import Path
+
+    from daypass.server import clients
+
+    client, secret = clients.add(
+        Path(options.file),
+        options.name,
+        client_id=options.id,
+        public=options.public,
+        scope=options.scope,
+        introspects=options.introspects,
+    )
+    _say(f"Added {client.name} to {options.file}")
+    _say(f"client_id      {client.id}")
+    if secret is None:
+        return _say("It has no secret")
+    return _say(f"client_secret  {secret}\nThe secret is kept nowhere and not shown again")
+
+
 def store_migrate(options: argparse.Namespace) -> int:
     """Make a store's tables, or bring them up to date."""
     from daypass.steps import Migrate
@@ -179,7 +200,22 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--absolute-ttl", metavar="TIME", help="how long a session lives at the most (180d)")
     serving.add_argument("--grace-period", metavar="TIME", help="how long a refresh may be repeated (30s)")
     serving.add_argument("--secret-file", metavar="FILE", help="the master secrets, newest first, mode 0600")
+    serving.add_argument("--clients", metavar="FILE", help="the OAuth clients, as daypass client add writes it")
     serving.add_argument("--allow-insecure", action="store_true", help="serve plain HTTP to others than loopback")
+    serving.add_argument(
+        "--allowed-origins", metavar="ORIGINS", help="other origins whose pages may use it: https://app.example.com"
+    )
+    serving.add_argument("--trusted-proxies", metavar="PROXIES", help="addresses and networks, or off (127.0.0.1 ::1)")
+    serving.add_argument(
+        "--proxy-header", metavar="NAME", help="what they write: x-forwarded or forwarded (x-forwarded)"
+    )
+    serving.add_argument(
+        "--rate-limits",
+        metavar="URL",
+        help="where they are counted: memory:, redis://… for several nodes, or off (memory:)",
+    )
+    serving.add_argument("--login-per-address", metavar="RATE", help="logins from one address, or off (30/minute)")
+    serving.add_argument("--login-per-account", metavar="RATE", help="logins with one name, or off (10/minute)")
     serving.set_defaults(command=serve)
 
     user = commands.add_parser("user", help="the built-in users of the service")
@@ -218,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (listing, rotating, removing):
         command.add_argument("--store", metavar="URL", help=_STORE)
     _add_client_commands(commands)
+    _add_oauth_commands(commands)
 
     showing = commands.add_parser("demo", help="watch tokens expire and nobody notice")
     showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end by itself after so long")
@@ -263,6 +300,20 @@ def _add_client_commands(commands: "argparse._SubParsersAction[argparse.Argument
     for parser, command in ((showing, token), (sending, request), (leaving, logout)):
         parser.add_argument("--url", metavar="URL", help="which session, if not the one that was logged in last")
         parser.set_defaults(command=command)
+
+
+def _add_oauth_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    client = commands.add_parser("client", help="the OAuth clients of the service")
+    adding = client.add_subparsers(metavar="COMMAND", required=True).add_parser(
+        "add", help="add one to a file, and print its id and its secret, once"
+    )
+    adding.add_argument("name", metavar="NAME", help="for people")
+    adding.add_argument("--file", metavar="FILE", required=True, help="what the service reads by --clients")
+    adding.add_argument("--id", metavar="ID", help="what it is known by; drawn at random unless given")
+    adding.add_argument("--public", action="store_true", help="it can keep no secret, and gets none")
+    adding.add_argument("--scope", metavar="SCOPE", help="the most that its access tokens may bear: 'read write'")
+    adding.add_argument("--introspects", action="store_true", help="it may ask what tokens are worth")
+    adding.set_defaults(command=client_add)
 
 
 def _require(extra: str, *modules: str) -> None:

@@ -8,7 +8,7 @@
     ├─ ScopeRejected                more was asked for than was granted; nothing was changed
     ├─ ScopeInsufficient            a good access token that may not do this
     ├─ StoreError                   ours: 503; nothing was decided about the session
-    │  └─ StoreUnavailable · StoreContended
+    │  └─ StoreUnavailable · StoreContended · KeysUnavailable
     ├─ LoginRequired                on the client: refreshing cannot help any more
     ├─ RefreshUnavailable           on the client: could not refresh now; the session may well be alive
     └─ ConfigurationError           says what is wrong, and what to write instead
@@ -118,6 +118,10 @@ class StoreUnavailable(StoreError):
 
 class StoreContended(StoreError):
     """Others changed the session again and again while this caller tried to."""
+
+
+class KeysUnavailable(StoreError):
+    """A service that verifies another's access tokens cannot fetch that issuer's keys."""
 
 
 class LoginRequired(DaypassError):

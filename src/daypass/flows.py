@@ -44,6 +44,7 @@ ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
 """The random bytes that one call may need: a session's secret and first branch, and a token's identifier."""
 
 _ATTEMPTS = 8
+_REFUSING = frozenset((Verdict.STALE, Verdict.REUSE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,12 @@ class Flows:
     # ---- refresh
 
     def refresh(
-        self, text: str, moment: Moment, client_id: str | None = None, scope: str | None = None
+        self,
+        text: str,
+        moment: Moment,
+        client_id: str | None = None,
+        scope: str | None = None,
+        limit: str | None = None,
     ) -> Flow[Tokens]:
         """Give new tokens for a refresh token.
 
@@ -145,6 +151,7 @@ class Flows:
             client_id: the client that presents it, which has to be the one it was given to; None is the issuer's own.
             scope: what the access token is to be used for, if that is less than was granted (RFC 6749 §6); the refresh
                 token keeps its own.
+            limit: the most that the access token may bear of what was granted; None sets no limit.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
@@ -156,7 +163,7 @@ class Flows:
         client_id = client_id or self.names.client_id
         token = yield from self._read(text, client_id, moment.now)
         if scope is not None:
-            yield from self._require_granted(token.session_id, scope)
+            yield from self._require_granted(token.session_id, scope, limit)
         session, verdict = yield from self._present(token, moment.now)
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
@@ -165,11 +172,13 @@ class Flows:
         successor = refresh_token.successor(token.secret, session)
         if verdict is Verdict.HOLD:
             replaces = is_current(token, successor)
-            return (yield from self._tokens(session, user, token, moment, client_id, scope, replaces=replaces))
-        return (yield from self._tokens(session, user, successor, moment, client_id, scope))
+            return (yield from self._tokens(session, user, token, moment, client_id, scope, limit, replaces=replaces))
+        return (yield from self._tokens(session, user, successor, moment, client_id, scope, limit))
 
-    def _require_granted(self, session_id: str, scope: str) -> Flow[None]:
-        """Refuse more than the session was granted at login, which never changes, or than its user may do."""
+    def _require_granted(self, session_id: str, scope: str, limit: str | None) -> Flow[None]:
+        """Refuse more than ``limit``, than was granted at login, which never changes, or than the user may do."""
+        if limit is not None and not scopes.covers(limit, scope):
+            raise ScopeRejected("more is asked for than this client may be granted")
         session = yield from Find(session_id)
         if session is None:
             return
@@ -232,6 +241,35 @@ class Flows:
         expires_at = min(now + self.policy.idle_ttl, found.created_at + self.policy.absolute_ttl)
         return replace(found, generation=generation, branch=branch, rotated_at=rotated_at, expires_at=expires_at)
 
+    def examine(self, text: str, moment: Moment, client_id: str | None = None) -> Flow[tuple[Session, User] | None]:
+        """Return the session of a refresh token that would get new tokens now, and its user; None for any other.
+
+        The token is judged as by `refresh`, and not used: nothing is written, nothing is told, whatever it is worth.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        try:
+            token = yield from self._decode(text, client_id or self.names.client_id)
+        except TokenMalformed:
+            return None
+        session = yield from self.find_live(token.session_id, moment)
+        if session is None or judge(session, token, moment.now, self.policy.grace_period) in _REFUSING:
+            return None
+        user = yield from LoadUser(session.subject)
+        return None if user is None or user.disabled else (session, user)
+
+    def find_live(self, session_id: str, moment: Moment) -> Flow[Session | None]:
+        """Return the session if it is neither ended nor expired, as the store has it at this moment.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        session = yield from Find(session_id)
+        if session is None or session.ended_at is not None or moment.now >= self.policy.end_of(session):
+            return None
+        return session
+
     # ---- logout
 
     def logout(self, text: str, moment: Moment, client_id: str | None = None) -> Flow[bool]:
@@ -246,7 +284,10 @@ class Flows:
         return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
 
     def session_of(self, text: str, client_id: str | None = None) -> Flow[str | None]:
-        """Return the id of the session that an authentic refresh token belongs to, None for a token that is none."""
+        """Return the id of the session of an authentic refresh token, however old; None for one that is none.
+
+        The store is not asked: the session may be over.
+        """
         try:
             return (yield from self._decode(text, client_id or self.names.client_id)).session_id
         except TokenMalformed:
@@ -277,11 +318,14 @@ class Flows:
         moment: Moment,
         client_id: str,
         scope: str | None = None,
+        limit: str | None = None,
         *,
         replaces: bool = True,
     ) -> Flow[Tokens]:
         ring = yield from Keys()
         scope = scopes.within(scope, session.scope, user.scope)
+        if scope is not None:  # a limit takes away, and grants nothing
+            scope = scopes.within(scope, limit)
         expires_in = lifetime(self.policy, session, moment.now)
         key = ring.signing_key(moment.now)
         access = issue(key, self.names, session, user, moment.now, expires_in, moment.jti, scope)

@@ -24,7 +24,7 @@ from daypass.forks import survive_forks
 from daypass.key_flows import KeyFlows
 from daypass.keys import ALGORITHMS, Algorithm, MasterSecret, Secret
 from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
-from daypass.steps import Authenticate, Emit, Flow, Keys, LoadUser, Now, Step, StoreStep, Verify
+from daypass.steps import Ask, Authenticate, Count, Emit, Flow, Keys, LoadUser, Now, Step, StoreStep, Verify
 from daypass.stores import AsyncStore, Store, open_async_store, open_store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.upkeep import Upkeep
@@ -397,8 +397,14 @@ class Daypass(_Issuer[Store, Load, Check]):
                 return _checked_user("load_user", self._load_user(subject))
             case Authenticate(check, identifier, password):
                 return _checked_user("authenticate", check(identifier, password))
+            case Ask(name, function, text):
+                answer = function(text)
+                _refuse_awaitable(name, answer)
+                return answer
             case Verify(access_token):
                 return self.verify(access_token)
+            case Count(ask, key, rate, now):
+                return ask(key, rate, now)
             case Emit(event):
                 self._note(event)
                 self._tell(event)
@@ -621,23 +627,33 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             case Now():
                 return self._clock()
             case LoadUser(subject):
-                return self._ask("load_user", self._load_user, subject)
+                return self._load("load_user", self._load_user, subject)
             case Authenticate(check, identifier, password):
-                return self._ask("authenticate", check, identifier, password)
+                return self._load("authenticate", check, identifier, password)
+            case Ask(_, function, text):
+                return self._ask(function, text)
             case Verify(access_token):
                 return self.verify(access_token)
+            case Count(ask, key, rate, now, waits):
+                return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
             case Emit(event):
                 self._note(event)
                 return None if self._on_event is None else self._tell(self._on_event, event)
         return None
 
-    async def _ask(self, name: str, function: Callable[..., Any], *arguments: str) -> User | None:
+    async def _load(self, name: str, function: Callable[..., Any], *arguments: str) -> User | None:
+        return _checked_user(name, await self._ask(function, *arguments))
+
+    async def _ask(self, function: Callable[..., Any], *arguments: str) -> Any:
         if inspect.iscoroutinefunction(function):
-            return _checked_user(name, await function(*arguments))
+            return await function(*arguments)
+        answer = await self._in_thread(function, *arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         import asyncio  # here, because it is a third of what importing daypass would cost those who never use it
 
-        answer = await asyncio.to_thread(function, *arguments)
-        return _checked_user(name, await answer if inspect.isawaitable(answer) else answer)
+        return await asyncio.to_thread(function, *arguments)
 
     async def _tell(self, listener: Listener, event: Event) -> None:
         try:

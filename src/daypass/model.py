@@ -290,6 +290,7 @@ class EventCode(StrEnum):
     ENDED = "ended"
     LOGIN_FAILED = "login_failed"
     UNAVAILABLE = "unavailable"
+    LIMITED = "limited"
     LISTENING = "listening"
     POLLING = "polling"
     CUT_OFF = "cut_off"
@@ -304,8 +305,9 @@ class Event:
         at: when.
         session_id: to which session, where one is known.
         subject: whose it is, where known.
-        reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``unavailable`` (a request
-            that was answered with 503), ``polling`` and ``cut_off`` what the store said.
+        reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``limited`` (a request that
+            was answered with 429) the limit, for ``unavailable`` (one that was answered with 503), ``polling`` and
+            ``cut_off`` what the store said.
         generation_distance: the presented token's generation less the stored one, for the seven verdicts.
         age: milliseconds since the last rotation, for the seven verdicts; None for a session never rotated.
     """

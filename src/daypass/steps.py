@@ -322,10 +322,46 @@ class Authenticate(Step[User | None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Count(Step[int]):
+    """Ask whoever counts requests; answered with how many milliseconds there may be none more, 0 when there may be one.
+
+    Attributes:
+        ask: asks, with ``key``, ``rate`` and ``now``.
+        key: what is counted.
+        rate: how often it may be.
+        now: milliseconds since the epoch.
+        waits: whether it has to be waited for, which an event loop does in a thread.
+    """
+
+    ask: Callable[[str, Any, int], int]
+    key: str
+    rate: Any
+    now: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LoadUser(Step[User | None]):
     """Ask the application for its user."""
 
     subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Step[Any]):
+    """Ask the application by a function of its own, of one text; whoever asks sees to it that the answer will do.
+
+    The function may be async, and is called in a thread when it is not, as in `Authenticate`.
+
+    Attributes:
+        name: what the function is called, in an error.
+        function: is asked.
+        text: what it is asked about.
+    """
+
+    name: str
+    function: Callable[[str], Any]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

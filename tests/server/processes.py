@@ -106,7 +106,8 @@ def running(
 ) -> Iterator[Service]:
     """Run `daypass serve` on a free port with ``app.db`` in ``folder``, unless told otherwise, until the end."""
     defaults = ["--port", "0", "--store", "sqlite:///app.db"]
-    process = launch([*defaults, *options], folder, given, command)
+    unlimited = {"DAYPASS_RATE_LIMITS": "off"}  # many a test logs in more often than anybody should
+    process = launch([*defaults, *options], folder, unlimited | dict(given or {}), command)
     giving_up = threading.Timer(PATIENCE, process.kill)
     giving_up.start()
     try:

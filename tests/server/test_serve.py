@@ -26,6 +26,7 @@ from daypass.stores.sqlite import SqliteStore
 from .processes import PASSWORD, READY, SECRET, Service, add_user, daypass, launch, running, untouched
 
 ISSUER = "https://api.example.com"
+HOST = {"host": "api.example.com"}
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +232,8 @@ def test_a_disabled_user(tmp_path: Path) -> None:
             changing.execute("UPDATE daypass_accounts SET disabled_at = 1")
         changing.close()
         refresh = client.post("/auth/refresh")
-        assert (401, "invalid_grant", {}) == (refresh.status_code, refresh.json()["error"], dict(client.cookies))
+        assert (401, "invalid_grant") == (refresh.status_code, refresh.json()["error"])
+        assert "set-cookie" not in refresh.headers
         assert "invalid_credentials" == service.login(client).json()["error"]
 
 
@@ -357,9 +359,9 @@ def test_a_garbage_access_token(client: httpx2.Client, text: str) -> None:
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
-@pytest.mark.parametrize("text", ["garbage", "dpr_", "dpr_" + 76 * "A", "dpr_" + 76 * "-", 20_000 * "x", "a.b.c"])
+@pytest.mark.parametrize("text", ["garbage", "dpr_", "dpr_" + 76 * "A", "dpr_" + 76 * "-", 16_000 * "x", "a.b.c"])
 def test_a_garbage_refresh_token(client: httpx2.Client, text: str) -> None:
-    """A garbage refresh token is refused, in the cookie (which is cleared) and in the body."""
+    """A garbage refresh token is refused, in the cookie and in the body."""
     for answer in (
         client.post("/auth/refresh", headers={"cookie": f"daypass={text}"}),
         client.post("/auth/refresh", json={"refreshToken": text}),
@@ -492,6 +494,60 @@ def test_behind_a_proxy_on_the_same_machine(service: Service) -> None:
     content = {"username": "alice", "password": PASSWORD}
     answer = httpx2.post(f"{service.address}/auth/login", json=content, headers=headers)
     assert (200, "__Host-daypass") == (answer.status_code, answer.headers["set-cookie"].partition("=")[0])
+    answer = httpx2.post(f"{service.address}/auth/login", json=content, headers={"forwarded": "proto=https"} | HOST)
+    assert 403 == answer.status_code  # the header that nobody said the proxy writes
+
+
+def test_behind_a_proxy_that_writes_forwarded(tmp_path: Path) -> None:
+    """A proxy may write RFC 7239's header instead: then that one counts, and not what the client has written."""
+    add_user(tmp_path)
+    content = {"username": "alice", "password": PASSWORD}
+    with running("--proxy-header", "forwarded", folder=tmp_path) as service:
+        lies = {"x-forwarded-proto": "https", "x-forwarded-for": "198.51.100.9"}
+        assert 403 == httpx2.post(f"{service.address}/auth/login", json=content, headers=HOST | lies).status_code
+        told = {"forwarded": 'for=203.0.113.1, for="[2001:db8::7]:4711";proto=https'} | lies | HOST
+        login = httpx2.post(f"{service.address}/auth/login", json=content, headers=told)
+        bearing = {"authorization": f"Bearer {login.json()['accessToken']}"} | told
+        (session,) = httpx2.get(f"{service.address}/auth/sessions", headers=bearing).json()["sessions"]
+    assert ("2001:db8::7", "__Host-daypass") == (session["address"], login.headers["set-cookie"].partition("=")[0])
+
+
+def test_nobody_is_trusted(tmp_path: Path) -> None:
+    """Where no proxy is trusted, nothing that a request says of its way is believed, from loopback neither."""
+    content = {"username": "alice", "password": PASSWORD}
+    with running("--trusted-proxies", "off", folder=tmp_path) as service:
+        told = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.1"}
+        assert 403 == httpx2.post(f"{service.address}/auth/login", json=content, headers=told | HOST).status_code
+
+
+def test_logins_are_limited(tmp_path: Path) -> None:
+    """By itself the service answers the eleventh login with one name in a minute with 429, whatever its case."""
+    add_user(tmp_path)
+    with running(folder=tmp_path, given={"DAYPASS_RATE_LIMITS": "memory:"}) as service, service.client() as client:
+        names = ["alice", "ALICE"] * 5 + ["Alice"]
+        statuses = [client.post("/auth/login", json={"username": name, "password": "wrong one"}) for name in names]
+        assert [401] * 10 + [429] == [answer.status_code for answer in statuses]
+        refused = statuses[-1]
+        assert ("too_many_requests", True) == (refused.json()["error"], 1 <= int(refused.headers["retry-after"]) <= 61)
+
+
+def test_rates_of_ones_own(tmp_path: Path) -> None:
+    """The rates are options; ``off`` is none."""
+    add_user(tmp_path)
+    options = ("--rate-limits", "memory:", "--login-per-account", "off", "--login-per-address", "12/hour")
+    with running(*options, folder=tmp_path) as service, service.client() as client:
+        assert [200] * 12 + [429] == [service.login(client).status_code for _ in range(13)]
+        assert 200 == client.post("/auth/refresh").status_code
+
+
+def test_a_page_of_another_origin(tmp_path: Path) -> None:
+    """Pages of the origins that are named may use the service."""
+    app = "https://app.example.com"
+    with running("--allowed-origins", f"{app}, https://other.example", folder=tmp_path) as service:
+        for origin, expected in ((app, app), ("https://other.example",) * 2, ("https://evil.example", None)):
+            asking = {"origin": origin, "access-control-request-method": "POST"}
+            answer = httpx2.options(f"{service.address}/auth/login", headers=asking)
+            assert (204, expected) == (answer.status_code, answer.headers.get("access-control-allow-origin"))
 
 
 # ---- what it refuses
@@ -557,6 +613,18 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no database, with a secret": (["--store", "sqlite:///binary"], LONG, "file is not a database"),
     "a name that is too long": (["--store", f"sqlite:///{300 * 'x'}"], {}, "File name too long"),
     "a database from the future": (["--store", "sqlite:///future.db"], {}, "the database has schema 99"),
+    "no proxy": (["--trusted-proxies", "nginx"], {}, "'nginx' is no address and no network"),
+    "half a network": (["--trusted-proxies", "10.0.0.1/8"], {}, "'10.0.0.1/8' is no address and no network"),
+    "no proxy header": (["--proxy-header", "via"], {}, "proxy_header 'via' is none; write x-forwarded or forwarded"),
+    "no origin": (["--allowed-origins", "https://a.example/ *"], {}, "is no origin; write https://app.example.com"),
+    "no rate": (["--login-per-address", "often"], {}, "login_per_address: 'often' is no rate; write 30/minute"),
+    "no rate in the environment": (
+        [],
+        {"DAYPASS_LOGIN_PER_ACCOUNT": "0/minute"},
+        "login_per_account: '0/minute' is no",
+    ),
+    "no place to count": (["--rate-limits", "nowhere://user:pass@host"], {}, "cannot be counted at a 'nowhere' URL"),
+    "no URL to count at": (["--rate-limits", "redis"], {}, "has to be a URL: memory: or redis://"),
     "a secret beside the database that others can read": (["--store", "sqlite:///exposed.db"], {}, "chmod 600 exposed"),
 }
 

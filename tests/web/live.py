@@ -5,7 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -30,21 +30,23 @@ CHALLENGE = 'Bearer realm="daypass"'
 class Application:
     """An application's own part: its users, and what its issuer told of."""
 
+    auth: Any
+
     def __init__(self, store: str | AsyncStore = "memory:", clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.events: list[Event] = []
         self.threads: set[int] = set()
         self.broken = False
-        self.auth = AsyncDaypass(
-            store,
-            issuer=ISSUER,
-            secret=SECRET,
-            load_user=self.load,
-            on_event=self.events.append,
-            clock=self.clock,
-        )
+        self.make(store, issuer=ISSUER, secret=SECRET, on_event=self.events.append, clock=self.clock)
+
+    def make(self, store: Any, **arguments: Any) -> None:
+        """Make the issuer."""
+        self.auth = AsyncDaypass(store, load_user=self.load, **arguments)
 
     async def load(self, subject: str) -> User | None:
+        return self.find(subject)
+
+    def find(self, subject: str) -> User | None:
         self.threads.add(threading.get_ident())
         if self.broken:
             raise RuntimeError("the application's own database is down")
@@ -86,26 +88,32 @@ def raw(address: str, request: bytes, *, goes_away: bool = False) -> bytes:
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-class Mounted:
-    """What is promised of Daypass in any framework of ASGI; a framework's tests say how it is mounted.
+class MountedAnywhere:
+    """What is promised of Daypass in any framework; a framework's tests say how it is mounted.
 
     ``mount`` makes an application with the endpoints under a prefix, the public keys, and ``GET /profile`` that
-    requires an access token and answers `told`.
+    requires an access token and answers `told`. ``serve`` puts it on a socket; ``make`` chooses the issuer's colour.
     """
 
     refusal: ClassVar[Callable[[str], bytes]]
     makers: ClassVar[tuple[Callable[[Any], object], ...]]
 
-    def mount(self, application: Application, prefix: str = "/auth", **options: Any) -> ASGIApp:
+    def mount(self, application: Any, prefix: str = "/auth", **options: Any) -> Any:
+        raise NotImplementedError
+
+    def serve(self, app: Any) -> AbstractContextManager[str]:
+        raise NotImplementedError
+
+    def make(self, store: str = "memory:") -> Application:
         raise NotImplementedError
 
     @pytest.fixture
     def application(self) -> Application:
-        return Application()
+        return self.make()
 
     @pytest.fixture
     def client(self, application: Application) -> Iterator[httpx2.Client]:
-        with serving(self.mount(application)) as address, httpx2.Client(base_url=address) as client:
+        with self.serve(self.mount(application)) as address, httpx2.Client(base_url=address) as client:
             yield client
 
     def test_the_whole_way(self, client: httpx2.Client) -> None:
@@ -128,7 +136,7 @@ class Mounted:
     def test_at_another_prefix(self, application: Application) -> None:
         """The endpoints stand wherever they are mounted, and the cookie reaches them there."""
         app = self.mount(application, "/api/v1/identity")
-        with serving(app) as address, httpx2.Client(base_url=f"{address}/api/v1/identity") as client:
+        with self.serve(app) as address, httpx2.Client(base_url=f"{address}/api/v1/identity") as client:
             assert 200 == client.post("/login", json=LOGIN).status_code
             assert [200, 204, 401] == [client.post(path).status_code for path in ("/refresh", "/logout", "/refresh")]
             assert 404 == client.post(f"{address}/auth/refresh").status_code
@@ -137,7 +145,7 @@ class Mounted:
         """What is said where it is mounted counts: ``same_site``, allowed origins, plain HTTP."""
         origin = "https://app.example.com"
         app = self.mount(application, same_site="Lax", allowed_origins=[origin], allow_insecure=True)
-        with serving(app) as address:
+        with self.serve(app) as address:
             headers = {"host": "intranet", "origin": origin, "sec-fetch-site": "cross-site"}
             login = httpx2.post(f"{address}/auth/login", json=LOGIN, headers=headers)
         assert (200, "SameSite=Lax") == (login.status_code, login.headers["set-cookie"].split("; ")[-1])
@@ -202,8 +210,8 @@ class Mounted:
         """While the signing keys cannot be read a route that needs them says 503 and when to try again."""
         database = tmp_path / "sessions.db"
         database.mkdir()
-        application = Application(f"sqlite:///{database}")
-        with serving(self.mount(application)) as address, httpx2.Client(base_url=address) as client:
+        application = self.make(f"sqlite:///{database}")
+        with self.serve(self.mount(application)) as address, httpx2.Client(base_url=address) as client:
             for path in ("/profile", "/auth/me"):
                 answer = client.get(path, headers={"authorization": "Bearer x.y.z"})
                 assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
@@ -238,13 +246,6 @@ class Mounted:
             assert (304, b"", answer.headers["etag"]) == (again.status_code, again.content, again.headers["etag"])
         head = client.head("/auth/daypass.js", headers={"accept-encoding": "identity"})
         assert (200, b"", str(len(plain.content))) == (head.status_code, head.content, head.headers["content-length"])
-
-    def test_a_sync_issuer(self) -> None:
-        """A `Daypass` would block the event loop, so each way of mounting refuses it, and says what to use."""
-        auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
-        for make in type(self).makers:
-            with pytest.raises(ConfigurationError, match="needs AsyncDaypass, not Daypass"):
-                make(auth)
 
     # ---- what comes in
 
@@ -283,12 +284,6 @@ class Mounted:
         head = f"POST /auth/refresh HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         assert raw(str(client.base_url), head.encode("latin-1")).split(b" ")[1] in (b"400", b"403")
 
-    def test_cookies_in_two_headers(self, client: httpx2.Client) -> None:
-        """Cookies that arrive in several headers, as HTTP/2 sends them, are found."""
-        client.post("/auth/login", json=LOGIN)
-        headers = [("cookie", "theme=dark"), ("cookie", f"daypass={client.cookies['daypass']}")]
-        assert 200 == httpx2.post(f"{client.base_url}/auth/refresh", headers=headers).status_code
-
     # ---- what the application does
 
     def test_an_application_that_fails(self, client: httpx2.Client, application: Application) -> None:
@@ -300,25 +295,48 @@ class Mounted:
         application.broken = False
         assert 200 == client.post("/auth/refresh").status_code
 
-    def test_checking_a_password_holds_nobody_up(self, client: httpx2.Client, application: Application) -> None:
-        """A plain ``authenticate`` runs in a thread of its own, an async ``load_user`` in the event loop."""
-        client.post("/auth/login", json=LOGIN)
-        client.post("/auth/refresh")
-        assert 2 == len(application.threads)
-
     # ---- many at once
 
     @pytest.mark.parametrize("kind", ["memory", "sqlite"])
     def test_a_hundred_at_once(self, kind: str, tmp_path: Path) -> None:
         """A hundred refreshes with one cookie all succeed, all with the same next one, and rotate once."""
-        application = Application("memory:" if kind == "memory" else f"sqlite:///{tmp_path / 'sessions.db'}")
-        with serving(self.mount(application)) as address:
+        application = self.make("memory:" if kind == "memory" else f"sqlite:///{tmp_path / 'sessions.db'}")
+        with self.serve(self.mount(application)) as address:
             cookie = httpx2.post(f"{address}/auth/login", json=LOGIN).cookies["daypass"]
             answers = asyncio.run(_at_once(100, f"{address}/auth/refresh", {"cookie": f"daypass={cookie}"}))
         assert {200} == {answer.status_code for answer in answers}
         assert 1 == len({answer.cookies["daypass"] for answer in answers})
         counted = {code: application.codes().count(code) for code in set(application.codes())}
         assert {EventCode.STARTED: 1, EventCode.ROTATED: 1, EventCode.REPEATED: 99} == counted
+
+
+class Mounted(MountedAnywhere):
+    """What is promised of Daypass in any framework of ASGI."""
+
+    def serve(self, app: ASGIApp) -> AbstractContextManager[str]:
+        return serving(app)
+
+    def make(self, store: str = "memory:") -> Application:
+        return Application(store)
+
+    def test_a_sync_issuer(self) -> None:
+        """A `Daypass` would block the event loop, so each way of mounting refuses it, and says what to use."""
+        auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
+        for make in type(self).makers:
+            with pytest.raises(ConfigurationError, match="needs AsyncDaypass, not Daypass"):
+                make(auth)
+
+    def test_cookies_in_two_headers(self, client: httpx2.Client) -> None:
+        """Cookies that arrive in several headers, as HTTP/2 sends them, are found."""
+        client.post("/auth/login", json=LOGIN)
+        headers = [("cookie", "theme=dark"), ("cookie", f"daypass={client.cookies['daypass']}")]
+        assert 200 == httpx2.post(f"{client.base_url}/auth/refresh", headers=headers).status_code
+
+    def test_checking_a_password_holds_nobody_up(self, client: httpx2.Client, application: Application) -> None:
+        """A plain ``authenticate`` runs in a thread of its own, an async ``load_user`` in the event loop."""
+        client.post("/auth/login", json=LOGIN)
+        client.post("/auth/refresh")
+        assert 2 == len(application.threads)
 
 
 async def _at_once(times: int, url: str, headers: Mapping[str, str]) -> list[httpx2.Response]:

@@ -67,6 +67,7 @@ class Asked:
         scheme: str = "https",
         host: str = HOST,
         headers: Mapping[str, str] | None = None,
+        address: str | None = "192.0.2.7",
     ) -> Response:
         """Return the answer to a request; ``content`` is sent as JSON, ``body`` as it is."""
         sent: dict[str, str] = {}
@@ -77,9 +78,9 @@ class Asked:
             sent["cookie"] = f"{'__Host-' if scheme == 'https' else ''}daypass={cookie}"
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
-        request = Request(
-            scheme, host, sent | dict(headers or {}), body or b"", "192.0.2.7", path.removeprefix("/sessions/"), method
-        )
+        path, _, query = path.partition("?")
+        session_id = path.removeprefix("/sessions/")
+        request = Request(scheme, host, sent | dict(headers or {}), body or b"", address, session_id, method, query)
         pattern = "/sessions/{session_id}" if path.startswith("/sessions/") else path
         return self.auth.run(self.routes[pattern].answer(request, self.auth.moment()))
 

@@ -1,9 +1,11 @@
-"""The application that `daypass serve` runs: the endpoints, the public keys, a health check."""
+"""The application that `daypass serve` runs: the endpoints, for OAuth clients too, the public keys, a health check."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from importlib.metadata import version
+from typing import Unpack
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,7 +19,10 @@ from daypass.server.configuration import Configuration
 from daypass.server.users import Users
 from daypass.steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
-from daypass.web.asgi import auth_routes, well_known_routes
+from daypass.web.asgi import auth_routes, oauth_routes, well_known_routes
+from daypass.web.clients import Client
+from daypass.web.openapi import AUTH, METADATA, OAUTH, WELL_KNOWN, document
+from daypass.web.options import Options
 
 
 def open_service(configuration: Configuration) -> Starlette:
@@ -43,7 +48,7 @@ def open_service(configuration: Configuration) -> Starlette:
     except BaseException:
         asyncio.run(store.close())
         raise
-    return build_app(auth, store, allow_insecure=configuration.allow_insecure)
+    return build_app(auth, store, clients=configuration.clients, **configuration.options)
 
 
 async def _look_at(store: AsyncStore) -> None:
@@ -57,8 +62,10 @@ async def _look_at(store: AsyncStore) -> None:
         await store.perform(ReadKeys())
 
 
-def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = False) -> Starlette:
-    """Return the application around ``auth``; it closes the store when it ends."""
+def build_app(
+    auth: AsyncDaypass, store: AsyncStore, *, clients: tuple[Client, ...] = (), **options: Unpack[Options]
+) -> Starlette:
+    """Return the application around ``auth``, served as ``options`` say; it closes the store when it ends."""
 
     async def health(_: Request) -> JSONResponse:
         try:
@@ -67,14 +74,24 @@ def build_app(auth: AsyncDaypass, store: AsyncStore, *, allow_insecure: bool = F
             return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
         return JSONResponse({"status": "ok"})
 
+    mounted = {"/auth": AUTH, "": WELL_KNOWN}
+    if clients:
+        mounted |= {"/oauth": OAUTH, "": {**WELL_KNOWN, **METADATA}}
+    description = document("Daypass", version("daypass"), mounted)
+
+    async def describe(_: Request) -> JSONResponse:
+        return JSONResponse(description)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with auth:
             yield
 
     routes = [
-        Mount("/auth", routes=auth_routes(auth, allow_insecure=allow_insecure)),
-        *well_known_routes(auth),
+        Mount("/auth", routes=auth_routes(auth, **options)),
+        *([Mount("/oauth", routes=oauth_routes(auth, clients=clients, **options))] if clients else []),
+        *well_known_routes(auth, clients=clients, **options),
+        Route("/openapi.json", describe, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})

@@ -1,7 +1,7 @@
 """What `daypass serve` is told: by options, else by the environment (``DAYPASS_…``), else the default."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -10,6 +10,13 @@ from daypass import secret_file
 from daypass.errors import ConfigurationError
 from daypass.keys import Secret
 from daypass.model import milliseconds
+from daypass.server import clients
+from daypass.web.clients import Client
+from daypass.web.cookies import CookiePolicy
+from daypass.web.counting import open_counter
+from daypass.web.limits import RateLimits
+from daypass.web.options import Options
+from daypass.web.proxies import Proxies, ProxyHeader
 
 DEFAULTS: Mapping[str, str] = {
     "store": "sqlite:///daypass.db",
@@ -20,7 +27,16 @@ DEFAULTS: Mapping[str, str] = {
     "idle_ttl": "30d",
     "absolute_ttl": "180d",
     "grace_period": "30s",
+    "trusted_proxies": "127.0.0.1 ::1",
+    "proxy_header": "x-forwarded",
+    "rate_limits": "memory:",
+    "login_per_address": "30/minute",
+    "login_per_account": "10/minute",
 }
+
+OFF = "off"
+_INSECURE = "DAYPASS_ALLOW_INSECURE"
+_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwarded": "Forwarded"}
 
 
 class Lifetimes(TypedDict):
@@ -43,7 +59,8 @@ class Configuration:
         port: the port to listen on; 0 takes a free one.
         lifetimes: the spans of the policy, as people write them.
         secret: the master secrets, newest first; None for an embedded store's own.
-        allow_insecure: whether plain HTTP is served to others than loopback.
+        options: how the endpoints are served.
+        clients: the OAuth clients; without any there are no OAuth endpoints.
     """
 
     store: str
@@ -52,7 +69,8 @@ class Configuration:
     port: int
     lifetimes: Lifetimes
     secret: Secret | None = field(repr=False)
-    allow_insecure: bool = False
+    options: Options
+    clients: tuple[Client, ...] = ()
 
 
 def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Configuration:
@@ -75,6 +93,7 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
             raise ConfigurationError(f"{name}: {error}") from None
         return text
 
+    clients_file = value("clients")
     return Configuration(
         store=value("store") or "",
         issuer=value("issuer") or "",
@@ -87,8 +106,50 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
             grace_period=span("grace_period"),
         ),
         secret=read_secret(value("secret_file"), environment),
-        allow_insecure=bool(options.get("allow_insecure")) or _flag("DAYPASS_ALLOW_INSECURE", environment),
+        options=_options(value, insecure=bool(options.get("allow_insecure")) or _flag(_INSECURE, environment)),
+        clients=clients.read(Path(clients_file)) if clients_file else (),
     )
+
+
+def _options(value: Callable[[str], str | None], *, insecure: bool) -> Options:
+    """Return how the endpoints are served.
+
+    Raises:
+        ConfigurationError: one of them cannot be used.
+    """
+    header = _HEADERS.get((value("proxy_header") or "").lower())
+    if header is None:
+        raise ConfigurationError(f"proxy_header {value('proxy_header')!r} is none; write x-forwarded or forwarded")
+    proxies = Proxies(_words(value("trusted_proxies")), header)
+    policy = CookiePolicy(allowed_origins=_words(value("allowed_origins")), allow_insecure=insecure)
+    return Options(
+        allowed_origins=policy.allowed_origins,
+        allow_insecure=insecure,
+        trusted_proxies=proxies.trusted,
+        proxy_header=header,
+        rate_limits=_rate_limits(value),
+    )
+
+
+def _rate_limits(value: Callable[[str], str | None]) -> RateLimits | None:
+    def rate(name: str) -> str | None:
+        text = value(name)
+        return None if text == OFF else text
+
+    storage = value("rate_limits") or ""
+    if storage == OFF:
+        return None
+    try:
+        open_counter(storage)  # before anything is made: it may be one that nobody knows
+    except ImportError as error:
+        raise ConfigurationError(str(error)) from None
+    return RateLimits(storage, login_per_address=rate("login_per_address"), login_per_account=rate("login_per_account"))
+
+
+def _words(text: str | None) -> list[str]:
+    """Return the words of a list, with spaces or commas between them; none for ``off``."""
+    words = (text or "").replace(",", " ").split()
+    return [] if words == [OFF] else words
 
 
 def read_secret(file: str | None, environment: Mapping[str, str]) -> list[str] | None:

@@ -39,7 +39,12 @@ def address(listening: socket.socket) -> str:
 def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], object]) -> None:
     """Serve ``app`` until SIGINT or SIGTERM; ``ready`` is called once it can be reached."""
     configuration = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # who has sent a request, and how, is told by one place alone: daypass.web.proxies
+        timeout_graceful_shutdown=5,
     )
     server = _Server(configuration, ready)
     for ending in (signal.SIGINT, signal.SIGTERM):

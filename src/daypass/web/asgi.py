@@ -7,28 +7,36 @@ async def profile(request: Request) -> Response:
     token = await require(request)
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Unpack
+from typing import Any, Generic, Literal, Protocol, TypeVar, Unpack, overload
 
 try:
     from starlette.exceptions import HTTPException
-    from starlette.requests import ClientDisconnect
+    from starlette.requests import ClientDisconnect, HTTPConnection
     from starlette.requests import Request as StarletteRequest
     from starlette.responses import Response as StarletteResponse
     from starlette.routing import Route
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.asgi needs Starlette: pip install "daypass[starlette]"') from missing
 
+from daypass import scope as scopes
 from daypass.access_token import AccessToken
-from daypass.errors import ConfigurationError, StoreError, TokenRejected
+from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
+from daypass.model import User
 from daypass.web import routes
-from daypass.web.bearer import bearer_text, unauthorized, unavailable
+from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
+from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Request, Response, too_large
 from daypass.web.options import Options
 from daypass.web.site import Site
 
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
+
+FoundT = TypeVar("FoundT")
+
+_BLOCKING = "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
 
 
 def auth_routes(
@@ -49,44 +57,163 @@ def auth_routes(
     return _mounted(auth, Site(auth, authenticate, **options).auth_routes)
 
 
-def well_known_routes(auth: AsyncDaypass, **options: Unpack[Options]) -> list[Route]:
-    """Return the routes that stand at the root of the issuer: the public signing keys.
+def oauth_routes(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> list[Route]:
+    """Return the routes of the OAuth endpoints, to be mounted at ``/oauth``.
+
+    Args:
+        auth: the issuer.
+        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
+            None; it may be async, and is called in a thread when it is not.
+        options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: ``auth`` is no `AsyncDaypass`.
+        ConfigurationError: an argument cannot work.
     """
     require_async(auth)
-    return _mounted(auth, Site(auth, **options).well_known_routes)
+    return _mounted(auth, Site(auth, clients=clients, **options).oauth_routes)
+
+
+def well_known_routes(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> list[Route]:
+    """Return the routes that stand at the root of the host: the public signing keys, and the metadata for clients.
+
+    Args:
+        auth: the issuer.
+        clients: the same as for `oauth_routes`, where that is mounted.
+        options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_async(auth)
+    return _mounted(auth, Site(auth, clients=clients, **options).well_known_routes)
 
 
 def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
     return [Route(route.path, served(auth, route), methods=list(route.methods)) for route in all_routes]
 
 
-class bearer:  # noqa: N801 - it is called like the function it stands for
-    """Requires an access token: ``await bearer(auth)(request)`` returns it.
+class AsyncVerifying(Protocol):
+    """What checks access tokens without blocking an event loop: `AsyncDaypass`, `daypass.AsyncRemoteVerifier`."""
+
+    async def verify(self, access_token: str, /) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenRejected: it opens nothing.
+            StoreError: it could not be checked.
+        """
+        ...
+
+
+class Guard(Generic[FoundT]):
+    """Requires an access token of a request or a WebSocket: ``await guard(request)``; what `bearer` and others return.
+
+    Args:
+        auth: checks it.
+        find: returns what the route is given, from what the access token says.
+        scope: what it has to allow.
+        optional: whether a request without one is given None.
 
     Raises:
-        ConfigurationError: ``auth`` is no `AsyncDaypass`; when it is made.
-        HTTPException: 401 with the challenge of RFC 6750 §3 when there is none or it was refused; 503 when the signing
-            keys cannot be read.
+        ConfigurationError: ``auth`` would block the event loop, or ``scope`` is no scope.
     """
 
-    def __init__(self, auth: AsyncDaypass) -> None:
-        require_async(auth)
+    def __init__(
+        self,
+        auth: AsyncVerifying,
+        find: Callable[[AccessToken], Awaitable[FoundT]],
+        scope: str | None,
+        *,
+        optional: bool,
+    ) -> None:
+        if not inspect.iscoroutinefunction(getattr(auth, "verify", None)):
+            raise ConfigurationError(_BLOCKING)
         self._auth = auth
+        self._find = find
+        self._scope = scopes.checked(scope)
+        self._optional = optional
 
-    async def __call__(self, request: StarletteRequest) -> AccessToken:
-        """Return what the request's access token says."""
+    async def __call__(self, request: HTTPConnection) -> FoundT:
+        """Return what the route is given.
+
+        Raises:
+            HTTPException: 401 with the challenge of RFC 6750 §3 when there is no access token or it was refused; 403
+                when its scope does not allow this; 503 when it cannot be checked now.
+        """
+        return await self._admit(request, self._scope)
+
+    async def _admit(self, request: HTTPConnection, scope: str | None) -> FoundT:
         try:
-            return await self._auth.verify(_bearer_token(request))
-        except TokenRejected as error:
-            raise self._refusal(unauthorized(error)) from None
-        except StoreError as error:
-            raise self._refusal(unavailable(error)) from None
+            token = await self._auth.verify(_bearer_token(request))
+            if scope is not None:
+                token.require(scope)
+            return await self._find(token)
+        except TokenMissing as error:
+            if self._optional:
+                return None  # type: ignore[return-value]  # what makes an optional guard says that it may find None
+            refusal = refused(error)
+        except (TokenRejected, ScopeInsufficient, StoreError) as error:
+            refusal = refused(error)
+        raise self._refusal(refusal)
 
     def _refusal(self, response: Response) -> HTTPException:
         return HTTPException(response.status, headers=own_headers(response))
+
+
+@overload
+def bearer(
+    auth: AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[AccessToken]: ...
+
+
+@overload
+def bearer(auth: AsyncVerifying, scope: str | None = None, *, optional: bool) -> Guard[AccessToken | None]: ...
+
+
+def bearer(auth: AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+    """Return what requires an access token: ``token = await require(request)``, of a WebSocket, too.
+
+    Args:
+        auth: an `AsyncDaypass`, or a `daypass.AsyncRemoteVerifier` where the issuer is elsewhere.
+        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
+        optional: give None where no access token was sent; one that is bad is refused all the same.
+
+    Raises:
+        ConfigurationError: ``auth`` would block the event loop, or ``scope`` is no scope.
+    """
+    return Guard(auth, itself, scope, optional=optional)
+
+
+@overload
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: Literal[False] = False) -> Guard[User]: ...
+
+
+@overload
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> Guard[User | None]: ...
+
+
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+    """Return what requires an access token and gives its user, as ``load_user`` knows them now.
+
+    The arguments and errors are those of `bearer`; only the issuer knows users. It is 401, too, when the user is gone
+    or disabled.
+    """
+    return Guard(auth, loading(auth), scope, optional=optional)
+
+
+async def itself(token: AccessToken) -> AccessToken:
+    """Return the access token: what `bearer` finds."""
+    return token
+
+
+def loading(auth: AsyncDaypass) -> Callable[[AccessToken], Awaitable[User]]:
+    """Return what `current_user` finds users with."""
+    require_async(auth)
+
+    def load(token: AccessToken) -> Awaitable[User]:
+        return auth.run(user_of(token))
+
+    return load
 
 
 def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
@@ -112,9 +239,7 @@ def own_headers(response: Response) -> dict[str, str]:
 def require_async(auth: object) -> None:
     """Refuse an issuer that would block the event loop."""
     if not isinstance(auth, AsyncDaypass):
-        raise ConfigurationError(
-            "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
-        )
+        raise ConfigurationError(_BLOCKING)
 
 
 async def _read(request: StarletteRequest) -> bytes | None:
@@ -126,7 +251,7 @@ async def _read(request: StarletteRequest) -> bytes | None:
     return bytes(body)
 
 
-def _bearer_token(request: StarletteRequest) -> str:
+def _bearer_token(request: HTTPConnection) -> str:
     """Return what `daypass.web.bearer.bearer_token` verifies, for every request there is: without a flow."""
     sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
     return bearer_text(b", ".join(sent).decode("latin-1"))

@@ -1,8 +1,9 @@
 """The access token that a request bears (RFC 6750), and what is answered where it will not do. Pure."""
 
 from daypass.access_token import AccessToken
-from daypass.errors import ScopeInsufficient, StoreError, TokenRejected
-from daypass.steps import Flow, Verify
+from daypass.errors import ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.model import User
+from daypass.steps import Flow, LoadUser, Verify
 from daypass.web.message import Request, Response, failure
 
 REALM = "daypass"
@@ -35,6 +36,25 @@ def bearer_text(authorization: str) -> str:
     if scheme.lower() != "bearer" or not text.strip():
         raise TokenMissing("no access token was sent")
     return text.strip()
+
+
+def user_of(token: AccessToken) -> Flow[User]:
+    """Return the user of an access token, as `load_user` knows them now.
+
+    Raises:
+        SessionRevoked: the user is gone or disabled; the session itself ends with its next refresh.
+    """
+    user = yield from LoadUser(token.subject)
+    if user is None or user.disabled:
+        raise SessionRevoked("the access token's user is gone or disabled")
+    return user
+
+
+def refused(error: TokenRejected | ScopeInsufficient | StoreError) -> Response:
+    """Return the 401, 403 or 503 of a request whose access token will not do, or cannot be checked now."""
+    if isinstance(error, ScopeInsufficient):
+        return forbidden(error)
+    return unauthorized(error) if isinstance(error, TokenRejected) else unavailable(error)
 
 
 def unavailable(error: StoreError) -> Response:

@@ -5,6 +5,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
+from daypass.web.cors import PUBLIC
 from daypass.web.message import Request, Response
 
 MAXIMUM_AGE = 600
@@ -22,7 +23,7 @@ def serve_module(request: Request) -> Response:
         ("etag", tag),
         ("cache-control", f"public, max-age={MAXIMUM_AGE}"),
         ("vary", "Accept-Encoding"),
-        ("access-control-allow-origin", "*"),
+        PUBLIC,
         ("cross-origin-resource-policy", "cross-origin"),
         ("x-content-type-options", "nosniff"),
     )

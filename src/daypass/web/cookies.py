@@ -1,6 +1,5 @@
 """The cookies that tokens travel in, and how they are kept from cross-site use. Pure: text in, text out."""
 
-import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from daypass.errors import ConfigurationError
 from daypass.model import DAY, SECOND
 from daypass.refresh_token import PREFIX
 from daypass.web.message import BadRequest, Request
+from daypass.web.proxies import parse_address, told_addresses
 
 SameSite = Literal["Strict", "Lax"]
 
@@ -21,6 +21,8 @@ and most cookie jars send no ``Secure`` cookie over plain HTTP, not even to loop
 
 MAXIMUM_AGE = 400 * DAY
 """Browsers keep no cookie longer (RFC 6265bis §5.5)."""
+
+_BETWEEN = " \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,9 @@ def read(request: Request, name: str = LOOPBACK_NAME) -> str | None:
     """Return the token in the request's cookie, None where there is no such cookie."""
     wanted = _name(request, name)
     pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
-    values = [value.strip().strip('"') for name, _, value in pairs if name.strip() == wanted]
+    # Spaces and tabs alone stand between cookies (RFC 6265 §5.2). Whoever takes other white space off a name lets in a
+    # cookie that the browser did not hold to the rules of the prefix, set by another host of the same site.
+    values = [value.strip(_BETWEEN).strip('"') for name, _, value in pairs if name.strip(_BETWEEN) == wanted]
     # There is but one, save on loopback, where applications on other ports may have set others of that name.
     ours = (value for value in values if value.startswith(PREFIX))
     return next(ours, values[0] if values else None) or None
@@ -123,8 +127,9 @@ def _is_origin(text: str) -> bool:
 
 def _stays_on_loopback(request: Request) -> bool:
     """Tell whether nobody else is on the way: what a proxy passes on for a stranger has come over a network."""
-    forwarded = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
-    return _is_loopback(request.host) and (not forwarded or _is_loopback(forwarded))
+    return _is_loopback(request.host) and all(
+        address is not None and _is_loopback_address(address) for address in told_addresses(request)
+    )
 
 
 @lru_cache(maxsize=256)
@@ -133,6 +138,11 @@ def _is_loopback(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
         if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
             return True
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:  # neither a name of loopback nor an address, or no host at all
+    except ValueError:
         return False
+    return _is_loopback_address(name)
+
+
+def _is_loopback_address(text: str) -> bool:
+    address = parse_address(text)
+    return address is not None and address.is_loopback

@@ -1,7 +1,11 @@
 """The first-party endpoints: a request in, a response out. Pure, like the flows that they are made of.
 
 Every rejected refresh token gets the same answer, save for one that is merely stale: the reason is for the event log.
-Only such a definite rejection clears the cookie; a store that is down never does.
+
+A cookie is removed by what its user has asked for and got, a logout or the end of its own session, and by nothing else.
+A failure leaves it alone, and so does the rejection of a refresh token: by the time that answer arrives, a login in
+another tab may have put a new token into the same jar, and HTTP knows no way to remove a cookie only if it is still the
+one that was sent. The dead cookie costs its client one rejected request, and goes with the next login.
 """
 
 import re
@@ -14,11 +18,14 @@ from daypass.access_token import AccessToken
 from daypass.errors import CredentialsRejected, StoreError, TokenRejected, TokenStale
 from daypass.flows import Flows, Moment
 from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
-from daypass.steps import Authenticate, Emit, Flow, Keys
+from daypass.steps import Authenticate, Emit, Find, Flow, Keys
 from daypass.web import cookies
 from daypass.web.bearer import bearer_token, challenge, unauthorized, unavailable
 from daypass.web.browser import serve_module
 from daypass.web.cookies import CookiePolicy
+from daypass.web.cors import PUBLIC
+from daypass.web.first_party import require_client
+from daypass.web.limits import Limiter
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
 
 _LONGEST = 1024
@@ -60,35 +67,64 @@ class Endpoints:
         flows: the issuer's.
         cookie_policy: how the cookie is set and used.
         authenticate: returns the `daypass.User` with a name (or address) and a password, or None.
+        limiter: counts logins and refreshes, if anybody does.
     """
 
     def __init__(
-        self, flows: Flows, cookie_policy: CookiePolicy, authenticate: Callable[[str, str], Any] | None
+        self,
+        flows: Flows,
+        cookie_policy: CookiePolicy,
+        authenticate: Callable[[str, str], Any] | None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._flows = flows
+        self._limiter = limiter
         self._cookies = cookie_policy
         self._authenticate = authenticate
 
     @_answering
     def login(self, request: Request, moment: Moment) -> Flow[Response]:
-        """Answer ``POST /login``: 200 with tokens, 401 when the credentials are wrong."""
+        """Answer ``POST /login``: 200 with tokens, 401 when the credentials are wrong.
+
+        It is a new session always; the one whose cookie comes along, and is about to be replaced, is ended.
+        """
         self._admit(request)
         if self._authenticate is None:
             raise BadRequest(404, "not_found", "This issuer has no login of its own")
         body = json_object(request)
-        identifier = _text(body, "email") or _text(body, "username")
+        email, username = _text(body, "email"), _text(body, "username")
+        identifier = email or username
         password = _text(body, "password")
         if not identifier or not password:
             raise BadRequest(400, "invalid_request", "Send email (or username) and password, as text")
         delivery = body.get("tokenDelivery", "cookie")
         if delivery not in ("cookie", "body"):
             raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
+        device = _device(request, body)
+        if self._limiter is not None:
+            yield from self._limiter.login(request, identifier, moment.now)
         credentials = Authenticate(self._authenticate, identifier, password)
         try:
-            tokens = yield from self._flows.login(credentials, _device(request, body), moment)
+            tokens = yield from self._flows.login(credentials, device, moment)
         except CredentialsRejected as error:
             return challenge(failure(error.status, error.code))
+        if self._limiter is not None:
+            yield from self._limiter.logged_in(request, identifier, moment.now)
+        if delivery == "cookie":
+            yield from self._end_replaced(request, moment)
         return self._deliver(request, tokens, moment, in_body=delivery == "body")
+
+    def _end_replaced(self, request: Request, moment: Moment) -> Flow[None]:
+        """End the session whose cookie a login has brought, whoever's it was: nobody else should hold its token.
+
+        The login stands even where that cannot be done.
+        """
+        replaced = cookies.read(request)
+        if replaced is not None:
+            try:
+                yield from self._flows.logout(replaced, moment)
+            except StoreError as error:
+                yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
 
     @_answering
     def refresh(self, request: Request, moment: Moment) -> Flow[Response]:
@@ -97,18 +133,23 @@ class Endpoints:
         text, in_body = self._refresh_token(request)
         if text is None:
             return challenge(failure(401, "invalid_grant"))
+        session_id = None
+        if self._limiter is not None:
+            session_id = yield from self._flows.session_of(text)
+            yield from self._limiter.refresh(request, session_id, moment.now)
         try:
             tokens = yield from self._flows.refresh(text, moment)
         except TokenStale as error:
             return failure(error.status, error.code, "A newer refresh token was given out")
         except TokenRejected as error:
-            rejected = challenge(failure(error.status, "invalid_grant"))
-            return rejected if in_body else rejected.with_headers(cookies.clear(request, self._cookies))
+            if self._limiter is not None and session_id is not None:
+                yield from self._limiter.rejected(request, moment.now)
+            return challenge(failure(error.status, "invalid_grant"))
         return self._deliver(request, tokens, moment, in_body=in_body)
 
     @_answering
     def logout(self, request: Request, moment: Moment) -> Flow[Response]:
-        """Answer ``POST /logout``: 204, whether there was a session to end or not."""
+        """Answer ``POST /logout``: 204, whether there was a session to end or not; the cookie is removed."""
         self._admit(request)
         text, in_body = self._refresh_token(request)
         if text is not None:
@@ -125,33 +166,64 @@ class Endpoints:
     @_answering
     def sessions(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``GET /sessions``: 200 with the user's devices, the newest login first."""
-        token = yield from self._bearer(request)
+        token = yield from self._own_bearer(request)
         found = yield from self._flows.sessions(token.subject, moment)
         return answer(200, {"sessions": [_listed(session, token.session_id) for session in found]})
 
     @_answering
     def end_session(self, request: Request, moment: Moment) -> Flow[Response]:
-        """Answer ``DELETE /sessions/{id}``: 204, or 404 when the user has no such session."""
-        token = yield from self._bearer(request)
+        """Answer ``DELETE /sessions/{id}``: 204, or 404 when the user has no such session.
+
+        The cookie is removed if it is that session's.
+        """
+        token = yield from self._own_bearer(request)
         session_id = request.session_id or ""
         if not _is_session_id(session_id):
             return failure(404, "not_found", "There is no such session")
+        its_cookie = (yield from self._cookie_session(request)) == session_id
         ended = yield from self._flows.end_session(token.subject, session_id, moment)
-        return Response(204) if ended else failure(404, "not_found", "There is no such session")
+        if not ended:
+            return failure(404, "not_found", "There is no such session")
+        return self._ended(request, its_cookie=its_cookie)
 
     @_answering
     def end_all(self, request: Request, moment: Moment) -> Flow[Response]:
-        """Answer ``DELETE /sessions``: 204, all of the user's sessions are ended, this one too."""
-        token = yield from self._bearer(request)
-        yield from self._flows.end_all(token.subject, None, moment)
-        return Response(204, (("cache-control", "no-store"),)).with_headers(cookies.clear(request, self._cookies))
+        """Answer ``DELETE /sessions``: 204, all of the user's sessions are ended, this one too.
+
+        With ``?keep=current`` all but this one. The cookie is removed if it is that of a session which has ended, and
+        the user's: not if somebody else has logged in since.
+        """
+        token = yield from self._own_bearer(request)
+        if request.query not in ("", "keep=current"):
+            raise BadRequest(400, "invalid_request", "Ask for all, or with keep=current for all but this one")
+        keep = token.session_id if request.query else None
+        yield from self._flows.end_all(token.subject, keep, moment)
+        return self._ended(request, its_cookie=(yield from self._has_ended(request, token.subject, moment)))
+
+    def _has_ended(self, request: Request, subject: str, moment: Moment) -> Flow[bool]:
+        """Tell whether the cookie belongs to a session of this user that is over."""
+        try:
+            cookie = yield from self._cookie_session(request)
+            found = None if cookie is None else (yield from Find(cookie))
+        except StoreError:  # what was asked for is done; a dead cookie more does no harm
+            return False
+        return found is not None and found.subject == subject and not found.is_live(moment.now)
+
+    def _cookie_session(self, request: Request) -> Flow[str | None]:
+        """Return the id of the session that the cookie belongs to, whether it lives or not."""
+        text = cookies.read(request)
+        return None if text is None else (yield from self._flows.session_of(text))
+
+    def _ended(self, request: Request, *, its_cookie: bool) -> Response:
+        done = Response(204, (("cache-control", "no-store"),))
+        return done.with_headers(cookies.clear(request, self._cookies)) if its_cookie else done
 
     @_answering
     def jwks(self, _request: Request, _moment: Moment) -> Flow[Response]:
         """Answer ``GET /.well-known/jwks.json``: 200 with the public signing keys (RFC 7517 §5)."""
         ring = yield from Keys()
         keys = answer(200, ring.jwks())
-        headers = (("content-type", "application/jwk-set+json"), ("cache-control", "public, max-age=300"))
+        headers = (("content-type", "application/jwk-set+json"), ("cache-control", "public, max-age=300"), PUBLIC)
         return Response(200, headers, keys.body)
 
     def module(self, request: Request, _moment: Moment) -> Flow[Response]:
@@ -166,6 +238,12 @@ class Endpoints:
     def _bearer(self, request: Request) -> Flow[AccessToken]:
         cookies.require_secure_transport(request, self._cookies)
         return (yield from bearer_token(request))
+
+    def _own_bearer(self, request: Request) -> Flow[AccessToken]:
+        """Return what the access token says, if it was issued to the issuer's own client."""
+        token = yield from self._bearer(request)
+        require_client(token, self._flows.names.client_id)
+        return token
 
     def _refresh_token(self, request: Request) -> tuple[str | None, bool]:
         """Return the presented refresh token, and whether it came in the body rather than in the cookie."""

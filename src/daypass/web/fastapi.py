@@ -7,122 +7,128 @@ app.include_router(well_known_router(auth))
 async def me(token: Annotated[AccessToken, Depends(bearer(auth))]): ...
 """
 
+import inspect
 import json
-from collections.abc import Iterable
-from typing import Any, Unpack
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Any, Literal, TypeVar, Unpack, overload
 
 try:
-    from fastapi import APIRouter, Depends, HTTPException
-    from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+    from fastapi import APIRouter, Depends, HTTPException, Security
+    from fastapi.openapi.models import APIKey, HTTPBase, HTTPBearer
+    from fastapi.openapi.models import SecurityBase as SecurityBaseModel
+    from fastapi.requests import HTTPConnection
+    from fastapi.responses import Response as PlainResponse
+    from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
-    from pydantic import BaseModel, Field
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.fastapi needs FastAPI: pip install "daypass[fastapi]"') from missing
 
+from daypass import scope as scopes
+from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
-from daypass.web import asgi
+from daypass.model import User
+from daypass.web import asgi, openapi
+from daypass.web.clients import Registry
 from daypass.web.message import Response
+from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
 from daypass.web.routes import Route
 from daypass.web.site import Site
 
-SCHEME = "bearer"
-MODEL = HTTPBearerModel(bearerFormat="JWT", description="An access token from login or refresh")
+FoundT = TypeVar("FoundT")
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
-class LoginBody(BaseModel):
-    """What a login sends: an address or a name, and the password."""
+class Scheme(SecurityBase):
+    """Says in OpenAPI that a route needs something, which is checked elsewhere."""
 
-    email: str | None = None
-    username: str | None = None
-    password: str
-    token_delivery: str = Field("cookie", alias="tokenDelivery", pattern="^(cookie|body)$")
-    device_name: str | None = Field(None, alias="deviceName")
+    def __init__(self, name: str, model: SecurityBaseModel) -> None:
+        self.scheme_name = name
+        self.model = model
 
-
-class RefreshBody(BaseModel):
-    """What a client without cookies sends."""
-
-    refresh_token: str | None = Field(None, alias="refreshToken")
+    async def __call__(self) -> None:
+        """Do nothing."""
 
 
-class TokenAnswer(BaseModel):
-    """What a login or a refresh gives; the refresh token is in the cookie unless the body was asked for."""
+SCHEMES = {
+    openapi.BEARER: Scheme(openapi.BEARER, HTTPBearer.model_validate(openapi.SECURITY_SCHEMES[openapi.BEARER])),
+    openapi.COOKIE: Scheme(openapi.COOKIE, APIKey.model_validate(openapi.SECURITY_SCHEMES[openapi.COOKIE])),
+    openapi.CLIENT: Scheme(openapi.CLIENT, HTTPBase.model_validate(openapi.SECURITY_SCHEMES[openapi.CLIENT])),
+}
 
-    access_token: str = Field(alias="accessToken")
-    token_type: str = Field(alias="tokenType")
-    expires_in: int = Field(alias="expiresIn", description="seconds")
-    refresh_token: str | None = Field(None, alias="refreshToken")
-
-
-class UserAnswer(BaseModel):
-    """The access token's user."""
-
-    subject: str
-    username: str | None
-    email: str | None
-    session_id: str = Field(alias="sessionId")
-    claims: dict[str, Any]
+REFUSALS: dict[int | str, dict[str, Any]] = dict(openapi.refusals().items())
+"""What a guarded route answers when it refuses, for its ``responses=`` or its router's."""
 
 
-class SessionAnswer(BaseModel):
-    """One of the user's devices; times by RFC 3339, in UTC."""
+class Guard(asgi.Guard[FoundT]):
+    """A `daypass.web.asgi.Guard` as a dependency, which OpenAPI shows with the scope that it requires.
 
-    id: str
-    device_name: str | None = Field(alias="deviceName")
-    user_agent: str | None = Field(alias="userAgent")
-    address: str | None
-    created_at: str = Field(alias="createdAt")
-    last_used_at: str = Field(alias="lastUsedAt")
-    expires_at: str = Field(alias="expiresAt")
-    current: bool
-
-
-class SessionsAnswer(BaseModel):
-    """The user's devices, the newest login first."""
-
-    sessions: list[SessionAnswer]
-
-
-class Failure(BaseModel):
-    """The one shape of every failure."""
-
-    message: str
-    error: str
-
-
-class KeySet(BaseModel):
-    """A JWK Set (RFC 7517 §5)."""
-
-    keys: list[dict[str, Any]]
-
-
-class bearer(asgi.bearer, SecurityBase):  # noqa: N801 - it is called like the function it stands for
-    """The dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
-
-    Raises:
-        ConfigurationError: ``auth`` is no `AsyncDaypass`; when it is made.
-        HTTPException: 401 with the challenge of RFC 6750 §3 when there is none or it was refused; 503 when the signing
-            keys cannot be read. Its detail has the shape of `Failure`.
+    What it refuses is an ``HTTPException`` whose detail is what the endpoints answer: a message and an error.
     """
 
-    def __init__(self, auth: AsyncDaypass) -> None:
-        super().__init__(auth)
-        self.model = MODEL
-        self.scheme_name = SCHEME
+    def __init__(
+        self,
+        auth: asgi.AsyncVerifying,
+        find: Callable[[AccessToken], Awaitable[FoundT]],
+        scope: str | None,
+        *,
+        optional: bool,
+    ) -> None:
+        super().__init__(auth, find, scope, optional=optional)
+        shown = Security(SCHEMES[openapi.BEARER], scopes=scopes.words(self._scope))
+        self.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter("request", _KEYWORD, annotation=HTTPConnection),
+                inspect.Parameter("security_scopes", _KEYWORD, annotation=SecurityScopes),
+                inspect.Parameter("_shown", _KEYWORD, annotation=Annotated[None, shown]),
+            ]
+        )
+
+    async def __call__(
+        self, request: HTTPConnection, security_scopes: SecurityScopes | None = None, _shown: None = None
+    ) -> FoundT:
+        """Return what the route is given; what ``Security(…, scopes=[…])`` asks for is required, too."""
+        further = "" if security_scopes is None else security_scopes.scope_str
+        return await self._admit(request, " ".join(filter(None, (self._scope, further))) or None)
 
     def _refusal(self, response: Response) -> HTTPException:
         return HTTPException(response.status, json.loads(response.body), headers=asgi.own_headers(response))
 
 
-class _Described(SecurityBase):
-    """Says in OpenAPI that a route needs an access token, whose endpoint checks it itself."""
+@overload
+def bearer(
+    auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[AccessToken]: ...
 
-    model = MODEL
-    scheme_name = SCHEME
 
-    def __call__(self) -> None:
-        """Do nothing."""
+@overload
+def bearer(auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: bool) -> Guard[AccessToken | None]: ...
+
+
+def bearer(auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+    """Return the dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
+
+    It guards a whole router, too: ``APIRouter(dependencies=[Depends(bearer(auth, scope="admin"))])``. The arguments and
+    errors are those of `daypass.web.asgi.bearer`.
+    """
+    return Guard(auth, asgi.itself, scope, optional=optional)
+
+
+@overload
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: Literal[False] = False) -> Guard[User]: ...
+
+
+@overload
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> Guard[User | None]: ...
+
+
+def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+    """Return the dependency that requires an access token and gives its user: ``Depends(current_user(auth))``.
+
+    The arguments and errors are those of `daypass.web.asgi.current_user`.
+    """
+    return Guard(auth, asgi.loading(auth), scope, optional=optional)
 
 
 def auth_router(
@@ -133,97 +139,52 @@ def auth_router(
     The arguments and errors are those of `daypass.web.asgi.auth_routes`.
     """
     asgi.require_async(auth)
-    return _router(auth, Site(auth, authenticate, **options).auth_routes)
+    return _router(auth, Site(auth, authenticate, **options).auth_routes, openapi.AUTH)
 
 
-def well_known_router(auth: AsyncDaypass, **options: Unpack[Options]) -> APIRouter:
-    """Return the router of what stands at the root of the issuer: the public signing keys."""
+def oauth_router(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> APIRouter:
+    """Return the router of the OAuth endpoints, to be included with ``prefix="/oauth"``.
+
+    The arguments and errors are those of `daypass.web.asgi.oauth_routes`.
+    """
     asgi.require_async(auth)
-    return _router(auth, Site(auth, **options).well_known_routes)
+    return _router(auth, Site(auth, clients=clients, **options).oauth_routes, openapi.OAUTH)
 
 
-def _router(auth: AsyncDaypass, routes: Iterable[Route]) -> APIRouter:
-    router = APIRouter(tags=["auth"])
+def well_known_router(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> APIRouter:
+    """Return the router of what stands at the root of the host: the public signing keys, and the metadata for clients.
+
+    The arguments and errors are those of `daypass.web.asgi.well_known_routes`.
+    """
+    asgi.require_async(auth)
+    return _router(
+        auth, Site(auth, clients=clients, **options).well_known_routes, {**openapi.WELL_KNOWN, **openapi.METADATA}
+    )
+
+
+def _router(auth: AsyncDaypass, routes: Iterable[Route], described: openapi.Operations) -> APIRouter:
+    router = APIRouter()
     for route in routes:
         endpoint = asgi.served(auth, route)
-        described = {method: _DESCRIPTIONS.get((method, route.path)) for method in route.methods}
-        for method, description in described.items():
-            if description is not None:
-                router.add_api_route(route.path, endpoint, methods=[method], **description)
-        others = [method for method, description in described.items() if description is None]
-        router.add_api_route(route.path, endpoint, methods=others, include_in_schema=False)
+        path = METADATA_PATH if route.path.startswith(METADATA_PATH) else route.path  # whatever the issuer's own path
+        shown = [method for method in route.methods if (method, path) in described]
+        for method in shown:
+            router.add_api_route(route.path, endpoint, methods=[method], **_description(described[method, path]))
+        hidden = [method for method in route.methods if method not in shown]
+        router.add_api_route(route.path, endpoint, methods=hidden, include_in_schema=False)
     return router
 
 
-def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Failure} for status in (*statuses, 503)}
-
-
-def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    return {"requestBody": {"content": {"application/json": {"schema": schema}}, "required": required}}
-
-
-_DESCRIPTIONS: dict[tuple[str, str], dict[str, Any]] = {
-    ("POST", "/login"): {
-        "operation_id": "login",
-        "summary": "Log in",
-        "response_model": TokenAnswer,
-        "responses": _failures(400, 401, 403, 413, 415),
-        "openapi_extra": _body(LoginBody, required=True),
-    },
-    ("POST", "/refresh"): {
-        "operation_id": "refresh",
-        "summary": "Get a new access token",
-        "response_model": TokenAnswer,
-        "responses": _failures(400, 401, 403, 409, 413),
-        "openapi_extra": _body(RefreshBody, required=False),
-    },
-    ("POST", "/logout"): {
-        "operation_id": "logout",
-        "summary": "Log out",
-        "status_code": 204,
-        "response_model": None,
-        "responses": _failures(400, 403, 413),
-        "openapi_extra": _body(RefreshBody, required=False),
-    },
-    ("GET", "/me"): {
-        "operation_id": "me",
-        "summary": "The access token's user",
-        "response_model": UserAnswer,
-        "responses": _failures(401, 403),
-        "dependencies": [Depends(_Described())],
-    },
-    ("GET", "/sessions"): {
-        "operation_id": "sessions",
-        "summary": "The user's devices",
-        "response_model": SessionsAnswer,
-        "responses": _failures(401, 403),
-        "dependencies": [Depends(_Described())],
-    },
-    ("DELETE", "/sessions"): {
-        "operation_id": "end_all",
-        "summary": "Log out everywhere",
-        "status_code": 204,
-        "response_model": None,
-        "responses": _failures(401, 403),
-        "dependencies": [Depends(_Described())],
-    },
-    ("DELETE", "/sessions/{session_id}"): {
-        "operation_id": "end_session",
-        "summary": "Log out one device",
-        "status_code": 204,
-        "response_model": None,
-        "responses": _failures(401, 403, 404),
-        "openapi_extra": {
-            "parameters": [{"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}]
-        },
-        "dependencies": [Depends(_Described())],
-    },
-    ("GET", "/.well-known/jwks.json"): {
-        "operation_id": "jwks",
-        "summary": "The public signing keys",
-        "response_model": KeySet,
-        "responses": {503: {"model": Failure}},
-    },
-}
+def _description(operation: openapi.Operation) -> dict[str, Any]:
+    """Return what FastAPI is told of an operation: it puts the security schemes where they belong by itself."""
+    extra = openapi.inlined(operation)
+    security = extra.pop("security", [])
+    anonymous = [each for each in security if not each]
+    return {
+        "operation_id": extra.pop("operationId"),
+        "tags": extra.pop("tags"),
+        "status_code": min(map(int, extra["responses"])),
+        "response_class": PlainResponse,
+        "dependencies": [Depends(SCHEMES[name]) for each in security for name in each],
+        "openapi_extra": extra | ({"security": anonymous} if anonymous else {}),
+    }

@@ -87,7 +87,7 @@ def json_object(request: Request) -> dict[str, Any]:
     if content_type(request) != "application/json":
         raise BadRequest(415, "unsupported_media_type", "Send the body as application/json")
     try:
-        content = json.loads(request.body)
+        content = json.loads(request.body.decode("utf-8-sig"))  # never UTF-16 or UTF-32 (RFC 8259 §8.1)
     except (ValueError, RecursionError):
         raise BadRequest(400, "invalid_request", "The body is not JSON") from None
     if not isinstance(content, dict):

@@ -4,6 +4,8 @@ from collections.abc import Collection
 from typing import TypedDict
 
 from daypass.web.cookies import SameSite
+from daypass.web.limits import RateLimits
+from daypass.web.proxies import ProxyHeader
 
 
 class Options(TypedDict, total=False):
@@ -13,8 +15,17 @@ class Options(TypedDict, total=False):
         same_site: of the cookie; ``Strict``, or ``Lax`` for pages that are rendered on the server.
         allowed_origins: other origins whose pages may use the endpoints, such as ``https://app.example.com``.
         allow_insecure: accept plain HTTP from elsewhere than loopback.
+        oauth_path: where the OAuth endpoints are mounted, below the issuer; ``/oauth``. For the metadata.
+        trusted_proxies: addresses, networks, or ``unix``: those that are believed when they say who has sent a request,
+            and how.
+        proxy_header: what these write: ``X-Forwarded`` or ``Forwarded`` (RFC 7239); the other one is not looked at.
+        rate_limits: how often logins and refreshes may be asked for; see `daypass.web.limits.RateLimits`.
     """
 
     same_site: SameSite
     allowed_origins: Collection[str]
     allow_insecure: bool
+    oauth_path: str
+    trusted_proxies: Collection[str]
+    proxy_header: ProxyHeader
+    rate_limits: RateLimits | None

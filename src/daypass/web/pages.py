@@ -204,7 +204,13 @@ class Pages:
         A request with an ``Authorization`` of its own is left alone, save for ``Basic``: that one belongs to whoever
         guards the whole site, and is in nobody's way. A request without our cookies asks nothing of anybody.
         """
-        return (yield from self.receive(self._door.come_in(request), moment))
+        try:
+            request = self._door.come_in(request)
+        except BadRequest as error:
+            visit = Visit(request, self._flows.names.client_id)
+            visit.notes.left_alone, visit.refusal = True, self._refuse(request, error.response)
+            return visit
+        return (yield from self.receive(request, moment))
 
     def receive(self, request: Request, moment: Moment) -> Flow[Visit]:
         """Do as `enter` does for a request that has come in by the door already."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from daypass.flows import Moment
 from daypass.steps import Flow
 from daypass.web.door import Door
-from daypass.web.message import Request, Response, failure
+from daypass.web.message import BadRequest, Request, Response, failure
 
 Operation = Callable[[Request, Moment], Flow[Response]]
 
@@ -34,11 +34,15 @@ class Route:
 
     def answer(self, request: Request, moment: Moment) -> Flow[Response]:
         """Return the response to a request of whatever method; of a HEAD it is the adapter that drops the body."""
-        request = self.door.come_in(request)
+        try:
+            request = self.door.come_in(request)
+        except BadRequest as error:
+            return self.door.go_out(request, error.response)
         if request.method == "OPTIONS":
             return self.door.preflight(request, self.methods)
         operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             allowed = ("allow", ", ".join(self.methods))
-            return failure(405, "method_not_allowed", "This method is not possible here").with_headers(allowed)
+            refused = failure(405, "method_not_allowed", "This method is not possible here").with_headers(allowed)
+            return self.door.go_out(request, refused)
         return self.door.go_out(request, (yield from operation(request, moment)))

@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from typing import Any, Unpack
 
+from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
+from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
 from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
+from daypass.web.limits import Limiter
+from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import Options
 from daypass.web.pages import Pages
+from daypass.web.proxies import Proxies
 from daypass.web.routes import Operation, Route
 from daypass.web.verify import Verify
-
-JWKS_PATH = "/.well-known/jwks.json"
 
 
 class Site:
@@ -22,13 +25,17 @@ class Site:
         auth: the issuer.
         authenticate: returns the `daypass.User` with a name (or address) and a password, or None; the issuer's own
             unless one is given.
+        clients: the OAuth clients, or a function that finds one by its id; without any there are no OAuth endpoints.
         options: how they are served.
 
     Attributes:
         auth_routes: the first-party endpoints, to be mounted at ``/auth``.
+        oauth_routes: the OAuth endpoints, to be mounted at ``/oauth``; none without clients.
+        well_known_routes: what stands at the root of the host: the public signing keys, and with clients the metadata
+            of the OAuth endpoints. An issuer with a path has its metadata below the well-known path (RFC 8414 §3.1),
+            and its keys at the host's root and below its own.
         policy: how cookies are set and used.
         door: what all requests come in by.
-        well_known_routes: what stands at the root of the issuer: the public signing keys.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -38,6 +45,7 @@ class Site:
         self,
         auth: Daypass | AsyncDaypass,
         authenticate: Callable[[str, str], Any] | None = None,
+        clients: Registry = (),
         **options: Unpack[Options],
     ) -> None:
         policy = CookiePolicy(
@@ -46,8 +54,11 @@ class Site:
             options.get("allow_insecure", False),
         )
         self.policy = policy
-        self.door = door = Door(policy.allowed_origins)
-        endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate)
+        proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
+        self.door = door = Door(policy.allowed_origins, proxies)
+        rates = options.get("rate_limits")
+        limiter = None if rates is None else Limiter(rates)
+        endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, limiter)
 
         def route(path: str, **operations: Operation) -> Route:
             return Route(path, operations, door)
@@ -62,4 +73,21 @@ class Site:
             route("/daypass.js", GET=endpoints.module),
             route("/verify", GET=Verify(Pages(auth.flows, policy, door), policy).answer),
         )
-        self.well_known_routes = (route(JWKS_PATH, GET=endpoints.jwks),)
+        issuer = auth.names.issuer
+        own_jwks = (route(issuer_path(issuer) + JWKS_PATH, GET=endpoints.jwks),) if issuer_path(issuer) else ()
+        self.well_known_routes: tuple[Route, ...] = (route(JWKS_PATH, GET=endpoints.jwks), *own_jwks)
+        self.oauth_routes: tuple[Route, ...] = ()
+        if clients:
+            oauth = OAuth(auth.flows, policy, Clients(clients), _mount_path(options.get("oauth_path", "/oauth")))
+            self.oauth_routes = (
+                route("/token", POST=oauth.token),
+                route("/revoke", POST=oauth.revoke),
+                route("/introspect", POST=oauth.introspect),
+            )
+            self.well_known_routes = (*self.well_known_routes, route(metadata_path(issuer), GET=oauth.metadata))
+
+
+def _mount_path(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise ConfigurationError(f"oauth_path={path!r} has to begin with a slash: /oauth")
+    return path.rstrip("/")

@@ -1,0 +1,55 @@
+"""What lets a page of another origin read our answers (the Fetch standard's CORS). Pure.
+
+An origin that was not named gets nothing at all: neither a wildcard, nor its own name back.
+"""
+
+from collections.abc import Collection, Sequence
+
+from daypass.web.message import Request, Response
+
+MAXIMUM_AGE = 600
+"""Seconds for which a browser need not ask again; Chromium heeds two hours at the most, Safari ten minutes."""
+
+ALLOWED_HEADERS = "authorization, content-type"
+"""What our own clients send beyond what every page may."""
+
+EXPOSED_HEADERS = "Retry-After, WWW-Authenticate"
+"""What our own clients read beyond what every page may."""
+
+PUBLIC = ("access-control-allow-origin", "*")
+"""For what every page may read, and nothing else: code and public keys. No answer to a cookie bears it."""
+
+
+def preflight(request: Request, methods: Sequence[str], allowed: Collection[str]) -> Response:
+    """Answer ``OPTIONS``: 204; an allowed origin is told what it may send."""
+    headers = (
+        ("allow", ", ".join(methods)),
+        ("vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
+    )
+    origin = request.headers.get("origin")
+    if origin is None or origin not in allowed:
+        return Response(204, headers)
+    return Response(204, headers).with_headers(
+        *_allowing(origin),
+        ("access-control-allow-methods", ", ".join(method for method in methods if method != "OPTIONS")),
+        ("access-control-allow-headers", ALLOWED_HEADERS),
+        ("access-control-max-age", str(MAXIMUM_AGE)),
+    )
+
+
+def readable(request: Request, response: Response, allowed: Collection[str]) -> Response:
+    """Return the response as a page of an allowed origin may read it; for any other it stays as it is."""
+    names = {name for name, _ in response.headers}
+    if not allowed or PUBLIC[0] in names:
+        return response
+    varies = any(name == "vary" and "origin" in value.lower() for name, value in response.headers)
+    if not varies:
+        response = response.with_headers(("vary", "Origin"))
+    origin = request.headers.get("origin")
+    if origin is None or origin not in allowed:
+        return response
+    return response.with_headers(*_allowing(origin), ("access-control-expose-headers", EXPOSED_HEADERS))
+
+
+def _allowing(origin: str) -> tuple[tuple[str, str], ...]:
+    return (("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"))

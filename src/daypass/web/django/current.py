@@ -1,0 +1,24 @@
+"""The request that is being answered, for the project's own backends and signals that want to see it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from django.http import HttpRequest
+
+_current: ContextVar[HttpRequest | None] = ContextVar("daypass_request", default=None)
+
+
+def current_request() -> HttpRequest | None:
+    """Return the request that this login is asked for by, None where there is none, as in a script."""
+    return _current.get()
+
+
+@contextmanager
+def answering(request: HttpRequest) -> Iterator[None]:
+    """Have `current_request` return ``request`` meanwhile, in this thread or task and in those that it begins."""
+    before = _current.set(request)
+    try:
+        yield
+    finally:
+        _current.reset(before)

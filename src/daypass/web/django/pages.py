@@ -1,0 +1,180 @@
+"""Pages without JavaScript, in Django: the middleware that keeps their users logged in.
+
+pages = Pages(auth)                             # in project/auth.py
+MIDDLEWARE = [..., "project.auth.pages", ...]   # in the settings
+
+def login(request):
+    request.daypass.log_in(auth.login(request.POST["username"], request.POST["password"]))
+    return redirect("/")
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Unpack
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.functional import SimpleLazyObject
+
+from daypass.errors import ConfigurationError
+from daypass.issuer import AsyncDaypass, Daypass
+from daypass.web import pages
+from daypass.web.django.current import answering
+from daypass.web.django.translate import put, returned, translated
+from daypass.web.django.users import afind, find
+from daypass.web.options import Options
+from daypass.web.pages import Headers, Render, Visit
+
+Handler = Callable[[HttpRequest], Any]
+"""What a middleware hands requests on to; its answer is to be awaited where it is a coroutine function."""
+
+
+class Pages:
+    """A middleware, for ``MIDDLEWARE`` by its dotted path: ``request.daypass`` is the `daypass.web.pages.Visit`.
+
+    A request whose access token is over is refreshed on its way in, whatever it is, a ``POST`` with an upload too: the
+    body is not touched. It gets the new access token as its ``Authorization``, so `daypass.web.django.bearer` and REST
+    framework know it, and the response gets the new cookies. ``request.daypass.log_in(tokens)`` and ``log_out()`` do
+    what they say when the response is there.
+
+    It stands below ``SecurityMiddleware`` and above all that reads ``request.user``. With a `Daypass` it serves sync
+    and async projects, with an `AsyncDaypass` async ones.
+
+    Args:
+        auth: the issuer.
+        user: whether ``request.user`` (and ``await request.auser()``) is to be the Django user of the access token,
+            read from the database when it is asked for: so ``@login_required`` and templates work. Where nobody is
+            logged in by Daypass it stays what it was, or is an ``AnonymousUser``.
+        render: returns the HTML page for a refusal, of a status, an error code and a sentence about it.
+        options: how cookies are set and used; ``same_site`` is ``Lax`` unless given.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+
+    def __init__(
+        self,
+        auth: Daypass | AsyncDaypass,
+        *,
+        user: bool = False,
+        render: Render | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        if not isinstance(auth, Daypass | AsyncDaypass):
+            raise ConfigurationError(f"Pages needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
+        self._auth = auth
+        self._user = user
+        self._pages = pages.Pages.of(auth, render=render, **options)
+        self.sync_capable = isinstance(auth, Daypass)
+        self.async_capable = True
+
+    def __call__(self, get_response: Handler) -> Handler:
+        """Return the middleware, as Django asks for it: async where ``get_response`` is."""
+        if isinstance(self._auth, AsyncDaypass):
+            return self._async(self._aenter_of(self._auth), self._aleave_of(self._auth), get_response)
+        enter, leave = self._enter_of(self._auth), self._leave_of(self._auth)
+        if iscoroutinefunction(get_response):
+            return self._async(sync_to_async(enter), sync_to_async(leave), get_response)
+
+        def serve(request: HttpRequest) -> HttpResponseBase:
+            visit = enter(request)
+            if visit.refusal is not None:
+                return returned(visit.refusal, request.method)
+            self._hand_on(request, visit)
+            with answering(request):
+                response: HttpResponseBase = get_response(request)
+            return _finished(request, response, visit, leave(visit))
+
+        return serve
+
+    def _async(
+        self,
+        enter: Callable[[HttpRequest], Awaitable[Visit]],
+        leave: Callable[[Visit], Awaitable[Headers]],
+        get_response: Handler,
+    ) -> Handler:
+        async def serve(request: HttpRequest) -> HttpResponseBase:
+            visit = await enter(request)
+            if visit.refusal is not None:
+                return returned(visit.refusal, request.method)
+            self._hand_on(request, visit)
+            with answering(request):
+                response: HttpResponseBase = await get_response(request)
+            return _finished(request, response, visit, await leave(visit))
+
+        return serve
+
+    def _enter_of(self, auth: Daypass) -> Callable[[HttpRequest], Visit]:
+        return lambda request: auth.run(self._pages.enter(translated(request), auth.moment()))
+
+    def _leave_of(self, auth: Daypass) -> Callable[[Visit], Headers]:
+        return lambda visit: auth.run(self._pages.leave(visit, auth.moment()))
+
+    def _aenter_of(self, auth: AsyncDaypass) -> Callable[[HttpRequest], Awaitable[Visit]]:
+        return lambda request: auth.run(self._pages.enter(translated(request), auth.moment()))
+
+    def _aleave_of(self, auth: AsyncDaypass) -> Callable[[Visit], Awaitable[Headers]]:
+        return lambda visit: auth.run(self._pages.leave(visit, auth.moment()))
+
+    def _hand_on(self, request: HttpRequest, visit: Visit) -> None:
+        noted: Any = request
+        noted.daypass = visit
+        if visit.authorization is not None:
+            request.META["HTTP_AUTHORIZATION"] = visit.authorization
+            request.__dict__.pop("headers", None)  # what another middleware may have looked at already
+        if self._user:
+            person = _Person(request, visit)
+            noted.user = SimpleLazyObject(person.get)
+            noted.auser = person.aget
+
+
+class _Person:
+    """The Django user of a visit, found when it is asked for, and once."""
+
+    def __init__(self, request: HttpRequest, visit: Visit) -> None:
+        self._visit = visit
+        self._before = getattr(request, "user", None)
+        self._abefore = getattr(request, "auser", None)
+        self._found: Any = None
+
+    def get(self) -> Any:
+        """Return the user."""
+        if self._found is None:
+            if self._visit.token is not None:
+                self._found = _allowed(find(self._visit.token.subject))
+            else:
+                self._found = _anonymous() if self._before is None else self._before
+        return self._found
+
+    async def aget(self) -> Any:
+        """Return the user, to be awaited."""
+        if self._found is None:
+            if self._visit.token is not None:
+                self._found = _allowed(await afind(self._visit.token.subject))
+            else:
+                self._found = _anonymous() if self._abefore is None else await self._abefore()
+        return self._found
+
+
+def _allowed(person: Any) -> Any:
+    return person if person is not None and person.is_active else _anonymous()
+
+
+def _anonymous() -> Any:
+    from django.contrib.auth.models import AnonymousUser  # here, because it needs a project that has users
+
+    return AnonymousUser()
+
+
+def _finished(request: HttpRequest, response: HttpResponseBase, visit: Visit, ours: Headers) -> HttpResponseBase:
+    """Return the response with what it gets of ours, or what is sent instead."""
+    if visit.refusal is not None:
+        if response.streaming:
+            response.close()
+        return returned(visit.refusal, request.method)
+    merged = pages.merge_headers(response.items(), ours)
+    for name in ("cache-control", "vary"):
+        response.headers.pop(name, None)
+    theirs = {name.lower() for name in response.headers}
+    put(response, tuple((name, value) for name, value in merged if name.lower() not in theirs))
+    return response

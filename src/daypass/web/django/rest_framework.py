@@ -1,0 +1,198 @@
+"""Daypass in Django REST framework: authentication classes, and a permission that requires a scope.
+
+REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["daypass.web.django.rest_framework.DaypassAuthentication"]}
+"""
+
+import json
+from typing import Any, ClassVar
+
+try:
+    from rest_framework import exceptions
+    from rest_framework.authentication import BaseAuthentication
+    from rest_framework.permissions import BasePermission
+except ModuleNotFoundError as missing:
+    raise ImportError("daypass.web.django.rest_framework needs it: pip install djangorestframework") from missing
+
+from daypass import scope as scopes
+from daypass.access_token import AccessToken
+from daypass.errors import ConfigurationError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.issuer import AsyncDaypass, Daypass
+from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, refused
+from daypass.web.django.configured import configured_sync
+from daypass.web.django.users import find
+from daypass.web.message import Response
+
+
+class DaypassAuthentication(BaseAuthentication):
+    """Has ``request.user`` be the Django user of an access token, and ``request.auth`` what the token says.
+
+    The user is read from the database, once for each request: so it is there for permissions and for the view, and who
+    is gone or not ``is_active`` is refused. `StatelessAuthentication` does without. A request without a token stays
+    anonymous. List it first, so that REST framework answers 401 with its challenge, and not 403.
+
+    Attributes:
+        auth: the issuer, or its dotted path; that of the setting ``DAYPASS`` unless a subclass has one.
+
+    Raises:
+        ConfigurationError: there is no such issuer, or it is an `AsyncDaypass`; with the first request.
+    """
+
+    auth: ClassVar[Daypass | AsyncDaypass | str | None] = None
+
+    def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
+        """Return the user and the access token of a request, None where it has no token.
+
+        Raises:
+            AuthenticationFailed: the token was refused, or its user is gone.
+            Unavailable: the signing keys could not be read.
+        """
+        try:
+            text = bearer_text(request.META.get("HTTP_AUTHORIZATION", ""))
+        except TokenMissing:
+            return None
+        try:
+            token = configured_sync(self.auth, "REST framework").verify(text)
+            return self.user_of(token), token
+        except TokenRejected as error:
+            refusal = refused(error)
+            request.META[_CHALLENGE] = _header(refusal, "www-authenticate")
+            raise exceptions.AuthenticationFailed(_detail(refusal)) from None
+        except StoreError as error:
+            raise Unavailable(error) from None
+
+    def authenticate_header(self, request: Any) -> str:
+        """Return the challenge of a 401 (RFC 6750 §3), which says what is wrong with a token that was refused."""
+        return str(request.META.get(_CHALLENGE, f'Bearer realm="{REALM}"'))
+
+    def user_of(self, token: AccessToken) -> Any:
+        """Return the user that an access token stands for.
+
+        Raises:
+            SessionRevoked: it is gone, or may not log in any more.
+        """
+        user = find(token.subject)
+        if user is None or not user.is_active:
+            raise SessionRevoked("the access token's user is gone or disabled")
+        return user
+
+
+class StatelessAuthentication(DaypassAuthentication):
+    """Has ``request.user`` be a `Principal`: what stands in the access token, without any query."""
+
+    def user_of(self, token: AccessToken) -> Any:
+        """Return what the token says of its user."""
+        return Principal(token)
+
+
+class Principal:
+    """A user as an access token tells of it; for services that have no table of users, or need none of it.
+
+    Attributes:
+        pk: the subject, text; ``id`` is the same.
+        token: what the access token says.
+    """
+
+    is_authenticated = True
+    is_anonymous = False
+    is_active = True
+    is_staff = False
+    is_superuser = False
+
+    def __init__(self, token: AccessToken) -> None:
+        self.pk = self.id = token.subject
+        self.token = token
+
+    @property
+    def username(self) -> str | None:
+        """The name, where the token has one."""
+        return self.token.username
+
+    @property
+    def email(self) -> str | None:
+        """The address, where the token has one."""
+        return self.token.email
+
+    def get_username(self) -> str:
+        """Return the name, or the subject where the token has none."""
+        return self.token.username or self.pk
+
+    def __str__(self) -> str:
+        return self.get_username()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Principal) and self.pk == other.pk
+
+    def __hash__(self) -> int:
+        return hash(self.pk)
+
+
+class _HasScope(BasePermission):
+    scope: ClassVar[str]
+    _insufficient: ScopeInsufficient | None = None
+
+    def has_permission(self, request: Any, view: Any) -> bool:  # noqa: ARG002 - as REST framework calls it
+        if not isinstance(request.auth, AccessToken):
+            return False
+        try:
+            request.auth.require(self.scope)
+        except ScopeInsufficient as error:
+            self._insufficient = error
+            return False
+        return True
+
+    @property
+    def message(self) -> str | None:
+        """Raise what says which scope is needed: REST framework asks when it was this permission that denied.
+
+        One that stands in a composition (``HasScope("read") | IsAdminUser``) only says no.
+        """
+        if self._insufficient is not None:
+            raise InsufficientScope(self._insufficient)
+        return None
+
+
+def HasScope(scope: str) -> type[BasePermission]:  # noqa: N802 - it stands where a class would
+    """Return a permission, for ``permission_classes``, that requires an access token good for every word of ``scope``.
+
+    It may be composed with others (``&``, ``|``, ``~``). A token whose scope is too small gets 403 and a challenge with
+    ``insufficient_scope`` (RFC 6750 §3.1); no token at all gets 401.
+
+    Raises:
+        ConfigurationError: it is no scope.
+    """
+    checked = scopes.checked(scope)
+    if checked is None:
+        raise ConfigurationError("HasScope needs a scope, words with spaces between them, such as 'read write'")
+    return type("HasScope", (_HasScope,), {"scope": checked})
+
+
+class InsufficientScope(exceptions.PermissionDenied):
+    """403: the access token is good, and its scope does not allow this."""
+
+    def __init__(self, error: ScopeInsufficient) -> None:
+        refusal = refused(error)
+        super().__init__(_detail(refusal))
+        self.auth_header = _header(refusal, "www-authenticate")
+
+
+class Unavailable(exceptions.APIException):
+    """503: the signing keys cannot be read; nothing was decided about the token."""
+
+    status_code = 503
+    wait = RETRY_AFTER
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__(_detail(refused(error)))
+
+
+_CHALLENGE = "daypass.challenge"
+"""Where in a request's META the challenge of its refusal is: REST framework asks for it later, of another object."""
+
+
+def _header(response: Response, wanted: str) -> str:
+    return next(value for name, value in response.headers if name == wanted)
+
+
+def _detail(response: Response) -> Any:
+    """Return the body of a failure; REST framework writes a dict as it is."""
+    return json.loads(response.body)

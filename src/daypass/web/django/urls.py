@@ -1,0 +1,132 @@
+"""The URLs of the endpoints, for ``include`` in a project's ``urlpatterns``."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Unpack
+
+from django.db import connections, transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.views.decorators.csrf import csrf_exempt
+
+from daypass.issuer import AsyncCheck, AsyncDaypass, Check, Daypass
+from daypass.web.clients import Registry
+from daypass.web.django.current import answering
+from daypass.web.django.translate import Unfit, read, returned, translated
+from daypass.web.options import Options
+from daypass.web.routes import Route
+from daypass.web.site import Site
+
+View = Callable[..., Any]
+
+_PARAMETER = re.compile(r"{(\w+)}")
+
+
+def auth_urls(
+    auth: Daypass | AsyncDaypass, authenticate: Check | AsyncCheck | None = None, **options: Unpack[Options]
+) -> list[URLPattern]:
+    """Return the URLs of the first-party endpoints: ``path("auth/", include(auth_urls(auth)))``.
+
+    Their names are ``daypass-login``, ``daypass-refresh`` and so on, for ``reverse``. Views of an `AsyncDaypass` are
+    async, and those of a `Daypass` are not.
+
+    Args:
+        auth: the issuer.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong; for
+            an `AsyncDaypass` it may be async, and is called in a thread when it is not. The issuer's own unless one
+            is given.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    return _mounted(auth, Site(auth, authenticate, **options).auth_routes)
+
+
+def oauth_urls(auth: Daypass | AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> list[URLPattern]:
+    """Return the URLs of the OAuth endpoints: ``path("oauth/", include(oauth_urls(auth, clients=…)))``.
+
+    Args:
+        auth: the issuer.
+        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
+            None; for an `AsyncDaypass` it may be async, and is called in a thread when it is not.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    return _mounted(auth, Site(auth, clients=clients, **options).oauth_routes)
+
+
+def well_known_urls(
+    auth: Daypass | AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]
+) -> list[URLPattern]:
+    """Return the URLs that stand at the root of the host: the public signing keys, and the metadata for clients.
+
+    Args:
+        auth: the issuer.
+        clients: the same as for `oauth_urls`, where that is mounted.
+        options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    return _mounted(auth, Site(auth, clients=clients, **options).well_known_routes)
+
+
+def _mounted(auth: Daypass | AsyncDaypass, routes: Iterable[Route]) -> list[URLPattern]:
+    return [path(_pattern(route), served(auth, route), name=_name(route)) for route in routes]
+
+
+def served(auth: Daypass | AsyncDaypass, route: Route) -> View:
+    """Return the view of a route; for those who write an adapter.
+
+    It is exempt from Django's CSRF check, because the endpoints have one of their own that needs no token
+    (``Sec-Fetch-Site``, else ``Origin``; see `daypass.web.cookies.require_same_site`); from
+    ``LoginRequiredMiddleware``, because who asks for a login has none yet; and from ``ATOMIC_REQUESTS``, because what a
+    session store has done is done, whatever becomes of the project's own transaction.
+    """
+    if isinstance(auth, AsyncDaypass):
+        return _exempt(_served_async(auth, route))
+    return _exempt(_served(auth, route))
+
+
+def _served(auth: Daypass, route: Route) -> View:
+    def serve(request: HttpRequest, session_id: str | None = None) -> HttpResponse:
+        try:
+            asked = translated(request, read(request), session_id)
+        except Unfit as unfit:
+            return unfit.answer()
+        with answering(request):
+            return returned(auth.run(route.answer(asked, auth.moment())), request.method)
+
+    return serve
+
+
+def _served_async(auth: AsyncDaypass, route: Route) -> View:
+    async def serve(request: HttpRequest, session_id: str | None = None) -> HttpResponse:
+        try:
+            asked = translated(request, read(request), session_id)
+        except Unfit as unfit:
+            return unfit.answer()
+        with answering(request):
+            return returned(await auth.run(route.answer(asked, auth.moment())), request.method)
+
+    return serve
+
+
+def _exempt(view: View) -> View:
+    exempt: View = csrf_exempt(view)
+    exempt.login_required = False  # type: ignore[attr-defined]  # as django.contrib.auth.decorators.login_not_required
+    for alias in connections:
+        exempt = transaction.non_atomic_requests(using=alias)(exempt)
+    return exempt
+
+
+def _pattern(route: Route) -> str:
+    return _PARAMETER.sub(r"<str:\1>", route.path.removeprefix("/"))
+
+
+def _name(route: Route) -> str:
+    last = route.path.rpartition("/")[2]
+    return f"daypass-{_PARAMETER.sub(lambda found: found[1].removesuffix('_id'), last)}"

@@ -1,0 +1,312 @@
+"""Daypass in Flask: the blueprints, and what requires an access token.
+
+app.register_blueprint(auth_blueprint(auth, authenticate=check_password), url_prefix="/auth")
+app.register_blueprint(well_known_blueprint(auth))
+require = bearer(auth)
+
+@app.get("/me")
+@require
+def me():
+    return {"user": current_token.subject}
+
+A view that needs the token in the midst of it asks for it there: ``token = require()``. Both forms keep it in
+``flask.g.daypass_token`` for the rest of the request, and `current_token` stands for it.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from urllib.parse import urlencode
+
+try:
+    from flask import Blueprint, current_app, g, has_request_context, request
+    from flask import Response as FlaskResponse
+    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, default_exceptions
+    from werkzeug.local import LocalProxy
+except ModuleNotFoundError as missing:
+    raise ImportError('daypass.web.flask needs Flask: pip install "daypass[flask]"') from missing
+
+from daypass import scope as scopes
+from daypass.access_token import AccessToken
+from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
+from daypass.issuer import Check, Daypass
+from daypass.model import User
+from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
+from daypass.web.clients import Registry
+from daypass.web.message import MAXIMUM_BODY, Response, too_large
+from daypass.web.options import Options
+from daypass.web.pages import Visit
+from daypass.web.routes import Route
+from daypass.web.site import Site
+from daypass.web.wsgi import read_request, require_sync
+from daypass.web.wsgi_pages import ENVIRON_KEY, ISSUER_KEY
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def auth_blueprint(
+    auth: Daypass, *, authenticate: Check | None = None, name: str = "daypass", **options: Unpack[Options]
+) -> Blueprint:
+    """Return the blueprint of the first-party endpoints; it stands at ``/auth`` unless it is registered elsewhere.
+
+    Args:
+        auth: the issuer.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
+            issuer's own unless one is given.
+        name: the blueprint's, for ``url_for("daypass.login")``.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return _blueprint(auth, name, "/auth", Site(auth, authenticate, **options).auth_routes)
+
+
+def oauth_blueprint(
+    auth: Daypass, *, clients: Registry, name: str = "daypass_oauth", **options: Unpack[Options]
+) -> Blueprint:
+    """Return the blueprint of the OAuth endpoints; it stands at ``/oauth`` unless it is registered elsewhere.
+
+    Args:
+        auth: the issuer.
+        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
+            None.
+        name: the blueprint's.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return _blueprint(auth, name, "/oauth", Site(auth, clients=clients, **options).oauth_routes)
+
+
+def well_known_blueprint(
+    auth: Daypass, *, clients: Registry = (), name: str = "daypass_well_known", **options: Unpack[Options]
+) -> Blueprint:
+    """Return the blueprint of what stands at the root of the host: the public signing keys, the metadata for clients.
+
+    Args:
+        auth: the issuer.
+        clients: the same as for `oauth_blueprint`, where that is registered.
+        name: the blueprint's.
+        options: how they are served; ``oauth_path`` says where the OAuth endpoints are if not at ``/oauth``.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return _blueprint(auth, name, None, Site(auth, clients=clients, **options).well_known_routes)
+
+
+class Requirement(Generic[T]):
+    """What a view requires; `bearer` and `current_user` make one.
+
+    ``require()`` returns what it is about, inside a view. ``@require`` in front of a view, plain or async, requires it
+    before the view is entered. Either way the access token is then in ``flask.g.daypass_token``, and the user, where
+    one is required, in ``flask.g.daypass_user``.
+
+    Raises:
+        HTTPException: 401 with the challenge of RFC 6750 §3 when there is no token, or it was refused, or its user is
+            gone; 403 when its scope does not allow this; 503 with ``Retry-After`` when the store does not answer. The
+            response has the JSON shape of every failure, unless the application has an error handler of its own.
+        ConfigurationError: ``require()`` outside of a request.
+    """
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+
+    @overload
+    def __call__(self) -> T: ...
+
+    @overload
+    def __call__(self, view: Callable[P, R]) -> Callable[P, R]: ...
+
+    def __call__(self, view: Callable[P, R] | None = None) -> T | Callable[P, R]:
+        """Return what is required; or, given a view, the view that requires it."""
+        if view is not None:
+            return self._in_front_of(view)
+        if not has_request_context():
+            raise ConfigurationError("what a view requires is there in a request; write @require without parentheses")
+        try:
+            return self._ask()
+        except (TokenRejected, ScopeInsufficient, StoreError) as error:
+            raise _refusal(refused(error)) from None
+
+    def _in_front_of(self, view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def required(*args: P.args, **kwargs: P.kwargs) -> R:
+            self()
+            return cast("R", current_app.ensure_sync(view)(*args, **kwargs))
+
+        return required
+
+
+class Verifying(Protocol):
+    """What checks access tokens: `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere."""
+
+    def verify(self, access_token: str, /) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenRejected: it opens nothing.
+            StoreError: it could not be checked.
+        """
+        ...
+
+
+@overload
+def bearer(
+    auth: Verifying, scope: str | None = None, *, optional: Literal[False] = False
+) -> Requirement[AccessToken]: ...
+
+
+@overload
+def bearer(auth: Verifying, scope: str | None = None, *, optional: bool) -> Requirement[AccessToken | None]: ...
+
+
+def bearer(auth: Verifying, scope: str | None = None, *, optional: bool = False) -> Requirement[Any]:
+    """Return what requires an access token, in its two forms: see `Requirement`.
+
+    Args:
+        auth: a `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere.
+        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
+        optional: give None where no access token was sent; one that is bad is refused all the same.
+
+    Raises:
+        ConfigurationError: ``auth`` needs an event loop, or ``scope`` is no scope.
+    """
+    return Requirement(_token(auth, scope, optional=optional))
+
+
+@overload
+def current_user(auth: Daypass, scope: str | None = None, *, optional: Literal[False] = False) -> Requirement[User]: ...
+
+
+@overload
+def current_user(auth: Daypass, scope: str | None = None, *, optional: bool) -> Requirement[User | None]: ...
+
+
+def current_user(auth: Daypass, scope: str | None = None, *, optional: bool = False) -> Requirement[Any]:
+    """Return what requires the user of an access token, as ``load_user`` knows them now.
+
+    The arguments and errors are those of `bearer`; only the issuer knows users. A user who is gone or disabled is a
+    401, too.
+    """
+    require_sync(auth)
+    ask = _token(auth, scope, optional=optional)
+
+    def user() -> User | None:
+        token = ask()
+        g.daypass_user = None if token is None else auth.run(user_of(token))
+        return cast("User | None", g.daypass_user)
+
+    return Requirement(user)
+
+
+def _held() -> AccessToken | None:
+    if not has_request_context() or "daypass_token" not in g:
+        raise RuntimeError("no access token was required in this request: put @require in front of the view")
+    return cast("AccessToken | None", g.daypass_token)
+
+
+current_token = cast("AccessToken", LocalProxy(_held))
+"""The access token that this request was required to bear; false where it was optional and none was sent."""
+
+
+def _visiting() -> Visit:
+    if not has_request_context() or ENVIRON_KEY not in request.environ:
+        raise RuntimeError("there is no visit: app.wsgi_app = daypass.web.wsgi_pages.Pages(app.wsgi_app, auth)")
+    return cast("Visit", request.environ[ENVIRON_KEY])
+
+
+current_visit = cast("Visit", LocalProxy(_visiting))
+"""The visit of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
+
+
+def _token(auth: Verifying, scope: str | None, *, optional: bool) -> Callable[[], AccessToken | None]:
+    verify = getattr(auth, "verify", None)
+    if verify is None or inspect.iscoroutinefunction(verify):
+        require_sync(auth)
+    needed = scopes.checked(scope)
+
+    def ask() -> AccessToken | None:
+        g.daypass_token = None
+        try:
+            token = _verified(auth)
+        except TokenMissing:
+            if optional:
+                return None
+            raise
+        if needed is not None:
+            token.require(needed)
+        g.daypass_token = token
+        return token
+
+    return ask
+
+
+def _verified(auth: Verifying) -> AccessToken:
+    """Return the request's access token; what `Pages` has found good holds for as long as the request takes."""
+    environ = request.environ
+    header, visit = environ.get("HTTP_AUTHORIZATION", ""), environ.get(ENVIRON_KEY)
+    if isinstance(visit, Visit) and environ.get(ISSUER_KEY) is auth and visit.authorization == header and visit.token:
+        return visit.token
+    return auth.verify(bearer_text(header))
+
+
+def _refusal(response: Response) -> HTTPException:
+    """Return the error that the application's own handlers see by its code, and that answers with ``response``."""
+    message = json.loads(response.body)["message"]
+    return default_exceptions[response.status](message, _returned(response))
+
+
+def _blueprint(auth: Daypass, name: str, prefix: str | None, routes: Iterable[Route]) -> Blueprint:
+    blueprint = Blueprint(name, __name__, url_prefix=prefix)
+    for route in routes:
+        blueprint.add_url_rule(
+            re.sub(r"{(\w+)}", r"<\1>", route.path),
+            endpoint=re.sub(r"\W+", "_", route.path).strip("_"),
+            view_func=_view(auth, route),
+            methods=route.methods,
+            provide_automatic_options=False,
+        )
+    return blueprint
+
+
+def _view(auth: Daypass, route: Route) -> Callable[..., FlaskResponse]:
+    def serve(session_id: str | None = None) -> FlaskResponse:
+        body = _body()
+        if body is None:
+            return _returned(too_large())
+        asked = read_request(request.environ, body, session_id)
+        return _returned(auth.run(route.answer(asked, auth.moment())))
+
+    return serve
+
+
+def _body() -> bytes | None:
+    """Return the body, which a hook of the application's may have read before; None if it is too large.
+
+    Of a client that goes away in the midst of it, Werkzeug makes a 400. A form that was read before is written again.
+    """
+    request.max_content_length = MAXIMUM_BODY + 1  # one that comes in chunks is just cut off there
+    try:
+        body = request.get_data() or urlencode(list(request.form.items(multi=True))).encode()
+    except RequestEntityTooLarge:
+        return None
+    return body if len(body) <= MAXIMUM_BODY else None
+
+
+def _returned(response: Response) -> FlaskResponse:
+    returned = FlaskResponse(response.body, response.status)
+    del returned.headers["content-type"]
+    for name, value in response.headers:
+        returned.headers.add(name, value)
+    return returned

@@ -1,0 +1,150 @@
+"""How often logins and refreshes may be asked for: by an address, for an account, for a session.
+
+What a stranger does never ends or hinders a live session. An authentic refresh token is limited by its own session
+alone, far above what an honest client needs; only what is rejected counts against an address. Guesses at an account's
+password can use up its logins from elsewhere, but not those from where its owner has logged in before.
+"""
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass, fields
+
+from daypass.errors import ConfigurationError
+from daypass.model import DAY, SECOND, Event, EventCode
+from daypass.steps import Count, Emit, Flow
+from daypass.web.counting import MEMORY, Counter, MemoryCounter, Rate, open_counter
+from daypass.web.message import BadRequest, Request
+from daypass.web.proxies import parse_address
+
+_ONCE_A_MONTH = Rate(1, 30 * DAY)
+"""Used up where an account has logged in within thirty days."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """How often what may be asked for; ``None`` for a rate that is not limited.
+
+    Args:
+        storage: where it is counted: ``memory:``, in each process by itself; or, for all nodes together, a storage of
+            the ``limits`` library, such as ``redis://db.example.com``.
+        login_per_address: logins, good or bad, from one address; of IPv6 from one network of 64 bits.
+        login_per_account: logins, good or bad, with one address or name; from where the account has logged in within
+            thirty days they are counted apart.
+        refresh_per_session: refreshes by authentic refresh tokens of one session; counted in each process by itself.
+        rejected_refresh_per_address: refreshes by what is no authentic refresh token, or was rejected, from one
+            address.
+
+    Raises:
+        ConfigurationError: a rate is none.
+    """
+
+    storage: str = MEMORY
+    login_per_address: str | None = "30/minute"
+    login_per_account: str | None = "10/minute"
+    refresh_per_session: str | None = "300/minute"
+    rejected_refresh_per_address: str | None = "60/minute"
+
+    def __post_init__(self) -> None:
+        for name, text in self.rates().items():
+            try:
+                _rate(text)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{name}: {error}") from None
+
+    def rates(self) -> dict[str, str | None]:
+        """Return the rates, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "storage"}
+
+
+class Limiter:
+    """Answers what is asked for too often with 429 and ``Retry-After`` (RFC 6585 §4).
+
+    Args:
+        limits: how often what may be asked for.
+
+    Raises:
+        ConfigurationError: the storage cannot be used.
+        ImportError: the storage needs the ``limits`` library, and it is not installed.
+    """
+
+    def __init__(self, limits: RateLimits) -> None:
+        self._shared = open_counter(limits.storage)
+        self._own = MemoryCounter()
+        self._login_per_address = _rate(limits.login_per_address)
+        self._login_per_account = _rate(limits.login_per_account)
+        self._refresh_per_session = _rate(limits.refresh_per_session)
+        self._rejected_per_address = _rate(limits.rejected_refresh_per_address)
+
+    def login(self, request: Request, identifier: str, now: int) -> Flow[None]:
+        """Count a login, before its password is looked at.
+
+        Raises:
+            BadRequest: there were too many; nothing was looked at.
+        """
+        network = _network(request.address)
+        if network is not None:
+            wait = yield from _hit(self._shared, f"login:{network}", self._login_per_address, now)
+            yield from _refuse(wait, "login_per_address", now)
+        account = _account(identifier)
+        wait = yield from _hit(self._shared, f"account:{account}", self._login_per_account, now)
+        if wait and network is not None:
+            known = Count(self._shared.look, f"known:{account}:{network}", _ONCE_A_MONTH, now, self._shared.waits)
+            if (yield from known):
+                wait = yield from _hit(self._shared, f"account:{account}:{network}", self._login_per_account, now)
+        yield from _refuse(wait, "login_per_account", now)
+
+    def logged_in(self, request: Request, identifier: str, now: int) -> Flow[None]:
+        """Note where an account has logged in: others cannot use up its logins from there."""
+        network = _network(request.address)
+        if network is not None and self._login_per_account is not None:
+            yield from _hit(self._shared, f"known:{_account(identifier)}:{network}", _ONCE_A_MONTH, now)
+
+    def refresh(self, request: Request, session_id: str | None, now: int) -> Flow[None]:
+        """Count a refresh, before the store is asked: ``session_id`` is None where the token is not authentic.
+
+        Raises:
+            BadRequest: there were too many; nothing was decided about any session.
+        """
+        if session_id is not None:
+            wait = yield from _hit(self._own, session_id, self._refresh_per_session, now)
+            yield from _refuse(wait, "refresh_per_session", now)
+        elif (network := _network(request.address)) is not None:
+            wait = yield from _hit(self._shared, f"rejected:{network}", self._rejected_per_address, now)
+            yield from _refuse(wait, "rejected_refresh_per_address", now)
+
+    def rejected(self, request: Request, now: int) -> Flow[None]:
+        """Count an authentic refresh token that was rejected."""
+        if (network := _network(request.address)) is not None:
+            yield from _hit(self._shared, f"rejected:{network}", self._rejected_per_address, now)
+
+
+def _hit(counter: Counter, key: str, rate: Rate | None, now: int) -> Flow[int]:
+    return 0 if rate is None else (yield from Count(counter.hit, key, rate, now, counter.waits))
+
+
+def _refuse(wait: int, limit: str, now: int) -> Flow[None]:
+    if not wait:
+        return
+    yield from Emit(Event(EventCode.LIMITED, now, reason=limit))
+    error = BadRequest(429, "too_many_requests", "Too many requests; try again later")
+    error.response = error.response.with_headers(("retry-after", str(-(-wait // SECOND))))
+    raise error
+
+
+def _rate(text: str | None) -> Rate | None:
+    return None if text is None else Rate.of(text)
+
+
+def _network(address: str | None) -> str | None:
+    """Return whom an address stands for: of IPv6 a network of 64 bits, of which one customer has one at least."""
+    if not address:
+        return None
+    parsed = parse_address(address)
+    if parsed is None:
+        return hashlib.sha256(address.encode()).hexdigest()[:32]
+    return str(parsed) if parsed.version == 4 else parsed.packed[:8].hex()
+
+
+def _account(identifier: str) -> str:
+    """Return what stands for an address or a name, whatever its case: nothing is kept that names anybody outright."""
+    return hashlib.sha256(unicodedata.normalize("NFKC", identifier).strip().casefold().encode()).hexdigest()[:32]

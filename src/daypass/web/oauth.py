@@ -1,0 +1,274 @@
+"""The OAuth endpoints: refresh (RFC 6749 §6), revoke (RFC 7009), introspect (RFC 7662), metadata (RFC 8414). Pure.
+
+For clients that know nothing of Daypass. The only grant is ``refresh_token``: sessions are started by the application
+(`daypass.Daypass.start`), whatever way it logs its users in.
+
+**A refresh token that is merely stale** is no ``invalid_grant`` here. Its client is most likely one of two processes
+that share a session: the other has a newer token by now, and nothing was changed. To an OAuth client ``invalid_grant``
+means that the session is over: it throws away what it has, perhaps the newer token too, and its user is logged out. So
+it is told what it is told when the store is down: not now, try again (503, ``temporarily_unavailable``,
+``Retry-After``). A client that looks at what it keeps before it tries again finds the newer token. One that sends the
+same again is told the same, until the grace period is over; a token that is that old is *reuse*, whatever was answered
+before. 409, as the first-party endpoints have it, would say more, but is no answer that OAuth has, and to many
+applications any 4xx is final.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from daypass import scope as scopes
+from daypass.errors import DaypassError, ScopeRejected, StoreError, TokenRejected, TokenStale
+from daypass.flows import Flows, Moment
+from daypass.model import SECOND, Event, EventCode, Tokens
+from daypass.steps import Emit, Flow, Verify
+from daypass.web import cookies
+from daypass.web.bearer import REALM, RETRY_AFTER
+from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods
+from daypass.web.cookies import CookiePolicy
+from daypass.web.message import BadRequest, Request, Response, answer, content_type
+
+METADATA_PATH = "/.well-known/oauth-authorization-server"
+JWKS_PATH = "/.well-known/jwks.json"
+
+_MAXIMUM_FIELDS = 100
+_OURS = frozenset(("grant_type", "refresh_token", "scope", "client_id", "client_secret", "token", "token_type_hint"))
+"""The parameters that are known here; others are ignored, however often they come (RFC 6749 §3.2, RFC 8707 §2)."""
+
+_TOLD = ("scope", "client_id", "username", "exp", "iat", "sub", "aud", "iss", "jti", "sid")
+"""What of an access token's claims an introspection tells (RFC 7662 §2.2)."""
+
+_BY_SECRET = ("client_secret_basic", "client_secret_post")
+_METADATA_AGE = 300
+
+Form = Mapping[str, str]
+Endpoint = Callable[["OAuth", Request, Form, Client, Moment], Flow[Response]]
+
+
+class _Refused(DaypassError):
+    """An error response by RFC 6749 §5.2."""
+
+    def __init__(self, status: int, code: str, description: str) -> None:
+        super().__init__(description)
+        self.response = _error(status, code, description)
+
+
+def _answering(endpoint: Endpoint) -> Callable[["OAuth", Request, Moment], Flow[Response]]:
+    """Give an endpoint its form and its client, and turn errors into the responses of RFC 6749 §5.2."""
+
+    @wraps(endpoint)
+    def answered(self: "OAuth", request: Request, moment: Moment) -> Flow[Response]:
+        try:
+            form = self._form(request)
+            client = yield from self._clients.authenticate(request, form)
+            response = yield from endpoint(self, request, form, client, moment)
+        except _Refused as refused:
+            response = refused.response
+        except TwoMethods as error:
+            response = _error(400, "invalid_request", str(error))
+        except ClientRejected as error:
+            yield from Emit(Event(EventCode.REJECTED, moment.now, reason="invalid_client"))
+            response = _error(401, "invalid_client", str(error))
+            if error.by_header:
+                response = response.with_headers(("www-authenticate", f'Basic realm="{REALM}", charset="UTF-8"'))
+        except StoreError as error:
+            yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
+            response = _later("nothing was decided; try again in a moment")
+        return response.with_headers(("pragma", "no-cache"))
+
+    return answered
+
+
+class OAuth:
+    """The OAuth endpoints of one issuer; each returns a flow that ends in a response.
+
+    Args:
+        flows: the issuer's.
+        policy: whether plain HTTP is accepted.
+        clients: who may ask.
+        path: where they are mounted, below the issuer.
+    """
+
+    def __init__(self, flows: Flows, policy: CookiePolicy, clients: Clients, path: str) -> None:
+        self._flows = flows
+        self._policy = policy
+        self._clients = clients
+        self._path = path
+
+    @_answering
+    def token(self, request: Request, form: Form, client: Client, moment: Moment) -> Flow[Response]:  # noqa: ARG002
+        """Answer ``POST /token`` (RFC 6749 §6): 200 with tokens; 400 with the reason; 503 when not now.
+
+        The answer has no ``refresh_token`` when the client is to keep the one it has (RFC 6749 §6).
+        """
+        grant_type = _required(form, "grant_type")
+        if grant_type != "refresh_token":
+            raise _Refused(400, "unsupported_grant_type", "the only grant here is refresh_token")
+        refresh_token = _required(form, "refresh_token")
+        try:
+            scope = scopes.asked(form["scope"]) if "scope" in form else None
+            tokens = yield from self._flows.refresh(refresh_token, moment, client.id, scope, client.scope)
+        except ScopeRejected as error:
+            raise _Refused(error.status, error.code, str(error)) from None
+        except TokenStale:
+            return _later("a newer refresh token was given out moments ago, and this one was not used: use that one")
+        except TokenRejected:
+            raise _Refused(400, "invalid_grant", "the refresh token gets nothing any more") from None
+        return answer(200, _granted(tokens))
+
+    @_answering
+    def revoke(self, request: Request, form: Form, client: Client, moment: Moment) -> Flow[Response]:  # noqa: ARG002
+        """Answer ``POST /revoke`` (RFC 7009): 200 when the token's session is over, or it was no token.
+
+        A refresh token ends its session, however old it is. So does an access token: it dies with its session and not
+        without it, and a client that wants it dead is logging out (RFC 7009 §2.1). ``token_type_hint`` is not needed:
+        the two look different (RFC 7009 §2.1 lets a server ignore it).
+
+        A refresh token of another client is no token here, because it is bound to that client, and is answered as one
+        (RFC 7009 §2.2). An access token of another client is told apart, and refused by ``invalid_grant`` (RFC 7009
+        §2.1): whoever holds one can read in it whose it is. Nothing is revoked in either case.
+        """
+        token = _required(form, "token")
+        if not (yield from self._flows.logout(token, moment, client.id)):
+            try:
+                access = yield from Verify(token)
+            except TokenRejected:
+                return _done()
+            if access.client_id != client.id:
+                raise _Refused(400, "invalid_grant", "the access token was issued to another client")
+            yield from self._flows.end_session(access.subject, access.session_id, moment)
+        return _done()
+
+    @_answering
+    def introspect(
+        self,
+        request: Request,  # noqa: ARG002
+        form: Form,
+        client: Client,
+        moment: Moment,
+    ) -> Flow[Response]:
+        """Answer ``POST /introspect`` (RFC 7662): 200 with what a token says, or that it is not active.
+
+        An access token of whatever client is active until it expires or its session ends, which is looked up in the
+        store: it is not known here a second later, but now. A refresh token is told of to its own client alone. It is
+        judged as by a refresh, and not used.
+        """
+        if not client.introspects:
+            raise _Refused(400, "unauthorized_client", "this client may not introspect")
+        token = _required(form, "token")
+        told = (yield from self._access_token(token, moment)) or (yield from self._refresh_token(token, client, moment))
+        return answer(200, {"active": True, **told} if told else {"active": False})
+
+    def metadata(self, request: Request, _moment: Moment) -> Flow[Response]:  # noqa: ARG002
+        """Answer ``GET /.well-known/oauth-authorization-server``: 200 with the metadata (RFC 8414 §2)."""
+        yield from ()
+        issuer = self._flows.names.issuer
+        base = issuer.rstrip("/")
+        content: dict[str, Any] = {
+            "issuer": issuer,
+            "token_endpoint": f"{base}{self._path}/token",
+            "jwks_uri": f"{base}{JWKS_PATH}",
+            "response_types_supported": [],
+            "grant_types_supported": ["refresh_token"],
+            "token_endpoint_auth_methods_supported": [*_BY_SECRET, "none"],
+            "revocation_endpoint": f"{base}{self._path}/revoke",
+            "revocation_endpoint_auth_methods_supported": [*_BY_SECRET, "none"],
+            "introspection_endpoint": f"{base}{self._path}/introspect",
+            "introspection_endpoint_auth_methods_supported": [*_BY_SECRET],
+        }
+        known = self._clients.scopes
+        if known is not None:
+            content["scopes_supported"] = list(known)
+        headers = (("content-type", "application/json"), ("cache-control", f"public, max-age={_METADATA_AGE}"))
+        return Response(200, headers, answer(200, content).body)
+
+    # ---- parts of the above
+
+    def _form(self, request: Request) -> Form:
+        """Return the parameters in the body; one without a value counts as left out (RFC 6749 §3.2)."""
+        try:
+            cookies.require_secure_transport(request, self._policy)
+        except BadRequest as error:
+            raise _Refused(400, "invalid_request", str(error)) from None
+        if content_type(request) != "application/x-www-form-urlencoded":
+            raise _Refused(400, "invalid_request", "send the body as application/x-www-form-urlencoded")
+        try:
+            pairs = parse_qsl(
+                request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAXIMUM_FIELDS
+            )
+        except ValueError:
+            raise _Refused(400, "invalid_request", "the body is no form") from None
+        known = [(name, value) for name, value in pairs if name in _OURS]
+        form = dict(known)
+        if len(form) != len(known):
+            raise _Refused(400, "invalid_request", "a parameter stands there twice")
+        return {name: value for name, value in form.items() if value}
+
+    def _access_token(self, text: str, moment: Moment) -> Flow[dict[str, Any] | None]:
+        try:
+            token = yield from Verify(text)
+        except TokenRejected:
+            return None
+        if (yield from self._flows.find_live(token.session_id, moment)) is None:
+            return None
+        claims = token.claims
+        return {"token_type": "Bearer", **{name: claims[name] for name in _TOLD if name in claims}}
+
+    def _refresh_token(self, text: str, client: Client, moment: Moment) -> Flow[dict[str, Any] | None]:
+        found = yield from self._flows.examine(text, moment, client.id)
+        if found is None:
+            return None
+        session, user = found
+        told = {
+            "scope": scopes.within(session.scope, user.scope) or None,
+            "client_id": session.client_id,
+            "username": user.username,
+            "exp": self._flows.policy.end_of(session) // SECOND,
+            "sub": session.subject,
+            "iss": self._flows.names.issuer,
+            "sid": session.id,
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+
+def metadata_path(issuer: str) -> str:
+    """Return the path of an issuer's metadata at its host: the well-known one, and the issuer's own (RFC 8414 §3.1)."""
+    return METADATA_PATH + issuer_path(issuer)
+
+
+def issuer_path(issuer: str) -> str:
+    """Return the path of an issuer, without the slash at its end; empty for most."""
+    return urlsplit(issuer).path.rstrip("/")
+
+
+def _granted(tokens: Tokens) -> dict[str, Any]:
+    """Return a success by RFC 6749 §5.1; ``scope`` stands in it wherever something is said of it."""
+    content: dict[str, Any] = {
+        "access_token": tokens.access_token,
+        "token_type": "Bearer",
+        "expires_in": tokens.expires_in,
+    }
+    if tokens.replaces:
+        content["refresh_token"] = tokens.refresh_token
+    if tokens.scope is not None:
+        content["scope"] = tokens.scope
+    return content
+
+
+def _required(form: Form, name: str) -> str:
+    if name not in form:
+        raise _Refused(400, "invalid_request", f"{name} is missing")
+    return form[name]
+
+
+def _error(status: int, code: str, description: str) -> Response:
+    return answer(status, {"error": code, "error_description": description})
+
+
+def _later(description: str) -> Response:
+    return _error(503, StoreError.code, description).with_headers(("retry-after", str(RETRY_AFTER)))
+
+
+def _done() -> Response:
+    return Response(200, (("cache-control", "no-store"),))

@@ -1,0 +1,182 @@
+"""Daypass in WSGI (PEP 3333): small applications to be mounted by hand, and the translation that Flask uses too.
+
+app = well_known_app(DispatcherMiddleware(app, {"/auth": auth_app(auth, authenticate=check_password)}), auth)
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Unpack
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from daypass.errors import ConfigurationError
+from daypass.issuer import Check, Daypass
+from daypass.web.clients import Registry
+from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
+from daypass.web.options import Options
+from daypass.web.routes import Route
+from daypass.web.site import Site
+
+_PARAMETER = re.compile(r"{(\w+)}")
+_BODILESS = (204, 304)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+def auth_app(auth: Daypass, *, authenticate: Check | None = None, **options: Unpack[Options]) -> WSGIApplication:
+    """Return the application that serves the first-party endpoints, to be mounted at ``/auth``.
+
+    Args:
+        auth: the issuer.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
+            issuer's own unless one is given.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return serving(auth, Site(auth, authenticate, **options).auth_routes)
+
+
+def oauth_app(auth: Daypass, *, clients: Registry, **options: Unpack[Options]) -> WSGIApplication:
+    """Return the application that serves the OAuth endpoints, to be mounted at ``/oauth``.
+
+    Args:
+        auth: the issuer.
+        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
+            None.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return serving(auth, Site(auth, clients=clients, **options).oauth_routes)
+
+
+def well_known_app(
+    app: WSGIApplication, auth: Daypass, *, clients: Registry = (), **options: Unpack[Options]
+) -> WSGIApplication:
+    """Return the application that serves what stands at the root of the host, and asks ``app`` for everything else.
+
+    Args:
+        app: the application at the root.
+        auth: the issuer, whose public signing keys are served.
+        clients: the same as for `oauth_app`, where that is mounted: then there is the metadata for them, too.
+        options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    require_sync(auth)
+    return serving(auth, Site(auth, clients=clients, **options).well_known_routes, app)
+
+
+def serving(auth: Daypass, routes: Iterable[Route], others: WSGIApplication | None = None) -> WSGIApplication:
+    """Return the WSGI application of some routes; any other path is for ``others``, or a 404."""
+    table = [(_pattern(route.path), route) for route in routes]
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        for pattern, route in table:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return send(_answer(auth, route, environ, found), environ, start_response)
+        if others is not None:
+            return others(environ, start_response)
+        return send(failure(404, "not_found", "There is nothing here"), environ, start_response)
+
+    return serve
+
+
+def send(response: Response, environ: WSGIEnvironment, start_response: StartResponse) -> Sequence[bytes]:
+    """Begin the response and return its body: none of it where the request was a HEAD (RFC 9110 §9.3.2)."""
+    length = () if response.status in _BODILESS else (("content-length", str(len(response.body))),)
+    start_response(f"{response.status} {HTTPStatus(response.status).phrase}", [*response.headers, *length])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" or not response.body else [response.body]
+
+
+def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | None = None) -> Request:
+    """Return the request in an environ; its body is not touched.
+
+    The server has joined headers of one name, and its strings are latin-1 (PEP 3333). Cookies that came in several, as
+    HTTP/2 has them, were joined by whoever speaks HTTP/2 (RFC 9113 §8.2.3). What was joined by a comma is not taken
+    apart here, because then a cookie of another name could smuggle in one of ours.
+
+    Args:
+        environ: what the server gave.
+        body: read by somebody else, such as `read_body`.
+        session_id: the one parameter that a path may have.
+    """
+    headers = {
+        name[5:].lower().replace("_", "-"): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") and name not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
+    }
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.lower().replace("_", "-")] = environ[name]
+    scheme = environ["wsgi.url_scheme"]
+    return Request(
+        scheme=scheme,
+        host=headers["host"] if "host" in headers else _server(environ, scheme),
+        headers=headers,
+        body=body,
+        address=environ.get("REMOTE_ADDR") or None,
+        session_id=session_id,
+        method=environ["REQUEST_METHOD"],
+        query=environ.get("QUERY_STRING", ""),
+    )
+
+
+def read_body(environ: WSGIEnvironment) -> bytes | Response:
+    """Read the body and return it; or the answer to one that is too large, or that its client did not send in full.
+
+    No more than `MAXIMUM_BODY` bytes are kept, whatever the ``Content-Length`` says. One without a length is read where
+    the server says that it ends the stream (``wsgi.input_terminated``); elsewhere it cannot be, and counts as empty.
+    """
+    declared = environ.get("CONTENT_LENGTH") or None
+    if declared is not None and not (declared.isascii() and declared.isdigit()):
+        return failure(400, "invalid_request", "Content-Length is no number")
+    if declared is not None and (len(declared) > 9 or int(declared) > MAXIMUM_BODY):
+        return too_large()
+    expected = None if declared is None else int(declared)
+    wanted = MAXIMUM_BODY + 1 if environ.get("wsgi.input_terminated") else expected or 0
+    body = bytearray()
+    try:
+        while len(body) < wanted and (chunk := environ["wsgi.input"].read(wanted - len(body))):
+            body += chunk
+    except OSError:  # what servers raise when the client has gone away, or its chunks are none
+        return _cut_short()
+    if len(body) > MAXIMUM_BODY:
+        return too_large()
+    return _cut_short() if expected not in (None, len(body)) else bytes(body)
+
+
+def require_sync(auth: object) -> None:
+    """Refuse an issuer that needs an event loop."""
+    if not isinstance(auth, Daypass):
+        raise ConfigurationError("a WSGI application needs Daypass, not AsyncDaypass, which needs an event loop")
+
+
+def _answer(auth: Daypass, route: Route, environ: WSGIEnvironment, found: "re.Match[str]") -> Response:
+    body = read_body(environ)
+    if isinstance(body, Response):
+        return body
+    request = read_request(environ, body, found.groupdict().get("session_id"))
+    return auth.run(route.answer(request, auth.moment()))
+
+
+def _cut_short() -> Response:
+    return failure(400, "invalid_request", "The body is not what was announced")
+
+
+def _pattern(path: str) -> "re.Pattern[str]":
+    parts = _PARAMETER.split(path)  # text and names by turns
+    return re.compile("".join(f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)))
+
+
+def _server(environ: WSGIEnvironment, scheme: str) -> str:
+    """Return the host of a request without a ``Host`` header, as HTTP/1.0 allows (PEP 3333, URL Reconstruction)."""
+    name, port = environ.get("SERVER_NAME", ""), environ.get("SERVER_PORT", "")
+    return name if port in ("", _DEFAULT_PORTS.get(scheme)) else f"{name}:{port}"

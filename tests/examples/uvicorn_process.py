@@ -1,0 +1,47 @@
+"""An example's application, copied and started as its reader would."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@contextmanager
+def started(name: str, folder: Path, replaced: tuple[str, str] = ("", "")) -> Iterator[str]:
+    """Run ``examples/name/app.py`` under uvicorn in a folder of its own; give its address.
+
+    ``replaced`` is a text of the example, and what is to stand in its place.
+    """
+    own = folder / name
+    own.mkdir()
+    program = (EXAMPLES / name / "app.py").read_text()
+    assert replaced[0] in program
+    (own / "app.py").write_text(program.replace(*replaced) if replaced[0] else program)
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "error"], cwd=own
+    )
+    try:
+        _wait_for(port, server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
+    for _ in range(600):
+        assert server.poll() is None, "the example did not start"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the example did not come up")

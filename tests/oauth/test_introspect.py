@@ -1,0 +1,150 @@
+"""``POST /introspect``: what a token is worth (RFC 7662)."""
+
+from dataclasses import replace
+
+import pytest
+
+from daypass import EventCode
+from daypass.model import DAY, MINUTE, SECOND, EndReason
+from daypass.steps import End
+from daypass.web.clients import Client
+
+from ..web.world import ALICE, ISSUER, json_of
+from .test_token import stale
+from .world import CLIENTS, SECRETS, World, error_of
+
+INACTIVE = b'{"active":false}'
+
+
+def asked(world: World, token: str, **form: str) -> bytes:
+    response = world.asks("service", "/introspect", token=token, **form)
+    assert 200 == response.status
+    return response.body
+
+
+@pytest.fixture
+def curious(colour: type, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return a world with a client that introspects and has sessions of its own."""
+    client, secret = Client.register(client_id="curious", introspects=True)
+    monkeypatch.setitem(SECRETS, "curious", secret)
+    return World(colour=colour, clients=[*CLIENTS, client])
+
+
+@pytest.mark.parametrize("client_id", ["reader", "app", "daypass"])
+@pytest.mark.parametrize("hint", [None, "access_token", "refresh_token", "of_another_kind"])
+def test_an_access_token(world: World, client_id: str, hint: str | None) -> None:
+    """A service is told what an access token of any client says; the application's own claims are not for it."""
+    tokens = world.start(client_id, scope="read write")
+    form = {} if hint is None else {"token_type_hint": hint}
+    response = world.asks("service", "/introspect", token=tokens.access_token, **form)
+    said = world.verify(tokens.access_token)
+    expected = {
+        "active": True,
+        "token_type": "Bearer",
+        "scope": "read write",
+        "client_id": client_id,
+        "username": ALICE.username,
+        "exp": said.expires_at // SECOND,
+        "iat": said.issued_at // SECOND,
+        "sub": ALICE.subject,
+        "aud": ISSUER,
+        "iss": ISSUER,
+        "jti": said.id,
+        "sid": tokens.session.id,
+    }
+    assert expected == json_of(response)
+    assert ("cache-control", "no-store") in response.headers
+
+
+def test_an_access_token_that_opens_nothing(world: World) -> None:
+    """An expired one, one of an ended session, garbage: that it is not active, and no more."""
+    expired = world.start().access_token
+    world.clock.advance(15 * MINUTE)
+    ended = world.start()
+    assert 200 == world.asks("reader", "/revoke", token=ended.refresh_token).status
+    for token in (expired, ended.access_token, "garbage", "a.b.c", world.start().access_token[:-2]):
+        assert INACTIVE == asked(world, token)
+
+
+def test_an_ended_session_is_looked_up(colour: type) -> None:
+    """What another process has ended is inactive at once: the store is asked, not what this process has heard."""
+    world = World(colour=colour)
+    tokens = world.start()
+    world.verify(tokens.access_token)
+
+    world.run(iter(End(tokens.session.id, world.clock(), EndReason.ENDED)))
+    assert INACTIVE == asked(world, tokens.access_token)
+
+
+def test_a_refresh_token(curious: World) -> None:
+    """A client is told of its own refresh token, which is not used by it: nothing is written, nobody is told."""
+    tokens = curious.start("curious", scope="read write")
+    curious.people[ALICE.subject] = replace(ALICE, scope="read")
+    before = len(curious.events)
+    for _ in range(2):
+        answer = json_of(curious.asks("curious", "/introspect", token=tokens.refresh_token))
+        expected = {
+            "active": True,
+            "scope": "read",
+            "client_id": "curious",
+            "username": ALICE.username,
+            "exp": (curious.clock() + 30 * DAY) // SECOND,
+            "sub": ALICE.subject,
+            "iss": ISSUER,
+            "sid": tokens.session.id,
+        }
+        assert expected == answer
+    assert before == len(curious.events)
+    assert 200 == curious.refreshes("curious", tokens.refresh_token).status
+    assert EventCode.ROTATED is curious.events[-1].code
+
+
+def test_a_refresh_token_of_another_client(world: World) -> None:
+    """A refresh token is for its client and its issuer alone."""
+    for client_id in ("reader", "daypass"):
+        assert INACTIVE == asked(world, world.start(client_id).refresh_token)
+
+
+def test_a_refresh_token_that_gets_nothing(curious: World) -> None:
+    """What a refresh would refuse is not active: the session ended or expired, its user gone, the token replaced.
+
+    Reuse that is only asked about revokes nothing.
+    """
+    ended, gone = curious.start("curious"), curious.start("curious", user=curious.people["user-2"])
+    curious.asks("curious", "/revoke", token=ended.refresh_token)
+    del curious.people["user-2"]
+    first = curious.start("curious").refresh_token
+    newer = json_of(curious.refreshes("curious", first))["refresh_token"]
+    curious.end_grace()
+    newest = json_of(curious.refreshes("curious", newer))["refresh_token"]
+    curious.end_grace()
+    curious.refreshes("curious", newest)
+    curious.end_grace()
+    for token in (ended.refresh_token, gone.refresh_token, first):
+        assert INACTIVE == curious.asks("curious", "/introspect", token=token).body
+    assert 1 == len(curious.session_ids())
+    assert b'"active":true' in curious.asks("curious", "/introspect", token=newest).body
+    curious.clock.advance(30 * DAY)
+    assert INACTIVE == curious.asks("curious", "/introspect", token=newest).body
+
+
+def test_a_stale_refresh_token(world: World) -> None:
+    """Of two processes the one with the older token is not told of it as active, and loses nothing."""
+    token = stale(world)
+    assert INACTIVE == asked(world, token)
+    assert 1 == len(world.session_ids())
+
+
+@pytest.mark.parametrize("client_id", ["reader", "app"])
+def test_not_every_client_may(world: World, client_id: str) -> None:
+    """A client that may not introspect is told so, whatever it asks about: ``unauthorized_client``."""
+    for token in (world.start(client_id).access_token, "garbage"):
+        assert (400, "unauthorized_client") == error_of(world.asks(client_id, "/introspect", token=token))
+
+
+def test_who_asks_and_for_what(world: World) -> None:
+    """Without a secret nothing is told, and without a token there is nothing to tell."""
+    token = world.start().access_token
+    assert (401, "invalid_client") == error_of(world.ask("/introspect", f"token={token}&client_id=service"))
+    assert (401, "invalid_client") == error_of(world.ask("/introspect", f"token={token}"))
+    assert (400, "invalid_request") == error_of(world.asks("service", "/introspect"))

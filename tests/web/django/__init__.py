@@ -1,0 +1,3 @@
+"""Daypass in Django, whose settings have to be there before its models are imported."""
+
+from . import project as project

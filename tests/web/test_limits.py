@@ -1,0 +1,439 @@
+"""How often logins and refreshes may be asked for; and that no stranger hinders a live session."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from daypass import ConfigurationError, EventCode
+from daypass.model import DAY, MINUTE, SECOND
+from daypass.steps import StoreStep
+from daypass.stores.memory import MemoryStore
+from daypass.testing import START
+from daypass.web import counting
+from daypass.web.asgi import auth_routes
+from daypass.web.counting import Counter, MemoryCounter, Rate, SharedCounter, open_counter
+from daypass.web.limits import RateLimits
+from daypass.web.message import Response
+from daypass.web.options import Options
+
+from ..servers import redis as servers
+from ..servers.application import serving
+from .live import Application
+from .world import ALICE, BOB, CHALLENGE, JSON, NO_STORE, PASSWORD, VARY, Asked, body_of
+
+HERE = "192.0.2.7"
+ELSEWHERE = "198.51.100.1"
+WRONG = {"email": ALICE.email, "password": "wrong password"}
+RIGHT = {"email": ALICE.email, "password": PASSWORD}
+GARBAGE = "dpr_" + 76 * "A"
+NONE = RateLimits(
+    login_per_address=None, login_per_account=None, refresh_per_session=None, rejected_refresh_per_address=None
+)
+
+
+def limited(**rates: Any) -> Asked:
+    """Return an issuer with these limits, and no others."""
+    return Asked(options=Options(rate_limits=RateLimits(**(NONE.rates() | rates))))
+
+
+def statuses(asked: Asked, times: int, path: str = "/login", content: object = WRONG, **sent: Any) -> list[int]:
+    return [asked.ask("POST", path, content, **sent).status for _ in range(times)]
+
+
+def refreshes(asked: Asked, times: int, cookie: str, **sent: Any) -> list[int]:
+    return statuses(asked, times, "/refresh", None, cookie=cookie, **sent)
+
+
+# ---- logins
+
+
+def test_the_answer() -> None:
+    """The login too many is answered with 429, when to come again, and nothing about the account; it is told of."""
+    asked = limited(login_per_account="2/minute")
+    statuses(asked, 2)
+    refused = asked.ask("POST", "/login", RIGHT)
+    headers = (JSON, NO_STORE, ("retry-after", "61"), VARY)
+    assert Response(429, headers, body_of("too_many_requests", "Too many requests; try again later")) == refused
+    told = asked.events[-1]
+    assert (EventCode.LIMITED, "login_per_account", None) == (told.code, told.reason, told.subject)
+    assert 2 == len(asked.tried)  # the password was not looked at
+
+
+def test_an_account() -> None:
+    """Guesses at one account are counted wherever they come from, whatever the case of its name; no other is."""
+    asked = limited(login_per_account="4/minute")
+    names = ["alice@example.com", "Alice@Example.COM", " alice@example.com", "\uff21lice@example.com", ALICE.email]
+    answers = [
+        asked.ask("POST", "/login", WRONG | {"email": name}, address=f"192.0.2.{place}").status
+        for place, name in enumerate(names)
+    ]
+    assert [401] * 4 + [429] == answers
+    assert 200 == asked.ask("POST", "/login", RIGHT | {"email": BOB.email}).status
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.7", "192.0.2.8", False),
+        ("192.0.2.7", "::ffff:192.0.2.7", True),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("testclient", "otherclient", False),
+    ],
+)
+def test_an_address(one: str, other: str, *, same: bool) -> None:
+    """Logins of one address are counted, good or bad, whatever the account; of IPv6 those of one network of 64 bits."""
+    asked = limited(login_per_address="3/minute")
+    for content in (RIGHT, WRONG, RIGHT | {"email": BOB.email}):
+        asked.ask("POST", "/login", content, address=one)
+    assert [429] == statuses(asked, 1, address=one)
+    assert [429 if same else 401] == statuses(asked, 1, address=other)
+
+
+@pytest.mark.parametrize("address", [None, ""])
+def test_no_address(address: str | None) -> None:
+    """Those whose address nobody knows do not use up each other's logins; an account's guesses count all the same."""
+    asked = limited(login_per_address="1/minute", login_per_account="3/minute")
+    assert [401, 401, 401, 429] == statuses(asked, 4, address=address)
+    assert [200, 200] == statuses(asked, 2, content=RIGHT | {"email": BOB.email}, address=address)
+
+
+def test_where_the_owner_has_logged_in_before() -> None:
+    """A stranger who guesses at an account cannot use up its logins from where it has logged in within a month."""
+    asked = limited(login_per_account="3/minute")
+    asked.ask("POST", "/login", RIGHT, address=HERE)
+    asked.clock.advance(29 * DAY)
+    assert 429 in statuses(asked, 5, address=ELSEWHERE)
+    assert [429] == statuses(asked, 1, content=RIGHT, address="203.0.113.1")
+    assert [200, 200, 200, 429] == statuses(asked, 4, content=RIGHT, address=HERE)
+    asked.clock.advance(61 * DAY)
+    assert 429 in statuses(asked, 5, address=ELSEWHERE)
+    assert [429] == statuses(asked, 1, content=RIGHT, address=HERE)
+
+
+def test_a_failed_login_is_no_acquaintance() -> None:
+    """From where nobody has logged in, guessing does not make an address a known one."""
+    asked = limited(login_per_account="3/minute")
+    assert [401] * 3 + [429] * 5 == statuses(asked, 8, address=ELSEWHERE)
+
+
+def test_what_makes_no_sense_is_not_counted() -> None:
+    """A request that is refused anyway, as a page of another site may cause it, uses up nobody's logins."""
+    asked = limited(login_per_address="1/minute", login_per_account="1/minute")
+    assert [403] * 3 == statuses(asked, 3, headers={"sec-fetch-site": "cross-site"})
+    assert [400] * 3 == statuses(asked, 3, content=WRONG | {"deviceName": 5})
+    assert [401, 429] == statuses(asked, 2)
+
+
+def test_a_login_that_is_limited_touches_no_session() -> None:
+    """Whoever is logged in and logs in too often stays logged in."""
+    asked = limited(login_per_account="1/minute")
+    _, refresh_token = asked.login()
+    refused = asked.ask("POST", "/login", RIGHT, cookie=refresh_token, address=ELSEWHERE)
+    assert (429, (JSON, NO_STORE, ("retry-after", "61"), VARY)) == (refused.status, refused.headers)
+    assert asked.lives(refresh_token)
+
+
+# ---- refreshes
+
+
+def test_guesses_never_hinder_a_session() -> None:
+    """While an account and an address are used up by a stranger's logins and garbage, its sessions refresh."""
+    asked = Asked(options=Options(rate_limits=RateLimits()))
+    _, refresh_token = asked.login()
+    statuses(asked, 40)
+    refreshes(asked, 80, GARBAGE)
+    assert ([429], [429]) == (statuses(asked, 1), refreshes(asked, 1, GARBAGE))
+    for _ in range(3):
+        asked.end_grace()
+        statuses(asked, 40)
+        refreshes(asked, 80, GARBAGE)
+        assert [200] == refreshes(asked, 1, refresh_token)
+
+
+class Watched(MemoryStore):
+    """A store in memory that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[StoreStep[Any]] = []
+
+    def perform(self, step: StoreStep[Any]) -> Any:
+        self.asked.append(step)
+        return super().perform(step)
+
+
+def test_garbage_costs_no_query() -> None:
+    """What is no authentic refresh token is answered with 401, then, by its address, with 429: without a query."""
+    store = Watched()
+    asked = Asked(store, options=Options(rate_limits=RateLimits(rejected_refresh_per_address="3/minute")))
+    _, bobs = asked.login(BOB)
+    forged = bobs[:-4] + ("AAAA" if bobs[-4:] != "AAAA" else "BBBB")
+    store.asked.clear()
+    texts = ("garbage", forged, "dpr_", forged, bobs[:-1])
+    answers = [asked.ask("POST", "/refresh", {"refreshToken": text}) for text in texts]
+    assert ([401, 401, 401, 429, 429], []) == ([answer.status for answer in answers], store.asked)
+    assert "set-cookie" not in dict(answers[-1].headers)
+    assert [401] == refreshes(asked, 1, GARBAGE, address=ELSEWHERE)
+    assert asked.lives(bobs)
+
+
+def test_a_dead_session_counts_against_its_address() -> None:
+    """Authentic tokens that are rejected are counted too, and still get their 401: the client has to be told."""
+    asked = limited(rejected_refresh_per_address="3/minute")
+    _, dead = asked.login()
+    asked.auth.logout(dead)
+    assert [401] * 5 == refreshes(asked, 5, dead)
+    assert [429] == refreshes(asked, 1, GARBAGE)
+
+
+def test_a_session() -> None:
+    """A client that runs wild is slowed down by its own session: no other, of the same user or address, feels it."""
+    asked = limited(refresh_per_session="5/minute")
+    _, wild = asked.login()
+    _, other = asked.login()
+    assert [200] * 5 + [429] * 3 == refreshes(asked, 8, wild)
+    assert [200] == refreshes(asked, 1, other)
+    assert EventCode.REUSED not in [event.code for event in asked.events]
+    asked.clock.advance(2 * MINUTE)
+    assert [200] == refreshes(asked, 1, wild)
+
+
+def test_honest_clients_meet_no_limit() -> None:
+    """A hundred requests that meet the expiry at once, twice a minute, are all served by what is limited by default."""
+    asked = Asked(options=Options(rate_limits=RateLimits()))
+    _, refresh_token = asked.login()
+    for _ in range(4):
+        assert [200] * 100 == refreshes(asked, 100, refresh_token)
+        asked.clock.advance(30 * SECOND + 1)
+
+
+def test_rejected_tokens_still_look_alike() -> None:
+    """With limits the rejection of a forged, a dead and an unknown token is the same to the byte."""
+    asked = limited(rejected_refresh_per_address="60/minute", refresh_per_session="60/minute")
+    _, dead = asked.login()
+    asked.auth.logout(dead)
+    expected = Response(401, (JSON, NO_STORE, CHALLENGE, VARY), body_of("invalid_grant"))
+    for text in (dead, GARBAGE, "garbage"):
+        assert expected == asked.ask("POST", "/refresh", cookie=text)
+
+
+# ---- what is counted, and how
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "span"),
+    [
+        ("30/minute", 30, MINUTE),
+        ("1/second", 1, SECOND),
+        ("5/hour", 5, 60 * MINUTE),
+        ("1/day", 1, DAY),
+        ("10/5m", 10, 5 * MINUTE),
+        ("7 / 90s", 7, 90 * SECOND),
+    ],
+)
+def test_rates(text: str, amount: int, span: int) -> None:
+    """A rate is so many in a span."""
+    assert Rate(amount, span) == Rate.of(text)
+
+
+@pytest.mark.parametrize("text", ["", "30", "0/minute", "-1/minute", "x/minute", "3/", "3/week", "3/0s", "3/100ms", 30])
+def test_no_rates(text: Any) -> None:
+    """What is no rate is refused where it is written, by the name of its limit."""
+    with pytest.raises(ConfigurationError, match=r"login_per_account: .* is no rate; write 30/minute"):
+        RateLimits(login_per_account=text)
+
+
+def test_a_sliding_window() -> None:
+    """At no moment were there more than so many in the span before; and whoever waits as long as told may go on."""
+    counter, rate, now = MemoryCounter(), Rate(10, MINUTE), START
+    taken: list[int] = []
+    for step in range(3000):
+        wait = counter.hit("key", rate, now)
+        if wait == 0:
+            taken.append(now)
+        elif step % 7 == 0:
+            now += wait
+            assert 0 == counter.look("key", rate, now)
+        now += (step * 7919) % 2000
+    # what was counted in the window before is taken to have been spread evenly over it
+    assert all(len([each for each in taken if at - MINUTE < each <= at]) <= 19 for at in taken)
+    long = (taken[-1] - taken[0]) / MINUTE
+    assert 0.8 * 10 * long <= len(taken) <= 10 * (long + 1)
+
+
+def test_a_clock_that_is_set_back() -> None:
+    """A clock that is set back keeps nobody out for longer than the span."""
+    counter, rate = MemoryCounter(), Rate(1, MINUTE)
+    counter.hit("key", rate, START + DAY)
+    assert 0 < counter.hit("key", rate, START) <= MINUTE + 1
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many addresses ask, what is kept of them is bounded: what is over is forgotten first, then the oldest."""
+    monkeypatch.setattr(counting, "MOST_KEYS", 1000)
+    counter, rate = MemoryCounter(), Rate(1, MINUTE)
+    for number in range(999):
+        counter.hit(f"old {number}", rate, START)
+    later = START + 3 * MINUTE
+    counter.hit("mine", rate, later)
+    for number in range(800):
+        counter.hit(f"new {number}", rate, later)
+    assert 801 == len(counter._windows)
+    assert counter.look("mine", rate, later)
+    for number in range(5000):
+        counter.hit(f"flood {number}", rate, later)
+    assert len(counter._windows) <= 1000
+
+
+def test_threads_count_together() -> None:
+    """Of many threads that ask at once, as many as there may be get through."""
+    counter, rate = MemoryCounter(), Rate(50, MINUTE)
+    let: list[int] = []
+
+    def ask() -> None:
+        let.extend(counter.hit("key", rate, START) for _ in range(40))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (50, 320) == (let.count(0), len(let))
+
+
+# ---- shared by nodes
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    """Give the URL of a Redis."""
+    with servers.any_server() as url:
+        yield url
+
+
+@pytest.fixture
+def name() -> str:
+    """Return a name that no other test has counted."""
+    return f"{time.time_ns()}@example.com"
+
+
+def over(url: str, **rates: str | None) -> Options:
+    return Options(rate_limits=RateLimits(url, **(NONE.rates() | rates)))
+
+
+def test_two_nodes_count_together(redis: str, name: str) -> None:
+    """What one node has counted the other knows; and when to come again."""
+    nodes = [Asked(options=over(redis, login_per_account="4/hour")) for _ in range(2)]
+    answers = [nodes[turn % 2].ask("POST", "/login", WRONG | {"email": name}) for turn in range(6)]
+    assert [401] * 4 + [429] * 2 == [answer.status for answer in answers]
+    assert 1 <= int(dict(answers[-1].headers)["retry-after"]) <= 3601
+
+
+def test_two_nodes_know_where_the_owner_has_logged_in(redis: str, name: str) -> None:
+    """An address from which an account has logged in is known to all nodes."""
+    one, other = (Asked(options=over(redis, login_per_account="2/hour")) for _ in range(2))
+    here, elsewhere = f"2001:db8:{name[10:14]}:{name[14:18]}::1", "2001:db8::1"
+    assert [200] == statuses(one, 1, content=RIGHT, address=here)
+    assert 429 in statuses(other, 4, address=elsewhere)
+    assert [200] == statuses(other, 1, content=RIGHT, address=here)
+
+
+def test_a_window_ends(redis: str) -> None:
+    """Whoever waits as long as told is let in again."""
+    key = f"ends {time.time_ns()}"
+    counter = open_counter(redis)
+    assert 0 == counter.hit(key, Rate(1, 2 * SECOND), 0)
+    for _ in range(50):
+        wait = counter.hit(key, Rate(1, 2 * SECOND), 0)
+        if wait == 0:
+            return
+        assert wait <= 2 * SECOND
+        time.sleep(wait / SECOND)
+    pytest.fail("it never ended")
+
+
+def test_async_nodes(redis: str, name: str) -> None:
+    """An async issuer counts in the same place, and its event loop waits for nothing."""
+    application = Application()
+    routes = auth_routes(application.auth, authenticate=application.check, **over(redis, login_per_account="20/hour"))
+    app = Starlette(routes=[Mount("/auth", routes=routes)], lifespan=application.lifespan)
+
+    async def ask(address: str) -> list[int]:
+        async with httpx2.AsyncClient(base_url=address, timeout=30) as client:
+            login = WRONG | {"email": name}
+            answers = await asyncio.gather(*(client.post("/auth/login", json=login) for _ in range(40)))
+            return sorted(answer.status_code for answer in answers)
+
+    with serving(app) as address:
+        assert [401] * 20 + [429] * 20 == asyncio.run(ask(address))
+    other = Asked(options=over(redis, login_per_account="20/hour"))
+    assert [429] == statuses(other, 1, content=WRONG | {"email": name})
+
+
+def test_redis_is_down(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """While the place where all count is down, each process counts by itself, and says so; then it goes on there."""
+    with servers.Server() as server:
+        asked = Asked(options=over(server.url, login_per_account="3/hour", rejected_refresh_per_address="3/hour"))
+        other = Asked(options=over(server.url, login_per_account="3/hour"))
+        _, refresh_token = asked.login()
+        assert [401] == statuses(asked, 1, content=WRONG | {"email": name})
+        server.kill()
+        assert [401] * 3 + [429] == statuses(asked, 4, content=WRONG | {"email": name})
+        assert [401] * 3 + [429] == statuses(other, 4, content=WRONG | {"email": name})
+        assert [401] * 3 + [429] == refreshes(asked, 4, GARBAGE)
+        assert asked.lives(refresh_token)
+        told = [record.message for record in caplog.records if "rate limits" in record.message]
+        assert told
+        assert set(told) <= {f"rate limits are counted by this process alone: {kind}" for kind in KINDS}
+
+
+KINDS = ("ConnectionError", "TimeoutError")
+
+
+def test_redis_is_stuck(caplog: pytest.LogCaptureFixture) -> None:
+    """A Redis that is there and does nothing holds nobody up for long: what has failed is not asked again at once."""
+    with servers.Server() as server:
+        asked = Asked(options=over(server.url, login_per_account="100/hour"))
+        assert [401] == statuses(asked, 1)
+        with server.frozen():
+            assert [401] * 20 == statuses(asked, 20)
+    told = [record.message for record in caplog.records if "rate limits" in record.message]
+    assert 1 <= len(told) < 20  # not every login has waited for it in vain
+
+
+@pytest.mark.parametrize("url", ["nowhere://user:password@host", "redis", "", 5])
+def test_no_place_to_count(url: Any) -> None:
+    """A place that nobody knows is refused, and a password in its URL is not shown."""
+    with pytest.raises(ConfigurationError) as refused:
+        Asked(options=Options(rate_limits=RateLimits(url)))
+    assert "password" not in str(refused.value)
+
+
+def test_without_the_library() -> None:
+    """Counting in memory needs nothing more; for a shared place it is said what to install."""
+    script = (
+        "import sys; sys.modules['limits'] = None\n"
+        "from daypass.web.counting import open_counter\n"
+        "open_counter('memory:')\n"
+        "try: open_counter('redis://localhost')\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert 'pip install "daypass[limits]"' in done.stdout
+
+
+def test_which_counts() -> None:
+    """Memory is asked at once, a shared place is waited for."""
+    counters: list[Counter] = [MemoryCounter(), SharedCounter("redis://127.0.0.1:1")]
+    assert [False, True] == [counter.waits for counter in counters]
