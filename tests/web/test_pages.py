@@ -62,7 +62,7 @@ class Browser:
             return visit, self._keep(visit.refusal.headers)
         act(visit)
         ours = auth.run(self.pages.leave(visit, auth.moment()))
-        return visit, self._keep(visit.refusal.headers if visit.refusal else ours)
+        return visit, self._keep(sent_in_the_end(visit, ours))
 
     def _keep(self, headers: Headers) -> Headers:
         self.set = [value for name, value in headers if name == "set-cookie"]
@@ -88,6 +88,10 @@ class Browser:
     def names(self) -> list[str]:
         """The names of the cookies that the last response has set or cleared."""
         return [header.partition("=")[0] for header in self.set]
+
+
+def sent_in_the_end(visit: Visit, ours: Headers) -> Headers:
+    return visit.refusal.headers if visit.refusal else ours
 
 
 @pytest.fixture

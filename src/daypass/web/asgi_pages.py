@@ -148,6 +148,8 @@ def _translate(scope: Scope) -> Request:
         if name in headers:
             value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
         headers[name] = value
+    if scope["type"] == "websocket":  # which over HTTP/2 has no such header (RFC 8441 §5)
+        headers["upgrade"] = "websocket"
     client = scope.get("client")
     scheme = str(scope.get("scheme", "http"))
     return Request(

@@ -1,0 +1,175 @@
+"""What a proxy is told by ``GET /auth/verify``, at the level of HTTP: as nginx, Traefik and Caddy ask it."""
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from daypass import EventCode, User
+from daypass.model import MINUTE
+from daypass.web.message import Request, Response
+
+from .failing import Failing
+from .world import ALICE, CHALLENGE, HOST, PASSWORD, Asked, headers_named
+
+ACCESS, REFRESH = "__Host-daypass-access", "__Host-daypass"
+
+
+@pytest.fixture
+def store() -> Failing:
+    return Failing()
+
+
+@pytest.fixture
+def asked(store: Failing) -> Asked:
+    return Asked(store)
+
+
+def verify(asked: Asked, query: str = "", scheme: str = "https", **headers: str) -> Response:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = Request(scheme, HOST, sent, address="127.0.0.1", query=query)
+    return asked.auth.run(asked.routes["/verify"].answer(request, asked.auth.moment()))
+
+
+def told(response: Response) -> dict[str, str]:
+    return {name: value for name, value in response.headers if name.startswith("x-auth")}
+
+
+def set_names(response: Response) -> list[str]:
+    return [value.partition("=")[0] for value in headers_named(response, "set-cookie")]
+
+
+def test_a_good_token(asked: Asked) -> None:
+    """A good access token, in the header or in the cookie, is answered with whose it is, and nobody may store that."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    expected = {
+        "x-auth-subject": "user-1",
+        "x-auth-username": "alice",
+        "x-auth-email": "alice@example.com",
+        "x-auth-session": tokens.session.id,
+    }
+    for response in (
+        verify(asked, authorization=f"Bearer {tokens.access_token}"),
+        verify(asked, cookie=f"{ACCESS}={tokens.access_token}"),
+    ):
+        assert (204, b"", expected, []) == (response.status, response.body, told(response), set_names(response))
+        assert ["no-store"] == headers_named(response, "cache-control")
+
+
+def test_the_header_comes_first(asked: Asked) -> None:
+    """A bad token in the header is refused, however good the cookies are."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    response = verify(asked, authorization="Bearer bad", cookie=f"{ACCESS}={tokens.access_token}")
+    assert (401, {}) == (response.status, told(response))
+    assert 'error="invalid_token"' in headers_named(response, "www-authenticate")[0]
+
+
+def test_nobody(asked: Asked) -> None:
+    """Nobody gets 401, a challenge without an error, and no header about a user."""
+    response = verify(asked)
+    assert (401, {}) == (response.status, told(response))
+    assert CHALLENGE in response.headers
+
+
+@pytest.mark.parametrize("how", ["", "split"])
+def test_the_answer_refreshes(asked: Asked, how: str) -> None:
+    """With a refresh token alone the answer sets both cookies: as Traefik hands them on, or each in its own header."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    asked.clock.advance(15 * MINUTE)
+    cookie = f"{ACCESS}={tokens.access_token}; {REFRESH}={tokens.refresh_token}"
+    response = verify(asked, cookie=cookie, proxy_set_cookie=how)
+    assert (204, "user-1") == (response.status, told(response)["x-auth-subject"])
+    lines = [value for name, value in response.headers if name.startswith("x-auth-set-cookie")]
+    values = lines if how else headers_named(response, "set-cookie")
+    assert [ACCESS, REFRESH] == [value.partition("=")[0] for value in values]
+    assert bool(how) is bool(lines)
+    assert ([] if how else [ACCESS, REFRESH]) == set_names(response)
+
+
+def test_a_session_that_is_over(asked: Asked) -> None:
+    """Who has cookies of a session that is over gets 401, and they are cleared."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    asked.auth.logout(tokens.refresh_token)
+    response = verify(asked, cookie=f"{REFRESH}={tokens.refresh_token}")
+    assert (401, [ACCESS, REFRESH]) == (response.status, set_names(response))
+    assert all("Max-Age=0" in value for value in headers_named(response, "set-cookie"))
+
+
+def test_stale(asked: Asked) -> None:
+    """A request with cookies older than those that its browser has is to be sent again: 503, and none is changed."""
+    late = asked.auth.login("alice", PASSWORD)
+    newer = asked.auth.refresh(late.refresh_token)
+    asked.end_grace()
+    asked.auth.refresh(newer.refresh_token)
+    response = verify(asked, cookie=f"{REFRESH}={late.refresh_token}")
+    assert (503, "token_stale") == (response.status, json.loads(response.body)["error"])
+    assert ["1"] == headers_named(response, "retry-after")
+    assert [] == set_names(response)
+
+
+def test_the_store_is_down(asked: Asked, store: Failing) -> None:
+    """While the store is down, good access tokens pass; who would have to refresh gets 503 and keeps the cookies."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    assert 204 == verify(asked, cookie=f"{ACCESS}={tokens.access_token}").status
+    store.down = True
+    assert 204 == verify(asked, cookie=f"{ACCESS}={tokens.access_token}").status
+    response = verify(asked, cookie=f"{REFRESH}={tokens.refresh_token}")
+    assert (503, ["1"], []) == (response.status, headers_named(response, "retry-after"), set_names(response))
+
+
+def test_the_keys_cannot_be_read(store: Failing) -> None:
+    """While the keys cannot be read, a token in the header is answered with 503, and that is told of."""
+    tokens = Asked(store).auth.login("alice", PASSWORD)
+    again = Asked(store)
+    store.down = True
+    assert 503 == verify(again, authorization=f"Bearer {tokens.access_token}").status
+    assert EventCode.UNAVAILABLE is again.events[-1].code
+
+
+def test_scopes(asked: Asked) -> None:
+    """A token that may not do what is asked for is answered with 403; what is no scope is a mistake of the proxy."""
+    user = User("user-1", scope="read write")
+    asked.people["user-1"] = user
+    header = f"Bearer {asked.auth.start(user, scope='read').access_token}"
+    assert {"x-auth-scope": "read"}.items() <= told(verify(asked, "scope=read", authorization=header)).items()
+    response = verify(asked, "scope=read+write", authorization=header)
+    assert (403, {}) == (response.status, told(response))
+    assert 'error="insufficient_scope", scope="read write"' in headers_named(response, "www-authenticate")[0]
+    assert 403 == verify(asked, "scope=read&scope=write", authorization=header).status
+    assert 400 == verify(asked, f"scope={quote('é')}", authorization=header).status
+    both = asked.auth.start(user)
+    cookie = f"{REFRESH}={both.refresh_token}"
+    refused = verify(asked, "scope=admin", cookie=cookie)
+    assert (403, [ACCESS, REFRESH]) == (refused.status, set_names(refused))
+
+
+def test_names_that_would_break_out(asked: Asked) -> None:
+    """No name breaks out of its header, or is taken for another: what is not visible ASCII is percent-encoded."""
+    user = User("a b%20\t", "Zoë\r\nX-Auth-Subject: admin", " \x00x@example.com".replace("\x00", "\x7f"))
+    asked.people[user.subject] = user
+    response = verify(asked, authorization=f"Bearer {asked.auth.start(user).access_token}")
+    said = told(response)
+    assert ("a%20b%2520%09", "Zo%C3%AB%0D%0AX-Auth-Subject:%20admin") == (
+        said["x-auth-subject"],
+        said["x-auth-username"],
+    )
+    assert "%20%7Fx@example.com" == said["x-auth-email"]
+    assert all(character.isprintable() for value in said.values() for character in value)
+
+
+def test_a_page_of_another_site(asked: Asked) -> None:
+    """What writes by cookies, and is a page of another site causes, is refused: by the method that the proxy tells."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    sent = {"cookie": f"{ACCESS}={tokens.access_token}", "sec_fetch_site": "cross-site"}
+    assert 204 == verify(asked, **sent).status
+    assert 204 == verify(asked, **sent, x_forwarded_method="GET").status
+    assert [403] * 3 == [verify(asked, **sent, x_forwarded_method=each).status for each in ("POST", "delete", "X")]
+    header = {"authorization": f"Bearer {tokens.access_token}", "sec_fetch_site": "cross-site"}
+    assert 204 == verify(asked, **header, x_forwarded_method="POST").status
+
+
+def test_plain_http(asked: Asked) -> None:
+    """Plain HTTP from elsewhere than loopback is refused, with a token in the header, too."""
+    tokens = asked.auth.start(ALICE)
+    assert 403 == verify(asked, scheme="http", authorization=f"Bearer {tokens.access_token}").status
+    assert 403 == verify(asked, scheme="http", cookie=f"daypass={tokens.refresh_token}").status
