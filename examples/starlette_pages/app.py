@@ -1,4 +1,4 @@
-"""Pages without JavaScript: a login form, a page of one's own, a logout. Run it with: uvicorn app:app"""
+"""Pages without JavaScript: a login form, a page of one's own, a logout. Run it with: uvicorn app:app."""
 
 from html import escape
 from urllib.parse import parse_qs
