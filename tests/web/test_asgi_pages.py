@@ -333,7 +333,8 @@ def test_a_websocket_that_a_server_cannot_refuse_in_words(world: World) -> None:
 
 
 async def _tokens(world: World) -> str:
-    return (await world.issuer.auth.start(ALICE)).refresh_token
+    text: str = (await world.issuer.auth.start(ALICE)).refresh_token
+    return text
 
 
 async def _call(
