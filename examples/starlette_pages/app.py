@@ -1,4 +1,4 @@
-"""Pages without JavaScript: a login form, a page of one's own, a logout. Run it with: uvicorn app:app"""
+"""Pages without JavaScript: a login form, a page of one's own, a logout. Run it with: uvicorn app:app."""
 
 from html import escape
 from urllib.parse import parse_qs
@@ -20,9 +20,6 @@ auth = AsyncDaypass(
     authenticate=lambda name, password: ANN if (name, password) == ("ann", "correct horse") else None,
 )
 FORM = (
-    "<form method=post action=/login><input name=name><input name=password type=password>"
-    "<button>Log in</button></form>"
-)
     "<form method=post action=/login><input name=name><input name=password type=password><button>Log in</button></form>"
 )
 LEAVE = "<form method=post action=/logout><button>Log out</button></form>"
