@@ -26,11 +26,13 @@ LEAVE = "<form method=post action=/logout><button>Log out</button></form>"
 
 
 async def home(request: Request) -> Response:
+    """Show who is logged in."""
     token = request.scope["daypass"].token
     return HTMLResponse(f"<h1>Hello, {escape(token.username)}</h1>{LEAVE}" if token else FORM)
 
 
 async def login(request: Request) -> Response:
+    """Log in by a form."""
     form = parse_qs((await request.body()).decode())
     try:
         tokens = await auth.login(form.get("name", [""])[0], form.get("password", [""])[0])
@@ -41,6 +43,7 @@ async def login(request: Request) -> Response:
 
 
 async def logout(request: Request) -> Response:
+    """End the session."""
     request.scope["daypass"].log_out()
     return RedirectResponse("/", 303)
 

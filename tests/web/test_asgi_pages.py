@@ -16,7 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from daypass import ConfigurationError, CredentialsRejected, Daypass, EventCode, Tokens
+from daypass import ConfigurationError, CredentialsRejected, Daypass, EventCode
 from daypass.model import MINUTE
 from daypass.web.asgi import bearer
 from daypass.web.asgi_pages import Pages
@@ -333,8 +333,8 @@ def test_a_websocket_that_a_server_cannot_refuse_in_words(world: World) -> None:
 
 
 async def _tokens(world: World) -> str:
-    tokens: Tokens = await world.issuer.auth.start(ALICE)
-    return tokens.refresh_token
+    text: str = (await world.issuer.auth.start(ALICE)).refresh_token
+    return text
 
 
 async def _call(
