@@ -453,34 +453,12 @@ class AsyncDaypass(_Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     ) -> Tokens:
         """Start a session for a user whom the application has authenticated in its own way.
 
-        Args:
-            user: who it is.
-            device: where the session lives, for the list of the user's devices.
-            client_id: the client whose session it is, and to which its refresh token is bound; the issuer's own unless
-                one is given.
-            scope: what the session is granted, words with spaces between them (RFC 6749 §3.3); None for all that the
-                user may do.
-
-        Raises:
-            CredentialsRejected: the user is disabled; nothing was started.
-            ConfigurationError: an argument is not what it has to be; nothing was started.
-            StoreError: nothing was started.
+        Arguments and errors are those of `Daypass.start`.
         """
         return await self.run(self.flows.start(user, device, self.moment(), client_id, scope))
 
     async def refresh(self, refresh_token: str, *, client_id: str | None = None, scope: str | None = None) -> Tokens:
-        """Return new tokens for a refresh token.
-
-        Args:
-            refresh_token: as it was given out.
-            client_id: the client that presents it; the issuer's own unless one is given.
-            scope: what the access token is to be used for, where that is less than was granted (RFC 6749 §6).
-
-        Raises:
-            ScopeRejected: more is asked for than was granted; nothing was changed.
-            TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
-            StoreError: nothing was decided; the same token may be presented again.
-        """
+        """Return new tokens for a refresh token; arguments and errors are those of `Daypass.refresh`."""
         return await self.run(self.flows.refresh(refresh_token, self.moment(), client_id, scope))
 
     async def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
