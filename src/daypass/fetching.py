@@ -3,14 +3,17 @@
 It follows no redirect, asks no proxy and sends nothing of its user's: what is fetched is where it was said to be.
 """
 
-import http.client
 import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from daypass.errors import KeysUnavailable
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 SECONDS = 5.0
 MAXIMUM = 262_144
@@ -42,6 +45,8 @@ def fetch(url: str, *, seconds: float = SECONDS) -> Answer:
     Raises:
         KeysUnavailable: there was no answer, none in time, or one of more than `MAXIMUM` bytes.
     """
+    import http.client  # here, because few of those who import daypass ever fetch anything
+
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=seconds)
@@ -71,7 +76,7 @@ def fetch(url: str, *, seconds: float = SECONDS) -> Answer:
         connection.close()
 
 
-def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+def _cut(connection: "HTTPConnection", late: threading.Event) -> None:
     """End a connection under the one who waits for it."""
     late.set()
     taken: socket.socket | None = connection.sock

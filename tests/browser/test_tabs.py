@@ -247,6 +247,7 @@ def test_logging_out_offline(tabs: list[Page], context: BrowserContext, world: W
     for tab in tabs:
         tab.wait_for_function("session.user === null")
     context.set_offline(False)
+    tabs[0].wait_for_function("navigator.onLine")
     tabs[0].reload()
     tabs[0].wait_for_function("window.loaded")
     assert tabs[0].evaluate("session.ready") is None
