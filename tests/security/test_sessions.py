@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -124,6 +125,26 @@ def test_another_clients_token_manages_no_sessions() -> None:
         assert "set-cookie" not in dict(answer.headers)
     assert 200 == asked.ask("GET", "/me", token=third.access_token).status
     assert asked.lives(own)
+
+
+def test_a_narrowed_token_of_our_own_manages_sessions() -> None:
+    """A user whose session may do little, in our own client, ends the others; in another client the same token may not.
+
+    Who hands a narrowed token on lets it be another client's.
+    """
+    asked = Asked()
+    _, lost = asked.login()
+    asked.people[ALICE.subject] = replace(ALICE, scope="read write")
+    little = asked.auth.start(ALICE, scope="read")
+    narrowed = asked.auth.refresh(asked.auth.start(asked.people[ALICE.subject]).refresh_token, scope="read")
+    handed_on = asked.auth.start(ALICE, client_id="printer", scope="read")
+    for tokens, status in ((handed_on, 403), (narrowed, 200), (little, 200)):
+        assert "read" == asked.auth.verify(tokens.access_token).scope
+        assert status == asked.ask("GET", "/sessions", token=tokens.access_token).status
+    assert 403 == asked.ask("DELETE", "/sessions", token=handed_on.access_token).status
+    assert asked.lives(lost)
+    assert 204 == asked.ask("DELETE", f"/sessions/{narrowed.session.id}", token=little.access_token).status
+    assert not asked.lives(narrowed.refresh_token)
 
 
 def test_another_clients_refresh_token_is_none_here() -> None:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,15 +14,23 @@ from daypass.server import run
 @contextmanager
 def serving(app: ASGIApp, *, grace: int = 5) -> Iterator[str]:
     """Serve ``app`` on a free port of loopback; give its address. At the end requests have ``grace`` seconds."""
-    with run.bind("127.0.0.1", 0) as listening:
+    with serving_on_ports(app, 1, grace=grace) as (address,):
+        yield address
+
+
+@contextmanager
+def serving_on_ports(app: ASGIApp, ports: int, *, grace: int = 5) -> Iterator[list[str]]:
+    """Do as `serving`, once, for as many ports; give their addresses. A browser opens six connections to each."""
+    with ExitStack() as stack:
+        listening = [stack.enter_context(run.bind("127.0.0.1", 0)) for _ in range(ports)]
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=grace))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": listening})
         thread.start()
         try:
             while not server.started:
                 assert thread.is_alive(), "the application did not start"
                 time.sleep(0.005)
-            yield run.address(listening)
+            yield [run.address(each) for each in listening]
         finally:
             server.should_exit = True
             thread.join()

@@ -22,8 +22,11 @@ def shown() -> str:
 
 
 @contextmanager
-def proxying(folder: Path, daypass: str, application: str) -> Iterator[str]:
-    """Run nginx in a folder of its own, before these two addresses; give its own."""
+def proxying(folder: Path, daypass: str, application: str, *, scope: str | None = None) -> Iterator[str]:
+    """Run nginx in a folder of its own, before these two addresses; give its own.
+
+    With a ``scope``, it is asked for as the page says.
+    """
     if not BINARY.exists():
         pytest.skip(f"there is no {BINARY}")
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
@@ -37,6 +40,11 @@ def proxying(folder: Path, daypass: str, application: str) -> Iterator[str]:
     for old, new in changes.items():
         assert 1 == site.count(old)
         site = site.replace(old, new)
+    if scope is not None:
+        asking = "proxy_pass http://daypass/auth/verify?scope=read;"
+        assert f"`{asking}`" in PAGE.read_text(encoding="utf-8")
+        before, internal, after = site.partition("internal;\n")
+        site = before + internal + after.replace("proxy_pass http://daypass;", asking.replace("read", scope), 1)
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )

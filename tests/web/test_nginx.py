@@ -7,6 +7,7 @@ The configuration is the one that docs/forward-auth.md shows. Where nginx is not
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ..servers.application import serving
 from .failing import AsyncFailing
 from .live import LOGIN, Application
 from .nginx import proxying
-from .world import PEOPLE
+from .world import ALICE, PEOPLE
 
 SAID = {"x-auth-subject": "user-1", "x-auth-username": "alice", "x-auth-email": "alice@example.com"}
 
@@ -54,12 +55,18 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def scope() -> str | None:
+    """Return what nginx asks for; a test may have it ask for some."""
+    return None
+
+
+@pytest.fixture
+def world(tmp_path: Path, scope: str | None) -> Iterator[World]:
     world = World()
     with (
         serving(world.app) as daypass,
         serving(world.behind) as application,
-        proxying(tmp_path, daypass, application) as address,
+        proxying(tmp_path, daypass, application, scope=scope) as address,
     ):
         world.address = address
         yield world
@@ -205,3 +212,14 @@ def test_the_store_is_down(world: World, browser: httpx2.Client) -> None:
 def test_only_nginx_asks(browser: httpx2.Client) -> None:
     """Nobody reaches ``/auth/verify`` through nginx, so nobody is shown a token in a header."""
     assert 404 == browser.get("/auth/verify", headers={"proxy-set-cookie": "split"}).status_code
+
+
+@pytest.mark.parametrize("scope", ["own"])
+def test_a_scope(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nginx asks for a scope, as the page says, a token without it is refused, and one with it passes."""
+    for granted, status in (("read", 403), ("read own", 200), (None, 403)):
+        monkeypatch.setitem(PEOPLE, str(LOGIN["email"]), replace(ALICE, scope=granted))
+        with httpx2.Client(base_url=world.address, timeout=30) as client:
+            token = client.post("/auth/login", json=LOGIN).json()["accessToken"]
+            assert status == client.get("/page", headers={"authorization": f"Bearer {token}"}).status_code
+    assert 303 == httpx2.get(f"{world.address}/page").status_code

@@ -161,11 +161,31 @@ def test_a_page_of_another_site(asked: Asked) -> None:
     """What writes by cookies, and is a page of another site causes, is refused: by the method that the proxy tells."""
     tokens = asked.auth.login("alice", PASSWORD)
     sent = {"cookie": f"{ACCESS}={tokens.access_token}", "sec_fetch_site": "cross-site"}
-    assert 204 == verify(asked, **sent).status
-    assert 204 == verify(asked, **sent, x_forwarded_method="GET").status
+    assert [204] * 2 == [verify(asked, **sent, x_forwarded_method=each).status for each in ("GET", "head")]
     assert [403] * 3 == [verify(asked, **sent, x_forwarded_method=each).status for each in ("POST", "delete", "X")]
     header = {"authorization": f"Bearer {tokens.access_token}", "sec_fetch_site": "cross-site"}
     assert 204 == verify(asked, **header, x_forwarded_method="POST").status
+
+
+@pytest.mark.parametrize("told_nothing", [{}, {"x_forwarded_method": ""}, {"x_forwarded_method": "GET, POST"}])
+def test_a_proxy_that_does_not_tell_the_method(asked: Asked, told_nothing: dict[str, str]) -> None:
+    """Where the proxy does not tell the method, or tells of two, what another site's page causes by cookies is refused.
+
+    Nothing is refreshed or changed by it. What comes from our own pages, from no page, or from no browser passes, and
+    so does a token in the header.
+    """
+    tokens = asked.auth.login("alice", PASSWORD)
+    evil = {"sec_fetch_site": "cross-site", "origin": "https://evil.example", "sec_fetch_mode": "navigate"}
+    cookies = (f"{ACCESS}={tokens.access_token}", f"{REFRESH}={tokens.refresh_token}")
+    for cookie in cookies:
+        for from_elsewhere in (evil, {"sec_fetch_site": "same-site"}, {"origin": "https://evil.example"}):
+            response = verify(asked, cookie=cookie, **from_elsewhere, **told_nothing)
+            assert (403, {}, []) == (response.status, told(response), set_names(response))
+            assert "cross_site_request" == json.loads(response.body)["error"]
+    assert EventCode.ROTATED not in [event.code for event in asked.events]
+    for ours in ({"sec_fetch_site": "same-origin", "origin": f"https://{HOST}"}, {"sec_fetch_site": "none"}, {}):
+        assert 204 == verify(asked, cookie=cookies[0], **ours, **told_nothing).status
+    assert 204 == verify(asked, authorization=f"Bearer {tokens.access_token}", **evil, **told_nothing).status
 
 
 def test_plain_http(asked: Asked) -> None:

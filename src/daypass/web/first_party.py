@@ -1,6 +1,8 @@
 """What is for the issuer's own client alone: to see and end a user's sessions. Pure.
 
-Another client was let in for what its scope says, and not to manage the account.
+Another client was let in for what its scope says, and not to manage the account. The client alone decides, not the
+scope: a session of the issuer's own client that was narrowed is its user's all the same, who has to be able to see and
+end the others, from wherever he is. A narrowed token that is meant for somebody else is issued to another client.
 """
 
 from daypass.access_token import AccessToken

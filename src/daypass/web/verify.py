@@ -1,13 +1,14 @@
 """``GET /auth/verify``: tells a proxy whether a request may pass, and whose it is. Pure.
 
 For nginx's ``auth_request``, Traefik's ``forwardAuth`` and Caddy's ``forward_auth``, in front of any application. The
-proxy sends the request's headers without its body, and its method in ``X-Forwarded-Method``:
+proxy sends the request's headers without its body, and its method in ``X-Forwarded-Method``. A proxy that does not say
+the method may be asking for any; so the request is judged like one that writes:
 
 | | |
 |---|---|
 | 204 | the access token, of the ``Authorization`` header or the cookie, is good; ``X-Auth-…`` say whose it is |
 | 401 | nobody is logged in, or the access token is bad; with the challenge of RFC 6750 §3 |
-| 403 | ``?scope=…`` asks for more than the token may do; or a page of another site caused a request that writes |
+| 403 | ``?scope=…`` asks for more than the token may do; or another site's page caused a request that writes, or may |
 | 503 | the store is down, or the browser has newer cookies by now: the same request will do in a moment |
 
 Where the cookie's access token is over and its refresh token is good, this answer sets both cookies. nginx up to 1.22
@@ -32,6 +33,9 @@ from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, failure
 from daypass.web.pages import Headers, Pages
 
+_UNTOLD = "POST"
+"""What a request counts as whose method the proxy does not tell. Traefik and Caddy do so unasked, nginx when told."""
+
 _PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 """What stands in a header as it is, besides letters and digits: all that ASCII can show, save the percent sign."""
 
@@ -50,7 +54,7 @@ class Verify:
 
     def answer(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``GET /verify``; see the table above."""
-        original = replace(request, method=request.headers.get("x-forwarded-method", "GET").upper())
+        original = replace(request, method=request.headers.get("x-forwarded-method", _UNTOLD).upper())
         visit = yield from self._pages.receive(original, moment)
         if visit.notes.stale:
             again = ("retry-after", str(RETRY_AFTER))
