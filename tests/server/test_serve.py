@@ -769,6 +769,16 @@ def test_what_the_service_does_not_have_is_refused_in_one_shape(service: Service
     assert ["not_found", "method_not_allowed"] == [answer.json()["error"] for answer in answers]
 
 
+@pytest.mark.parametrize("path", ["/auth/login/", "/auth/refresh/", "/auth/verify/", "/healthz/"])
+def test_a_slash_too_many_leads_nowhere(service: Service, path: str) -> None:
+    """No request is sent elsewhere with what it bears, to plain HTTP behind a proxy that ends TLS for one."""
+    headers = {"x-forwarded-proto": "https", "host": "api.example.com"}
+    with service.client() as client:
+        answer = client.post(path, json={"username": "alice", "password": PASSWORD}, headers=headers)
+    assert (404, "not_found") == (answer.status_code, answer.json()["error"])
+    assert "location" not in answer.headers
+
+
 def test_what_a_proxy_passes_on_for_a_stranger_is_not_on_loopback(service: Service) -> None:
     """A proxy on this machine that ends no TLS is no reason to send tokens in the clear."""
     with service.client() as client:
