@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from daypass import EventCode, User
 from daypass.model import MINUTE
 from daypass.web.asgi import auth_routes
+from daypass.web.options import Options
 
 from ..servers.application import serving
 from .failing import AsyncFailing
@@ -44,10 +45,9 @@ class World:
     def __init__(self) -> None:
         self.store = AsyncFailing()
         self.issuer = Application(self.store)
+        options = Options(same_site="Lax", trusted_proxies=["127.0.0.1"], proxy_header="X-Forwarded")
         self.app = Starlette(
-            routes=[
-                Mount("/auth", routes=auth_routes(self.issuer.auth, authenticate=self.issuer.check, same_site="Lax"))
-            ],
+            routes=[Mount("/auth", routes=auth_routes(self.issuer.auth, authenticate=self.issuer.check, **options))],
             lifespan=self.issuer.lifespan,
         )
         self.behind = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])])
@@ -184,6 +184,12 @@ def test_a_page_of_another_site(browser: httpx2.Client) -> None:
     elsewhere = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
     assert 403 == browser.post("/page", headers=elsewhere).status_code
     assert 200 == browser.get("/page", headers=elsewhere).status_code
+
+
+def test_a_client_cannot_say_where_it_is(browser: httpx2.Client) -> None:
+    """A name of the host that the client makes up is not believed, so that no foreign origin counts as our own."""
+    forged = {"origin": "http://localhost:666", "x-forwarded-host": "localhost:666"}
+    assert 403 == browser.post("/auth/login", json=LOGIN, headers=forged).status_code
 
 
 def test_an_api_client(world: World, browser: httpx2.Client) -> None:
