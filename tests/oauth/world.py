@@ -92,11 +92,12 @@ class World:
         method: str = "POST",
         scheme: str = "https",
         headers: Mapping[str, str] | None = None,
+        address: str = "192.0.2.7",
     ) -> Response:
         """Return the answer to these very bytes."""
         sent = {"content-type": FORM, **(headers or {})}
         raw = body.encode() if isinstance(body, str) else body
-        request = Request(scheme, HOST, sent, raw, "192.0.2.7", method=method)
+        request = Request(scheme, HOST, sent, raw, address, method=method)
         response = self.run(self.routes[path].answer(request, self.auth.moment()))
         assert isinstance(response, Response)
         return response

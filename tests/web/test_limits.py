@@ -21,14 +21,15 @@ from daypass.testing import START
 from daypass.web import counting
 from daypass.web.asgi import auth_routes
 from daypass.web.counting import Counter, MemoryCounter, Rate, SharedCounter, open_counter
-from daypass.web.limits import RateLimits
-from daypass.web.message import Response
+from daypass.web.limits import Limiter, RateLimits
+from daypass.web.message import Request, Response
 from daypass.web.options import Options
+from daypass.web.pages import Pages, Visit
 
 from ..servers import redis as servers
 from ..servers.application import serving
 from .live import Application
-from .world import ALICE, BOB, CHALLENGE, JSON, NO_STORE, PASSWORD, VARY, Asked, body_of
+from .world import ALICE, BOB, CHALLENGE, HOST, JSON, NO_STORE, PASSWORD, VARY, Asked, body_of
 
 HERE = "192.0.2.7"
 ELSEWHERE = "198.51.100.1"
@@ -226,6 +227,80 @@ def test_rejected_tokens_still_look_alike() -> None:
     expected = Response(401, (JSON, NO_STORE, CHALLENGE, VARY), body_of("invalid_grant"))
     for text in (dead, GARBAGE, "garbage"):
         assert expected == asked.ask("POST", "/refresh", cookie=text)
+
+
+# ---- pages, and what a proxy asks
+
+
+def visits(asked: Asked, times: int, cookie: str, address: str = HERE, **headers: str) -> list[int | None]:
+    """Ask a proxy's question with nothing but a refresh token; return the statuses."""
+    return [asked.ask("GET", "/verify", cookie=cookie, address=address, headers=headers).status for _ in range(times)]
+
+
+def enter(asked: Asked, pages: Pages, cookie: str | None, address: str = HERE) -> Visit:
+    sent = {} if cookie is None else {"cookie": f"__Host-daypass={cookie}"}
+    request = Request("https", HOST, sent, address=address)
+    return asked.auth.run(pages.enter(request, asked.auth.moment()))
+
+
+def test_a_page_with_garbage() -> None:
+    """A cookie that is no token of ours counts against its address; it costs no query, and keeps nobody from a page.
+
+    The cookie is cleared, however many there were: whoever has it can go on to the login.
+    """
+    store = Watched()
+    asked = Asked(store)
+    limiter = Limiter(RateLimits(rejected_refresh_per_address="3/minute"))
+    pages = Pages.of(asked.auth, rate_limits=limiter)
+    _, refresh_token = asked.login()
+    store.asked.clear()
+    for _ in range(6):
+        visit = enter(asked, pages, GARBAGE)
+        assert (None, None) == (visit.refusal, visit.token)
+        ours = asked.auth.run(pages.leave(visit, asked.auth.moment()))
+        assert 2 == len([value for name, value in ours if name == "set-cookie" and "Max-Age=0" in value])
+    assert [] == store.asked
+    told = [event.reason for event in asked.events if event.code is EventCode.LIMITED]
+    assert ["rejected_refresh_per_address"] * 3 == told
+    assert enter(asked, pages, refresh_token).token
+
+
+def test_a_page_of_a_session_that_runs_wild() -> None:
+    """Refreshes inside requests are limited by their session: 429, when to come again, and no cookie is changed."""
+    asked = Asked()
+    pages = Pages.of(asked.auth, rate_limits=RateLimits(refresh_per_session="2/minute"))
+    (access, wild), (_, other) = asked.login(), asked.login()
+    assert enter(asked, pages, wild).token
+    assert enter(asked, pages, wild).token
+    refusal = enter(asked, pages, wild).refusal
+    assert refusal
+    assert (429, "61") == (refusal.status, dict(refusal.headers)["retry-after"])
+    assert "set-cookie" not in dict(refusal.headers)
+    assert enter(asked, pages, other).token
+    good = Request("https", HOST, {"cookie": f"__Host-daypass={wild}; __Host-daypass-access={access}"}, address=HERE)
+    assert asked.auth.run(pages.enter(good, asked.auth.moment())).token  # no refresh, so nothing is counted
+
+
+def test_a_proxy_that_asks() -> None:
+    """``GET /verify`` counts with the endpoints beside it; garbage is nobody's, and a session is limited by itself."""
+    asked = limited(rejected_refresh_per_address="3/minute", refresh_per_session="4/minute")
+    _, refresh_token = asked.login()
+    assert [401] * 5 == visits(asked, 5, GARBAGE)
+    assert [429] == refreshes(asked, 1, GARBAGE)
+    assert [204, 204] == visits(asked, 2, refresh_token)
+    assert [200, 200, 429] == refreshes(asked, 3, refresh_token)
+    assert [429] == visits(asked, 1, refresh_token)
+
+
+def test_adapters_that_count_together() -> None:
+    """What is given the same `Limiter` counts together."""
+    asked = Asked(options=Options(rate_limits=(limiter := Limiter(RateLimits(refresh_per_session="3/minute")))))
+    pages = Pages.of(asked.auth, rate_limits=limiter)
+    _, refresh_token = asked.login()
+    assert [200, 200] == refreshes(asked, 2, refresh_token)
+    assert enter(asked, pages, refresh_token).token
+    assert enter(asked, pages, refresh_token).refusal
+    assert [429] == refreshes(asked, 1, refresh_token)
 
 
 # ---- what is counted, and how

@@ -25,7 +25,7 @@ from daypass.web.browser import serve_module
 from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
 from daypass.web.first_party import require_client
-from daypass.web.limits import Limiter
+from daypass.web.limits import Limiter, refreshed
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
 
 _LONGEST = 1024
@@ -133,17 +133,12 @@ class Endpoints:
         text, in_body = self._refresh_token(request)
         if text is None:
             return challenge(failure(401, "invalid_grant"))
-        session_id = None
-        if self._limiter is not None:
-            session_id = yield from self._flows.session_of(text)
-            yield from self._limiter.refresh(request, session_id, moment.now)
+        session, refresh = self._flows.session_of(text), self._flows.refresh(text, moment)
         try:
-            tokens = yield from self._flows.refresh(text, moment)
+            tokens = yield from refreshed(self._limiter, request, session, refresh, moment.now)
         except TokenStale as error:
             return failure(error.status, error.code, "A newer refresh token was given out")
         except TokenRejected as error:
-            if self._limiter is not None and session_id is not None:
-                yield from self._limiter.rejected(request, moment.now)
             return challenge(failure(error.status, "invalid_grant"))
         return self._deliver(request, tokens, moment, in_body=in_body)
 

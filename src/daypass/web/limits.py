@@ -9,8 +9,8 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass, fields
 
-from daypass.errors import ConfigurationError
-from daypass.model import DAY, SECOND, Event, EventCode
+from daypass.errors import ConfigurationError, TokenRejected, TokenStale
+from daypass.model import DAY, SECOND, Event, EventCode, Tokens
 from daypass.steps import Count, Emit, Flow
 from daypass.web.counting import MEMORY, Counter, MemoryCounter, Rate, open_counter
 from daypass.web.message import BadRequest, Request
@@ -18,6 +18,8 @@ from daypass.web.proxies import parse_address
 
 _ONCE_A_MONTH = Rate(1, 30 * DAY)
 """Used up where an account has logged in within thirty days."""
+
+_REJECTED = "rejected_refresh_per_address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class RateLimits:
         login_per_account: logins, good or bad, with one address or name; from where the account has logged in within
             thirty days they are counted apart.
         refresh_per_session: refreshes by authentic refresh tokens of one session; counted in each process by itself.
-        rejected_refresh_per_address: refreshes by what is no authentic refresh token, or was rejected, from one
-            address.
+        rejected_refresh_per_address: refreshes by what is no authentic refresh token, or was rejected, and OAuth
+            clients that did not show who they are, from one address.
 
     Raises:
         ConfigurationError: a rate is none.
@@ -56,8 +58,34 @@ class RateLimits:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "storage"}
 
 
+class TooMany(BadRequest):
+    """What was asked for too often: its ``response`` is 429 with ``Retry-After`` (RFC 6585 §4).
+
+    Attributes:
+        limit: the name of the rate that is used up.
+        wait: seconds until there may be one more.
+    """
+
+    def __init__(self, limit: str, wait: int) -> None:
+        super().__init__(429, "too_many_requests", "Too many requests; try again later")
+        self.limit, self.wait = limit, wait
+        self.response = self.response.with_headers(self.retry_after)
+
+    @property
+    def retry_after(self) -> tuple[str, str]:
+        """The header that says when to come again."""
+        return "retry-after", str(self.wait)
+
+    @property
+    def by_address(self) -> bool:
+        """Whether it was an address that was counted, for what is no refresh token of ours."""
+        return self.limit == _REJECTED
+
+
 class Limiter:
-    """Answers what is asked for too often with 429 and ``Retry-After`` (RFC 6585 §4).
+    """Answers what is asked for too often with `TooMany`.
+
+    Whoever is given the same one counts together, in one process too.
 
     Args:
         limits: how often what may be asked for.
@@ -79,7 +107,7 @@ class Limiter:
         """Count a login, before its password is looked at.
 
         Raises:
-            BadRequest: there were too many; nothing was looked at.
+            TooMany: there were; nothing was looked at.
         """
         network = _network(request.address)
         if network is not None:
@@ -103,19 +131,61 @@ class Limiter:
         """Count a refresh, before the store is asked: ``session_id`` is None where the token is not authentic.
 
         Raises:
-            BadRequest: there were too many; nothing was decided about any session.
+            TooMany: there were; nothing was decided about any session.
         """
-        if session_id is not None:
+        if session_id is None:
+            yield from self.stranger(request, now)
+        else:
             wait = yield from _hit(self._own, session_id, self._refresh_per_session, now)
             yield from _refuse(wait, "refresh_per_session", now)
-        elif (network := _network(request.address)) is not None:
-            wait = yield from _hit(self._shared, f"rejected:{network}", self._rejected_per_address, now)
-            yield from _refuse(wait, "rejected_refresh_per_address", now)
+
+    def stranger(self, request: Request, now: int) -> Flow[None]:
+        """Count what shows neither a session nor a client: only its address is known.
+
+        Raises:
+            TooMany: there were.
+        """
+        yield from _refuse((yield from self._hit_rejected(request, now)), _REJECTED, now)
 
     def rejected(self, request: Request, now: int) -> Flow[None]:
         """Count an authentic refresh token that was rejected."""
-        if (network := _network(request.address)) is not None:
-            yield from _hit(self._shared, f"rejected:{network}", self._rejected_per_address, now)
+        yield from self._hit_rejected(request, now)
+
+    def _hit_rejected(self, request: Request, now: int) -> Flow[int]:
+        network = _network(request.address)
+        if network is None:
+            return 0
+        return (yield from _hit(self._shared, f"rejected:{network}", self._rejected_per_address, now))
+
+
+def refreshed(
+    limiter: Limiter | None, request: Request, session: Flow[str | None], refresh: Flow[Tokens], now: int
+) -> Flow[Tokens]:
+    """Refresh within the limits, if there are any.
+
+    Args:
+        limiter: counts, if anybody does.
+        request: what brought the refresh token.
+        session: finds the id of that one's session, None where it is not authentic (`daypass.flows.Flows.session_of`).
+        refresh: gives new tokens for it (`daypass.flows.Flows.refresh`).
+        now: milliseconds since the epoch.
+
+    Raises:
+        TooMany: there were too many; nothing was decided about any session.
+        DaypassError: as ``refresh`` does.
+    """
+    if limiter is None:
+        return (yield from refresh)
+    session_id = yield from session
+    yield from limiter.refresh(request, session_id, now)
+    try:
+        return (yield from refresh)
+    except TokenStale:
+        raise
+    except TokenRejected:
+        if session_id is not None:
+            yield from limiter.rejected(request, now)
+        raise
 
 
 def _hit(counter: Counter, key: str, rate: Rate | None, now: int) -> Flow[int]:
@@ -126,9 +196,7 @@ def _refuse(wait: int, limit: str, now: int) -> Flow[None]:
     if not wait:
         return
     yield from Emit(Event(EventCode.LIMITED, now, reason=limit))
-    error = BadRequest(429, "too_many_requests", "Too many requests; try again later")
-    error.response = error.response.with_headers(("retry-after", str(-(-wait // SECOND))))
-    raise error
+    raise TooMany(limit, -(-wait // SECOND))
 
 
 def _rate(text: str | None) -> Rate | None:

@@ -27,6 +27,7 @@ from daypass.web import cookies
 from daypass.web.bearer import REALM, RETRY_AFTER
 from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods
 from daypass.web.cookies import CookiePolicy
+from daypass.web.limits import Limiter, TooMany, refreshed
 from daypass.web.message import BadRequest, Request, Response, answer, content_type
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -61,12 +62,15 @@ def _answering(endpoint: Endpoint) -> Callable[["OAuth", Request, Moment], Flow[
     def answered(self: "OAuth", request: Request, moment: Moment) -> Flow[Response]:
         try:
             form = self._form(request)
-            client = yield from self._clients.authenticate(request, form)
+            client = yield from self._client(request, form, moment)
             response = yield from endpoint(self, request, form, client, moment)
         except _Refused as refused:
             response = refused.response
         except TwoMethods as error:
             response = _error(400, "invalid_request", str(error))
+        except TooMany as error:
+            too_many = _error(429, "too_many_requests", "there were too many of these; try again later")
+            response = too_many.with_headers(error.retry_after)
         except ClientRejected as error:
             yield from Emit(Event(EventCode.REJECTED, moment.now, reason="invalid_client"))
             response = _error(401, "invalid_client", str(error))
@@ -88,16 +92,20 @@ class OAuth:
         policy: whether plain HTTP is accepted.
         clients: who may ask.
         path: where they are mounted, below the issuer.
+        limiter: counts refreshes, and clients that do not show who they are, if anybody does.
     """
 
-    def __init__(self, flows: Flows, policy: CookiePolicy, clients: Clients, path: str) -> None:
+    def __init__(
+        self, flows: Flows, policy: CookiePolicy, clients: Clients, path: str, limiter: Limiter | None = None
+    ) -> None:
         self._flows = flows
         self._policy = policy
         self._clients = clients
         self._path = path
+        self._limiter = limiter
 
     @_answering
-    def token(self, request: Request, form: Form, client: Client, moment: Moment) -> Flow[Response]:  # noqa: ARG002
+    def token(self, request: Request, form: Form, client: Client, moment: Moment) -> Flow[Response]:
         """Answer ``POST /token`` (RFC 6749 §6): 200 with tokens; 400 with the reason; 503 when not now.
 
         The answer has no ``refresh_token`` when the client is to keep the one it has (RFC 6749 §6).
@@ -108,7 +116,9 @@ class OAuth:
         refresh_token = _required(form, "refresh_token")
         try:
             scope = scopes.asked(form["scope"]) if "scope" in form else None
-            tokens = yield from self._flows.refresh(refresh_token, moment, client.id, scope, client.scope)
+            session = self._flows.session_of(refresh_token, client.id)
+            refresh = self._flows.refresh(refresh_token, moment, client.id, scope, client.scope)
+            tokens = yield from refreshed(self._limiter, request, session, refresh, moment.now)
         except ScopeRejected as error:
             raise _Refused(error.status, error.code, str(error)) from None
         except TokenStale:
@@ -184,6 +194,18 @@ class OAuth:
         return Response(200, headers, answer(200, content).body)
 
     # ---- parts of the above
+
+    def _client(self, request: Request, form: Form, moment: Moment) -> Flow[Client]:
+        """Return the client that asks.
+
+        What is counted is one that fails: a good one is let in, however many strangers share its address.
+        """
+        try:
+            return (yield from self._clients.authenticate(request, form))
+        except ClientRejected:
+            if self._limiter is not None:
+                yield from self._limiter.stranger(request, moment.now)
+            raise
 
     def _form(self, request: Request) -> Form:
         """Return the parameters in the body; one without a value counts as left out (RFC 6749 §3.2)."""

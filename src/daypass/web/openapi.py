@@ -393,10 +393,12 @@ def _oauth(name: str, summary: str, done: str, form: str, answer: str | None, se
         for status, description, error in (
             (400, "The request makes no sense, or the token gets nothing.", "invalid_grant"),
             (401, "The client is not the one that it says it is.", "invalid_client"),
+            (429, "Too many requests; nothing was decided.", "too_many_requests"),
             (503, "Not now; nothing was decided.", "temporarily_unavailable"),
         )
     }
-    failed["503"]["headers"] = _headers("Retry-After")
+    for status in ("429", "503"):
+        failed[status]["headers"] = _headers("Retry-After")
     done_response: dict[str, Any] = {"description": done}
     if answer is not None:
         done_response["content"] = {"application/json": {"schema": {"$ref": f"{_REF}{answer}"}}}

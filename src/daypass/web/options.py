@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TypedDict
 
 from daypass.web.cookies import SameSite
-from daypass.web.limits import RateLimits
+from daypass.web.limits import Limiter, RateLimits
 from daypass.web.proxies import ProxyHeader
 
 
@@ -19,7 +19,8 @@ class Options(TypedDict, total=False):
         trusted_proxies: addresses, networks, or ``unix``: those that are believed when they say who has sent a request,
             and how.
         proxy_header: what these write: ``X-Forwarded`` or ``Forwarded`` (RFC 7239); the other one is not looked at.
-        rate_limits: how often logins and refreshes may be asked for; see `daypass.web.limits.RateLimits`.
+        rate_limits: how often logins and refreshes may be asked for: a `daypass.web.limits.RateLimits`, or a
+            `daypass.web.limits.Limiter` for several adapters that are to count together.
     """
 
     same_site: SameSite
@@ -28,4 +29,4 @@ class Options(TypedDict, total=False):
     oauth_path: str
     trusted_proxies: Collection[str]
     proxy_header: ProxyHeader
-    rate_limits: RateLimits | None
+    rate_limits: RateLimits | Limiter | None

@@ -14,6 +14,7 @@ What a request with a refresh token and without a good access token comes to:
 | *stale* | for GET and HEAD, a redirect to the same URL, once; else nobody | none is changed |
 | a definite rejection | nobody | both are cleared, by an answer to a navigation alone |
 | the store is down | is not called: 503 with ``Retry-After`` | none is changed |
+| too many refreshes of this session | is not called: 429 with ``Retry-After`` | none is changed |
 
 *Stale* says that the browser has newer cookies by now: it is sent once more to where it wanted to go, and remembers in
 a cookie of its own, `TRIED`, which token that was for. A browser that comes back with the same token has no newer one;
@@ -22,6 +23,9 @@ it is served as nobody's for the moment, and its cookies stay as they are.
 A definite rejection is answered to many requests of a page, to images too, and some of these answers may arrive after a
 new login. So only the answer to a navigation clears cookies (``Sec-Fetch-Mode: navigate``, or a client that sends
 none).
+
+A cookie that is no token of ours counts against its address, if anything is counted, and costs no store; its request is
+nobody's, however many there were. Were it refused, a stranger could keep all who share an address from the login page.
 
 What an adapter does, whatever its framework:
 
@@ -50,6 +54,7 @@ from daypass.web import cookies
 from daypass.web.bearer import unavailable
 from daypass.web.cookies import CookiePolicy
 from daypass.web.door import Door
+from daypass.web.limits import Limiter, TooMany, refreshed
 from daypass.web.message import BadRequest, Request, Response
 from daypass.web.options import Options
 
@@ -166,6 +171,7 @@ class Pages:
         access_name: the name of the cookie with the access token, without ``__Host-``.
         render: returns the HTML page for a refusal, of a status, an error code and a sentence about it. It is sent to
             whoever accepts ``text/html``; others get JSON.
+        limiter: counts refreshes and, by `Visit.count_login`, logins, if anybody does.
     """
 
     def __init__(
@@ -176,12 +182,14 @@ class Pages:
         *,
         access_name: str = ACCESS,
         render: Render | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self._flows = flows
         self._policy = policy
         self._door = door
         self._access_name = access_name
         self._render = render or _page
+        self._limiter = limiter
 
     @classmethod
     def of(cls, auth: Any, *, render: Render | None = None, **options: Unpack[Options]) -> "Pages":
@@ -194,7 +202,7 @@ class Pages:
 
         options.setdefault("same_site", "Lax")
         site = Site(auth, **options)
-        return cls(auth.flows, site.policy, site.door, render=render)
+        return cls(auth.flows, site.policy, site.door, render=render, limiter=site.limiter)
 
     # ---- before the application
 
@@ -255,10 +263,15 @@ class Pages:
 
     def _refresh(self, visit: Visit, text: str, moment: Moment) -> Flow[None]:
         try:
-            visit.notes.tokens = yield from self._flows.refresh(text, moment)
+            session, refresh = self._flows.session_of(text), self._flows.refresh(text, moment)
+            visit.notes.tokens = yield from refreshed(self._limiter, visit.request, session, refresh, moment.now)
             visit.notes.session = yield from Verify(visit.notes.tokens.access_token)
         except TokenStale:
             self._send_again(visit, text)
+        except TooMany as error:
+            if not error.by_address:
+                raise
+            visit.notes.clear = _is_navigation(visit.request)
         except TokenRejected:  # if it is the new access token, it was ended meanwhile: the next request is told so
             visit.notes.clear = visit.notes.tokens is None and _is_navigation(visit.request)
 

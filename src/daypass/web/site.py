@@ -9,7 +9,7 @@ from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
 from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
-from daypass.web.limits import Limiter
+from daypass.web.limits import Limiter, RateLimits
 from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import Options
 from daypass.web.pages import Pages
@@ -36,6 +36,7 @@ class Site:
             and its keys at the host's root and below its own.
         policy: how cookies are set and used.
         door: what all requests come in by.
+        limiter: what counts logins and refreshes, by whatever route; None where nothing does.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -57,7 +58,7 @@ class Site:
         proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
         self.door = door = Door(policy.allowed_origins, proxies)
         rates = options.get("rate_limits")
-        limiter = None if rates is None else Limiter(rates)
+        self.limiter = limiter = Limiter(rates) if isinstance(rates, RateLimits) else rates
         endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, limiter)
 
         def route(path: str, **operations: Operation) -> Route:
@@ -71,14 +72,15 @@ class Site:
             route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),
             route("/sessions/{session_id}", DELETE=endpoints.end_session),
             route("/daypass.js", GET=endpoints.module),
-            route("/verify", GET=Verify(Pages(auth.flows, policy, door), policy).answer),
+            route("/verify", GET=Verify(Pages(auth.flows, policy, door, limiter=limiter), policy).answer),
         )
         issuer = auth.names.issuer
         own_jwks = (route(issuer_path(issuer) + JWKS_PATH, GET=endpoints.jwks),) if issuer_path(issuer) else ()
         self.well_known_routes: tuple[Route, ...] = (route(JWKS_PATH, GET=endpoints.jwks), *own_jwks)
         self.oauth_routes: tuple[Route, ...] = ()
         if clients:
-            oauth = OAuth(auth.flows, policy, Clients(clients), _mount_path(options.get("oauth_path", "/oauth")))
+            path = _mount_path(options.get("oauth_path", "/oauth"))
+            oauth = OAuth(auth.flows, policy, Clients(clients), path, limiter)
             self.oauth_routes = (
                 route("/token", POST=oauth.token),
                 route("/revoke", POST=oauth.revoke),

@@ -9,6 +9,7 @@ the method may be asking for any; so the request is judged like one that writes:
 | 204 | the access token, of the ``Authorization`` header or the cookie, is good; ``X-Auth-…`` say whose it is |
 | 401 | nobody is logged in, or the access token is bad; with the challenge of RFC 6750 §3 |
 | 403 | ``?scope=…`` asks for more than the token may do; or another site's page caused a request that writes, or may |
+| 429 | too many refreshes of one session (`daypass.web.limits`); with ``Retry-After`` |
 | 503 | the store is down, or the browser has newer cookies by now: the same request will do in a moment |
 
 Where the cookie's access token is over and its refresh token is good, this answer sets both cookies. nginx up to 1.22
