@@ -1,6 +1,7 @@
 """How often logins and refreshes may be asked for; and that no stranger hinders a live session."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from daypass import ConfigurationError, EventCode
+from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, EventCode
 from daypass.model import DAY, MINUTE, SECOND
 from daypass.steps import StoreStep
 from daypass.stores.memory import MemoryStore
@@ -29,7 +30,7 @@ from daypass.web.pages import Pages, Visit
 from ..servers import redis as servers
 from ..servers.application import serving
 from .live import Application
-from .world import ALICE, BOB, CHALLENGE, HOST, JSON, NO_STORE, PASSWORD, VARY, Asked, body_of
+from .world import ALICE, BOB, CHALLENGE, HOST, ISSUER, JSON, NO_STORE, PASSWORD, VARY, Asked, body_of
 
 HERE = "192.0.2.7"
 ELSEWHERE = "198.51.100.1"
@@ -290,6 +291,49 @@ def test_a_proxy_that_asks() -> None:
     assert [204, 204] == visits(asked, 2, refresh_token)
     assert [200, 200, 429] == refreshes(asked, 3, refresh_token)
     assert [429] == visits(asked, 1, refresh_token)
+
+
+def form_login(asked: Asked, pages: Pages, password: str, address: str = HERE) -> int:
+    """Send a form, as an application that asks first answers it; return for how long it has to wait."""
+    request = Request("https", HOST, {}, address=address, method="POST")
+    visit = asked.auth.run(pages.enter(request, asked.auth.moment()))
+    wait = asked.auth.run(visit.count_login(ALICE.email or ""))
+    if not wait:
+        with contextlib.suppress(CredentialsRejected):
+            visit.log_in(asked.auth.login(ALICE.email or "", password))
+    asked.auth.run(pages.leave(visit, asked.auth.moment()))
+    return wait
+
+
+def test_a_form() -> None:
+    """A form's logins are counted as those of the endpoint; from where an account has logged in, apart."""
+    asked = Asked()
+    pages = Pages.of(asked.auth, rate_limits=RateLimits(login_per_account="3/minute"))
+    assert [0] == [form_login(asked, pages, PASSWORD)]
+    assert [0, 0, 61, 61] == [form_login(asked, pages, "wrong", ELSEWHERE) for _ in range(4)]
+    assert 61 == form_login(asked, pages, PASSWORD, "203.0.113.1")
+    assert [0, 0, 0, 61] == [form_login(asked, pages, PASSWORD) for _ in range(4)]
+    assert "login_per_account" == asked.events[-1].reason
+
+
+def test_a_form_without_limits() -> None:
+    """Where no limits are given a form may be sent as often as anybody likes."""
+    asked = Asked()
+    assert [0] * 50 == [form_login(asked, Pages.of(asked.auth), "wrong") for _ in range(50)]
+
+
+def test_a_form_and_an_async_issuer() -> None:
+    """With an `AsyncDaypass` the same is awaited."""
+
+    async def waits() -> list[int]:
+        async with AsyncDaypass("memory:", issuer=ISSUER, load_user=lambda _: None) as auth:
+            pages = Pages.of(auth, rate_limits=RateLimits(login_per_address="2/minute"))
+            request = Request("https", HOST, {}, address=HERE, method="POST")
+            visit = await auth.run(pages.enter(request, auth.moment()))
+            return [await auth.run(visit.count_login(name)) for name in ("ann", "bob", "cid")]
+
+    first, second, third = asyncio.run(waits())
+    assert (0, 0, True) == (first, second, 0 < third <= 61)
 
 
 def test_adapters_that_count_together() -> None:

@@ -49,7 +49,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, StoreError, TokenRejected, TokenStale
 from daypass.flows import Flows, Moment
 from daypass.model import SECOND, Event, EventCode, Tokens
-from daypass.steps import Emit, Flow, Verify
+from daypass.steps import Emit, Flow, Now, Verify
 from daypass.web import cookies
 from daypass.web.bearer import unavailable
 from daypass.web.cookies import CookiePolicy
@@ -91,6 +91,7 @@ class Notes:
         cross_site: whether another site's page may cause that.
         log_out: whether the session is to be ended.
         ended: refresh tokens of other sessions that are to be ended.
+        identifier: whose login was counted.
     """
 
     client_id: str
@@ -104,6 +105,7 @@ class Notes:
     cross_site: bool = False
     log_out: bool = False
     ended: list[str] = field(default_factory=list, repr=False)
+    identifier: str | None = field(default=None, repr=False)
 
 
 class Visit:
@@ -116,17 +118,39 @@ class Visit:
         authorization: what the application's request gets as its ``Authorization`` header, None where it is left alone.
     """
 
-    __slots__ = ("authorization", "notes", "refusal", "request", "token")
+    __slots__ = ("_limiter", "authorization", "notes", "refusal", "request", "token")
 
-    def __init__(self, request: Request, client_id: str) -> None:
+    def __init__(self, request: Request, client_id: str, limiter: Limiter | None = None) -> None:
         self.request = request
         self.token: AccessToken | None = None
         self.refusal: Response | None = None
         self.authorization: str | None = None
         self.notes = Notes(client_id)
+        self._limiter = limiter
 
     def __repr__(self) -> str:
         return f"Visit({self.request.method}, subject={self.token.subject if self.token else None!r})"
+
+    def count_login(self, identifier: str) -> Flow[int]:
+        """Count a login by a form, before its password is looked at: ``wait = auth.run(visit.count_login(name))``.
+
+        With an `AsyncDaypass`, ``await`` it. A `log_in` in the same request notes where this name has logged in, so
+        that strangers cannot use up its logins from there.
+
+        Args:
+            identifier: the name or address that is to be logged in, as it was sent.
+
+        Returns:
+            0 when it may be tried, as always where no ``rate_limits`` were given; else for how many seconds there may
+            be none more. Answer 429 with that in ``Retry-After`` (RFC 6585 §4), without a look at the password.
+        """
+        if self._limiter is not None:
+            try:
+                yield from self._limiter.login(self.request, identifier, (yield from Now()))
+            except TooMany as error:
+                return error.wait
+            self.notes.identifier = identifier
+        return 0
 
     def log_in(self, tokens: Tokens, *, cross_site: bool = False) -> None:
         """Let the response log the browser in, with the tokens of `Daypass.login` or `Daypass.start`.
@@ -215,14 +239,14 @@ class Pages:
         try:
             request = self._door.come_in(request)
         except BadRequest as error:
-            visit = Visit(request, self._flows.names.client_id)
+            visit = Visit(request, self._flows.names.client_id, self._limiter)
             visit.notes.left_alone, visit.refusal = True, self._refuse(request, error.response)
             return visit
         return (yield from self.receive(request, moment))
 
     def receive(self, request: Request, moment: Moment) -> Flow[Visit]:
         """Do as `enter` does for a request that has come in by the door already."""
-        visit = Visit(request, self._flows.names.client_id)
+        visit = Visit(request, self._flows.names.client_id, self._limiter)
         access, visit.notes.presented = cookies.read(request, self._access_name), cookies.read(request)
         own = request.headers.get("authorization")
         if own is not None and own.partition(" ")[0].lower() != "basic":
@@ -328,6 +352,8 @@ class Pages:
         except BadRequest:
             yield from self._flows.logout(tokens.refresh_token, moment)
             raise
+        if self._limiter is not None and visit.notes.identifier is not None:
+            yield from self._limiter.logged_in(request, visit.notes.identifier, moment.now)
         try:
             yield from self._end_others(visit, moment, keep=tokens.session.id)
         except StoreError as error:  # the login has succeeded all the same
