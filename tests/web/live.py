@@ -263,6 +263,15 @@ class MountedAnywhere:
         assert [EventCode.STARTED] == application.codes()
         assert 200 == client.post("/auth/refresh", content=65_536 * b"x").status_code
 
+    def test_a_page_of_another_origin_whose_body_is_too_large(self, application: Application) -> None:
+        """A page of an allowed origin may read that its body is too large; no other may."""
+        allowed = "https://app.example.com"
+        with self.serve(self.mount(application, allowed_origins=[allowed])) as address:
+            for origin, told in ((allowed, allowed), ("https://evil.example", None)):
+                answer = httpx2.post(f"{address}/auth/login", content=65_537 * b"x", headers={"origin": origin})
+                found = answer.headers.get("access-control-allow-origin")
+                assert (413, told, "Origin") == (answer.status_code, found, answer.headers["vary"])
+
     def test_a_client_that_goes_away(
         self, client: httpx2.Client, application: Application, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -225,7 +225,7 @@ def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
         except ClientDisconnect:  # nobody is there to read an answer, and nothing was done
             return StarletteResponse(status_code=400)
         if body is None:
-            return _returned(too_large())
+            return _returned(route.refuse(_translate(request), too_large()))
         return _returned(await auth.run(route.answer(_translate(request, body), auth.moment())))
 
     return serve
@@ -257,7 +257,7 @@ def _bearer_token(request: HTTPConnection) -> str:
     return bearer_text(b", ".join(sent).decode("latin-1"))
 
 
-def _translate(request: StarletteRequest, body: bytes) -> Request:
+def _translate(request: StarletteRequest, body: bytes = b"") -> Request:
     headers: dict[str, str] = {}
     for raw_name, raw_value in request.scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

@@ -284,7 +284,7 @@ def _view(auth: Daypass, route: Route) -> Callable[..., FlaskResponse]:
     def serve(session_id: str | None = None) -> FlaskResponse:
         body = _body()
         if body is None:
-            return _returned(too_large())
+            return _returned(route.refuse(read_request(request.environ), too_large()))
         asked = read_request(request.environ, body, session_id)
         return _returned(auth.run(route.answer(asked, auth.moment())))
 

@@ -32,6 +32,15 @@ class Route:
         head = ("HEAD",) if "GET" in self.operations else ()
         return (*self.operations, *head, "OPTIONS")
 
+    def refuse(self, request: Request, response: Response) -> Response:
+        """Return what an adapter answers to a request whose body it did not read, as it is to go out.
+
+        Args:
+            request: without its body.
+            response: such as `daypass.web.message.too_large`.
+        """
+        return self.door.go_out(request, response)
+
     def answer(self, request: Request, moment: Moment) -> Flow[Response]:
         """Return the response to a request of whatever method; of a HEAD it is the adapter that drops the body."""
         try:

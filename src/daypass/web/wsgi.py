@@ -162,7 +162,7 @@ def require_sync(auth: object) -> None:
 def _answer(auth: Daypass, route: Route, environ: WSGIEnvironment, found: "re.Match[str]") -> Response:
     body = read_body(environ)
     if isinstance(body, Response):
-        return body
+        return route.refuse(read_request(environ), body)
     request = read_request(environ, body, found.groupdict().get("session_id"))
     return auth.run(route.answer(request, auth.moment()))
 

@@ -13,18 +13,22 @@ _JOINED = "vary", "www-authenticate"
 
 
 class Unfit(Exception):
-    """The request's body will not do: it is too large, or its client went away in the middle of it."""
+    """The request's body will not do: it is too large, or its client went away in the middle of it.
+
+    Attributes:
+        response: what to answer, before it goes out by the door.
+    """
 
     def __init__(self, response: Response, *, nobody_there: bool = False) -> None:
         super().__init__("the body is too large, or incomplete")
-        self._response = response
+        self.response = response
         self._nobody_there = nobody_there
 
-    def answer(self) -> HttpResponse:
-        """Return the response; one that nobody is there to read is no warning in the project's log."""
-        response = returned(self._response)
-        response._has_been_logged = self._nobody_there  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own mark
-        return response
+    def answer(self, response: Response, method: str | None = "GET") -> HttpResponse:
+        """Return ``response`` as Django's; one that nobody is there to read is no warning in the project's log."""
+        given = returned(response, method)
+        given._has_been_logged = self._nobody_there  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own mark
+        return given
 
 
 def translated(request: HttpRequest, body: bytes = b"", session_id: str | None = None) -> Request:

@@ -96,7 +96,7 @@ def _served(auth: Daypass, route: Route) -> View:
         try:
             asked = translated(request, read(request), session_id)
         except Unfit as unfit:
-            return unfit.answer()
+            return _refused(route, request, unfit)
         with answering(request):
             return returned(auth.run(route.answer(asked, auth.moment())), request.method)
 
@@ -108,11 +108,15 @@ def _served_async(auth: AsyncDaypass, route: Route) -> View:
         try:
             asked = translated(request, read(request), session_id)
         except Unfit as unfit:
-            return unfit.answer()
+            return _refused(route, request, unfit)
         with answering(request):
             return returned(await auth.run(route.answer(asked, auth.moment())), request.method)
 
     return serve
+
+
+def _refused(route: Route, request: HttpRequest, unfit: Unfit) -> HttpResponse:
+    return unfit.answer(route.refuse(translated(request), unfit.response), request.method)
 
 
 def _exempt(view: View) -> View:
