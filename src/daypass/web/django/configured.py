@@ -1,10 +1,15 @@
-"""The issuer that a project's settings name: ``DAYPASS = "project.auth.auth"``."""
+"""The issuer, or verifier, that a project's settings name: ``DAYPASS = "project.auth.auth"``."""
 
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
+from daypass.verifier import AsyncRemoteVerifier
+from daypass.web.django.require import Verifying
 
 
 def configured_auth(auth: Daypass | AsyncDaypass | str | None = None) -> Daypass | AsyncDaypass:
@@ -14,9 +19,7 @@ def configured_auth(auth: Daypass | AsyncDaypass | str | None = None) -> Daypass
         ConfigurationError: nothing is set, or no issuer stands there.
         ImportError: the path leads nowhere.
     """
-    found = auth if auth is not None else getattr(settings, "DAYPASS", None)
-    if isinstance(found, str):
-        found = import_string(found)
+    found = _found(auth)
     if not isinstance(found, Daypass | AsyncDaypass):
         raise ConfigurationError(
             'set DAYPASS to the dotted path of a Daypass or an AsyncDaypass, such as "project.auth.auth"'
@@ -35,3 +38,24 @@ def configured_sync(auth: Daypass | AsyncDaypass | str | None, purpose: str) -> 
     if isinstance(found, AsyncDaypass):
         raise ConfigurationError(f"{purpose} needs Daypass, not AsyncDaypass; both may use one store and one secret")
     return found
+
+
+def configured_verifier(auth: Verifying | str | None, purpose: str) -> Verifying:
+    """Return what checks access tokens: the issuer, or a `daypass.RemoteVerifier` where that is elsewhere.
+
+    Raises:
+        ConfigurationError: there is none, or it has to be awaited.
+        ImportError: the path leads nowhere.
+    """
+    found = _found(auth)
+    verify = getattr(found, "verify", None)
+    if isinstance(found, AsyncRemoteVerifier):
+        raise ConfigurationError(f"{purpose} needs RemoteVerifier, not AsyncRemoteVerifier")
+    if verify is None or iscoroutinefunction(verify):
+        return configured_sync(found, purpose)
+    return cast("Verifying", found)
+
+
+def _found(auth: Any) -> Any:
+    found = auth if auth is not None else getattr(settings, "DAYPASS", None)
+    return import_string(found) if isinstance(found, str) else found

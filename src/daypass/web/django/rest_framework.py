@@ -16,9 +16,9 @@ except ModuleNotFoundError as missing:
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
-from daypass.issuer import AsyncDaypass, Daypass
 from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, refused
-from daypass.web.django.configured import configured_sync
+from daypass.web.django.configured import configured_verifier
+from daypass.web.django.require import Verifying
 from daypass.web.django.users import find
 from daypass.web.message import Response
 
@@ -31,13 +31,14 @@ class DaypassAuthentication(BaseAuthentication):
     anonymous. List it first, so that REST framework answers 401 with its challenge, and not 403.
 
     Attributes:
-        auth: the issuer, or its dotted path; that of the setting ``DAYPASS`` unless a subclass has one.
+        auth: the issuer, a `daypass.RemoteVerifier` where that is elsewhere, or the dotted path of either; that of the
+            setting ``DAYPASS`` unless a subclass has one.
 
     Raises:
-        ConfigurationError: there is no such issuer, or it is an `AsyncDaypass`; with the first request.
+        ConfigurationError: there is no such thing, or it has to be awaited; with the first request.
     """
 
-    auth: ClassVar[Daypass | AsyncDaypass | str | None] = None
+    auth: ClassVar[Verifying | str | None] = None
 
     def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
         """Return the user and the access token of a request, None where it has no token.
@@ -51,7 +52,7 @@ class DaypassAuthentication(BaseAuthentication):
         except TokenMissing:
             return None
         try:
-            token = configured_sync(self.auth, "REST framework").verify(text)
+            token = configured_verifier(self.auth, "REST framework").verify(text)
             return self.user_of(token), token
         except TokenRejected as error:
             refusal = refused(error)
