@@ -104,7 +104,7 @@ def test_every_operation_is_described(document: Document) -> None:
         if path != "/profile"
     }
     expected = {where: (name, statuses | ALWAYS) for where, (name, statuses) in OPERATIONS.items()}
-    oauth = {"200", "400", "401", "413", "431", "503"}
+    oauth = {"200", "400", "401", "413", "429", "431", "503"}
     expected |= {(f"/oauth/{name}", "post"): (name, oauth) for name in ("token", "revoke", "introspect")}
     expected["/.well-known/oauth-authorization-server", "get"] = ("metadata", {"200"} | ALWAYS)
     assert expected == found
