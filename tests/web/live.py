@@ -168,6 +168,13 @@ class MountedAnywhere:
 
     # ---- requiring an access token
 
+    @pytest.mark.parametrize("path", ["/auth/login/", "/auth/refresh/", "/auth/logout/"])
+    def test_a_slash_too_many_leads_nowhere(self, client: httpx2.Client, path: str) -> None:
+        """No request is sent elsewhere with what it bears, to plain HTTP perhaps behind a proxy that ends TLS."""
+        answer = client.post(path, json=LOGIN, headers={"host": "localhost:1"})
+        assert 404 == answer.status_code
+        assert "location" not in answer.headers
+
     def test_the_token_reaches_the_route(self, client: httpx2.Client) -> None:
         """A route that requires an access token is given what it says: whose, which session, the own claims."""
         access = client.post("/auth/login", json=LOGIN).json()["accessToken"]

@@ -366,6 +366,12 @@ def test_rates(text: str, amount: int, span: int) -> None:
     assert Rate(amount, span) == Rate.of(text)
 
 
+def test_what_is_no_limits() -> None:
+    """Limits that are something else are refused where they are given."""
+    with pytest.raises(ConfigurationError, match="rate_limits"):
+        Asked(options=Options(rate_limits="30/minute"))  # type: ignore[typeddict-item]
+
+
 @pytest.mark.parametrize("text", ["", "30", "0/minute", "-1/minute", "x/minute", "3/", "3/week", "3/0s", "3/100ms", 30])
 def test_no_rates(text: Any) -> None:
     """What is no rate is refused where it is written, by the name of its limit."""

@@ -137,6 +137,8 @@ def test_scopes(asked: Asked) -> None:
     assert 'error="insufficient_scope", scope="read write"' in headers_named(response, "www-authenticate")[0]
     assert 403 == verify(asked, "scope=read&scope=write", authorization=header).status
     assert 400 == verify(asked, f"scope={quote('é')}", authorization=header).status
+    for misspelt in ("scopes=admin", "scope=", "scope", "x=1&scope=read"):  # none of which lets everybody in
+        assert 400 == verify(asked, misspelt, authorization=header).status
     both = asked.auth.start(user)
     cookie = f"{REFRESH}={both.refresh_token}"
     refused = verify(asked, "scope=admin", cookie=cookie)

@@ -1,7 +1,7 @@
 """The application that `daypass serve` runs: the endpoints, for OAuth clients too, the public keys, a health check."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import Mount, Route
 
 from daypass.errors import StoreError
 from daypass.issuer import AsyncDaypass
@@ -88,8 +88,8 @@ def build_app(
             yield
 
     routes = [
-        Mount("/auth", _exactly(auth_routes(auth, **options))),
-        *([Mount("/oauth", _exactly(oauth_routes(auth, clients=clients, **options)))] if clients else []),
+        Mount("/auth", routes=auth_routes(auth, **options)),
+        *([Mount("/oauth", routes=oauth_routes(auth, clients=clients, **options))] if clients else []),
         *well_known_routes(auth, clients=clients, **options),
         Route("/openapi.json", describe, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),
@@ -97,14 +97,6 @@ def build_app(
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})
     app.router.redirect_slashes = False
     return app
-
-
-def _exactly(routes: Sequence[BaseRoute]) -> Router:
-    """Return ``routes`` without the redirect of a path with a slash too many.
-
-    It would name the scheme that the proxy speaks, and have a password sent again by plain HTTP.
-    """
-    return Router(routes, redirect_slashes=False)
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:

@@ -28,7 +28,7 @@ from daypass.model import User
 from daypass.web import routes
 from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.clients import Registry
-from daypass.web.message import MAXIMUM_BODY, Request, Response, too_large
+from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.site import Site
 
@@ -89,7 +89,19 @@ def well_known_routes(auth: AsyncDaypass, *, clients: Registry = (), **options: 
 
 
 def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
-    return [Route(route.path, served(auth, route), methods=list(route.methods)) for route in all_routes]
+    return [
+        Route(path, endpoint, methods=list(route.methods))
+        for route in all_routes
+        for path, endpoint in ((route.path, served(auth, route)), (f"{route.path}/", absent))
+    ]
+
+
+async def absent(_: StarletteRequest) -> StarletteResponse:
+    """Answer 404 to a path with a slash too many.
+
+    Starlette would redirect it, by the scheme that the proxy speaks, and have a password sent again by plain HTTP.
+    """
+    return _returned(failure(404, "not_found", "There is nothing here; leave out the slash at the end"))
 
 
 class AsyncVerifying(Protocol):

@@ -58,6 +58,8 @@ class Site:
         proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
         self.door = door = Door(policy.allowed_origins, proxies)
         rates = options.get("rate_limits")
+        if not isinstance(rates, RateLimits | Limiter | None):
+            raise ConfigurationError("rate_limits has to be RateLimits(…), a Limiter, or None")
         self.limiter = limiter = Limiter(rates) if isinstance(rates, RateLimits) else rates
         endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, limiter)
 

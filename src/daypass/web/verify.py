@@ -88,7 +88,10 @@ class Verify:
 
 
 def _require(token: AccessToken, request: Request) -> None:
-    for wanted in parse_qs(request.query).get("scope", ()):
+    asked = parse_qs(request.query, keep_blank_values=True)
+    if asked.keys() - {"scope"}:  # a word that is spelt wrongly must not let everybody in
+        raise BadRequest(400, "invalid_request", "Ask for scope=…, and nothing else")
+    for wanted in asked.get("scope", ()):
         token.require(scopes.asked(wanted))
 
 
