@@ -32,6 +32,7 @@ from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_la
 from daypass.web.options import Options
 from daypass.web.site import Site
 
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
 
 FoundT = TypeVar("FoundT")
@@ -89,11 +90,11 @@ def well_known_routes(auth: AsyncDaypass, *, clients: Registry = (), **options: 
 
 
 def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
-    return [
-        Route(path, endpoint, methods=list(route.methods))
-        for route in all_routes
-        for path, endpoint in ((route.path, served(auth, route)), (f"{route.path}/", absent))
-    ]
+    mounted: list[Route] = []
+    for route in all_routes:
+        mounted.append(Route(route.path, served(auth, route), methods=list(route.methods)))
+        mounted.append(Route(f"{route.path}/", absent, methods=METHODS))
+    return mounted
 
 
 async def absent(_: StarletteRequest) -> StarletteResponse:

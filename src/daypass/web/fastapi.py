@@ -172,7 +172,7 @@ def _router(auth: AsyncDaypass, routes: Iterable[Route], described: openapi.Oper
             router.add_api_route(route.path, endpoint, methods=[method], **_description(described[method, path]))
         hidden = [method for method in route.methods if method not in shown]
         router.add_api_route(route.path, endpoint, methods=hidden, include_in_schema=False)
-        router.add_api_route(f"{route.path}/", asgi.absent, methods=list(route.methods), include_in_schema=False)
+        router.add_api_route(f"{route.path}/", asgi.absent, methods=asgi.METHODS, include_in_schema=False)
     return router
 
 
