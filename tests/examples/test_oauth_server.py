@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import httpx2
 import pytest
+
+from ..servers.reaching import wait_for
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "oauth_server"
 DAYPASS = Path(sys.executable).with_name("daypass")
@@ -43,14 +44,7 @@ def address(tmp_path: Path, secrets: dict[str, str]) -> Iterator[str]:
     environment = os.environ | {"ISSUER": address, "PYTHONDONTWRITEBYTECODE": "1"}
     server = subprocess.Popen([*command, "--log-level", "warning"], cwd=tmp_path, env=environment)
     try:
-        for _ in range(300):
-            assert server.poll() is None
-            try:
-                httpx2.get(f"{address}/report", timeout=1)
-            except httpx2.TransportError:
-                time.sleep(0.1)
-            else:
-                break
+        wait_for(port, server)
         yield address
     finally:
         server.terminate()

@@ -3,10 +3,11 @@
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from ..servers.reaching import wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -28,20 +29,8 @@ def started(name: str, folder: Path, replaced: tuple[str, str] = ("", "")) -> It
         [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "error"], cwd=own
     )
     try:
-        _wait_for(port, server)
+        wait_for(port, server)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(timeout=30)
-
-
-def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(600):
-        assert server.poll() is None, "the example did not start"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the example did not come up")

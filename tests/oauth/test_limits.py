@@ -1,14 +1,12 @@
 """How often the OAuth endpoints may be asked; and that no stranger hinders a client's live sessions."""
 
-from typing import Any
 from urllib.parse import urlencode
 
 from daypass import AsyncDaypass, Daypass, EventCode
-from daypass.steps import StoreStep
-from daypass.stores.memory import MemoryStore
 from daypass.web.limits import RateLimits
 from daypass.web.options import Options
 
+from ..web.failing import Watched
 from ..web.world import json_of
 from .world import World, basic, error_of
 
@@ -92,18 +90,6 @@ def test_a_dead_session_counts_against_its_address() -> None:
     world.asks("reader", "/revoke", token=dead)
     assert [400] * 5 == refreshes(world, 5, dead)
     assert [429] == refreshes(world, 1, GARBAGE)
-
-
-class Watched(MemoryStore):
-    """A store in memory that remembers what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[StoreStep[Any]] = []
-
-    def perform(self, step: StoreStep[Any]) -> Any:
-        self.asked.append(step)
-        return super().perform(step)
 
 
 def test_garbage_costs_no_query() -> None:

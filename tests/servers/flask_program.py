@@ -4,10 +4,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from .reaching import wait_for
 
 
 @contextmanager
@@ -22,20 +23,8 @@ def running(app: Path, folder: Path, **settings: str) -> Iterator[str]:
         environment = os.environ | own | {"FLASK_ISSUER": address}
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
-            _wait_for(port, server, folder / "log")
+            wait_for(port, server, folder / "log", pause=0.1)
             yield address
         finally:
             server.terminate()
             server.wait(timeout=30)
-
-
-def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(600):
-        assert server.poll() is None, log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(f"the application did not come up: {log.read_text()}")

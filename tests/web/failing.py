@@ -1,6 +1,6 @@
-"""Stores that a test can take down."""
+"""Stores that a test can take down, or watch."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from daypass import StoreUnavailable
 from daypass.steps import StoreStep
@@ -31,3 +31,15 @@ class AsyncFailing(AsyncMemoryStore):
         if self.down:
             raise StoreUnavailable("the store is down")
         return await super().perform(step)
+
+
+class Watched(MemoryStore):
+    """A store that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[StoreStep[Any]] = []
+
+    def perform(self, step: StoreStep[A]) -> A:
+        self.asked.append(step)
+        return super().perform(step)

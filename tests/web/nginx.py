@@ -3,12 +3,13 @@
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+
+from ..servers.reaching import wait_for
 
 BINARY = Path("/usr/sbin/nginx")
 PAGE = Path(__file__).parents[2] / "docs" / "forward-auth.md"
@@ -55,20 +56,8 @@ def proxying(folder: Path, daypass: str, application: str, *, scope: str | None 
     command: list[str | Path] = [BINARY, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
     process = subprocess.Popen(command)
     try:
-        _wait_for(port, process, folder / "error.log")
+        wait_for(port, process, folder / "error.log")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(timeout=30)
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(600):
-        assert process.poll() is None, log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(log.read_text())

@@ -16,8 +16,6 @@ from starlette.routing import Mount
 
 from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, EventCode
 from daypass.model import DAY, MINUTE, SECOND
-from daypass.steps import StoreStep
-from daypass.stores.memory import MemoryStore
 from daypass.testing import START
 from daypass.web import counting
 from daypass.web.asgi import auth_routes
@@ -29,6 +27,7 @@ from daypass.web.pages import Pages, Visit
 
 from ..servers import redis as servers
 from ..servers.application import serving
+from .failing import Watched
 from .live import Application
 from .world import ALICE, BOB, CHALLENGE, HOST, ISSUER, JSON, NO_STORE, PASSWORD, VARY, Asked, body_of
 
@@ -161,18 +160,6 @@ def test_guesses_never_hinder_a_session() -> None:
         statuses(asked, 40)
         refreshes(asked, 80, GARBAGE)
         assert [200] == refreshes(asked, 1, refresh_token)
-
-
-class Watched(MemoryStore):
-    """A store in memory that remembers what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[StoreStep[Any]] = []
-
-    def perform(self, step: StoreStep[Any]) -> Any:
-        self.asked.append(step)
-        return super().perform(step)
 
 
 def test_garbage_costs_no_query() -> None:
