@@ -10,7 +10,8 @@ from measure import head, in_turns, row
 
 from daypass.access_token import Names, Verifier, issue
 from daypass.keys import ALGORITHMS, SigningKey
-from daypass.model import Session, User
+from daypass.session import Session
+from daypass.user import User
 
 NOW = 1_800_000_000_000
 NAMES = Names("https://api.example.com", "https://api.example.com", "daypass")

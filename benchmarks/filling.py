@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import LiteralString
 
-from daypass.model import Session
-from daypass.steps import Migrate, Probe
+from daypass.session import Session
+from daypass.store_steps import Migrate, Probe
 from daypass.stores import Store
 from daypass.stores.sqlite import SqliteStore
 

@@ -30,9 +30,9 @@ from starlette.routing import Mount, Route
 from daypass import AsyncDaypass, User
 from daypass.access_token import Names, issue
 from daypass.keys import SigningKey
-from daypass.model import Session
 from daypass.server import run
-from daypass.steps import Migrate
+from daypass.session import Session
+from daypass.store_steps import Migrate
 from daypass.stores import AsyncStore, open_store
 from daypass.web.asgi import auth_routes
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from filling import KINDS, NOW, Place, born
 
 from daypass.rotation import Expectation
-from daypass.steps import Advance
+from daypass.store_steps import Advance
 
 SMALL = 10_000
 WARMING = 12

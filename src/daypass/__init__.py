@@ -21,9 +21,12 @@ from daypass.errors import (
     TokenStale,
     TokenUnknown,
 )
+from daypass.event import Event, EventCode
 from daypass.issuer import AsyncDaypass, Daypass
-from daypass.model import Device, Event, EventCode, Policy, Session, Tokens, User
+from daypass.policy import Policy
+from daypass.session import Device, Session, Tokens
 from daypass.stores import AsyncStore, Store
+from daypass.user import User
 from daypass.verifier import AsyncRemoteVerifier, RemoteVerifier
 
 __all__ = [

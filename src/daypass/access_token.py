@@ -15,6 +15,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
 from daypass import scope as scopes
+from daypass.duration import SECOND
 from daypass.errors import (
     ConfigurationError,
     KeyUnknown,
@@ -24,7 +25,9 @@ from daypass.errors import (
     TokenMalformed,
 )
 from daypass.keys import ALGORITHMS, SigningKey
-from daypass.model import SECOND, Policy, Session, User
+from daypass.policy import Policy
+from daypass.session import Session
+from daypass.user import User
 
 TYPE = "at+jwt"
 MAXIMUM_LENGTH = 16_384

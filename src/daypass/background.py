@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from daypass.drive import arun, run
+from daypass.duration import SECOND
 from daypass.errors import StoreError
-from daypass.model import SECOND
-from daypass.steps import Flow, Listen, Step, Subscribe
+from daypass.flow import Flow, Step
+from daypass.steps import Listen, Subscribe
 from daypass.stores import Announcing, AsyncAnnouncing, AsyncStore, AsyncSubscription, Store, Subscription
 
 Life = Callable[[], Flow[None]]

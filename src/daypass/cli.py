@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from daypass.duration import SECOND, milliseconds
 from daypass.errors import ConfigurationError, DaypassError
-from daypass.model import SECOND, milliseconds
 
 if TYPE_CHECKING:
     from daypass.stores import Store
@@ -82,7 +82,7 @@ def client_add(options: argparse.Namespace) -> int:
 
 def store_migrate(options: argparse.Namespace) -> int:
     """Make a store's tables, or bring them up to date."""
-    from daypass.steps import Migrate
+    from daypass.store_steps import Migrate
 
     with contextlib.closing(_open_store(options)) as store:
         return _say(f"The store has schema {store.perform(Migrate())}")
@@ -92,7 +92,7 @@ def keys_list(options: argparse.Namespace) -> int:
     """List the keys in the store, newest first: what each is for, and since when or from when on it is used."""
     from daypass.issuer import system_clock
     from daypass.keys import in_use
-    from daypass.steps import ReadKeys
+    from daypass.store_steps import ReadKeys
 
     with contextlib.closing(_open_store(options)) as store:
         records = store.perform(ReadKeys())
@@ -109,7 +109,7 @@ def keys_rotate(options: argparse.Namespace) -> int:
     from daypass.issuer import Daypass
     from daypass.keys import REFRESH
     from daypass.server.configuration import read_secret
-    from daypass.steps import ReadKeys
+    from daypass.store_steps import ReadKeys
 
     secret = read_secret(options.secret_file or os.environ.get("DAYPASS_SECRET_FILE"), os.environ)
     with contextlib.closing(_open_store(options)) as store:
@@ -122,7 +122,7 @@ def keys_rotate(options: argparse.Namespace) -> int:
 
 def keys_remove(options: argparse.Namespace) -> int:
     """Remove a key: tokens made with it are refused from then on."""
-    from daypass.steps import ReadKeys, RemoveKey
+    from daypass.store_steps import ReadKeys, RemoveKey
 
     with contextlib.closing(_open_store(options)) as store:
         if all(record.kid != options.kid for record in store.perform(ReadKeys())):

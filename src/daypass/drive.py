@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from daypass.steps import Flow, Step
+from daypass.flow import Flow, Step
 
 A = TypeVar("A")
 

@@ -22,23 +22,15 @@ from daypass.errors import (
     TokenStale,
     TokenUnknown,
 )
-from daypass.model import Device, EndReason, Event, EventCode, Policy, Session, Tokens, User
+from daypass.event import Event, EventCode
+from daypass.flow import Flow
+from daypass.policy import Policy
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
-from daypass.steps import (
-    Advance,
-    Authenticate,
-    Emit,
-    End,
-    EndAll,
-    Find,
-    Flow,
-    Insert,
-    Keys,
-    ListSessions,
-    LoadUser,
-    Swap,
-)
+from daypass.session import Device, EndReason, Session, Tokens
+from daypass.steps import Authenticate, Emit, Keys, LoadUser
+from daypass.store_steps import Advance, End, EndAll, Find, Insert, ListSessions, Swap
+from daypass.user import User
 
 ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
 """The random bytes that one call may need: a session's secret and first branch, and a token's identifier."""

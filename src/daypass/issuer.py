@@ -18,16 +18,22 @@ from daypass import secret_file
 from daypass.access_token import AccessToken, Names
 from daypass.background import BackgroundTask, BackgroundThread, weakly
 from daypass.drive import arun, run
+from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenReused
+from daypass.event import Event, EventCode
+from daypass.flow import Flow, Step
 from daypass.flows import ENTROPY, Flows, Moment
 from daypass.forks import survive_forks
 from daypass.key_flows import KeyFlows
 from daypass.keys import ALGORITHMS, Algorithm, MasterSecret, Secret
-from daypass.model import SECOND, Device, Duration, Event, EventCode, Policy, Session, Tokens, User
-from daypass.steps import Ask, Authenticate, Count, Emit, Flow, Keys, LoadUser, Now, Step, StoreStep, Verify
+from daypass.policy import Policy
+from daypass.session import Device, Session, Tokens
+from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Verify
+from daypass.store_steps import StoreStep
 from daypass.stores import AsyncStore, Store, open_async_store, open_store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.upkeep import Upkeep
+from daypass.user import User
 
 if TYPE_CHECKING:
     import asyncio

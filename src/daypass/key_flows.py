@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from itertools import groupby, pairwise
 from operator import attrgetter
 
+from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import StoreContended
+from daypass.flow import Flow
 from daypass.keys import REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, new_refresh_key
-from daypass.model import DAY, MINUTE, SECOND, Policy
+from daypass.policy import Policy
 from daypass.refresh_token import RefreshKey
-from daypass.steps import AddKey, Flow, ReadKeys, RemoveKey, Rewrap
+from daypass.store_steps import AddKey, ReadKeys, RemoveKey, Rewrap
 
 PUBLISHED_AHEAD = 10 * MINUTE
 """How long before its use a new key is published: longer than nodes, and caches of the key set, go without reading."""

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from joserfc.errors import JoseError
 from joserfc.jwk import import_key
 
+from daypass.duration import MINUTE, SECOND
 from daypass.errors import ConfigurationError, KeysUnavailable
 from daypass.keys import SigningKey
-from daypass.model import MINUTE, SECOND
 
 FRESH = 5 * MINUTE
 FRESH_AT_LEAST = 1 * MINUTE

@@ -52,7 +52,7 @@ class Presented(Protocol):
 
 
 class Position(Protocol):
-    """What the rule needs of a stored session; a `daypass.model.Session` has it."""
+    """What the rule needs of a stored session; a `daypass.session.Session` has it."""
 
     @property
     def generation(self) -> int: ...  # noqa: D102

@@ -6,11 +6,15 @@ store announces what was ended or has to be asked.
 """
 
 from daypass.access_token import Names, Verifier
+from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.errors import ConfigurationError, DaypassError, StoreError
+from daypass.event import Event, EventCode
+from daypass.flow import Flow
 from daypass.key_flows import KeyFlows
 from daypass.keys import KeyRing, SigningKey
-from daypass.model import HOUR, MINUTE, SECOND, Event, EventCode, Policy
-from daypass.steps import Emit, Flow, Listen, Now, ReadEndings, Subscribe, Sweep, Swept
+from daypass.policy import Policy
+from daypass.steps import Emit, Listen, Now, Subscribe
+from daypass.store_steps import ReadEndings, Sweep, Swept
 
 POLL_EVERY = SECOND // 2
 """How often a store is asked what was ended, where it cannot be listened to."""

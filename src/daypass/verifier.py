@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from daypass import key_set
 from daypass.access_token import AccessToken, Names, Verifier
+from daypass.duration import DAY, MINUTE, SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError, DaypassError, KeysUnavailable, KeyUnknown
 from daypass.fetching import SECONDS, fetch
 from daypass.forks import survive_forks
 from daypass.issuer import system_clock
 from daypass.keys import SigningKey
-from daypass.model import DAY, MINUTE, SECOND, Duration, milliseconds
 
 APART = 3 * SECOND
 """Between two fetches, whatever is asked; at-once rotation uses a new key five seconds after it was published."""

@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daypass import AsyncDaypass, Event, EventCode, User
-from daypass.model import Duration
+from daypass.duration import Duration
 from daypass.web.asgi import auth_routes, bearer
 
 from ..servers.application import serving

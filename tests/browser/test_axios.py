@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from daypass import EventCode
-from daypass.model import Duration
+from daypass.duration import Duration
 
 from .conftest import Application
 

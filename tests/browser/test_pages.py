@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daypass import AsyncDaypass, CredentialsRejected, Event, EventCode
-from daypass.model import Duration
+from daypass.duration import Duration
 from daypass.web.asgi_pages import Pages
 from daypass.web.pages import Visit
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
 from daypass import EventCode
-from daypass.model import Duration
+from daypass.duration import Duration
 
 from .stranger import Stranger, standing_by
 from .world import Asked, Instead, World, ask, happened, refreshes

@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daypass.model import Duration
+from daypass.duration import Duration
 
 from .conftest import ALICE, HERE, PASSWORD, Application
 

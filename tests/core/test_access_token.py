@@ -16,9 +16,10 @@ from joserfc.jwk import OctKey
 from daypass.access_token import MAXIMUM_LENGTH, AccessToken, Verifier, issue
 from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
-from daypass.model import Policy, User
+from daypass.policy import Policy
 from daypass.refresh_token import decode, encode, successor
 from daypass.testing import START, session
+from daypass.user import User
 
 from .crafting import CLAIMS, HEADER, KEY, KEYS, NAMES, STRANGER, b64, raw, sign, token, verifier
 

@@ -19,8 +19,8 @@ from daypass import (
     TokenMalformed,
     User,
 )
-from daypass.model import MINUTE
-from daypass.steps import ReadKeys, StoreStep
+from daypass.duration import MINUTE
+from daypass.store_steps import ReadKeys, StoreStep
 from daypass.stores.memory import MemoryStore
 from daypass.stores.sqlite import SqliteStore
 from daypass.testing import START, Clock

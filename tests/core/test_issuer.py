@@ -35,7 +35,7 @@ from daypass import (
     User,
 )
 from daypass.refresh_token import RefreshToken, decode
-from daypass.steps import Find, ReadKeys, StoreStep, Swap
+from daypass.store_steps import Find, ReadKeys, StoreStep, Swap
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import Clock

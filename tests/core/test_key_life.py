@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from joserfc import jws
 
 from daypass import ConfigurationError, Daypass, Policy, StoreUnavailable, TokenMalformed, User
+from daypass.duration import DAY, HOUR, MINUTE, SECOND
 from daypass.key_flows import PUBLISHED_AHEAD, PUBLISHED_SHORTLY_AHEAD
 from daypass.keys import REFRESH
-from daypass.model import DAY, HOUR, MINUTE, SECOND
-from daypass.steps import ReadKeys, StoreStep
+from daypass.store_steps import ReadKeys, StoreStep
 from daypass.stores.memory import MemoryStore
 from daypass.testing import Clock
 

@@ -4,7 +4,7 @@ import pytest
 
 from daypass import AccessToken, ConfigurationError, Daypass, ScopeInsufficient, ScopeRejected, TokenMalformed, User
 from daypass import scope as scopes
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.testing import Clock
 
 ISSUER = "https://api.example.com"

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from daypass import AsyncDaypass, Daypass, Event, SessionRevoked, StoreUnavailable, User
-from daypass.model import DAY, HOUR, MINUTE, SECOND
-from daypass.steps import Emit, Find, Listen, Now, ReadEndings, ReadKeys, Step, StoreStep, Subscribe, Sweep, Swept
+from daypass.duration import DAY, HOUR, MINUTE, SECOND
+from daypass.flow import Step
+from daypass.steps import Emit, Listen, Now, Subscribe
+from daypass.store_steps import Find, ReadEndings, ReadKeys, StoreStep, Sweep, Swept
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.testing import START, Clock
 from daypass.upkeep import POLL_EVERY

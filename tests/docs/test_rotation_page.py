@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from daypass.client.flow import Timing
-from daypass.model import Policy
+from daypass.policy import Policy
 from daypass.rotation import TABLE
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rotation.md").read_text(encoding="utf-8")

@@ -8,12 +8,17 @@ import pytest
 from daypass.access_token import Names
 from daypass.drive import run
 from daypass.errors import TokenReused, TokenStale
+from daypass.event import Event
+from daypass.flow import Step
 from daypass.flows import ENTROPY, Flows, Moment
 from daypass.keys import KeyRing, SigningKey
-from daypass.model import EndReason, Event, Policy, Session, Tokens, User
+from daypass.policy import Policy
 from daypass.refresh_token import encode
 from daypass.rotation import TABLE, Verdict
-from daypass.steps import Advance, Advanced, Emit, Keys, LoadUser, Step, Swap
+from daypass.session import EndReason, Session, Tokens
+from daypass.steps import Emit, Keys, LoadUser
+from daypass.store_steps import Advance, Advanced, Swap
+from daypass.user import User
 
 from .explorer import Case, explore
 from .mint import KEY, Row

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from daypass import EventCode
-from daypass.model import DAY, MINUTE, SECOND, EndReason
-from daypass.steps import End
+from daypass.duration import DAY, MINUTE, SECOND
+from daypass.session import EndReason
+from daypass.store_steps import End
 from daypass.web.clients import Client
 
 from ..web.world import ALICE, ISSUER, json_of

@@ -17,7 +17,7 @@ from daypass import LoginRequired
 from daypass.client.flow import Timing
 from daypass.client.httpx import DaypassAuth
 from daypass.client.oauth import OAuth
-from daypass.model import MINUTE, SECOND
+from daypass.duration import MINUTE, SECOND
 
 from ..web.world import ISSUER, json_of
 from .live import Begun, Served

@@ -3,7 +3,8 @@
 import pytest
 
 from daypass import EventCode
-from daypass.model import MINUTE, EndReason
+from daypass.duration import MINUTE
+from daypass.session import EndReason
 
 from ..web.world import BOB, json_of
 from .world import World, error_of

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daypass import EventCode
-from daypass.model import DAY, SECOND
+from daypass.duration import DAY, SECOND
 from daypass.stores.sqlite import SqliteStore
 
 from ..web.world import ALICE, json_of

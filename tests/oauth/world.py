@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from daypass import AsyncDaypass, Daypass, Event, Tokens, User
-from daypass.model import Device, Duration
-from daypass.steps import Flow, Verify
+from daypass.duration import Duration
+from daypass.flow import Flow
+from daypass.session import Device
+from daypass.steps import Verify
 from daypass.testing import Clock
 from daypass.web.clients import Client, Registry
 from daypass.web.message import Request, Response

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from daypass import AsyncDaypass, Daypass, DaypassError, Event, Session, Tokens, User
+from daypass.flow import Flow
 from daypass.keys import MasterSecret
-from daypass.model import Policy
-from daypass.steps import Find, Flow, StoreStep, Swap
+from daypass.policy import Policy
+from daypass.store_steps import Find, StoreStep, Swap
 from daypass.stores import AsyncStore, Store
 
 SECRET = "a secret for presenters that race"

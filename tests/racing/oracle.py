@@ -18,9 +18,9 @@ from daypass import (
     TokenStale,
     TokenUnknown,
 )
-from daypass.model import EndReason
 from daypass.refresh_token import RefreshToken, decode, encode, successor
 from daypass.rotation import NEVER_ROTATED, Verdict, is_current, judge, position_after
+from daypass.session import EndReason
 
 from .calls import KEYS, POLICY, Call, EndAll, EndSession, Given, Logout, Outcome, Refresh, RollBack, SetUser
 

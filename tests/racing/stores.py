@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from daypass.steps import StoreStep
+from daypass.store_steps import StoreStep
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore

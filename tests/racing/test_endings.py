@@ -8,7 +8,7 @@ import random
 import pytest
 
 from daypass import EventCode, SessionRevoked, TokenRejected, TokenReused
-from daypass.model import EndReason
+from daypass.session import EndReason
 
 from .calls import Call, EndAll, EndSession, Given, Logout, Outcome, Refresh, SetUser, Verify, W
 from .presenters import Tasks

@@ -10,7 +10,7 @@ import pytest
 from daypass import Event, SessionRevoked, StoreUnavailable, TokenReused, TokenStale
 from daypass.refresh_token import decode
 from daypass.rotation import Verdict
-from daypass.steps import ReadEndings, ReadKeys, StoreStep, Sweep
+from daypass.store_steps import ReadEndings, ReadKeys, StoreStep, Sweep
 
 from .calls import KEYS, SECRET, EndAll, EndSession, Given, Logout, Refresh, SetUser, W, note
 from .presenters import Tasks, Threads

@@ -10,9 +10,10 @@ import pytest
 
 from daypass import ConfigurationError, Daypass, DaypassError, User
 from daypass.access_token import AccessToken
+from daypass.flow import Flow
 from daypass.keys import KeyRing
 from daypass.refresh_token import decode
-from daypass.steps import Flow, Keys
+from daypass.steps import Keys
 
 from ..web.live import LOGIN
 from ..web.world import Asked

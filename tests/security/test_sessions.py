@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from daypass import Daypass, TokenMalformed, TokenRejected, User
+from daypass.flow import Flow
 from daypass.keys import KeyRing
 from daypass.refresh_token import SECRET_SIZE, decode
-from daypass.steps import Flow, Keys
+from daypass.steps import Keys
 
 from ..web.live import LOGIN
 from ..web.world import ALICE, BOB, CHALLENGE, Asked, access_token, body_of, cookie_value, json_of

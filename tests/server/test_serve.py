@@ -20,7 +20,7 @@ from joserfc import jws
 from joserfc.jwk import OctKey
 
 from daypass.keys import MasterSecret, SigningKey
-from daypass.steps import ReadKeys
+from daypass.store_steps import ReadKeys
 from daypass.stores.sqlite import SqliteStore
 
 from .processes import PASSWORD, READY, SECRET, Service, add_user, daypass, launch, running, untouched

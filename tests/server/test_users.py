@@ -14,11 +14,11 @@ import argon2
 import pytest
 
 from daypass import ConfigurationError
-from daypass.model import Account
+from daypass.account_steps import AddAccount, FindAccount, LoadAccount
 from daypass.server import users
 from daypass.server.users import Users
-from daypass.steps import AddAccount, FindAccount, LoadAccount
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.user import Account
 
 from .processes import DAYPASS, PASSWORD, daypass, environment, untouched
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from daypass.steps import Migrate
+from daypass.store_steps import Migrate
 from daypass.stores.postgres import PostgresStore
 
 NOBODY = 65534

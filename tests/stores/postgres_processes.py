@@ -6,7 +6,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from daypass.errors import StoreError
-from daypass.steps import Insert, Migrate
+from daypass.store_steps import Insert, Migrate
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.testing import START, advance, session
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from daypass import Daypass, DaypassError, User
 from daypass.errors import StoreError
-from daypass.model import EndReason
-from daypass.steps import End, Find, Insert
+from daypass.session import EndReason
+from daypass.store_steps import End, Find, Insert
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import START, advance, session
 

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from daypass import User
-from daypass.steps import Migrate
+from daypass.store_steps import Migrate
 from daypass.stores.postgres import PostgresStore
 from tests.servers import postgres
 

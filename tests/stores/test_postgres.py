@@ -20,11 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daypass import ConfigurationError, StoreUnavailable
+from daypass.account_steps import FindAccount
 from daypass.cli import main
 from daypass.errors import StoreContended
-from daypass.model import Device, EndReason
 from daypass.rotation import Expectation
-from daypass.steps import AddKey, Advance, End, EndAll, Find, FindAccount, Insert, ListSessions, Migrate, Probe, Swap
+from daypass.session import Device, EndReason
+from daypass.store_steps import AddKey, Advance, End, EndAll, Find, Insert, ListSessions, Migrate, Probe, Swap
 from daypass.stores import open_async_store, open_store, schema
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.postgres.link import request

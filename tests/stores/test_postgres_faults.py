@@ -17,8 +17,8 @@ import pytest
 import uvloop
 
 from daypass import ConfigurationError, Daypass, StoreUnavailable, User
-from daypass.model import EndReason
-from daypass.steps import End, Find, Insert, Migrate, Probe, StoreStep
+from daypass.session import EndReason
+from daypass.store_steps import End, Find, Insert, Migrate, Probe, StoreStep
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.postgres.threads import Turn
 from daypass.testing import START, advance, session

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass, StoreUnavailable, TokenReused, TokenStale, User
-from daypass.model import Device, EndReason, Session
+from daypass.account_steps import AddAccount, FindAccount
 from daypass.rotation import NEVER_ROTATED, Expectation
-from daypass.steps import (
-    AddAccount,
+from daypass.session import Device, EndReason, Session
+from daypass.store_steps import (
     AddKey,
     Advance,
     Advanced,
@@ -27,7 +27,6 @@ from daypass.steps import (
     EndAll,
     Ending,
     Find,
-    FindAccount,
     Insert,
     ListSessions,
     Migrate,

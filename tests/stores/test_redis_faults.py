@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from daypass import Daypass, StoreUnavailable, User
-from daypass.model import EndReason
-from daypass.steps import End, EndAll, Find, Insert, ListSessions, Probe, ReadEndings, StoreStep, Swap
+from daypass.session import EndReason
+from daypass.store_steps import End, EndAll, Find, Insert, ListSessions, Probe, ReadEndings, StoreStep, Swap
 from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.testing import START, Clock, advance, session, sweep
 

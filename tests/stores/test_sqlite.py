@@ -22,8 +22,9 @@ from typing import Any
 import pytest
 
 from daypass import ConfigurationError, Daypass, StoreContended, StoreUnavailable, User
+from daypass.account_steps import LoadAccount
 from daypass.rotation import NEVER_ROTATED
-from daypass.steps import Find, Insert, ListSessions, LoadAccount, Migrate, Probe, ReadKeys
+from daypass.store_steps import Find, Insert, ListSessions, Migrate, Probe, ReadKeys
 from daypass.stores import open_async_store, open_store, schema
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import START, Clock, advance, key, session
@@ -381,7 +382,8 @@ FORKING = """
 import os, sys
 from pathlib import Path
 from daypass.rotation import NEVER_ROTATED
-from daypass.steps import Find, Insert, ListSessions, LoadAccount, Migrate, Probe, ReadKeys
+from daypass.account_steps import LoadAccount
+from daypass.store_steps import Find, Insert, ListSessions, Migrate, Probe, ReadKeys
 from daypass.stores.sqlite import SqliteStore
 from daypass.testing import START, session
 
@@ -408,7 +410,7 @@ store.close()
 PARENT_FIRST = """
 import os, sys
 from pathlib import Path
-from daypass.steps import Insert, ListSessions
+from daypass.store_steps import Insert, ListSessions
 from daypass.stores.sqlite import SqliteStore
 from daypass.testing import START, session
 
@@ -436,7 +438,7 @@ store.close()
 FORKING_ASYNC = """
 import asyncio, os, sys
 from pathlib import Path
-from daypass.steps import Insert, ListSessions
+from daypass.store_steps import Insert, ListSessions
 from daypass.stores.sqlite import AsyncSqliteStore
 from daypass.testing import START, session
 
@@ -464,7 +466,7 @@ print([status], asyncio.run(count()))
 FORKING_WITHIN_A_TURN = """
 import asyncio, os, sys
 from pathlib import Path
-from daypass.steps import Insert, ListSessions
+from daypass.store_steps import Insert, ListSessions
 from daypass.stores.sqlite import AsyncSqliteStore
 from daypass.testing import START, session
 
@@ -517,7 +519,7 @@ def test_a_store_survives_a_fork(path: Path, script: str, says: str) -> None:
 THREADS_AND_FORK = """
 import os, sys, threading, time
 from pathlib import Path
-from daypass.steps import Insert
+from daypass.store_steps import Insert
 from daypass.stores.sqlite import SqliteStore
 from daypass.testing import session
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daypass.steps import Migrate
+from daypass.store_steps import Migrate
 from daypass.stores.postgres import PostgresStore
 
 from ..servers import redis

@@ -8,9 +8,9 @@ import pytest
 from joserfc.jwk import ECKey, OctKey
 
 from daypass import ConfigurationError
+from daypass.duration import SECOND
 from daypass.key_set import FRESH, FRESH_AT_LEAST, FRESH_AT_MOST, default_url, fresh_for, keys_in, metadata_url
 from daypass.keys import SigningKey
-from daypass.model import SECOND
 
 GOOD = {algorithm: dict(SigningKey.generate(algorithm).public or {}) for algorithm in ("ES256", "Ed25519", "RS256")}
 EC = GOOD["ES256"]

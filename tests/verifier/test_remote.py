@@ -24,7 +24,7 @@ from daypass import (
     fetching,
 )
 from daypass import verifier as room
-from daypass.model import DAY, MINUTE, SECOND
+from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import Clock
 
 from ..core.crafting import token as crafted

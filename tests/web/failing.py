@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from daypass import StoreUnavailable
-from daypass.steps import StoreStep
+from daypass.store_steps import StoreStep
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 
 A = TypeVar("A")

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from daypass import AsyncDaypass, AsyncStore, ConfigurationError, Daypass, Event, EventCode, User
 from daypass.access_token import AccessToken
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.testing import Clock
 
 from ..servers.application import serving

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
 from daypass import ConfigurationError, CredentialsRejected, Daypass, EventCode
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.web.asgi import bearer
 from daypass.web.asgi_pages import Pages
 from daypass.web.pages import Visit

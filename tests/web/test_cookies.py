@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from daypass import ConfigurationError
-from daypass.model import DAY, SECOND
+from daypass.duration import DAY, SECOND
 from daypass.web.cookies import CookiePolicy, SameSite
 from daypass.web.options import Options
 

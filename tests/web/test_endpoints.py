@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daypass import Daypass, EventCode, User
-from daypass.model import DAY, MINUTE, SECOND
+from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
 from daypass.web.cookies import CookiePolicy
 from daypass.web.endpoints import Endpoints

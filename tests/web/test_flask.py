@@ -22,7 +22,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 
 from daypass import ConfigurationError
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.web.clients import Client as OAuthClient
 from daypass.web.flask import (
     auth_blueprint,

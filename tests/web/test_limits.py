@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, EventCode
-from daypass.model import DAY, MINUTE, SECOND
+from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
 from daypass.web import counting
 from daypass.web.asgi import auth_routes

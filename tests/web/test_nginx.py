@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from daypass import EventCode, User
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.web.asgi import auth_routes
 from daypass.web.options import Options
 

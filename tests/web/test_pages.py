@@ -7,8 +7,8 @@ from http.cookies import SimpleCookie
 import pytest
 
 from daypass import ConfigurationError, EventCode, Tokens
+from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import CredentialsRejected
-from daypass.model import DAY, MINUTE, SECOND
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
 from daypass.web.pages import Headers, Pages, Render, Visit, merge_headers

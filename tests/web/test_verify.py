@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from daypass import EventCode, User
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.web.message import Request, Response
 
 from .failing import Failing

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.test import EnvironBuilder
 
 from daypass import AsyncDaypass, ConfigurationError, EventCode
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.web.flask import bearer, current_visit
 from daypass.web.wsgi_pages import Pages
 

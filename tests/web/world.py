@@ -6,7 +6,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 from daypass import Daypass, Event, Policy, Store, User
-from daypass.model import Duration
+from daypass.duration import Duration
 from daypass.testing import Clock
 from daypass.web.message import Request, Response
 from daypass.web.options import Options

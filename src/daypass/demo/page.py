@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daypass.access_token import AccessToken
+from daypass.duration import SECOND
 from daypass.errors import TokenRejected
 from daypass.issuer import AsyncDaypass
-from daypass.model import SECOND
 from daypass.server.users import Users
 from daypass.stores import AsyncStore
 from daypass.web.asgi import auth_routes, bearer

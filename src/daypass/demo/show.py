@@ -16,8 +16,8 @@ from daypass.client.clock import monotonic_ms
 from daypass.demo.people import People
 from daypass.demo.tally import Summary, Tally
 from daypass.demo.terminal import Screen, open_screen
+from daypass.duration import SECOND
 from daypass.errors import ConfigurationError
-from daypass.model import SECOND
 
 UNATTENDED = 30.0
 """Seconds after which it ends by itself where nobody watches."""

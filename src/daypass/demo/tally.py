@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from daypass.client.events import ClientEvent, EventKind
-from daypass.model import SECOND
+from daypass.duration import SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from daypass.client.clock import monotonic_ms
 from daypass.client.events import EventKind
 from daypass.demo.people import ACCESS_TTL
 from daypass.demo.tally import Lane, Summary, Tally
-from daypass.model import SECOND
+from daypass.duration import SECOND
 
 COLUMN = 250
 """Milliseconds that one column of the timeline stands for."""

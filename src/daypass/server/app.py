@@ -17,7 +17,7 @@ from daypass.errors import StoreError
 from daypass.issuer import AsyncDaypass
 from daypass.server.configuration import Configuration
 from daypass.server.users import Users
-from daypass.steps import Probe, ReadKeys
+from daypass.store_steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
 from daypass.web.asgi import auth_routes, oauth_routes, well_known_routes
 from daypass.web.clients import Client

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from daypass import secret_file
+from daypass.duration import milliseconds
 from daypass.errors import ConfigurationError
 from daypass.keys import Secret
-from daypass.model import milliseconds
 from daypass.server import clients
 from daypass.web.clients import Client
 from daypass.web.cookies import CookiePolicy

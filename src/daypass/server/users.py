@@ -7,10 +7,10 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from daypass.account_steps import AddAccount, FindAccount, LoadAccount, SetPasswordHash
 from daypass.errors import ConfigurationError
-from daypass.model import Account, User
-from daypass.steps import AddAccount, FindAccount, LoadAccount, SetPasswordHash
 from daypass.stores import AsyncStore, Store
+from daypass.user import Account, User
 
 MAXIMUM_NAME = 254
 """Characters of an email address (RFC 5321 §4.5.3.1.3), and of a name."""

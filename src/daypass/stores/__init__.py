@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from daypass.errors import ConfigurationError
-from daypass.steps import StoreStep
+from daypass.store_steps import StoreStep
 
 A = TypeVar("A")
 
 
 @runtime_checkable
 class Store(Protocol):
-    """A store for `Daypass`: performs each of the store steps of `daypass.steps`, atomically.
+    """A store for `Daypass`: performs each of the steps of `daypass.store_steps`, atomically.
 
     One that lives in a file says so by an attribute ``path``; the default secret is then made beside that file.
     """

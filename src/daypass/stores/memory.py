@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from daypass import steps
+from daypass import account_steps, store_steps
 from daypass.keys import KeyRecord
-from daypass.model import Account, Session
-from daypass.steps import StoreStep
+from daypass.session import Session
+from daypass.store_steps import StoreStep
+from daypass.user import Account
 
 A = TypeVar("A")
 
@@ -24,25 +25,25 @@ class MemoryStore:
         self._sweep_due_at = 0
         self._accounts: dict[str, Account] = {}
         self._operations: Mapping[type[StoreStep[Any]], Callable[[Any], Any]] = {
-            steps.Insert: self._insert,
-            steps.Advance: self._advance,
-            steps.Swap: self._swap,
-            steps.Find: self._find,
-            steps.End: self._end,
-            steps.EndAll: self._end_all,
-            steps.ListSessions: self._list,
-            steps.ReadKeys: self._read_keys,
-            steps.ReadEndings: self._read_endings,
-            steps.Sweep: self._sweep,
-            steps.AddKey: self._add_key,
-            steps.RemoveKey: self._remove_key,
-            steps.Rewrap: self._rewrap,
-            steps.Probe: lambda _: None,
-            steps.Migrate: lambda _: 0,
-            steps.AddAccount: self._add_account,
-            steps.FindAccount: self._find_account,
-            steps.LoadAccount: self._load_account,
-            steps.SetPasswordHash: self._set_password_hash,
+            store_steps.Insert: self._insert,
+            store_steps.Advance: self._advance,
+            store_steps.Swap: self._swap,
+            store_steps.Find: self._find,
+            store_steps.End: self._end,
+            store_steps.EndAll: self._end_all,
+            store_steps.ListSessions: self._list,
+            store_steps.ReadKeys: self._read_keys,
+            store_steps.ReadEndings: self._read_endings,
+            store_steps.Sweep: self._sweep,
+            store_steps.AddKey: self._add_key,
+            store_steps.RemoveKey: self._remove_key,
+            store_steps.Rewrap: self._rewrap,
+            store_steps.Probe: lambda _: None,
+            store_steps.Migrate: lambda _: 0,
+            account_steps.AddAccount: self._add_account,
+            account_steps.FindAccount: self._find_account,
+            account_steps.LoadAccount: self._load_account,
+            account_steps.SetPasswordHash: self._set_password_hash,
         }
 
     def perform(self, step: StoreStep[A]) -> A:
@@ -53,7 +54,7 @@ class MemoryStore:
     def close(self) -> None:
         """Do nothing: what is in memory stays until the store itself is gone."""
 
-    def _insert(self, step: steps.Insert) -> None:
+    def _insert(self, step: store_steps.Insert) -> None:
         if step.session.id not in self._sessions:
             self._put(step.session)
 
@@ -62,25 +63,25 @@ class MemoryStore:
         if session.ended_at is not None:
             self._ended[session.id] = session.ended_at
 
-    def _advance(self, step: steps.Advance) -> steps.Advanced:
+    def _advance(self, step: store_steps.Advance) -> store_steps.Advanced:
         session = self._sessions.get(step.session_id)
         moved = None if session is None else step.moved(session)
         if session is None or moved is None:
-            return steps.Advanced(session, moved=False)
+            return store_steps.Advanced(session, moved=False)
         self._sessions[session.id] = moved
-        return steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
+        return store_steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
 
-    def _swap(self, step: steps.Swap) -> bool:
+    def _swap(self, step: store_steps.Swap) -> bool:
         session = self._sessions.get(step.old.id)
         if session is None or session.ended_at is not None or _position(session) != _position(step.old):
             return False
         self._put(step.new)
         return True
 
-    def _find(self, step: steps.Find) -> Session | None:
+    def _find(self, step: store_steps.Find) -> Session | None:
         return self._sessions.get(step.session_id)
 
-    def _end(self, step: steps.End) -> Session | None:
+    def _end(self, step: store_steps.End) -> Session | None:
         session = self._sessions.get(step.session_id)
         if session is None or session.ended_at is not None or step.subject not in (None, session.subject):
             return None
@@ -88,49 +89,53 @@ class MemoryStore:
         self._put(ended)
         return ended
 
-    def _end_all(self, step: steps.EndAll) -> tuple[str, ...]:
+    def _end_all(self, step: store_steps.EndAll) -> tuple[str, ...]:
         live = [each for each in self._of(step.subject) if each.is_live(step.at) and each.id != step.keep]
         for session in live:
             self._put(replace(session, ended_at=step.at, end_reason=step.reason))
         return tuple(session.id for session in live)
 
-    def _list(self, step: steps.ListSessions) -> tuple[Session, ...]:
+    def _list(self, step: store_steps.ListSessions) -> tuple[Session, ...]:
         live = [each for each in self._of(step.subject) if each.is_live(step.now)]
         return tuple(sorted(live, key=lambda session: (-session.created_at, session.id)))
 
     def _of(self, subject: str) -> list[Session]:
         return [each for each in self._sessions.values() if each.subject == subject]
 
-    def _read_endings(self, step: steps.ReadEndings) -> tuple[steps.Ending, ...]:
-        return tuple(steps.Ending(session_id, at) for session_id, at in self._ended.items() if at > step.since)
+    def _read_endings(self, step: store_steps.ReadEndings) -> tuple[store_steps.Ending, ...]:
+        return tuple(store_steps.Ending(session_id, at) for session_id, at in self._ended.items() if at > step.since)
 
-    def _sweep(self, step: steps.Sweep) -> steps.Swept:
+    def _sweep(self, step: store_steps.Sweep) -> store_steps.Swept:
         if step.now < self._sweep_due_at and not step.regardless:
-            return steps.Swept(0, self._sweep_due_at)
+            return store_steps.Swept(0, self._sweep_due_at)
         over = [each.id for each in self._sessions.values() if step.is_over(each)]
         for session_id in over:
             del self._sessions[session_id]
             self._ended.pop(session_id, None)
         self._sweep_due_at = step.now + step.rest
-        return steps.Swept(len(over), self._sweep_due_at, whole=True)
+        return store_steps.Swept(len(over), self._sweep_due_at, whole=True)
 
-    def _read_keys(self, _: steps.ReadKeys) -> tuple[KeyRecord, ...]:
+    def _read_keys(self, _: store_steps.ReadKeys) -> tuple[KeyRecord, ...]:
         return tuple(sorted(self._keys.values(), key=lambda record: (-record.created_at, record.kid)))
 
-    def _add_key(self, step: steps.AddKey) -> None:
-        same = (record.kid for record in self._read_keys(steps.ReadKeys()) if record.algorithm == step.record.algorithm)
+    def _add_key(self, step: store_steps.AddKey) -> None:
+        same = (
+            record.kid
+            for record in self._read_keys(store_steps.ReadKeys())
+            if record.algorithm == step.record.algorithm
+        )
         if next(same, None) == step.newest:
             self._keys[step.record.kid] = step.record
 
-    def _remove_key(self, step: steps.RemoveKey) -> None:
+    def _remove_key(self, step: store_steps.RemoveKey) -> None:
         self._keys.pop(step.kid, None)
 
-    def _rewrap(self, step: steps.Rewrap) -> None:
+    def _rewrap(self, step: store_steps.Rewrap) -> None:
         record = self._keys.get(step.kid)
         if record is not None and record.wrapped == step.old:
             self._keys[step.kid] = replace(record, wrapped=step.new)
 
-    def _add_account(self, step: steps.AddAccount) -> bool:
+    def _add_account(self, step: account_steps.AddAccount) -> bool:
         account = step.account
         if (
             any(self._by_name(name) for name in (account.email, account.username) if name)
@@ -140,17 +145,17 @@ class MemoryStore:
         self._accounts[account.subject] = account
         return True
 
-    def _find_account(self, step: steps.FindAccount) -> Account | None:
+    def _find_account(self, step: account_steps.FindAccount) -> Account | None:
         return self._by_name(step.identifier)
 
     def _by_name(self, name: str) -> Account | None:
         folded = name.casefold()
         return next((each for each in self._accounts.values() if folded in _folded_names(each)), None)
 
-    def _load_account(self, step: steps.LoadAccount) -> Account | None:
+    def _load_account(self, step: account_steps.LoadAccount) -> Account | None:
         return self._accounts.get(step.subject)
 
-    def _set_password_hash(self, step: steps.SetPasswordHash) -> None:
+    def _set_password_hash(self, step: account_steps.SetPasswordHash) -> None:
         account = self._accounts.get(step.subject)
         if account is not None:
             self._accounts[step.subject] = replace(account, password_hash=step.password_hash)

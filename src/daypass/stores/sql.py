@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from daypass.keys import KeyRecord
-from daypass.model import Account, Device, EndReason, Session
+from daypass.session import Device, EndReason, Session
+from daypass.user import Account
 
 Parameters = dict[str, Any]
 

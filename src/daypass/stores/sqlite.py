@@ -8,13 +8,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from daypass import steps
+from daypass import account_steps, store_steps
 from daypass.errors import ConfigurationError
 from daypass.keys import KeyRecord
-from daypass.model import Account, Session
-from daypass.steps import StoreStep
+from daypass.session import Session
+from daypass.store_steps import StoreStep
 from daypass.stores import schema, sql
 from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
+from daypass.user import Account
 
 A = TypeVar("A")
 Synchronous = Literal["FULL", "NORMAL"]
@@ -24,13 +25,13 @@ _LOG = 2000
 """Pages of 4 kB that the log may have before they are written to where they belong: among millions of sessions each is
 another page, and twice SQLite's own number makes a refresh an eighth cheaper there (benchmarks/scale.py)."""
 _READS = (
-    steps.Find,
-    steps.ListSessions,
-    steps.ReadEndings,
-    steps.ReadKeys,
-    steps.FindAccount,
-    steps.LoadAccount,
-    steps.Migrate,  # done by opening the file
+    store_steps.Find,
+    store_steps.ListSessions,
+    store_steps.ReadEndings,
+    store_steps.ReadKeys,
+    account_steps.FindAccount,
+    account_steps.LoadAccount,
+    store_steps.Migrate,  # done by opening the file
 )
 """Every other step has a transaction that lets nobody else write from its beginning on."""
 
@@ -143,21 +144,23 @@ def _operation(step: StoreStep[A]) -> Callable[[sqlite3.Connection], A]:
     return lambda connection: perform(connection, step)
 
 
-def _insert(connection: sqlite3.Connection, step: steps.Insert) -> None:
+def _insert(connection: sqlite3.Connection, step: store_steps.Insert) -> None:
     connection.execute(sql.INSERT, sql.session_parameters(step.session))
 
 
-def _advance(connection: sqlite3.Connection, step: steps.Advance) -> steps.Advanced:
-    session = _find(connection, steps.Find(step.session_id))  # nobody writes between this and the update: see `_READS`
+def _advance(connection: sqlite3.Connection, step: store_steps.Advance) -> store_steps.Advanced:
+    session = _find(
+        connection, store_steps.Find(step.session_id)
+    )  # nobody writes between this and the update: see `_READS`
     moved = None if session is None else step.moved(session)
     if session is None or moved is None:
-        return steps.Advanced(session, moved=False)
+        return store_steps.Advanced(session, moved=False)
     values = (moved.generation, moved.branch, moved.rotated_at, moved.expires_at, sql.stored_id(moved.id))
     connection.execute(sql.MOVE, values)
-    return steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
+    return store_steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
 
 
-def _swap(connection: sqlite3.Connection, step: steps.Swap) -> bool:
+def _swap(connection: sqlite3.Connection, step: store_steps.Swap) -> bool:
     parameters = sql.session_parameters(step.new) | {
         "old_generation": step.old.generation,
         "old_branch": step.old.branch,
@@ -166,108 +169,108 @@ def _swap(connection: sqlite3.Connection, step: steps.Swap) -> bool:
     return connection.execute(sql.SWAP, parameters).rowcount == 1
 
 
-def _find(connection: sqlite3.Connection, step: steps.Find) -> Session | None:
+def _find(connection: sqlite3.Connection, step: store_steps.Find) -> Session | None:
     row = connection.execute(sql.FIND, {"id": sql.stored_id(step.session_id)}).fetchone()
     return None if row is None else sql.session_of(row)
 
 
-def _end(connection: sqlite3.Connection, step: steps.End) -> Session | None:
+def _end(connection: sqlite3.Connection, step: store_steps.End) -> Session | None:
     parameters = {"id": sql.stored_id(step.session_id), "at": step.at, "reason": step.reason, "subject": step.subject}
     row = connection.execute(sql.END, parameters).fetchone()
     return None if row is None else sql.session_of(row)
 
 
-def _end_all(connection: sqlite3.Connection, step: steps.EndAll) -> tuple[str, ...]:
+def _end_all(connection: sqlite3.Connection, step: store_steps.EndAll) -> tuple[str, ...]:
     keep = None if step.keep is None else sql.stored_id(step.keep)
     parameters = {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep}
     return tuple(row[0].hex() for row in connection.execute(sql.END_ALL, parameters).fetchall())
 
 
-def _list(connection: sqlite3.Connection, step: steps.ListSessions) -> tuple[Session, ...]:
+def _list(connection: sqlite3.Connection, step: store_steps.ListSessions) -> tuple[Session, ...]:
     rows = connection.execute(sql.LIST, {"subject": step.subject, "now": step.now}).fetchall()
     return tuple(map(sql.session_of, rows))
 
 
-def _read_keys(connection: sqlite3.Connection, _: steps.ReadKeys) -> tuple[KeyRecord, ...]:
+def _read_keys(connection: sqlite3.Connection, _: store_steps.ReadKeys) -> tuple[KeyRecord, ...]:
     return tuple(map(sql.key_of, connection.execute(sql.READ_KEYS).fetchall()))
 
 
-def _add_key(connection: sqlite3.Connection, step: steps.AddKey) -> None:
+def _add_key(connection: sqlite3.Connection, step: store_steps.AddKey) -> None:
     connection.execute(sql.ADD_KEY, sql.key_parameters(step.record, step.newest))
 
 
-def _remove_key(connection: sqlite3.Connection, step: steps.RemoveKey) -> None:
+def _remove_key(connection: sqlite3.Connection, step: store_steps.RemoveKey) -> None:
     connection.execute(sql.REMOVE_KEY, {"kid": step.kid})
 
 
-def _rewrap(connection: sqlite3.Connection, step: steps.Rewrap) -> None:
+def _rewrap(connection: sqlite3.Connection, step: store_steps.Rewrap) -> None:
     connection.execute(sql.REWRAP, {"kid": step.kid, "old": step.old, "new": step.new})
 
 
-def _read_endings(connection: sqlite3.Connection, step: steps.ReadEndings) -> tuple[steps.Ending, ...]:
+def _read_endings(connection: sqlite3.Connection, step: store_steps.ReadEndings) -> tuple[store_steps.Ending, ...]:
     rows = connection.execute(sql.READ_ENDINGS, {"since": step.since}).fetchall()
-    return tuple(steps.Ending(row[0].hex(), row[1]) for row in rows)
+    return tuple(store_steps.Ending(row[0].hex(), row[1]) for row in rows)
 
 
-def _sweep(connection: sqlite3.Connection, step: steps.Sweep) -> steps.Swept:
+def _sweep(connection: sqlite3.Connection, step: store_steps.Sweep) -> store_steps.Swept:
     due = {"now": step.now, "until": step.now + step.pause, "regardless": step.regardless}
     claimed = connection.execute(sql.CLAIM_SWEEP, due).fetchone()
     if claimed is None:
-        return steps.Swept(0, connection.execute(sql.READ_SWEEP).fetchone()[0])
+        return store_steps.Swept(0, connection.execute(sql.READ_SWEEP).fetchone()[0])
     ids = connection.execute(sql.SWEEP_BATCH, {"place": claimed[0], "batch": step.batch}).fetchall()
     whole = len(ids) < step.batch
     over = {"before": step.before, "absolute_ttl": step.absolute_ttl}
     removed = sum(connection.execute(sql.REMOVE_IF_OVER, {"id": each, **over}).rowcount for (each,) in ids)
-    swept = steps.Swept(removed, step.now + (step.rest if whole else step.pause), whole)
+    swept = store_steps.Swept(removed, step.now + (step.rest if whole else step.pause), whole)
     connection.execute(sql.END_SWEEP, {"place": b"" if whole else ids[-1][0], "due_at": swept.due_at})
     return swept
 
 
-def _probe(connection: sqlite3.Connection, _: steps.Probe) -> None:
+def _probe(connection: sqlite3.Connection, _: store_steps.Probe) -> None:
     connection.execute("SELECT 1 FROM daypass_sessions, daypass_keys LIMIT 1")
     connection.execute("UPDATE daypass_schema SET version = version")  # what it is already, but written all the same
 
 
-def _migrate(connection: sqlite3.Connection, _: steps.Migrate) -> int:
+def _migrate(connection: sqlite3.Connection, _: store_steps.Migrate) -> int:
     return _version(connection)
 
 
-def _add_account(connection: sqlite3.Connection, step: steps.AddAccount) -> bool:
+def _add_account(connection: sqlite3.Connection, step: account_steps.AddAccount) -> bool:
     return connection.execute(sql.ADD_ACCOUNT, sql.account_parameters(step.account)).fetchone() is not None
 
 
-def _find_account(connection: sqlite3.Connection, step: steps.FindAccount) -> Account | None:
+def _find_account(connection: sqlite3.Connection, step: account_steps.FindAccount) -> Account | None:
     row = connection.execute(sql.FIND_ACCOUNT, {"folded": step.identifier.casefold()}).fetchone()
     return None if row is None else sql.account_of(row)
 
 
-def _load_account(connection: sqlite3.Connection, step: steps.LoadAccount) -> Account | None:
+def _load_account(connection: sqlite3.Connection, step: account_steps.LoadAccount) -> Account | None:
     row = connection.execute(sql.LOAD_ACCOUNT, {"subject": step.subject}).fetchone()
     return None if row is None else sql.account_of(row)
 
 
-def _set_password_hash(connection: sqlite3.Connection, step: steps.SetPasswordHash) -> None:
+def _set_password_hash(connection: sqlite3.Connection, step: account_steps.SetPasswordHash) -> None:
     connection.execute(sql.UPDATE_HASH, {"subject": step.subject, "password_hash": step.password_hash})
 
 
 _OPERATIONS: Mapping[type[StoreStep[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
-    steps.Insert: _insert,
-    steps.Advance: _advance,
-    steps.Swap: _swap,
-    steps.Find: _find,
-    steps.End: _end,
-    steps.EndAll: _end_all,
-    steps.ListSessions: _list,
-    steps.ReadKeys: _read_keys,
-    steps.AddKey: _add_key,
-    steps.RemoveKey: _remove_key,
-    steps.Rewrap: _rewrap,
-    steps.ReadEndings: _read_endings,
-    steps.Sweep: _sweep,
-    steps.Migrate: _migrate,
-    steps.Probe: _probe,
-    steps.AddAccount: _add_account,
-    steps.FindAccount: _find_account,
-    steps.LoadAccount: _load_account,
-    steps.SetPasswordHash: _set_password_hash,
+    store_steps.Insert: _insert,
+    store_steps.Advance: _advance,
+    store_steps.Swap: _swap,
+    store_steps.Find: _find,
+    store_steps.End: _end,
+    store_steps.EndAll: _end_all,
+    store_steps.ListSessions: _list,
+    store_steps.ReadKeys: _read_keys,
+    store_steps.AddKey: _add_key,
+    store_steps.RemoveKey: _remove_key,
+    store_steps.Rewrap: _rewrap,
+    store_steps.ReadEndings: _read_endings,
+    store_steps.Sweep: _sweep,
+    store_steps.Migrate: _migrate,
+    store_steps.Probe: _probe,
+    account_steps.AddAccount: _add_account,
+    account_steps.FindAccount: _find_account,
+    account_steps.LoadAccount: _load_account,
+    account_steps.SetPasswordHash: _set_password_hash,
 }

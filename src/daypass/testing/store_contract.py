@@ -30,11 +30,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from daypass.account_steps import AddAccount, FindAccount, LoadAccount, SetPasswordHash
 from daypass.keys import KeyRecord
-from daypass.model import Account, Device, EndReason, Session
 from daypass.rotation import NEVER_ROTATED, Expectation
-from daypass.steps import (
-    AddAccount,
+from daypass.session import Device, EndReason, Session
+from daypass.store_steps import (
     AddKey,
     Advance,
     Advanced,
@@ -42,17 +42,14 @@ from daypass.steps import (
     EndAll,
     Ending,
     Find,
-    FindAccount,
     Insert,
     ListSessions,
-    LoadAccount,
     Migrate,
     Probe,
     ReadEndings,
     ReadKeys,
     RemoveKey,
     Rewrap,
-    SetPasswordHash,
     StoreStep,
     Swap,
     Sweep,
@@ -60,6 +57,7 @@ from daypass.steps import (
 )
 from daypass.stores import AsyncStore, Store
 from daypass.testing.clock import START
+from daypass.user import Account
 
 A = TypeVar("A")
 

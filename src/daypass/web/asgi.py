@@ -24,7 +24,7 @@ from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
-from daypass.model import User
+from daypass.user import User
 from daypass.web import routes
 from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.clients import Registry

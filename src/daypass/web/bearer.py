@@ -2,8 +2,9 @@
 
 from daypass.access_token import AccessToken
 from daypass.errors import ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
-from daypass.model import User
-from daypass.steps import Flow, LoadUser, Verify
+from daypass.flow import Flow
+from daypass.steps import LoadUser, Verify
+from daypass.user import User
 from daypass.web.message import Request, Response, failure
 
 REALM = "daypass"

@@ -18,7 +18,8 @@ from urllib.parse import unquote_plus
 
 from daypass import scope as scopes
 from daypass.errors import ConfigurationError, DaypassError
-from daypass.steps import Ask, Flow
+from daypass.flow import Flow
+from daypass.steps import Ask
 from daypass.web.message import Request
 
 PREFIX = "dpc_"

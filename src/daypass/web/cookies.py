@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
+from daypass.duration import DAY, SECOND
 from daypass.errors import ConfigurationError
-from daypass.model import DAY, SECOND
 from daypass.refresh_token import PREFIX
 from daypass.web.message import BadRequest, Request
 from daypass.web.proxies import parse_address, told_addresses

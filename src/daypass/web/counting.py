@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from daypass.duration import SECOND, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.forks import survive_forks
-from daypass.model import SECOND, milliseconds
 
 MEMORY = "memory:"
 

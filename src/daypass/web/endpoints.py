@@ -15,10 +15,15 @@ from functools import wraps
 from typing import Any
 
 from daypass.access_token import AccessToken
+from daypass.duration import SECOND
 from daypass.errors import CredentialsRejected, StoreError, TokenRejected, TokenStale
+from daypass.event import Event, EventCode
+from daypass.flow import Flow
 from daypass.flows import Flows, Moment
-from daypass.model import RESERVED_CLAIMS, SECOND, Device, Event, EventCode, Session, Tokens
-from daypass.steps import Authenticate, Emit, Find, Flow, Keys
+from daypass.session import Device, Session, Tokens
+from daypass.steps import Authenticate, Emit, Keys
+from daypass.store_steps import Find
+from daypass.user import RESERVED_CLAIMS
 from daypass.web import cookies
 from daypass.web.bearer import bearer_token, challenge, unauthorized, unavailable
 from daypass.web.browser import serve_module

@@ -26,7 +26,7 @@ except ModuleNotFoundError as missing:
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
-from daypass.model import User
+from daypass.user import User
 from daypass.web import asgi, openapi
 from daypass.web.clients import Registry
 from daypass.web.message import Response

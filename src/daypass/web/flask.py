@@ -33,7 +33,7 @@ from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import Check, Daypass
-from daypass.model import User
+from daypass.user import User
 from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Response, too_large

@@ -9,9 +9,12 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass, fields
 
+from daypass.duration import DAY, SECOND
 from daypass.errors import ConfigurationError, TokenRejected, TokenStale
-from daypass.model import DAY, SECOND, Event, EventCode, Tokens
-from daypass.steps import Count, Emit, Flow
+from daypass.event import Event, EventCode
+from daypass.flow import Flow
+from daypass.session import Tokens
+from daypass.steps import Count, Emit
 from daypass.web.counting import MEMORY, Counter, MemoryCounter, Rate, open_counter
 from daypass.web.message import BadRequest, Request
 from daypass.web.proxies import parse_address

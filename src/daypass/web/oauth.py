@@ -19,10 +19,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from daypass import scope as scopes
+from daypass.duration import SECOND
 from daypass.errors import DaypassError, ScopeRejected, StoreError, TokenRejected, TokenStale
+from daypass.event import Event, EventCode
+from daypass.flow import Flow
 from daypass.flows import Flows, Moment
-from daypass.model import SECOND, Event, EventCode, Tokens
-from daypass.steps import Emit, Flow, Verify
+from daypass.session import Tokens
+from daypass.steps import Emit, Verify
 from daypass.web import cookies
 from daypass.web.bearer import REALM, RETRY_AFTER
 from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods

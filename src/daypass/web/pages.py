@@ -46,10 +46,13 @@ from typing import Any, Unpack
 from urllib.parse import quote
 
 from daypass.access_token import AccessToken
+from daypass.duration import SECOND
 from daypass.errors import ConfigurationError, StoreError, TokenRejected, TokenStale
+from daypass.event import Event, EventCode
+from daypass.flow import Flow
 from daypass.flows import Flows, Moment
-from daypass.model import SECOND, Event, EventCode, Tokens
-from daypass.steps import Emit, Flow, Now, Verify
+from daypass.session import Tokens
+from daypass.steps import Emit, Now, Verify
 from daypass.web import cookies
 from daypass.web.bearer import unavailable
 from daypass.web.cookies import CookiePolicy

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from daypass.flow import Flow
 from daypass.flows import Moment
-from daypass.steps import Flow
 from daypass.web.door import Door
 from daypass.web.message import BadRequest, Request, Response, failure
 

@@ -25,9 +25,10 @@ from urllib.parse import parse_qs, quote
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.errors import ScopeInsufficient, ScopeRejected, StoreError, TokenRejected
+from daypass.event import Event, EventCode
+from daypass.flow import Flow
 from daypass.flows import Moment
-from daypass.model import Event, EventCode
-from daypass.steps import Emit, Flow
+from daypass.steps import Emit
 from daypass.web import cookies
 from daypass.web.bearer import RETRY_AFTER, TokenMissing, bearer_token, forbidden, unauthorized, unavailable
 from daypass.web.cookies import CookiePolicy

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass, EventCode
 from daypass.access_token import AccessToken
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.web.clients import Client as OAuthClient
 from daypass.web.django import Refused, auth_urls, bearer, current_user, oauth_urls, well_known_urls
 from daypass.web.django.refusals import AnswerRefusals

@@ -19,8 +19,8 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass, EventCode, User
+from daypass.duration import MINUTE
 from daypass.errors import CredentialsRejected
-from daypass.model import MINUTE
 from daypass.web.django import bearer, users
 from daypass.web.django.pages import Pages
 

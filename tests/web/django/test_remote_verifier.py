@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from daypass import AsyncDaypass, AsyncRemoteVerifier, ConfigurationError, Daypass, RemoteVerifier
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.testing import Clock
 from daypass.web import django as web_django
 from daypass.web import flask as web_flask

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass, User
-from daypass.model import MINUTE
+from daypass.duration import MINUTE
 from daypass.testing import Clock
 from daypass.web.django import bearer, users
 from daypass.web.django.pages import Pages

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from daypass.errors import ConfigurationError
-from daypass.steps import Step
+from daypass.flow import Step
 
 try:
     from psycopg import OperationalError, pq

@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 
-from daypass import steps
+from daypass import account_steps, store_steps
 from daypass.errors import ConfigurationError, DaypassError, StoreContended, StoreUnavailable
 from daypass.keys import KeyRecord
-from daypass.model import Account, Session
-from daypass.steps import StoreStep
+from daypass.session import Session
+from daypass.store_steps import StoreStep
 from daypass.stores import schema, sql
 from daypass.stores.postgres.link import Failure, Request, Rows, request, statement
 from daypass.stores.postgres.settings import Settings
+from daypass.user import Account
 
 A = TypeVar("A")
 Plan = Generator[Request, Any, A]
@@ -133,14 +134,14 @@ def _session_or_none(rows: Rows) -> Session | None:
     return sql.session_of(rows[0]) if rows else None
 
 
-def _insert(step: steps.Insert, _: Settings) -> Plan[None]:
+def _insert(step: store_steps.Insert, _: Settings) -> Plan[None]:
     parameters = sql.session_parameters(step.session)
     for name in ("device_name", "user_agent", "address"):  # of the client's making, and PostgreSQL stores no NUL
         parameters[name] = parameters[name] and parameters[name].replace("\0", "\ufffd")
     yield request(sql.INSERT, parameters)
 
 
-def _advance(step: steps.Advance, _: Settings) -> Plan[steps.Advanced]:
+def _advance(step: store_steps.Advance, _: Settings) -> Plan[store_steps.Advanced]:
     asked = request(
         sql.ADVANCE,
         {
@@ -158,17 +159,17 @@ def _advance(step: steps.Advance, _: Settings) -> Plan[steps.Advanced]:
     for _attempt in range(_PATIENCE):
         rows = yield asked
         if not rows:
-            return steps.Advanced(None, moved=False)
+            return store_steps.Advanced(None, moved=False)
         session, (moved, rotated_at) = sql.session_of(rows[0]), rows[0][-2:]
         if moved:
-            return steps.Advanced(session, moved=True, rotated_at=rotated_at)
+            return store_steps.Advanced(session, moved=True, rotated_at=rotated_at)
         if step.moved(session) is None:
-            return steps.Advanced(session, moved=False)
+            return store_steps.Advanced(session, moved=False)
         # Another moved it while this statement was waiting for the row, and what was found is from before that.
     raise StoreContended("others changed the session again and again")
 
 
-def _swap(step: steps.Swap, settings: Settings) -> Plan[bool]:
+def _swap(step: store_steps.Swap, settings: Settings) -> Plan[bool]:
     parameters = sql.session_parameters(step.new) | {
         "old_generation": step.old.generation,
         "old_branch": step.old.branch,
@@ -179,18 +180,18 @@ def _swap(step: steps.Swap, settings: Settings) -> Plan[bool]:
     return bool(rows)
 
 
-def _find(step: steps.Find, _: Settings) -> Plan[Session | None]:
+def _find(step: store_steps.Find, _: Settings) -> Plan[Session | None]:
     rows = yield request(sql.FIND, {"id": sql.stored_id(step.session_id)})
     return _session_or_none(rows)
 
 
-def _end(step: steps.End, settings: Settings) -> Plan[Session | None]:
+def _end(step: store_steps.End, settings: Settings) -> Plan[Session | None]:
     parameters = {"id": sql.stored_id(step.session_id), "at": step.at, "reason": step.reason, "subject": step.subject}
     rows = yield from _announcing(sql.END_TELLING, sql.END, parameters, settings)
     return _session_or_none(rows)
 
 
-def _end_all(step: steps.EndAll, settings: Settings) -> Plan[tuple[str, ...]]:
+def _end_all(step: store_steps.EndAll, settings: Settings) -> Plan[tuple[str, ...]]:
     keep = None if step.keep is None else sql.stored_id(step.keep)
     parameters = {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep}
     rows = yield from _announcing(sql.END_ALL_TELLING, sql.END_ALL, parameters, settings)
@@ -220,50 +221,50 @@ CHANNEL = "daypass_ended"
 _NO_NOTIFY = ("42883", "42501", "0A000", "54000")  # no such function, not permitted, not supported; its queue is full
 
 
-def _list(step: steps.ListSessions, _: Settings) -> Plan[tuple[Session, ...]]:
+def _list(step: store_steps.ListSessions, _: Settings) -> Plan[tuple[Session, ...]]:
     rows = yield request(sql.LIST, {"subject": step.subject, "now": step.now})
     return tuple(map(sql.session_of, rows))
 
 
-def _read_endings(step: steps.ReadEndings, _: Settings) -> Plan[tuple[steps.Ending, ...]]:
+def _read_endings(step: store_steps.ReadEndings, _: Settings) -> Plan[tuple[store_steps.Ending, ...]]:
     rows = yield request(sql.READ_ENDINGS, {"since": step.since})
-    return tuple(steps.Ending(row[0].hex(), row[1]) for row in rows)
+    return tuple(store_steps.Ending(row[0].hex(), row[1]) for row in rows)
 
 
-def _sweep(step: steps.Sweep, _: Settings) -> Plan[steps.Swept]:
+def _sweep(step: store_steps.Sweep, _: Settings) -> Plan[store_steps.Swept]:
     due = {"now": step.now, "until": step.now + step.pause, "regardless": step.regardless}
     claimed = yield request(sql.CLAIM_SWEEP, due)
     if not claimed:
-        return steps.Swept(0, (yield request(sql.READ_SWEEP))[0][0])
+        return store_steps.Swept(0, (yield request(sql.READ_SWEEP))[0][0])
     batch = {"place": claimed[0][0], "batch": step.batch, "before": step.before, "absolute_ttl": step.absolute_ttl}
     ((seen, last, removed),) = yield request(sql.SWEEP, batch)
     whole = seen < step.batch
-    swept = steps.Swept(removed, step.now + (step.rest if whole else step.pause), whole)
+    swept = store_steps.Swept(removed, step.now + (step.rest if whole else step.pause), whole)
     yield request(sql.END_SWEEP, {"place": b"" if whole else last, "due_at": swept.due_at})
     return swept
 
 
-def _read_keys(_: steps.ReadKeys, __: Settings) -> Plan[tuple[KeyRecord, ...]]:
+def _read_keys(_: store_steps.ReadKeys, __: Settings) -> Plan[tuple[KeyRecord, ...]]:
     return tuple(map(sql.key_of, (yield request(sql.READ_KEYS))))
 
 
-def _add_key(step: steps.AddKey, _: Settings) -> Plan[None]:
+def _add_key(step: store_steps.AddKey, _: Settings) -> Plan[None]:
     yield request(sql.ADD_KEY, sql.key_parameters(step.record, step.newest))
 
 
-def _remove_key(step: steps.RemoveKey, _: Settings) -> Plan[None]:
+def _remove_key(step: store_steps.RemoveKey, _: Settings) -> Plan[None]:
     yield request(sql.REMOVE_KEY, {"kid": step.kid})
 
 
-def _rewrap(step: steps.Rewrap, _: Settings) -> Plan[None]:
+def _rewrap(step: store_steps.Rewrap, _: Settings) -> Plan[None]:
     yield request(sql.REWRAP, {"kid": step.kid, "old": step.old, "new": step.new})
 
 
-def _probe(_: steps.Probe, __: Settings) -> Plan[None]:
+def _probe(_: store_steps.Probe, __: Settings) -> Plan[None]:
     yield Request(((statement(sql.READ_PROBE), {}), (statement(sql.WRITE_PROBE), {})))
 
 
-def _migrate(_: steps.Migrate, __: Settings) -> Plan[int]:
+def _migrate(_: store_steps.Migrate, __: Settings) -> Plan[int]:
     """Bring the tables from each version to the next, each in a transaction that fails where another was faster."""
     for _attempt in range(_PATIENCE + len(schema.POSTGRES_UPGRADES)):
         version = yield from _version()
@@ -298,16 +299,16 @@ def _script(version: int) -> tuple[str, ...]:
 _MADE_MEANWHILE = ("42P07", "42710", "23505", "22012")  # a table or an index is there, or the version is another
 
 
-def _add_account(step: steps.AddAccount, _: Settings) -> Plan[bool]:
+def _add_account(step: account_steps.AddAccount, _: Settings) -> Plan[bool]:
     rows = yield request(sql.ADD_ACCOUNT, sql.account_parameters(step.account), repeatable=False)
     return bool(rows)
 
 
-def _find_account(step: steps.FindAccount, _: Settings) -> Plan[Account | None]:
+def _find_account(step: account_steps.FindAccount, _: Settings) -> Plan[Account | None]:
     return (yield from _account(sql.FIND_ACCOUNT, "folded", step.identifier.casefold()))
 
 
-def _load_account(step: steps.LoadAccount, _: Settings) -> Plan[Account | None]:
+def _load_account(step: account_steps.LoadAccount, _: Settings) -> Plan[Account | None]:
     return (yield from _account(sql.LOAD_ACCOUNT, "subject", step.subject))
 
 
@@ -318,28 +319,28 @@ def _account(text: str, parameter: str, value: str) -> Plan[Account | None]:
     return sql.account_of(rows[0]) if rows else None
 
 
-def _set_password_hash(step: steps.SetPasswordHash, _: Settings) -> Plan[None]:
+def _set_password_hash(step: account_steps.SetPasswordHash, _: Settings) -> Plan[None]:
     yield request(sql.UPDATE_HASH, {"subject": step.subject, "password_hash": step.password_hash})
 
 
 _PLANS: Mapping[type[StoreStep[Any]], Callable[[Any, Settings], Plan[Any]]] = {
-    steps.Insert: _insert,
-    steps.Advance: _advance,
-    steps.Swap: _swap,
-    steps.Find: _find,
-    steps.End: _end,
-    steps.EndAll: _end_all,
-    steps.ListSessions: _list,
-    steps.ReadEndings: _read_endings,
-    steps.Sweep: _sweep,
-    steps.ReadKeys: _read_keys,
-    steps.AddKey: _add_key,
-    steps.RemoveKey: _remove_key,
-    steps.Rewrap: _rewrap,
-    steps.Probe: _probe,
-    steps.Migrate: _migrate,
-    steps.AddAccount: _add_account,
-    steps.FindAccount: _find_account,
-    steps.LoadAccount: _load_account,
-    steps.SetPasswordHash: _set_password_hash,
+    store_steps.Insert: _insert,
+    store_steps.Advance: _advance,
+    store_steps.Swap: _swap,
+    store_steps.Find: _find,
+    store_steps.End: _end,
+    store_steps.EndAll: _end_all,
+    store_steps.ListSessions: _list,
+    store_steps.ReadEndings: _read_endings,
+    store_steps.Sweep: _sweep,
+    store_steps.ReadKeys: _read_keys,
+    store_steps.AddKey: _add_key,
+    store_steps.RemoveKey: _remove_key,
+    store_steps.Rewrap: _rewrap,
+    store_steps.Probe: _probe,
+    store_steps.Migrate: _migrate,
+    account_steps.AddAccount: _add_account,
+    account_steps.FindAccount: _find_account,
+    account_steps.LoadAccount: _load_account,
+    account_steps.SetPasswordHash: _set_password_hash,
 }

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn
 
-from daypass.steps import Flow, Step
+from daypass.flow import Flow, Step
 from daypass.stores.postgres import plans
 from daypass.stores.postgres.link import Failure, Link, Request, Rows, connecting
 from daypass.stores.postgres.settings import Settings

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 from psycopg import OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from daypass.duration import SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError
-from daypass.model import SECOND, Duration, milliseconds
 from daypass.stores.postgres.link import Failure
 
 POOL_SIZE = 10

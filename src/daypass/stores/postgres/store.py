@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from daypass.drive import arun, run
-from daypass.model import Duration
-from daypass.steps import Migrate, StoreStep
+from daypass.duration import Duration
+from daypass.store_steps import Migrate, StoreStep
 from daypass.stores.postgres.link import Failure, Link
 from daypass.stores.postgres.listen import (
     LISTEN,

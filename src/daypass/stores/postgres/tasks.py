@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_attempts_async
 from psycopg.pq.abc import PGconn
 
 from daypass.drive import arun
-from daypass.steps import Step
+from daypass.flow import Step
 from daypass.stores.postgres.link import Failure, Link, Request, Rows
 from daypass.stores.postgres.pool import OVERDUE, UNRESOLVED, Ready, Resolve, Slots, Talk, all_busy, opening
 from daypass.stores.postgres.settings import Settings

@@ -9,7 +9,7 @@ from psycopg import OperationalError
 from psycopg.conninfo import conninfo_attempts
 
 from daypass.drive import run
-from daypass.steps import Step
+from daypass.flow import Step
 from daypass.stores.postgres.link import Failure, Link, Request, Rows
 from daypass.stores.postgres.pool import OVERDUE, UNRESOLVED, Ready, Resolve, Slots, Talk, all_busy, opening
 from daypass.stores.postgres.settings import Settings

@@ -27,7 +27,8 @@ from typing import Any
 
 from daypass.errors import ConfigurationError
 from daypass.keys import KeyRecord
-from daypass.model import Account, Device, EndReason, Session
+from daypass.session import Device, EndReason, Session
+from daypass.user import Account
 
 VERSION = 1
 BUCKETS = 256

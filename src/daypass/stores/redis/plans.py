@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from daypass import steps
+from daypass import account_steps, store_steps
+from daypass.duration import DAY, MINUTE
 from daypass.errors import ConfigurationError
 from daypass.keys import KeyRecord
-from daypass.model import DAY, MINUTE, Account, Session
-from daypass.steps import StoreStep
+from daypass.session import Session
+from daypass.store_steps import StoreStep
 from daypass.stores.redis import layout, lua
 from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
 from daypass.stores.sql import stored_id
+from daypass.user import Account
 
 A = TypeVar("A")
 Value = bytes | str | int
@@ -101,25 +103,25 @@ class Plans:
         self._names = names
         self._scattered = scattered
         self._table: Mapping[type[StoreStep[Any]], Callable[[Any], Plan[Any]]] = {
-            steps.Insert: self._insert,
-            steps.Advance: self._advance,
-            steps.Swap: self._swap,
-            steps.Find: self._find,
-            steps.End: self._end,
-            steps.EndAll: self._end_all,
-            steps.ListSessions: self._list,
-            steps.ReadEndings: self._read_endings,
-            steps.Sweep: self._sweep,
-            steps.ReadKeys: self._read_keys,
-            steps.AddKey: self._add_key,
-            steps.RemoveKey: self._remove_key,
-            steps.Rewrap: self._rewrap,
-            steps.Probe: self._probe,
-            steps.Migrate: self._migrate,
-            steps.AddAccount: self._add_account,
-            steps.FindAccount: self._find_account,
-            steps.LoadAccount: self._load_account,
-            steps.SetPasswordHash: self._set_password_hash,
+            store_steps.Insert: self._insert,
+            store_steps.Advance: self._advance,
+            store_steps.Swap: self._swap,
+            store_steps.Find: self._find,
+            store_steps.End: self._end,
+            store_steps.EndAll: self._end_all,
+            store_steps.ListSessions: self._list,
+            store_steps.ReadEndings: self._read_endings,
+            store_steps.Sweep: self._sweep,
+            store_steps.ReadKeys: self._read_keys,
+            store_steps.AddKey: self._add_key,
+            store_steps.RemoveKey: self._remove_key,
+            store_steps.Rewrap: self._rewrap,
+            store_steps.Probe: self._probe,
+            store_steps.Migrate: self._migrate,
+            account_steps.AddAccount: self._add_account,
+            account_steps.FindAccount: self._find_account,
+            account_steps.LoadAccount: self._load_account,
+            account_steps.SetPasswordHash: self._set_password_hash,
         }
 
     def of(self, step: StoreStep[A]) -> Plan[A]:
@@ -132,17 +134,17 @@ class Plans:
 
     # ---- sessions
 
-    def _insert(self, step: steps.Insert) -> Plan[None]:
+    def _insert(self, step: store_steps.Insert) -> Plan[None]:
         session, raw_id = step.session, bytes.fromhex(step.session.id)
         ended_at = "" if session.ended_at is None else session.ended_at
         yield Exchange([asks("ZADD", self._names.index(session.subject), session.created_at, raw_id)])
         arguments = (raw_id, ended_at, *layout.session_fields(session))
         yield Exchange([calls(lua.INSERT, self._keys(raw_id), *arguments)])
 
-    def _advance(self, step: steps.Advance) -> Plan[steps.Advanced]:
+    def _advance(self, step: store_steps.Advance) -> Plan[store_steps.Advanced]:
         raw_id = stored_id(step.session_id)
         if not raw_id:
-            return steps.Advanced(None, moved=False)
+            return store_steps.Advanced(None, moved=False)
         expected = step.expected
         call = calls(
             lua.ADVANCE,
@@ -158,17 +160,17 @@ class Plans:
         )
         (reply,) = yield Exchange((call,))
         if reply is None:
-            return steps.Advanced(None, moved=False)
+            return store_steps.Advanced(None, moved=False)
         found = layout.session_of(raw_id, fields_in(reply))
         if not reply[0]:
-            return steps.Advanced(found, moved=False)
+            return store_steps.Advanced(found, moved=False)
         expires_at = min(step.now + step.idle_ttl, found.created_at + step.absolute_ttl)
         moved = replace(
             found, generation=step.generation, branch=step.branch, rotated_at=step.now, expires_at=expires_at
         )
-        return steps.Advanced(moved, moved=True, rotated_at=found.rotated_at)
+        return store_steps.Advanced(moved, moved=True, rotated_at=found.rotated_at)
 
-    def _swap(self, step: steps.Swap) -> Plan[bool]:
+    def _swap(self, step: store_steps.Swap) -> Plan[bool]:
         old, new, raw_id = step.old, step.new, stored_id(step.old.id)
         if not raw_id:
             return False
@@ -181,14 +183,14 @@ class Plans:
         (swapped,) = yield Exchange([call])
         return bool(swapped)
 
-    def _find(self, step: steps.Find) -> Plan[Session | None]:
+    def _find(self, step: store_steps.Find) -> Plan[Session | None]:
         raw_id = stored_id(step.session_id)
         if not raw_id:
             return None
         (found,) = yield from self._sessions([raw_id])
         return found
 
-    def _end(self, step: steps.End) -> Plan[Session | None]:
+    def _end(self, step: store_steps.End) -> Plan[Session | None]:
         raw_id = stored_id(step.session_id)
         if not raw_id:
             return None
@@ -198,7 +200,7 @@ class Plans:
         session = layout.session_of(raw_id, fields_in(reply))
         return replace(session, ended_at=step.at, end_reason=step.reason)
 
-    def _end_all(self, step: steps.EndAll) -> Plan[tuple[str, ...]]:
+    def _end_all(self, step: store_steps.EndAll) -> Plan[tuple[str, ...]]:
         keep = b"" if step.keep is None else stored_id(step.keep)
         index = self._names.index(step.subject)
         _, members = yield Exchange([asks("ZREM", index, b""), asks("ZRANGE", index, 0, -1)])  # a replica refuses
@@ -206,7 +208,7 @@ class Plans:
         replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in ids)
         return tuple(raw_id.hex() for raw_id, reply in zip(ids, replies, strict=True) if reply is not None)
 
-    def _list(self, step: steps.ListSessions) -> Plan[tuple[Session, ...]]:
+    def _list(self, step: store_steps.ListSessions) -> Plan[tuple[Session, ...]]:
         index = self._names.index(step.subject)
         (flat,) = yield Exchange([asks("ZRANGE", index, 0, -1, "WITHSCORES")])
         members = list(zip(flat[::2], map(int, flat[1::2]), strict=True))
@@ -228,7 +230,7 @@ class Plans:
             for raw_id, reply in zip(ids, replies, strict=True)
         ]
 
-    def _ending(self, raw_id: bytes, step: steps.End | steps.EndAll, *, live: bool) -> Command:
+    def _ending(self, raw_id: bytes, step: store_steps.End | store_steps.EndAll, *, live: bool) -> Command:
         whose = ("", "") if step.subject is None else ("1", step.subject)
         arguments = (step.at, step.reason.value, raw_id, self._names.channel, "1" if live else "", *whose)
         return calls(lua.END, self._keys(raw_id), *arguments)
@@ -239,20 +241,20 @@ class Plans:
 
     # ---- what ended, what is over
 
-    def _read_endings(self, step: steps.ReadEndings) -> Plan[tuple[steps.Ending, ...]]:
+    def _read_endings(self, step: store_steps.ReadEndings) -> Plan[tuple[store_steps.Ending, ...]]:
         keys = [self._names.endings(bucket) for bucket in range(BUCKETS)]
         together = [[key] for key in keys] if self._scattered else [keys]
         replies = yield from _in_batches(calls(lua.READ_ENDINGS, each, step.since) for each in together)
         flat = list(chain.from_iterable(replies))
         endings = zip(flat[::2], flat[1::2], strict=True)
-        return tuple(steps.Ending(raw_id.hex(), int(ended_at)) for raw_id, ended_at in endings)
+        return tuple(store_steps.Ending(raw_id.hex(), int(ended_at)) for raw_id, ended_at in endings)
 
-    def _sweep(self, step: steps.Sweep) -> Plan[steps.Swept]:
+    def _sweep(self, step: store_steps.Sweep) -> Plan[store_steps.Swept]:
         state = self._names.only("sweep")
         due = (step.now, step.now + step.pause, int(step.regardless))
         ((claimed, due_at, place),) = yield Exchange([calls(lua.CLAIM_SWEEP, (state,), *due)])
         if not claimed:
-            return steps.Swept(0, int(due_at))
+            return store_steps.Swept(0, int(due_at))
         removed, place, left = 0, place.decode(), step.batch
         while left > 0:  # a server of a cluster may have fewer keys than are left to look at
             scanned = yield Scan(place, self._names.pattern, left)
@@ -261,11 +263,11 @@ class Plans:
             place = scanned.place
             if not place:
                 break
-        swept = steps.Swept(removed, step.now + (step.pause if place else step.rest), not place)
+        swept = store_steps.Swept(removed, step.now + (step.pause if place else step.rest), not place)
         yield Exchange([asks("HSET", state, "due", swept.due_at, "place", place)])
         return swept
 
-    def _sweep_keys(self, keys: Sequence[bytes], step: steps.Sweep) -> Plan[int]:
+    def _sweep_keys(self, keys: Sequence[bytes], step: store_steps.Sweep) -> Plan[int]:
         """Remove those sessions that are over, bring the indexes up to date, and drop what is too old in the others."""
         ids = [raw_id for key in keys if (raw_id := self._names.session_id(key))]
         over = (step.before, step.absolute_ttl)
@@ -291,29 +293,29 @@ class Plans:
 
     # ---- keys
 
-    def _read_keys(self, _: steps.ReadKeys) -> Plan[tuple[KeyRecord, ...]]:
+    def _read_keys(self, _: store_steps.ReadKeys) -> Plan[tuple[KeyRecord, ...]]:
         (fields,) = yield Exchange([asks("HGETALL", self._names.only("keys"))])
         return layout.keys_of(fields_of(fields))
 
-    def _add_key(self, step: steps.AddKey) -> Plan[None]:
+    def _add_key(self, step: store_steps.AddKey) -> Plan[None]:
         record = step.record
         arguments = (record.kid, record.algorithm, record.created_at, record.wrapped, record.used_from)
         yield Exchange([calls(lua.ADD_KEY, (self._names.only("keys"),), *arguments, step.newest or "")])
 
-    def _remove_key(self, step: steps.RemoveKey) -> Plan[None]:
+    def _remove_key(self, step: store_steps.RemoveKey) -> Plan[None]:
         yield Exchange([asks("HDEL", self._names.only("keys"), f"k:{step.kid}", f"w:{step.kid}")])
 
-    def _rewrap(self, step: steps.Rewrap) -> Plan[None]:
+    def _rewrap(self, step: store_steps.Rewrap) -> Plan[None]:
         yield Exchange([calls(lua.REWRAP, (self._names.only("keys"),), step.kid, step.old, step.new)])
 
     # ---- the store itself
 
-    def _probe(self, _: steps.Probe) -> Plan[None]:
+    def _probe(self, _: store_steps.Probe) -> Plan[None]:
         buckets = range(0, BUCKETS, 16) if self._scattered else (0,)  # so that every server of a cluster has some
         keys = [self._names.probe(bucket) for bucket in buckets]
         yield Exchange([asks("SET", key, b"") for key in keys])
 
-    def _migrate(self, _: steps.Migrate) -> Plan[int]:
+    def _migrate(self, _: store_steps.Migrate) -> Plan[int]:
         (version,) = yield Exchange([calls(lua.MIGRATE, (self._names.only("schema"),), layout.VERSION)])
         if int(version) > layout.VERSION:
             raise ConfigurationError(
@@ -323,7 +325,7 @@ class Plans:
 
     # ---- built-in users
 
-    def _add_account(self, step: steps.AddAccount) -> Plan[bool]:
+    def _add_account(self, step: account_steps.AddAccount) -> Plan[bool]:
         account = step.account
         names = layout.folded_names(account)
         keys = (self._names.account(account.subject), self._names.names)
@@ -331,18 +333,18 @@ class Plans:
         (added,) = yield Exchange([calls(lua.ADD_ACCOUNT, keys, *arguments, *layout.account_fields(account))])
         return bool(added)
 
-    def _find_account(self, step: steps.FindAccount) -> Plan[Account | None]:
+    def _find_account(self, step: account_steps.FindAccount) -> Plan[Account | None]:
         (subject,) = yield Exchange([asks("HGET", self._names.names, step.identifier.casefold())])
         if subject is None:
             return None
-        return (yield from self._load_account(steps.LoadAccount(subject.decode())))
+        return (yield from self._load_account(account_steps.LoadAccount(subject.decode())))
 
-    def _load_account(self, step: steps.LoadAccount) -> Plan[Account | None]:
+    def _load_account(self, step: account_steps.LoadAccount) -> Plan[Account | None]:
         (reply,) = yield Exchange([asks("HGETALL", self._names.account(step.subject))])
         fields = fields_of(reply)
         return layout.account_of(step.subject, fields) if fields else None
 
-    def _set_password_hash(self, step: steps.SetPasswordHash) -> Plan[None]:
+    def _set_password_hash(self, step: account_steps.SetPasswordHash) -> Plan[None]:
         yield Exchange([calls(lua.SET_PASSWORD_HASH, (self._names.account(step.subject),), step.password_hash)])
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from redis.exceptions import NoScriptError
 
 from daypass.errors import ConfigurationError
-from daypass.steps import Migrate, StoreStep
+from daypass.store_steps import Migrate, StoreStep
 from daypass.stores.redis import faults
 from daypass.stores.redis.address import Address
 from daypass.stores.redis.hearing import PROOF, AsyncRedisSubscription, RedisSubscription

@@ -17,7 +17,7 @@ from daypass.errors import (
     TokenRejected,
 )
 from daypass.issuer import AsyncDaypass, Daypass
-from daypass.model import User
+from daypass.user import User
 from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.django.translate import returned
 

@@ -10,7 +10,7 @@ from django.contrib import auth as contrib
 from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ValidationError
 
-from daypass.model import User
+from daypass.user import User
 from daypass.web.django.current import current_request
 
 if TYPE_CHECKING:  # it is a model, which cannot be imported before the settings are there

@@ -1,0 +1,56 @@
+"""What happens to sessions and stores, as values for audit logs; they never hold a token."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventCode(StrEnum):
+    """What an event tells: the seven verdicts of the rotation rule, the rest of a session's life, and of the store.
+
+    The last three are about how a verifier learns of sessions that other processes end: the store announces them
+    (``listening``), it is asked twice a second because it could no longer be listened to (``polling``), or it cannot
+    even be asked (``cut_off``).
+    """
+
+    STARTED = "started"
+    ROTATED = "rotated"
+    HELD = "held"
+    REPEATED = "repeated"
+    BRANCHED = "branched"
+    HEALED = "healed"
+    STALE = "stale"
+    REUSED = "reused"
+    REJECTED = "rejected"
+    LOGGED_OUT = "logged_out"
+    ENDED = "ended"
+    LOGIN_FAILED = "login_failed"
+    UNAVAILABLE = "unavailable"
+    LIMITED = "limited"
+    LISTENING = "listening"
+    POLLING = "polling"
+    CUT_OFF = "cut_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a session, for audit logs; it never holds a token.
+
+    Attributes:
+        code: what happened.
+        at: when.
+        session_id: to which session, where one is known.
+        subject: whose it is, where known.
+        reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``limited`` (a request that
+            was answered with 429) the limit, for ``unavailable`` (one that was answered with 503), ``polling`` and
+            ``cut_off`` what the store said.
+        generation_distance: the presented token's generation less the stored one, for the seven verdicts.
+        age: milliseconds since the last rotation, for the seven verdicts; None for a session never rotated.
+    """
+
+    code: EventCode
+    at: int
+    session_id: str | None = None
+    subject: str | None = None
+    reason: str | None = None
+    generation_distance: int | None = None
+    age: int | None = None

@@ -1,0 +1,21 @@
+"""A flow: a generator that asks questions (steps) and is sent the answers. No I/O here.
+
+A flow writes ``answer = yield from Find(session_id)``, and `daypass.drive` answers it, sync or async.
+"""
+
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+A = TypeVar("A")
+
+Flow = Generator["Step[Any]", Any, A]
+
+
+class Step(Generic[A]):
+    """A question that is answered with an ``A``."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Generator["Step[A]", A, A]:
+        """Ask, by ``yield from``."""
+        return (yield self)

@@ -1,0 +1,55 @@
+"""How long sessions, tokens and keys last."""
+
+from dataclasses import dataclass
+
+from daypass.duration import DAY, HOUR, MINUTE, SECOND, Duration, milliseconds
+from daypass.errors import ConfigurationError
+from daypass.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long things last, in milliseconds; `Policy.of` takes them as people write them.
+
+    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``. A key is followed
+    by a new one when it was used for ``key_ttl``; 0 leaves that to whoever runs the issuer.
+
+    Raises:
+        ConfigurationError: the spans contradict each other.
+    """
+
+    access_ttl: int = 15 * MINUTE
+    idle_ttl: int = 30 * DAY
+    absolute_ttl: int = 180 * DAY
+    grace_period: int = 30 * SECOND
+    leeway: int = 0
+    key_ttl: int = 90 * DAY
+
+    def __post_init__(self) -> None:
+        if self.access_ttl < SECOND:
+            raise ConfigurationError("access_ttl has to be at least one second; the usual value is 15m")
+        if self.idle_ttl < self.access_ttl:
+            raise ConfigurationError(
+                "idle_ttl has to be at least access_ttl, or a session ends before its first refresh"
+            )
+        if self.absolute_ttl < self.idle_ttl:
+            raise ConfigurationError("absolute_ttl has to be at least idle_ttl, which it bounds")
+        if self.grace_period >= self.idle_ttl:
+            raise ConfigurationError("grace_period has to be shorter than idle_ttl; the usual value is 30s")
+        if self.leeway > MINUTE:
+            raise ConfigurationError("leeway may be one minute at the most; set the clocks right instead")
+        if 0 < self.key_ttl < HOUR:
+            raise ConfigurationError("key_ttl has to be at least one hour, or 0 for never; the usual value is 90d")
+
+    def end_of(self, session: "Session") -> int:
+        """Return when ``session`` ends unless it is refreshed before."""
+        return min(session.expires_at, session.created_at + self.absolute_ttl)
+
+    @classmethod
+    def of(cls, **durations: Duration) -> "Policy":
+        """Return the policy with these spans, each as people write them, and the defaults for the rest.
+
+        Raises:
+            ConfigurationError: a span is no duration, or they contradict each other.
+        """
+        return cls(**{name: milliseconds(duration) for name, duration in durations.items()})

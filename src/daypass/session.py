@@ -1,0 +1,95 @@
+"""A session, the device it lives on, and the tokens that a login or a refresh returns.
+
+Times are milliseconds since the epoch, UTC.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from daypass.rotation import NEVER_ROTATED
+from daypass.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a session lives, as the user will recognise it in a list of devices; each part may be unknown."""
+
+    name: str | None = None
+    user_agent: str | None = None
+    address: str | None = None
+
+
+class EndReason(StrEnum):
+    """Why a session was ended."""
+
+    LOGOUT = "logout"
+    ENDED = "ended"
+    REUSE = "reuse"
+    USER_GONE = "user_gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One login on one device: what the store holds of it, one row for ever.
+
+    Attributes:
+        id: 32 hexadecimal digits, the hash of the session's secret; also the ``sid`` claim.
+        subject: whose session it is.
+        client_id: the client it was started by (RFC 6749 §2.2).
+        generation: of the last refresh token that was presented; 0 at login.
+        branch: of the same token, 8 bytes.
+        rotated_at: when that token was first presented; `rotation.NEVER_ROTATED` at login.
+        created_at: the login.
+        expires_at: when it ends by itself unless it is refreshed before.
+        ended_at: when it was ended, None while it lives.
+        end_reason: why it was ended.
+        device: where it lives.
+        scope: what it was granted at login, words with spaces between them (RFC 6749 §3.3); None for all that its user
+            may do.
+    """
+
+    id: str
+    subject: str
+    client_id: str
+    generation: int
+    branch: bytes = field(repr=False)
+    rotated_at: int
+    created_at: int
+    expires_at: int
+    ended_at: int | None = None
+    end_reason: EndReason | None = None
+    device: Device = Device()
+    scope: str | None = None
+
+    @property
+    def last_used_at(self) -> int:
+        """When the session was last refreshed, or its login when it never was."""
+        return self.created_at if self.rotated_at == NEVER_ROTATED else self.rotated_at
+
+    def is_live(self, now: int) -> bool:
+        """Tell whether the session is neither ended nor expired."""
+        return self.ended_at is None and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a login or a refresh gives: the two tokens, and whose they are.
+
+    Attributes:
+        access_token: the signed JWT, to be sent as ``Authorization: Bearer …``.
+        refresh_token: what gets the next pair; for the client's safest place alone.
+        expires_in: the access token's lifetime, in seconds (RFC 6749 §5.1).
+        session: as it is after this.
+        user: as loaded for this.
+        replaces: whether the refresh token is to be handed on to the client. Seldom not, after a refresh: it is the one
+            that was presented, and the client keeps what it has by now (see *hold* in `daypass.rotation`).
+        scope: what the access token may do, words with spaces between them; None where nothing is said of it.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    session: Session
+    user: User = field(repr=False)
+    replaces: bool = True
+    scope: str | None = None

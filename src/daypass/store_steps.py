@@ -1,0 +1,224 @@
+"""The steps that a store performs. Each is atomic, by itself, against all others from any process."""
+
+from dataclasses import dataclass, field, replace
+
+from daypass.flow import A, Step
+from daypass.keys import KeyRecord
+from daypass.rotation import Expectation
+from daypass.session import EndReason, Session
+
+
+class StoreStep(Step[A]):
+    """A step that a store performs, atomically."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Insert(StoreStep[None]):
+    """Add a new session; one that is there already stays as it is."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """The answer to `Advance`.
+
+    Attributes:
+        session: as it is now; None when there is none.
+        moved: whether this step moved it.
+        rotated_at: when it had been rotated before, if this step moved it; else 0.
+    """
+
+    session: Session | None
+    moved: bool
+    rotated_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Advance(StoreStep[Advanced]):
+    """Move a session on that is live at ``now`` and stands at ``expected``, or else find it: in one round trip.
+
+    It moves to ``generation`` and ``branch`` with ``rotated_at = now``, and its expiry to the earlier of
+    ``now + idle_ttl`` and ``created_at + absolute_ttl``; all in milliseconds.
+    """
+
+    session_id: str
+    expected: Expectation
+    generation: int
+    branch: bytes = field(repr=False)
+    now: int
+    idle_ttl: int
+    absolute_ttl: int
+
+    def moved(self, session: Session) -> Session | None:
+        """Return ``session`` as it is once it was moved on, None when it does not stand where it is expected."""
+        expected, end = self.expected, session.created_at + self.absolute_ttl
+        stands = (session.generation, session.branch) == (expected.generation, expected.branch)
+        if not stands or session.rotated_at >= expected.rotated_before or not session.is_live(self.now):
+            return None
+        if self.now >= end:
+            return None
+        expires_at = min(self.now + self.idle_ttl, end)
+        return replace(
+            session, generation=self.generation, branch=self.branch, rotated_at=self.now, expires_at=expires_at
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Swap(StoreStep[bool]):
+    """Replace ``old`` by ``new`` if generation, branch and ``rotated_at`` are still ``old``'s and it is not ended.
+
+    The position, the expiry and the ending are replaced; True when they were.
+    """
+
+    old: Session
+    new: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Find(StoreStep[Session | None]):
+    """Find the session, ended or expired ones too."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class End(StoreStep[Session | None]):
+    """End the session, if it is not yet ended and belongs to ``subject`` where one is given.
+
+    Answered with the session as ended by this step, None when there was nothing to end.
+    """
+
+    session_id: str
+    at: int
+    reason: EndReason
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndAll(StoreStep[tuple[str, ...]]):
+    """End all of a user's live sessions save ``keep``; answered with the ids of those ended by this step."""
+
+    subject: str
+    at: int
+    reason: EndReason
+    keep: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessions(StoreStep[tuple[Session, ...]]):
+    """List a user's sessions that are live at ``now``, the newest login first."""
+
+    subject: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """That a session was ended, and when: milliseconds since the epoch."""
+
+    session_id: str
+    ended_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEndings(StoreStep[tuple[Ending, ...]]):
+    """Read which sessions were ended after ``since``, by whomever, in any order."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """The answer to `Sweep`.
+
+    Attributes:
+        removed: how many sessions this step removed.
+        due_at: before this time nothing is to be done.
+        whole: whether this step has looked at the last of the sessions.
+    """
+
+    removed: int
+    due_at: int
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep(StoreStep[Swept]):
+    """Look at the next few sessions, and remove those of them that are over; the store keeps the place.
+
+    Unless the next batch is not due yet: nodes that share a store share one sweep. It need not be atomic: a batch that
+    is swept twice, or half, does no harm. A session is over by the predicate `is_over`.
+
+    Attributes:
+        now: milliseconds since the epoch; for what is due.
+        before: what was over by then is removed; earlier than ``now``, because clocks of nodes differ.
+        absolute_ttl: an ended session is remembered for so long after its login, so that late reuse is still known.
+        access_ttl: that it was ended has to be read (`ReadEndings`) for so long after its end, at least.
+        batch: so many sessions are looked at, or about so many.
+        pause: until the next batch is due.
+        rest: until the next one is due once all sessions have been looked at.
+        regardless: do it whether it is due or not.
+    """
+
+    now: int
+    before: int
+    absolute_ttl: int
+    access_ttl: int
+    batch: int
+    pause: int
+    rest: int
+    regardless: bool = False
+
+    def is_over(self, session: Session) -> bool:
+        """Tell whether nothing is lost with ``session``."""
+        if session.ended_at is None:
+            return session.expires_at <= self.before
+        return session.created_at + self.absolute_ttl <= self.before
+
+
+@dataclass(frozen=True, slots=True)
+class ReadKeys(StoreStep[tuple[KeyRecord, ...]]):
+    """Read the keys, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddKey(StoreStep[None]):
+    """Add a key, if ``newest`` is still the newest of its algorithm; None stands for there being none.
+
+    So of many nodes that would add one at once, one does.
+    """
+
+    record: KeyRecord
+    newest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveKey(StoreStep[None]):
+    """Remove a key; one that is not there is no error."""
+
+    kid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrap(StoreStep[None]):
+    """Replace what a key is wrapped in, if that is still ``old``."""
+
+    kid: str
+    old: str = field(repr=False)
+    new: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(StoreStep[None]):
+    """Write something that changes nothing: what cannot be written, or read, raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate(StoreStep[int]):
+    """Make what the store needs, or bring it up to date; any number of nodes may do so at once, and again.
+
+    Answered with the version of its schema from now on; 0 for a store that has none.
+    """
