@@ -17,13 +17,13 @@ from starlette.routing import Mount
 from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, EventCode
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
-from daypass.web import counting
+from daypass.web import rate_counters
 from daypass.web.asgi import auth_routes
-from daypass.web.counting import Counter, MemoryCounter, Rate, SharedCounter, open_counter
 from daypass.web.limits import Limiter, RateLimits
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
 from daypass.web.pages import Pages, Visit
+from daypass.web.rate_counters import Counter, MemoryCounter, Rate, SharedCounter, open_counter
 
 from ..servers import redis as servers
 from ..servers.application import serving
@@ -393,7 +393,7 @@ def test_a_clock_that_is_set_back() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many addresses ask, what is kept of them is bounded: what is over is forgotten first, then the oldest."""
-    monkeypatch.setattr(counting, "MOST_KEYS", 1000)
+    monkeypatch.setattr(rate_counters, "MOST_KEYS", 1000)
     counter, rate = MemoryCounter(), Rate(1, MINUTE)
     for number in range(999):
         counter.hit(f"old {number}", rate, START)
@@ -536,7 +536,7 @@ def test_without_the_library() -> None:
     """Counting in memory needs nothing more; for a shared place it is said what to install."""
     script = (
         "import sys; sys.modules['limits'] = None\n"
-        "from daypass.web.counting import open_counter\n"
+        "from daypass.web.rate_counters import open_counter\n"
         "open_counter('memory:')\n"
         "try: open_counter('redis://localhost')\n"
         "except ImportError as error: print(error)"

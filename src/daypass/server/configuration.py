@@ -13,10 +13,10 @@ from daypass.keys import Secret
 from daypass.server import clients
 from daypass.web.clients import Client
 from daypass.web.cookies import CookiePolicy
-from daypass.web.counting import open_counter
 from daypass.web.limits import RateLimits
 from daypass.web.options import Options
 from daypass.web.proxies import Proxies, ProxyHeader
+from daypass.web.rate_counters import open_counter
 
 DEFAULTS: Mapping[str, str] = {
     "store": "sqlite:///daypass.db",

@@ -15,9 +15,9 @@ from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.session import Tokens
 from daypass.steps import Count, Emit
-from daypass.web.counting import MEMORY, Counter, MemoryCounter, Rate, open_counter
 from daypass.web.message import BadRequest, Request
 from daypass.web.proxies import parse_address
+from daypass.web.rate_counters import MEMORY, Counter, MemoryCounter, Rate, open_counter
 
 _ONCE_A_MONTH = Rate(1, 30 * DAY)
 """Used up where an account has logged in within thirty days."""
