@@ -1,6 +1,12 @@
-"""Keeps users logged in: invisible refresh of access tokens, on the server and on the client."""
+"""Keeps users logged in: invisible refresh of access tokens, on the server and on the client.
 
-from daypass.access_token import AccessToken
+Importing ``daypass`` loads the errors only. Each other name loads its module when it is first used (PEP 562), so a
+client does not load the server's cryptography and stores.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
@@ -21,13 +27,16 @@ from daypass.errors import (
     TokenStale,
     TokenUnknown,
 )
-from daypass.event import Event, EventCode
-from daypass.issuer import AsyncDaypass, Daypass
-from daypass.policy import Policy
-from daypass.session import Device, Session, Tokens
-from daypass.stores import AsyncStore, Store
-from daypass.user import User
-from daypass.verifier import AsyncRemoteVerifier, RemoteVerifier
+
+if TYPE_CHECKING:
+    from daypass.access_token import AccessToken
+    from daypass.event import Event, EventCode
+    from daypass.issuer import AsyncDaypass, Daypass
+    from daypass.policy import Policy
+    from daypass.session import Device, Session, Tokens
+    from daypass.stores import AsyncStore, Store
+    from daypass.user import User
+    from daypass.verifier import AsyncRemoteVerifier, RemoteVerifier
 
 __all__ = [
     "AccessToken",
@@ -63,3 +72,32 @@ __all__ = [
     "Tokens",
     "User",
 ]
+
+_MODULES = {
+    "AccessToken": "access_token",
+    "AsyncDaypass": "issuer",
+    "AsyncRemoteVerifier": "verifier",
+    "AsyncStore": "stores",
+    "Daypass": "issuer",
+    "Device": "session",
+    "Event": "event",
+    "EventCode": "event",
+    "Policy": "policy",
+    "RemoteVerifier": "verifier",
+    "Session": "session",
+    "Store": "stores",
+    "Tokens": "session",
+    "User": "user",
+}
+"""The module of each name that is loaded on first use."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'daypass' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"daypass.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

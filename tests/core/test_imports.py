@@ -25,6 +25,9 @@ FOREIGN = (
 )
 # fmt: on
 
+SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
+"""What only a server needs."""
+
 FLOORS = (
     ("errors",),
     ("scope",),
@@ -151,11 +154,27 @@ def public_modules() -> Iterator[ModuleType]:
             yield importlib.import_module(found.name)
 
 
-def test_importing_daypass_loads_no_framework_and_no_driver() -> None:
-    """``import daypass`` brings neither a web framework, nor an HTTP client, nor a database, nor a terminal."""
+def test_importing_daypass_loads_the_errors_only() -> None:
+    """``import daypass`` loads its errors; no server, cryptography, framework, HTTP client or driver."""
     there = loaded("import daypass")
+    assert ["daypass", "daypass.errors"] == [name for name in there if name.split(".")[0] == "daypass"]
+    assert [] == [name for name in (*FOREIGN, *SERVER) if name in there]
+
+
+def test_using_daypass_loads_no_framework_and_no_driver() -> None:
+    """All names of ``daypass`` together load no web framework, HTTP client, database driver or terminal library."""
+    there = loaded("from daypass import *")
     assert [] == [name for name in FOREIGN if name in there]
     assert "daypass.issuer" in there
+
+
+@pytest.mark.parametrize("module", ["httpx", "requests", "aiohttp", "niquests"])
+def test_a_client_loads_no_server(module: str) -> None:
+    """A client's adapter loads no issuer, verifier, store, endpoint or cryptography of the server."""
+    there = loaded(f"import daypass.client.{module}")
+    rooms = {name.split(".")[1] for name in there if name.startswith("daypass.")}
+    assert rooms <= {"client", "drive", "errors", "flow", "forks"}
+    assert [] == [name for name in SERVER if name in there]
 
 
 @pytest.mark.parametrize(
@@ -175,8 +194,12 @@ def test_a_store_loads_no_driver_but_its_own(url: str, driver: list[str]) -> Non
 
 def test_all_is_what_there_is() -> None:
     """``__all__`` is sorted, every name in it is there, and nothing public is missing from it."""
-    public = [name for name, what in vars(daypass).items() if not name.startswith("_") and not inspect.ismodule(what)]
-    assert sorted(public) == daypass.__all__
+    assert sorted(daypass.__all__) == daypass.__all__ == dir(daypass)
+    there = {name: getattr(daypass, name) for name in daypass.__all__}
+    public = {name for name, what in vars(daypass).items() if not name.startswith("_") and not inspect.ismodule(what)}
+    assert {"Any", "TYPE_CHECKING", "import_module"} == public - there.keys()
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = daypass.Nothing
 
 
 def test_every_error_descends_from_ours() -> None:
