@@ -34,7 +34,7 @@ from daypass.server import run
 from daypass.session import Session
 from daypass.store_steps import Migrate
 from daypass.stores import AsyncStore, open_store
-from daypass.web.asgi import auth_routes
+from daypass.web.starlette import auth_routes
 
 ROUNDS = 3
 USER = User("7", "ann", "ann@example.com")

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from daypass import AsyncDaypass, User
 from daypass.server import clients
-from daypass.web.asgi import bearer, oauth_routes, well_known_routes
+from daypass.web.starlette import bearer, oauth_routes, well_known_routes
 
 ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:8000")
 USERS = {"1": User("1", username="ann", scope="read write admin")}  # yours: a table

@@ -7,7 +7,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from daypass import AsyncDaypass, User
-from daypass.web.asgi import auth_routes, bearer, current_user, well_known_routes
+from daypass.web.starlette import auth_routes, bearer, current_user, well_known_routes
 
 ANN = User("1", username="ann", email="ann@example.com", scope="read write")
 BEN = User("2", username="ben", email="ben@example.com", scope="read")

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daypass import AsyncDaypass, Event, EventCode, User
 from daypass.duration import Duration
-from daypass.web.asgi import auth_routes, bearer
+from daypass.web.starlette import auth_routes, bearer
 
 from ..servers.application import serving
 from . import npm

@@ -13,8 +13,8 @@ from starlette.routing import Mount, Route
 
 from daypass import AsyncDaypass, Event, EventCode
 from daypass.testing import Clock
-from daypass.web.asgi import auth_routes
 from daypass.web.limits import RateLimits
+from daypass.web.starlette import auth_routes
 
 from ..servers.application import serving
 from .conftest import ALICE, PASSWORD

@@ -30,7 +30,7 @@ SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 
 FLOORS = (
     ("errors",),
-    ("scope",),
+    ("scope", "unknown_options"),
     ("rotation", "duration", "flow", "event"),
     ("user",),
     ("session",),
@@ -61,6 +61,7 @@ FLOORS = (
 PURE = {
     "errors": set(),
     "scope": {"errors"},
+    "unknown_options": {"errors"},
     "rotation": set(),
     "duration": {"errors"},
     "flow": set(),

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from daypass import AsyncDaypass, Event
 from daypass.testing import Clock
 from daypass.web import fastapi
-from daypass.web.asgi import auth_routes, bearer, oauth_routes, well_known_routes
+from daypass.web.starlette import auth_routes, bearer, oauth_routes, well_known_routes
 
 from ..servers.application import serving
 from ..web.world import ALICE, PASSWORD, PEOPLE, SECRET

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from daypass import ConfigurationError, Daypass
-from daypass.web import asgi, fastapi
+from daypass.web import fastapi, starlette
 from daypass.web.clients import Client
 
 from ..web.live import LOGIN, raw
@@ -131,7 +131,7 @@ def test_it_is_described() -> None:
     assert "get" in described["/.well-known/oauth-authorization-server"]
 
 
-@pytest.mark.parametrize("make", [asgi.oauth_routes, fastapi.oauth_router])
+@pytest.mark.parametrize("make", [starlette.oauth_routes, fastapi.oauth_router])
 def test_an_issuer_that_would_block(make: object) -> None:
     """An issuer that is not async, or clients that are none, are refused where they are mounted."""
     assert callable(make)

@@ -16,7 +16,7 @@ from starlette.routing import Mount
 
 from daypass import AsyncDaypass, Event, User
 from daypass.server import run
-from daypass.web.asgi import auth_routes
+from daypass.web.starlette import auth_routes
 
 SECRET = "a secret of the storm, for nobody else"
 

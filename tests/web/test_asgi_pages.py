@@ -18,9 +18,9 @@ from starlette.websockets import WebSocket
 
 from daypass import ConfigurationError, CredentialsRejected, Daypass, EventCode
 from daypass.duration import MINUTE
-from daypass.web.asgi import bearer
 from daypass.web.asgi_pages import Pages
 from daypass.web.pages import Visit
+from daypass.web.starlette import bearer
 
 from ..servers.application import serving
 from .failing import AsyncFailing

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from daypass import AccessToken, AsyncDaypass, AsyncRemoteVerifier, ConfigurationError, Daypass, RemoteVerifier, User
 from daypass.testing import Clock
-from daypass.web import asgi, fastapi
+from daypass.web import fastapi, starlette
 
 from ..servers.application import serving
 from .world import ALICE, ISSUER, SECRET
@@ -44,10 +44,10 @@ class World:
         return self.people.get(subject)
 
 
-def starlette(world: World) -> ASGIApp:
+def in_starlette(world: World) -> ASGIApp:
     auth = world.auth
 
-    def route(path: str, guard: asgi.Guard[Any]) -> Route:
+    def route(path: str, guard: starlette.Guard[Any]) -> Route:
         async def endpoint(request: Request) -> JSONResponse:
             found = await guard(request)
             return JSONResponse({"found": getattr(found, "username", None)})
@@ -55,20 +55,20 @@ def starlette(world: World) -> ASGIApp:
         return Route(path, endpoint)
 
     async def live(websocket: WebSocket) -> None:
-        token = await asgi.bearer(auth, "write")(websocket)
+        token = await starlette.bearer(auth, "write")(websocket)
         await websocket.accept()
         await websocket.send_text(token.subject)
         await websocket.close()
 
     return Starlette(
         routes=[
-            route("/token", asgi.bearer(auth)),
-            route("/write", asgi.bearer(auth, scope="write")),
-            route("/maybe", asgi.bearer(auth, optional=True)),
-            route("/maybe-write", asgi.bearer(auth, "write", optional=True)),
-            route("/user", asgi.current_user(auth)),
-            route("/user-write", asgi.current_user(auth, "write")),
-            route("/maybe-user", asgi.current_user(auth, optional=True)),
+            route("/token", starlette.bearer(auth)),
+            route("/write", starlette.bearer(auth, scope="write")),
+            route("/maybe", starlette.bearer(auth, optional=True)),
+            route("/maybe-write", starlette.bearer(auth, "write", optional=True)),
+            route("/user", starlette.current_user(auth)),
+            route("/user-write", starlette.current_user(auth, "write")),
+            route("/maybe-user", starlette.current_user(auth, optional=True)),
             WebSocketRoute("/live", live),
         ]
     )
@@ -118,7 +118,7 @@ def world() -> World:
     return World()
 
 
-@pytest.fixture(params=[starlette, fast], ids=["starlette", "fastapi"])
+@pytest.fixture(params=[in_starlette, fast], ids=["starlette", "fastapi"])
 def client(request: pytest.FixtureRequest, world: World) -> Iterator[httpx2.Client]:
     with serving(request.param(world)) as address, httpx2.Client(base_url=address) as client:
         yield client
@@ -195,7 +195,7 @@ async def opened(app: ASGIApp, headers: dict[str, str]) -> list[Message]:
     return sent
 
 
-@pytest.mark.parametrize("build", [starlette, fast])
+@pytest.mark.parametrize("build", [in_starlette, fast])
 async def test_a_websocket(build: Callable[[World], ASGIApp], world: World) -> None:
     """A WebSocket is opened for a token that may, and refused with 401 or 403 before it is opened for any other."""
     app = build(world)
@@ -244,21 +244,21 @@ def test_a_refusal_has_our_shape(fast_client: httpx2.Client) -> None:
 def test_what_would_block_the_event_loop() -> None:
     """A sync issuer or verifier is refused, a scope that is none too, and a verifier knows no users."""
     sync = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
-    for make in (asgi.bearer, fastapi.bearer):
+    for make in (starlette.bearer, fastapi.bearer):
         for auth in (sync, RemoteVerifier(ISSUER), None):
             with pytest.raises(ConfigurationError, match="needs AsyncDaypass"):
                 make(auth)  # type: ignore[call-overload]  # what is under test
         with pytest.raises(ConfigurationError, match="scope"):
             make(World().auth, scope='"')
-    for find in (asgi.current_user, fastapi.current_user):
+    for find in (starlette.current_user, fastapi.current_user):
         with pytest.raises(ConfigurationError, match="needs AsyncDaypass"):
             find(AsyncRemoteVerifier(ISSUER))  # type: ignore[call-overload]  # what is under test
 
 
 def test_types(world: World) -> None:
     """The type of what is found follows from what is asked for; mypy checks this."""
-    assert_type(asgi.bearer(world.auth), asgi.Guard[AccessToken])
-    assert_type(asgi.bearer(world.auth, optional=True), asgi.Guard[AccessToken | None])
+    assert_type(starlette.bearer(world.auth), starlette.Guard[AccessToken])
+    assert_type(starlette.bearer(world.auth, optional=True), starlette.Guard[AccessToken | None])
     assert_type(fastapi.current_user(world.auth, "read"), fastapi.Guard[User])
     assert_type(fastapi.current_user(world.auth, "read", optional=True), fastapi.Guard[User | None])
-    assert_type(asgi.bearer(AsyncRemoteVerifier(ISSUER)), asgi.Guard[AccessToken])
+    assert_type(starlette.bearer(AsyncRemoteVerifier(ISSUER)), starlette.Guard[AccessToken])

@@ -18,12 +18,12 @@ from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, Event
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
 from daypass.web import rate_counters
-from daypass.web.asgi import auth_routes
 from daypass.web.limits import Limiter, RateLimits
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
 from daypass.web.pages import Pages, Visit
 from daypass.web.rate_counters import Counter, MemoryCounter, Rate, SharedCounter, open_counter
+from daypass.web.starlette import auth_routes
 
 from ..servers import redis as servers
 from ..servers.application import serving

@@ -20,8 +20,8 @@ from starlette.routing import Mount, Route
 
 from daypass import EventCode, User
 from daypass.duration import MINUTE
-from daypass.web.asgi import auth_routes
 from daypass.web.options import Options
+from daypass.web.starlette import auth_routes
 
 from ..servers.application import serving
 from .failing import AsyncFailing

@@ -11,9 +11,9 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from daypass.errors import StoreError, TokenRejected
-from daypass.web.asgi import auth_routes, bearer, own_headers, well_known_routes
 from daypass.web.bearer import bearer_token, unauthorized, unavailable
 from daypass.web.message import Request as Asked
+from daypass.web.starlette import auth_routes, bearer, own_headers, well_known_routes
 
 from .live import Application, Mounted, told
 from .world import ALICE

@@ -19,8 +19,8 @@ from daypass.errors import TokenRejected
 from daypass.issuer import AsyncDaypass
 from daypass.server.users import Users
 from daypass.stores import AsyncStore
-from daypass.web.asgi import auth_routes, bearer
 from daypass.web.cookies import LOOPBACK_NAME
+from daypass.web.starlette import auth_routes, bearer
 
 PREFIX = "/browser"
 ACCESS_TTL = "10s"

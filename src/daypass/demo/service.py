@@ -22,7 +22,7 @@ from daypass.errors import DaypassError
 from daypass.issuer import AsyncDaypass, system_clock
 from daypass.server import run, users
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
-from daypass.web.asgi import auth_routes, bearer, well_known_routes
+from daypass.web.starlette import auth_routes, bearer, well_known_routes
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ from daypass.server.configuration import Configuration
 from daypass.server.users import Users
 from daypass.store_steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
-from daypass.web.asgi import auth_routes, oauth_routes, well_known_routes
 from daypass.web.clients import Client
 from daypass.web.openapi import AUTH, METADATA, OAUTH, WELL_KNOWN, document
 from daypass.web.options import Options
+from daypass.web.starlette import auth_routes, oauth_routes, well_known_routes
 
 
 def open_service(configuration: Configuration) -> Starlette:

@@ -31,7 +31,7 @@ class Pages:
     """Knows who asks for a page, and refreshes where that is needed, inside the request.
 
     ``scope["daypass"]`` is the `Visit`. Where the browser's cookies log it in, the application's request has the
-    ``Authorization`` that they stand for, so that what requires a token (`daypass.web.asgi.bearer`, a verifier) finds
+    ``Authorization`` that they stand for, so that a guard (`daypass.web.starlette.bearer`) or a verifier finds
     it. Bodies are not touched, in either direction. A websocket is known by its cookies too; what changes of them goes
     with the answer that accepts it.
 

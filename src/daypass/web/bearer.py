@@ -5,7 +5,7 @@ from daypass.errors import ScopeInsufficient, SessionRevoked, StoreError, TokenR
 from daypass.flow import Flow
 from daypass.steps import LoadUser, Verify
 from daypass.user import User
-from daypass.web.message import Request, Response, failure
+from daypass.web.message import BadRequest, Request, Response, failure
 
 REALM = "daypass"
 RETRY_AFTER = 1
@@ -37,6 +37,22 @@ def bearer_text(authorization: str) -> str:
     if scheme.lower() != "bearer" or not text.strip():
         raise TokenMissing("no access token was sent")
     return text.strip()
+
+
+def require_own_client(token: AccessToken, client_id: str) -> None:
+    """Refuse an access token that was issued to another client (RFC 9068 §2.2, ``client_id``).
+
+    Only the issuer's own client manages an account: it lists and ends sessions. The scope does not matter here. A
+    session of the own client that was narrowed is still its user's, who must be able to end the others from anywhere.
+
+    Raises:
+        BadRequest: it was issued to another client; 403 with the challenge of RFC 6750 §3.1.
+    """
+    if token.client_id != client_id:
+        refusal = BadRequest(403, ScopeInsufficient.code, "Another client's access token does not allow this")
+        needed = f'Bearer realm="{REALM}", error="{ScopeInsufficient.code}"'
+        refusal.response = refusal.response.with_headers(("www-authenticate", needed))
+        raise refusal
 
 
 def user_of(token: AccessToken) -> Flow[User]:

@@ -25,11 +25,10 @@ from daypass.steps import Authenticate, Emit, Keys
 from daypass.store_steps import Find
 from daypass.user import RESERVED_CLAIMS
 from daypass.web import cookies
-from daypass.web.bearer import bearer_token, challenge, unauthorized, unavailable
-from daypass.web.browser import serve_module
+from daypass.web.bearer import bearer_token, challenge, require_own_client, unauthorized, unavailable
 from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
-from daypass.web.first_party import require_client
+from daypass.web.javascript import serve_module
 from daypass.web.limits import Limiter, refreshed
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
 
@@ -242,7 +241,7 @@ class Endpoints:
     def _own_bearer(self, request: Request) -> Flow[AccessToken]:
         """Return what the access token says, if it was issued to the issuer's own client."""
         token = yield from self._bearer(request)
-        require_client(token, self._flows.names.client_id)
+        require_own_client(token, self._flows.names.client_id)
         return token
 
     def _refresh_token(self, request: Request) -> tuple[str | None, bool]:

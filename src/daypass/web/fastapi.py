@@ -27,7 +27,7 @@ from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
-from daypass.web import asgi, openapi
+from daypass.web import openapi, starlette
 from daypass.web.clients import Registry
 from daypass.web.message import Response
 from daypass.web.oauth import METADATA_PATH
@@ -61,15 +61,15 @@ REFUSALS: dict[int | str, dict[str, Any]] = dict(openapi.refusals().items())
 """What a guarded route answers when it refuses, for its ``responses=`` or its router's."""
 
 
-class Guard(asgi.Guard[FoundT]):
-    """A `daypass.web.asgi.Guard` as a dependency, which OpenAPI shows with the scope that it requires.
+class Guard(starlette.Guard[FoundT]):
+    """A `daypass.web.starlette.Guard` as a dependency, which OpenAPI shows with the scope that it requires.
 
     What it refuses is an ``HTTPException`` whose detail is what the endpoints answer: a message and an error.
     """
 
     def __init__(
         self,
-        auth: asgi.AsyncVerifying,
+        auth: starlette.AsyncVerifying,
         find: Callable[[AccessToken], Awaitable[FoundT]],
         scope: str | None,
         *,
@@ -93,26 +93,28 @@ class Guard(asgi.Guard[FoundT]):
         return await self._admit(request, " ".join(filter(None, (self._scope, further))) or None)
 
     def _refusal(self, response: Response) -> HTTPException:
-        return HTTPException(response.status, json.loads(response.body), headers=asgi.own_headers(response))
+        return HTTPException(response.status, json.loads(response.body), headers=starlette.own_headers(response))
 
 
 @overload
 def bearer(
-    auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
+    auth: starlette.AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
 ) -> Guard[AccessToken]: ...
 
 
 @overload
-def bearer(auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: bool) -> Guard[AccessToken | None]: ...
+def bearer(
+    auth: starlette.AsyncVerifying, scope: str | None = None, *, optional: bool
+) -> Guard[AccessToken | None]: ...
 
 
-def bearer(auth: asgi.AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+def bearer(auth: starlette.AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
     """Return the dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
 
     It guards a whole router, too: ``APIRouter(dependencies=[Depends(bearer(auth, scope="admin"))])``. The arguments and
-    errors are those of `daypass.web.asgi.bearer`.
+    errors are those of `daypass.web.starlette.bearer`.
     """
-    return Guard(auth, asgi.itself, scope, optional=optional)
+    return Guard(auth, starlette.itself, scope, optional=optional)
 
 
 @overload
@@ -126,9 +128,9 @@ def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool
 def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
     """Return the dependency that requires an access token and gives its user: ``Depends(current_user(auth))``.
 
-    The arguments and errors are those of `daypass.web.asgi.current_user`.
+    The arguments and errors are those of `daypass.web.starlette.current_user`.
     """
-    return Guard(auth, asgi.loading(auth), scope, optional=optional)
+    return Guard(auth, starlette.loading(auth), scope, optional=optional)
 
 
 def auth_router(
@@ -136,27 +138,27 @@ def auth_router(
 ) -> APIRouter:
     """Return the router of the first-party endpoints, to be included with ``prefix="/auth"``.
 
-    The arguments and errors are those of `daypass.web.asgi.auth_routes`.
+    The arguments and errors are those of `daypass.web.starlette.auth_routes`.
     """
-    asgi.require_async(auth)
+    starlette.require_async(auth)
     return _router(auth, Site(auth, authenticate, **options).auth_routes, openapi.AUTH)
 
 
 def oauth_router(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> APIRouter:
     """Return the router of the OAuth endpoints, to be included with ``prefix="/oauth"``.
 
-    The arguments and errors are those of `daypass.web.asgi.oauth_routes`.
+    The arguments and errors are those of `daypass.web.starlette.oauth_routes`.
     """
-    asgi.require_async(auth)
+    starlette.require_async(auth)
     return _router(auth, Site(auth, clients=clients, **options).oauth_routes, openapi.OAUTH)
 
 
 def well_known_router(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> APIRouter:
     """Return the router of what stands at the root of the host: the public signing keys, and the metadata for clients.
 
-    The arguments and errors are those of `daypass.web.asgi.well_known_routes`.
+    The arguments and errors are those of `daypass.web.starlette.well_known_routes`.
     """
-    asgi.require_async(auth)
+    starlette.require_async(auth)
     return _router(
         auth, Site(auth, clients=clients, **options).well_known_routes, {**openapi.WELL_KNOWN, **openapi.METADATA}
     )
@@ -165,14 +167,14 @@ def well_known_router(auth: AsyncDaypass, *, clients: Registry = (), **options: 
 def _router(auth: AsyncDaypass, routes: Iterable[Route], described: openapi.Operations) -> APIRouter:
     router = APIRouter()
     for route in routes:
-        endpoint = asgi.served(auth, route)
+        endpoint = starlette.served(auth, route)
         path = METADATA_PATH if route.path.startswith(METADATA_PATH) else route.path  # whatever the issuer's own path
         shown = [method for method in route.methods if (method, path) in described]
         for method in shown:
             router.add_api_route(route.path, endpoint, methods=[method], **_description(described[method, path]))
         hidden = [method for method in route.methods if method not in shown]
         router.add_api_route(route.path, endpoint, methods=hidden, include_in_schema=False)
-        router.add_api_route(f"{route.path}/", asgi.absent, methods=asgi.METHODS, include_in_schema=False)
+        router.add_api_route(f"{route.path}/", starlette.absent, methods=starlette.METHODS, include_in_schema=False)
     return router
 
 

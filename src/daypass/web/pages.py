@@ -56,7 +56,7 @@ from daypass.steps import Emit, Now, Verify
 from daypass.web import cookies
 from daypass.web.bearer import unavailable
 from daypass.web.cookies import CookiePolicy
-from daypass.web.door import Door
+from daypass.web.filter import Filter
 from daypass.web.limits import Limiter, TooMany, refreshed
 from daypass.web.message import BadRequest, Request, Response
 from daypass.web.options import Options
@@ -194,7 +194,7 @@ class Pages:
         flows: the issuer's.
         policy: how cookies are set and from where they may be used; ``same_site="Lax"``, or a link from elsewhere finds
             nobody logged in.
-        door: what all requests come in by.
+        filter_: checks every request, and adds CORS headers to every response.
         access_name: the name of the cookie with the access token, without ``__Host-``.
         render: returns the HTML page for a refusal, of a status, an error code and a sentence about it. It is sent to
             whoever accepts ``text/html``; others get JSON.
@@ -205,7 +205,7 @@ class Pages:
         self,
         flows: Flows,
         policy: CookiePolicy,
-        door: Door,
+        filter_: Filter,
         *,
         access_name: str = ACCESS,
         render: Render | None = None,
@@ -213,7 +213,7 @@ class Pages:
     ) -> None:
         self._flows = flows
         self._policy = policy
-        self._door = door
+        self._filter = filter_
         self._access_name = access_name
         self._render = render or _page
         self._limiter = limiter
@@ -229,7 +229,7 @@ class Pages:
 
         options.setdefault("same_site", "Lax")
         site = Site(auth, **options)
-        return cls(auth.flows, site.policy, site.door, render=render, limiter=site.limiter)
+        return cls(auth.flows, site.policy, site.filter, render=render, limiter=site.limiter)
 
     # ---- before the application
 
@@ -240,7 +240,7 @@ class Pages:
         guards the whole site, and is in nobody's way. A request without our cookies asks nothing of anybody.
         """
         try:
-            request = self._door.come_in(request)
+            request = self._filter.incoming(request)
         except BadRequest as error:
             visit = Visit(request, self._flows.names.client_id, self._limiter)
             visit.notes.left_alone, visit.refusal = True, self._refuse(request, error.response)
@@ -248,7 +248,7 @@ class Pages:
         return (yield from self.receive(request, moment))
 
     def receive(self, request: Request, moment: Moment) -> Flow[Visit]:
-        """Do as `enter` does for a request that has come in by the door already."""
+        """Do as `enter` does for a request that has passed the filter already."""
         visit = Visit(request, self._flows.names.client_id, self._limiter)
         access, visit.notes.presented = cookies.read(request, self._access_name), cookies.read(request)
         own = request.headers.get("authorization")
@@ -409,7 +409,7 @@ class Pages:
             said = json.loads(refusal.body)
             body = self._render(refusal.status, said["error"], said["message"]).encode()
             refusal = Response(refusal.status, (("content-type", "text/html; charset=utf-8"), *others), body)
-        return self._door.go_out(request, refusal)
+        return self._filter.outgoing(request, refusal)
 
 
 def merge_headers(theirs: Iterable[tuple[str, str]], ours: Headers) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from daypass.flow import Flow
 from daypass.flows import Moment
-from daypass.web.door import Door
+from daypass.web.filter import Filter
 from daypass.web.message import BadRequest, Request, Response, failure
 
 Operation = Callable[[Request, Moment], Flow[Response]]
@@ -19,12 +19,12 @@ class Route:
         path: below the place where it is mounted, such as ``/sessions/{session_id}``; what stands in braces is given
             on as `Request.session_id`.
         operations: by method.
-        door: what all requests come in by.
+        filter: checks every request, and adds CORS headers to every response.
     """
 
     path: str
     operations: Mapping[str, Operation]
-    door: Door
+    filter: Filter
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -39,19 +39,19 @@ class Route:
             request: without its body.
             response: such as `daypass.web.message.too_large`.
         """
-        return self.door.go_out(request, response)
+        return self.filter.outgoing(request, response)
 
     def answer(self, request: Request, moment: Moment) -> Flow[Response]:
         """Return the response to a request of whatever method; of a HEAD it is the adapter that drops the body."""
         try:
-            request = self.door.come_in(request)
+            request = self.filter.incoming(request)
         except BadRequest as error:
-            return self.door.go_out(request, error.response)
+            return self.filter.outgoing(request, error.response)
         if request.method == "OPTIONS":
-            return self.door.preflight(request, self.methods)
+            return self.filter.preflight(request, self.methods)
         operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             allowed = ("allow", ", ".join(self.methods))
             refused = failure(405, "method_not_allowed", "This method is not possible here").with_headers(allowed)
-            return self.door.go_out(request, refused)
-        return self.door.go_out(request, (yield from operation(request, moment)))
+            return self.filter.outgoing(request, refused)
+        return self.filter.outgoing(request, (yield from operation(request, moment)))

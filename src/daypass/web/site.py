@@ -7,8 +7,8 @@ from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
-from daypass.web.door import Door
 from daypass.web.endpoints import Endpoints
+from daypass.web.filter import Filter
 from daypass.web.limits import Limiter, RateLimits
 from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import Options
@@ -35,7 +35,7 @@ class Site:
             of the OAuth endpoints. An issuer with a path has its metadata below the well-known path (RFC 8414 §3.1),
             and its keys at the host's root and below its own.
         policy: how cookies are set and used.
-        door: what all requests come in by.
+        filter: checks every request, and adds CORS headers to every response.
         limiter: what counts logins and refreshes, by whatever route; None where nothing does.
 
     Raises:
@@ -56,7 +56,7 @@ class Site:
         )
         self.policy = policy
         proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
-        self.door = door = Door(policy.allowed_origins, proxies)
+        self.filter = filter_ = Filter(policy.allowed_origins, proxies)
         rates = options.get("rate_limits")
         if not isinstance(rates, RateLimits | Limiter | None):
             raise ConfigurationError("rate_limits has to be RateLimits(…), a Limiter, or None")
@@ -64,7 +64,7 @@ class Site:
         endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, limiter)
 
         def route(path: str, **operations: Operation) -> Route:
-            return Route(path, operations, door)
+            return Route(path, operations, filter_)
 
         self.auth_routes = (
             route("/login", POST=endpoints.login),
@@ -74,7 +74,7 @@ class Site:
             route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),
             route("/sessions/{session_id}", DELETE=endpoints.end_session),
             route("/daypass.js", GET=endpoints.module),
-            route("/verify", GET=Verify(Pages(auth.flows, policy, door, limiter=limiter), policy).answer),
+            route("/verify", GET=Verify(Pages(auth.flows, policy, filter_, limiter=limiter), policy).answer),
         )
         issuer = auth.names.issuer
         own_jwks = (route(issuer_path(issuer) + JWKS_PATH, GET=endpoints.jwks),) if issuer_path(issuer) else ()

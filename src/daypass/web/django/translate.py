@@ -16,7 +16,7 @@ class Unfit(Exception):
     """The request's body will not do: it is too large, or its client went away in the middle of it.
 
     Attributes:
-        response: what to answer, before it goes out by the door.
+        response: what to answer, before the filter adds CORS headers.
     """
 
     def __init__(self, response: Response, *, nobody_there: bool = False) -> None:

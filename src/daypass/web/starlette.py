@@ -18,7 +18,7 @@ try:
     from starlette.responses import Response as StarletteResponse
     from starlette.routing import Route
 except ModuleNotFoundError as missing:
-    raise ImportError('daypass.web.asgi needs Starlette: pip install "daypass[starlette]"') from missing
+    raise ImportError('daypass.web.starlette needs Starlette: pip install "daypass[starlette]"') from missing
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daypass.web.door import MAXIMUM_AUTHORIZATION, MAXIMUM_COOKIES, MAXIMUM_QUERY, MOST_COOKIES
+from daypass.web.filter import MAXIMUM_AUTHORIZATION, MAXIMUM_COOKIES, MAXIMUM_QUERY, MOST_COOKIES
 
 from .world import JSON, NO_STORE, PASSWORD, Asked, body_of
 
@@ -22,12 +22,15 @@ PATHS = [
 @pytest.mark.parametrize(
     ("headers", "told"),
     [
-        ({"cookie": "a=" + (MAXIMUM_COOKIES - 1) * "x"}, f"cookie may have {MAXIMUM_COOKIES} characters at the most"),
-        ({"cookie": MOST_COOKIES * "a=b;" + "c=d"}, f"Send {MOST_COOKIES} cookies at the most"),
-        ({"cookie": "__Host-daypass={};" + MOST_COOKIES * "a;"}, f"Send {MOST_COOKIES} cookies at the most"),
+        (
+            {"cookie": "a=" + (MAXIMUM_COOKIES - 1) * "x"},
+            f"cookie is too long: send at most {MAXIMUM_COOKIES} characters",
+        ),
+        ({"cookie": MOST_COOKIES * "a=b;" + "c=d"}, f"Too many cookies: send at most {MOST_COOKIES}"),
+        ({"cookie": "__Host-daypass={};" + MOST_COOKIES * "a;"}, f"Too many cookies: send at most {MOST_COOKIES}"),
         (
             {"authorization": "Bearer " + MAXIMUM_AUTHORIZATION * "x"},
-            f"authorization may have {MAXIMUM_AUTHORIZATION} characters at the most",
+            f"authorization is too long: send at most {MAXIMUM_AUTHORIZATION} characters",
         ),
     ],
     ids=["long_cookie", "many_cookies", "many_cookies_and_ours", "authorization"],

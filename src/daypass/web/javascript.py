@@ -1,4 +1,4 @@
-"""The browser's client, as the issuer serves it: the one file that `make build` makes from ``js/``."""
+"""Serves ``daypass.js``, the browser's client: the one file that `make build` makes from ``js/``."""
 
 import gzip
 import hashlib
@@ -9,13 +9,13 @@ from daypass.web.cors import PUBLIC
 from daypass.web.message import Request, Response
 
 MAXIMUM_AGE = 600
-"""Seconds for which a browser uses what it has without asking; then it asks by the ``ETag``."""
+"""Seconds for which a browser uses its copy without asking; then it asks by the ``ETag``."""
 
 
 def serve_module(request: Request) -> Response:
-    """Return ``daypass.js``, compressed where the browser can read it so; 304 where it has it already.
+    """Return ``daypass.js``, compressed if the browser accepts that; 304 if it has the file already.
 
-    Any page may load it, from whatever origin: it holds nothing but code.
+    A page of any origin may load it: it holds only code.
     """
     compressed = "gzip" in request.headers.get("accept-encoding", "")
     body, tag = _module(compressed=compressed)

@@ -1,4 +1,4 @@
-"""What all requests come in by, and all responses go out by, whichever endpoint is asked. Pure."""
+"""Checks on every request, and CORS on every response, whatever the endpoint. Pure."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -23,40 +23,40 @@ _BOUNDS = {"authorization": MAXIMUM_AUTHORIZATION, "cookie": MAXIMUM_COOKIES}
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """How requests are let in.
+class Filter:
+    """Checks requests before an endpoint sees them, and finishes responses.
 
     Attributes:
-        allowed_origins: other origins whose pages may read what is answered.
-        proxies: those that are believed when they say who has sent a request, and how.
+        allowed_origins: other origins whose pages may read the responses.
+        proxies: which proxies are trusted to say who sent a request, and how.
     """
 
     allowed_origins: Collection[str] = ()
     proxies: Proxies = field(default_factory=Proxies)
 
-    def come_in(self, request: Request) -> Request:
-        """Return the request as the client sent it.
+    def incoming(self, request: Request) -> Request:
+        """Return the request as the client sent it, before any proxy changed it.
 
         Raises:
-            BadRequest: a header or the query is too long to look at (RFC 6585 §5, RFC 9110 §15.5.15), or a trusted
-                proxy says what makes no sense. Nothing was looked up, and ``.response`` is what to answer.
+            BadRequest: a header or the query is too long (RFC 6585 §5, RFC 9110 §15.5.15), or a trusted proxy sent a
+                header that cannot be parsed. ``.response`` is what to answer; nothing was looked up.
         """
         headers = request.headers
         for name, longest in _BOUNDS.items():
             if len(headers.get(name, "")) > longest:
-                raise _too_large(f"{name} may have {longest} characters at the most")
+                raise _too_large(f"{name} is too long: send at most {longest} characters")
         if headers.get("cookie", "").count(";") >= MOST_COOKIES:
-            raise _too_large(f"Send {MOST_COOKIES} cookies at the most")
+            raise _too_large(f"Too many cookies: send at most {MOST_COOKIES}")
         if len(request.query) > MAXIMUM_QUERY:
-            raise BadRequest(414, "uri_too_long", f"The query may have {MAXIMUM_QUERY} characters at the most")
+            raise BadRequest(414, "uri_too_long", f"The query is too long: send at most {MAXIMUM_QUERY} characters")
         return self.proxies.as_sent(request)
 
     def preflight(self, request: Request, methods: Sequence[str]) -> Response:
-        """Answer ``OPTIONS``: 204 with the methods, and to a page of an allowed origin what it may send."""
+        """Answer ``OPTIONS``: 204 with the methods, and for an allowed origin what its pages may send."""
         return cors.preflight(request, methods, self.allowed_origins)
 
-    def go_out(self, request: Request, response: Response) -> Response:
-        """Return the response as the client is to see it: readable for pages of allowed origins, and no others."""
+    def outgoing(self, request: Request, response: Response) -> Response:
+        """Return the response with CORS headers, so that only pages of allowed origins can read it."""
         return cors.readable(request, response, self.allowed_origins)
 
 

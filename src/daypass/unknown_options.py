@@ -1,0 +1,25 @@
+"""Refuse options that nobody knows, so that a misspelt one never switches a protection off silently."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from daypass.errors import ConfigurationError
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str = "option") -> None:
+    """Refuse every name that is not known; the message names the nearest known one.
+
+    Args:
+        given: the names somebody wrote.
+        known: the names there are.
+        kind: what such a name is called in the message.
+
+    Raises:
+        ConfigurationError: one of ``given`` is not among ``known``.
+    """
+    possible = sorted(known)
+    for name in given:
+        if name not in possible:
+            near = get_close_matches(name, possible, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(possible)}"
+            raise ConfigurationError(f"unknown {kind} {name!r}: {hint}")
