@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from daypass import Daypass, User
-from daypass.web.flask import bearer, current_token, current_visit
+from daypass.web.flask import bearer, current_login, current_token
 from daypass.web.wsgi_pages import Pages
 
 ANN = User("1", "ann", "ann@example.com")
@@ -37,14 +37,14 @@ def create_app() -> Flask:
 
     @app.get("/")
     def home() -> ResponseReturnValue:
-        return render_template_string(PAGE, token=current_visit.token, said="")
+        return render_template_string(PAGE, token=current_login.token, said="")
 
     @app.post("/login")
     def login() -> ResponseReturnValue:
         matches = check_password_hash(PASSWORD, request.form["password"])
         if request.form["email"] != ANN.email or not matches:
             return render_template_string(PAGE, said="That is not right."), 403
-        current_visit.log_in(auth.start(ANN))
+        current_login.log_in(auth.start(ANN))
         return redirect("/", 303)
 
     @app.post("/files")
@@ -55,7 +55,7 @@ def create_app() -> Flask:
 
     @app.post("/logout")
     def logout() -> ResponseReturnValue:
-        current_visit.log_out()
+        current_login.log_out()
         return redirect("/", 303)
 
     @app.errorhandler(401)

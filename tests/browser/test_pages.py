@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from daypass import AsyncDaypass, CredentialsRejected, Event, EventCode
 from daypass.duration import Duration
 from daypass.web.asgi_pages import Pages
-from daypass.web.pages import Visit
+from daypass.web.browser_login import BrowserLogin
 
 from ..servers.application import serving_on_ports
 from ..web.failing import AsyncFailing
@@ -94,10 +94,10 @@ class Site:
         self._app: ASGIApp = Pages(Starlette(routes=routes, lifespan=lifespan), self.auth)
 
     async def _page(self, request: Request) -> Response:
-        visit: Visit = request.scope["daypass"]
-        if visit.token is None:
+        login: BrowserLogin = request.scope["daypass"]
+        if login.token is None:
             return RedirectResponse("/login", 303)
-        return HTMLResponse(f"{HEAD}<h1>{request.url.path}: {escape(str(visit.token.username))}</h1>{LINKS}")
+        return HTMLResponse(f"{HEAD}<h1>{request.url.path}: {escape(str(login.token.username))}</h1>{LINKS}")
 
     async def _login(self, request: Request) -> Response:
         if request.method == "GET":
@@ -115,20 +115,20 @@ class Site:
         return RedirectResponse("/", 303)
 
     async def _upload(self, request: Request) -> Response:
-        visit: Visit = request.scope["daypass"]
-        if visit.token is None:
+        login: BrowserLogin = request.scope["daypass"]
+        if login.token is None:
             return RedirectResponse("/login", 303)
         async with request.form() as form:
             file = form["file"]
             assert isinstance(file, UploadFile)
             content = await file.read()
             self.uploads.append((str(form["title"]), str(file.filename), content))
-        return HTMLResponse(f"{HEAD}<h1>{visit.token.username} sent {len(content)} bytes</h1>{LINKS}")
+        return HTMLResponse(f"{HEAD}<h1>{login.token.username} sent {len(content)} bytes</h1>{LINKS}")
 
     async def _album(self, request: Request) -> Response:
         """Show ten images, half of them from each address; the access token expires when half the page is sent."""
-        visit: Visit = request.scope["daypass"]
-        if visit.token is None:
+        login: BrowserLogin = request.scope["daypass"]
+        if login.token is None:
             return RedirectResponse("/login", 303)
 
         async def chunks() -> AsyncIterator[str]:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Request
-from daypass.web.pages import ACCESS, Pages, Visit
+from daypass.web.pages import ACCESS, Pages
 
 from ..web.world import ALICE, BOB, HOST, Asked
 
@@ -17,11 +18,11 @@ FOREIGN = [
 ]
 
 
-def visit(asked: Asked, cookies: str, method: str = "GET", **headers: str) -> Visit:
+def login(asked: Asked, cookies: str, method: str = "GET", **headers: str) -> BrowserLogin:
     """Return how pages take a request with these cookies."""
     sent = {"cookie": cookies, **{name.replace("_", "-"): value for name, value in headers.items()}}
     request = Request("https", HOST, sent, method=method)
-    return asked.auth.run(Pages.of(asked.auth).enter(request, asked.auth.moment()))
+    return asked.auth.run(Pages.of(asked.auth).process_request(request, asked.auth.moment()))
 
 
 @pytest.mark.parametrize("space", ["\x85", "\xa0", "\x0b", "\x1c", "\x1f", "\u2000", "\ufeff"])
@@ -30,8 +31,8 @@ def test_a_cookie_that_slipped_past_the_prefix_makes_nobody_somebody(space: str)
     asked = Asked()
     own, tossed = (asked.auth.start(user) for user in (ALICE, BOB))
     for name in (f"{space}__Host-{ACCESS}", f"__Host-{ACCESS}{space}", ACCESS, f"__host-{ACCESS}", f"__HOST-{ACCESS}"):
-        assert visit(asked, f"{name}={tossed.access_token}").token is None
-        entered = visit(asked, f"{name}={tossed.access_token}; __Host-{ACCESS}={own.access_token}")
+        assert login(asked, f"{name}={tossed.access_token}").token is None
+        entered = login(asked, f"{name}={tossed.access_token}; __Host-{ACCESS}={own.access_token}")
         assert entered.token is not None
         assert "user-1" == entered.token.subject
 
@@ -44,7 +45,7 @@ def test_a_form_of_another_site_does_nothing_by_our_cookies(method: str, foreign
     tokens = asked.auth.start(ALICE)
     asked.events.clear()
     for cookies in (f"__Host-{ACCESS}={tokens.access_token}", f"__Host-daypass={tokens.refresh_token}"):
-        entered = visit(asked, cookies, method, **foreign)
+        entered = login(asked, cookies, method, **foreign)
         assert entered.refusal is not None
         assert 403 == entered.refusal.status
         assert (None, None) == (entered.token, entered.authorization)
@@ -55,8 +56,8 @@ def test_a_refresh_token_in_the_wrong_cookie_is_none() -> None:
     """The two cookies are not taken for each other: a token counts in its own alone."""
     asked = Asked()
     tokens = asked.auth.start(ALICE)
-    assert visit(asked, f"__Host-{ACCESS}={tokens.refresh_token}").token is None
-    assert visit(asked, f"__Host-daypass={tokens.access_token}").token is None
+    assert login(asked, f"__Host-{ACCESS}={tokens.refresh_token}").token is None
+    assert login(asked, f"__Host-daypass={tokens.access_token}").token is None
 
 
 def test_a_header_of_the_clients_own_is_not_lent_the_cookies() -> None:
@@ -64,5 +65,5 @@ def test_a_header_of_the_clients_own_is_not_lent_the_cookies() -> None:
     asked = Asked()
     tokens = asked.auth.start(ALICE)
     for header in ("Bearer forged", "bearer", "Bearer", "Digest x", "DPoP x", ""):
-        entered = visit(asked, f"__Host-{ACCESS}={tokens.access_token}", authorization=header)
+        entered = login(asked, f"__Host-{ACCESS}={tokens.access_token}", authorization=header)
         assert (None, None) == (entered.token, entered.authorization)

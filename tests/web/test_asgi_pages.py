@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 from daypass import ConfigurationError, CredentialsRejected, Daypass, EventCode
 from daypass.duration import MINUTE
 from daypass.web.asgi_pages import Pages
-from daypass.web.pages import Visit
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.starlette import bearer
 
 from ..servers.application import serving
@@ -55,14 +55,14 @@ class World:
 
     async def home(self, request: Request) -> Response:
         self.calls += 1
-        visit: Visit = request.scope["daypass"]
-        return PlainTextResponse(visit.token.username or "?" if visit.token else "nobody")
+        login: BrowserLogin = request.scope["daypass"]
+        return PlainTextResponse(login.token.username or "?" if login.token else "nobody")
 
     async def login(self, request: Request) -> Response:
-        visit: Visit = request.scope["daypass"]
+        login: BrowserLogin = request.scope["daypass"]
         try:
             password = (await request.body()).decode()
-            visit.log_in(await self.issuer.auth.start(ALICE) if password == PASSWORD else await self._wrong())
+            login.log_in(await self.issuer.auth.start(ALICE) if password == PASSWORD else await self._wrong())
         except CredentialsRejected:
             return PlainTextResponse("wrong", 401)
         return RedirectResponse("/", 303)
@@ -80,8 +80,8 @@ class World:
         async for chunk in request.stream():
             digest.update(chunk)
             count += len(chunk)
-        visit: Visit = request.scope["daypass"]
-        return JSONResponse({"bytes": count, "sha256": digest.hexdigest(), "known": visit.token is not None})
+        login: BrowserLogin = request.scope["daypass"]
+        return JSONResponse({"bytes": count, "sha256": digest.hexdigest(), "known": login.token is not None})
 
     async def required(self, request: Request) -> Response:
         return PlainTextResponse((await self.require(request)).subject)
@@ -101,9 +101,9 @@ class World:
         raise RuntimeError("the application's own mistake")
 
     async def socket(self, socket: WebSocket) -> None:
-        visit: Visit = socket.scope["daypass"]
+        login: BrowserLogin = socket.scope["daypass"]
         await socket.accept()
-        await socket.send_text(visit.token.subject if visit.token else "nobody")
+        await socket.send_text(login.token.subject if login.token else "nobody")
         await socket.close()
 
     def codes(self, code: EventCode) -> int:

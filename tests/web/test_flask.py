@@ -27,9 +27,9 @@ from daypass.web.clients import Client as OAuthClient
 from daypass.web.flask import (
     auth_blueprint,
     bearer,
+    current_login,
     current_token,
     current_user,
-    current_visit,
     oauth_blueprint,
     well_known_blueprint,
 )
@@ -310,7 +310,7 @@ def test_what_was_not_required(application: SyncApplication) -> None:
         with pytest.raises(RuntimeError, match="put @require in front of the view"):
             _ = current_token.subject
         with pytest.raises(RuntimeError, match=r"app\.wsgi_app = daypass"):
-            _ = current_visit.token
+            _ = current_login.token
     with pytest.raises(RuntimeError, match="put @require in front of the view"):
         _ = current_token.subject
 

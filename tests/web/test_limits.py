@@ -18,10 +18,11 @@ from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, Event
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
 from daypass.web import rate_counters
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.limits import Limiter, RateLimits
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
-from daypass.web.pages import Pages, Visit
+from daypass.web.pages import Pages
 from daypass.web.rate_counters import Counter, MemoryCounter, Rate, SharedCounter, open_counter
 from daypass.web.starlette import auth_routes
 
@@ -220,15 +221,15 @@ def test_rejected_tokens_still_look_alike() -> None:
 # ---- pages, and what a proxy asks
 
 
-def visits(asked: Asked, times: int, cookie: str, address: str = HERE, **headers: str) -> list[int | None]:
+def verified(asked: Asked, times: int, cookie: str, address: str = HERE, **headers: str) -> list[int | None]:
     """Ask a proxy's question with nothing but a refresh token; return the statuses."""
     return [asked.ask("GET", "/verify", cookie=cookie, address=address, headers=headers).status for _ in range(times)]
 
 
-def enter(asked: Asked, pages: Pages, cookie: str | None, address: str = HERE) -> Visit:
+def enter(asked: Asked, pages: Pages, cookie: str | None, address: str = HERE) -> BrowserLogin:
     sent = {} if cookie is None else {"cookie": f"__Host-daypass={cookie}"}
     request = Request("https", HOST, sent, address=address)
-    return asked.auth.run(pages.enter(request, asked.auth.moment()))
+    return asked.auth.run(pages.process_request(request, asked.auth.moment()))
 
 
 def test_a_page_with_garbage() -> None:
@@ -243,9 +244,9 @@ def test_a_page_with_garbage() -> None:
     _, refresh_token = asked.login()
     store.asked.clear()
     for _ in range(6):
-        visit = enter(asked, pages, GARBAGE)
-        assert (None, None) == (visit.refusal, visit.token)
-        ours = asked.auth.run(pages.leave(visit, asked.auth.moment()))
+        login = enter(asked, pages, GARBAGE)
+        assert (None, None) == (login.refusal, login.token)
+        ours = asked.auth.run(pages.process_response(login, asked.auth.moment()))
         assert 2 == len([value for name, value in ours if name == "set-cookie" and "Max-Age=0" in value])
     assert [] == store.asked
     told = [event.reason for event in asked.events if event.code is EventCode.LIMITED]
@@ -266,29 +267,29 @@ def test_a_page_of_a_session_that_runs_wild() -> None:
     assert "set-cookie" not in dict(refusal.headers)
     assert enter(asked, pages, other).token
     good = Request("https", HOST, {"cookie": f"__Host-daypass={wild}; __Host-daypass-access={access}"}, address=HERE)
-    assert asked.auth.run(pages.enter(good, asked.auth.moment())).token  # no refresh, so nothing is counted
+    assert asked.auth.run(pages.process_request(good, asked.auth.moment())).token  # no refresh, so nothing is counted
 
 
 def test_a_proxy_that_asks() -> None:
     """``GET /verify`` counts with the endpoints beside it; garbage is nobody's, and a session is limited by itself."""
     asked = limited(rejected_refresh_per_address="3/minute", refresh_per_session="4/minute")
     _, refresh_token = asked.login()
-    assert [401] * 5 == visits(asked, 5, GARBAGE)
+    assert [401] * 5 == verified(asked, 5, GARBAGE)
     assert [429] == refreshes(asked, 1, GARBAGE)
-    assert [204, 204] == visits(asked, 2, refresh_token)
+    assert [204, 204] == verified(asked, 2, refresh_token)
     assert [200, 200, 429] == refreshes(asked, 3, refresh_token)
-    assert [429] == visits(asked, 1, refresh_token)
+    assert [429] == verified(asked, 1, refresh_token)
 
 
 def form_login(asked: Asked, pages: Pages, password: str, address: str = HERE) -> int:
     """Send a form, as an application that asks first answers it; return for how long it has to wait."""
     request = Request("https", HOST, {}, address=address, method="POST")
-    visit = asked.auth.run(pages.enter(request, asked.auth.moment()))
-    wait = asked.auth.run(visit.count_login(ALICE.email or ""))
+    login = asked.auth.run(pages.process_request(request, asked.auth.moment()))
+    wait = asked.auth.run(login.count_login(ALICE.email or ""))
     if not wait:
         with contextlib.suppress(CredentialsRejected):
-            visit.log_in(asked.auth.login(ALICE.email or "", password))
-    asked.auth.run(pages.leave(visit, asked.auth.moment()))
+            login.log_in(asked.auth.login(ALICE.email or "", password))
+    asked.auth.run(pages.process_response(login, asked.auth.moment()))
     return wait
 
 
@@ -316,8 +317,8 @@ def test_a_form_and_an_async_issuer() -> None:
         async with AsyncDaypass("memory:", issuer=ISSUER, load_user=lambda _: None) as auth:
             pages = Pages.of(auth, rate_limits=RateLimits(login_per_address="2/minute"))
             request = Request("https", HOST, {}, address=HERE, method="POST")
-            visit = await auth.run(pages.enter(request, auth.moment()))
-            return [await auth.run(visit.count_login(name)) for name in ("ann", "bob", "cid")]
+            login = await auth.run(pages.process_request(request, auth.moment()))
+            return [await auth.run(login.count_login(name)) for name in ("ann", "bob", "cid")]
 
     first, second, third = asyncio.run(waits())
     assert (0, 0, True) == (first, second, 0 < third <= 61)

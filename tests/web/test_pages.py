@@ -9,14 +9,16 @@ import pytest
 from daypass import ConfigurationError, EventCode, Tokens
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import CredentialsRejected
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
-from daypass.web.pages import Headers, Pages, Render, Visit, merge_headers
+from daypass.web.page_headers import Headers, merge_headers
+from daypass.web.pages import Pages, Render
 
 from .failing import Failing
 from .world import ALICE, BOB, HOST, PASSWORD, Asked
 
-Act = Callable[[Visit], object]
+Act = Callable[[BrowserLogin], object]
 
 ACCESS, REFRESH, TRIED = "__Host-daypass-access", "__Host-daypass", "__Host-daypass-tried"
 CROSS = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
@@ -49,20 +51,20 @@ class Browser:
         query: str = "",
         jar: dict[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> tuple[Visit, Headers]:
-        """Ask for a page, whose application does ``act``; return the visit, and the headers that the response gets."""
+    ) -> tuple[BrowserLogin, Headers]:
+        """Ask for a page, whose application does ``act``; return the login, and the headers that the response gets."""
         cookies = self.jar if jar is None else jar
         sent = dict(headers or {})
         if cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
         request = Request(self.scheme, self.host, sent, method=method, query=query)
         auth = self.asked.auth
-        visit = auth.run(self.pages.enter(request, auth.moment()))
-        if visit.refusal is not None:
-            return visit, self._keep(visit.refusal.headers)
-        act(visit)
-        ours = auth.run(self.pages.leave(visit, auth.moment()))
-        return visit, self._keep(sent_in_the_end(visit, ours))
+        login = auth.run(self.pages.process_request(request, auth.moment()))
+        if login.refusal is not None:
+            return login, self._keep(login.refusal.headers)
+        act(login)
+        ours = auth.run(self.pages.process_response(login, auth.moment()))
+        return login, self._keep(sent_in_the_end(login, ours))
 
     def _keep(self, headers: Headers) -> Headers:
         self.set = [value for name, value in headers if name == "set-cookie"]
@@ -76,7 +78,7 @@ class Browser:
 
     def log_in(self, user: str = "alice") -> Tokens:
         tokens = self.asked.auth.login(user, PASSWORD)
-        self.ask("POST", act=lambda visit: visit.log_in(tokens))
+        self.ask("POST", act=lambda login: login.log_in(tokens))
         return tokens
 
     def expire(self) -> None:
@@ -90,8 +92,8 @@ class Browser:
         return [header.partition("=")[0] for header in self.set]
 
 
-def sent_in_the_end(visit: Visit, ours: Headers) -> Headers:
-    return visit.refusal.headers if visit.refusal else ours
+def sent_in_the_end(login: BrowserLogin, ours: Headers) -> Headers:
+    return login.refusal.headers if login.refusal else ours
 
 
 @pytest.fixture
@@ -132,18 +134,18 @@ def test_a_good_access_token(browser: Browser, store: Failing) -> None:
     tokens = browser.log_in()
     browser.ask()
     before = store.asked
-    visit, headers = browser.ask()
-    assert visit.token is not None
-    assert ("user-1", f"Bearer {tokens.access_token}") == (visit.token.subject, visit.authorization)
+    login, headers = browser.ask()
+    assert login.token is not None
+    assert ("user-1", f"Bearer {tokens.access_token}") == (login.token.subject, login.authorization)
     assert (before, (("cache-control", "private"), ("vary", "Cookie"))) == (store.asked, headers)
-    assert "user-1" in repr(visit)
-    assert tokens.access_token not in repr(visit) + repr(visit.notes)
+    assert "user-1" in repr(login)
+    assert tokens.access_token not in repr(login) + repr(login.state)
 
 
 def test_nobody(browser: Browser, store: Failing) -> None:
     """A request without cookies asks nothing of the store, and its page says only that cookies matter."""
-    visit, headers = browser.ask("POST", headers={"sec-fetch-site": "cross-site"})
-    assert (None, None, None) == (visit.token, visit.authorization, visit.refusal)
+    login, headers = browser.ask("POST", headers={"sec-fetch-site": "cross-site"})
+    assert (None, None, None) == (login.token, login.authorization, login.refusal)
     assert (0, (("vary", "Cookie"),)) == (store.asked, headers)
 
 
@@ -155,10 +157,10 @@ def test_the_request_is_the_refresh(browser: Browser, access: str | None) -> Non
     old = browser.jar[REFRESH]
     if access is not None:
         browser.jar[ACCESS] = access
-    visit, headers = browser.ask()
-    assert visit.token is not None
+    login, headers = browser.ask()
+    assert login.token is not None
     assert [ACCESS, REFRESH] == browser.names
-    assert f"Bearer {browser.jar[ACCESS]}" == visit.authorization
+    assert f"Bearer {browser.jar[ACCESS]}" == login.authorization
     assert old != browser.jar[REFRESH]
     assert (("cache-control", "private"), ("vary", "Cookie")) == headers[-2:]
     browser.ask()
@@ -181,8 +183,8 @@ def test_an_expired_access_token_alone(browser: Browser) -> None:
     browser.log_in()
     del browser.jar[REFRESH]
     browser.asked.clock.advance(15 * MINUTE)
-    visit, _ = browser.ask()
-    assert (None, [], None) == (visit.token, browser.set, visit.refusal)
+    login, _ = browser.ask()
+    assert (None, [], None) == (login.token, browser.set, login.refusal)
 
 
 def test_ten_at_once(browser: Browser) -> None:
@@ -233,11 +235,11 @@ def test_an_authorization_of_its_own(browser: Browser) -> None:
     browser.log_in()
     browser.expire()
     for value in ("Bearer x", "DPoP x", "bearer"):
-        visit, headers = browser.ask("POST", headers={"authorization": value, "sec-fetch-site": "cross-site"})
-        assert (None, None, None, ()) == (visit.token, visit.authorization, visit.refusal, headers)
-    visit, headers = browser.ask(headers={"authorization": "Basic eDp5"})
-    assert visit.token is not None
-    assert (None, [ACCESS, REFRESH]) == (visit.authorization, browser.names)
+        login, headers = browser.ask("POST", headers={"authorization": value, "sec-fetch-site": "cross-site"})
+        assert (None, None, None, ()) == (login.token, login.authorization, login.refusal, headers)
+    login, headers = browser.ask(headers={"authorization": "Basic eDp5"})
+    assert login.token is not None
+    assert (None, [ACCESS, REFRESH]) == (login.authorization, browser.names)
 
 
 # ---- who comes no more
@@ -247,8 +249,8 @@ def test_a_definite_rejection(browser: Browser) -> None:
     """Whose session is over is nobody from then on, and both cookies are cleared."""
     tokens = browser.log_in()
     browser.asked.auth.logout(tokens.refresh_token)
-    visit, _ = browser.ask()
-    assert (None, None, {}) == (visit.token, visit.refusal, browser.jar)
+    login, _ = browser.ask()
+    assert (None, None, {}) == (login.token, login.refusal, browser.jar)
     assert [ACCESS, REFRESH] == browser.names
 
 
@@ -260,8 +262,8 @@ def test_theft(browser: Browser) -> None:
     for who in (thief, thief, browser):
         browser.asked.end_grace()
         who.jar.pop(ACCESS, None)
-        visit, _ = who.ask()
-    assert (None, {}) == (visit.token, browser.jar)
+        login, _ = who.ask()
+    assert (None, {}) == (login.token, browser.jar)
     assert thief.ask()[0].token is None
     assert EventCode.REUSED in [event.code for event in browser.asked.events]
 
@@ -271,8 +273,8 @@ def test_a_late_answer_clears_nothing(browser: Browser) -> None:
     tokens = browser.log_in()
     browser.asked.auth.logout(tokens.refresh_token)
     for mode in ("no-cors", "cors", "same-origin", "websocket"):
-        visit, _ = browser.ask(headers={"sec-fetch-mode": mode})
-        assert (None, []) == (visit.token, browser.set)
+        login, _ = browser.ask(headers={"sec-fetch-mode": mode})
+        assert (None, []) == (login.token, browser.set)
     browser.ask(headers={"sec-fetch-mode": "navigate"})
     assert {} == browser.jar
 
@@ -293,9 +295,9 @@ def stale(browser: Browser) -> dict[str, str]:
 def test_stale(browser: Browser, method: str) -> None:
     """A stale request is sent to the same URL once more, where it comes with the newer cookies: none was changed."""
     old, kept = stale(browser), dict(browser.jar)
-    visit, headers = browser.ask(method, jar=old, query="page=2&name=a%20b")
-    assert visit.refusal is not None
-    assert (307, [TRIED]) == (visit.refusal.status, browser.names)
+    login, headers = browser.ask(method, jar=old, query="page=2&name=a%20b")
+    assert login.refusal is not None
+    assert (307, [TRIED]) == (login.refusal.status, browser.names)
     assert ("location", "?page=2&name=a%20b") in headers
     assert kept.items() <= browser.jar.items()
     assert browser.ask(method)[0].token is not None
@@ -305,16 +307,16 @@ def test_stale_and_nothing_newer(browser: Browser) -> None:
     """A browser that comes back with the same token is nobody for the moment: no loop, and its cookies are kept."""
     old = stale(browser)
     browser.ask(jar=old)
-    visit, _ = browser.ask(jar=old | {TRIED: browser.jar[TRIED]})
-    assert (None, None, []) == (visit.token, visit.refusal, browser.set)
+    login, _ = browser.ask(jar=old | {TRIED: browser.jar[TRIED]})
+    assert (None, None, []) == (login.token, login.refusal, browser.set)
     assert browser.ask()[0].token is not None
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_stale_and_it_writes(browser: Browser, method: str) -> None:
     """What writes is not sent again by itself; it is nobody's, and no cookie is changed."""
-    visit, _ = browser.ask(method, jar=stale(browser))
-    assert (None, None, []) == (visit.token, visit.refusal, browser.set)
+    login, _ = browser.ask(method, jar=stale(browser))
+    assert (None, None, []) == (login.token, login.refusal, browser.set)
 
 
 def test_stale_at_a_strange_url(browser: Browser) -> None:
@@ -331,9 +333,9 @@ def test_the_store_is_down(browser: Browser, store: Failing) -> None:
     store.down = True
     assert browser.ask()[0].token is not None
     browser.expire()
-    visit, headers = browser.ask()
-    assert visit.refusal is not None
-    assert (503, [], None) == (visit.refusal.status, browser.set, visit.token)
+    login, headers = browser.ask()
+    assert login.refusal is not None
+    assert (503, [], None) == (login.refusal.status, browser.set, login.token)
     assert ("retry-after", "1") in headers
     assert EventCode.UNAVAILABLE is browser.asked.events[-1].code
     store.down = False
@@ -374,9 +376,9 @@ def test_a_page_of_another_site(browser: Browser, method: str) -> None:
     browser.log_in()
     browser.expire()
     for headers in (CROSS, {"sec-fetch-site": "same-site"}, {"origin": "null"}, {"origin": "http://api.example.com"}):
-        visit, _ = browser.ask(method, headers=headers)
-        assert visit.refusal is not None
-        assert (403, []) == (visit.refusal.status, browser.set)
+        login, _ = browser.ask(method, headers=headers)
+        assert login.refusal is not None
+        assert (403, []) == (login.refusal.status, browser.set)
     assert EventCode.ROTATED not in [event.code for event in browser.asked.events]
     for headers in ({"sec-fetch-site": "same-origin"}, {"origin": "https://api.example.com"}, {"accept": "*/*"}):
         assert browser.ask(method, headers=headers)[0].token is not None
@@ -386,9 +388,9 @@ def test_a_link_from_another_site(browser: Browser) -> None:
     """A link from another site leads to a user who is logged in; a websocket that it opens does not."""
     browser.log_in()
     assert browser.ask(headers=CROSS)[0].token is not None
-    visit, _ = browser.ask(headers=CROSS | {"upgrade": "websocket"})
-    assert visit.refusal is not None
-    assert 403 == visit.refusal.status
+    login, _ = browser.ask(headers=CROSS | {"upgrade": "websocket"})
+    assert login.refusal is not None
+    assert 403 == login.refusal.status
 
 
 def test_an_origin_that_is_allowed(asked: Asked) -> None:
@@ -403,13 +405,13 @@ def test_plain_http(asked: Asked) -> None:
     far = Browser(asked, scheme="http")
     assert far.ask()[0].refusal is None
     tokens = asked.auth.login("alice", PASSWORD)
-    visit, _ = far.ask("POST", act=lambda visit: visit.log_in(tokens))
-    assert visit.refusal is not None
-    assert (403, [], False) == (visit.refusal.status, far.set, lives(asked, tokens))
+    login, _ = far.ask("POST", act=lambda login: login.log_in(tokens))
+    assert login.refusal is not None
+    assert (403, [], False) == (login.refusal.status, far.set, lives(asked, tokens))
     far.jar = {"daypass": asked.auth.login("alice", PASSWORD).refresh_token}
-    visit, _ = far.ask()
-    assert visit.refusal is not None
-    assert 403 == visit.refusal.status
+    login, _ = far.ask()
+    assert login.refusal is not None
+    assert 403 == login.refusal.status
     near = Browser(asked, scheme="http", host="localhost:8000")
     near.log_in()
     assert ["daypass-access", "daypass"] == near.names
@@ -425,9 +427,9 @@ def test_a_login_over_a_session(browser: Browser) -> None:
     first = browser.log_in()
     second = browser.log_in("bob@example.com")
     assert (False, True) == (lives(browser.asked, first), lives(browser.asked, second))
-    visit, _ = browser.ask()
-    assert visit.token is not None
-    assert BOB.subject == visit.token.subject
+    login, _ = browser.ask()
+    assert login.token is not None
+    assert BOB.subject == login.token.subject
 
 
 def test_a_login_over_an_expired_access_token(browser: Browser) -> None:
@@ -444,7 +446,7 @@ def test_a_login_with_a_session_that_it_has(browser: Browser) -> None:
     browser.log_in()
     browser.asked.end_grace()
     tokens = browser.asked.auth.refresh(browser.jar[REFRESH])
-    browser.ask(act=lambda visit: visit.log_in(tokens))
+    browser.ask(act=lambda login: login.log_in(tokens))
     assert lives(browser.asked, tokens)
     assert tokens.refresh_token == browser.jar[REFRESH]
 
@@ -452,12 +454,12 @@ def test_a_login_with_a_session_that_it_has(browser: Browser) -> None:
 def test_a_login_that_another_site_causes(browser: Browser) -> None:
     """A form on another site's page logs nobody in, unless the application says so; the session is ended."""
     tokens = browser.asked.auth.login("alice", PASSWORD)
-    visit, _ = browser.ask("POST", act=lambda visit: visit.log_in(tokens), headers=CROSS)
-    assert visit.refusal is not None
-    assert (403, {}, False) == (visit.refusal.status, browser.jar, lives(browser.asked, tokens))
+    login, _ = browser.ask("POST", act=lambda login: login.log_in(tokens), headers=CROSS)
+    assert login.refusal is not None
+    assert (403, {}, False) == (login.refusal.status, browser.jar, lives(browser.asked, tokens))
     tokens = browser.asked.auth.login("alice", PASSWORD)
-    visit, _ = browser.ask("POST", act=lambda visit: visit.log_in(tokens, cross_site=True), headers=CROSS)
-    assert (None, [ACCESS, REFRESH]) == (visit.refusal, browser.names)
+    login, _ = browser.ask("POST", act=lambda login: login.log_in(tokens, cross_site=True), headers=CROSS)
+    assert (None, [ACCESS, REFRESH]) == (login.refusal, browser.names)
 
 
 def test_a_login_whose_old_session_cannot_be_ended(browser: Browser, store: Failing) -> None:
@@ -465,31 +467,31 @@ def test_a_login_whose_old_session_cannot_be_ended(browser: Browser, store: Fail
     browser.log_in()
     tokens = browser.asked.auth.login("alice", PASSWORD)
 
-    def act(visit: Visit) -> None:
-        visit.log_in(tokens)
+    def act(login: BrowserLogin) -> None:
+        login.log_in(tokens)
         store.down = True
 
-    visit, _ = browser.ask("POST", act=act)
-    assert (None, tokens.refresh_token) == (visit.refusal, browser.jar[REFRESH])
+    login, _ = browser.ask("POST", act=act)
+    assert (None, tokens.refresh_token) == (login.refusal, browser.jar[REFRESH])
 
 
 def test_a_login_for_another_client(browser: Browser) -> None:
     """Tokens of a client other than the issuer's own are refused: no page could refresh them."""
     tokens = browser.asked.auth.start(ALICE, client_id="app")
     with pytest.raises(ConfigurationError, match="call start without client_id"):
-        browser.ask("POST", act=lambda visit: visit.log_in(tokens))
+        browser.ask("POST", act=lambda login: login.log_in(tokens))
 
 
 def test_a_wrong_password(browser: Browser) -> None:
     """A login that fails changes nothing for whoever is logged in."""
     browser.log_in()
 
-    def act(_: Visit) -> None:
+    def act(_: BrowserLogin) -> None:
         with pytest.raises(CredentialsRejected):
             browser.asked.auth.login("alice", "wrong")
 
-    visit, _ = browser.ask("POST", act=act)
-    assert ([], True) == (browser.set, visit.token is not None)
+    login, _ = browser.ask("POST", act=act)
+    assert ([], True) == (browser.set, login.token is not None)
 
 
 @pytest.mark.parametrize("state", ["good", "expired", "access alone", "refresh broken"])
@@ -502,8 +504,8 @@ def test_a_logout(browser: Browser, state: str) -> None:
         del browser.jar[REFRESH]
     elif state == "refresh broken":
         browser.jar[REFRESH] = "dpr_broken"
-    visit, headers = browser.ask("POST", act=lambda visit: visit.log_out())
-    assert (None, {}, False) == (visit.token, browser.jar, lives(browser.asked, tokens))
+    login, headers = browser.ask("POST", act=lambda login: login.log_out())
+    assert (None, {}, False) == (login.token, browser.jar, lives(browser.asked, tokens))
     assert [ACCESS, REFRESH] == browser.names
     assert ("cache-control", "private") in headers
 
@@ -512,11 +514,11 @@ def test_a_logout_while_the_store_is_down(browser: Browser, store: Failing) -> N
     """A logout that cannot be done is not pretended: 503, and the browser keeps its cookies until it is."""
     tokens = browser.log_in()
     store.down = True
-    visit, _ = browser.ask("POST", act=lambda visit: visit.log_out())
-    assert visit.refusal is not None
-    assert (503, []) == (visit.refusal.status, browser.set)
+    login, _ = browser.ask("POST", act=lambda login: login.log_out())
+    assert login.refusal is not None
+    assert (503, []) == (login.refusal.status, browser.set)
     store.down = False
-    browser.ask("POST", act=lambda visit: visit.log_out())
+    browser.ask("POST", act=lambda login: login.log_out())
     assert ({}, False) == (browser.jar, lives(browser.asked, tokens))
 
 
@@ -524,17 +526,17 @@ def test_login_and_logout_in_one_request(browser: Browser) -> None:
     """What is asked for last counts, and every session that was let go is ended."""
     first, second, third = (browser.asked.auth.login("alice", PASSWORD) for _ in range(3))
 
-    def in_and_out(visit: Visit) -> None:
-        visit.log_in(first)
-        visit.log_in(second)
-        visit.log_out()
+    def in_and_out(login: BrowserLogin) -> None:
+        login.log_in(first)
+        login.log_in(second)
+        login.log_out()
 
     browser.ask("POST", act=in_and_out)
     assert ({}, False, False) == (browser.jar, lives(browser.asked, first), lives(browser.asked, second))
 
-    def out_and_in(visit: Visit) -> None:
-        visit.log_out()
-        visit.log_in(third)
+    def out_and_in(login: BrowserLogin) -> None:
+        login.log_out()
+        login.log_in(third)
 
     browser.ask("POST", act=out_and_in)
     assert (third.refresh_token, True) == (browser.jar[REFRESH], lives(browser.asked, third))
@@ -546,7 +548,7 @@ def test_a_token_that_no_browser_keeps(store: Failing) -> None:
     asked.people["user-1"] = type(ALICE)("user-1", claims={"long": 4096 * "x"})
     browser = Browser(asked)
     tokens = asked.auth.start(asked.people["user-1"])
-    browser.ask(act=lambda visit: visit.log_in(tokens))
+    browser.ask(act=lambda login: login.log_in(tokens))
     for _ in range(5):
         assert [REFRESH] == list(browser.jar)
         assert browser.ask()[0].token is not None

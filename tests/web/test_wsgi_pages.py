@@ -17,7 +17,7 @@ from werkzeug.test import EnvironBuilder
 
 from daypass import AsyncDaypass, ConfigurationError, EventCode
 from daypass.duration import MINUTE
-from daypass.web.flask import bearer, current_visit
+from daypass.web.flask import bearer, current_login
 from daypass.web.wsgi_pages import Pages
 
 from ..servers.wsgi import serving
@@ -52,7 +52,7 @@ def site_of(application: SyncApplication) -> Flask:
 
     @app.get("/")
     def home() -> ResponseReturnValue:
-        return current_visit.token.username or "" if current_visit.token else "nobody"
+        return current_login.token.username or "" if current_login.token else "nobody"
 
     @app.get("/inside")
     @require
@@ -80,12 +80,12 @@ def site_of(application: SyncApplication) -> Flask:
         user = application.check(request.form["name"], request.form["password"])
         if user is None:
             return "wrong", 403
-        current_visit.log_in(auth.start(user))
+        current_login.log_in(auth.start(user))
         return redirect("/")
 
     @app.post("/logout")
     def logout() -> ResponseReturnValue:
-        current_visit.log_out()
+        current_login.log_out()
         return redirect("/")
 
     app.wsgi_app = Pages(app.wsgi_app, auth)  # type: ignore[method-assign]  # as Flask has it
@@ -304,7 +304,7 @@ class Body:
 
 
 def test_the_visit_is_in_the_environ(application: SyncApplication) -> None:
-    """``environ["daypass.visit"]`` is the visit, and the application's request has the access token of it."""
+    """``environ["daypass.login"]`` is the login, and the application's request has the access token of it."""
     seen: list[WSGIEnvironment] = []
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -314,9 +314,9 @@ def test_the_visit_is_in_the_environ(application: SyncApplication) -> None:
 
     answer = visited(app, application)
     (environ,) = seen
-    assert ALICE.subject == environ["daypass.visit"].token.subject
+    assert ALICE.subject == environ["daypass.login"].token.subject
     assert (
-        application.auth.verify(environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")) == environ["daypass.visit"].token
+        application.auth.verify(environ["HTTP_AUTHORIZATION"].removeprefix("Bearer ")) == environ["daypass.login"].token
     )
     names = [value.partition("=")[0] for value in answer.named("set-cookie")]
     assert ["daypass", "daypass-access", "size", "theme"] == sorted(names)
@@ -421,7 +421,7 @@ def test_a_logout_that_could_not_be_done(broken: SyncApplication, store: Failing
         def app(
             environ: WSGIEnvironment, start_response: StartResponse, answering: WSGIApplication = answering
         ) -> Iterable[bytes]:
-            environ["daypass.visit"].log_out()
+            environ["daypass.login"].log_out()
             store.down = True
             return answering(environ, start_response)
 
@@ -451,7 +451,7 @@ def test_pages_of_others(application: SyncApplication) -> None:
     """Who comes without our cookies costs the store nothing and gets no cookie."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        assert environ["daypass.visit"].token is None
+        assert environ["daypass.login"].token is None
         assert "HTTP_AUTHORIZATION" not in environ
         start_response("200 OK", [TEXT])
         return [b"hello"]

@@ -3,8 +3,8 @@
 app = Pages(app, auth)
 
 async def home(request: Request) -> Response:
-    visit: Visit = request.scope["daypass"]
-    name = visit.token.username if visit.token else "nobody"
+    login: BrowserLogin = request.scope["daypass"]
+    name = login.token.username if login.token else "nobody"
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -13,9 +13,11 @@ from typing import Any, Unpack
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass
 from daypass.web import pages
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
-from daypass.web.pages import Render, Visit, merge_headers
+from daypass.web.page_headers import Headers, merge_headers
+from daypass.web.pages import Render
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -30,7 +32,7 @@ _SCHEMES = {"ws": "http", "wss": "https"}
 class Pages:
     """Knows who asks for a page, and refreshes where that is needed, inside the request.
 
-    ``scope["daypass"]`` is the `Visit`. Where the browser's cookies log it in, the application's request has the
+    ``scope["daypass"]`` is the `BrowserLogin`. Where the browser's cookies log it in, the application's request has the
     ``Authorization`` that they stand for, so that a guard (`daypass.web.starlette.bearer`) or a verifier finds
     it. Bodies are not touched, in either direction. A websocket is known by its cookies too; what changes of them goes
     with the answer that accepts it.
@@ -61,29 +63,29 @@ class Pages:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        answering = _HttpAnswer(self, send) if scope["type"] == "http" else _SocketAnswer(self, send)
-        answering.deniable = "websocket.http.response" in scope.get("extensions", {})
-        visit = await self._auth.run(self._pages.enter(_translate(scope), self._auth.moment()))
-        if visit.refusal is not None:
+        response = _HttpResponse(self, send) if scope["type"] == "http" else _WebSocketResponse(self, send)
+        response.deniable = "websocket.http.response" in scope.get("extensions", {})
+        login = await self._auth.run(self._pages.process_request(_translate(scope), self._auth.moment()))
+        if login.refusal is not None:
             if scope["type"] == "websocket":
                 await receive()  # the "connect", which comes first
-            await answering.refuse(visit.refusal)
+            await response.refuse(login.refusal)
             return
-        answering.visit = visit
-        scope = {**scope, "daypass": visit}
-        if visit.authorization is not None:
-            scope["headers"] = [*scope["headers"], (b"authorization", visit.authorization.encode("latin-1"))]
-        await self._app(scope, receive, answering.send)
+        response.login = login
+        scope = {**scope, "daypass": login}
+        if login.authorization is not None:
+            scope["headers"] = [*scope["headers"], (b"authorization", login.authorization.encode("latin-1"))]
+        await self._app(scope, receive, response.send)
 
-    async def leave(self, visit: Visit) -> pages.Headers:
-        """Do what the application asked for; return the headers that the response gets."""
-        return await self._auth.run(self._pages.leave(visit, self._auth.moment()))
+    async def finish(self, login: BrowserLogin) -> Headers:
+        """Run `Pages.process_response`; return the headers to add to the response."""
+        return await self._auth.run(self._pages.process_response(login, self._auth.moment()))
 
 
-class _HttpAnswer:
+class _HttpResponse:
     """What an application answers to a request, on its way out."""
 
-    visit: Visit
+    login: BrowserLogin
     deniable = False
     prefix = "http.response"
 
@@ -97,9 +99,9 @@ class _HttpAnswer:
         if self._replaced:
             return
         if message["type"] == "http.response.start":
-            ours = await self._owner.leave(self.visit)
-            if self.visit.refusal is not None:
-                await self.refuse(self.visit.refusal)
+            ours = await self._owner.finish(self.login)
+            if self.login.refusal is not None:
+                await self.refuse(self.login.refusal)
                 return
             message = {**message, "headers": _merged(message.get("headers", ()), ours)}
         await self._send(message)
@@ -114,7 +116,7 @@ class _HttpAnswer:
         await self._send({"type": f"{self.prefix}.body", "body": response.body})
 
 
-class _SocketAnswer(_HttpAnswer):
+class _WebSocketResponse(_HttpResponse):
     """What an application answers to the opening of a websocket."""
 
     prefix = "websocket.http.response"
@@ -124,9 +126,9 @@ class _SocketAnswer(_HttpAnswer):
         if self._replaced:
             return
         if message["type"] == "websocket.accept":
-            ours = await self._owner.leave(self.visit)
-            if self.visit.refusal is not None:
-                await self.refuse(self.visit.refusal)
+            ours = await self._owner.finish(self.login)
+            if self.login.refusal is not None:
+                await self.refuse(self.login.refusal)
                 return
             set_cookies = _encoded(header for header in ours if header[0] == "set-cookie")
             message = {**message, "headers": [*message.get("headers", ()), *set_cookies]}
@@ -162,7 +164,7 @@ def _translate(scope: Scope) -> Request:
     )
 
 
-def _merged(theirs: RawHeaders, ours: pages.Headers) -> list[tuple[bytes, bytes]]:
+def _merged(theirs: RawHeaders, ours: Headers) -> list[tuple[bytes, bytes]]:
     known = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in theirs)
     return _encoded(merge_headers(known, ours))
 

@@ -35,10 +35,10 @@ from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, To
 from daypass.issuer import Check, Daypass
 from daypass.user import User
 from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
-from daypass.web.pages import Visit
 from daypass.web.routes import Route
 from daypass.web.site import Site
 from daypass.web.wsgi import read_request, require_sync
@@ -220,14 +220,14 @@ current_token = cast("AccessToken", LocalProxy(_held))
 """The access token that this request was required to bear; false where it was optional and none was sent."""
 
 
-def _visiting() -> Visit:
+def _login() -> BrowserLogin:
     if not has_request_context() or ENVIRON_KEY not in request.environ:
-        raise RuntimeError("there is no visit: app.wsgi_app = daypass.web.wsgi_pages.Pages(app.wsgi_app, auth)")
-    return cast("Visit", request.environ[ENVIRON_KEY])
+        raise RuntimeError("there is no login: app.wsgi_app = daypass.web.wsgi_pages.Pages(app.wsgi_app, auth)")
+    return cast("BrowserLogin", request.environ[ENVIRON_KEY])
 
 
-current_visit = cast("Visit", LocalProxy(_visiting))
-"""The visit of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
+current_login = cast("BrowserLogin", LocalProxy(_login))
+"""The login of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
 
 
 def _token(auth: Verifying, scope: str | None, *, optional: bool) -> Callable[[], AccessToken | None]:
@@ -255,9 +255,14 @@ def _token(auth: Verifying, scope: str | None, *, optional: bool) -> Callable[[]
 def _verified(auth: Verifying) -> AccessToken:
     """Return the request's access token; what `Pages` has found good holds for as long as the request takes."""
     environ = request.environ
-    header, visit = environ.get("HTTP_AUTHORIZATION", ""), environ.get(ENVIRON_KEY)
-    if isinstance(visit, Visit) and environ.get(ISSUER_KEY) is auth and visit.authorization == header and visit.token:
-        return visit.token
+    header, login = environ.get("HTTP_AUTHORIZATION", ""), environ.get(ENVIRON_KEY)
+    if (
+        isinstance(login, BrowserLogin)
+        and environ.get(ISSUER_KEY) is auth
+        and login.authorization == header
+        and login.token
+    ):
+        return login.token
     return auth.verify(bearer_text(header))
 
 

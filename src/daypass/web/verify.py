@@ -33,7 +33,8 @@ from daypass.web import cookies
 from daypass.web.bearer import RETRY_AFTER, TokenMissing, bearer_token, forbidden, unauthorized, unavailable
 from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, failure
-from daypass.web.pages import Headers, Pages
+from daypass.web.page_headers import Headers
+from daypass.web.pages import Pages
 
 _UNTOLD = "POST"
 """What a request counts as whose method the proxy does not tell. Traefik and Caddy do so unasked, nginx when told."""
@@ -57,16 +58,16 @@ class Verify:
     def answer(self, request: Request, moment: Moment) -> Flow[Response]:
         """Answer ``GET /verify``; see the table above."""
         original = replace(request, method=request.headers.get("x-forwarded-method", _UNTOLD).upper())
-        visit = yield from self._pages.receive(original, moment)
-        if visit.notes.stale:
+        login = yield from self._pages.process_admitted(original, moment)
+        if login.state.stale:
             again = ("retry-after", str(RETRY_AFTER))
             return failure(503, "token_stale", "Try again in a moment").with_headers(again)
-        if visit.refusal is not None:
-            return visit.refusal
-        headers = yield from self._pages.leave(visit, moment)
+        if login.refusal is not None:
+            return login.refusal
+        headers = yield from self._pages.process_response(login, moment)
         try:
-            token = visit.token
-            if visit.notes.left_alone:
+            token = login.token
+            if login.state.left_alone:
                 cookies.require_secure_transport(request, self._policy)
                 token = yield from bearer_token(request)
             elif token is None:

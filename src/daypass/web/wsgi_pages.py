@@ -2,8 +2,7 @@
 
 app.wsgi_app = Pages(app.wsgi_app, auth)
 
-What it does, and why, stands in `daypass.web.pages`; this translates. The application finds the `Visit` in
-``environ["daypass.visit"]``.
+`daypass.web.pages` says what it does. The application finds the `BrowserLogin` in ``environ["daypass.login"]``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,26 +12,28 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from daypass.issuer import Daypass
 from daypass.web import pages
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Response
 from daypass.web.options import Options
-from daypass.web.pages import Headers, Render, Visit, merge_headers
+from daypass.web.page_headers import Headers, merge_headers
+from daypass.web.pages import Render
 from daypass.web.wsgi import read_request, require_sync, send
 
-ENVIRON_KEY = "daypass.visit"
-"""Where the application finds the visit; a name with a dot, because the others are for text (PEP 3333)."""
+ENVIRON_KEY = "daypass.login"
+"""The key of the `BrowserLogin` in the environ."""
 
 ISSUER_KEY = "daypass.issuer"
-"""Where it finds whose visit that is."""
+"""The key of the issuer in the environ."""
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
 class Pages:
-    """The application with its pages' users logged in: a WSGI application itself.
+    """WSGI middleware that keeps the users of pages logged in.
 
-    A request that comes with a good access token, or gets one by its refresh token, has it in
-    ``environ["HTTP_AUTHORIZATION"]``, unless it brought an ``Authorization`` of its own. The body is not touched. The
-    response is passed on as it comes, and is never gathered.
+    A request with a good access token, or one that gets it by its refresh token, has it in
+    ``environ["HTTP_AUTHORIZATION"]``, unless the client sent an ``Authorization``. Bodies are not touched. Responses
+    are passed on as they come and are never buffered.
 
     Args:
         app: the application.
@@ -55,32 +56,34 @@ class Pages:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         auth = self._auth
-        visit = auth.run(self._pages.enter(read_request(environ), auth.moment()))
-        if visit.refusal is not None:
-            return send(visit.refusal, environ, start_response)
-        environ[ENVIRON_KEY], environ[ISSUER_KEY] = visit, auth
-        if visit.authorization is not None:
-            environ["HTTP_AUTHORIZATION"] = visit.authorization
-        passage = _Passage(lambda: auth.run(self._pages.leave(visit, auth.moment())), visit, environ, start_response)
-        body = self._app(environ, passage.start)
-        if not passage.began:  # a generator, say, begins its response when it is asked for its first piece
-            return _Late(body, passage)
-        return body if passage.instead is None else passage.replace(body)
+        login = auth.run(self._pages.process_request(read_request(environ), auth.moment()))
+        if login.refusal is not None:
+            return send(login.refusal, environ, start_response)
+        environ[ENVIRON_KEY], environ[ISSUER_KEY] = login, auth
+        if login.authorization is not None:
+            environ["HTTP_AUTHORIZATION"] = login.authorization
+        response = _PageResponse(
+            lambda: auth.run(self._pages.process_response(login, auth.moment())), login, environ, start_response
+        )
+        body = self._app(environ, response.start)
+        if not response.began:  # a generator calls start_response when its first piece is read
+            return _DeferredBody(body, response)
+        return body if response.instead is None else response.replace(body)
 
 
-class _Passage:
-    """The response of one request on its way through.
+class _PageResponse:
+    """The application's response to one request.
 
     Attributes:
         began: whether the application has called ``start_response``.
-        instead: the body that is sent instead of the application's.
+        instead: the body to send instead of the application's.
     """
 
     def __init__(
-        self, leave: Callable[[], Headers], visit: Visit, environ: WSGIEnvironment, start_response: StartResponse
+        self, leave: Callable[[], Headers], login: BrowserLogin, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
         self._leave = leave
-        self._visit = visit
+        self._visit = login
         self._environ = environ
         self._start_response = start_response
         self._ours: Headers = ()
@@ -90,9 +93,9 @@ class _Passage:
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: _ExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
-        """Begin the response, or begin it anew for an error: what `leave` does is done once, its headers go with each.
+        """Start the response, or start it again for an error; `Pages.process_response` runs once.
 
-        What was asked of the visit and could not be done replaces the response, and what the application writes.
+        A refusal, such as a logout while the store is down, replaces the response and its body.
         """
         try:
             if not self.began:
@@ -103,7 +106,7 @@ class _Passage:
             self.instead = list(self._send(refusal, exc_info))
             return _discard
         finally:
-            exc_info = None  # a traceback that holds the frame it stands in would keep both (PEP 3333)
+            exc_info = None  # break the reference cycle with the traceback (PEP 3333)
 
     def _send(self, refusal: Response, exc_info: _ExcInfo | None) -> Iterable[bytes]:
         def start(
@@ -119,22 +122,22 @@ class _Passage:
         return self.instead or []
 
 
-class _Late:
-    """The body of an application that had not begun its response when it returned."""
+class _DeferredBody:
+    """The body of an application that calls ``start_response`` only when its body is read."""
 
-    def __init__(self, body: Iterable[bytes], passage: _Passage) -> None:
+    def __init__(self, body: Iterable[bytes], response: _PageResponse) -> None:
         self._body = body
-        self._passage = passage
+        self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._body:
-            if self._passage.instead is not None:
+            if self._response.instead is not None:
                 break
             yield piece
-        yield from self._passage.instead or ()
+        yield from self._response.instead or ()
 
     def close(self) -> None:
-        """Close the application's body, as the server does with each (PEP 3333)."""
+        """Close the application's body (PEP 3333)."""
         _close(self._body)
 
 
@@ -145,4 +148,4 @@ def _close(body: Any) -> None:
 
 
 def _discard(_: bytes) -> None:
-    """Take what an application writes whose response is replaced."""
+    """Ignore what an application writes after its response was replaced."""

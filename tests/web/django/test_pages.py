@@ -36,8 +36,8 @@ UPLOAD = bytes(range(256)) * 20_000
 
 def sync_site(auth: Daypass) -> list[Any]:
     def home(request: Any) -> HttpResponse:
-        visit = request.daypass
-        return JsonResponse({"user": visit.token and visit.token.username})
+        login = request.daypass
+        return JsonResponse({"user": login.token and login.token.username})
 
     @csrf_exempt
     def login(request: Any) -> HttpResponse:
@@ -74,8 +74,8 @@ def sync_site(auth: Daypass) -> list[Any]:
 
 def async_site(auth: AsyncDaypass) -> list[Any]:
     async def home(request: Any) -> HttpResponse:
-        visit = request.daypass
-        return JsonResponse({"user": visit.token and visit.token.username})
+        login = request.daypass
+        return JsonResponse({"user": login.token and login.token.username})
 
     @csrf_exempt
     async def login(request: Any) -> HttpResponse:
@@ -380,7 +380,7 @@ async def closing(auth: AsyncDaypass) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_the_user_of_django(kind: str, person: DjangoUser) -> None:
-    """``request.user`` is the Django user of the visit, read when it is asked for; ``login_required`` goes by it."""
+    """``request.user`` is the Django user of the login, read when it is asked for; ``login_required`` goes by it."""
     common: dict[str, Any] = {"issuer": "https://api.example.com"}
     auth: Any
     if kind == "sync":

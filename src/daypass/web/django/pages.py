@@ -19,18 +19,20 @@ from django.utils.functional import SimpleLazyObject
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.web import pages
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.django.current import answering
 from daypass.web.django.translate import put, returned, translated
 from daypass.web.django.users import afind, find
 from daypass.web.options import Options
-from daypass.web.pages import Headers, Render, Visit
+from daypass.web.page_headers import Headers, merge_headers
+from daypass.web.pages import Render
 
 Handler = Callable[[HttpRequest], Any]
 """What a middleware hands requests on to; its answer is to be awaited where it is a coroutine function."""
 
 
 class Pages:
-    """A middleware, for ``MIDDLEWARE`` by its dotted path: ``request.daypass`` is the `daypass.web.pages.Visit`.
+    """A middleware, for ``MIDDLEWARE`` by its dotted path: ``request.daypass`` is the `daypass.web.pages.BrowserLogin`.
 
     A request whose access token is over is refreshed on its way in, whatever it is, a ``POST`` with an upload too: the
     body is not touched. It gets the new access token as its ``Authorization``, so `daypass.web.django.bearer` and REST
@@ -77,62 +79,62 @@ class Pages:
             return self._async(sync_to_async(enter), sync_to_async(leave), get_response)
 
         def serve(request: HttpRequest) -> HttpResponseBase:
-            visit = enter(request)
-            if visit.refusal is not None:
-                return returned(visit.refusal, request.method)
-            self._hand_on(request, visit)
+            login = enter(request)
+            if login.refusal is not None:
+                return returned(login.refusal, request.method)
+            self._hand_on(request, login)
             with answering(request):
                 response: HttpResponseBase = get_response(request)
-            return _finished(request, response, visit, leave(visit))
+            return _finished(request, response, login, leave(login))
 
         return serve
 
     def _async(
         self,
-        enter: Callable[[HttpRequest], Awaitable[Visit]],
-        leave: Callable[[Visit], Awaitable[Headers]],
+        enter: Callable[[HttpRequest], Awaitable[BrowserLogin]],
+        leave: Callable[[BrowserLogin], Awaitable[Headers]],
         get_response: Handler,
     ) -> Handler:
         async def serve(request: HttpRequest) -> HttpResponseBase:
-            visit = await enter(request)
-            if visit.refusal is not None:
-                return returned(visit.refusal, request.method)
-            self._hand_on(request, visit)
+            login = await enter(request)
+            if login.refusal is not None:
+                return returned(login.refusal, request.method)
+            self._hand_on(request, login)
             with answering(request):
                 response: HttpResponseBase = await get_response(request)
-            return _finished(request, response, visit, await leave(visit))
+            return _finished(request, response, login, await leave(login))
 
         return serve
 
-    def _enter_of(self, auth: Daypass) -> Callable[[HttpRequest], Visit]:
-        return lambda request: auth.run(self._pages.enter(translated(request), auth.moment()))
+    def _enter_of(self, auth: Daypass) -> Callable[[HttpRequest], BrowserLogin]:
+        return lambda request: auth.run(self._pages.process_request(translated(request), auth.moment()))
 
-    def _leave_of(self, auth: Daypass) -> Callable[[Visit], Headers]:
-        return lambda visit: auth.run(self._pages.leave(visit, auth.moment()))
+    def _leave_of(self, auth: Daypass) -> Callable[[BrowserLogin], Headers]:
+        return lambda login: auth.run(self._pages.process_response(login, auth.moment()))
 
-    def _aenter_of(self, auth: AsyncDaypass) -> Callable[[HttpRequest], Awaitable[Visit]]:
-        return lambda request: auth.run(self._pages.enter(translated(request), auth.moment()))
+    def _aenter_of(self, auth: AsyncDaypass) -> Callable[[HttpRequest], Awaitable[BrowserLogin]]:
+        return lambda request: auth.run(self._pages.process_request(translated(request), auth.moment()))
 
-    def _aleave_of(self, auth: AsyncDaypass) -> Callable[[Visit], Awaitable[Headers]]:
-        return lambda visit: auth.run(self._pages.leave(visit, auth.moment()))
+    def _aleave_of(self, auth: AsyncDaypass) -> Callable[[BrowserLogin], Awaitable[Headers]]:
+        return lambda login: auth.run(self._pages.process_response(login, auth.moment()))
 
-    def _hand_on(self, request: HttpRequest, visit: Visit) -> None:
+    def _hand_on(self, request: HttpRequest, login: BrowserLogin) -> None:
         noted: Any = request
-        noted.daypass = visit
-        if visit.authorization is not None:
-            request.META["HTTP_AUTHORIZATION"] = visit.authorization
+        noted.daypass = login
+        if login.authorization is not None:
+            request.META["HTTP_AUTHORIZATION"] = login.authorization
             request.__dict__.pop("headers", None)  # what another middleware may have looked at already
         if self._user:
-            person = _Person(request, visit)
+            person = _Person(request, login)
             noted.user = SimpleLazyObject(person.get)
             noted.auser = person.aget
 
 
 class _Person:
-    """The Django user of a visit, found when it is asked for, and once."""
+    """The Django user of a login, found when it is asked for, and once."""
 
-    def __init__(self, request: HttpRequest, visit: Visit) -> None:
-        self._visit = visit
+    def __init__(self, request: HttpRequest, login: BrowserLogin) -> None:
+        self._visit = login
         self._before = getattr(request, "user", None)
         self._abefore = getattr(request, "auser", None)
         self._found: Any = None
@@ -166,13 +168,13 @@ def _anonymous() -> Any:
     return AnonymousUser()
 
 
-def _finished(request: HttpRequest, response: HttpResponseBase, visit: Visit, ours: Headers) -> HttpResponseBase:
+def _finished(request: HttpRequest, response: HttpResponseBase, login: BrowserLogin, ours: Headers) -> HttpResponseBase:
     """Return the response with what it gets of ours, or what is sent instead."""
-    if visit.refusal is not None:
+    if login.refusal is not None:
         if response.streaming:
             response.close()
-        return returned(visit.refusal, request.method)
-    merged = pages.merge_headers(response.items(), ours)
+        return returned(login.refusal, request.method)
+    merged = merge_headers(response.items(), ours)
     for name in ("cache-control", "vary"):
         response.headers.pop(name, None)
     theirs = {name.lower() for name in response.headers}
