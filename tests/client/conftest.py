@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from daypass.client.flow import Timing
 from daypass.client.httpx import DaypassAuth
+from daypass.client.timing import Timing
 from daypass.testing.loopback import Loopback
 from daypass.testing.strict_server import PASSWORD, StrictServer
 

@@ -23,7 +23,7 @@ from daypass.client import aiohttp as for_aiohttp
 from daypass.client import httpx as for_httpx
 from daypass.client import niquests as for_niquests
 from daypass.client import requests as for_requests
-from daypass.client.flow import Timing
+from daypass.client.timing import Timing
 from daypass.errors import ConfigurationError, CredentialsRejected, LoginRequired, RefreshUnavailable
 from daypass.testing.client_subjects import AioHttp, AsyncNiquests, Niquests, Requests
 from daypass.testing.strict_server import PASSWORD
@@ -303,7 +303,7 @@ def test_no_adapter_imports_anothers_library(adapter: str) -> None:
 def test_no_shared_room_imports_a_library() -> None:
     """What the adapters share names no HTTP library: those are in the adapters, and in httpx's own rooms."""
     adapters = {"requests.py", "aiohttp.py", "niquests.py", "commands.py"}
-    own = adapters | {path.name for path in Path(daypass.client.__file__).parent.glob("httpx*.py")} | {"libraries.py"}
+    own = adapters | {path.name for path in Path(daypass.client.__file__).parent.glob("httpx*.py")}
     folder = Path(daypass.client.__file__).parent
     pattern = re.compile(r"^\s*(?:import|from) (httpx2?|requests|aiohttp|niquests)\b", re.MULTILINE)
     found = {path.name for path in folder.glob("*.py") if pattern.search(path.read_text())}

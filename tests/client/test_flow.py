@@ -8,45 +8,27 @@ from typing import Any
 
 import pytest
 
-from daypass.client.flow import (
-    Held,
-    Plan,
-    Refresh,
-    Send,
-    Standing,
-    Timing,
-    backoff,
-    hold,
-    plan,
-    request_flow,
-    retry_pause,
-)
-from daypass.client.wire import (
-    Answer,
-    Cookie,
-    Grant,
-    Message,
-    Refreshed,
-    Rejected,
-    Stale,
-    Unavailable,
+from daypass.client.first_party import (
     cookie_to_keep_back,
     is_rejection,
     judge_refresh,
-    jwt_lifetime,
     mistake,
     read_grant,
     refresh_cookie,
-    refreshing_can_help,
     session_message,
 )
+from daypass.client.flow import Plan, Refresh, Send, State, plan, request_flow
+from daypass.client.messages import Answer, Cookie, Grant, Message, Refreshed, Rejected, Stale, Unavailable
+from daypass.client.parsing import jwt_lifetime, refreshing_can_help
+from daypass.client.timing import Timing, backoff, retry_pause
+from daypass.client.tokens import Tokens, tokens_from
 from daypass.errors import LoginRequired, RefreshUnavailable
 
 TIMING = Timing()
 
 
-def held(version: int = 1, lifetime: int | None = 900_000, now: int = 0) -> Held:
-    return hold(Grant("access", lifetime, "refresh"), version, now, 0.0, TIMING)
+def held(version: int = 1, lifetime: int | None = 900_000, now: int = 0) -> Tokens:
+    return tokens_from(Grant("access", lifetime, "refresh"), version, now, 0.0, TIMING)
 
 
 def answer(status: int = 200, **body: Any) -> Answer:
@@ -264,32 +246,32 @@ def test_a_token_of_unknown_lifetime_never_expires_by_the_clock() -> None:
 
 def test_jitter_spreads_the_refreshes_ahead_of_expiry() -> None:
     """Between four fifths and nine tenths of the lifetime, so that many clients do not come at once."""
-    times = [hold(Grant("a", 1_000), 1, 0, jitter, TIMING).ahead_at for jitter in (0.0, 0.5, 1.0)]
+    times = [tokens_from(Grant("a", 1_000), 1, 0, jitter, TIMING).ahead_at for jitter in (0.0, 0.5, 1.0)]
     assert times == [800, 850, 900]
 
 
 def test_a_refresh_that_brings_no_refresh_token_keeps_the_old_one() -> None:
     """RFC 6749 §6: the server may leave it out, and then the one there is stays good."""
     first = held()
-    second = hold(Grant("next"), 2, 10, 0.0, TIMING, first)
+    second = tokens_from(Grant("next"), 2, 10, 0.0, TIMING, first)
     assert (second.refresh_token, second.cookie) == ("refresh", None)
 
 
 def test_a_cookie_does_not_replace_a_token_from_a_body() -> None:
     """A cookie beside an answer without a refresh token is a proxy's: the token there is stays, until another comes."""
     first = held()
-    second = hold(Grant("next", cookie=Cookie("__cf_bm", "edge")), 2, 10, 0.0, TIMING, first)
-    third = hold(Grant("last", None, "newer", Cookie("__cf_bm", "edge")), 3, 20, 0.0, TIMING, second)
+    second = tokens_from(Grant("next", cookie=Cookie("__cf_bm", "edge")), 2, 10, 0.0, TIMING, first)
+    third = tokens_from(Grant("last", None, "newer", Cookie("__cf_bm", "edge")), 3, 20, 0.0, TIMING, second)
     assert ("refresh", None) == (second.refresh_token, second.cookie)
     assert ("newer", None) == (third.refresh_token, third.cookie)
 
 
 def test_a_cookie_is_kept_until_the_next_one() -> None:
     """A session that goes by a cookie keeps it where an answer brings none, and takes the token where it brings one."""
-    first = hold(Grant("access", cookie=Cookie("sid", "1")), 1, 0, 0.0, TIMING)
-    second = hold(Grant("next"), 2, 10, 0.0, TIMING, first)
-    third = hold(Grant("next", cookie=Cookie("sid", "2")), 3, 20, 0.0, TIMING, second)
-    fourth = hold(Grant("next", None, "token"), 4, 30, 0.0, TIMING, third)
+    first = tokens_from(Grant("access", cookie=Cookie("sid", "1")), 1, 0, 0.0, TIMING)
+    second = tokens_from(Grant("next"), 2, 10, 0.0, TIMING, first)
+    third = tokens_from(Grant("next", cookie=Cookie("sid", "2")), 3, 20, 0.0, TIMING, second)
+    fourth = tokens_from(Grant("next", None, "token"), 4, 30, 0.0, TIMING, third)
     assert [Cookie("sid", "1"), Cookie("sid", "2"), None] == [each.cookie for each in (second, third, fourth)]
     assert "token" == fourth.refresh_token
 
@@ -317,40 +299,40 @@ def test_a_mistake_is_told_in_the_servers_words(given: Answer, told: str | None)
 
 def test_a_newer_token_is_adopted_without_a_refresh() -> None:
     """A 401 for a token that has been replaced since: the request goes again with the newer one, at once."""
-    flow = request_flow(Standing(held(1), 5_000), TIMING)
+    flow = request_flow(State(held(1), 5_000), TIMING)
     assert Send(held(1)) == next(flow)
-    assert Send(held(2)) == flow.send(Standing(held(2), 6_000))
+    assert Send(held(2)) == flow.send(State(held(2), 6_000))
     with pytest.raises(StopIteration):
-        flow.send(Standing(held(3), 7_000))
+        flow.send(State(held(3), 7_000))
 
 
 def test_a_newer_token_that_has_expired_too_is_refreshed_first() -> None:
     """Adopted from a sibling, it may be old: then it is refreshed, and not sent dead."""
-    old = hold(Grant("old", 900_000, "r"), 2, -900_000, 0.0, TIMING)
-    flow = request_flow(Standing(held(1), 5_000), TIMING)
+    old = tokens_from(Grant("old", 900_000, "r"), 2, -900_000, 0.0, TIMING)
+    flow = request_flow(State(held(1), 5_000), TIMING)
     next(flow)
-    assert Refresh(2) == flow.send(Standing(old, 6_000))
-    assert Send(held(3)) == flow.send(Standing(held(3), 6_100))
+    assert Refresh(2) == flow.send(State(old, 6_000))
+    assert Send(held(3)) == flow.send(State(held(3), 6_100))
 
 
 def test_a_token_that_came_moments_ago_is_not_refreshed() -> None:
     """Its 401 is the caller's; of a token that lives five seconds, moments are half a second."""
-    flow = request_flow(Standing(held(), 999), TIMING)
+    flow = request_flow(State(held(), 999), TIMING)
     next(flow)
     with pytest.raises(StopIteration):
-        flow.send(Standing(held(), 999))
+        flow.send(State(held(), 999))
     short = held(lifetime=5_000)
-    flow = request_flow(Standing(short, 500), TIMING)
+    flow = request_flow(State(short, 500), TIMING)
     next(flow)
-    assert Refresh(1) == flow.send(Standing(short, 500))
+    assert Refresh(1) == flow.send(State(short, 500))
 
 
 def test_a_body_that_cannot_be_sent_again_gets_a_refresh_and_the_401() -> None:
     """The flow ends after the refresh, whatever came of it short of the end of the session."""
-    for after in (Standing(held(2), 6_100), Standing(held(1), 6_100, outcome=Unavailable("down"))):
-        flow = request_flow(Standing(held(1), 5_000, repeatable=False), TIMING)
+    for after in (State(held(2), 6_100), State(held(1), 6_100, outcome=Unavailable("down"))):
+        flow = request_flow(State(held(1), 5_000, repeatable=False), TIMING)
         next(flow)
-        assert Refresh(1) == flow.send(Standing(held(1), 6_000, repeatable=False))
+        assert Refresh(1) == flow.send(State(held(1), 6_000, repeatable=False))
         with pytest.raises(StopIteration):
             flow.send(after)
 
@@ -358,13 +340,13 @@ def test_a_body_that_cannot_be_sent_again_gets_a_refresh_and_the_401() -> None:
 def test_what_cannot_be_mended_is_raised() -> None:
     """The session is over: LoginRequired. The token is refused and there is no other now: RefreshUnavailable."""
     for after, error in (
-        (Standing(None, 6_100, outcome=Rejected("no")), LoginRequired),
-        (Standing(held(1), 6_100, outcome=Unavailable("down", 3.0)), RefreshUnavailable),
-        (Standing(held(1), 6_100, outcome=Stale()), RefreshUnavailable),
+        (State(None, 6_100, outcome=Rejected("no")), LoginRequired),
+        (State(held(1), 6_100, outcome=Unavailable("down", 3.0)), RefreshUnavailable),
+        (State(held(1), 6_100, outcome=Stale()), RefreshUnavailable),
     ):
-        flow = request_flow(Standing(held(1), 5_000), TIMING)
+        flow = request_flow(State(held(1), 5_000), TIMING)
         next(flow)
-        flow.send(Standing(held(1), 6_000))
+        flow.send(State(held(1), 6_000))
         with pytest.raises(error):
             flow.send(after)
 
@@ -396,8 +378,8 @@ def test_no_repr_shows_a_secret() -> None:
     things = [
         grant,
         Refreshed(grant),
-        hold(grant, 1, 0, 0.0, TIMING),
-        Send(hold(grant, 1, 0, 0.0, TIMING)),
+        tokens_from(grant, 1, 0, 0.0, TIMING),
+        Send(tokens_from(grant, 1, 0, 0.0, TIMING)),
         Answer(200, b"SECRET", None, ["SECRET"]),
         session_message("refresh", "SECRET", Cookie("daypass", "SECRET")),
     ]

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from daypass.client.events import ClientEvent, EventKind
-from daypass.client.flow import Timing
 from daypass.client.httpx import DaypassAuth
+from daypass.client.timing import Timing
 from daypass.errors import LoginRequired, RefreshUnavailable
 
 LIFETIME = 900_000

@@ -8,10 +8,10 @@ import httpx2
 import pytest
 
 from daypass.client.endpoints import Endpoints
-from daypass.client.flow import Timing
 from daypass.client.httpx import DaypassAuth
+from daypass.client.messages import LONGEST_ANSWER, Answer, Grant, Outcome, Refreshed, Rejected, Unavailable
 from daypass.client.oauth import OAuth, judge_token_answer, metadata_url
-from daypass.client.wire import LONGEST_ANSWER, Answer, Grant, Outcome, Refreshed, Rejected, Unavailable
+from daypass.client.timing import Timing
 from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 from daypass.testing.strict_server import Line, StrictServer
 

@@ -17,11 +17,12 @@ import pytest
 
 from daypass.client.clock import boot_id
 from daypass.client.events import ClientEvent
-from daypass.client.flow import Timing, hold
 from daypass.client.httpx import DaypassAuth
+from daypass.client.messages import Cookie, Grant
 from daypass.client.record import Now, read_record, record_id_of, write_record
 from daypass.client.storage import FileStorage, KeyringStorage, MemoryStorage, Storage
-from daypass.client.wire import Cookie, Grant
+from daypass.client.timing import Timing
+from daypass.client.tokens import tokens_from
 from daypass.errors import ConfigurationError, LoginRequired
 
 LIFETIME = 900_000
@@ -183,7 +184,7 @@ def test_a_stale_token_re_reads_its_place_first(new_user: NewUser, issuer: Any, 
     clock.advance(LIFETIME)
     issuer.gate, issuer.statuses, issuer.latency = threading.Event(), [409], 0.2
     held = user.auth._session.held
-    newer = hold(Grant(issuer._access_token("s"), LIFETIME, "newer"), 1, clock(), 0.0, TIMING)
+    newer = tokens_from(Grant(issuer._access_token("s"), LIFETIME, "newer"), 1, clock(), 0.0, TIMING)
     waiting: list[Any] = []
     thread = threading.Thread(target=lambda: waiting.append(user.get().status_code))
     thread.start()
@@ -197,7 +198,7 @@ def test_a_stale_token_re_reads_its_place_first(new_user: NewUser, issuer: Any, 
 @pytest.mark.parametrize("wall", [0, 10**13])
 def test_a_wrong_wall_clock_changes_nothing_within_one_run_of_the_machine(wall: int) -> None:
     """The age is counted on the monotonic clock, whatever the wall clock says."""
-    held = hold(Grant("a", 900_000, "r"), 1, 5_000, 0.0, TIMING)
+    held = tokens_from(Grant("a", 900_000, "r"), 1, 5_000, 0.0, TIMING)
     text = write_record(held, "x", Now(5_000, 1_800_000_000_000, "boot"))
     read = read_record(text, 1, Now(605_000, wall, "boot"), 0.0, TIMING)
     assert read is not None
@@ -207,14 +208,14 @@ def test_a_wrong_wall_clock_changes_nothing_within_one_run_of_the_machine(wall: 
 @pytest.mark.parametrize(("wall", "left"), [(1_800_000_600_000, 300_000), (1_700_000_000_000, 900_000)])
 def test_after_a_reboot_the_wall_clock_counts(wall: int, left: int) -> None:
     """The machine ran for 7 s when it read what an earlier run had written; one from the future counts as new."""
-    held = hold(Grant("a", 900_000, None, Cookie("c", "v")), 1, 5_000_000, 0.0, TIMING)
+    held = tokens_from(Grant("a", 900_000, None, Cookie("c", "v")), 1, 5_000_000, 0.0, TIMING)
     text = write_record(held, "x", Now(5_000_000, 1_800_000_000_000, "boot"))
     read = read_record(text, 1, Now(7_000, wall, "another"), 0.0, TIMING)
     assert read is not None
     assert (7_000 + left, Cookie("c", "v")) == (read.expires_at, read.cookie)
 
 
-GOOD = write_record(hold(Grant("a", 1_000, "r"), 1, 0, 0.0, TIMING), "x", Now(0, 0, None))
+GOOD = write_record(tokens_from(Grant("a", 1_000, "r"), 1, 0, 0.0, TIMING), "x", Now(0, 0, None))
 
 
 @pytest.mark.parametrize(

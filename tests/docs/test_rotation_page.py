@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from daypass.client.flow import Timing
+from daypass.client.timing import Timing
 from daypass.policy import Policy
 from daypass.rotation import TABLE
 

@@ -14,9 +14,9 @@ from oauthlib.oauth2.rfc6749 import errors
 from requests_oauthlib import OAuth2Session
 
 from daypass import LoginRequired
-from daypass.client.flow import Timing
 from daypass.client.httpx import DaypassAuth
 from daypass.client.oauth import OAuth
+from daypass.client.timing import Timing
 from daypass.duration import MINUTE, SECOND
 
 from ..web.world import ISSUER, json_of

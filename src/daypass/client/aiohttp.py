@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from daypass.client.auth import SessionAuth
 from daypass.client.body import REPEATABLE, UNREPEATABLE, AsyncRecorded, Body, SeekableFile, is_seekable
 from daypass.client.courier import Library, with_cookie
+from daypass.client.messages import LONGEST_ANSWER, Answer, Message
 from daypass.client.origin import own_port
 from daypass.client.passage import Passage
-from daypass.client.wire import LONGEST_ANSWER, Answer, Message
 from daypass.errors import ConfigurationError
 
 try:

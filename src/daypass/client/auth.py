@@ -11,14 +11,16 @@ from daypass.client.clock import monotonic_ms, wall_ms
 from daypass.client.courier import Courier, Library
 from daypass.client.endpoints import Endpoints
 from daypass.client.events import ClientEvent
-from daypass.client.flow import Held, Timing
+from daypass.client.function import FunctionStrategy
+from daypass.client.messages import Grant, Message
 from daypass.client.origin import Origin, origins_of
-from daypass.client.own import Own
+from daypass.client.parsing import is_token, jwt_lifetime, lifetime_in_milliseconds
 from daypass.client.passage import Passage
 from daypass.client.session import NOTHING_YET, ClientSession
 from daypass.client.storage import Storage
-from daypass.client.strategy import Asking, Strategy
-from daypass.client.wire import Grant, Message, is_token, jwt_lifetime, lifetime_in_milliseconds
+from daypass.client.strategy import Strategy, StrategyFlow
+from daypass.client.timing import Timing
+from daypass.client.tokens import Tokens
 from daypass.drive import arun, run
 from daypass.errors import ConfigurationError
 
@@ -40,7 +42,7 @@ class SessionAuth:
             gets the access token.
         strategy: how to log in, refresh and log out: `daypass.client.endpoints.Endpoints` unless given,
             `daypass.client.oauth.OAuth`, or a function that is called with the refresh token, or ``None``, and returns
-            an access token (see `daypass.client.own.Own`).
+            an access token (see `daypass.client.function.FunctionStrategy`).
         delivery: of `Endpoints`: how the refresh token comes. ``"body"`` asks for it in the answer, and goes by the
             cookie all the same where the server sets only that; ``"cookie"`` does not ask.
         cookie_name: of `Endpoints`: the refresh cookie's name, where the server is not Daypass's own and sets several.
@@ -247,7 +249,7 @@ class SessionAuth:
     def _bind(self, client: Any) -> None:
         self._courier.bind(client)
 
-    def _parting(self, held: Held) -> Asking[bool]:
+    def _parting(self, held: Tokens) -> StrategyFlow[bool]:
         return self._session.strategy.logout(held)
 
 
@@ -262,7 +264,7 @@ def _strategy(given: Any, delivery: Any, cookie_name: Any) -> Strategy:
     if delivery != "body" or cookie_name is not None:
         raise ConfigurationError("delivery and cookie_name are for the strategy that is made of them: give them to it")
     if isinstance(given, type) or not hasattr(given, "begins_by_refreshing"):
-        return Own(given)
+        return FunctionStrategy(given)
     return given  # type: ignore[no-any-return]  # a protocol, told by what it has
 
 

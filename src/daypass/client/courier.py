@@ -19,9 +19,9 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Protocol
 
+from daypass.client.messages import Answer, Message, Unavailable
 from daypass.client.session import ClientSession, Flight
 from daypass.client.strategy import Call
-from daypass.client.wire import Answer, Message, Unavailable
 from daypass.forks import survive_forks
 
 _LOOK = 0.05

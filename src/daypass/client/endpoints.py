@@ -7,24 +7,19 @@ cookie: nothing needs to be said about it.
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from daypass.client.flow import Held
-from daypass.client.strategy import Asking
-from daypass.client.wire import (
-    Answer,
-    Cookie,
-    Grant,
-    Message,
-    Outcome,
-    Rejected,
+from daypass.client.first_party import (
     cookie_to_keep_back,
     is_rejection,
     judge_refresh,
     login_message,
     mistake,
     read_grant,
-    seconds,
     session_message,
 )
+from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Rejected
+from daypass.client.parsing import seconds
+from daypass.client.strategy import StrategyFlow
+from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError, CredentialsRejected, RefreshUnavailable
 
 NOTHING_TO_PRESENT = Rejected("the access token has expired, and the server gave no refresh token")
@@ -70,23 +65,23 @@ class Endpoints:
         self._cookie = cookie_name
         self._login, self._refresh, self._logout = (path.lstrip("/") for path in (login, refresh, logout))
 
-    def login(self, credentials: Mapping[str, str]) -> Asking[Grant]:
+    def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
         """Log in, as `daypass.client.strategy.Strategy.login` has it."""
         message = Message(self._login, login_message(dict(credentials), in_body=self._in_body).json)
         answer: Answer = yield message
         return self._granted(answer, credentials.values())
 
-    def refresh(self, held: Held) -> Asking[Outcome]:
-        """Present the refresh token or the cookie that is held."""
-        if held.refresh_token is None and held.cookie is None:
+    def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
+        """Present the refresh token or the cookie that is tokens."""
+        if tokens.refresh_token is None and tokens.cookie is None:
             return NOTHING_TO_PRESENT
-        answer: Answer = yield session_message(self._refresh, held.refresh_token, held.cookie)
-        # Once a cookie is held, one of another name is somebody else's.
-        return judge_refresh(answer, held.cookie.name if held.cookie else self._cookie, self._field)
+        answer: Answer = yield session_message(self._refresh, tokens.refresh_token, tokens.cookie)
+        # Once a cookie is tokens, one of another name is somebody else's.
+        return judge_refresh(answer, tokens.cookie.name if tokens.cookie else self._cookie, self._field)
 
-    def logout(self, held: Held) -> Asking[bool]:
+    def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """Present the refresh token or the cookie to be ended."""
-        answer: Answer = yield session_message(self._logout, held.refresh_token, held.cookie)
+        answer: Answer = yield session_message(self._logout, tokens.refresh_token, tokens.cookie)
         return 200 <= answer.status <= 299 or is_rejection(answer)
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from daypass.client.auth import SessionAuth
 from daypass.client.courier import Library, forget_from_jar, with_cookie
 from daypass.client.httpx_body import body_of
+from daypass.client.httpx_libraries import check_client, classes, default_library
 from daypass.client.httpx_transport import ANSWER, PASSAGE, Way, install
-from daypass.client.libraries import check_client, classes, default_library
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
-    from daypass.client.wire import Answer, Message
+    from daypass.client.messages import Answer, Message
 
     class _Auth(httpx2.Auth, httpx.Auth):  # type: ignore[misc]  # the same methods over each library's own classes
         pass

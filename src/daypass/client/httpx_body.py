@@ -7,7 +7,7 @@ where it stood: httpx would send it empty. What can be read only once is recorde
 from typing import TYPE_CHECKING, Any
 
 from daypass.client.body import REPEATABLE, AsyncRecorded, Body, Recorded, SeekableFile, is_seekable
-from daypass.client.libraries import classes
+from daypass.client.httpx_libraries import classes
 
 if TYPE_CHECKING:
     import httpx2

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from daypass.client.messages import LONGEST_ANSWER, Answer
 from daypass.client.passage import Passage
-from daypass.client.wire import LONGEST_ANSWER, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -16,6 +16,7 @@ from contextlib import closing
 from typing import Any, ClassVar
 
 from daypass.client.courier import Library, forget_from_jar
+from daypass.client.messages import LONGEST_ANSWER, Answer, Message
 from daypass.client.passage import Passage
 from daypass.client.prepared import (
     CHUNK,
@@ -27,7 +28,6 @@ from daypass.client.prepared import (
     content_of,
     hook_first,
 )
-from daypass.client.wire import LONGEST_ANSWER, Answer, Message
 from daypass.errors import ConfigurationError
 
 try:

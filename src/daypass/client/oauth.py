@@ -11,24 +11,11 @@ from typing import Any, Literal
 from urllib.parse import quote_plus, urlsplit
 
 from daypass.client.endpoints import NOTHING_TO_PRESENT
-from daypass.client.flow import Held
+from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Unavailable
 from daypass.client.origin import origins_of
-from daypass.client.strategy import Asking
-from daypass.client.wire import (
-    Answer,
-    Cookie,
-    Grant,
-    Message,
-    Outcome,
-    Refreshed,
-    Rejected,
-    Unavailable,
-    is_token,
-    json_object,
-    jwt_lifetime,
-    lifetime_in_milliseconds,
-    seconds,
-)
+from daypass.client.parsing import is_token, json_object, jwt_lifetime, lifetime_in_milliseconds, seconds
+from daypass.client.strategy import StrategyFlow
+from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError
 
 Method = Literal["none", "client_secret_basic", "client_secret_post"]
@@ -96,7 +83,7 @@ class OAuth:
     def __repr__(self) -> str:
         return f"<OAuth {self._token or self._issuer} client_id={self._client}>"
 
-    def login(self, credentials: Mapping[str, str]) -> Asking[Grant]:
+    def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
         """Refuse: no user's password goes to an OAuth client (RFC 9700 §2.4).
 
         Raises:
@@ -107,23 +94,23 @@ class OAuth:
             "device grant, and give them to start(access_token=…, refresh_token=…, expires_in=…)"
         )
 
-    def refresh(self, held: Held) -> Asking[Outcome]:
+    def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
         """Send ``grant_type=refresh_token`` (RFC 6749 §6), after the discovery where that is still to be done."""
-        if held.refresh_token is None:
+        if tokens.refresh_token is None:
             return NOTHING_TO_PRESENT
         if (missing := (yield from self._discover())) is not None:
             return missing
-        form = {"grant_type": "refresh_token", "refresh_token": held.refresh_token}
+        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
         if self._scope is not None:
             form["scope"] = self._scope
         answer: Answer = yield self._authenticated(str(self._token), form)
         return judge_token_answer(answer)
 
-    def logout(self, held: Held) -> Asking[bool]:
+    def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """Revoke the refresh token (RFC 7009 §2.1)."""
-        if held.refresh_token is None or (yield from self._discover()) is not None or self._revocation is None:
+        if tokens.refresh_token is None or (yield from self._discover()) is not None or self._revocation is None:
             return False
-        form = {"token": held.refresh_token, "token_type_hint": "refresh_token"}
+        form = {"token": tokens.refresh_token, "token_type_hint": "refresh_token"}
         answer: Answer = yield self._authenticated(self._revocation, form)
         return answer.status == 200
 
@@ -140,7 +127,7 @@ class OAuth:
         pair = f"{quote_plus(self._client)}:{quote_plus(self._secret)}"
         return Message(url, form=form, authorization=f"Basic {b64encode(pair.encode()).decode()}")
 
-    def _discover(self) -> Asking[Unavailable | None]:
+    def _discover(self) -> StrategyFlow[Unavailable | None]:
         """Learn the endpoints, once; return what hindered it."""
         if self._token is not None:
             return None

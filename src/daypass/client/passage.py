@@ -10,11 +10,12 @@ from typing import TypeAlias
 from daypass.client.body import Body
 from daypass.client.courier import Courier
 from daypass.client.events import EventKind
-from daypass.client.flow import Held, Refresh, Send, Standing, Step, request_flow
+from daypass.client.flow import Refresh, Send, State, Step, request_flow
+from daypass.client.parsing import refreshing_can_help
 from daypass.client.session import ClientSession
-from daypass.client.wire import refreshing_can_help
+from daypass.client.tokens import Tokens
 
-_Flow: TypeAlias = Generator[Step, Standing, None]
+_Flow: TypeAlias = Generator[Step, State, None]
 
 
 class Passage:
@@ -33,7 +34,7 @@ class Passage:
         self._courier = courier
         self._body = body
         self._flow: _Flow | None = None
-        self._held: Held | None = None
+        self._held: Tokens | None = None
         self._set_out_at = 0
 
     def set_out(self) -> str:
@@ -101,13 +102,13 @@ class Passage:
         if self._flow is None:
             standing = self._session.standing(repeatable=self._body.sure)
             if self._held is not None:
-                standing = Standing(self._held, self._set_out_at, self._body.sure)
+                standing = State(self._held, self._set_out_at, self._body.sure)
             self._flow = request_flow(standing, self._session.timing)
             if self._held is not None:
                 next(self._flow)
         return self._flow
 
-    def _unauthorized(self) -> Standing:
+    def _unauthorized(self) -> State:
         self._session.tell(EventKind.UNAUTHORIZED)
         return self._session.standing(repeatable=self._body.repeatable)
 
@@ -123,7 +124,7 @@ class Passage:
         self._held = step.held
         return step.held.authorization
 
-    def _advance(self, reply: Standing | None) -> Send | None:
+    def _advance(self, reply: State | None) -> Send | None:
         """Take the flow to its next `Send`, through the refreshes before it; ``None`` at its end."""
         session, flow, launch = self._session, self._begun(), self._courier.launch
         try:
@@ -136,7 +137,7 @@ class Passage:
             session.refresh_behind(step.held.version, launch)
         return step
 
-    async def _advance_async(self, reply: Standing | None) -> Send | None:
+    async def _advance_async(self, reply: State | None) -> Send | None:
         """The twin of `_advance`."""
         session, flow, launch = self._session, self._begun(), self._courier.launch_async
         try:

@@ -20,9 +20,9 @@ from daypass.client.body import (
     is_seekable,
 )
 from daypass.client.courier import with_cookie
+from daypass.client.messages import LONGEST_ANSWER, Answer, Message
 from daypass.client.origin import Origin, origin_of, own_port
 from daypass.client.passage import Passage
-from daypass.client.wire import LONGEST_ANSWER, Answer, Message
 
 CHUNK = 65_536
 

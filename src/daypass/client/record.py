@@ -9,8 +9,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from daypass.client.flow import Held, Timing, hold
-from daypass.client.wire import Cookie, Grant, is_token, json_object
+from daypass.client.messages import Cookie, Grant
+from daypass.client.parsing import is_token, json_object
+from daypass.client.timing import Timing
+from daypass.client.tokens import Tokens, tokens_from
 
 FORMAT = 1
 
@@ -30,7 +32,7 @@ class Now:
     boot: str | None
 
 
-def write_record(held: Held, record_id: str, now: Now) -> str:
+def write_record(held: Tokens, record_id: str, now: Now) -> str:
     """Return the text for what is held; ``record_id`` is of this writing alone."""
     return json.dumps(
         {
@@ -55,7 +57,7 @@ def record_id_of(text: str | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def read_record(text: str, version: int, now: Now, jitter: float, timing: Timing) -> Held | None:
+def read_record(text: str, version: int, now: Now, jitter: float, timing: Timing) -> Tokens | None:
     """Return what a record holds, as of ``now``; ``None`` where it makes no sense."""
     fields = json_object(text.encode()) or {}
     try:
@@ -64,7 +66,7 @@ def read_record(text: str, version: int, now: Now, jitter: float, timing: Timing
         return None
 
 
-def _read(fields: dict[str, Any], version: int, now: Now, jitter: float, timing: Timing) -> Held | None:
+def _read(fields: dict[str, Any], version: int, now: Now, jitter: float, timing: Timing) -> Tokens | None:
     access_token, lifetime, received = fields["accessToken"], fields["lifetime"], fields["receivedAt"]
     refresh_token, cookie = fields["refreshToken"], fields["cookie"]
     if fields["daypass"] != FORMAT or not isinstance(fields["id"], str) or not isinstance(access_token, str):
@@ -77,4 +79,4 @@ def _read(fields: dict[str, Any], version: int, now: Now, jitter: float, timing:
     age = now.monotonic - int(received["monotonic"]) if same_run else now.wall - received["wall"]
     kept = Cookie(*map(str, cookie)) if cookie else None
     grant = Grant(access_token, lifetime, refresh_token, kept)
-    return replace(hold(grant, version, now.monotonic - max(0, age), jitter, timing), record_id=fields["id"])
+    return replace(tokens_from(grant, version, now.monotonic - max(0, age), jitter, timing), record_id=fields["id"])

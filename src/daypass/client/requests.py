@@ -12,8 +12,8 @@ from contextlib import closing
 from typing import Any, ClassVar
 
 from daypass.client.courier import Library, forget_from_jar
+from daypass.client.messages import Answer, Message
 from daypass.client.prepared import CHUNK, Bare, SyncPreparedAuth, answer_of, bounded, content_of
-from daypass.client.wire import Answer, Message
 from daypass.errors import ConfigurationError
 
 try:

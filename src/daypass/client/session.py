@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-- What is held is one frozen `Held`, replaced as a whole. Reading it is a plain attribute read; the lock guards
+- What is held is one frozen `Tokens`, replaced as a whole. Reading it is a plain attribute read; the lock guards
   changes only, and is never held across I/O, a callback or a wait.
 - Every change has a version above all before it. A refresh stores its result only where the version is still the one
   that it set out from: after a logout or a login in between, it is dropped.
@@ -30,11 +30,13 @@ from typing import Any
 
 from daypass.client.clock import boot_id, wall_ms
 from daypass.client.events import ClientEvent, EventKind
-from daypass.client.flow import Held, Standing, Timing, backoff, hold, retry_pause
+from daypass.client.flow import State
+from daypass.client.messages import Adopted, Grant, Outcome, Refreshed, Rejected, Stale, Unavailable
 from daypass.client.record import Now, read_record, record_id_of, write_record
 from daypass.client.storage import Storage
-from daypass.client.strategy import Asking, Strategy
-from daypass.client.wire import Adopted, Grant, Outcome, Refreshed, Rejected, Stale, Unavailable
+from daypass.client.strategy import Strategy, StrategyFlow
+from daypass.client.timing import Timing, backoff, retry_pause
+from daypass.client.tokens import Tokens, tokens_from
 from daypass.drive import run
 from daypass.errors import ConfigurationError
 from daypass.forks import survive_forks
@@ -64,7 +66,7 @@ class Flight:
 
     __slots__ = ("__weakref__", "ends_at", "held", "landed", "started_at")
 
-    def __init__(self, held: Held, started_at: int, ends_at: int) -> None:
+    def __init__(self, held: Tokens, started_at: int, ends_at: int) -> None:
         self.held = held
         self.started_at = started_at
         self.ends_at = ends_at
@@ -108,7 +110,7 @@ class ClientSession:
         on_event: Callable[[ClientEvent], object] | None = None,
         on_logged_out: Callable[[str], object] | None = None,
     ) -> None:
-        self.held: Held | None = None
+        self.held: Tokens | None = None
         self.strategy = strategy
         self.timing = timing
         self.clock = clock
@@ -127,21 +129,21 @@ class ClientSession:
         self._ended_record: str | None = None
         survive_forks(self)
         if not self.restore() and strategy.begins_by_refreshing:
-            self._replace(hold(NOTHING_YET, 0, clock(), 0.0, timing))
+            self._replace(tokens_from(NOTHING_YET, 0, clock(), 0.0, timing))
 
     @property
     def is_stored(self) -> bool:
         """Whether a storage keeps the session; then `begin` and `end` write to it."""
         return self._storage is not None
 
-    def standing(self, *, repeatable: bool = True, outcome: Outcome | None = None) -> Standing:
+    def standing(self, *, repeatable: bool = True, outcome: Outcome | None = None) -> State:
         """Return how things stand now; with nothing held, after a look at the storage: a sibling may have logged in."""
         if self.held is None and self._storage is not None and outcome is None:
             try:
                 self.restore()
             except (OSError, ConfigurationError) as error:
                 self._storage_failed("read", error)
-        return Standing(self.held, self.clock(), repeatable, outcome)
+        return State(self.held, self.clock(), repeatable, outcome)
 
     def restore(self) -> bool:
         """Hold what the storage keeps; return whether it keeps something.
@@ -167,10 +169,10 @@ class ClientSession:
         Raises:
             OSError: the storage cannot be written; then what was held before is still held.
         """
-        self._begin(hold(grant, 0, self.clock(), self.jitter(), self.timing))
+        self._begin(tokens_from(grant, 0, self.clock(), self.jitter(), self.timing))
         self.tell(EventKind.LOGGED_IN, lifetime=grant.lifetime)
 
-    def end(self, reason: str) -> Held | None:
+    def end(self, reason: str) -> Tokens | None:
         """Hold and keep nothing any more, and return what was held; a refresh under way will find that it is too late.
 
         Where the storage has a newer token than this client, because another process refreshed, that one is returned.
@@ -217,7 +219,7 @@ class ClientSession:
         if self._flight is None and (rest_until is None or self.clock() >= rest_until):
             self.refresh(version, launch)
 
-    def wait(self, flight: Flight | None) -> Standing:
+    def wait(self, flight: Flight | None) -> State:
         """Wait for ``flight`` in this thread, until its end at most."""
         if flight is None:
             return self.standing()
@@ -226,7 +228,7 @@ class ClientSession:
         except TimeoutError:
             return self.standing(outcome=_LOST)
 
-    async def wait_async(self, flight: Flight | None) -> Standing:
+    async def wait_async(self, flight: Flight | None) -> State:
         """Wait for ``flight`` in this task, until its end at most; being cancelled leaves the flight alone."""
         if flight is None:
             return self.standing()
@@ -285,7 +287,7 @@ class ClientSession:
         self._flight = None
         _under_way.clear()
 
-    def _begin(self, held: Held) -> None:
+    def _begin(self, held: Tokens) -> None:
         kept = held
         if self._storage is not None:
             kept = self._recorded(held)
@@ -294,7 +296,7 @@ class ClientSession:
         with self._lock:
             self._replace(kept)
 
-    def _replace(self, held: Held) -> Held:
+    def _replace(self, held: Tokens) -> Tokens:
         """Hold this instead, as the next version; what was known of refreshes says nothing about it."""
         self._version += 1
         self.held = replace(held, version=self._version)
@@ -313,13 +315,13 @@ class ClientSession:
     def _now(self) -> Now:
         return Now(self.clock(), self._wall_clock(), self._boot)
 
-    def _recorded(self, held: Held) -> Held:
+    def _recorded(self, held: Tokens) -> Tokens:
         return replace(held, record_id=secrets.token_hex(8))
 
-    def _written(self, held: Held) -> str:
+    def _written(self, held: Tokens) -> str:
         return write_record(held, held.record_id or "", self._now())
 
-    def _read(self, text: str) -> Held:
+    def _read(self, text: str) -> Tokens:
         held = read_record(text, 0, self._now(), self.jitter(), self.timing)
         if held is None:
             raise ConfigurationError("what the storage keeps is no session of Daypass's; remove it and log in again")
@@ -329,7 +331,7 @@ class ClientSession:
         reason = str(error) if isinstance(error, ConfigurationError) else type(error).__name__
         self.tell(EventKind.STORAGE_FAILED, reason=f"the storage could not be {what} ({reason})")
 
-    def _newest(self) -> Held | None:
+    def _newest(self) -> Tokens | None:
         """Return what the storage keeps, or else what is held."""
         if self._storage is None:
             return self.held
@@ -384,7 +386,7 @@ class ClientSession:
         self.tell(EventKind.ADOPTED, took=self.clock() - flight.started_at)
         return not newer.expired(self.clock())
 
-    def _keep(self, flight: Flight, held: Held | None) -> Held | None:
+    def _keep(self, flight: Flight, held: Tokens | None) -> Tokens | None:
         """Write ``held``, or nothing, into the storage, and return what is to be held.
 
         Raises:
@@ -420,7 +422,7 @@ class ClientSession:
         return outcome
 
     def _attempt(self, flight: Flight, perform: Perform) -> Outcome:
-        asking: Asking[Outcome] = self.strategy.refresh(flight.held)
+        asking: StrategyFlow[Outcome] = self.strategy.refresh(flight.held)
         try:
             return run(asking, lambda ask: perform(ask, self._limit(flight)))
         except Exception as error:  # whatever a transport raises, the answer is lost
@@ -438,7 +440,7 @@ class ClientSession:
                 case Adopted():
                     pass
                 case Refreshed(grant):
-                    held = hold(grant, 0, self.clock(), self.jitter(), self.timing, flight.held)
+                    held = tokens_from(grant, 0, self.clock(), self.jitter(), self.timing, flight.held)
                     if self._change(flight, self._keep(flight, held)):
                         took = self.clock() - flight.started_at
                         self.tell(EventKind.REFRESHED, lifetime=grant.lifetime, took=took)
@@ -459,7 +461,7 @@ class ClientSession:
             return Adopted()
         return self._failed(flight, Unavailable("another changed the stored session, and its token has expired"))
 
-    def _change(self, flight: Flight, held: Held | None) -> bool:
+    def _change(self, flight: Flight, held: Tokens | None) -> bool:
         with self._lock:
             if self.held is None or self.held.version != flight.held.version:
                 return False

@@ -4,19 +4,20 @@ A strategy is pure. Each of its methods is a generator that yields what is to be
 sent the `Answer` or what was called returned; so one text serves sync and async, and every HTTP library.
 
 There are three: `daypass.client.endpoints.Endpoints` (Daypass's own, and any that answer ``{"accessToken"}``),
-`daypass.client.oauth.OAuth` (any OAuth 2 token endpoint) and `daypass.client.own.Own` (a function of the user's).
+`daypass.client.oauth.OAuth` (any OAuth 2 token endpoint) and `daypass.client.function.FunctionStrategy` (your own
+function).
 """
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from daypass.client.flow import Held
-from daypass.client.wire import Answer, Cookie, Grant, Message, Outcome
+from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome
+from daypass.client.tokens import Tokens
 
 A = TypeVar("A")
 
-Asking: TypeAlias = Generator[Any, Any, A]
+StrategyFlow: TypeAlias = Generator[Any, Any, A]
 """Yields each `Message` or `Call`, is sent its answer, and returns an ``A``."""
 
 
@@ -35,7 +36,7 @@ class Strategy(Protocol):
     def begins_by_refreshing(self) -> bool:
         """Whether there is something to refresh before anybody has logged in."""
 
-    def login(self, credentials: Mapping[str, str]) -> Asking[Grant]:
+    def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
         """Log in; ``credentials`` has ``password``, and ``email`` or ``username``.
 
         Raises:
@@ -44,10 +45,10 @@ class Strategy(Protocol):
             ConfigurationError: there is no such login.
         """
 
-    def refresh(self, held: Held) -> Asking[Outcome]:
-        """Ask for what follows ``held``."""
+    def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
+        """Ask for what follows ``tokens``."""
 
-    def logout(self, held: Held) -> Asking[bool]:
+    def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """End the session on the server; return whether it is known to be over there."""
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:

@@ -13,8 +13,8 @@ from functools import cache
 import httpx2
 
 from daypass.client.clock import monotonic_ms
-from daypass.client.flow import Timing
 from daypass.client.httpx import DaypassAuth
+from daypass.client.timing import Timing
 from daypass.demo.tally import Lane, Tally
 from daypass.errors import DaypassError
 

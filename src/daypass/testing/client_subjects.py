@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from daypass.client.auth import SessionAuth
-from daypass.client.flow import Timing
 from daypass.client.storage import FileStorage
+from daypass.client.timing import Timing
 from daypass.errors import LoginRequired, RefreshUnavailable
 from daypass.testing.client_subject import Kind, Subject, chunks, outcome
 from daypass.testing.strict_server import PASSWORD

@@ -3,30 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daypass.client.flow import Held
-from daypass.client.strategy import Asking, Call
-from daypass.client.wire import (
-    Answer,
-    Cookie,
-    Grant,
-    Message,
-    Outcome,
-    Refreshed,
-    Rejected,
-    Unavailable,
-    is_token,
-    jwt_lifetime,
-)
+from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Unavailable
+from daypass.client.parsing import is_token, jwt_lifetime
+from daypass.client.strategy import Call, StrategyFlow
+from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError, LoginRequired
 
 
-class Own:
+class FunctionStrategy:
     """A function that refreshes; ``DaypassAuth(url, strategy=function)`` makes one of these.
 
     Args:
-        function: called with the refresh token that is held, or ``None``; sync or async. It returns the new access
-            token as text, or a `daypass.client.wire.Grant`. `LoginRequired` from it ends the session; whatever else it
-            raises counts as an outage. It runs in a thread, or on the event loop of the bound client if it is async.
+        function: called with the refresh token, or ``None``; sync or async. It returns the new access token as text, or
+            a `daypass.client.messages.Grant`. If it raises `LoginRequired`, the session ends; any other exception
+            counts as an outage. It runs in a thread, or on the event loop of the bound client if it is async.
 
     Raises:
         ConfigurationError: it cannot be called.
@@ -39,7 +29,7 @@ class Own:
             raise ConfigurationError(f"strategy is a Strategy, or a function to call; not {type(function).__name__}")
         self._function = function
 
-    def login(self, credentials: Mapping[str, str]) -> Asking[Grant]:
+    def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
         """Refuse: there is nobody to give the credentials to.
 
         Raises:
@@ -47,10 +37,10 @@ class Own:
         """
         raise ConfigurationError("there is no login with a function of your own; begin with start(), or just send")
 
-    def refresh(self, held: Held) -> Asking[Outcome]:
+    def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
         """Call the function."""
         try:
-            given = yield Call(self._function, held.refresh_token)
+            given = yield Call(self._function, tokens.refresh_token)
         except LoginRequired:
             return Rejected("the function that refreshes says that the session is over")
         grant = given if isinstance(given, Grant) else Grant(given, jwt_lifetime(str(given)))
@@ -58,7 +48,7 @@ class Own:
             return Unavailable("the function that refreshes returned no access token")
         return Refreshed(grant)
 
-    def logout(self, held: Held) -> Asking[bool]:
+    def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """Return at once: nobody can be told."""
         yield from ()
         return False

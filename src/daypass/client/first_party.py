@@ -1,0 +1,135 @@
+"""The session endpoints that answer ``{"accessToken"}``: what to send, and what an answer means. Pure.
+
+Only a definite rejection ends a session on the client. `judge_refresh` tells four things apart:
+
+- `Refreshed`: a new access token, and usually a new refresh token or cookie.
+- `Rejected`: the issuer itself rejected the refresh token (`is_rejection`):
+  400 with JSON whose ``error`` is ``invalid_grant`` (RFC 6749 §5.2) or ``invalid_token``;
+  401 whose body is empty or a JSON object, and whose challenges, if any, include Bearer. Proxies, gateways, firewalls
+  and captive portals also answer 400, 401 and 403, mostly in HTML. They know nothing about the token, so they do not
+  end a session.
+- `Stale`: 409. The client has a newer refresh token already. Nothing is wrong with the session.
+- `Unavailable`: everything else, including a 200 without a token. It says nothing about the session.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Stale, Unavailable
+from daypass.client.parsing import (
+    asks_for_bearer,
+    is_token,
+    json_object,
+    jwt_lifetime,
+    lifetime_in_milliseconds,
+    read_cookie,
+    seconds,
+)
+
+OUR_COOKIES = ("__Host-daypass", "daypass")
+"""The names that Daypass's own issuer gives the refresh cookie, over HTTPS and over plain HTTP."""
+
+LONGEST_QUOTE = 200
+"""Characters of a server's own message that an error of ours repeats."""
+
+_REJECTIONS = ("invalid_grant", "invalid_token")
+
+_MISTAKES = ("insecure_transport", "cross_site_request", "invalid_request", "unsupported_media_type",
+             "content_too_large")  # fmt: skip
+
+
+def login_message(credentials: dict[str, str], *, in_body: bool) -> Message:
+    """Return the login request; with ``in_body`` it asks for the refresh token in the answer's body."""
+    return Message("login", credentials | ({"tokenDelivery": "body"} if in_body else {}))
+
+
+def session_message(path: str, refresh_token: str | None, cookie: Cookie | None) -> Message:
+    """Return the request to ``refresh`` or ``logout`` that presents what the client holds."""
+    return Message(path, None if refresh_token is None else {"refreshToken": refresh_token}, cookie)
+
+
+def read_grant(answer: Answer, cookie_name: str | None = None, field: str = "accessToken") -> Grant | None:
+    """Read the successful answer of login or refresh; ``None`` where it makes no sense.
+
+    Args:
+        answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` (seconds) and ``refreshToken``.
+        cookie_name: the refresh cookie's name, where it is known.
+        field: what the access token's field is called.
+    """
+    body = json_object(answer.body) or {}
+    access_token = body.get(field)
+    if not is_token(access_token):
+        return None
+    refresh_token = body.get("refreshToken")
+    return Grant(
+        access_token,
+        lifetime_in_milliseconds(body.get("expiresIn")) or jwt_lifetime(access_token, answer.date),
+        refresh_token if is_token(refresh_token) else None,
+        refresh_cookie(answer.set_cookies, cookie_name),
+    )
+
+
+def judge_refresh(answer: Answer, cookie_name: str | None = None, field: str = "accessToken") -> Outcome:
+    """Return what an answer to a refresh means; the module's docstring has the rule."""
+    if 200 <= answer.status <= 299:
+        grant = read_grant(answer, cookie_name, field)
+        return Refreshed(grant) if grant else Unavailable("the answer to the refresh held no access token")
+    if is_rejection(answer):
+        return Rejected(f"the refresh was rejected ({answer.status})")
+    if answer.status == 409:
+        return Stale()
+    return Unavailable(f"the refresh was answered with {answer.status}", seconds(answer.retry_after, answer.date))
+
+
+def is_rejection(answer: Answer) -> bool:
+    """Tell whether the issuer itself says that the refresh token gets nothing any more; the module has the rule."""
+    body = json_object(answer.body)
+    if answer.status == 400:
+        return body is not None and body.get("error") in _REJECTIONS
+    return answer.status == 401 and (body is not None or not answer.body.strip()) and asks_for_bearer(answer.challenges)
+
+
+def mistake(answer: Answer, sent: Iterable[str]) -> str | None:
+    """Return what a refused login says about how it was sent; ``None`` where it may be about the credentials.
+
+    Args:
+        answer: its JSON body has ``error``, and ``message`` for a person to read.
+        sent: what must not be repeated: a message that has any of it is left out.
+    """
+    body = json_object(answer.body) or {}
+    error, message = body.get("error"), body.get("message")
+    if not 400 <= answer.status <= 499 or error not in _MISTAKES:
+        return None
+    text = _printable(message) if isinstance(message, str) else ""
+    told = any(_printable(secret).casefold() in text.casefold() for secret in sent if secret)
+    return f"{error} ({answer.status})" + (f": {text[:LONGEST_QUOTE]}" if text and not told else "")
+
+
+def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess: bool = True) -> Cookie | None:
+    """Find the cookie that carries the refresh token among ``Set-Cookie`` headers.
+
+    It is the one called ``name``; with no name given, the one with a name of Daypass's own, else, to ``guess``, the
+    only ``HttpOnly`` cookie there is. A cookie that is being deleted is none.
+    """
+    cookies = [(cookie, http_only) for cookie, http_only in map(read_cookie, set_cookies) if cookie]
+    names = OUR_COOKIES if name is None else (name,)
+    named = [cookie for cookie, _ in cookies if cookie.name in names]
+    if named or name is not None or not guess:
+        return named[-1] if named else None
+    hidden = [cookie for cookie, http_only in cookies if http_only]
+    return hidden[0] if len(hidden) == 1 else None
+
+
+def cookie_to_keep_back(message: Message, answer: Answer, cookie_name: str | None) -> Cookie | None:
+    """Return the cookie of ``answer`` that the user's jar must not have: the refresh cookie, and no proxy's.
+
+    Its name is known from what was sent or from the user. To guess it is for the one answer that can be the first to
+    bring it: that of a login which gave no refresh token in its body.
+    """
+    name = message.cookie.name if message.cookie else cookie_name
+    brings_first = message.json is not None and "password" in message.json and 200 <= answer.status <= 299
+    guess = brings_first and not is_token((json_object(answer.body) or {}).get("refreshToken"))
+    return refresh_cookie(answer.set_cookies, name, guess=guess)
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

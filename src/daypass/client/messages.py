@@ -1,0 +1,116 @@
+"""What a client sends about its session and what comes back. Values only: no I/O, clock or randomness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+LONGEST_ANSWER = 1_048_576
+"""Bytes of an answer that are read; what is longer is no answer of a token endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """The cookie that carries a refresh token."""
+
+    name: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request about a session.
+
+    Attributes:
+        path: what is added to the URL of the session endpoints, or a whole URL.
+        json: the JSON body, if any.
+        cookie: the cookie that carries the refresh token, if any.
+        form: the form that is the body instead (RFC 6749 Appendix B), if any.
+        authorization: the ``Authorization`` header, if any.
+        method: the HTTP method.
+    """
+
+    path: str
+    json: dict[str, str] | None = field(default=None, repr=False)
+    cookie: Cookie | None = None
+    form: dict[str, str] | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+    method: str = "POST"
+
+    def url(self, base: str) -> str:
+        """Return where it goes, ``base`` being the URL of the session endpoints."""
+        return self.path if "://" in self.path else f"{base}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: the HTTP status.
+        body: the whole body, decoded from its transfer and content codings, up to `LONGEST_ANSWER`.
+        retry_after: the ``Retry-After`` header as it stands, if there was one.
+        set_cookies: every ``Set-Cookie`` header as it stands.
+        challenges: every ``WWW-Authenticate`` header as it stands.
+        date: the ``Date`` header as it stands: what time the server says it is.
+    """
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    retry_after: str | None = None
+    set_cookies: Sequence[str] = field(default=(), repr=False)
+    challenges: Sequence[str] = ()
+    date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a login or a refresh gave.
+
+    Attributes:
+        access_token: what opens the application.
+        lifetime: milliseconds from receipt, or ``None`` where the answer and the token do not say.
+        refresh_token: from the body, or ``None``.
+        cookie: the cookie that carries the refresh token, or ``None``.
+    """
+
+    access_token: str = field(repr=False)
+    lifetime: int | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    cookie: Cookie | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The session goes on, with what was granted."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The session is over; refreshing cannot help any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The refresh token was replaced moments ago: somebody who shares this session has a newer one."""
+
+    reason: str = "the refresh token is stale: a newer one was given out"
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Nothing was learned about the session; ``retry_after`` is in seconds."""
+
+    reason: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """Nothing had to be sent: somebody who shares the session had refreshed it, and what they have is held now."""
+
+
+Outcome: TypeAlias = Refreshed | Adopted | Rejected | Stale | Unavailable

@@ -1,0 +1,112 @@
+"""Reads what servers send: tokens, lifetimes, ``Retry-After``, ``WWW-Authenticate`` and ``Set-Cookie``. Pure."""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeGuard
+
+from daypass.client.messages import Cookie
+
+LONGEST_LIFETIME = 10 * 365 * 86_400_000
+"""Milliseconds; what claims to live longer is taken to live this long."""
+
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds; a server that asks for more than this is asked again after this long."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+_COOKIE_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]+")
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w!#$%&*+.^`|~-]*)(?=\s+[^\s=,]|\s*(?:,|$))")
+
+_INSUFFICIENT_SCOPE = re.compile(r'\berror\s*=\s*"?insufficient_scope\b')
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """Tell whether ``value`` can be sent in a header: visible ASCII, or an HTTP library would quote it in an error."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def json_object(text: bytes) -> dict[str, Any] | None:
+    """Read a JSON object; ``None`` where ``text`` is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def lifetime_in_milliseconds(value: object) -> int | None:
+    """Read a lifetime in seconds, a number; ``None`` where it makes no sense."""
+    # JSON has integers too large for a float, and Python's has NaN, for which nothing is greater.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        return None
+    return int(min(value, LONGEST_LIFETIME // 1000) * 1000)
+
+
+def jwt_lifetime(token: str, date: str | None = None) -> int | None:
+    """Return how long a JWT lives, in milliseconds; ``None`` where it is none, or does not say.
+
+    It is ``exp`` less ``iat``, or else less the ``date`` of the answer that brought it: both are the server's clock, so
+    the lifetime holds whatever this machine's wall clock says.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))) or {}
+        return lifetime_in_milliseconds(claims["exp"] - claims.get("iat", _epoch(date)))
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def seconds(retry_after: str | None, date: str | None = None) -> float | None:
+    """Read a ``Retry-After`` header (RFC 9110 §10.2.3), in seconds.
+
+    Args:
+        retry_after: a number of seconds, or an HTTP date.
+        date: the ``Date`` of the same answer. A date is counted from there, so this machine's wall clock, which may be
+            wrong, plays no part.
+    """
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_RETRY_AFTER)
+    until, now = _epoch(text), _epoch(date)
+    return None if until is None or now is None else min(max(0.0, until - now), LONGEST_RETRY_AFTER)
+
+
+def refreshing_can_help(challenges: Sequence[str]) -> bool:
+    """Tell from its ``WWW-Authenticate`` headers whether a 401 may be about an expired or revoked access token.
+
+    It is not where other schemes than Bearer are asked for, nor where the token's scope is too narrow (RFC 6750 §3.1).
+    A 401 without a challenge is taken to be about the token.
+    """
+    return asks_for_bearer(challenges) and not _INSUFFICIENT_SCOPE.search(", ".join(challenges))
+
+
+def asks_for_bearer(challenges: Sequence[str]) -> bool:
+    """Tell whether ``WWW-Authenticate`` headers ask for Bearer, among others or by asking for nothing."""
+    schemes = {scheme.lower() for scheme in _SCHEME.findall(_QUOTED.sub('""', ", ".join(challenges)))}
+    return not schemes or "bearer" in schemes
+
+
+def read_cookie(header: str) -> tuple[Cookie | None, bool]:
+    """Read one ``Set-Cookie`` header: the cookie, ``None`` if it is being deleted; and whether it is ``HttpOnly``."""
+    pair, *attributes = header.split(";")
+    name, _, value = (part.strip() for part in pair.partition("="))
+    flags = {attribute.strip().lower() for attribute in attributes}
+    if not name or not _COOKIE_VALUE.fullmatch(value) or "max-age=0" in flags:
+        return None, False
+    return Cookie(name, value), "httponly" in flags
+
+
+def _epoch(date: str | None) -> float | None:
+    """Read an HTTP date, in seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
