@@ -8,10 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from measure import head, in_turns, row
 
-from daypass.access_token import Names, Verifier, issue
+from daypass.access_token import Names, issue
 from daypass.keys import ALGORITHMS, SigningKey
 from daypass.session import Session
 from daypass.user import User
+from daypass.verifier import Verifier
 
 NOW = 1_800_000_000_000
 NAMES = Names("https://api.example.com", "https://api.example.com", "daypass")

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from daypass.event import Event, EventCode
     from daypass.issuer import AsyncDaypass, Daypass
     from daypass.policy import Policy
+    from daypass.remote_verifier import AsyncRemoteVerifier, RemoteVerifier
     from daypass.session import Device, Session, Tokens
     from daypass.stores import AsyncStore, Store
     from daypass.user import User
-    from daypass.verifier import AsyncRemoteVerifier, RemoteVerifier
 
 __all__ = [
     "AccessToken",
@@ -76,14 +76,14 @@ __all__ = [
 _MODULES = {
     "AccessToken": "access_token",
     "AsyncDaypass": "issuer",
-    "AsyncRemoteVerifier": "verifier",
+    "AsyncRemoteVerifier": "remote_verifier",
     "AsyncStore": "stores",
     "Daypass": "issuer",
     "Device": "session",
     "Event": "event",
     "EventCode": "event",
     "Policy": "policy",
-    "RemoteVerifier": "verifier",
+    "RemoteVerifier": "remote_verifier",
     "Session": "session",
     "Store": "stores",
     "Tokens": "session",

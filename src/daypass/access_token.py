@@ -1,29 +1,14 @@
-"""Access tokens: signed JWTs by RFC 9068, how one is issued and how one is verified.
+"""Access tokens: signed JWTs by RFC 9068; what one says and how one is issued."""
 
-The verifier allows what it expects and nothing else: one of the known keys, that key's one algorithm, the type
-``at+jwt``, this issuer and this audience (RFC 8725 §3). A verified token is remembered until it expires, so that
-checking it again costs a look-up; its expiry and the end of its session are looked at each time.
-"""
-
-import json
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
 
 from daypass import scope as scopes
 from daypass.duration import SECOND
-from daypass.errors import (
-    ConfigurationError,
-    KeyUnknown,
-    ScopeInsufficient,
-    SessionRevoked,
-    TokenExpired,
-    TokenMalformed,
-)
+from daypass.errors import ConfigurationError, ScopeInsufficient
 from daypass.keys import ALGORITHMS, SigningKey
 from daypass.policy import Policy
 from daypass.session import Session
@@ -31,11 +16,8 @@ from daypass.user import User
 
 TYPE = "at+jwt"
 MAXIMUM_LENGTH = 16_384
-_CROWD = 1024
-_BEGINNING = "eyJ"
-"""How every header begins that is issued here: a JSON object in UTF-8, and not in UTF-16 or UTF-32 (RFC 8725 §3.7)."""
 
-_REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
+REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,139 +127,7 @@ def issue(
         claims["scope"] = scope
     claims.update(user.claims)
     header = {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}
-    text = jwt.encode(header, claims, key.key, registry=_REGISTRY)
+    text = jwt.encode(header, claims, key.key, registry=REGISTRY)
     if len(text) > MAXIMUM_LENGTH:
         raise ConfigurationError(f"an access token of {len(text)} characters is too long: put less in a User's claims")
     return text
-
-
-class Verifier:
-    """Checks access tokens, and remembers those that it has checked.
-
-    Args:
-        names: the issuer and the audience a token must have.
-        find_key: returns the signing key of a name, or None.
-        leeway: milliseconds that clocks may differ by; a token opens so much longer.
-        cache_size: how many verified tokens are remembered at the most.
-    """
-
-    def __init__(
-        self, names: Names, find_key: Callable[[str], SigningKey | None], *, leeway: int = 0, cache_size: int = 10_000
-    ) -> None:
-        self._names = names
-        self._find_key = find_key
-        self._leeway = leeway
-        self._cache_size = cache_size
-        self._verified: dict[str, AccessToken] = {}
-        self._ended: dict[str, int] = {}
-        self._crowded = _CROWD
-        self._epoch = 0
-        self._writing = threading.Lock()
-
-    def check(self, text: str, now: int) -> AccessToken:
-        """Return what the access token in ``text`` says.
-
-        Raises:
-            TokenMalformed: it is no access token of this issuer for this audience.
-            TokenExpired: its time is over.
-            SessionRevoked: its session was ended, as far as this verifier has been told.
-        """
-        token = self._verified.get(text) or self._verify(text)
-        if now >= token.expires_at + self._leeway:
-            with self._writing:
-                self._verified.pop(text, None)
-            raise TokenExpired("the access token has expired")
-        if token.session_id in self._ended:
-            raise SessionRevoked("the access token's session has ended")
-        return token
-
-    def end(self, session_id: str, now: int, until: int) -> None:
-        """Refuse the access tokens of a session from now on; ``until`` is when the last of them has expired anyway."""
-        with self._writing:
-            self._ended[session_id] = until
-            if len(self._ended) >= self._crowded:
-                self._prune(now)
-
-    def forget_endings(self, now: int) -> None:
-        """Forget the ended sessions whose access tokens have all expired at ``now``."""
-        with self._writing:
-            self._prune(now)
-
-    def _prune(self, now: int) -> None:
-        self._ended = {ended: until for ended, until in self._ended.items() if until > now}
-        self._crowded = max(_CROWD, 2 * len(self._ended))
-
-    def forget(self) -> None:
-        """Forget the tokens that were verified, so that each is verified anew: the keys have changed."""
-        with self._writing:
-            self._verified.clear()
-            self._epoch += 1
-
-    def _verify(self, text: str) -> AccessToken:
-        epoch = self._epoch
-        token = self._judge(self._open(text))
-        with self._writing:
-            while self._verified and len(self._verified) >= self._cache_size:
-                del self._verified[next(iter(self._verified))]
-            if self._cache_size > 0 and epoch == self._epoch:  # else the keys changed while it was verified
-                self._verified[text] = token
-        return token
-
-    def _open(self, text: str) -> dict[str, Any]:
-        """Return the claims of a token whose signature, key, algorithm and type are right."""
-        if type(text) is not str or len(text) > MAXIMUM_LENGTH:
-            raise TokenMalformed("too long for an access token")
-        if not text.startswith(_BEGINNING):
-            raise TokenMalformed("not an access token")
-        try:
-            signed = jws.extract_compact(text.encode("ascii"), registry=_REGISTRY)
-            header = signed.headers()
-            key = self._find_key(header["kid"]) if isinstance(header.get("kid"), str) else None
-            if key is None:
-                raise KeyUnknown("signed with a key that this issuer does not have")
-            if header.get("alg") != key.algorithm:
-                raise TokenMalformed("signed in another way than this issuer signs")
-            if "crit" in header or str(header.get("typ")).lower().removeprefix("application/") != TYPE:
-                raise TokenMalformed("a signed token, but no access token")  # RFC 9068 §4, RFC 7515 §4.1.11
-            if not jws.validate_compact(signed, key.key, registry=_REGISTRY):
-                raise TokenMalformed("the signature does not fit")
-            claims = json.loads(signed.payload.decode())  # never UTF-16 or UTF-32 (RFC 8725 §3.7)
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise TokenMalformed("not an access token") from None
-        if not isinstance(claims, dict):
-            raise TokenMalformed("not an access token")
-        return claims
-
-    def _judge(self, claims: dict[str, Any]) -> AccessToken:
-        """Return the token that these claims make, if they are ours and complete (RFC 9068 §2.2, §4)."""
-        audience = claims.get("aud")
-        audiences = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, list) else ()
-        if not all(isinstance(each, str) for each in audiences):
-            raise TokenMalformed("an access token for an audience that is no text")
-        if claims.get("iss") != self._names.issuer or self._names.audience not in audiences:
-            raise TokenMalformed("an access token of another issuer or for another audience")
-        if not all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "jti", "sid")):
-            raise TokenMalformed("an access token without a claim that it has to have")
-        if "nbf" in claims:  # never set here, and not to be overlooked (RFC 7519 §4.1.5)
-            raise TokenMalformed("an access token with a claim that this issuer does not set")
-        times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
-        if not all(type(time) is int and 0 <= time < 2**53 for time in times):
-            raise TokenMalformed("an access token without a time that it has to have")
-        if not isinstance(claims.get("scope", ""), str):
-            raise TokenMalformed("an access token with a scope that is no text")
-        issued_at, expires_at, auth_time = (time * SECOND for time in times if time is not None)
-        return AccessToken(
-            subject=claims["sub"],
-            session_id=claims["sid"],
-            client_id=claims["client_id"],
-            issuer=self._names.issuer,
-            audience=audiences,
-            id=claims["jti"],
-            issued_at=issued_at,
-            expires_at=expires_at,
-            auth_time=auth_time,
-            username=claims.get("username"),
-            email=claims.get("email"),
-            scope=claims.get("scope"),
-            _claims=claims,
-        )

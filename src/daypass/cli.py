@@ -51,7 +51,7 @@ def serve(options: argparse.Namespace) -> int:
 def user_add(options: argparse.Namespace) -> int:
     """Add a built-in user."""
     _require("server", "argon2")
-    from daypass.issuer import system_clock
+    from daypass.clock import system_clock
     from daypass.server import users
 
     with contextlib.closing(_open_store(options)) as store:
@@ -90,7 +90,7 @@ def store_migrate(options: argparse.Namespace) -> int:
 
 def keys_list(options: argparse.Namespace) -> int:
     """List the keys in the store, newest first: what each is for, and since when or from when on it is used."""
-    from daypass.issuer import system_clock
+    from daypass.clock import system_clock
     from daypass.keys import in_use
     from daypass.store_steps import ReadKeys
 

@@ -40,7 +40,7 @@ _REFUSING = frozenset((Verdict.STALE, Verdict.REUSE))
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Call:
     """The time and the randomness of one call.
 
     Attributes:
@@ -81,7 +81,7 @@ class Flows:
 
     # ---- login
 
-    def login(self, credentials: Authenticate, device: Device, moment: Moment) -> Flow[Tokens]:
+    def login(self, credentials: Authenticate, device: Device, call: Call) -> Flow[Tokens]:
         """Start a session for whoever has these credentials.
 
         Raises:
@@ -89,12 +89,12 @@ class Flows:
         """
         user = yield from credentials
         if user is None or user.disabled:
-            yield from Emit(Event(EventCode.LOGIN_FAILED, moment.now))
+            yield from Emit(Event(EventCode.LOGIN_FAILED, call.now))
             raise CredentialsRejected("the user name or the password is wrong")
-        return (yield from self.start(user, device, moment))
+        return (yield from self.start(user, device, call))
 
     def start(
-        self, user: User, device: Device, moment: Moment, client_id: str | None = None, scope: str | None = None
+        self, user: User, device: Device, call: Call, client_id: str | None = None, scope: str | None = None
     ) -> Flow[Tokens]:
         """Start a session for a user whom the application has authenticated.
 
@@ -107,22 +107,22 @@ class Flows:
         if user.disabled:
             raise CredentialsRejected("the user is disabled")
         session = Session(
-            id=refresh_token.session_id(moment.secret),
+            id=refresh_token.session_id(call.secret),
             subject=user.subject,
             client_id=client_id or self.names.client_id,
             generation=0,
-            branch=moment.branch,
+            branch=call.branch,
             rotated_at=NEVER_ROTATED,
-            created_at=moment.now,
-            expires_at=moment.now + self.policy.idle_ttl,
+            created_at=call.now,
+            expires_at=call.now + self.policy.idle_ttl,
             device=device,
             scope=scopes.checked(scope),
         )
-        first = refresh_token.successor(moment.secret, session)
+        first = refresh_token.successor(call.secret, session)
         # before anything is stored, for it may fail
-        tokens = yield from self._tokens(session, user, first, moment, session.client_id)
+        tokens = yield from self._tokens(session, user, first, call, session.client_id)
         yield from Insert(session)
-        yield from Emit(Event(EventCode.STARTED, moment.now, session.id, session.subject))
+        yield from Emit(Event(EventCode.STARTED, call.now, session.id, session.subject))
         return tokens
 
     # ---- refresh
@@ -130,7 +130,7 @@ class Flows:
     def refresh(
         self,
         text: str,
-        moment: Moment,
+        call: Call,
         client_id: str | None = None,
         scope: str | None = None,
         limit: str | None = None,
@@ -139,7 +139,7 @@ class Flows:
 
         Args:
             text: the refresh token.
-            moment: the time and the randomness.
+            call: the time and the randomness.
             client_id: the client that presents it, which has to be the one it was given to; None is the issuer's own.
             scope: what the access token is to be used for, if that is less than was granted (RFC 6749 §6); the refresh
                 token keeps its own.
@@ -153,19 +153,19 @@ class Flows:
             StoreError: nothing was decided; the same token may be presented again.
         """
         client_id = client_id or self.names.client_id
-        token = yield from self._read(text, client_id, moment.now)
+        token = yield from self._read(text, client_id, call.now)
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
-        session, verdict = yield from self._present(token, moment.now)
+        session, verdict = yield from self._present(token, call.now)
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
-            yield from self._end(session.id, EndReason.USER_GONE, moment.now)
-            raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, moment.now))
+            yield from self._end(session.id, EndReason.USER_GONE, call.now)
+            raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, call.now))
         successor = refresh_token.successor(token.secret, session)
         if verdict is Verdict.HOLD:
             replaces = is_current(token, successor)
-            return (yield from self._tokens(session, user, token, moment, client_id, scope, limit, replaces=replaces))
-        return (yield from self._tokens(session, user, successor, moment, client_id, scope, limit))
+            return (yield from self._tokens(session, user, token, call, client_id, scope, limit, replaces=replaces))
+        return (yield from self._tokens(session, user, successor, call, client_id, scope, limit))
 
     def _require_granted(self, session_id: str, scope: str, limit: str | None) -> Flow[None]:
         """Refuse more than ``limit``, than was granted at login, which never changes, or than the user may do."""
@@ -233,7 +233,7 @@ class Flows:
         expires_at = min(now + self.policy.idle_ttl, found.created_at + self.policy.absolute_ttl)
         return replace(found, generation=generation, branch=branch, rotated_at=rotated_at, expires_at=expires_at)
 
-    def examine(self, text: str, moment: Moment, client_id: str | None = None) -> Flow[tuple[Session, User] | None]:
+    def examine(self, text: str, call: Call, client_id: str | None = None) -> Flow[tuple[Session, User] | None]:
         """Return the session of a refresh token that would get new tokens now, and its user; None for any other.
 
         The token is judged as by `refresh`, and not used: nothing is written, nothing is told, whatever it is worth.
@@ -245,26 +245,26 @@ class Flows:
             token = yield from self._decode(text, client_id or self.names.client_id)
         except TokenMalformed:
             return None
-        session = yield from self.find_live(token.session_id, moment)
-        if session is None or judge(session, token, moment.now, self.policy.grace_period) in _REFUSING:
+        session = yield from self.find_live(token.session_id, call)
+        if session is None or judge(session, token, call.now, self.policy.grace_period) in _REFUSING:
             return None
         user = yield from LoadUser(session.subject)
         return None if user is None or user.disabled else (session, user)
 
-    def find_live(self, session_id: str, moment: Moment) -> Flow[Session | None]:
-        """Return the session if it is neither ended nor expired, as the store has it at this moment.
+    def find_live(self, session_id: str, call: Call) -> Flow[Session | None]:
+        """Return the session if it is neither ended nor expired, as the store has it now.
 
         Raises:
             StoreError: the store could not be asked.
         """
         session = yield from Find(session_id)
-        if session is None or session.ended_at is not None or moment.now >= self.policy.end_of(session):
+        if session is None or session.ended_at is not None or call.now >= self.policy.end_of(session):
             return None
         return session
 
     # ---- logout
 
-    def logout(self, text: str, moment: Moment, client_id: str | None = None) -> Flow[bool]:
+    def logout(self, text: str, call: Call, client_id: str | None = None) -> Flow[bool]:
         """End the session of an authentic refresh token, however old: whoever holds one may end it.
 
         Returns whether there was one to end; a token that is none ends nothing and is no error.
@@ -273,7 +273,7 @@ class Flows:
             token = yield from self._decode(text, client_id or self.names.client_id)
         except TokenMalformed:
             return False
-        return (yield from self._end(token.session_id, EndReason.LOGOUT, moment.now))
+        return (yield from self._end(token.session_id, EndReason.LOGOUT, call.now))
 
     def session_of(self, text: str, client_id: str | None = None) -> Flow[str | None]:
         """Return the id of the session of an authentic refresh token, however old; None for one that is none.
@@ -285,20 +285,20 @@ class Flows:
         except TokenMalformed:
             return None
 
-    def end_session(self, subject: str, session_id: str, moment: Moment) -> Flow[bool]:
+    def end_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
         """End one of a user's sessions; False when that user has no such live session."""
-        return (yield from self._end(session_id, EndReason.ENDED, moment.now, subject))
+        return (yield from self._end(session_id, EndReason.ENDED, call.now, subject))
 
-    def end_all(self, subject: str, keep: str | None, moment: Moment) -> Flow[int]:
+    def end_all(self, subject: str, keep: str | None, call: Call) -> Flow[int]:
         """End all of a user's sessions save ``keep``; return how many."""
-        ended = yield from EndAll(subject, moment.now, EndReason.ENDED, keep)
+        ended = yield from EndAll(subject, call.now, EndReason.ENDED, keep)
         for session_id in ended:
-            yield from Emit(Event(EventCode.ENDED, moment.now, session_id, subject, EndReason.ENDED))
+            yield from Emit(Event(EventCode.ENDED, call.now, session_id, subject, EndReason.ENDED))
         return len(ended)
 
-    def sessions(self, subject: str, moment: Moment) -> Flow[tuple[Session, ...]]:
+    def sessions(self, subject: str, call: Call) -> Flow[tuple[Session, ...]]:
         """List a user's live sessions, the newest login first."""
-        return (yield from ListSessions(subject, moment.now))
+        return (yield from ListSessions(subject, call.now))
 
     # ---- parts of the above
 
@@ -307,7 +307,7 @@ class Flows:
         session: Session,
         user: User,
         token: RefreshToken,
-        moment: Moment,
+        call: Call,
         client_id: str,
         scope: str | None = None,
         limit: str | None = None,
@@ -318,10 +318,10 @@ class Flows:
         scope = scopes.within(scope, session.scope, user.scope)
         if scope is not None:  # a limit takes away, and grants nothing
             scope = scopes.within(scope, limit)
-        expires_in = lifetime(self.policy, session, moment.now)
-        key = ring.signing_key(moment.now)
-        access = issue(key, self.names, session, user, moment.now, expires_in, moment.jti, scope)
-        text = refresh_token.encode(token, ring.refresh_key(moment.now), self._bound(client_id))
+        expires_in = lifetime(self.policy, session, call.now)
+        key = ring.signing_key(call.now)
+        access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope)
+        text = refresh_token.encode(token, ring.refresh_key(call.now), self._bound(client_id))
         return Tokens(access, text, expires_in, session, user, replaces, scope)
 
     def _bound(self, client_id: str) -> str:

@@ -5,7 +5,7 @@ because what it looks at, the keys and the set of ended sessions, is kept up to 
 store announces what was ended or has to be asked.
 """
 
-from daypass.access_token import Names, Verifier
+from daypass.access_token import Names
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.errors import ConfigurationError, DaypassError, StoreError
 from daypass.event import Event, EventCode
@@ -15,6 +15,7 @@ from daypass.keys import KeyRing, SigningKey
 from daypass.policy import Policy
 from daypass.steps import Emit, Listen, Now, Subscribe
 from daypass.store_steps import ReadEndings, Sweep, Swept
+from daypass.verifier import Verifier
 
 POLL_EVERY = SECOND // 2
 """How often a store is asked what was ended, where it cannot be listened to."""

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from daypass.clock import system_clock
 from daypass.demo import service
 from daypass.demo.people import EMAIL, PASSWORD
-from daypass.issuer import system_clock
 from daypass.server import run, users
 from daypass.stores.sqlite import SqliteStore
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from joserfc.jws import JWSRegistry
 
-from daypass.access_token import Names, Verifier
+from daypass.access_token import Names
 from daypass.keys import ALGORITHMS, KeyRing, SigningKey
 from daypass.testing import START
+from daypass.verifier import Verifier
 
 NAMES = Names("https://issuer.example", "https://api.example", "daypass")
 KEYS = {algorithm: SigningKey.generate(algorithm) for algorithm in ALGORITHMS}

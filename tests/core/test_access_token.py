@@ -13,13 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
-from daypass.access_token import MAXIMUM_LENGTH, AccessToken, Verifier, issue
+from daypass.access_token import MAXIMUM_LENGTH, AccessToken, issue
 from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
 from daypass.policy import Policy
 from daypass.refresh_token import decode, encode, successor
 from daypass.testing import START, session
 from daypass.user import User
+from daypass.verifier import Verifier
 
 from .crafting import CLAIMS, HEADER, KEY, KEYS, NAMES, STRANGER, b64, raw, sign, token, verifier
 

@@ -10,7 +10,7 @@ from daypass.drive import run
 from daypass.errors import TokenReused, TokenStale
 from daypass.event import Event
 from daypass.flow import Step
-from daypass.flows import ENTROPY, Flows, Moment
+from daypass.flows import ENTROPY, Call, Flows
 from daypass.keys import KeyRing, SigningKey
 from daypass.policy import Policy
 from daypass.refresh_token import encode
@@ -81,7 +81,7 @@ def _refreshed(world: World, row: Row, token: int, clock: int) -> tuple[_OneRow,
     store = _OneRow(session)
     flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
     try:
-        tokens = run(flows.refresh(encode(presented, KEY), Moment(clock, bytes(ENTROPY))), store.answer)
+        tokens = run(flows.refresh(encode(presented, KEY), Call(clock, bytes(ENTROPY))), store.answer)
     except (TokenStale, TokenReused):
         return store, None
     return store, tokens

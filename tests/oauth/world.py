@@ -82,7 +82,7 @@ class World:
 
     def start(self, client_id: str | None = "reader", scope: str | None = None, user: User = ALICE) -> Tokens:
         """Start a session, as the application does once it knows whose it is."""
-        tokens = self.run(self.auth.flows.start(user, Device(), self.auth.moment(), client_id, scope))
+        tokens = self.run(self.auth.flows.start(user, Device(), self.auth.new_call(), client_id, scope))
         assert isinstance(tokens, Tokens)
         return tokens
 
@@ -100,7 +100,7 @@ class World:
         sent = {"content-type": FORM, **(headers or {})}
         raw = body.encode() if isinstance(body, str) else body
         request = Request(scheme, HOST, sent, raw, address, method=method)
-        response = self.run(self.routes[path].answer(request, self.auth.moment()))
+        response = self.run(self.routes[path].answer(request, self.auth.new_call()))
         assert isinstance(response, Response)
         return response
 
@@ -121,7 +121,7 @@ class World:
 
     def session_ids(self, user: User = ALICE) -> list[str]:
         """Return the ids of the user's live sessions."""
-        found = self.run(self.auth.flows.sessions(user.subject, self.auth.moment()))
+        found = self.run(self.auth.flows.sessions(user.subject, self.auth.new_call()))
         return [session.id for session in found]
 
     def verify(self, access_token: str) -> Any:

@@ -160,7 +160,7 @@ def test_a_callback_is_not_a_thing_here() -> None:
 
     def answered(path: str, query: str) -> Response:
         request = Request("https", HOST, bearing, query=query)
-        return asked.auth.run(asked.routes[path].answer(request, asked.auth.moment()))
+        return asked.auth.run(asked.routes[path].answer(request, asked.auth.new_call()))
 
     for path in [path for method, path in every_operation(asked) if method == "GET"]:
         assert answered(path, "") == answered(path, "callback=steal&jsonp=steal")

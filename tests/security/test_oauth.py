@@ -30,7 +30,7 @@ class World(Asked):
         """Return the answer to a form."""
         body = urlencode(fields).encode()
         request = Request("https", HOST, {**FORM, **(headers or {})}, body, method="POST", query=query)
-        return self.auth.run(self.oauth[path].answer(request, self.auth.moment()))
+        return self.auth.run(self.oauth[path].answer(request, self.auth.new_call()))
 
     def refresh(self, token: str, client_id: str, **fields: str) -> Response:
         fields |= {"grant_type": "refresh_token", "refresh_token": token, "client_id": client_id}

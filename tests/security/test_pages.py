@@ -22,7 +22,7 @@ def login(asked: Asked, cookies: str, method: str = "GET", **headers: str) -> Br
     """Return how pages take a request with these cookies."""
     sent = {"cookie": cookies, **{name.replace("_", "-"): value for name, value in headers.items()}}
     request = Request("https", HOST, sent, method=method)
-    return asked.auth.run(Pages.of(asked.auth).process_request(request, asked.auth.moment()))
+    return asked.auth.run(Pages.of(asked.auth).process_request(request, asked.auth.new_call()))
 
 
 @pytest.mark.parametrize("space", ["\x85", "\xa0", "\x0b", "\x1c", "\x1f", "\u2000", "\ufeff"])

@@ -21,9 +21,9 @@ from daypass import (
     RemoteVerifier,
     TokenExpired,
     TokenMalformed,
-    fetching,
+    http_get,
 )
-from daypass import verifier as room
+from daypass import remote_verifier as room
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import Clock
 
@@ -284,7 +284,7 @@ def test_an_issuer_that_dribbles(
     auth: Daypass, clock: Clock, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that never ends is cut off, though each of its bytes comes in time; no thread is left behind."""
-    monkeypatch.setattr(room, "fetch", lambda url: fetching.fetch(url, seconds=0.3))
+    monkeypatch.setattr(room, "fetch", lambda url: http_get.fetch(url, seconds=0.3))
     publisher.answer = dribble
     with pytest.raises(KeysUnavailable, match="gave no answer"):
         RemoteVerifier(ISSUER, jwks_url=publisher.jwks_url, clock=clock).verify(access(auth))

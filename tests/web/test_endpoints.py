@@ -158,7 +158,7 @@ def test_no_login_of_its_own() -> None:
     """An issuer without passwords of its own has no login, and says so."""
     auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
     request = Request("https", HOST, {"content-type": "application/json"}, json.dumps(LOGIN).encode())
-    response = auth.run(Endpoints(auth.flows, CookiePolicy(), None).login(request, auth.moment()))
+    response = auth.run(Endpoints(auth.flows, CookiePolicy(), None).login(request, auth.new_call()))
     assert (404, "not_found") == (response.status, json_of(response)["error"])
 
 
@@ -839,7 +839,7 @@ def test_the_public_keys() -> None:
     asked = Asked()
     asked.login()
     request = Request("http", "anywhere.example", {})
-    response = asked.auth.run(asked.routes["/.well-known/jwks.json"].answer(request, asked.auth.moment()))
+    response = asked.auth.run(asked.routes["/.well-known/jwks.json"].answer(request, asked.auth.new_call()))
     (key,) = json_of(response)["keys"]
     assert 200 == response.status
     assert ("content-type", "application/jwk-set+json") == response.headers[0]

@@ -229,7 +229,7 @@ def verified(asked: Asked, times: int, cookie: str, address: str = HERE, **heade
 def enter(asked: Asked, pages: Pages, cookie: str | None, address: str = HERE) -> BrowserLogin:
     sent = {} if cookie is None else {"cookie": f"__Host-daypass={cookie}"}
     request = Request("https", HOST, sent, address=address)
-    return asked.auth.run(pages.process_request(request, asked.auth.moment()))
+    return asked.auth.run(pages.process_request(request, asked.auth.new_call()))
 
 
 def test_a_page_with_garbage() -> None:
@@ -246,7 +246,7 @@ def test_a_page_with_garbage() -> None:
     for _ in range(6):
         login = enter(asked, pages, GARBAGE)
         assert (None, None) == (login.refusal, login.token)
-        ours = asked.auth.run(pages.process_response(login, asked.auth.moment()))
+        ours = asked.auth.run(pages.process_response(login, asked.auth.new_call()))
         assert 2 == len([value for name, value in ours if name == "set-cookie" and "Max-Age=0" in value])
     assert [] == store.asked
     told = [event.reason for event in asked.events if event.code is EventCode.LIMITED]
@@ -267,7 +267,7 @@ def test_a_page_of_a_session_that_runs_wild() -> None:
     assert "set-cookie" not in dict(refusal.headers)
     assert enter(asked, pages, other).token
     good = Request("https", HOST, {"cookie": f"__Host-daypass={wild}; __Host-daypass-access={access}"}, address=HERE)
-    assert asked.auth.run(pages.process_request(good, asked.auth.moment())).token  # no refresh, so nothing is counted
+    assert asked.auth.run(pages.process_request(good, asked.auth.new_call())).token  # no refresh, so nothing is counted
 
 
 def test_a_proxy_that_asks() -> None:
@@ -284,12 +284,12 @@ def test_a_proxy_that_asks() -> None:
 def form_login(asked: Asked, pages: Pages, password: str, address: str = HERE) -> int:
     """Send a form, as an application that asks first answers it; return for how long it has to wait."""
     request = Request("https", HOST, {}, address=address, method="POST")
-    login = asked.auth.run(pages.process_request(request, asked.auth.moment()))
+    login = asked.auth.run(pages.process_request(request, asked.auth.new_call()))
     wait = asked.auth.run(login.count_login(ALICE.email or ""))
     if not wait:
         with contextlib.suppress(CredentialsRejected):
             login.log_in(asked.auth.login(ALICE.email or "", password))
-    asked.auth.run(pages.process_response(login, asked.auth.moment()))
+    asked.auth.run(pages.process_response(login, asked.auth.new_call()))
     return wait
 
 
@@ -317,7 +317,7 @@ def test_a_form_and_an_async_issuer() -> None:
         async with AsyncDaypass("memory:", issuer=ISSUER, load_user=lambda _: None) as auth:
             pages = Pages.of(auth, rate_limits=RateLimits(login_per_address="2/minute"))
             request = Request("https", HOST, {}, address=HERE, method="POST")
-            login = await auth.run(pages.process_request(request, auth.moment()))
+            login = await auth.run(pages.process_request(request, auth.new_call()))
             return [await auth.run(login.count_login(name)) for name in ("ann", "bob", "cid")]
 
     first, second, third = asyncio.run(waits())

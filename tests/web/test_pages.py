@@ -59,11 +59,11 @@ class Browser:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
         request = Request(self.scheme, self.host, sent, method=method, query=query)
         auth = self.asked.auth
-        login = auth.run(self.pages.process_request(request, auth.moment()))
+        login = auth.run(self.pages.process_request(request, auth.new_call()))
         if login.refusal is not None:
             return login, self._keep(login.refusal.headers)
         act(login)
-        ours = auth.run(self.pages.process_response(login, auth.moment()))
+        ours = auth.run(self.pages.process_response(login, auth.new_call()))
         return login, self._keep(sent_in_the_end(login, ours))
 
     def _keep(self, headers: Headers) -> Headers:

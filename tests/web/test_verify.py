@@ -28,7 +28,7 @@ def asked(store: Failing) -> Asked:
 def verify(asked: Asked, query: str = "", scheme: str = "https", **headers: str) -> Response:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request(scheme, HOST, sent, address="127.0.0.1", query=query)
-    return asked.auth.run(asked.routes["/verify"].answer(request, asked.auth.moment()))
+    return asked.auth.run(asked.routes["/verify"].answer(request, asked.auth.new_call()))
 
 
 def told(response: Response) -> dict[str, str]:

@@ -82,7 +82,7 @@ class Asked:
         session_id = path.removeprefix("/sessions/")
         request = Request(scheme, host, sent | dict(headers or {}), body or b"", address, session_id, method, query)
         pattern = "/sessions/{session_id}" if path.startswith("/sessions/") else path
-        return self.auth.run(self.routes[pattern].answer(request, self.auth.moment()))
+        return self.auth.run(self.routes[pattern].answer(request, self.auth.new_call()))
 
     def login(self, who: User = ALICE, **asked: Any) -> tuple[str, str]:
         """Log in; return the access token and the refresh token from the cookie."""

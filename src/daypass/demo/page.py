@@ -135,7 +135,7 @@ class _Api:
     async def notes(self, request: Request) -> Response:
         """Answer a request of the page's, or refuse it because its access token was taken away."""
         token = await self._require(request)
-        age = self._auth.moment().now - token.issued_at
+        age = self._auth.new_call().now - token.issued_at
         unlucky = _is_unlucky(token) and age >= _AFTER and not self._thieves.about
         if unlucky or token.id in self._taken:
             challenge = 'Bearer realm="daypass", error="invalid_token", error_description="taken away"'

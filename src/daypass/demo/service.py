@@ -16,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
+from daypass.clock import system_clock
 from daypass.demo.page import page_routes
 from daypass.demo.people import ACCESS_TTL, EMAIL, PASSWORD
 from daypass.errors import DaypassError
-from daypass.issuer import AsyncDaypass, system_clock
+from daypass.issuer import AsyncDaypass
 from daypass.server import run, users
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.web.starlette import auth_routes, bearer, well_known_routes

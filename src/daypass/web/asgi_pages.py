@@ -65,7 +65,7 @@ class Pages:
             return
         response = _HttpResponse(self, send) if scope["type"] == "http" else _WebSocketResponse(self, send)
         response.deniable = "websocket.http.response" in scope.get("extensions", {})
-        login = await self._auth.run(self._pages.process_request(_translate(scope), self._auth.moment()))
+        login = await self._auth.run(self._pages.process_request(_translate(scope), self._auth.new_call()))
         if login.refusal is not None:
             if scope["type"] == "websocket":
                 await receive()  # the "connect", which comes first
@@ -79,7 +79,7 @@ class Pages:
 
     async def finish(self, login: BrowserLogin) -> Headers:
         """Run `Pages.process_response`; return the headers to add to the response."""
-        return await self._auth.run(self._pages.process_response(login, self._auth.moment()))
+        return await self._auth.run(self._pages.process_response(login, self._auth.new_call()))
 
 
 class _HttpResponse:

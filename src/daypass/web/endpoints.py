@@ -19,7 +19,7 @@ from daypass.duration import SECOND
 from daypass.errors import CredentialsRejected, StoreError, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
-from daypass.flows import Flows, Moment
+from daypass.flows import Call, Flows
 from daypass.session import Device, Session, Tokens
 from daypass.steps import Authenticate, Emit, Keys
 from daypass.store_steps import Find
@@ -42,22 +42,22 @@ _LAST_TIME = 253_402_300_799_999
 _SESSION_ID = 32
 
 
-Endpoint = Callable[["Endpoints", Request, Moment], Flow[Response]]
+Endpoint = Callable[["Endpoints", Request, Call], Flow[Response]]
 
 
 def _answering(endpoint: Endpoint) -> Endpoint:
     """Turn the errors that any endpoint may meet into responses."""
 
     @wraps(endpoint)
-    def answered(self: "Endpoints", request: Request, moment: Moment) -> Flow[Response]:
+    def answered(self: "Endpoints", request: Request, call: Call) -> Flow[Response]:
         try:
-            response = yield from endpoint(self, request, moment)
+            response = yield from endpoint(self, request, call)
         except BadRequest as error:
             response = error.response
         except TokenRejected as error:
             response = unauthorized(error)
         except StoreError as error:
-            yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
+            yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
             response = unavailable(error)
         return response.with_headers(("vary", "Origin, Sec-Fetch-Site"))
 
@@ -87,7 +87,7 @@ class Endpoints:
         self._authenticate = authenticate
 
     @_answering
-    def login(self, request: Request, moment: Moment) -> Flow[Response]:
+    def login(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``POST /login``: 200 with tokens, 401 when the credentials are wrong.
 
         It is a new session always; the one whose cookie comes along, and is about to be replaced, is ended.
@@ -106,19 +106,19 @@ class Endpoints:
             raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
         device = _device(request, body)
         if self._limiter is not None:
-            yield from self._limiter.login(request, identifier, moment.now)
+            yield from self._limiter.login(request, identifier, call.now)
         credentials = Authenticate(self._authenticate, identifier, password)
         try:
-            tokens = yield from self._flows.login(credentials, device, moment)
+            tokens = yield from self._flows.login(credentials, device, call)
         except CredentialsRejected as error:
             return challenge(failure(error.status, error.code))
         if self._limiter is not None:
-            yield from self._limiter.logged_in(request, identifier, moment.now)
+            yield from self._limiter.logged_in(request, identifier, call.now)
         if delivery == "cookie":
-            yield from self._end_replaced(request, moment)
-        return self._deliver(request, tokens, moment, in_body=delivery == "body")
+            yield from self._end_replaced(request, call)
+        return self._deliver(request, tokens, call, in_body=delivery == "body")
 
-    def _end_replaced(self, request: Request, moment: Moment) -> Flow[None]:
+    def _end_replaced(self, request: Request, call: Call) -> Flow[None]:
         """End the session whose cookie a login has brought, whoever's it was: nobody else should hold its token.
 
         The login stands even where that cannot be done.
@@ -126,51 +126,51 @@ class Endpoints:
         replaced = cookies.read(request)
         if replaced is not None:
             try:
-                yield from self._flows.logout(replaced, moment)
+                yield from self._flows.logout(replaced, call)
             except StoreError as error:
-                yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
+                yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
 
     @_answering
-    def refresh(self, request: Request, moment: Moment) -> Flow[Response]:
+    def refresh(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``POST /refresh``: 200 with tokens, 401 when the session is over, 409 when the token is stale."""
         self._admit(request)
         text, in_body = self._refresh_token(request)
         if text is None:
             return challenge(failure(401, "invalid_grant"))
-        session, refresh = self._flows.session_of(text), self._flows.refresh(text, moment)
+        session, refresh = self._flows.session_of(text), self._flows.refresh(text, call)
         try:
-            tokens = yield from refreshed(self._limiter, request, session, refresh, moment.now)
+            tokens = yield from refreshed(self._limiter, request, session, refresh, call.now)
         except TokenStale as error:
             return failure(error.status, error.code, "A newer refresh token was given out")
         except TokenRejected as error:
             return challenge(failure(error.status, "invalid_grant"))
-        return self._deliver(request, tokens, moment, in_body=in_body)
+        return self._deliver(request, tokens, call, in_body=in_body)
 
     @_answering
-    def logout(self, request: Request, moment: Moment) -> Flow[Response]:
+    def logout(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``POST /logout``: 204, whether there was a session to end or not; the cookie is removed."""
         self._admit(request)
         text, in_body = self._refresh_token(request)
         if text is not None:
-            yield from self._flows.logout(text, moment)
+            yield from self._flows.logout(text, call)
         done = Response(204, (("cache-control", "no-store"),))
         return done if in_body else done.with_headers(cookies.clear(request, self._cookies))
 
     @_answering
-    def me(self, request: Request, _: Moment) -> Flow[Response]:
+    def me(self, request: Request, _: Call) -> Flow[Response]:
         """Answer ``GET /me``: 200 with the access token's user, 401 without a good one."""
         token = yield from self._bearer(request)
         return answer(200, _user(token))
 
     @_answering
-    def sessions(self, request: Request, moment: Moment) -> Flow[Response]:
+    def sessions(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``GET /sessions``: 200 with the user's devices, the newest login first."""
         token = yield from self._own_bearer(request)
-        found = yield from self._flows.sessions(token.subject, moment)
+        found = yield from self._flows.sessions(token.subject, call)
         return answer(200, {"sessions": [_listed(session, token.session_id) for session in found]})
 
     @_answering
-    def end_session(self, request: Request, moment: Moment) -> Flow[Response]:
+    def end_session(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``DELETE /sessions/{id}``: 204, or 404 when the user has no such session.
 
         The cookie is removed if it is that session's.
@@ -180,13 +180,13 @@ class Endpoints:
         if not _is_session_id(session_id):
             return failure(404, "not_found", "There is no such session")
         its_cookie = (yield from self._cookie_session(request)) == session_id
-        ended = yield from self._flows.end_session(token.subject, session_id, moment)
+        ended = yield from self._flows.end_session(token.subject, session_id, call)
         if not ended:
             return failure(404, "not_found", "There is no such session")
         return self._ended(request, its_cookie=its_cookie)
 
     @_answering
-    def end_all(self, request: Request, moment: Moment) -> Flow[Response]:
+    def end_all(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``DELETE /sessions``: 204, all of the user's sessions are ended, this one too.
 
         With ``?keep=current`` all but this one. The cookie is removed if it is that of a session which has ended, and
@@ -196,17 +196,17 @@ class Endpoints:
         if request.query not in ("", "keep=current"):
             raise BadRequest(400, "invalid_request", "Ask for all, or with keep=current for all but this one")
         keep = token.session_id if request.query else None
-        yield from self._flows.end_all(token.subject, keep, moment)
-        return self._ended(request, its_cookie=(yield from self._has_ended(request, token.subject, moment)))
+        yield from self._flows.end_all(token.subject, keep, call)
+        return self._ended(request, its_cookie=(yield from self._has_ended(request, token.subject, call)))
 
-    def _has_ended(self, request: Request, subject: str, moment: Moment) -> Flow[bool]:
+    def _has_ended(self, request: Request, subject: str, call: Call) -> Flow[bool]:
         """Tell whether the cookie belongs to a session of this user that is over."""
         try:
             cookie = yield from self._cookie_session(request)
             found = None if cookie is None else (yield from Find(cookie))
         except StoreError:  # what was asked for is done; a dead cookie more does no harm
             return False
-        return found is not None and found.subject == subject and not found.is_live(moment.now)
+        return found is not None and found.subject == subject and not found.is_live(call.now)
 
     def _cookie_session(self, request: Request) -> Flow[str | None]:
         """Return the id of the session that the cookie belongs to, whether it lives or not."""
@@ -218,14 +218,14 @@ class Endpoints:
         return done.with_headers(cookies.clear(request, self._cookies)) if its_cookie else done
 
     @_answering
-    def jwks(self, _request: Request, _moment: Moment) -> Flow[Response]:
+    def jwks(self, _request: Request, _call: Call) -> Flow[Response]:
         """Answer ``GET /.well-known/jwks.json``: 200 with the public signing keys (RFC 7517 §5)."""
         ring = yield from Keys()
         keys = answer(200, ring.jwks())
         headers = (("content-type", "application/jwk-set+json"), ("cache-control", "public, max-age=300"), PUBLIC)
         return Response(200, headers, keys.body)
 
-    def module(self, request: Request, _moment: Moment) -> Flow[Response]:
+    def module(self, request: Request, _call: Call) -> Flow[Response]:
         """Answer ``GET /daypass.js``: 200 with the browser's client, 304 where the browser has it already."""
         yield from ()
         return serve_module(request)
@@ -260,7 +260,7 @@ class Endpoints:
                 return text, True
         return cookie, False
 
-    def _deliver(self, request: Request, tokens: Tokens, moment: Moment, *, in_body: bool) -> Response:
+    def _deliver(self, request: Request, tokens: Tokens, call: Call, *, in_body: bool) -> Response:
         content: dict[str, Any] = {
             "accessToken": tokens.access_token,
             "tokenType": "Bearer",
@@ -271,7 +271,7 @@ class Endpoints:
         if in_body:
             return answer(200, content | {"refreshToken": tokens.refresh_token})
         expires_at = tokens.session.expires_at
-        cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, moment.now)
+        cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, call.now)
         return answer(200, content).with_headers(cookie)
 
 

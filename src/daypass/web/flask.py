@@ -291,7 +291,7 @@ def _view(auth: Daypass, route: Route) -> Callable[..., FlaskResponse]:
         if body is None:
             return _returned(route.refuse(read_request(request.environ), too_large()))
         asked = read_request(request.environ, body, session_id)
-        return _returned(auth.run(route.answer(asked, auth.moment())))
+        return _returned(auth.run(route.answer(asked, auth.new_call())))
 
     return serve
 

@@ -23,7 +23,7 @@ from daypass.duration import SECOND
 from daypass.errors import DaypassError, ScopeRejected, StoreError, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
-from daypass.flows import Flows, Moment
+from daypass.flows import Call, Flows
 from daypass.session import Tokens
 from daypass.steps import Emit, Verify
 from daypass.web import cookies
@@ -47,7 +47,7 @@ _BY_SECRET = ("client_secret_basic", "client_secret_post")
 _METADATA_AGE = 300
 
 Form = Mapping[str, str]
-Endpoint = Callable[["OAuth", Request, Form, Client, Moment], Flow[Response]]
+Endpoint = Callable[["OAuth", Request, Form, Client, Call], Flow[Response]]
 
 
 class _Refused(DaypassError):
@@ -58,15 +58,15 @@ class _Refused(DaypassError):
         self.response = _error(status, code, description)
 
 
-def _answering(endpoint: Endpoint) -> Callable[["OAuth", Request, Moment], Flow[Response]]:
+def _answering(endpoint: Endpoint) -> Callable[["OAuth", Request, Call], Flow[Response]]:
     """Give an endpoint its form and its client, and turn errors into the responses of RFC 6749 §5.2."""
 
     @wraps(endpoint)
-    def answered(self: "OAuth", request: Request, moment: Moment) -> Flow[Response]:
+    def answered(self: "OAuth", request: Request, call: Call) -> Flow[Response]:
         try:
             form = self._form(request)
-            client = yield from self._client(request, form, moment)
-            response = yield from endpoint(self, request, form, client, moment)
+            client = yield from self._client(request, form, call)
+            response = yield from endpoint(self, request, form, client, call)
         except _Refused as refused:
             response = refused.response
         except TwoMethods as error:
@@ -75,12 +75,12 @@ def _answering(endpoint: Endpoint) -> Callable[["OAuth", Request, Moment], Flow[
             too_many = _error(429, "too_many_requests", "there were too many of these; try again later")
             response = too_many.with_headers(error.retry_after)
         except ClientRejected as error:
-            yield from Emit(Event(EventCode.REJECTED, moment.now, reason="invalid_client"))
+            yield from Emit(Event(EventCode.REJECTED, call.now, reason="invalid_client"))
             response = _error(401, "invalid_client", str(error))
             if error.by_header:
                 response = response.with_headers(("www-authenticate", f'Basic realm="{REALM}", charset="UTF-8"'))
         except StoreError as error:
-            yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
+            yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
             response = _later("nothing was decided; try again in a moment")
         return response.with_headers(("pragma", "no-cache"))
 
@@ -108,7 +108,7 @@ class OAuth:
         self._limiter = limiter
 
     @_answering
-    def token(self, request: Request, form: Form, client: Client, moment: Moment) -> Flow[Response]:
+    def token(self, request: Request, form: Form, client: Client, call: Call) -> Flow[Response]:
         """Answer ``POST /token`` (RFC 6749 §6): 200 with tokens; 400 with the reason; 503 when not now.
 
         The answer has no ``refresh_token`` when the client is to keep the one it has (RFC 6749 §6).
@@ -120,8 +120,8 @@ class OAuth:
         try:
             scope = scopes.asked(form["scope"]) if "scope" in form else None
             session = self._flows.session_of(refresh_token, client.id)
-            refresh = self._flows.refresh(refresh_token, moment, client.id, scope, client.scope)
-            tokens = yield from refreshed(self._limiter, request, session, refresh, moment.now)
+            refresh = self._flows.refresh(refresh_token, call, client.id, scope, client.scope)
+            tokens = yield from refreshed(self._limiter, request, session, refresh, call.now)
         except ScopeRejected as error:
             raise _Refused(error.status, error.code, str(error)) from None
         except TokenStale:
@@ -131,7 +131,7 @@ class OAuth:
         return answer(200, _granted(tokens))
 
     @_answering
-    def revoke(self, request: Request, form: Form, client: Client, moment: Moment) -> Flow[Response]:  # noqa: ARG002
+    def revoke(self, request: Request, form: Form, client: Client, call: Call) -> Flow[Response]:  # noqa: ARG002
         """Answer ``POST /revoke`` (RFC 7009): 200 when the token's session is over, or it was no token.
 
         A refresh token ends its session, however old it is. So does an access token: it dies with its session and not
@@ -143,14 +143,14 @@ class OAuth:
         §2.1): whoever holds one can read in it whose it is. Nothing is revoked in either case.
         """
         token = _required(form, "token")
-        if not (yield from self._flows.logout(token, moment, client.id)):
+        if not (yield from self._flows.logout(token, call, client.id)):
             try:
                 access = yield from Verify(token)
             except TokenRejected:
                 return _done()
             if access.client_id != client.id:
                 raise _Refused(400, "invalid_grant", "the access token was issued to another client")
-            yield from self._flows.end_session(access.subject, access.session_id, moment)
+            yield from self._flows.end_session(access.subject, access.session_id, call)
         return _done()
 
     @_answering
@@ -159,7 +159,7 @@ class OAuth:
         request: Request,  # noqa: ARG002
         form: Form,
         client: Client,
-        moment: Moment,
+        call: Call,
     ) -> Flow[Response]:
         """Answer ``POST /introspect`` (RFC 7662): 200 with what a token says, or that it is not active.
 
@@ -170,10 +170,10 @@ class OAuth:
         if not client.introspects:
             raise _Refused(400, "unauthorized_client", "this client may not introspect")
         token = _required(form, "token")
-        told = (yield from self._access_token(token, moment)) or (yield from self._refresh_token(token, client, moment))
+        told = (yield from self._access_token(token, call)) or (yield from self._refresh_token(token, client, call))
         return answer(200, {"active": True, **told} if told else {"active": False})
 
-    def metadata(self, request: Request, _moment: Moment) -> Flow[Response]:  # noqa: ARG002
+    def metadata(self, request: Request, _call: Call) -> Flow[Response]:  # noqa: ARG002
         """Answer ``GET /.well-known/oauth-authorization-server``: 200 with the metadata (RFC 8414 §2)."""
         yield from ()
         issuer = self._flows.names.issuer
@@ -198,7 +198,7 @@ class OAuth:
 
     # ---- parts of the above
 
-    def _client(self, request: Request, form: Form, moment: Moment) -> Flow[Client]:
+    def _client(self, request: Request, form: Form, call: Call) -> Flow[Client]:
         """Return the client that asks.
 
         What is counted is one that fails: a good one is let in, however many strangers share its address.
@@ -207,7 +207,7 @@ class OAuth:
             return (yield from self._clients.authenticate(request, form))
         except ClientRejected:
             if self._limiter is not None:
-                yield from self._limiter.stranger(request, moment.now)
+                yield from self._limiter.stranger(request, call.now)
             raise
 
     def _form(self, request: Request) -> Form:
@@ -230,18 +230,18 @@ class OAuth:
             raise _Refused(400, "invalid_request", "a parameter stands there twice")
         return {name: value for name, value in form.items() if value}
 
-    def _access_token(self, text: str, moment: Moment) -> Flow[dict[str, Any] | None]:
+    def _access_token(self, text: str, call: Call) -> Flow[dict[str, Any] | None]:
         try:
             token = yield from Verify(text)
         except TokenRejected:
             return None
-        if (yield from self._flows.find_live(token.session_id, moment)) is None:
+        if (yield from self._flows.find_live(token.session_id, call)) is None:
             return None
         claims = token.claims
         return {"token_type": "Bearer", **{name: claims[name] for name in _TOLD if name in claims}}
 
-    def _refresh_token(self, text: str, client: Client, moment: Moment) -> Flow[dict[str, Any] | None]:
-        found = yield from self._flows.examine(text, moment, client.id)
+    def _refresh_token(self, text: str, client: Client, call: Call) -> Flow[dict[str, Any] | None]:
+        found = yield from self._flows.examine(text, call, client.id)
         if found is None:
             return None
         session, user = found

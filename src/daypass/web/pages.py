@@ -29,10 +29,10 @@ address from the login page.
 
 What an adapter does:
 
-1. ``login = run(pages.process_request(request, moment))``, without reading the body.
+1. ``login = run(pages.process_request(request, call))``, without reading the body.
 2. If there is a ``login.refusal``, send it, and do not call the application.
 3. Give ``login`` to the application. If there is a ``login.authorization``, add it to the application's request.
-4. When the application's response begins: ``ours = run(pages.process_response(login, moment))``, with a new moment. If
+4. When the application's response begins: ``ours = run(pages.process_response(login, call))``, with a new call. If
    there is a ``login.refusal`` now, send that instead. Else send the response with ``merge_headers(theirs, ours)``.
 """
 
@@ -47,7 +47,7 @@ from daypass.duration import SECOND
 from daypass.errors import StoreError, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
-from daypass.flows import Flows, Moment
+from daypass.flows import Call, Flows
 from daypass.session import Tokens
 from daypass.steps import Emit, Verify
 from daypass.web import cookies
@@ -122,7 +122,7 @@ class Pages:
 
     # ---- before the application
 
-    def process_request(self, request: Request, moment: Moment) -> Flow[BrowserLogin]:
+    def process_request(self, request: Request, call: Call) -> Flow[BrowserLogin]:
         """Find out who comes, and refresh where that is needed; the body is not looked at.
 
         A request with an ``Authorization`` of its own is left alone, save for ``Basic``: that one belongs to whoever
@@ -134,9 +134,9 @@ class Pages:
             login = BrowserLogin(request, self._flows.names.client_id, self._limiter)
             login.state.left_alone, login.refusal = True, self._refuse(request, error.response)
             return login
-        return (yield from self.process_admitted(request, moment))
+        return (yield from self.process_admitted(request, call))
 
-    def process_admitted(self, request: Request, moment: Moment) -> Flow[BrowserLogin]:
+    def process_admitted(self, request: Request, call: Call) -> Flow[BrowserLogin]:
         """Do as `process_request` does for a request that has passed the filter already."""
         login = BrowserLogin(request, self._flows.names.client_id, self._limiter)
         access, login.state.presented = cookies.read(request, self._access_name), cookies.read(request)
@@ -148,11 +148,11 @@ class Pages:
             return login
         try:
             self._admit(request)
-            yield from self._recognise(login, access, moment)
+            yield from self._recognise(login, access, call)
         except BadRequest as error:
             login.refusal = self._refuse(request, error.response)
         except StoreError as error:
-            yield from self._unavailable(login, error, moment)
+            yield from self._unavailable(login, error, call)
         if login.state.session is not None and login.refusal is None:
             login.token = login.state.session
             if own is None:
@@ -165,7 +165,7 @@ class Pages:
         if request.method not in _SAFE or _is_websocket(request):
             cookies.require_same_site(request, self._policy)
 
-    def _recognise(self, login: BrowserLogin, access: str | None, moment: Moment) -> Flow[None]:
+    def _recognise(self, login: BrowserLogin, access: str | None, call: Call) -> Flow[None]:
         """Find the login's session, by its access token or else by its refresh token."""
         if access is not None:
             try:
@@ -175,12 +175,12 @@ class Pages:
             else:
                 return
         if login.state.presented is not None:
-            yield from self._refresh(login, login.state.presented, moment)
+            yield from self._refresh(login, login.state.presented, call)
 
-    def _refresh(self, login: BrowserLogin, text: str, moment: Moment) -> Flow[None]:
+    def _refresh(self, login: BrowserLogin, text: str, call: Call) -> Flow[None]:
         try:
-            session, refresh = self._flows.session_of(text), self._flows.refresh(text, moment)
-            login.state.tokens = yield from refreshed(self._limiter, login.request, session, refresh, moment.now)
+            session, refresh = self._flows.session_of(text), self._flows.refresh(text, call)
+            login.state.tokens = yield from refreshed(self._limiter, login.request, session, refresh, call.now)
             login.state.session = yield from Verify(login.state.tokens.access_token)
         except TokenStale:
             self._send_again(login, text)
@@ -205,7 +205,7 @@ class Pages:
 
     # ---- after the application
 
-    def process_response(self, login: BrowserLogin, moment: Moment) -> Flow[Headers]:
+    def process_response(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
         """Do what the application asked for, and return the headers that its response gets, by `merge_headers`.
 
         They are ``set-cookie``, for each cookie that changes; ``cache-control: private`` where the request brought one
@@ -218,45 +218,45 @@ class Pages:
         changed: Headers
         try:
             if login.state.login is not None:
-                changed = yield from self._logged_in(login, login.state.login, moment)
+                changed = yield from self._logged_in(login, login.state.login, call)
             elif login.state.log_out:
-                changed = yield from self._logged_out(login, moment)
+                changed = yield from self._logged_out(login, call)
             elif login.state.tokens is not None:
-                changed = self._both(request, login.state.tokens, moment.now)
+                changed = self._both(request, login.state.tokens, call.now)
             else:
                 changed = self._cleared(request) if login.state.clear else ()
         except BadRequest as error:
             login.refusal = self._refuse(request, error.response)
             return ()
         except StoreError as error:
-            yield from self._unavailable(login, error, moment)
+            yield from self._unavailable(login, error, call)
             return ()
         came = login.state.presented is not None or login.state.session is not None
         private = (("cache-control", "private"),) if came or changed else ()
         return (*changed, *private, ("vary", "Cookie"))
 
-    def _logged_in(self, login: BrowserLogin, tokens: Tokens, moment: Moment) -> Flow[Headers]:
+    def _logged_in(self, login: BrowserLogin, tokens: Tokens, call: Call) -> Flow[Headers]:
         request = login.request
         try:
             cookies.require_secure_transport(request, self._policy)
             if request.method not in _SAFE and not login.state.cross_site:
                 cookies.require_same_site(request, self._policy)
         except BadRequest:
-            yield from self._flows.logout(tokens.refresh_token, moment)
+            yield from self._flows.logout(tokens.refresh_token, call)
             raise
         if self._limiter is not None and login.state.identifier is not None:
-            yield from self._limiter.logged_in(request, login.state.identifier, moment.now)
+            yield from self._limiter.logged_in(request, login.state.identifier, call.now)
         try:
-            yield from self._end_others(login, moment, keep=tokens.session.id)
+            yield from self._end_others(login, call, keep=tokens.session.id)
         except StoreError as error:  # the login has succeeded all the same
-            yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
-        return self._both(request, tokens, moment.now)
+            yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
+        return self._both(request, tokens, call.now)
 
-    def _logged_out(self, login: BrowserLogin, moment: Moment) -> Flow[Headers]:
-        yield from self._end_others(login, moment, keep=None)
+    def _logged_out(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
+        yield from self._end_others(login, call, keep=None)
         return self._cleared(login.request)
 
-    def _end_others(self, login: BrowserLogin, moment: Moment, *, keep: str | None) -> Flow[None]:
+    def _end_others(self, login: BrowserLogin, call: Call, *, keep: str | None) -> Flow[None]:
         """End every session that this login has shown, save ``keep``."""
         if login.state.presented is not None:
             login.state.ended.append(login.state.presented)
@@ -265,10 +265,10 @@ class Pages:
             session_id = yield from self._flows.session_of(text)
             if session_id is not None and session_id not in seen:
                 seen.add(session_id)
-                yield from self._flows.logout(text, moment)
+                yield from self._flows.logout(text, call)
         session = login.state.session
         if session is not None and session.session_id not in seen:
-            yield from self._flows.end_session(session.subject, session.session_id, moment)
+            yield from self._flows.end_session(session.subject, session.session_id, call)
 
     def _both(self, request: Request, tokens: Tokens, now: int) -> Headers:
         """Return what sets the access token's cookie and, where it is to be replaced, the refresh token's."""
@@ -287,8 +287,8 @@ class Pages:
 
     # ---- refusals
 
-    def _unavailable(self, login: BrowserLogin, error: StoreError, moment: Moment) -> Flow[None]:
-        yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
+    def _unavailable(self, login: BrowserLogin, error: StoreError, call: Call) -> Flow[None]:
+        yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
         login.refusal = self._refuse(login.request, unavailable(error))
 
     def _refuse(self, request: Request, refusal: Response) -> Response:

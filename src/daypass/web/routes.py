@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from daypass.flow import Flow
-from daypass.flows import Moment
+from daypass.flows import Call
 from daypass.web.filter import Filter
 from daypass.web.message import BadRequest, Request, Response, failure
 
-Operation = Callable[[Request, Moment], Flow[Response]]
+Operation = Callable[[Request, Call], Flow[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Route:
         """
         return self.filter.outgoing(request, response)
 
-    def answer(self, request: Request, moment: Moment) -> Flow[Response]:
+    def answer(self, request: Request, call: Call) -> Flow[Response]:
         """Return the response to a request of whatever method; of a HEAD it is the adapter that drops the body."""
         try:
             request = self.filter.incoming(request)
@@ -54,4 +54,4 @@ class Route:
             allowed = ("allow", ", ".join(self.methods))
             refused = failure(405, "method_not_allowed", "This method is not possible here").with_headers(allowed)
             return self.filter.outgoing(request, refused)
-        return self.filter.outgoing(request, (yield from operation(request, moment)))
+        return self.filter.outgoing(request, (yield from operation(request, call)))

@@ -239,7 +239,7 @@ def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
             return StarletteResponse(status_code=400)
         if body is None:
             return _returned(route.refuse(_translate(request), too_large()))
-        return _returned(await auth.run(route.answer(_translate(request, body), auth.moment())))
+        return _returned(await auth.run(route.answer(_translate(request, body), auth.new_call())))
 
     return serve
 

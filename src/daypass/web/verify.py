@@ -27,7 +27,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import ScopeInsufficient, ScopeRejected, StoreError, TokenRejected
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
-from daypass.flows import Moment
+from daypass.flows import Call
 from daypass.steps import Emit
 from daypass.web import cookies
 from daypass.web.bearer import RETRY_AFTER, TokenMissing, bearer_token, forbidden, unauthorized, unavailable
@@ -55,16 +55,16 @@ class Verify:
         self._pages = pages
         self._policy = policy
 
-    def answer(self, request: Request, moment: Moment) -> Flow[Response]:
+    def answer(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``GET /verify``; see the table above."""
         original = replace(request, method=request.headers.get("x-forwarded-method", _UNTOLD).upper())
-        login = yield from self._pages.process_admitted(original, moment)
+        login = yield from self._pages.process_admitted(original, call)
         if login.state.stale:
             again = ("retry-after", str(RETRY_AFTER))
             return failure(503, "token_stale", "Try again in a moment").with_headers(again)
         if login.refusal is not None:
             return login.refusal
-        headers = yield from self._pages.process_response(login, moment)
+        headers = yield from self._pages.process_response(login, call)
         try:
             token = login.token
             if login.state.left_alone:
@@ -83,7 +83,7 @@ class Verify:
         except ScopeInsufficient as error:
             response = forbidden(error)
         except StoreError as error:
-            yield from Emit(Event(EventCode.UNAVAILABLE, moment.now, reason=str(error)))
+            yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
             response = unavailable(error)
         split = request.headers.get("proxy-set-cookie", "").lower() == "split"
         return response.with_headers(*_set_cookies(headers, split=split))

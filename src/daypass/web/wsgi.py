@@ -164,7 +164,7 @@ def _answer(auth: Daypass, route: Route, environ: WSGIEnvironment, found: "re.Ma
     if isinstance(body, Response):
         return route.refuse(read_request(environ), body)
     request = read_request(environ, body, found.groupdict().get("session_id"))
-    return auth.run(route.answer(request, auth.moment()))
+    return auth.run(route.answer(request, auth.new_call()))
 
 
 def _cut_short() -> Response:

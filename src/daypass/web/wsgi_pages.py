@@ -56,14 +56,14 @@ class Pages:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         auth = self._auth
-        login = auth.run(self._pages.process_request(read_request(environ), auth.moment()))
+        login = auth.run(self._pages.process_request(read_request(environ), auth.new_call()))
         if login.refusal is not None:
             return send(login.refusal, environ, start_response)
         environ[ENVIRON_KEY], environ[ISSUER_KEY] = login, auth
         if login.authorization is not None:
             environ["HTTP_AUTHORIZATION"] = login.authorization
         response = _PageResponse(
-            lambda: auth.run(self._pages.process_response(login, auth.moment())), login, environ, start_response
+            lambda: auth.run(self._pages.process_response(login, auth.new_call())), login, environ, start_response
         )
         body = self._app(environ, response.start)
         if not response.began:  # a generator calls start_response when its first piece is read

@@ -8,7 +8,7 @@ from django.utils.module_loading import import_string
 
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
-from daypass.verifier import AsyncRemoteVerifier
+from daypass.remote_verifier import AsyncRemoteVerifier
 from daypass.web.django.require import Verifying
 
 

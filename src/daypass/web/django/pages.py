@@ -107,16 +107,16 @@ class Pages:
         return serve
 
     def _enter_of(self, auth: Daypass) -> Callable[[HttpRequest], BrowserLogin]:
-        return lambda request: auth.run(self._pages.process_request(translated(request), auth.moment()))
+        return lambda request: auth.run(self._pages.process_request(translated(request), auth.new_call()))
 
     def _leave_of(self, auth: Daypass) -> Callable[[BrowserLogin], Headers]:
-        return lambda login: auth.run(self._pages.process_response(login, auth.moment()))
+        return lambda login: auth.run(self._pages.process_response(login, auth.new_call()))
 
     def _aenter_of(self, auth: AsyncDaypass) -> Callable[[HttpRequest], Awaitable[BrowserLogin]]:
-        return lambda request: auth.run(self._pages.process_request(translated(request), auth.moment()))
+        return lambda request: auth.run(self._pages.process_request(translated(request), auth.new_call()))
 
     def _aleave_of(self, auth: AsyncDaypass) -> Callable[[BrowserLogin], Awaitable[Headers]]:
-        return lambda login: auth.run(self._pages.process_response(login, auth.moment()))
+        return lambda login: auth.run(self._pages.process_response(login, auth.new_call()))
 
     def _hand_on(self, request: HttpRequest, login: BrowserLogin) -> None:
         noted: Any = request

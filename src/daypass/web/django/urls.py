@@ -98,7 +98,7 @@ def _served(auth: Daypass, route: Route) -> View:
         except Unfit as unfit:
             return _refused(route, request, unfit)
         with answering(request):
-            return returned(auth.run(route.answer(asked, auth.moment())), request.method)
+            return returned(auth.run(route.answer(asked, auth.new_call())), request.method)
 
     return serve
 
@@ -110,7 +110,7 @@ def _served_async(auth: AsyncDaypass, route: Route) -> View:
         except Unfit as unfit:
             return _refused(route, request, unfit)
         with answering(request):
-            return returned(await auth.run(route.answer(asked, auth.moment())), request.method)
+            return returned(await auth.run(route.answer(asked, auth.new_call())), request.method)
 
     return serve
 

@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey, OctKey
 
 from daypass import ConfigurationError
 from daypass.duration import SECOND
-from daypass.key_set import FRESH, FRESH_AT_LEAST, FRESH_AT_MOST, default_url, fresh_for, keys_in, metadata_url
+from daypass.jwk_set import FRESH, FRESH_AT_LEAST, FRESH_AT_MOST, default_url, fresh_for, keys_in, metadata_url
 from daypass.keys import SigningKey
 
 GOOD = {algorithm: dict(SigningKey.generate(algorithm).public or {}) for algorithm in ("ES256", "Ed25519", "RS256")}

@@ -1,0 +1,263 @@
+"""`AsyncDaypass`: the issuer for event loops."""
+
+import inspect
+import logging
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from daypass.access_token import AccessToken
+from daypass.background import BackgroundTask, weakly
+from daypass.drive import arun
+from daypass.errors import ConfigurationError, KeyUnknown
+from daypass.event import Event
+from daypass.flow import Flow, Step
+from daypass.issuer.base import NOWHERE, AsyncCheck, AsyncLoad, Check, Issuer, Listener, Load, checked_user, is_async
+from daypass.session import Device, Session, Tokens
+from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Verify
+from daypass.store_steps import StoreStep
+from daypass.stores import AsyncStore, open_async_store
+from daypass.user import User
+
+if TYPE_CHECKING:
+    import asyncio
+
+A = TypeVar("A")
+
+_log = logging.getLogger("daypass")
+
+
+class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
+    """The same as `Daypass`, to be awaited; it never blocks the event loop.
+
+    Args: as for `Daypass`. ``load_user``, ``authenticate`` and ``on_event`` may be async. The first two are called in
+        a thread when they are not, so that one which asks a database or hashes a password holds nobody up.
+    """
+
+    _background: BackgroundTask | None
+    _running: "set[asyncio.Task[Any]]"
+    _ready: bool
+
+    def _open(self, url: str) -> AsyncStore:
+        return open_async_store(url)
+
+    def _check_colour(self, store: object, on_event: Listener | None) -> None:  # noqa: ARG002 - either colour will do
+        if not isinstance(store, str) and (not isinstance(store, AsyncStore) or not is_async(store)):
+            raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or an AsyncStore")
+
+    async def login(self, identifier: str, password: str, *, device: Device = NOWHERE) -> Tokens:
+        """Start a session for whoever `authenticate` says has these credentials.
+
+        Raises:
+            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+            ConfigurationError: no ``authenticate`` was given.
+            StoreError: nothing was started.
+        """
+        return await self.run(
+            self.flows.login(Authenticate(self._checker(), identifier, password), device, self.new_call())
+        )
+
+    async def start(
+        self, user: User, *, device: Device = NOWHERE, client_id: str | None = None, scope: str | None = None
+    ) -> Tokens:
+        """Start a session for a user whom the application has authenticated in its own way.
+
+        Arguments and errors are those of `Daypass.start`.
+        """
+        return await self.run(self.flows.start(user, device, self.new_call(), client_id, scope))
+
+    async def refresh(self, refresh_token: str, *, client_id: str | None = None, scope: str | None = None) -> Tokens:
+        """Return new tokens for a refresh token; arguments and errors are those of `Daypass.refresh`."""
+        return await self.run(self.flows.refresh(refresh_token, self.new_call(), client_id, scope))
+
+    async def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
+        """End the session of a refresh token, however old it is; return whether there was one to end.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return await self.run(self.flows.logout(refresh_token, self.new_call(), client_id))
+
+    async def sessions(self, subject: str) -> tuple[Session, ...]:
+        """Return a user's live sessions, the newest login first.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        return await self.run(self.flows.sessions(subject, self.new_call()))
+
+    async def end_session(self, subject: str, session_id: str) -> bool:
+        """End one of a user's sessions; return False when that user has no such live session.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return await self.run(self.flows.end_session(subject, session_id, self.new_call()))
+
+    async def end_all(self, subject: str, *, keep: str | None = None) -> int:
+        """End all of a user's sessions save ``keep``, a session's id; return how many were ended.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return await self.run(self.flows.end_all(subject, keep, self.new_call()))
+
+    async def verify(self, access_token: str) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenMalformed: it is no access token of this issuer for this audience.
+            TokenExpired: its time is over.
+            SessionRevoked: its session was ended, as far as this process knows.
+            StoreError: the signing keys could not be read.
+        """
+        if not self._ready:
+            await self._get_ready()
+        now = self._clock()
+        try:
+            return self._check(access_token, now)
+        except KeyUnknown:
+            known = self._upkeep.ring
+            if await self.run(self._upkeep.keys(now, anew=True)) is known:
+                raise
+            return self._check(access_token, now)
+
+    async def jwks(self) -> dict[str, Any]:
+        """Return the public signing keys as a JWK Set (RFC 7517 §5).
+
+        Raises:
+            StoreError: they could not be read.
+        """
+        return (await self.run(self._upkeep.keys(self._clock()))).jwks()
+
+    async def rotate_keys(self, *, at_once: bool = False) -> None:
+        """Add new keys, for access tokens and for refresh tokens; no token breaks.
+
+        They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
+
+        Args:
+            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
+
+        Raises:
+            StoreError: they may have been added, or not.
+        """
+        await self.run(self._upkeep.rotate(self._clock(), at_once=at_once))
+
+    async def purge(self) -> int:
+        """Remove all sessions that are over, in small batches; return how many.
+
+        It need not be called: where `verify` is, or ``async with``, this is done beside the requests, a batch a second.
+
+        Raises:
+            StoreError: some may have been removed.
+        """
+        return await self.run(self._upkeep.purge(self._clock()))
+
+    async def close(self) -> None:
+        """Give back what the store holds, and end the upkeep; the next call begins both again."""
+        background, self._background, self._ready = self._background, None, False
+        if background is not None:
+            await background.stop()
+        await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def run(self, flow: Flow[A]) -> A:
+        """Drive a flow with this issuer's store and callbacks; for those who write an adapter.
+
+        A caller that is cancelled does not stop it: what the store has done is told of, and acted upon, all the same.
+        """
+        import asyncio  # here, as below
+
+        task = asyncio.get_running_loop().create_task(arun(flow, self._answer))
+        self._running.add(task)  # a loop itself holds its tasks but weakly
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: whoever asked was given it, or has gone
+
+    async def _get_ready(self) -> None:
+        """Read what verifying needs, and see to it that it stays up to date."""
+        await self.run(self._upkeep.prepare(self._clock()))
+        self._begin()
+        self._ready = True
+
+    def _begin(self) -> None:
+        if self._background is None:
+            self._background = BackgroundTask(self._upkeep.life, self._store, weakly(self._answer))
+            self._background.task.add_done_callback(_weak_call(self._ended))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Notice that the event loop that had the upkeep has come to its end: another one begins it again."""
+        if self._background is not None and self._background.task is task:
+            self._background, self._ready = None, False
+
+    def recover_from_fork(self) -> None:
+        """Have no upkeep: so it is at first, and in a forked child."""
+        self._running, self._background, self._ready = set(), None, False
+
+    def _answer(self, step: Step[Any]) -> Any:
+        if isinstance(step, StoreStep):
+            return self._store.perform(step)
+        match step:
+            case Keys(anew):
+                now = self._clock()
+                return self._upkeep.known(now, anew=anew) or arun(self._upkeep.keys(now, anew=anew), self._answer)
+            case Now():
+                return self._clock()
+            case LoadUser(subject):
+                return self._load("load_user", self._load_user, subject)
+            case Authenticate(check, identifier, password):
+                return self._load("authenticate", check, identifier, password)
+            case Ask(_, function, text):
+                return self._ask(function, text)
+            case Verify(access_token):
+                return self.verify(access_token)
+            case Count(ask, key, rate, now, waits):
+                return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
+            case Emit(event):
+                self._note(event)
+                return None if self._on_event is None else self._tell(self._on_event, event)
+        return None
+
+    async def _load(self, name: str, function: Callable[..., Any], *arguments: str) -> User | None:
+        return checked_user(name, await self._ask(function, *arguments))
+
+    async def _ask(self, function: Callable[..., Any], *arguments: str) -> Any:
+        if inspect.iscoroutinefunction(function):
+            return await function(*arguments)
+        answer = await self._in_thread(function, *arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        import asyncio  # here, because it is a third of what importing daypass would cost those who never use it
+
+        return await asyncio.to_thread(function, *arguments)
+
+    async def _tell(self, listener: Listener, event: Event) -> None:
+        try:
+            told = listener(event)
+            if inspect.isawaitable(told):
+                await told
+        except Exception:
+            _log.exception("on_event failed for %s", event.code)
+
+
+def _weak_call(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return what calls ``method``, a bound one, as long as there is what it is bound to."""
+    weak = weakref.WeakMethod(method)
+
+    def call(argument: Any) -> None:
+        bound = weak()
+        if bound is not None:
+            bound(argument)
+
+    return call

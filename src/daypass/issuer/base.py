@@ -1,0 +1,204 @@
+"""What `Daypass` and `AsyncDaypass` share: the arguments, the clock, the randomness, the store and the policy."""
+
+import inspect
+import logging
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from daypass import secret_file
+from daypass.access_token import Names
+from daypass.clock import system_clock
+from daypass.duration import SECOND, Duration
+from daypass.errors import ConfigurationError, SessionRevoked, TokenReused
+from daypass.event import Event, EventCode
+from daypass.flows import ENTROPY, Call, Flows
+from daypass.forks import survive_forks
+from daypass.key_flows import KeyFlows
+from daypass.keys import ALGORITHMS, Algorithm, MasterSecret, Secret
+from daypass.policy import Policy
+from daypass.session import Device
+from daypass.stores import AsyncStore, Store
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.upkeep import Upkeep
+from daypass.user import User
+
+Load = Callable[[str], User | None]
+AsyncLoad = Callable[[str], Awaitable[User | None]]
+Check = Callable[[str, str], User | None]
+AsyncCheck = Callable[[str, str], Awaitable[User | None]]
+Listener = Callable[[Event], object]
+
+StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
+LoadT = TypeVar("LoadT", bound=Callable[[str], Any])
+CheckT = TypeVar("CheckT", bound=Callable[[str, str], Any])
+
+_log = logging.getLogger("daypass")
+_ENDINGS = frozenset((EventCode.LOGGED_OUT, EventCode.ENDED, EventCode.REUSED))
+_LEVELS = {
+    EventCode.REUSED: logging.WARNING,
+    EventCode.CUT_OFF: logging.WARNING,
+    EventCode.POLLING: logging.WARNING,
+    EventCode.LISTENING: logging.INFO,
+}
+_OVER = frozenset((SessionRevoked.code, TokenReused.code))
+_WARN_AT_MOST_EVERY = 1 * SECOND
+NOWHERE = Device()
+
+
+class Issuer(Generic[StoreT, LoadT, CheckT]):
+    """What both colours share: everything but the driving."""
+
+    def __init__(
+        self,
+        store: str | StoreT,
+        *,
+        issuer: str,
+        load_user: LoadT,
+        secret: Secret | None = None,
+        authenticate: CheckT | None = None,
+        audience: str | None = None,
+        client_id: str = "daypass",
+        algorithm: Algorithm = "ES256",
+        access_ttl: Duration = "15m",
+        idle_ttl: Duration = "30d",
+        absolute_ttl: Duration = "180d",
+        grace_period: Duration = "30s",
+        leeway: Duration = 0,
+        key_ttl: Duration = "90d",
+        on_event: Listener | None = None,
+        clock: Callable[[], int] = system_clock,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        _check_issuer(issuer)
+        if algorithm not in ALGORITHMS:
+            raise ConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(ALGORITHMS)}")
+        for name, function in (("load_user", load_user), ("clock", clock), ("entropy", entropy)):
+            if not callable(function):
+                raise ConfigurationError(f"{name} has to be a function")
+        for name, optional in (("authenticate", authenticate), ("on_event", on_event)):
+            if optional is not None and not callable(optional):
+                raise ConfigurationError(f"{name} has to be a function, or None")
+        for name, text in (("audience", issuer if audience is None else audience), ("client_id", client_id)):
+            if type(text) is not str or not text:
+                raise ConfigurationError(f"{name} has to be text, and not empty")
+        if type(clock()) is not int:
+            raise ConfigurationError("clock has to return whole milliseconds since the epoch, as an int")
+        self._check_colour(store, on_event)
+        self.policy = Policy.of(
+            access_ttl=access_ttl,
+            idle_ttl=idle_ttl,
+            absolute_ttl=absolute_ttl,
+            grace_period=grace_period,
+            leeway=leeway,
+            key_ttl=key_ttl,
+        )
+        self.names = Names(issuer, audience or issuer, client_id)
+        self.authenticate = authenticate
+        self._store: StoreT = self._open(store) if isinstance(store, str) else store
+        self.flows = Flows(self.names, self.policy)
+        keys = KeyFlows(self.policy, self._master_secret(secret), algorithm)
+        self._upkeep = Upkeep(self.names, self.policy, keys)
+        self._load_user = load_user
+        self._on_event = on_event
+        self._clock = clock
+        self._entropy = entropy
+        self._warned_at = 0
+        self._check = self._upkeep.verifier.check
+        self.recover_from_fork()
+        survive_forks(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(issuer={self.names.issuer!r}, store={type(self._store).__name__})"
+
+    def new_call(self) -> Call:
+        """Return the time and the randomness for one call of a flow."""
+        return Call(self._clock(), self._entropy(ENTROPY))
+
+    def _open(self, url: str) -> StoreT:
+        raise NotImplementedError
+
+    def _check_colour(self, store: object, on_event: Listener | None) -> None:
+        """Refuse a store, or a listener, of the other colour."""
+        raise NotImplementedError
+
+    def _master_secret(self, secret: Secret | None) -> MasterSecret:
+        if secret is not None:
+            return MasterSecret.of(secret)
+        if isinstance(self._store, MemoryStore | AsyncMemoryStore):  # what forgets its sessions needs no memory
+            return MasterSecret.of(secrets.token_bytes(32))
+        path = getattr(self._store, "path", None)
+        if path is None:
+            raise ConfigurationError("this store needs a secret: secret=… of at least 32 bytes, the same on every node")
+        path = path.with_name(path.name + ".secret")
+        found, made = secret_file.read_or_make(path)
+        if made:
+            _log.warning("made a secret in %s (mode 0600); keep it with the database, or give one with secret=…", path)
+        return MasterSecret.of(found)
+
+    def recover_from_fork(self) -> None:
+        """Have nothing going on beside the requests: so it is at first, and in a forked child."""
+        raise NotImplementedError
+
+    def _note(self, event: Event) -> None:
+        """Log an event, and refuse the access tokens of a session that it ends."""
+        over = event.code in _ENDINGS or (event.code is EventCode.REJECTED and event.reason in _OVER)
+        if over and event.session_id is not None:
+            self._upkeep.learn(event.session_id, event.at)
+        if event.code is EventCode.UNAVAILABLE:
+            self._warn_of_store(event)
+        level = _LEVELS.get(event.code, logging.DEBUG)
+        _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, event.subject, event.reason)
+
+    def _warn_of_store(self, event: Event) -> None:
+        """Say once a second at the most what is wrong with the store: everybody who asks meets the same."""
+        if abs(event.at - self._warned_at) >= _WARN_AT_MOST_EVERY:
+            self._warned_at = event.at
+            _log.warning("a request was answered with 503: %s", event.reason)
+
+    def _checker(self) -> CheckT:
+        if self.authenticate is None:
+            raise ConfigurationError("login needs authenticate=…, a function of a name and a password; or use start")
+        return self.authenticate
+
+
+def is_async(store: object) -> bool:
+    """Tell whether a store is to be awaited."""
+    return inspect.iscoroutinefunction(getattr(store, "perform", None))
+
+
+def _check_issuer(issuer: object) -> None:
+    """Refuse an issuer that is no URL, or one with user, query or fragment (RFC 8414 §2)."""
+    try:
+        parts = urlsplit(issuer if isinstance(issuer, str) else "")
+    except ValueError:
+        parts = urlsplit("")
+    strange = parts.query or parts.fragment or "@" in parts.netloc or any(c.isspace() for c in str(issuer))
+    if parts.scheme not in ("https", "http") or not parts.hostname or strange:
+        raise ConfigurationError(f"issuer={issuer!r} is no URL of an issuer; write https://api.example.com")
+
+
+def checked_user(name: str, user: object) -> User | None:
+    """Return what a function of the application returned, if it is a user or None.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    refuse_awaitable(name, user)
+    if user is not None and not isinstance(user, User):
+        raise ConfigurationError(f"{name} returned a {type(user).__name__}; it has to return a daypass.User or None")
+    return user
+
+
+def refuse_awaitable(name: str, answer: object) -> None:
+    """Refuse what has to be awaited.
+
+    Raises:
+        ConfigurationError: it has to be.
+    """
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise ConfigurationError(f"{name} is async; use AsyncDaypass, or give a plain function")

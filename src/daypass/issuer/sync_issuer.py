@@ -1,0 +1,264 @@
+"""`Daypass`: the issuer for threads."""
+
+import inspect
+import logging
+import threading
+import weakref
+from typing import Any, Self, TypeVar
+
+from daypass.access_token import AccessToken
+from daypass.background import BackgroundThread, weakly
+from daypass.drive import run
+from daypass.errors import ConfigurationError, KeyUnknown
+from daypass.event import Event
+from daypass.flow import Flow, Step
+from daypass.issuer.base import NOWHERE, Check, Issuer, Listener, Load, checked_user, is_async, refuse_awaitable
+from daypass.session import Device, Session, Tokens
+from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Verify
+from daypass.store_steps import StoreStep
+from daypass.stores import Store, open_store
+from daypass.user import User
+
+A = TypeVar("A")
+
+_log = logging.getLogger("daypass")
+
+
+class Daypass(Issuer[Store, Load, Check]):
+    """Starts, refreshes and ends sessions, and issues and verifies their access tokens.
+
+    It may be shared by threads. `AsyncDaypass` is the same with ``await``.
+
+    Args:
+        store: a URL (``memory:``, ``sqlite:///app.db``) or a store.
+        issuer: the URL that access tokens name as their issuer (RFC 8414 §2).
+        load_user: returns the `User` with a subject, None when it is gone; called at each refresh.
+        secret: the master secret, at least 32 bytes, or a list of them, newest first. Without one, an embedded store
+            makes its own, in a file of mode 0600 beside the database.
+        authenticate: returns the `User` with a name (or address) and password, None when they are wrong; for `login`.
+        audience: whom access tokens are for; the issuer itself unless told otherwise.
+        client_id: the client that sessions belong to unless `start` is told otherwise.
+        algorithm: what access tokens are signed with.
+        access_ttl: how long an access token opens the application.
+        idle_ttl: how long a session lives without being refreshed.
+        absolute_ttl: how long a session lives at the most.
+        grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
+            strict mode.
+        leeway: by how much clocks of verifying machines may differ, a minute at the most.
+        key_ttl: how long a key is used before a new one follows it; 0 leaves that to `rotate_keys`.
+        on_event: is told each `Event`; what it raises is logged and changes nothing.
+        clock: returns the time in milliseconds since the epoch.
+        entropy: returns so many random bytes.
+
+    Raises:
+        ConfigurationError: an argument cannot work; the message says what to write instead.
+    """
+
+    _background: BackgroundThread | None
+    _beginning: threading.Lock
+    _ready: bool
+
+    def _open(self, url: str) -> Store:
+        return open_store(url)
+
+    def _check_colour(self, store: object, on_event: Listener | None) -> None:
+        if not isinstance(store, str) and (not isinstance(store, Store) or is_async(store)):
+            raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or a Store, not an async one")
+        if inspect.iscoroutinefunction(on_event):
+            raise ConfigurationError("on_event is async; use AsyncDaypass, or give a plain function")
+
+    def login(self, identifier: str, password: str, *, device: Device = NOWHERE) -> Tokens:
+        """Start a session for whoever `authenticate` says has these credentials.
+
+        Raises:
+            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+            ConfigurationError: no ``authenticate`` was given.
+            StoreError: nothing was started.
+        """
+        return self.run(self.flows.login(Authenticate(self._checker(), identifier, password), device, self.new_call()))
+
+    def start(
+        self, user: User, *, device: Device = NOWHERE, client_id: str | None = None, scope: str | None = None
+    ) -> Tokens:
+        """Start a session for a user whom the application has authenticated in its own way.
+
+        Args:
+            user: who it is.
+            device: where the session lives, for the list of the user's devices.
+            client_id: the client whose session it is, and to which its refresh token is bound; the issuer's own unless
+                one is given.
+            scope: what the session is granted, words with spaces between them (RFC 6749 §3.3); None for all that the
+                user may do.
+
+        Raises:
+            CredentialsRejected: the user is disabled; nothing was started.
+            ConfigurationError: an argument is not what it has to be; nothing was started.
+            StoreError: nothing was started.
+        """
+        return self.run(self.flows.start(user, device, self.new_call(), client_id, scope))
+
+    def refresh(self, refresh_token: str, *, client_id: str | None = None, scope: str | None = None) -> Tokens:
+        """Return new tokens for a refresh token.
+
+        Args:
+            refresh_token: as it was given out.
+            client_id: the client that presents it; the issuer's own unless one is given.
+            scope: what the access token is to be used for, where that is less than was granted (RFC 6749 §6).
+
+        Raises:
+            ScopeRejected: more is asked for than was granted; nothing was changed.
+            TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
+            StoreError: nothing was decided; the same token may be presented again.
+        """
+        return self.run(self.flows.refresh(refresh_token, self.new_call(), client_id, scope))
+
+    def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
+        """End the session of a refresh token, however old it is; return whether there was one to end.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return self.run(self.flows.logout(refresh_token, self.new_call(), client_id))
+
+    def sessions(self, subject: str) -> tuple[Session, ...]:
+        """Return a user's live sessions, the newest login first.
+
+        Raises:
+            StoreError: the store could not be asked.
+        """
+        return self.run(self.flows.sessions(subject, self.new_call()))
+
+    def end_session(self, subject: str, session_id: str) -> bool:
+        """End one of a user's sessions; return False when that user has no such live session.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return self.run(self.flows.end_session(subject, session_id, self.new_call()))
+
+    def end_all(self, subject: str, *, keep: str | None = None) -> int:
+        """End all of a user's sessions save ``keep``, a session's id; return how many were ended.
+
+        Raises:
+            StoreError: nothing was decided.
+        """
+        return self.run(self.flows.end_all(subject, keep, self.new_call()))
+
+    def verify(self, access_token: str) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            TokenMalformed: it is no access token of this issuer for this audience.
+            TokenExpired: its time is over.
+            SessionRevoked: its session was ended, as far as this process knows.
+            StoreError: the signing keys could not be read.
+        """
+        if not self._ready:
+            self._get_ready()
+        now = self._clock()
+        try:
+            return self._check(access_token, now)
+        except KeyUnknown:
+            known = self._upkeep.ring
+            if self.run(self._upkeep.keys(now, anew=True)) is known:
+                raise
+            return self._check(access_token, now)
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public signing keys as a JWK Set (RFC 7517 §5).
+
+        Raises:
+            StoreError: they could not be read.
+        """
+        return self.run(self._upkeep.keys(self._clock())).jwks()
+
+    def rotate_keys(self, *, at_once: bool = False) -> None:
+        """Add new keys, for access tokens and for refresh tokens; no token breaks.
+
+        They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
+
+        Args:
+            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
+
+        Raises:
+            StoreError: they may have been added, or not.
+        """
+        self.run(self._upkeep.rotate(self._clock(), at_once=at_once))
+
+    def purge(self) -> int:
+        """Remove all sessions that are over, in small batches; return how many.
+
+        It need not be called: where `verify` is, or ``with``, this is done beside the requests, a batch a second.
+
+        Raises:
+            StoreError: some may have been removed.
+        """
+        return self.run(self._upkeep.purge(self._clock()))
+
+    def close(self) -> None:
+        """Give back what the store holds, and end the upkeep; the next call begins both again."""
+        with self._beginning:
+            background, self._background, self._ready = self._background, None, False
+        if background is not None:
+            background.stop()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, flow: Flow[A]) -> A:
+        """Drive a flow with this issuer's store and callbacks; for those who write an adapter."""
+        return run(flow, self._answer)
+
+    def _get_ready(self) -> None:
+        """Read what verifying needs, and see to it that it stays up to date."""
+        self.run(self._upkeep.prepare(self._clock()))
+        self._begin()
+        self._ready = True
+
+    def _begin(self) -> None:
+        with self._beginning:
+            if self._background is None:
+                self._background = BackgroundThread(self._upkeep.life, self._store, weakly(self._answer))
+                weakref.finalize(self, self._background.gone.set).atexit = False
+
+    def recover_from_fork(self) -> None:
+        """Have no upkeep: so it is at first, and in a forked child."""
+        self._beginning, self._background, self._ready = threading.Lock(), None, False
+
+    def _answer(self, step: Step[Any]) -> Any:
+        if isinstance(step, StoreStep):
+            return self._store.perform(step)
+        match step:
+            case Keys(anew):
+                now = self._clock()
+                return self._upkeep.known(now, anew=anew) or run(self._upkeep.keys(now, anew=anew), self._answer)
+            case Now():
+                return self._clock()
+            case LoadUser(subject):
+                return checked_user("load_user", self._load_user(subject))
+            case Authenticate(check, identifier, password):
+                return checked_user("authenticate", check(identifier, password))
+            case Ask(name, function, text):
+                answer = function(text)
+                refuse_awaitable(name, answer)
+                return answer
+            case Verify(access_token):
+                return self.verify(access_token)
+            case Count(ask, key, rate, now):
+                return ask(key, rate, now)
+            case Emit(event):
+                self._note(event)
+                self._tell(event)
+        return None
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is not None:
+            try:
+                refuse_awaitable("on_event", self._on_event(event))
+            except Exception:
+                _log.exception("on_event failed for %s", event.code)
