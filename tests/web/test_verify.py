@@ -1,6 +1,7 @@
-"""What a proxy is told by ``GET /auth/verify``, at the level of HTTP: as nginx, Traefik and Caddy ask it."""
+"""``GET /auth/verify`` at the level of HTTP: what nginx, Traefik and Caddy send, and what they get."""
 
 import json
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from daypass import EventCode, User
 from daypass.duration import MINUTE
 from daypass.web.message import Request, Response
+from daypass.web.verify import IDENTITY
 
 from .failing import Failing
 from .world import ALICE, CHALLENGE, HOST, PASSWORD, Asked, headers_named
@@ -32,7 +34,8 @@ def verify(asked: Asked, query: str = "", scheme: str = "https", **headers: str)
 
 
 def told(response: Response) -> dict[str, str]:
-    return {name: value for name, value in response.headers if name.startswith("x-auth")}
+    """Return the X-Auth headers that have a value."""
+    return {name: value for name, value in response.headers if name.startswith("x-auth") and value}
 
 
 def set_names(response: Response) -> list[str]:
@@ -188,6 +191,77 @@ def test_a_proxy_that_does_not_tell_the_method(asked: Asked, told_nothing: dict[
     for ours in ({"sec_fetch_site": "same-origin", "origin": f"https://{HOST}"}, {"sec_fetch_site": "none"}, {}):
         assert 204 == verify(asked, cookie=cookies[0], **ours, **told_nothing).status
     assert 204 == verify(asked, authorization=f"Bearer {tokens.access_token}", **evil, **told_nothing).status
+
+
+def answers(asked: Asked, store: Failing) -> Iterator[Response]:
+    """Yield an answer of each status."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    header = f"Bearer {tokens.access_token}"
+    yield verify(asked, authorization=header)
+    yield verify(asked, authorization="Bearer bad")
+    yield verify(asked)
+    yield verify(asked, "scope=admin", authorization=header)
+    yield verify(asked, "scopes=admin", authorization=header)
+    yield verify(asked, x_forwarded_method="POST", cookie=f"{REFRESH}=x", sec_fetch_site="cross-site")
+    yield verify(asked, scheme="http", authorization=header)
+    store.down = True
+    yield verify(asked, cookie=f"{REFRESH}={tokens.refresh_token}")
+
+
+def test_every_answer_has_every_identity_header(asked: Asked, store: Failing) -> None:
+    """Every answer has each ``X-Auth-…`` header once, so no proxy passes on one that a client sent."""
+    seen = set()
+    for response in answers(asked, store):
+        names = [name for name, _ in response.headers if name.startswith("x-auth")]
+        assert sorted(IDENTITY) == sorted(names)
+        seen.add(response.status)
+    assert {204, 400, 401, 403, 503} == seen
+    store.down = False
+    bare = verify(asked, authorization=f"Bearer {asked.auth.start(User('user-1')).access_token}")
+    assert {"x-auth-subject", "x-auth-session"} == set(told(bare))
+
+
+def test_split_cookies_are_always_there(asked: Asked) -> None:
+    """A proxy that asks for split cookies gets both headers in every answer, empty if no cookie changes."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    for response in (
+        verify(asked, cookie=f"{ACCESS}={tokens.access_token}", proxy_set_cookie="split"),
+        verify(asked, proxy_set_cookie="split"),
+    ):
+        lines = [header for header in response.headers if header[0].startswith("x-auth-set-cookie")]
+        assert [("x-auth-set-cookie-1", ""), ("x-auth-set-cookie-2", "")] == lines
+
+
+@pytest.mark.parametrize("name", ["x_auth_subject", "x-auth_scope", "x_auth-set-cookie_1"])
+def test_a_header_that_looks_like_an_identity_header_is_refused(asked: Asked, name: str) -> None:
+    """``X_Auth_Subject`` is refused: many applications read it as ``X-Auth-Subject``, and not every proxy drops it."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    sent = {"authorization": f"Bearer {tokens.access_token}"}
+    request = Request("https", HOST, sent | {name: "admin"}, address="127.0.0.1")
+    response = asked.auth.run(asked.routes["/verify"].answer(request, asked.auth.new_call()))
+    assert (400, {}) == (response.status, told(response))
+    assert name in json.loads(response.body)["message"]
+    assert 204 == verify(asked, **sent, x_auth_subject="admin").status  # which every proxy replaces
+
+
+@pytest.mark.parametrize(
+    "handshake",
+    [
+        {"upgrade": "WebSocket"},
+        {"sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ=="},  # nginx drops Upgrade from its subrequest
+        {"sec_websocket_version": "13"},  # HTTP/2 has neither Upgrade nor a key (RFC 8441)
+        {"sec_fetch_mode": "websocket"},
+    ],
+)
+def test_a_websocket_of_another_site_is_refused(asked: Asked, handshake: dict[str, str]) -> None:
+    """A page of a sister host opens no WebSocket with the user's cookies, whatever is left of the handshake."""
+    tokens = asked.auth.login("alice", PASSWORD)
+    sent = {"cookie": f"{ACCESS}={tokens.access_token}", "x_forwarded_method": "GET", **handshake}
+    for site in ({"sec_fetch_site": "same-site"}, {"origin": "https://sister.example.com"}):
+        response = verify(asked, **sent, **site)
+        assert (403, "cross_site_request") == (response.status, json.loads(response.body)["error"])
+    for site in ({"sec_fetch_site": "same-origin"}, {"origin": f"https://{HOST}"}):
+        assert 204 == verify(asked, **sent, **site).status
 
 
 def test_plain_http(asked: Asked) -> None:

@@ -72,6 +72,7 @@ LONGEST = 4096
 """Bytes of a cookie's name and value: browsers keep no longer one (RFC 6265bis §5.6)."""
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+_WEBSOCKET_HEADERS = frozenset(("sec-websocket-key", "sec-websocket-version"))
 _TRIED_AGE = 60 * SECOND
 _QUERY = "!$%&'()*+,-./:;=?@_~"
 
@@ -306,7 +307,13 @@ def _is_navigation(request: Request) -> bool:
 
 
 def _is_websocket(request: Request) -> bool:
-    return request.headers.get("upgrade", "").lower() == "websocket"
+    """Tell whether a request opens a WebSocket; nginx drops ``Upgrade`` from the subrequest of ``auth_request``."""
+    headers = request.headers
+    return (
+        not _WEBSOCKET_HEADERS.isdisjoint(headers)
+        or headers.get("upgrade", "").lower() == "websocket"
+        or headers.get("sec-fetch-mode", "").lower() == "websocket"
+    )
 
 
 def _page(status: int, _code: str, message: str) -> str:

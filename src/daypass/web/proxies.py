@@ -28,11 +28,14 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _PAIR = re.compile(
-    r"""[ \t]*(?:(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)=
-        (?:(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]+)|"(?P<quoted>(?:[^"\\]|\\.)*)"))?[ \t]*(?P<end>[;,]|\Z)""",
+    r"""[ \t]*+(?:(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)=
+        (?:(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z:\[\]-]++)|"(?P<quoted>(?:[^"\\]|\\.)*+)")[ \t]*+)?+(?P<end>[;,]|\Z)""",
     re.VERBOSE,
 )
-"""One pair of RFC 7239 §4, or none; colons and brackets are let through unquoted, as proxies write them."""
+"""One pair of RFC 7239 §4, or an empty place. Colons and brackets need no quotes, because proxies write them so.
+
+Every repetition is possessive: each character is looked at once, whatever a client writes.
+"""
 
 
 class _Hop(NamedTuple):

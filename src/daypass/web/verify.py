@@ -1,25 +1,30 @@
-"""``GET /auth/verify``: tells a proxy whether a request may pass, and whose it is. Pure.
+"""``GET /auth/verify`` (forward auth): tells a proxy whether a request may pass, and whose it is. Pure.
 
 For nginx's ``auth_request``, Traefik's ``forwardAuth`` and Caddy's ``forward_auth``, in front of any application. The
-proxy sends the request's headers without its body, and its method in ``X-Forwarded-Method``. A proxy that does not say
-the method may be asking for any; so the request is judged like one that writes:
+proxy sends the request's headers without its body, and its method in ``X-Forwarded-Method``. If the proxy does not send
+the method, the request is judged like a ``POST``:
 
 | | |
 |---|---|
 | 204 | the access token, of the ``Authorization`` header or the cookie, is good; ``X-Auth-…`` say whose it is |
+| 400 | the request has a header that looks like one of ours, such as ``X_Auth_Subject``, or an unknown parameter |
 | 401 | nobody is logged in, or the access token is bad; with the challenge of RFC 6750 §3 |
-| 403 | ``?scope=…`` asks for more than the token may do; or another site's page caused a request that writes, or may |
+| 403 | ``?scope=…`` asks for more than the token may do; or a page of another site caused a write or a WebSocket |
 | 429 | too many refreshes of one session (`daypass.web.limits`); with ``Retry-After`` |
-| 503 | the store is down, or the browser has newer cookies by now: the same request will do in a moment |
+| 503 | the store is down, or the browser has newer cookies by now: the same request will pass in a moment |
 
-Where the cookie's access token is over and its refresh token is good, this answer sets both cookies. nginx up to 1.22
-hands on but the first ``Set-Cookie`` of such an answer, and later ones join them in one line. So a proxy that asks for
-it by ``Proxy-Set-Cookie: split`` gets each in a header of its own, ``X-Auth-Set-Cookie-1`` and ``-2``. No script of a
-page can ask for that, because no browser lets one set a header whose name begins with ``Proxy-`` (Fetch §2.2.2): tokens
-stay out of its reach.
+Every answer has each of the `IDENTITY` headers, empty if there is no value. So a proxy that copies them replaces what a
+client sent, and a template such as Caddy's ``{rp.header.X-Auth-Email}`` always has a value.
+
+If the cookie's access token has expired and its refresh token is good, this answer sets both cookies. nginx up to 1.22
+reads only the first ``Set-Cookie`` of a subrequest, and later versions join them in one line. So a proxy can ask with
+``Proxy-Set-Cookie: split``. Then each is in a header of its own, ``X-Auth-Set-Cookie-1`` and ``-2``, empty if no cookie
+changes. No script of a page can ask for that: browsers let no script set a header whose name begins with ``Proxy-``
+(Fetch §2.2.2). So tokens stay ``HttpOnly``.
 """
 
 from dataclasses import replace
+from itertools import zip_longest
 from urllib.parse import parse_qs, quote
 
 from daypass import scope as scopes
@@ -31,20 +36,27 @@ from daypass.flows import Call
 from daypass.steps import Emit
 from daypass.web import cookies
 from daypass.web.bearer import RETRY_AFTER, TokenMissing, bearer_token, forbidden, unauthorized, unavailable
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, failure
 from daypass.web.page_headers import Headers
 from daypass.web.pages import Pages
 
-_UNTOLD = "POST"
-"""What a request counts as whose method the proxy does not tell. Traefik and Caddy do so unasked, nginx when told."""
+IDENTITY = ("x-auth-subject", "x-auth-username", "x-auth-email", "x-auth-session", "x-auth-scope")
+"""The headers that say whose a request is."""
+
+_SET_COOKIES = ("x-auth-set-cookie-1", "x-auth-set-cookie-2")
+_RESERVED = frozenset((*IDENTITY, *_SET_COOKIES))
+
+_DEFAULT_METHOD = "POST"
+"""The method assumed if the proxy sends none. Traefik and Caddy send it by themselves, nginx if it is told to."""
 
 _PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
-"""What stands in a header as it is, besides letters and digits: all that ASCII can show, save the percent sign."""
+"""Characters that are not percent-encoded in a header, besides letters and digits: visible ASCII without ``%``."""
 
 
 class Verify:
-    """Answers for proxies, by the rules that hold for pages.
+    """Answers proxies, by the rules that hold for pages.
 
     Args:
         pages: those rules.
@@ -57,14 +69,27 @@ class Verify:
 
     def answer(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``GET /verify``; see the table above."""
-        original = replace(request, method=request.headers.get("x-forwarded-method", _UNTOLD).upper())
+        response, headers = yield from self._judge(request, call)
+        split = request.headers.get("proxy-set-cookie", "").lower() == "split"
+        known = {name for name, _ in response.headers}
+        absent = tuple((name, "") for name in IDENTITY if name not in known)
+        return response.with_headers(*absent, *_set_cookies(headers, split=split))
+
+    def _judge(self, request: Request, call: Call) -> Flow[tuple[Response, Headers]]:
+        """Return the answer, and the headers of `Pages.process_response`."""
+        if imitation := next(filter(_imitates, request.headers), None):
+            return failure(400, "invalid_request", f"The header {imitation} is not allowed here"), ()
+        original = replace(request, method=request.headers.get("x-forwarded-method", _DEFAULT_METHOD).upper())
         login = yield from self._pages.process_admitted(original, call)
         if login.state.stale:
             again = ("retry-after", str(RETRY_AFTER))
-            return failure(503, "token_stale", "Try again in a moment").with_headers(again)
+            return failure(503, "token_stale", "Try again in a moment").with_headers(again), ()
         if login.refusal is not None:
-            return login.refusal
+            return login.refusal, ()
         headers = yield from self._pages.process_response(login, call)
+        return (yield from self._answer_for(login, request, call)), headers
+
+    def _answer_for(self, login: BrowserLogin, request: Request, call: Call) -> Flow[Response]:
         try:
             token = login.token
             if login.state.left_alone:
@@ -73,48 +98,52 @@ class Verify:
             elif token is None:
                 raise TokenMissing("nobody is logged in")
             _require(token, request)
-            response = Response(204, (("cache-control", "no-store"), *_user(token)))
+            return Response(204, (("cache-control", "no-store"), *_identity(token)))
         except BadRequest as error:
-            response = error.response
+            return error.response
         except TokenRejected as error:
-            response = unauthorized(error)
+            return unauthorized(error)
         except ScopeRejected as error:
-            response = failure(error.status, error.code, str(error))
+            return failure(error.status, error.code, str(error))
         except ScopeInsufficient as error:
-            response = forbidden(error)
+            return forbidden(error)
         except StoreError as error:
             yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
-            response = unavailable(error)
-        split = request.headers.get("proxy-set-cookie", "").lower() == "split"
-        return response.with_headers(*_set_cookies(headers, split=split))
+            return unavailable(error)
+
+
+def _imitates(name: str) -> bool:
+    """Tell whether many an application reads a header as one of ours: CGI and WSGI turn ``-`` into ``_``."""
+    return "_" in name and name.replace("_", "-") in _RESERVED
 
 
 def _require(token: AccessToken, request: Request) -> None:
-    asked = parse_qs(request.query, keep_blank_values=True)
-    if asked.keys() - {"scope"}:  # a word that is spelt wrongly must not let everybody in
-        raise BadRequest(400, "invalid_request", "Ask for scope=…, and nothing else")
-    for wanted in asked.get("scope", ()):
+    """Refuse a token without the scope that the proxy asks for; a misspelt parameter is refused, not ignored."""
+    query = parse_qs(request.query, keep_blank_values=True)
+    unknown = query.keys() - {"scope"}
+    if unknown:
+        raise BadRequest(400, "invalid_request", "Only the parameter scope is possible here: /auth/verify?scope=read")
+    for wanted in query.get("scope", ()):
         token.require(scopes.asked(wanted))
 
 
-def _user(token: AccessToken) -> Headers:
+def _identity(token: AccessToken) -> Headers:
     """Return whose the token is, in headers that no name can break out of.
 
-    What is not visible ASCII, and the percent sign, is percent-encoded in UTF-8 (RFC 3986 §2.1); a reader decodes it.
-    The spaces of a scope stay.
+    ``%`` and everything but visible ASCII is percent-encoded in UTF-8 (RFC 3986 §2.1). A scope keeps its spaces.
     """
-    said = {
-        "x-auth-subject": quote(token.subject, safe=_PLAIN),
-        "x-auth-username": quote(token.username or "", safe=_PLAIN),
-        "x-auth-email": quote(token.email or "", safe=_PLAIN),
-        "x-auth-session": quote(token.session_id, safe=_PLAIN),
-        "x-auth-scope": " ".join(quote(word, safe=_PLAIN) for word in scopes.words(token.scope)),
-    }
-    return tuple((name, value) for name, value in said.items() if value)
+    values = (
+        quote(token.subject, safe=_PLAIN),
+        quote(token.username or "", safe=_PLAIN),
+        quote(token.email or "", safe=_PLAIN),
+        quote(token.session_id, safe=_PLAIN),
+        " ".join(quote(word, safe=_PLAIN) for word in scopes.words(token.scope)),
+    )
+    return tuple(zip(IDENTITY, values, strict=True))
 
 
 def _set_cookies(headers: Headers, *, split: bool) -> Headers:
     values = [value for name, value in headers if name == "set-cookie"]
     if split:
-        return tuple((f"x-auth-set-cookie-{number}", value) for number, value in enumerate(values, 1))
+        return tuple(zip_longest(_SET_COOKIES, values, fillvalue=""))
     return tuple(("set-cookie", value) for value in values)
