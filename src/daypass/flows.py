@@ -28,7 +28,7 @@ from daypass.policy import Policy
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.session import Device, EndReason, Session, Tokens
-from daypass.steps import Authenticate, Emit, Keys, LoadUser
+from daypass.steps import Authenticate, Emit, Keys, LoadUser, RefuseSession
 from daypass.store_steps import Advance, End, EndAll, Find, Insert, ListSessions, Swap
 from daypass.user import User
 
@@ -106,10 +106,11 @@ class Flows:
             raise ConfigurationError(f"start needs a daypass.User, not a {type(user).__name__}")
         if user.disabled:
             raise CredentialsRejected("the user is disabled")
+        client_id = client_id or self.names.client_id
         session = Session(
             id=refresh_token.session_id(call.secret),
             subject=user.subject,
-            client_id=client_id or self.names.client_id,
+            client_id=client_id,
             generation=0,
             branch=call.branch,
             rotated_at=NEVER_ROTATED,
@@ -118,54 +119,74 @@ class Flows:
             device=device,
             scope=scopes.checked(scope),
         )
-        first = refresh_token.successor(call.secret, session)
-        # before anything is stored, for it may fail
-        tokens = yield from self._tokens(session, user, first, call, session.client_id)
+        first = refresh_token.successor(call.secret, session, self._bound(client_id))
+        tokens = yield from self._tokens(session, user, first, call)  # this may fail, so nothing is stored before
         yield from Insert(session)
         yield from Emit(Event(EventCode.STARTED, call.now, session.id, session.subject))
         return tokens
 
     # ---- refresh
 
+    def open(self, text: str, client_id: str | None = None) -> Flow[RefreshToken]:
+        """Decode an authentic refresh token, however old; the store's sessions are not read.
+
+        Args:
+            text: as the client sent it.
+            client_id: the client that presents it, which has to be the one it was given to; None is the issuer's own.
+
+        Raises:
+            TokenMalformed: it is not a refresh token of this issuer for this client.
+            StoreError: the keys could not be read; nothing was decided.
+        """
+        client = self._bound(client_id or self.names.client_id)
+        ring = yield from Keys()
+        try:
+            return refresh_token.decode(text, ring.refresh_keys, client)
+        except KeyUnknown:  # another node may have added it since
+            ring = yield from Keys(anew=True)
+            return refresh_token.decode(text, ring.refresh_keys, client)
+
+    def refresh_text(
+        self, text: str, call: Call, client_id: str | None = None, scope: str | None = None
+    ) -> Flow[Tokens]:
+        """Open a refresh token and `refresh` with it; raises as both do."""
+        try:
+            token = yield from self.open(text, client_id)
+        except TokenMalformed as error:
+            raise (yield from self.reject(error, call.now)) from None
+        return (yield from self.refresh(token, call, scope))
+
     def refresh(
-        self,
-        text: str,
-        call: Call,
-        client_id: str | None = None,
-        scope: str | None = None,
-        limit: str | None = None,
+        self, token: RefreshToken, call: Call, scope: str | None = None, limit: str | None = None
     ) -> Flow[Tokens]:
         """Give new tokens for a refresh token.
 
         Args:
-            text: the refresh token.
+            token: the refresh token, from `open`.
             call: the time and the randomness.
-            client_id: the client that presents it, which has to be the one it was given to; None is the issuer's own.
             scope: what the access token is to be used for, if that is less than was granted (RFC 6749 §6); the refresh
                 token keeps its own.
             limit: the most that the access token may bear of what was granted; None sets no limit.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
-            TokenMalformed, TokenUnknown, TokenExpired, SessionRevoked: it gets none any more.
+            TokenUnknown, TokenExpired, SessionRevoked: its session has ended.
             TokenReused: it was used by two parties; the session is revoked.
             TokenStale: its holder has a newer one; nothing was changed.
             StoreError: nothing was decided; the same token may be presented again.
         """
-        client_id = client_id or self.names.client_id
-        token = yield from self._read(text, client_id, call.now)
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
         session, verdict = yield from self._present(token, call.now)
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, call.now)
-            raise (yield from self._rejected(SessionRevoked("the user is gone or disabled"), session, call.now))
-        successor = refresh_token.successor(token.secret, session)
+            raise (yield from self.reject(SessionRevoked("the user is gone or disabled"), call.now, session))
+        successor = refresh_token.successor(token.secret, session, token.client_id)
         if verdict is Verdict.HOLD:
             replaces = is_current(token, successor)
-            return (yield from self._tokens(session, user, token, call, client_id, scope, limit, replaces=replaces))
-        return (yield from self._tokens(session, user, successor, call, client_id, scope, limit))
+            return (yield from self._tokens(session, user, token, call, scope, limit, replaces=replaces))
+        return (yield from self._tokens(session, user, successor, call, scope, limit))
 
     def _require_granted(self, session_id: str, scope: str, limit: str | None) -> Flow[None]:
         """Refuse more than ``limit``, than was granted at login, which never changes, or than the user may do."""
@@ -197,7 +218,7 @@ class Flows:
             answer = yield from advance
             found = answer.session
             if found is None:
-                raise (yield from self._rejected(TokenUnknown("the session is not known"), None, now))
+                raise (yield from self.reject(TokenUnknown("the session is not known"), now))
             if answer.moved:
                 yield from Emit(_verdict_event(Verdict.ROTATE, found, 1, answer.rotated_at, now))
                 return found, Verdict.ROTATE
@@ -215,6 +236,8 @@ class Flows:
         settled = self._after(found, token, verdict, now)
         if settled != found and not (yield from Swap(found, settled)):
             return None
+        if settled.ended_at is not None:
+            yield from RefuseSession(settled.id, now)
         distance = token.generation - found.generation
         yield from Emit(_verdict_event(verdict, found, distance, found.rotated_at, now))
         if verdict is Verdict.STALE:
@@ -233,18 +256,14 @@ class Flows:
         expires_at = min(now + self.policy.idle_ttl, found.created_at + self.policy.absolute_ttl)
         return replace(found, generation=generation, branch=branch, rotated_at=rotated_at, expires_at=expires_at)
 
-    def examine(self, text: str, call: Call, client_id: str | None = None) -> Flow[tuple[Session, User] | None]:
+    def examine(self, token: RefreshToken, call: Call) -> Flow[tuple[Session, User] | None]:
         """Return the session of a refresh token that would get new tokens now, and its user; None for any other.
 
-        The token is judged as by `refresh`, and not used: nothing is written, nothing is told, whatever it is worth.
+        The token is judged as by `refresh`, but not used: nothing is written, and there is no event.
 
         Raises:
-            StoreError: the store could not be asked.
+            StoreError: the store could not be read.
         """
-        try:
-            token = yield from self._decode(text, client_id or self.names.client_id)
-        except TokenMalformed:
-            return None
         session = yield from self.find_live(token.session_id, call)
         if session is None or judge(session, token, call.now, self.policy.grace_period) in _REFUSING:
             return None
@@ -264,26 +283,17 @@ class Flows:
 
     # ---- logout
 
-    def logout(self, text: str, call: Call, client_id: str | None = None) -> Flow[bool]:
-        """End the session of an authentic refresh token, however old: whoever holds one may end it.
-
-        Returns whether there was one to end; a token that is none ends nothing and is no error.
-        """
+    def logout_text(self, text: str, call: Call, client_id: str | None = None) -> Flow[bool]:
+        """Open a refresh token and `logout` with it; a text that is no refresh token ends nothing."""
         try:
-            token = yield from self._decode(text, client_id or self.names.client_id)
+            token = yield from self.open(text, client_id)
         except TokenMalformed:
             return False
+        return (yield from self.logout(token, call))
+
+    def logout(self, token: RefreshToken, call: Call) -> Flow[bool]:
+        """End the session of a refresh token from `open`, however old; return whether it was live."""
         return (yield from self._end(token.session_id, EndReason.LOGOUT, call.now))
-
-    def session_of(self, text: str, client_id: str | None = None) -> Flow[str | None]:
-        """Return the id of the session of an authentic refresh token, however old; None for one that is none.
-
-        The store is not asked: the session may be over.
-        """
-        try:
-            return (yield from self._decode(text, client_id or self.names.client_id)).session_id
-        except TokenMalformed:
-            return None
 
     def end_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
         """End one of a user's sessions; False when that user has no such live session."""
@@ -293,6 +303,7 @@ class Flows:
         """End all of a user's sessions save ``keep``; return how many."""
         ended = yield from EndAll(subject, call.now, EndReason.ENDED, keep)
         for session_id in ended:
+            yield from RefuseSession(session_id, call.now)
             yield from Emit(Event(EventCode.ENDED, call.now, session_id, subject, EndReason.ENDED))
         return len(ended)
 
@@ -308,7 +319,6 @@ class Flows:
         user: User,
         token: RefreshToken,
         call: Call,
-        client_id: str,
         scope: str | None = None,
         limit: str | None = None,
         *,
@@ -321,38 +331,25 @@ class Flows:
         expires_in = lifetime(self.policy, session, call.now)
         key = ring.signing_key(call.now)
         access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope)
-        text = refresh_token.encode(token, ring.refresh_key(call.now), self._bound(client_id))
+        text = refresh_token.encode(token, ring.refresh_key(call.now))
         return Tokens(access, text, expires_in, session, user, replaces, scope)
 
     def _bound(self, client_id: str) -> str:
         """Return what a refresh token is bound to: a client that is not the issuer's own."""
         return "" if client_id == self.names.client_id else client_id
 
-    def _read(self, text: str, client_id: str, now: int) -> Flow[RefreshToken]:
-        try:
-            return (yield from self._decode(text, client_id))
-        except TokenMalformed as error:
-            raise (yield from self._rejected(error, None, now)) from None
-
-    def _decode(self, text: str, client_id: str) -> Flow[RefreshToken]:
-        ring = yield from Keys()
-        client = self._bound(client_id)
-        try:
-            return refresh_token.decode(text, ring.refresh_keys, client)
-        except KeyUnknown:  # another node may have added it since
-            ring = yield from Keys(anew=True)
-            return refresh_token.decode(text, ring.refresh_keys, client)
-
     def _require_live(self, session: Session, now: int) -> Flow[None]:
-        if session.end_reason is EndReason.REUSE:
-            raise (yield from self._rejected(TokenReused("the session was revoked for reuse"), session, now))
         if session.ended_at is not None:
-            raise (yield from self._rejected(SessionRevoked("the session has ended"), session, now))
+            yield from RefuseSession(session.id, now)
+        if session.end_reason is EndReason.REUSE:
+            raise (yield from self.reject(TokenReused("the session was revoked for reuse"), now, session))
+        if session.ended_at is not None:
+            raise (yield from self.reject(SessionRevoked("the session has ended"), now, session))
         if now >= self.policy.end_of(session):
-            raise (yield from self._rejected(TokenExpired("the session has expired"), session, now))
+            raise (yield from self.reject(TokenExpired("the session has expired"), now, session))
 
-    def _rejected(self, error: TokenRejected, session: Session | None, now: int) -> Flow[TokenRejected]:
-        """Tell of a rejection; return the error for the caller to raise."""
+    def reject(self, error: TokenRejected, now: int, session: Session | None = None) -> Flow[TokenRejected]:
+        """Emit the event of a rejected refresh token; return the error for the caller to raise."""
         session_id, subject = (session.id, session.subject) if session else (None, None)
         yield from Emit(Event(EventCode.REJECTED, now, session_id, subject, error.code))
         return error
@@ -361,6 +358,7 @@ class Flows:
         session = yield from End(session_id, now, reason, subject)
         if session is None or now >= session.expires_at:
             return False
+        yield from RefuseSession(session.id, now)
         code = EventCode.LOGGED_OUT if reason is EndReason.LOGOUT else EventCode.ENDED
         yield from Emit(Event(code, now, session.id, session.subject, reason))
         return True

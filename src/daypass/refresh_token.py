@@ -59,12 +59,14 @@ class RefreshToken:
         generation: how many times the session was rotated when this was handed out.
         branch: 8 bytes.
         parent: the branch of its predecessor, 8 bytes.
+        client_id: the client that it is bound to; empty for the issuer's own.
     """
 
     secret: bytes = field(repr=False)
     generation: int
     branch: bytes = field(repr=False)
     parent: bytes = field(repr=False)
+    client_id: str = ""
 
     @property
     def session_id(self) -> str:
@@ -77,13 +79,10 @@ def session_id(secret: bytes) -> str:
     return hashlib.sha256(secret).digest()[:16].hex()
 
 
-def encode(token: RefreshToken, key: RefreshKey, client_id: str = "") -> str:
-    """Return the text of ``token``, authenticated under ``key``, whose id it bears, and bound to a client.
-
-    ``client_id`` is empty for the issuer's own.
-    """
+def encode(token: RefreshToken, key: RefreshKey) -> str:
+    """Return the text of ``token``, authenticated under ``key``, whose id is in it."""
     body = _BODY.pack(_VERSION, key.id, token.secret, token.generation, token.branch, token.parent)
-    return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key, client_id)).decode()
+    return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key, token.client_id)).decode()
 
 
 def decode(text: str, keys: Sequence[RefreshKey], client_id: str = "") -> RefreshToken:
@@ -103,12 +102,12 @@ def decode(text: str, keys: Sequence[RefreshKey], client_id: str = "") -> Refres
     for key in keys:
         if key.id == key_id:
             if hmac.compare_digest(mac, _mac(body, key, client_id)):
-                return RefreshToken(secret, generation, branch, parent)
+                return RefreshToken(secret, generation, branch, parent, client_id)
             raise TokenMalformed("a refresh token that this issuer did not make")
     raise KeyUnknown("a refresh token made with a key that this issuer does not have")
 
 
-def successor(secret: bytes, session: Position) -> RefreshToken:
+def successor(secret: bytes, session: Position, client_id: str = "") -> RefreshToken:
     """Return the token that follows the stored position of a session: the same one each time it is asked for.
 
     Its branch is derived under the session's own secret, which no server stores: whatever becomes of the issuer's keys
@@ -117,7 +116,7 @@ def successor(secret: bytes, session: Position) -> RefreshToken:
     generation = session.generation + 1
     bound = _PRF_INPUT.pack(b"branch", generation, session.branch, session.rotated_at)
     branch = hmac.digest(secret, bound, "sha256")[:BRANCH_SIZE]
-    return RefreshToken(secret, generation, branch, session.branch)
+    return RefreshToken(secret, generation, branch, session.branch, client_id)
 
 
 def _mac(body: bytes, key: RefreshKey, client_id: str) -> bytes:

@@ -96,6 +96,17 @@ class Verify(Step[AccessToken]):
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseSession(Step[None]):
+    """Refuse the access tokens of a session that has ended, in this process and from now on.
+
+    Other processes learn of the ending from the store.
+    """
+
+    session_id: str
+    ended_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Emit(Step[None]):
     """Tell what happened."""
 

@@ -112,8 +112,8 @@ class Upkeep:
 
     # ---- endings
 
-    def learn(self, session_id: str, ended_at: int) -> None:
-        """Refuse the access tokens of a session that was ended by this process itself."""
+    def refuse(self, session_id: str, ended_at: int) -> None:
+        """Refuse the access tokens of a session that this process has ended, or found ended."""
         self.verifier.end(session_id, ended_at, ended_at + self._alive_for)
 
     def catch_up(self, now: int) -> Flow[None]:

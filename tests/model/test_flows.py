@@ -81,7 +81,7 @@ def _refreshed(world: World, row: Row, token: int, clock: int) -> tuple[_OneRow,
     store = _OneRow(session)
     flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
     try:
-        tokens = run(flows.refresh(encode(presented, KEY), Call(clock, bytes(ENTROPY))), store.answer)
+        tokens = run(flows.refresh(presented, Call(clock, bytes(ENTROPY))), store.answer)
     except (TokenStale, TokenReused):
         return store, None
     return store, tokens

@@ -14,7 +14,7 @@ from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.issuer.base import NOWHERE, AsyncCheck, AsyncLoad, Check, Issuer, Listener, Load, checked_user, is_async
 from daypass.session import Device, Session, Tokens
-from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Verify
+from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, RefuseSession, Verify
 from daypass.store_steps import StoreStep
 from daypass.stores import AsyncStore, open_async_store
 from daypass.user import User
@@ -68,7 +68,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
 
     async def refresh(self, refresh_token: str, *, client_id: str | None = None, scope: str | None = None) -> Tokens:
         """Return new tokens for a refresh token; arguments and errors are those of `Daypass.refresh`."""
-        return await self.run(self.flows.refresh(refresh_token, self.new_call(), client_id, scope))
+        return await self.run(self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope))
 
     async def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
         """End the session of a refresh token, however old it is; return whether there was one to end.
@@ -76,7 +76,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         Raises:
             StoreError: nothing was decided.
         """
-        return await self.run(self.flows.logout(refresh_token, self.new_call(), client_id))
+        return await self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id))
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """Return a user's live sessions, the newest login first.
@@ -213,6 +213,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self._upkeep.known(now, anew=anew) or arun(self._upkeep.keys(now, anew=anew), self._answer)
             case Now():
                 return self._clock()
+            case RefuseSession(session_id, ended_at):
+                self._upkeep.refuse(session_id, ended_at)
             case LoadUser(subject):
                 return self._load("load_user", self._load_user, subject)
             case Authenticate(check, identifier, password):

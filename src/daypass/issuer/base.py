@@ -12,7 +12,7 @@ from daypass import secret_file
 from daypass.access_token import Names
 from daypass.clock import system_clock
 from daypass.duration import SECOND, Duration
-from daypass.errors import ConfigurationError, SessionRevoked, TokenReused
+from daypass.errors import ConfigurationError
 from daypass.event import Event, EventCode
 from daypass.flows import ENTROPY, Call, Flows
 from daypass.forks import survive_forks
@@ -36,14 +36,12 @@ LoadT = TypeVar("LoadT", bound=Callable[[str], Any])
 CheckT = TypeVar("CheckT", bound=Callable[[str, str], Any])
 
 _log = logging.getLogger("daypass")
-_ENDINGS = frozenset((EventCode.LOGGED_OUT, EventCode.ENDED, EventCode.REUSED))
 _LEVELS = {
     EventCode.REUSED: logging.WARNING,
     EventCode.CUT_OFF: logging.WARNING,
     EventCode.POLLING: logging.WARNING,
     EventCode.LISTENING: logging.INFO,
 }
-_OVER = frozenset((SessionRevoked.code, TokenReused.code))
 _WARN_AT_MOST_EVERY = 1 * SECOND
 NOWHERE = Device()
 
@@ -143,10 +141,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         raise NotImplementedError
 
     def _note(self, event: Event) -> None:
-        """Log an event, and refuse the access tokens of a session that it ends."""
-        over = event.code in _ENDINGS or (event.code is EventCode.REJECTED and event.reason in _OVER)
-        if over and event.session_id is not None:
-            self._upkeep.learn(event.session_id, event.at)
+        """Log an event."""
         if event.code is EventCode.UNAVAILABLE:
             self._warn_of_store(event)
         level = _LEVELS.get(event.code, logging.DEBUG)

@@ -14,7 +14,7 @@ from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.issuer.base import NOWHERE, Check, Issuer, Listener, Load, checked_user, is_async, refuse_awaitable
 from daypass.session import Device, Session, Tokens
-from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Verify
+from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, RefuseSession, Verify
 from daypass.store_steps import StoreStep
 from daypass.stores import Store, open_store
 from daypass.user import User
@@ -110,7 +110,7 @@ class Daypass(Issuer[Store, Load, Check]):
             TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
             StoreError: nothing was decided; the same token may be presented again.
         """
-        return self.run(self.flows.refresh(refresh_token, self.new_call(), client_id, scope))
+        return self.run(self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope))
 
     def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
         """End the session of a refresh token, however old it is; return whether there was one to end.
@@ -118,7 +118,7 @@ class Daypass(Issuer[Store, Load, Check]):
         Raises:
             StoreError: nothing was decided.
         """
-        return self.run(self.flows.logout(refresh_token, self.new_call(), client_id))
+        return self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id))
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """Return a user's live sessions, the newest login first.
@@ -239,6 +239,8 @@ class Daypass(Issuer[Store, Load, Check]):
                 return self._upkeep.known(now, anew=anew) or run(self._upkeep.keys(now, anew=anew), self._answer)
             case Now():
                 return self._clock()
+            case RefuseSession(session_id, ended_at):
+                self._upkeep.refuse(session_id, ended_at)
             case LoadUser(subject):
                 return checked_user("load_user", self._load_user(subject))
             case Authenticate(check, identifier, password):

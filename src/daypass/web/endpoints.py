@@ -16,7 +16,7 @@ from typing import Any
 
 from daypass.access_token import AccessToken
 from daypass.duration import SECOND
-from daypass.errors import CredentialsRejected, StoreError, TokenRejected, TokenStale
+from daypass.errors import CredentialsRejected, StoreError, TokenMalformed, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
@@ -29,7 +29,7 @@ from daypass.web.bearer import bearer_token, challenge, require_own_client, unau
 from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
 from daypass.web.javascript import serve_module
-from daypass.web.limits import Limiter, refreshed
+from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
 
 _LONGEST = 1024
@@ -126,7 +126,7 @@ class Endpoints:
         replaced = cookies.read(request)
         if replaced is not None:
             try:
-                yield from self._flows.logout(replaced, call)
+                yield from self._flows.logout_text(replaced, call)
             except StoreError as error:
                 yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
 
@@ -137,9 +137,8 @@ class Endpoints:
         text, in_body = self._refresh_token(request)
         if text is None:
             return challenge(failure(401, "invalid_grant"))
-        session, refresh = self._flows.session_of(text), self._flows.refresh(text, call)
         try:
-            tokens = yield from refreshed(self._limiter, request, session, refresh, call.now)
+            tokens = yield from limited_refresh(self._flows, self._limiter, request, text, call)
         except TokenStale as error:
             return failure(error.status, error.code, "A newer refresh token was given out")
         except TokenRejected as error:
@@ -152,7 +151,7 @@ class Endpoints:
         self._admit(request)
         text, in_body = self._refresh_token(request)
         if text is not None:
-            yield from self._flows.logout(text, call)
+            yield from self._flows.logout_text(text, call)
         done = Response(204, (("cache-control", "no-store"),))
         return done if in_body else done.with_headers(cookies.clear(request, self._cookies))
 
@@ -211,7 +210,12 @@ class Endpoints:
     def _cookie_session(self, request: Request) -> Flow[str | None]:
         """Return the id of the session that the cookie belongs to, whether it lives or not."""
         text = cookies.read(request)
-        return None if text is None else (yield from self._flows.session_of(text))
+        if text is None:
+            return None
+        try:
+            return (yield from self._flows.open(text)).session_id
+        except TokenMalformed:
+            return None
 
     def _ended(self, request: Request, *, its_cookie: bool) -> Response:
         done = Response(204, (("cache-control", "no-store"),))

@@ -10,9 +10,10 @@ import unicodedata
 from dataclasses import dataclass, fields
 
 from daypass.duration import DAY, SECOND
-from daypass.errors import ConfigurationError, TokenRejected, TokenStale
+from daypass.errors import ConfigurationError, TokenMalformed, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
+from daypass.flows import Call, Flows
 from daypass.session import Tokens
 from daypass.steps import Count, Emit
 from daypass.web.message import BadRequest, Request
@@ -130,17 +131,14 @@ class Limiter:
         if network is not None and self._login_per_account is not None:
             yield from _hit(self._shared, f"known:{_account(identifier)}:{network}", _ONCE_A_MONTH, now)
 
-    def refresh(self, request: Request, session_id: str | None, now: int) -> Flow[None]:
-        """Count a refresh, before the store is asked: ``session_id`` is None where the token is not authentic.
+    def refresh(self, session_id: str, now: int) -> Flow[None]:
+        """Count a refresh by an authentic refresh token, before the session is read.
 
         Raises:
-            TooMany: there were; nothing was decided about any session.
+            TooMany: the limit is reached; nothing was decided about any session.
         """
-        if session_id is None:
-            yield from self.stranger(request, now)
-        else:
-            wait = yield from _hit(self._own, session_id, self._refresh_per_session, now)
-            yield from _refuse(wait, "refresh_per_session", now)
+        wait = yield from _hit(self._own, session_id, self._refresh_per_session, now)
+        yield from _refuse(wait, "refresh_per_session", now)
 
     def stranger(self, request: Request, now: int) -> Flow[None]:
         """Count what shows neither a session nor a client: only its address is known.
@@ -161,33 +159,45 @@ class Limiter:
         return (yield from _hit(self._shared, f"rejected:{network}", self._rejected_per_address, now))
 
 
-def refreshed(
-    limiter: Limiter | None, request: Request, session: Flow[str | None], refresh: Flow[Tokens], now: int
+def limited_refresh(
+    flows: Flows,
+    limiter: Limiter | None,
+    request: Request,
+    text: str,
+    call: Call,
+    client_id: str | None = None,
+    scope: str | None = None,
+    limit: str | None = None,
 ) -> Flow[Tokens]:
     """Refresh within the limits, if there are any.
 
     Args:
+        flows: the issuer's.
         limiter: counts, if anybody does.
         request: what brought the refresh token.
-        session: finds the id of that one's session, None where it is not authentic (`daypass.flows.Flows.session_of`).
-        refresh: gives new tokens for it (`daypass.flows.Flows.refresh`).
-        now: milliseconds since the epoch.
+        text: the refresh token.
+        call: the time and the randomness.
+        client_id: the client that presents it; None is the issuer's own.
+        scope: what the access token is to be used for, if that is less than was granted.
+        limit: the most that the access token may be used for; None sets no limit.
 
     Raises:
-        TooMany: there were too many; nothing was decided about any session.
-        DaypassError: as ``refresh`` does.
+        TooMany: the limit is reached; nothing was decided about any session.
+        DaypassError: as `daypass.flows.Flows.open` and `daypass.flows.Flows.refresh` do.
     """
-    if limiter is None:
-        return (yield from refresh)
-    session_id = yield from session
-    yield from limiter.refresh(request, session_id, now)
     try:
-        return (yield from refresh)
-    except TokenStale:
-        raise
-    except TokenRejected:
-        if session_id is not None:
-            yield from limiter.rejected(request, now)
+        token = yield from flows.open(text, client_id)
+    except TokenMalformed as error:
+        if limiter is not None:
+            yield from limiter.stranger(request, call.now)
+        raise (yield from flows.reject(error, call.now)) from None
+    if limiter is not None:
+        yield from limiter.refresh(token.session_id, call.now)
+    try:
+        return (yield from flows.refresh(token, call, scope, limit))
+    except TokenRejected as error:
+        if limiter is not None and not isinstance(error, TokenStale):
+            yield from limiter.rejected(request, call.now)
         raise
 
 

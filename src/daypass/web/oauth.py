@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from daypass import scope as scopes
 from daypass.duration import SECOND
-from daypass.errors import DaypassError, ScopeRejected, StoreError, TokenRejected, TokenStale
+from daypass.errors import DaypassError, ScopeRejected, StoreError, TokenMalformed, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
@@ -30,7 +30,7 @@ from daypass.web import cookies
 from daypass.web.bearer import REALM, RETRY_AFTER
 from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods
 from daypass.web.cookies import CookiePolicy
-from daypass.web.limits import Limiter, TooMany, refreshed
+from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response, answer, content_type
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -119,9 +119,9 @@ class OAuth:
         refresh_token = _required(form, "refresh_token")
         try:
             scope = scopes.asked(form["scope"]) if "scope" in form else None
-            session = self._flows.session_of(refresh_token, client.id)
-            refresh = self._flows.refresh(refresh_token, call, client.id, scope, client.scope)
-            tokens = yield from refreshed(self._limiter, request, session, refresh, call.now)
+            tokens = yield from limited_refresh(
+                self._flows, self._limiter, request, refresh_token, call, client.id, scope, client.scope
+            )
         except ScopeRejected as error:
             raise _Refused(error.status, error.code, str(error)) from None
         except TokenStale:
@@ -143,7 +143,7 @@ class OAuth:
         §2.1): whoever holds one can read in it whose it is. Nothing is revoked in either case.
         """
         token = _required(form, "token")
-        if not (yield from self._flows.logout(token, call, client.id)):
+        if not (yield from self._flows.logout_text(token, call, client.id)):
             try:
                 access = yield from Verify(token)
             except TokenRejected:
@@ -241,7 +241,11 @@ class OAuth:
         return {"token_type": "Bearer", **{name: claims[name] for name in _TOLD if name in claims}}
 
     def _refresh_token(self, text: str, client: Client, call: Call) -> Flow[dict[str, Any] | None]:
-        found = yield from self._flows.examine(text, call, client.id)
+        try:
+            refresh_token = yield from self._flows.open(text, client.id)
+        except TokenMalformed:
+            return None
+        found = yield from self._flows.examine(refresh_token, call)
         if found is None:
             return None
         session, user = found

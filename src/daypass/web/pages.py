@@ -44,7 +44,7 @@ from typing import Any, Unpack
 from urllib.parse import quote
 
 from daypass.duration import SECOND
-from daypass.errors import StoreError, TokenRejected, TokenStale
+from daypass.errors import StoreError, TokenMalformed, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
@@ -55,7 +55,7 @@ from daypass.web.bearer import unavailable
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.cookies import CookiePolicy
 from daypass.web.filter import Filter
-from daypass.web.limits import Limiter, TooMany, refreshed
+from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response
 from daypass.web.options import Options
 from daypass.web.page_headers import Headers
@@ -180,8 +180,7 @@ class Pages:
 
     def _refresh(self, login: BrowserLogin, text: str, call: Call) -> Flow[None]:
         try:
-            session, refresh = self._flows.session_of(text), self._flows.refresh(text, call)
-            login.state.tokens = yield from refreshed(self._limiter, login.request, session, refresh, call.now)
+            login.state.tokens = yield from limited_refresh(self._flows, self._limiter, login.request, text, call)
             login.state.session = yield from Verify(login.state.tokens.access_token)
         except TokenStale:
             self._send_again(login, text)
@@ -243,7 +242,7 @@ class Pages:
             if request.method not in _SAFE and not login.state.cross_site:
                 cookies.require_same_site(request, self._policy)
         except BadRequest:
-            yield from self._flows.logout(tokens.refresh_token, call)
+            yield from self._flows.logout_text(tokens.refresh_token, call)
             raise
         if self._limiter is not None and login.state.identifier is not None:
             yield from self._limiter.logged_in(request, login.state.identifier, call.now)
@@ -263,10 +262,13 @@ class Pages:
             login.state.ended.append(login.state.presented)
         seen = {keep}
         for text in login.state.ended:
-            session_id = yield from self._flows.session_of(text)
-            if session_id is not None and session_id not in seen:
-                seen.add(session_id)
-                yield from self._flows.logout(text, call)
+            try:
+                token = yield from self._flows.open(text)
+            except TokenMalformed:
+                continue
+            if token.session_id not in seen:
+                seen.add(token.session_id)
+                yield from self._flows.logout(token, call)
         session = login.state.session
         if session is not None and session.session_id not in seen:
             yield from self._flows.end_session(session.subject, session.session_id, call)
