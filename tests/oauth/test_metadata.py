@@ -3,8 +3,8 @@
 import pytest
 
 from daypass import ConfigurationError, Daypass
+from daypass.web import Application
 from daypass.web.clients import Client
-from daypass.web.site import Site
 
 from ..web.world import ISSUER, json_of
 from .world import CLIENTS, World
@@ -56,7 +56,7 @@ def test_scopes_that_are_known() -> None:
 def test_without_clients_there_is_none() -> None:
     """An issuer without OAuth clients has no OAuth endpoints, and tells of none."""
     auth = Daypass("memory:", issuer=ISSUER, load_user=lambda _: None)
-    site = Site(auth)
+    site = Application(auth)
     assert ((), ["/.well-known/jwks.json"]) == (site.oauth_routes, [route.path for route in site.well_known_routes])
 
 
@@ -64,4 +64,4 @@ def test_a_mount_that_is_not_possible() -> None:
     """What could make no URL is refused, with what to write instead."""
     auth = Daypass("memory:", issuer=ISSUER, load_user=lambda _: None)
     with pytest.raises(ConfigurationError, match="/oauth"):
-        Site(auth, clients=CLIENTS, oauth_path="oauth")
+        Application(auth, clients=CLIENTS, oauth_path="oauth")

@@ -15,10 +15,10 @@ from daypass.flow import Flow
 from daypass.session import Device
 from daypass.steps import Verify
 from daypass.testing import Clock
+from daypass.web import Application
 from daypass.web.clients import Client, Registry
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
-from daypass.web.site import Site
 
 from ..web.world import ALICE, BOB, HOST, ISSUER, SECRET
 
@@ -71,7 +71,7 @@ class World:
             clock=self.clock,
             **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through
         )
-        site = Site(self.auth, clients=clients, **(options or {}))
+        site = Application(self.auth, clients=clients, **(options or {}))
         self.routes = {route.path: route for route in (*site.oauth_routes, *site.well_known_routes)}
 
     def run(self, flow: Flow[Any]) -> Any:

@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from daypass.web import Application
 from daypass.web.clients import Client, hash_secret
 from daypass.web.message import Request, Response
-from daypass.web.site import Site
 
 from ..web.world import ALICE, HOST, Asked, json_of
 
@@ -24,7 +24,7 @@ class World(Asked):
 
     def __init__(self) -> None:
         super().__init__()
-        self.oauth = {route.path: route for route in Site(self.auth, clients=CLIENTS).oauth_routes}
+        self.oauth = {route.path: route for route in Application(self.auth, clients=CLIENTS).oauth_routes}
 
     def post(self, path: str, headers: Mapping[str, str] | None = None, query: str = "", **fields: str) -> Response:
         """Return the answer to a form."""

@@ -2,9 +2,10 @@
 
 import pytest
 
+from daypass.web import Application
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Request
-from daypass.web.pages import ACCESS, Pages
+from daypass.web.pages import ACCESS
 
 from ..web.world import ALICE, BOB, HOST, Asked
 
@@ -22,7 +23,7 @@ def login(asked: Asked, cookies: str, method: str = "GET", **headers: str) -> Br
     """Return how pages take a request with these cookies."""
     sent = {"cookie": cookies, **{name.replace("_", "-"): value for name, value in headers.items()}}
     request = Request("https", HOST, sent, method=method)
-    return asked.auth.run(Pages.of(asked.auth).process_request(request, asked.auth.new_call()))
+    return asked.auth.run(Application(asked.auth).pages().process_request(request, asked.auth.new_call()))
 
 
 @pytest.mark.parametrize("space", ["\x85", "\xa0", "\x0b", "\x1c", "\x1f", "\u2000", "\ufeff"])

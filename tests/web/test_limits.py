@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, EventCode
+from daypass import AsyncDaypass, ConfigurationError, CredentialsRejected, EventCode, web
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
 from daypass.web import rate_counters
@@ -240,7 +240,7 @@ def test_a_page_with_garbage() -> None:
     store = Watched()
     asked = Asked(store)
     limiter = Limiter(RateLimits(rejected_refresh_per_address="3/minute"))
-    pages = Pages.of(asked.auth, rate_limits=limiter)
+    pages = web.Application(asked.auth, rate_limits=limiter).pages()
     _, refresh_token = asked.login()
     store.asked.clear()
     for _ in range(6):
@@ -257,7 +257,7 @@ def test_a_page_with_garbage() -> None:
 def test_a_page_of_a_session_that_runs_wild() -> None:
     """Refreshes inside requests are limited by their session: 429, when to come again, and no cookie is changed."""
     asked = Asked()
-    pages = Pages.of(asked.auth, rate_limits=RateLimits(refresh_per_session="2/minute"))
+    pages = web.Application(asked.auth, rate_limits=RateLimits(refresh_per_session="2/minute")).pages()
     (access, wild), (_, other) = asked.login(), asked.login()
     assert enter(asked, pages, wild).token
     assert enter(asked, pages, wild).token
@@ -296,7 +296,7 @@ def form_login(asked: Asked, pages: Pages, password: str, address: str = HERE) -
 def test_a_form() -> None:
     """A form's logins are counted as those of the endpoint; from where an account has logged in, apart."""
     asked = Asked()
-    pages = Pages.of(asked.auth, rate_limits=RateLimits(login_per_account="3/minute"))
+    pages = web.Application(asked.auth, rate_limits=RateLimits(login_per_account="3/minute")).pages()
     assert [0] == [form_login(asked, pages, PASSWORD)]
     assert [0, 0, 61, 61] == [form_login(asked, pages, "wrong", ELSEWHERE) for _ in range(4)]
     assert 61 == form_login(asked, pages, PASSWORD, "203.0.113.1")
@@ -307,7 +307,7 @@ def test_a_form() -> None:
 def test_a_form_without_limits() -> None:
     """Where no limits are given a form may be sent as often as anybody likes."""
     asked = Asked()
-    assert [0] * 50 == [form_login(asked, Pages.of(asked.auth), "wrong") for _ in range(50)]
+    assert [0] * 50 == [form_login(asked, web.Application(asked.auth).pages(), "wrong") for _ in range(50)]
 
 
 def test_a_form_and_an_async_issuer() -> None:
@@ -315,7 +315,7 @@ def test_a_form_and_an_async_issuer() -> None:
 
     async def waits() -> list[int]:
         async with AsyncDaypass("memory:", issuer=ISSUER, load_user=lambda _: None) as auth:
-            pages = Pages.of(auth, rate_limits=RateLimits(login_per_address="2/minute"))
+            pages = web.Application(auth, rate_limits=RateLimits(login_per_address="2/minute")).pages()
             request = Request("https", HOST, {}, address=HERE, method="POST")
             login = await auth.run(pages.process_request(request, auth.new_call()))
             return [await auth.run(login.count_login(name)) for name in ("ann", "bob", "cid")]
@@ -327,7 +327,7 @@ def test_a_form_and_an_async_issuer() -> None:
 def test_adapters_that_count_together() -> None:
     """What is given the same `Limiter` counts together."""
     asked = Asked(options=Options(rate_limits=(limiter := Limiter(RateLimits(refresh_per_session="3/minute")))))
-    pages = Pages.of(asked.auth, rate_limits=limiter)
+    pages = web.Application(asked.auth, rate_limits=limiter).pages()
     _, refresh_token = asked.login()
     assert [200, 200] == refreshes(asked, 2, refresh_token)
     assert enter(asked, pages, refresh_token).token

@@ -11,13 +11,12 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
-from daypass import AsyncDaypass, User
+from daypass import AsyncDaypass, User, web
 from daypass.server.app import build_app
 from daypass.stores.memory import AsyncMemoryStore
 from daypass.testing import Clock
 from daypass.web.clients import Client, hash_secret
 from daypass.web.openapi import AUTH, METADATA, OAUTH, SCHEMAS, WELL_KNOWN, inlined
-from daypass.web.site import Site
 
 from ..servers.application import serving
 from .live import LOGIN, Application
@@ -85,7 +84,7 @@ OPERATIONS = {
 def test_nothing_is_left_out() -> None:
     """Every operation of every first-party route is described, save for the browser's module and what proxies ask."""
     auth = AsyncDaypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
-    site = Site(auth, clients=CLIENTS)
+    site = web.Application(auth, clients=CLIENTS)
     for routes, described in (
         (site.auth_routes, AUTH),
         (site.well_known_routes, {**WELL_KNOWN, **METADATA}),

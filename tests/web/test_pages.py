@@ -9,11 +9,12 @@ import pytest
 from daypass import ConfigurationError, EventCode, Tokens
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import CredentialsRejected
+from daypass.web import Application
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
 from daypass.web.page_headers import Headers, merge_headers
-from daypass.web.pages import Pages, Render
+from daypass.web.pages import Render
 
 from .failing import Failing
 from .world import ALICE, BOB, HOST, PASSWORD, Asked
@@ -37,7 +38,7 @@ class Browser:
         options: Options | None = None,
     ) -> None:
         self.asked = asked
-        self.pages = Pages.of(asked.auth, render=render, **(options or {}))
+        self.pages = Application(asked.auth, **(options or {})).pages(render)
         self.scheme, self.host = scheme, host
         self.jar: dict[str, str] = {}
         self.set: list[str] = []

@@ -8,9 +8,9 @@ from typing import Any
 from daypass import Daypass, Event, Policy, Store, User
 from daypass.duration import Duration
 from daypass.testing import Clock
+from daypass.web import Application
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
-from daypass.web.site import Site
 
 ISSUER = "https://api.example.com"
 HOST = "api.example.com"
@@ -48,7 +48,7 @@ class Asked:
             clock=self.clock,
             **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through
         )
-        site = Site(self.auth, **(options or {}))
+        site = Application(self.auth, **(options or {}))
         self.routes = {route.path: route for route in (*site.auth_routes, *site.well_known_routes)}
 
     def check(self, identifier: str, password: str) -> User | None:

@@ -19,6 +19,7 @@ from daypass.server.configuration import Configuration
 from daypass.server.users import Users
 from daypass.store_steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
+from daypass.web import Application
 from daypass.web.clients import Client
 from daypass.web.openapi import AUTH, METADATA, OAUTH, WELL_KNOWN, document
 from daypass.web.options import Options
@@ -74,6 +75,7 @@ def build_app(
             return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
         return JSONResponse({"status": "ok"})
 
+    application = Application(auth, clients=clients, **options)
     mounted = {"/auth": AUTH, "": WELL_KNOWN}
     if clients:
         mounted |= {"/oauth": OAUTH, "": {**WELL_KNOWN, **METADATA}}
@@ -88,9 +90,9 @@ def build_app(
             yield
 
     routes = [
-        Mount("/auth", routes=auth_routes(auth, **options)),
-        *([Mount("/oauth", routes=oauth_routes(auth, clients=clients, **options))] if clients else []),
-        *well_known_routes(auth, clients=clients, **options),
+        Mount("/auth", routes=auth_routes(application)),
+        *([Mount("/oauth", routes=oauth_routes(application))] if clients else []),
+        *well_known_routes(application),
         Route("/openapi.json", describe, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),
     ]

@@ -10,9 +10,8 @@ async def home(request: Request) -> Response:
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Unpack
 
-from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass
-from daypass.web import pages
+from daypass.web.application import Application, async_application
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Request, Response
 from daypass.web.options import Options
@@ -23,7 +22,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 _SCHEMES = {"ws": "http", "wss": "https"}
@@ -39,7 +38,7 @@ class Pages:
 
     Args:
         app: what is served.
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         render: see `daypass.web.pages.Pages`.
         options: how cookies are set and used; ``same_site`` is ``Lax`` unless given.
 
@@ -48,15 +47,17 @@ class Pages:
     """
 
     def __init__(
-        self, app: Application, auth: AsyncDaypass, *, render: Render | None = None, **options: Unpack[Options]
+        self,
+        app: ASGIApplication,
+        auth: AsyncDaypass | Application[AsyncDaypass],
+        *,
+        render: Render | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        if not isinstance(auth, AsyncDaypass):
-            raise ConfigurationError(
-                "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
-            )
+        application = async_application(auth, options)
         self._app = app
-        self._auth = auth
-        self._pages = pages.Pages.of(auth, render=render, **options)
+        self._auth = application.auth
+        self._pages = application.pages(render)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; what the application raises goes on to the server."""

@@ -28,12 +28,12 @@ from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
 from daypass.web import openapi, starlette
+from daypass.web.application import Application, async_application
 from daypass.web.clients import Registry
 from daypass.web.message import Response
 from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
 from daypass.web.routes import Route
-from daypass.web.site import Site
 
 FoundT = TypeVar("FoundT")
 
@@ -134,34 +134,45 @@ def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool
 
 
 def auth_router(
-    auth: AsyncDaypass, *, authenticate: Check | AsyncCheck | None = None, **options: Unpack[Options]
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    *,
+    authenticate: Check | AsyncCheck | None = None,
+    **options: Unpack[Options],
 ) -> APIRouter:
     """Return the router of the first-party endpoints, to be included with ``prefix="/auth"``.
 
     The arguments and errors are those of `daypass.web.starlette.auth_routes`.
     """
-    starlette.require_async(auth)
-    return _router(auth, Site(auth, authenticate, **options).auth_routes, openapi.AUTH)
+    application = async_application(auth, options, authenticate=authenticate)
+    return _router(application.auth, application.auth_routes, openapi.AUTH)
 
 
-def oauth_router(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> APIRouter:
+def oauth_router(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
+) -> APIRouter:
     """Return the router of the OAuth endpoints, to be included with ``prefix="/oauth"``.
 
     The arguments and errors are those of `daypass.web.starlette.oauth_routes`.
     """
-    starlette.require_async(auth)
-    return _router(auth, Site(auth, clients=clients, **options).oauth_routes, openapi.OAUTH)
+    application = async_application(auth, options, clients=clients)
+    return _router(application.auth, application.oauth_routes, openapi.OAUTH)
 
 
-def well_known_router(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> APIRouter:
+def well_known_router(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
+) -> APIRouter:
     """Return the router of what stands at the root of the host: the public signing keys, and the metadata for clients.
 
     The arguments and errors are those of `daypass.web.starlette.well_known_routes`.
     """
-    starlette.require_async(auth)
-    return _router(
-        auth, Site(auth, clients=clients, **options).well_known_routes, {**openapi.WELL_KNOWN, **openapi.METADATA}
-    )
+    application = async_application(auth, options, clients=clients)
+    return _router(application.auth, application.well_known_routes, {**openapi.WELL_KNOWN, **openapi.METADATA})
 
 
 def _router(auth: AsyncDaypass, routes: Iterable[Route], described: openapi.Operations) -> APIRouter:

@@ -34,13 +34,13 @@ from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import Check, Daypass
 from daypass.user import User
+from daypass.web.application import Application, sync_application
 from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
 from daypass.web.routes import Route
-from daypass.web.site import Site
 from daypass.web.wsgi import read_request, require_sync
 from daypass.web.wsgi_pages import ENVIRON_KEY, ISSUER_KEY
 
@@ -50,12 +50,16 @@ T = TypeVar("T")
 
 
 def auth_blueprint(
-    auth: Daypass, *, authenticate: Check | None = None, name: str = "daypass", **options: Unpack[Options]
+    auth: Daypass | Application[Daypass],
+    *,
+    authenticate: Check | None = None,
+    name: str = "daypass",
+    **options: Unpack[Options],
 ) -> Blueprint:
     """Return the blueprint of the first-party endpoints; it stands at ``/auth`` unless it is registered elsewhere.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
             issuer's own unless one is given.
         name: the blueprint's, for ``url_for("daypass.login")``.
@@ -64,17 +68,21 @@ def auth_blueprint(
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_sync(auth)
-    return _blueprint(auth, name, "/auth", Site(auth, authenticate, **options).auth_routes)
+    application = sync_application(auth, options, authenticate=authenticate)
+    return _blueprint(application.auth, name, "/auth", application.auth_routes)
 
 
 def oauth_blueprint(
-    auth: Daypass, *, clients: Registry, name: str = "daypass_oauth", **options: Unpack[Options]
+    auth: Daypass | Application[Daypass],
+    *,
+    clients: Registry = (),
+    name: str = "daypass_oauth",
+    **options: Unpack[Options],
 ) -> Blueprint:
     """Return the blueprint of the OAuth endpoints; it stands at ``/oauth`` unless it is registered elsewhere.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
             None.
         name: the blueprint's.
@@ -83,17 +91,21 @@ def oauth_blueprint(
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_sync(auth)
-    return _blueprint(auth, name, "/oauth", Site(auth, clients=clients, **options).oauth_routes)
+    application = sync_application(auth, options, clients=clients)
+    return _blueprint(application.auth, name, "/oauth", application.oauth_routes)
 
 
 def well_known_blueprint(
-    auth: Daypass, *, clients: Registry = (), name: str = "daypass_well_known", **options: Unpack[Options]
+    auth: Daypass | Application[Daypass],
+    *,
+    clients: Registry = (),
+    name: str = "daypass_well_known",
+    **options: Unpack[Options],
 ) -> Blueprint:
     """Return the blueprint of what stands at the root of the host: the public signing keys, the metadata for clients.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the same as for `oauth_blueprint`, where that is registered.
         name: the blueprint's.
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are if not at ``/oauth``.
@@ -101,8 +113,8 @@ def well_known_blueprint(
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_sync(auth)
-    return _blueprint(auth, name, None, Site(auth, clients=clients, **options).well_known_routes)
+    application = sync_application(auth, options, clients=clients)
+    return _blueprint(application.auth, name, None, application.well_known_routes)
 
 
 class Requirement(Generic[T]):

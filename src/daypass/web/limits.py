@@ -8,6 +8,8 @@ password can use up its logins from elsewhere, but not those from where its owne
 import hashlib
 import unicodedata
 from dataclasses import dataclass, fields
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from daypass.duration import DAY, SECOND
 from daypass.errors import ConfigurationError, TokenMalformed, TokenRejected, TokenStale
@@ -157,6 +159,26 @@ class Limiter:
         if network is None:
             return 0
         return (yield from _hit(self._shared, f"rejected:{network}", self._rejected_per_address, now))
+
+
+_shared: WeakKeyDictionary[Any, dict[RateLimits, Limiter]] = WeakKeyDictionary()
+
+
+def shared_limiter(owner: object, limits: RateLimits | Limiter | None) -> Limiter | None:
+    """Return what counts for ``limits``; everything that one owner asks for with equal limits counts together.
+
+    Raises:
+        ConfigurationError: ``limits`` is something else, or its storage cannot be used.
+        ImportError: the storage needs the ``limits`` library, and it is not installed.
+    """
+    if not isinstance(limits, RateLimits):
+        if isinstance(limits, Limiter | None):
+            return limits
+        raise ConfigurationError(f"rate_limits={limits!r}: expected RateLimits(…), Limiter(…), or None for no limits")
+    of_owner = _shared.setdefault(owner, {})
+    if limits not in of_owner:
+        of_owner[limits] = Limiter(limits)
+    return of_owner[limits]
 
 
 def limited_refresh(

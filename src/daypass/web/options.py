@@ -1,4 +1,4 @@
-"""What every adapter may be told, whatever its framework."""
+"""The options of an application, the same in every framework."""
 
 from collections.abc import Collection
 from typing import TypedDict
@@ -16,11 +16,10 @@ class Options(TypedDict, total=False):
         allowed_origins: other origins whose pages may use the endpoints, such as ``https://app.example.com``.
         allow_insecure: accept plain HTTP from elsewhere than loopback.
         oauth_path: where the OAuth endpoints are mounted, below the issuer; ``/oauth``. For the metadata.
-        trusted_proxies: addresses, networks, or ``unix``: those that are believed when they say who has sent a request,
-            and how.
-        proxy_header: what these write: ``X-Forwarded`` or ``Forwarded`` (RFC 7239); the other one is not looked at.
-        rate_limits: how often logins and refreshes may be asked for: a `daypass.web.limits.RateLimits`, or a
-            `daypass.web.limits.Limiter` for several adapters that are to count together.
+        trusted_proxies: addresses, networks, or ``unix``: proxies that are trusted to say who sent a request, and how.
+        proxy_header: what these proxies write: ``X-Forwarded`` or ``Forwarded`` (RFC 7239); the other is ignored.
+        rate_limits: how many logins and refreshes are allowed: a `daypass.web.limits.RateLimits`, or a
+            `daypass.web.limits.Limiter` that several issuers share.
     """
 
     same_site: SameSite
@@ -30,3 +29,7 @@ class Options(TypedDict, total=False):
     trusted_proxies: Collection[str]
     proxy_header: ProxyHeader
     rate_limits: RateLimits | Limiter | None
+
+
+OPTIONS = tuple(Options.__annotations__)
+"""The names there are."""

@@ -40,7 +40,6 @@ import hashlib
 import html
 import json
 from collections.abc import Callable
-from typing import Any, Unpack
 from urllib.parse import quote
 
 from daypass.duration import SECOND
@@ -57,7 +56,6 @@ from daypass.web.cookies import CookiePolicy
 from daypass.web.filter import Filter
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response
-from daypass.web.options import Options
 from daypass.web.page_headers import Headers
 
 Render = Callable[[int, str, str], str]
@@ -107,19 +105,6 @@ class Pages:
         self._access_name = access_name
         self._render = render or _page
         self._limiter = limiter
-
-    @classmethod
-    def of(cls, auth: Any, *, render: Render | None = None, **options: Unpack[Options]) -> "Pages":
-        """Return the pages of an issuer, a `Daypass` or an `AsyncDaypass`; ``same_site`` is ``Lax`` unless given.
-
-        Raises:
-            ConfigurationError: an option cannot work.
-        """
-        from daypass.web.site import Site  # here, because a site has pages too
-
-        options.setdefault("same_site", "Lax")
-        site = Site(auth, **options)
-        return cls(auth.flows, site.policy, site.filter, render=render, limiter=site.limiter)
 
     # ---- before the application
 

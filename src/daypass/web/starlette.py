@@ -26,11 +26,11 @@ from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, To
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
 from daypass.web import routes
+from daypass.web.application import Application, async_application
 from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
-from daypass.web.site import Site
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
@@ -41,12 +41,15 @@ _BLOCKING = "an ASGI application needs AsyncDaypass, not Daypass, which would bl
 
 
 def auth_routes(
-    auth: AsyncDaypass, *, authenticate: Check | AsyncCheck | None = None, **options: Unpack[Options]
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    *,
+    authenticate: Check | AsyncCheck | None = None,
+    **options: Unpack[Options],
 ) -> list[Route]:
     """Return the routes of the first-party endpoints, to be mounted at ``/auth``.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong;
             may be async, and is called in a thread when it is not. The issuer's own unless one is given.
         options: how they are served; see `daypass.web.options.Options`.
@@ -54,15 +57,20 @@ def auth_routes(
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_async(auth)
-    return _mounted(auth, Site(auth, authenticate, **options).auth_routes)
+    application = async_application(auth, options, authenticate=authenticate)
+    return _mounted(application.auth, application.auth_routes)
 
 
-def oauth_routes(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> list[Route]:
+def oauth_routes(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
+) -> list[Route]:
     """Return the routes of the OAuth endpoints, to be mounted at ``/oauth``.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
             None; it may be async, and is called in a thread when it is not.
         options: how they are served; see `daypass.web.options.Options`.
@@ -70,23 +78,28 @@ def oauth_routes(auth: AsyncDaypass, *, clients: Registry, **options: Unpack[Opt
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_async(auth)
-    return _mounted(auth, Site(auth, clients=clients, **options).oauth_routes)
+    application = async_application(auth, options, clients=clients)
+    return _mounted(application.auth, application.oauth_routes)
 
 
-def well_known_routes(auth: AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]) -> list[Route]:
+def well_known_routes(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
+) -> list[Route]:
     """Return the routes that stand at the root of the host: the public signing keys, and the metadata for clients.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the same as for `oauth_routes`, where that is mounted.
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
 
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_async(auth)
-    return _mounted(auth, Site(auth, clients=clients, **options).well_known_routes)
+    application = async_application(auth, options, clients=clients)
+    return _mounted(application.auth, application.well_known_routes)
 
 
 def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:

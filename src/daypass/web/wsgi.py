@@ -11,22 +11,27 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from daypass.errors import ConfigurationError
 from daypass.issuer import Check, Daypass
+from daypass.web.application import Application, sync_application
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.routes import Route
-from daypass.web.site import Site
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _BODILESS = (204, 304)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-def auth_app(auth: Daypass, *, authenticate: Check | None = None, **options: Unpack[Options]) -> WSGIApplication:
+def auth_app(
+    auth: Daypass | Application[Daypass],
+    *,
+    authenticate: Check | None = None,
+    **options: Unpack[Options],
+) -> WSGIApplication:
     """Return the application that serves the first-party endpoints, to be mounted at ``/auth``.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
             issuer's own unless one is given.
         options: how they are served; see `daypass.web.options.Options`.
@@ -34,15 +39,20 @@ def auth_app(auth: Daypass, *, authenticate: Check | None = None, **options: Unp
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_sync(auth)
-    return serving(auth, Site(auth, authenticate, **options).auth_routes)
+    application = sync_application(auth, options, authenticate=authenticate)
+    return serving(application.auth, application.auth_routes)
 
 
-def oauth_app(auth: Daypass, *, clients: Registry, **options: Unpack[Options]) -> WSGIApplication:
+def oauth_app(
+    auth: Daypass | Application[Daypass],
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
+) -> WSGIApplication:
     """Return the application that serves the OAuth endpoints, to be mounted at ``/oauth``.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
             None.
         options: how they are served; see `daypass.web.options.Options`.
@@ -50,12 +60,16 @@ def oauth_app(auth: Daypass, *, clients: Registry, **options: Unpack[Options]) -
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_sync(auth)
-    return serving(auth, Site(auth, clients=clients, **options).oauth_routes)
+    application = sync_application(auth, options, clients=clients)
+    return serving(application.auth, application.oauth_routes)
 
 
 def well_known_app(
-    app: WSGIApplication, auth: Daypass, *, clients: Registry = (), **options: Unpack[Options]
+    app: WSGIApplication,
+    auth: Daypass | Application[Daypass],
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
 ) -> WSGIApplication:
     """Return the application that serves what stands at the root of the host, and asks ``app`` for everything else.
 
@@ -68,8 +82,8 @@ def well_known_app(
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    require_sync(auth)
-    return serving(auth, Site(auth, clients=clients, **options).well_known_routes, app)
+    application = sync_application(auth, options, clients=clients)
+    return serving(application.auth, application.well_known_routes, app)
 
 
 def serving(auth: Daypass, routes: Iterable[Route], others: WSGIApplication | None = None) -> WSGIApplication:

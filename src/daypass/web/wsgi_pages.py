@@ -11,13 +11,13 @@ from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from daypass.issuer import Daypass
-from daypass.web import pages
+from daypass.web.application import Application, sync_application
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Response
 from daypass.web.options import Options
 from daypass.web.page_headers import Headers, merge_headers
 from daypass.web.pages import Render
-from daypass.web.wsgi import read_request, require_sync, send
+from daypass.web.wsgi import read_request, send
 
 ENVIRON_KEY = "daypass.login"
 """The key of the `BrowserLogin` in the environ."""
@@ -37,7 +37,7 @@ class Pages:
 
     Args:
         app: the application.
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         render: returns the HTML page for a refusal, of a status, an error code and a sentence about it.
         options: how cookies are set and used; ``same_site`` is ``Lax`` unless given.
 
@@ -46,12 +46,17 @@ class Pages:
     """
 
     def __init__(
-        self, app: WSGIApplication, auth: Daypass, *, render: Render | None = None, **options: Unpack[Options]
+        self,
+        app: WSGIApplication,
+        auth: Daypass | Application[Daypass],
+        *,
+        render: Render | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        require_sync(auth)
+        application = sync_application(auth, options)
         self._app = app
-        self._auth = auth
-        self._pages = pages.Pages.of(auth, render=render, **options)
+        self._auth = application.auth
+        self._pages = application.pages(render)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""

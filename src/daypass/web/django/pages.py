@@ -16,9 +16,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
-from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
-from daypass.web import pages
+from daypass.web.application import Application, application_of
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.django.current import answering
 from daypass.web.django.translate import put, returned, translated
@@ -56,18 +55,17 @@ class Pages:
 
     def __init__(
         self,
-        auth: Daypass | AsyncDaypass,
+        auth: Daypass | AsyncDaypass | Application[Daypass] | Application[AsyncDaypass],
         *,
         user: bool = False,
         render: Render | None = None,
         **options: Unpack[Options],
     ) -> None:
-        if not isinstance(auth, Daypass | AsyncDaypass):
-            raise ConfigurationError(f"Pages needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
-        self._auth = auth
+        application = application_of(auth, options)
+        self._auth = application.auth
         self._user = user
-        self._pages = pages.Pages.of(auth, render=render, **options)
-        self.sync_capable = isinstance(auth, Daypass)
+        self._pages = application.pages(render)
+        self.sync_capable = isinstance(self._auth, Daypass)
         self.async_capable = True
 
     def __call__(self, get_response: Handler) -> Handler:

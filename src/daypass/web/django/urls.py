@@ -10,20 +10,23 @@ from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check, Daypass
+from daypass.web.application import Application, application_of
 from daypass.web.clients import Registry
 from daypass.web.django.current import answering
 from daypass.web.django.translate import Unfit, read, returned, translated
 from daypass.web.options import Options
 from daypass.web.routes import Route
-from daypass.web.site import Site
 
 View = Callable[..., Any]
+Issuer = Daypass | AsyncDaypass | Application[Daypass] | Application[AsyncDaypass]
 
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
 def auth_urls(
-    auth: Daypass | AsyncDaypass, authenticate: Check | AsyncCheck | None = None, **options: Unpack[Options]
+    auth: Issuer,
+    authenticate: Check | AsyncCheck | None = None,
+    **options: Unpack[Options],
 ) -> list[URLPattern]:
     """Return the URLs of the first-party endpoints: ``path("auth/", include(auth_urls(auth)))``.
 
@@ -31,7 +34,7 @@ def auth_urls(
     async, and those of a `Daypass` are not.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong; for
             an `AsyncDaypass` it may be async, and is called in a thread when it is not. The issuer's own unless one
             is given.
@@ -40,14 +43,20 @@ def auth_urls(
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    return _mounted(auth, Site(auth, authenticate, **options).auth_routes)
+    application = application_of(auth, options, authenticate=authenticate)
+    return _mounted(application.auth, application.auth_routes)
 
 
-def oauth_urls(auth: Daypass | AsyncDaypass, *, clients: Registry, **options: Unpack[Options]) -> list[URLPattern]:
+def oauth_urls(
+    auth: Issuer,
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
+) -> list[URLPattern]:
     """Return the URLs of the OAuth endpoints: ``path("oauth/", include(oauth_urls(auth, clients=…)))``.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
             None; for an `AsyncDaypass` it may be async, and is called in a thread when it is not.
         options: how they are served; see `daypass.web.options.Options`.
@@ -55,23 +64,28 @@ def oauth_urls(auth: Daypass | AsyncDaypass, *, clients: Registry, **options: Un
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    return _mounted(auth, Site(auth, clients=clients, **options).oauth_routes)
+    application = application_of(auth, options, clients=clients)
+    return _mounted(application.auth, application.oauth_routes)
 
 
 def well_known_urls(
-    auth: Daypass | AsyncDaypass, *, clients: Registry = (), **options: Unpack[Options]
+    auth: Issuer,
+    *,
+    clients: Registry = (),
+    **options: Unpack[Options],
 ) -> list[URLPattern]:
     """Return the URLs that stand at the root of the host: the public signing keys, and the metadata for clients.
 
     Args:
-        auth: the issuer.
+        auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the same as for `oauth_urls`, where that is mounted.
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
 
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    return _mounted(auth, Site(auth, clients=clients, **options).well_known_routes)
+    application = application_of(auth, options, clients=clients)
+    return _mounted(application.auth, application.well_known_routes)
 
 
 def _mounted(auth: Daypass | AsyncDaypass, routes: Iterable[Route]) -> list[URLPattern]:

@@ -1,0 +1,172 @@
+"""The application object: an issuer and its options, given once, for every mount, guard and page."""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, Unpack
+
+from daypass.errors import ConfigurationError
+from daypass.issuer import AsyncDaypass, Daypass
+from daypass.unknown_options import refuse_unknown
+from daypass.web.clients import Clients, Registry
+from daypass.web.cookies import CookiePolicy
+from daypass.web.endpoints import Endpoints
+from daypass.web.filter import Filter
+from daypass.web.limits import shared_limiter
+from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
+from daypass.web.options import OPTIONS, Options
+from daypass.web.pages import Pages, Render
+from daypass.web.proxies import Proxies
+from daypass.web.routes import Operation, Route
+from daypass.web.verify import Verify
+
+IssuerT = TypeVar("IssuerT", bound=Daypass | AsyncDaypass)
+
+
+class Application(Generic[IssuerT]):
+    """An issuer with everything that its endpoints, guards and pages need to know.
+
+    Give it to every mount (``auth_router``, ``oauth_blueprint``, …), to ``Pages``, ``bearer`` and ``current_user``.
+    Options are written once, and all of them count logins and refreshes together.
+
+    Args:
+        auth: the issuer.
+        authenticate: returns the `daypass.User` with a name (or email address) and a password, None when they are
+            wrong; the issuer's own unless given. For an `AsyncDaypass` it may be async; a plain function is called in
+            a thread there.
+        clients: the OAuth clients, or a function that finds one by its id. Without clients there are no OAuth
+            endpoints.
+        options: how they are served; see `daypass.web.options.Options`.
+
+    Attributes:
+        auth: the issuer.
+        auth_routes: the session endpoints, to be mounted at ``/auth``.
+        oauth_routes: the OAuth endpoints, to be mounted at ``/oauth``; none without clients.
+        well_known_routes: the routes at the root of the host: the public signing keys, and with clients the metadata
+            of the OAuth endpoints. An issuer with a path has its metadata below the well-known path (RFC 8414 §3.1),
+            and its keys at the host's root and below its own.
+        cookie_policy: how the endpoints set and use cookies.
+        filter: checks every request, and adds CORS headers to every response.
+        limiter: counts logins and refreshes; None if nothing is limited.
+
+    Raises:
+        ConfigurationError: an argument cannot work; the message says what to write instead.
+    """
+
+    def __init__(
+        self,
+        auth: IssuerT,
+        *,
+        authenticate: Callable[[str, str], Any] | None = None,
+        clients: Registry = (),
+        **options: Unpack[Options],
+    ) -> None:
+        refuse_unknown(options, (*OPTIONS, "authenticate", "clients"))
+        if not isinstance(auth, Daypass | AsyncDaypass):
+            raise ConfigurationError(f"an application needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
+        self.auth: IssuerT = auth
+        self._options = options
+        self.cookie_policy = policy = self._cookie_policy("Strict")
+        proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
+        self.filter = Filter(policy.allowed_origins, proxies)
+        self.limiter = shared_limiter(auth, options.get("rate_limits"))
+        self._endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, self.limiter)
+        self.auth_routes = self._session_routes()
+        self.oauth_routes, self.well_known_routes = self._client_routes(clients)
+
+    def __repr__(self) -> str:
+        return f"Application({self.auth!r})"
+
+    def pages(self, render: Render | None = None) -> Pages:
+        """Return what runs before and after an application's pages; their cookies are ``Lax`` unless given.
+
+        Args:
+            render: returns the HTML page for a refusal, of a status, an error code and a sentence about it.
+        """
+        return Pages(self.auth.flows, self._cookie_policy("Lax"), self.filter, render=render, limiter=self.limiter)
+
+    def _cookie_policy(self, same_site: Any) -> CookiePolicy:
+        options = self._options
+        return CookiePolicy(
+            options.get("same_site", same_site),
+            options.get("allowed_origins", ()),
+            options.get("allow_insecure", False),
+        )
+
+    def _route(self, path: str, **operations: Operation) -> Route:
+        return Route(path, operations, self.filter)
+
+    def _session_routes(self) -> tuple[Route, ...]:
+        endpoints = self._endpoints
+        for_proxies = Pages(self.auth.flows, self.cookie_policy, self.filter, limiter=self.limiter)
+        return (
+            self._route("/login", POST=endpoints.login),
+            self._route("/refresh", POST=endpoints.refresh),
+            self._route("/logout", POST=endpoints.logout),
+            self._route("/me", GET=endpoints.me),
+            self._route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),
+            self._route("/sessions/{session_id}", DELETE=endpoints.end_session),
+            self._route("/daypass.js", GET=endpoints.module),
+            self._route("/verify", GET=Verify(for_proxies, self.cookie_policy).answer),
+        )
+
+    def _client_routes(self, clients: Registry) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
+        """Return the OAuth endpoints, and the routes at the root of the host."""
+        issuer = self.auth.names.issuer
+        paths = dict.fromkeys((JWKS_PATH, issuer_path(issuer) + JWKS_PATH))
+        keys = tuple(self._route(path, GET=self._endpoints.jwks) for path in paths)
+        mount = _mount_path(self._options.get("oauth_path", "/oauth"))
+        if not clients:
+            return (), keys
+        oauth = OAuth(self.auth.flows, self.cookie_policy, Clients(clients), mount, self.limiter)
+        endpoints = (
+            self._route("/token", POST=oauth.token),
+            self._route("/revoke", POST=oauth.revoke),
+            self._route("/introspect", POST=oauth.introspect),
+        )
+        return endpoints, (*keys, self._route(metadata_path(issuer), GET=oauth.metadata))
+
+
+def sync_application(auth: object, options: Options, **arguments: Any) -> Application[Daypass]:
+    """Return the application of a mount: ``auth`` itself, or one made of an issuer and the mount's options.
+
+    Args:
+        auth: an `Application`, or a `Daypass`.
+        options: the mount's; none beside an `Application`, which has its own.
+        arguments: further arguments of `Application` that this mount takes.
+
+    Raises:
+        ConfigurationError: an option is unknown or given beside an `Application`, or ``auth`` needs an event loop.
+    """
+    if not isinstance(issuer_of(auth), Daypass):
+        raise ConfigurationError("a WSGI application needs Daypass, not AsyncDaypass, which needs an event loop")
+    return application_of(auth, options, **arguments)
+
+
+def async_application(auth: object, options: Options, **arguments: Any) -> Application[AsyncDaypass]:
+    """Do the same for a mount that must not block the event loop: ``auth`` has an `AsyncDaypass`."""
+    if not isinstance(issuer_of(auth), AsyncDaypass):
+        raise ConfigurationError(
+            "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
+        )
+    return application_of(auth, options, **arguments)
+
+
+def application_of(auth: Any, options: Options, **arguments: Any) -> Application[Any]:
+    """Do the same for a mount that takes both."""
+    if not isinstance(auth, Application):
+        refuse_unknown(options, (*OPTIONS, *arguments))
+        return Application(auth, **arguments, **options)
+    given = (*options, *(name for name, value in arguments.items() if value))
+    if given:
+        raise ConfigurationError(f"{given[0]} cannot be given here: give it to Application(…)")
+    return auth
+
+
+def issuer_of(auth: object) -> object:
+    """Return the issuer of an application; what is no application is returned as it is."""
+    return auth.auth if isinstance(auth, Application) else auth
+
+
+def _mount_path(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise ConfigurationError(f"oauth_path={path!r} must begin with a slash, such as '/oauth'")
+    return path.rstrip("/")

@@ -1,0 +1,178 @@
+"""The application object: options are given once, unknown ones are refused, and everything counts together."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from daypass import AsyncDaypass, ConfigurationError, Daypass
+from daypass.testing import Clock
+from daypass.web import Application, asgi_pages, django, fastapi, flask, starlette, wsgi, wsgi_pages
+from daypass.web.clients import Client
+from daypass.web.django import pages as django_pages
+from daypass.web.limits import Limiter, RateLimits
+from daypass.web.message import Request, Response
+from daypass.web.routes import Route
+
+from .django import project  # noqa: F401 - makes the settings that Django's modules need
+from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET
+
+REPORTS, REPORTS_SECRET = Client.register("Reports", client_id="reports")
+
+
+def issuer(kind: type[Any] = Daypass, clock: Clock | None = None) -> Any:
+    return kind(
+        "memory:",
+        issuer=ISSUER,
+        secret=SECRET,
+        load_user={user.subject: user for user in PEOPLE.values()}.get,
+        authenticate=lambda name, password: PEOPLE.get(name) if password == PASSWORD else None,
+        clock=clock or Clock(),
+    )
+
+
+ASYNC_MOUNTS: list[Callable[..., Any]] = [
+    Application,
+    starlette.auth_routes,
+    starlette.oauth_routes,
+    starlette.well_known_routes,
+    fastapi.auth_router,
+    fastapi.oauth_router,
+    fastapi.well_known_router,
+    lambda auth, **options: asgi_pages.Pages(None, auth, **options),  # type: ignore[arg-type]  # it is not called
+    django.auth_urls,
+]
+SYNC_MOUNTS: list[Callable[..., Any]] = [
+    Application,
+    wsgi.auth_app,
+    wsgi.oauth_app,
+    lambda auth, **options: wsgi.well_known_app(None, auth, **options),  # type: ignore[arg-type]  # it is not called
+    lambda auth, **options: wsgi_pages.Pages(None, auth, **options),  # type: ignore[arg-type]  # it is not called
+    flask.auth_blueprint,
+    flask.oauth_blueprint,
+    flask.well_known_blueprint,
+    django.auth_urls,
+    django.oauth_urls,
+    django.well_known_urls,
+    django_pages.Pages,
+]
+MOUNTS = [*((AsyncDaypass, mount) for mount in ASYNC_MOUNTS), *((Daypass, mount) for mount in SYNC_MOUNTS)]
+
+
+@pytest.mark.parametrize(("kind", "mount"), MOUNTS)
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ({"rate_limit": RateLimits()}, "rate_limits"),
+        ({"trusted_proxy": ["10.0.0.0/8"]}, "trusted_proxies"),
+        ({"allowed_origin": ["https://app.example.com"]}, "allowed_origins"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_misspelt_option_is_refused_everywhere(
+    kind: type[Any], mount: Callable[..., Any], given: dict[str, Any], nearest: str
+) -> None:
+    """No mount, router, page middleware or URL list takes an option that it does not know; it names the nearest."""
+    with pytest.raises(ConfigurationError, match=f"unknown option '{next(iter(given))}': did you mean '{nearest}'"):
+        mount(issuer(kind), **given)
+
+
+@pytest.mark.parametrize("mount", [starlette.auth_routes, fastapi.auth_router])
+def test_a_misspelt_argument_is_refused(mount: Callable[..., Any]) -> None:
+    """A misspelt argument of a mount is refused in the same way, and so is one that belongs to another mount."""
+    with pytest.raises(ConfigurationError, match="unknown option 'authentcate': did you mean 'authenticate'"):
+        mount(issuer(AsyncDaypass), authentcate=None)
+    with pytest.raises(ConfigurationError, match="unknown option 'clients'"):
+        mount(issuer(AsyncDaypass), clients=[REPORTS])
+
+
+@pytest.mark.parametrize(("kind", "mount"), [pair for pair in MOUNTS if pair[1] is not Application])
+def test_every_mount_takes_the_application(kind: type[Any], mount: Callable[..., Any]) -> None:
+    """Each mount takes the application instead of the issuer, and then no option beside it."""
+    application = Application(issuer(kind), clients=[REPORTS])
+    assert mount(application) is not None
+    with pytest.raises(ConfigurationError, match="same_site cannot be given here"):
+        mount(application, same_site="Lax")
+
+
+def test_an_application_of_no_issuer() -> None:
+    """Something that is no issuer is refused by its type."""
+    with pytest.raises(ConfigurationError, match="needs a Daypass or an AsyncDaypass, not a str"):
+        Application("memory:")  # type: ignore[type-var]  # what is under test
+
+
+# ---- one limiter
+
+
+class Asker:
+    """Sends requests to the routes of an application, without a network."""
+
+    def __init__(self, auth: Daypass, routes: tuple[Route, ...]) -> None:
+        self.auth = auth
+        self.routes = {route.path: route for route in routes}
+
+    def post(self, path: str, body: bytes, content_type: str, **headers: str) -> Response:
+        request = Request(
+            "https",
+            "api.example.com",
+            {"content-type": content_type, **headers},
+            body=body,
+            address="192.0.2.7",
+            method="POST",
+        )
+        return self.auth.run(self.routes[path].answer(request, self.auth.new_call()))
+
+    def refresh(self, token: str) -> int:
+        return self.post("/refresh", f'{{"refreshToken": "{token}"}}'.encode(), "application/json").status
+
+    def oauth_refresh(self, token: str) -> int:
+        form = urlencode({"grant_type": "refresh_token", "refresh_token": token}).encode()
+        basic = base64.b64encode(f"reports:{REPORTS_SECRET}".encode()).decode()
+        return self.post("/token", form, "application/x-www-form-urlencoded", authorization=f"Basic {basic}").status
+
+
+def together(auth: Daypass, limits: RateLimits) -> Asker:
+    application = Application(auth, clients=[REPORTS], rate_limits=limits)
+    return Asker(auth, (*application.auth_routes, *application.oauth_routes))
+
+
+def apart(auth: Daypass, limits: RateLimits) -> Asker:
+    """Mount by the short form, as two mounts that know nothing of each other."""
+    first = Application(auth, rate_limits=limits).auth_routes
+    equal = replace(limits)
+    return Asker(auth, (*first, *Application(auth, clients=[REPORTS], rate_limits=equal).oauth_routes))
+
+
+@pytest.mark.parametrize("mounted", [together, apart])
+def test_mounts_count_together(mounted: Callable[[Daypass, RateLimits], Asker]) -> None:
+    """Rejected refreshes at /auth and at /oauth use up one limit, also where both are mounted in the short form."""
+    asker = mounted(issuer(), RateLimits(rejected_refresh_per_address="4/minute"))
+    assert [401, 401] == [asker.refresh("garbage") for _ in range(2)]
+    assert [400, 400, 429] == [asker.oauth_refresh("garbage") for _ in range(3)]
+    assert 429 == asker.refresh("garbage")
+
+
+def test_a_session_is_counted_once_for_endpoints_and_pages() -> None:
+    """Refreshes of one session count together, whether an endpoint or a page does them."""
+    auth = issuer()
+    application = Application(auth, rate_limits=RateLimits(refresh_per_session="2/minute"))
+    asker = Asker(auth, application.auth_routes)
+    token = auth.start(ALICE).refresh_token
+    assert [200, 200] == [asker.refresh(token) for _ in range(2)]
+    page = Request("https", "api.example.com", {"cookie": f"__Host-daypass={token}"})
+    visit = auth.run(application.pages().process_request(page, auth.new_call()))
+    assert 429 == (visit.refusal and visit.refusal.status)
+
+
+def test_other_issuers_count_apart() -> None:
+    """Two issuers with equal limits do not share them, unless they are given one `Limiter`."""
+    limits = RateLimits(rejected_refresh_per_address="1/minute")
+    first, second = together(issuer(), limits), together(issuer(), limits)
+    assert [401, 429, 401] == [first.refresh("x"), first.refresh("x"), second.refresh("x")]
+    limiter = Limiter(limits)
+    auths = [issuer(), issuer()]
+    shared = [Asker(auth, Application(auth, rate_limits=limiter).auth_routes) for auth in auths]
+    assert [401, 429] == [asker.refresh("x") for asker in shared]
