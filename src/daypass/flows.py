@@ -29,7 +29,7 @@ from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.session import Device, EndReason, Session, Tokens
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, RefuseSession
-from daypass.store_steps import Advance, End, EndAll, Find, Insert, ListSessions, Swap
+from daypass.store_steps import PAGE, Advance, End, EndAll, Find, Insert, ListSessions, Swap
 from daypass.user import User
 
 ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
@@ -300,16 +300,33 @@ class Flows:
         return (yield from self._end(session_id, EndReason.ENDED, call.now, subject))
 
     def end_all(self, subject: str, keep: str | None, call: Call) -> Flow[int]:
-        """End all of a user's sessions save ``keep``; return how many."""
-        ended = yield from EndAll(subject, call.now, EndReason.ENDED, keep)
-        for session_id in ended:
-            yield from RefuseSession(session_id, call.now)
-            yield from Emit(Event(EventCode.ENDED, call.now, session_id, subject, EndReason.ENDED))
-        return len(ended)
+        """End all of a user's sessions except ``keep``, in batches; return how many.
 
-    def sessions(self, subject: str, call: Call) -> Flow[tuple[Session, ...]]:
-        """List a user's live sessions, the newest login first."""
-        return (yield from ListSessions(subject, call.now))
+        Raises:
+            StoreError: some may have been ended; those that were are told as events. Calling it again ends the rest.
+        """
+        batch, count = EndAll(subject, call.now, EndReason.ENDED, keep), 0
+        while True:
+            ended = yield from batch
+            for session_id in ended:
+                yield from RefuseSession(session_id, call.now)
+                yield from Emit(Event(EventCode.ENDED, call.now, session_id, subject, EndReason.ENDED))
+            count += len(ended)
+            if len(ended) < batch.limit:
+                return count
+
+    def sessions(
+        self, subject: str, call: Call, limit: int = PAGE, after: tuple[int, str] | None = None
+    ) -> Flow[tuple[Session, ...]]:
+        """List up to ``limit`` of a user's live sessions, the newest login first.
+
+        Args:
+            subject: the user.
+            call: the time.
+            limit: sessions to return at most.
+            after: ``(created_at, id)`` of the last session of the page before.
+        """
+        return (yield from ListSessions(subject, call.now, limit, after))
 
     # ---- parts of the above
 

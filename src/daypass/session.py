@@ -3,7 +3,7 @@
 Times are milliseconds since the epoch, UTC.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from daypass.rotation import NEVER_ROTATED
@@ -26,6 +26,7 @@ class EndReason(StrEnum):
     ENDED = "ended"
     REUSE = "reuse"
     USER_GONE = "user_gone"
+    EVERYONE = "everyone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,12 @@ class Session:
     def is_live(self, now: int) -> bool:
         """Tell whether the session is neither ended nor expired."""
         return self.ended_at is None and now < self.expires_at
+
+    def ended_by_all(self, everyone_at: int) -> "Session":
+        """Return the session as it is after every session created until ``everyone_at`` was ended."""
+        if self.ended_at is not None or self.created_at > everyone_at:
+            return self
+        return replace(self, ended_at=everyone_at, end_reason=EndReason.EVERYONE)
 
 
 @dataclass(frozen=True, slots=True)

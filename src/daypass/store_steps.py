@@ -97,22 +97,48 @@ class End(StoreStep[Session | None]):
     subject: str | None = None
 
 
+PAGE = 1000
+"""How many sessions one `ListSessions` or `EndAll` handles at most, unless the step says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndAll(StoreStep[tuple[str, ...]]):
-    """End all of a user's live sessions save ``keep``; answered with the ids of those ended by this step."""
+    """End up to ``limit`` of a user's live sessions, all except ``keep``; answered with the ids of those it ended.
+
+    Fewer ids than ``limit`` mean that no live session is left. Otherwise the caller repeats the step.
+    """
 
     subject: str
     at: int
     reason: EndReason
     keep: str | None = None
+    limit: int = PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class EndEveryone(StoreStep[None]):
+    """End every session that was created at ``at`` or before, of all users, at once.
+
+    The store keeps the latest ``at`` that it was given. It need not change the sessions: from now on, every answer
+    shows a session with ``created_at <= at`` as ended (`Session.ended_by_all`), and no step moves, swaps, lists or ends
+    it. A session that had been ended before keeps its own ending. `Sweep` may go by what is stored.
+    """
+
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
 class ListSessions(StoreStep[tuple[Session, ...]]):
-    """List a user's sessions that are live at ``now``, the newest login first."""
+    """List up to ``limit`` of a user's sessions that are live at ``now``, the newest login first.
+
+    The order is ``created_at``, then ``id``, both descending. ``after`` is the ``(created_at, id)`` of the last session
+    of the page before, None for the first page.
+    """
 
     subject: str
     now: int
+    limit: int = PAGE
+    after: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +150,21 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadEndings(StoreStep[tuple[Ending, ...]]):
-    """Read which sessions were ended after ``since``, by whomever, in any order."""
+class Endings:
+    """The answer to `ReadEndings`.
+
+    Attributes:
+        endings: the sessions that were ended one by one, in any order.
+        everyone_at: the latest `EndEveryone`, 0 if there was none.
+    """
+
+    endings: tuple[Ending, ...]
+    everyone_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEndings(StoreStep[Endings]):
+    """Read which sessions were ended after ``since``, and when everyone was (whatever ``since`` is)."""
 
     since: int
 
@@ -213,7 +252,12 @@ class Rewrap(StoreStep[None]):
 
 @dataclass(frozen=True, slots=True)
 class Probe(StoreStep[None]):
-    """Write something that changes nothing: what cannot be written, or read, raises."""
+    """Read and really write something of no meaning; raises if the store cannot do either now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadClock(StoreStep[int | None]):
+    """Read the store's own clock: milliseconds since the epoch, None for a store that has none."""
 
 
 @dataclass(frozen=True, slots=True)

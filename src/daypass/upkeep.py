@@ -123,7 +123,7 @@ class Upkeep:
             StoreError: it could not be read; what is known stays.
         """
         read_at = now - self._alive_for if self._endings_read_at is None else min(self._endings_read_at, now)
-        for ending in (yield from ReadEndings(read_at - _LATE)):
+        for ending in (yield from ReadEndings(read_at - _LATE)).endings:
             self.verifier.end(ending.session_id, now, ending.ended_at + self._alive_for)
         self._endings_read_at = now
         if abs(now - self._pruned_at) >= MINUTE:

@@ -268,7 +268,7 @@ def tables(url: str) -> str:
     with psycopg.connect(made, autocommit=True) as connection:
         connection.execute(
             "DELETE FROM daypass_sessions; DELETE FROM daypass_keys; DELETE FROM daypass_accounts; "
-            "UPDATE daypass_sweep SET place = '', due_at = 0"
+            "UPDATE daypass_sweep SET place = '', due_at = 0; UPDATE daypass_everyone SET ended_until = 0"
         )
     return made
 

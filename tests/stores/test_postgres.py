@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import re
 import subprocess
 import sys
 import threading
@@ -23,9 +24,22 @@ from daypass import ConfigurationError, StoreUnavailable
 from daypass.account_steps import FindAccount
 from daypass.cli import main
 from daypass.errors import StoreContended
-from daypass.rotation import Expectation
+from daypass.rotation import NEVER_ROTATED, Expectation
 from daypass.session import Device, EndReason
-from daypass.store_steps import AddKey, Advance, End, EndAll, Find, Insert, ListSessions, Migrate, Probe, Swap
+from daypass.store_steps import (
+    AddKey,
+    Advance,
+    End,
+    EndAll,
+    Ending,
+    Find,
+    Insert,
+    ListSessions,
+    Migrate,
+    Probe,
+    ReadEndings,
+    Swap,
+)
 from daypass.stores import open_async_store, open_store, schema
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.postgres.link import request
@@ -35,6 +49,7 @@ from daypass.testing import START, advance, key, session
 from tests.servers import postgres
 from tests.servers.relay import Relay, refusal
 
+from . import old_schemas
 from . import postgres_processes as processes
 
 PATIENCE = 30.0
@@ -294,19 +309,45 @@ def test_an_upgrade_is_made_once(bare_url: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_tables_of_the_first_version_are_brought_up_to_date(bare_url: str) -> None:
     """Their sessions go on, with no scope of their own."""
-    store = PostgresStore(bare_url)
-    store.perform(Migrate())
-    store.perform(Insert(session()))
-    store.close()
     with connected(bare_url) as connection:
-        connection.execute("ALTER TABLE daypass_sessions DROP COLUMN scope")
-        connection.execute("UPDATE daypass_schema SET version = 1, compatible_from = 1")
+        connection.execute(old_schemas.POSTGRES_1)
+        connection.execute(
+            "INSERT INTO daypass_sessions (id, subject, client_id, generation, branch, rotated_at, created_at, "
+            "expires_at) VALUES (%s, 'user-1', 'daypass', 0, 'branch-0', %s, %s, %s)",
+            (bytes(15) + b"\1", NEVER_ROTATED, START, START + 3_600_000),
+        )
     store = PostgresStore(bare_url)
     with pytest.raises(ConfigurationError, match="store migrate"):
         store.perform(Find(session().id))
     assert schema.POSTGRES_VERSION == store.perform(Migrate())
     assert session() == store.perform(Find(session().id))
     store.close()
+
+
+def test_node_of_the_version_before_works_beside_a_new_one(bare_url: str) -> None:
+    """After the upgrade an older Daypass goes on as before, and each sees what the other has written."""
+    values = {"id": bytes(15) + b"\1", "branch": b"branch-1", "now": START}
+    with connected(bare_url) as old:
+
+        def perform(name: str) -> Any:
+            return old.execute(re.sub(r":([a-z]+)", r"%(\1)s", old_schemas.STATEMENTS[name]), values)
+
+        old.execute(old_schemas.POSTGRES_2)
+        perform("start a session")
+        new = PostgresStore(bare_url)
+        new.perform(Migrate())
+        new.perform(Insert(session(2)))
+        (row,) = old.execute("SELECT version, compatible_from FROM daypass_schema").fetchall()
+        assert row[0] >= 2 >= row[1]  # what an older Daypass asks for
+        assert 2 == perform("list").rowcount
+        for statement in ("refresh", "probe", "sweep"):
+            assert 1 == perform(statement).rowcount
+        assert session(1, generation=1, branch=b"branch-1", rotated_at=START) == new.perform(Find(session(1).id))
+        perform("end")
+        assert (Ending(session(1).id, START),) == new.perform(ReadEndings(0)).endings
+        new.perform(End(session(2).id, START, EndReason.LOGOUT))
+        assert 2 == perform("read endings").rowcount
+        new.close()
 
 
 def test_tables_that_are_too_new_are_refused(bare_url: str) -> None:

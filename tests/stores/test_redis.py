@@ -26,6 +26,7 @@ from daypass.store_steps import (
     End,
     EndAll,
     Ending,
+    Endings,
     Find,
     Insert,
     ListSessions,
@@ -318,7 +319,7 @@ def test_endings_do_not_pile_up(store: RedisStore, client: redis.Redis) -> None:
         store.perform(End(session(number).id, START + number * day, EndReason.LOGOUT))
     now = START + 3 * day
     store.perform(sweep(now, absolute_ttl=100 * day))
-    assert (Ending(session(3).id, now),) == store.perform(ReadEndings(START + 2 * day))
+    assert Endings((Ending(session(3).id, now),)) == store.perform(ReadEndings(START + 2 * day))
     assert [raw(2), raw(3)] == client.zrange(Layout("daypass").endings(0), 0, -1)
     found = store.perform(Find(session(1).id))
     assert found is not None

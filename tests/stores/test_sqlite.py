@@ -24,12 +24,13 @@ import pytest
 from daypass import ConfigurationError, Daypass, StoreContended, StoreUnavailable, User
 from daypass.account_steps import LoadAccount
 from daypass.rotation import NEVER_ROTATED
-from daypass.store_steps import Find, Insert, ListSessions, Migrate, Probe, ReadKeys
+from daypass.session import EndReason
+from daypass.store_steps import End, Ending, Find, Insert, ListSessions, Migrate, Probe, ReadEndings, ReadKeys
 from daypass.stores import open_async_store, open_store, schema
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import START, Clock, advance, key, session
 
-from . import processes
+from . import old_schemas, processes
 
 PATIENCE = 30.0
 """Seconds after which another process is taken to be stuck."""
@@ -262,18 +263,39 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
 
 def test_a_file_of_the_second_version_is_brought_up_to_date(path: Path) -> None:
     """Its sessions go on, with no scope of their own."""
-    store = SqliteStore(path)
-    store.perform(Insert(session(1)))
-    store.close()
+    row = (bytes(15) + b"\1", "user-1", "daypass", 0, b"branch-0", NEVER_ROTATED, START, START + 3_600_000)
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("ALTER TABLE daypass_sessions DROP COLUMN scope")
-        connection.execute("UPDATE daypass_schema SET version = 2")
+        connection.executescript(old_schemas.SQLITE_2)
+        connection.execute(
+            "INSERT INTO daypass_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, NULL)", row
+        )
     store = SqliteStore(path)
     assert session(1) == store.perform(Find(session(1).id))
     store.perform(Insert(session(2, scope="read write")))
     assert session(2, scope="read write") == store.perform(Find(session(2).id))
     assert schema.SQLITE_VERSION == store.perform(Migrate())
     store.close()
+
+
+def test_node_of_the_version_before_works_beside_a_new_one(path: Path) -> None:
+    """After the upgrade an older Daypass opens the file as before, and each sees what the other has written."""
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(old_schemas.SQLITE_3)
+    values = {"id": bytes(15) + b"\1", "branch": b"branch-1", "now": START}
+    old.execute(old_schemas.STATEMENTS["start a session"], values)
+    new = SqliteStore(path)
+    new.perform(Insert(session(2)))
+    assert (3,) == old.execute("SELECT version FROM daypass_schema").fetchone()  # all that it looks at
+    assert 2 == len(old.execute(old_schemas.STATEMENTS["list"]).fetchall())
+    for statement in ("refresh", "probe", "sweep"):
+        assert 1 == old.execute(old_schemas.STATEMENTS[statement], values).rowcount
+    assert session(1, generation=1, branch=b"branch-1", rotated_at=START) == new.perform(Find(session(1).id))
+    old.execute(old_schemas.STATEMENTS["end"], values)
+    assert (Ending(session(1).id, START),) == new.perform(ReadEndings(0)).endings
+    new.perform(End(session(2).id, START, EndReason.LOGOUT))
+    assert 2 == len(old.execute(old_schemas.STATEMENTS["read endings"]).fetchall())
+    old.close()
+    new.close()
 
 
 def test_an_application_s_own_tables_and_version_are_left_alone(path: Path) -> None:
@@ -383,7 +405,8 @@ import os, sys
 from pathlib import Path
 from daypass.rotation import NEVER_ROTATED
 from daypass.account_steps import LoadAccount
-from daypass.store_steps import Find, Insert, ListSessions, Migrate, Probe, ReadKeys
+from daypass.session import EndReason
+from daypass.store_steps import End, Ending, Find, Insert, ListSessions, Migrate, Probe, ReadEndings, ReadKeys
 from daypass.stores.sqlite import SqliteStore
 from daypass.testing import START, session
 

@@ -1,8 +1,12 @@
 """Sessions in this process's memory: for tests, demonstrations and applications of one process that may forget."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from heapq import nlargest
+from itertools import islice
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from daypass import account_steps, store_steps
@@ -20,7 +24,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        self._not_ended: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._ended: dict[str, int] = {}
+        self._everyone_at = 0
         self._keys: dict[str, KeyRecord] = {}
         self._sweep_due_at = 0
         self._accounts: dict[str, Account] = {}
@@ -31,6 +37,7 @@ class MemoryStore:
             store_steps.Find: self._find,
             store_steps.End: self._end,
             store_steps.EndAll: self._end_all,
+            store_steps.EndEveryone: self._end_everyone,
             store_steps.ListSessions: self._list,
             store_steps.ReadKeys: self._read_keys,
             store_steps.ReadEndings: self._read_endings,
@@ -39,6 +46,7 @@ class MemoryStore:
             store_steps.RemoveKey: self._remove_key,
             store_steps.Rewrap: self._rewrap,
             store_steps.Probe: lambda _: None,
+            store_steps.ReadClock: lambda _: None,
             store_steps.Migrate: lambda _: 0,
             account_steps.AddAccount: self._add_account,
             account_steps.FindAccount: self._find_account,
@@ -60,11 +68,14 @@ class MemoryStore:
 
     def _put(self, session: Session) -> None:
         self._sessions[session.id] = session
-        if session.ended_at is not None:
+        if session.ended_at is None:
+            self._not_ended[session.subject][session.id] = None
+        else:
             self._ended[session.id] = session.ended_at
+            self._not_ended[session.subject].pop(session.id, None)
 
     def _advance(self, step: store_steps.Advance) -> store_steps.Advanced:
-        session = self._sessions.get(step.session_id)
+        session = self._session(step.session_id)
         moved = None if session is None else step.moved(session)
         if session is None or moved is None:
             return store_steps.Advanced(session, moved=False)
@@ -72,17 +83,21 @@ class MemoryStore:
         return store_steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
 
     def _swap(self, step: store_steps.Swap) -> bool:
-        session = self._sessions.get(step.old.id)
+        session = self._session(step.old.id)
         if session is None or session.ended_at is not None or _position(session) != _position(step.old):
             return False
         self._put(step.new)
         return True
 
     def _find(self, step: store_steps.Find) -> Session | None:
-        return self._sessions.get(step.session_id)
+        return self._session(step.session_id)
+
+    def _session(self, session_id: str) -> Session | None:
+        session = self._sessions.get(session_id)
+        return None if session is None else session.ended_by_all(self._everyone_at)
 
     def _end(self, step: store_steps.End) -> Session | None:
-        session = self._sessions.get(step.session_id)
+        session = self._session(step.session_id)
         if session is None or session.ended_at is not None or step.subject not in (None, session.subject):
             return None
         ended = replace(session, ended_at=step.at, end_reason=step.reason)
@@ -90,28 +105,36 @@ class MemoryStore:
         return ended
 
     def _end_all(self, step: store_steps.EndAll) -> tuple[str, ...]:
-        live = [each for each in self._of(step.subject) if each.is_live(step.at) and each.id != step.keep]
-        for session in live:
-            self._put(replace(session, ended_at=step.at, end_reason=step.reason))
-        return tuple(session.id for session in live)
+        live = (each for each in self._live(step.subject, step.at) if each.id != step.keep)
+        ended = [replace(each, ended_at=step.at, end_reason=step.reason) for each in islice(live, step.limit)]
+        for session in ended:
+            self._put(session)
+        return tuple(session.id for session in ended)
+
+    def _end_everyone(self, step: store_steps.EndEveryone) -> None:
+        self._everyone_at = max(self._everyone_at, step.at)
 
     def _list(self, step: store_steps.ListSessions) -> tuple[Session, ...]:
-        live = [each for each in self._of(step.subject) if each.is_live(step.now)]
-        return tuple(sorted(live, key=lambda session: (-session.created_at, session.id)))
+        place = attrgetter("created_at", "id")
+        live = [each for each in self._live(step.subject, step.now) if step.after is None or place(each) < step.after]
+        return tuple(nlargest(step.limit, live, key=place))
 
-    def _of(self, subject: str) -> list[Session]:
-        return [each for each in self._sessions.values() if each.subject == subject]
+    def _live(self, subject: str, now: int) -> Iterator[Session]:
+        own = (self._sessions[each].ended_by_all(self._everyone_at) for each in self._not_ended.get(subject, ()))
+        return (each for each in own if each.is_live(now))
 
-    def _read_endings(self, step: store_steps.ReadEndings) -> tuple[store_steps.Ending, ...]:
-        return tuple(store_steps.Ending(session_id, at) for session_id, at in self._ended.items() if at > step.since)
+    def _read_endings(self, step: store_steps.ReadEndings) -> store_steps.Endings:
+        found = tuple(store_steps.Ending(session_id, at) for session_id, at in self._ended.items() if at > step.since)
+        return store_steps.Endings(found, self._everyone_at)
 
     def _sweep(self, step: store_steps.Sweep) -> store_steps.Swept:
         if step.now < self._sweep_due_at and not step.regardless:
             return store_steps.Swept(0, self._sweep_due_at)
-        over = [each.id for each in self._sessions.values() if step.is_over(each)]
-        for session_id in over:
-            del self._sessions[session_id]
-            self._ended.pop(session_id, None)
+        over = [each for each in self._sessions.values() if step.is_over(each)]
+        for session in over:
+            del self._sessions[session.id]
+            self._ended.pop(session.id, None)
+            self._not_ended[session.subject].pop(session.id, None)
         self._sweep_due_at = step.now + step.rest
         return store_steps.Swept(len(over), self._sweep_due_at, whole=True)
 

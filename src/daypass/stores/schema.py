@@ -4,7 +4,15 @@ The names begin with ``daypass_``, so that they may stand beside an application'
 key; besides it, a user's sessions and the ended ones are found by an index. Neither is touched by a refresh.
 """
 
-SQLITE_VERSION = 3
+_LIVE_INDEX = "CREATE INDEX daypass_sessions_live ON daypass_sessions (subject, created_at, id) WHERE ended_at IS NULL"
+
+_EVERYONE = (
+    "CREATE TABLE daypass_everyone (ended_until BIGINT NOT NULL)",
+    "INSERT INTO daypass_everyone (ended_until) VALUES (0)",
+)
+"""One row: every session that was created until then is ended."""
+
+SQLITE_VERSION = 4
 
 SQLITE = (
     """
@@ -25,7 +33,7 @@ SQLITE = (
         scope TEXT
     ) WITHOUT ROWID
     """,
-    "CREATE INDEX daypass_sessions_subject ON daypass_sessions (subject)",
+    _LIVE_INDEX,
     "CREATE INDEX daypass_sessions_ended ON daypass_sessions (ended_at) WHERE ended_at IS NOT NULL",
     """
     CREATE TABLE daypass_keys (
@@ -52,10 +60,26 @@ SQLITE = (
     """,
     "CREATE TABLE daypass_sweep (place BLOB NOT NULL, due_at INTEGER NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES (x'', 0)",
-    "CREATE TABLE daypass_schema (version INTEGER NOT NULL)",
-    "INSERT INTO daypass_schema (version) VALUES (3)",
+    *_EVERYONE,
+    """
+    CREATE TABLE daypass_schema (
+        version INTEGER NOT NULL,
+        current INTEGER NOT NULL,
+        probed INTEGER NOT NULL
+    )
+    """,
+    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 4, 0)",
 )
-"""What makes them, in SQLite."""
+"""Makes the tables in SQLite. ``daypass_schema.current`` is the version. ``version`` is the oldest one whose Daypass
+can work with these tables; up to version 3 it was the only column, and a Daypass of that time looks at nothing else."""
+
+_SINCE_SQLITE_2 = (
+    "CREATE INDEX daypass_sessions_subject ON daypass_sessions (subject)",
+    "CREATE INDEX daypass_sessions_ended ON daypass_sessions (ended_at) WHERE ended_at IS NOT NULL",
+    *(statement for statement in SQLITE if "TABLE daypass_keys" in statement or "daypass_sweep" in statement),
+    "CREATE TABLE daypass_schema (version INTEGER NOT NULL)",
+    "INSERT INTO daypass_schema (version) VALUES (2)",
+)
 
 SQLITE_UPGRADES = {
     # from 1, where the tables had no names of their own
@@ -63,7 +87,7 @@ SQLITE_UPGRADES = {
         "ALTER TABLE sessions RENAME TO daypass_sessions",
         "ALTER TABLE accounts RENAME TO daypass_accounts",
         "DROP INDEX sessions_subject",
-        *(statement for statement in SQLITE[1:] if "daypass_accounts" not in statement),
+        *_SINCE_SQLITE_2,
         """
         INSERT INTO daypass_keys (kid, algorithm, wrapped, created_at, used_from, follows)
         SELECT kid, algorithm, wrapped, created_at, created_at, '' FROM signing_keys
@@ -72,11 +96,18 @@ SQLITE_UPGRADES = {
         "PRAGMA user_version = 0",
     ),
     2: ("ALTER TABLE daypass_sessions ADD COLUMN scope TEXT", "UPDATE daypass_schema SET version = 3"),
+    3: (
+        "DROP INDEX daypass_sessions_subject",
+        _LIVE_INDEX,
+        *_EVERYONE,
+        "DROP TABLE daypass_schema",
+        *(statement for statement in SQLITE if "daypass_schema" in statement),
+    ),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
 
-POSTGRES_VERSION = 2
+POSTGRES_VERSION = 3
 
 POSTGRES = (
     """
@@ -97,7 +128,7 @@ POSTGRES = (
         scope TEXT
     ) WITH (fillfactor = 85)
     """,
-    "CREATE INDEX daypass_sessions_subject ON daypass_sessions (subject)",
+    _LIVE_INDEX,
     "CREATE INDEX daypass_sessions_ended ON daypass_sessions (ended_at) WHERE ended_at IS NOT NULL",
     """
     CREATE TABLE daypass_keys (
@@ -124,14 +155,28 @@ POSTGRES = (
     """,
     "CREATE TABLE daypass_sweep (place BYTEA NOT NULL, due_at BIGINT NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES ('', 0)",
-    "CREATE TABLE daypass_schema (version BIGINT NOT NULL, compatible_from BIGINT NOT NULL)",
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (2, 1)",
+    *_EVERYONE,
+    """
+    CREATE TABLE daypass_schema (
+        version BIGINT NOT NULL,
+        compatible_from BIGINT NOT NULL,
+        probed BIGINT NOT NULL DEFAULT 0
+    )
+    """,
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (3, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
 
 POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE daypass_sessions ADD COLUMN scope TEXT", "UPDATE daypass_schema SET version = 2"),
+    2: (
+        "DROP INDEX daypass_sessions_subject",
+        _LIVE_INDEX,
+        *_EVERYONE,
+        "ALTER TABLE daypass_schema ADD COLUMN probed BIGINT NOT NULL DEFAULT 0",
+        "UPDATE daypass_schema SET version = 3",
+    ),
 }
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
 one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
+from daypass.store_steps import EndAll, Ending, Endings, ListSessions
 from daypass.user import Account
 
 Parameters = dict[str, Any]
@@ -17,6 +18,10 @@ SESSION_COLUMNS = (
     "id, subject, client_id, generation, branch, rotated_at, created_at, expires_at, ended_at, end_reason, "
     "device_name, user_agent, address, scope"
 )
+EVERYONE_AT = "(SELECT ended_until FROM daypass_everyone)"
+FOUND_COLUMNS = f"{SESSION_COLUMNS}, {EVERYONE_AT}"
+"""What `session_of` reads: a session, and when everyone was ended."""
+
 KEY_COLUMNS = "kid, algorithm, wrapped, created_at, used_from"
 ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled_at"
 
@@ -29,35 +34,51 @@ INSERT = f"""
 
 MOVE = "UPDATE daypass_sessions SET generation = ?, branch = ?, rotated_at = ?, expires_at = ? WHERE id = ?"
 
-SWAP = """
+SWAP = f"""
     UPDATE daypass_sessions
     SET generation = :generation, branch = :branch, rotated_at = :rotated_at, expires_at = :expires_at,
         ended_at = :ended_at, end_reason = :end_reason
     WHERE id = :id AND generation = :old_generation AND branch = :old_branch AND rotated_at = :old_rotated_at
-      AND ended_at IS NULL
+      AND ended_at IS NULL AND created_at > {EVERYONE_AT}
 """
 
-FIND = f"SELECT {SESSION_COLUMNS} FROM daypass_sessions WHERE id = :id"
+FIND = f"SELECT {FOUND_COLUMNS} FROM daypass_sessions WHERE id = :id"
 
 END = f"""
     UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
-    WHERE id = :id AND ended_at IS NULL AND (CAST(:subject AS TEXT) IS NULL OR subject = :subject)
-    RETURNING {SESSION_COLUMNS}
+    WHERE id = :id AND ended_at IS NULL AND created_at > {EVERYONE_AT}
+      AND (CAST(:subject AS TEXT) IS NULL OR subject = :subject)
+    RETURNING {FOUND_COLUMNS}
 """
 
-END_ALL = """
+_LIVE_BATCH = f"""
+    SELECT id FROM daypass_sessions
+    WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :at AND id <> :keep
+    ORDER BY created_at, id
+    LIMIT :limit
+"""
+
+END_ALL = f"""
     UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
-    WHERE subject = :subject AND ended_at IS NULL AND expires_at > :at AND (:keep IS NULL OR id <> :keep)
+    WHERE id IN ({_LIVE_BATCH})
     RETURNING id
 """
 
+END_EVERYONE = "UPDATE daypass_everyone SET ended_until = :at WHERE ended_until < :at"
+
 LIST = f"""
-    SELECT {SESSION_COLUMNS} FROM daypass_sessions
-    WHERE subject = :subject AND ended_at IS NULL AND expires_at > :now
-    ORDER BY created_at DESC, id
+    SELECT {FOUND_COLUMNS} FROM daypass_sessions
+    WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :now
+      AND (created_at, id) < (:after_at, :after_id)
+    ORDER BY created_at DESC, id DESC
+    LIMIT :limit
 """
 
-READ_ENDINGS = "SELECT id, ended_at FROM daypass_sessions WHERE ended_at > :since"
+READ_ENDINGS = """
+    SELECT id, ended_at FROM daypass_sessions WHERE ended_at > :since
+    UNION ALL
+    SELECT NULL, ended_until FROM daypass_everyone
+"""
 
 CLAIM_SWEEP = "UPDATE daypass_sweep SET due_at = :until WHERE due_at <= :now OR :regardless RETURNING place"
 
@@ -114,21 +135,31 @@ ADVANCE = f"""
         FROM (SELECT id AS was_id, rotated_at AS was_rotated_at FROM daypass_sessions WHERE id = :id) AS was
         WHERE id = was_id AND rotated_at = was_rotated_at AND generation = :old_generation AND branch = :old_branch
           AND rotated_at < :rotated_before AND ended_at IS NULL AND expires_at > :now
-          AND created_at + :absolute_ttl > :now
-        RETURNING {SESSION_COLUMNS}, TRUE, was_rotated_at
+          AND created_at + :absolute_ttl > :now AND created_at > {EVERYONE_AT}
+        RETURNING {FOUND_COLUMNS}, TRUE, was_rotated_at
     )
     SELECT * FROM moved
     UNION ALL
-    SELECT {SESSION_COLUMNS}, FALSE, 0 FROM daypass_sessions WHERE id = :id AND NOT EXISTS (SELECT FROM moved)
+    SELECT {FOUND_COLUMNS}, FALSE, 0 FROM daypass_sessions WHERE id = :id AND NOT EXISTS (SELECT FROM moved)
 """
 
 SWAP_ALONE = f"{SWAP} RETURNING id"
 
 SWAP_TELLING = f"WITH ended AS ({SWAP} RETURNING id) SELECT id, pg_notify(:channel, '') FROM ended"
 
-END_TELLING = f"WITH ended AS ({END}) SELECT {SESSION_COLUMNS}, pg_notify(:channel, '') FROM ended"
+END_TELLING = f"WITH ended AS ({END}) SELECT {SESSION_COLUMNS}, 0, pg_notify(:channel, '') FROM ended"
 
-END_ALL_TELLING = f"WITH ended AS ({END_ALL}) SELECT id, pg_notify(:channel, '') FROM ended"
+END_ALL_LOCKING = f"""
+    WITH batch AS ({_LIVE_BATCH} FOR UPDATE)
+    UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
+    WHERE id IN (SELECT id FROM batch)
+    RETURNING id
+"""
+"""Locks first: a session that another ends meanwhile is left out and the batch is filled up with the next one."""
+
+END_ALL_TELLING = f"WITH ended AS ({END_ALL_LOCKING}) SELECT id, pg_notify(:channel, '') FROM ended"
+
+END_EVERYONE_TELLING = f"WITH ended AS ({END_EVERYONE} RETURNING ended_until) SELECT pg_notify(:channel, '') FROM ended"
 
 TELL = "SELECT pg_notify(:channel, :payload)"
 
@@ -146,9 +177,12 @@ SWEEP = """
 
 READ_SCHEMA = "SELECT version, compatible_from FROM daypass_schema"
 
+READ_CLOCK = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
 READ_PROBE = "SELECT 1 FROM daypass_sessions, daypass_keys LIMIT 1"
 
-WRITE_PROBE = "UPDATE daypass_schema SET version = version"
+WRITE_PROBE = "UPDATE daypass_schema SET probed = 1 - probed"
+"""Another value each time: SQLite writes nothing where a value stays the same."""
 
 BEGIN_MIGRATING = (
     "BEGIN",
@@ -189,8 +223,8 @@ def session_parameters(session: Session) -> Parameters:
 
 
 def session_of(row: Sequence[Any]) -> Session:
-    """Return the session in a row of `SESSION_COLUMNS`."""
-    return Session(
+    """Return the session in a row of `FOUND_COLUMNS`."""
+    found = Session(
         id=bytes(row[0]).hex(),
         subject=row[1],
         client_id=row[2],
@@ -204,6 +238,29 @@ def session_of(row: Sequence[Any]) -> Session:
         device=Device(row[10], row[11], row[12]),
         scope=row[13],
     )
+    return found.ended_by_all(row[14])
+
+
+def end_all_parameters(step: EndAll) -> Parameters:
+    """Return the parameters of `END_ALL`."""
+    keep = b"" if step.keep is None else stored_id(step.keep)
+    return {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep, "limit": step.limit}
+
+
+_NEWEST = (2**63 - 1, "")
+
+
+def list_parameters(step: ListSessions) -> Parameters:
+    """Return the parameters of `LIST`."""
+    after_at, after_id = step.after or _NEWEST
+    place = {"after_at": after_at, "after_id": stored_id(after_id)}
+    return {"subject": step.subject, "now": step.now, "limit": step.limit, **place}
+
+
+def endings_of(rows: Sequence[Sequence[Any]]) -> Endings:
+    """Return the endings in the rows of `READ_ENDINGS`."""
+    endings = tuple(Ending(bytes(row[0]).hex(), row[1]) for row in rows if row[0] is not None)
+    return Endings(endings, next(row[1] for row in rows if row[0] is None))
 
 
 def key_parameters(record: KeyRecord, newest: str | None) -> Parameters:

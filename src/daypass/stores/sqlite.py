@@ -29,6 +29,7 @@ _READS = (
     store_steps.ListSessions,
     store_steps.ReadEndings,
     store_steps.ReadKeys,
+    store_steps.ReadClock,
     account_steps.FindAccount,
     account_steps.LoadAccount,
     store_steps.Migrate,  # done by opening the file
@@ -94,8 +95,8 @@ def _prepare(synchronous: Synchronous, connection: sqlite3.Connection) -> None:
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG}")
-    if _version(connection) == schema.SQLITE_VERSION:
-        return
+    if _version(connection) >= schema.SQLITE_VERSION:
+        return _require_compatible(connection)
     connection.execute("BEGIN IMMEDIATE")  # of processes that start at once, one makes the tables
     try:
         for statement in _statements_from(_version(connection)):
@@ -106,11 +107,16 @@ def _prepare(synchronous: Synchronous, connection: sqlite3.Connection) -> None:
         raise
 
 
-def _statements_from(version: int) -> Iterator[str]:
-    if version > schema.SQLITE_VERSION:
+def _require_compatible(connection: sqlite3.Connection) -> None:
+    needed = connection.execute("SELECT version FROM daypass_schema").fetchone()[0]
+    if needed > schema.SQLITE_VERSION:
         raise ConfigurationError(
-            f"the database has schema {version} and this Daypass knows {schema.SQLITE_VERSION}: upgrade it"
+            f"the database needs a Daypass that knows schema {needed}, and this one knows {schema.SQLITE_VERSION}: "
+            "upgrade Daypass"
         )
+
+
+def _statements_from(version: int) -> Iterator[str]:
     if version == 0:
         return iter(schema.SQLITE)
     return chain.from_iterable(schema.SQLITE_UPGRADES[each] for each in range(version, schema.SQLITE_VERSION))
@@ -134,7 +140,9 @@ def _version(connection: sqlite3.Connection) -> int:
     """Return the version of the schema, 0 where there is none."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if "daypass_schema" in tables:
-        return int(connection.execute("SELECT version FROM daypass_schema").fetchone()[0])
+        found = connection.execute("SELECT * FROM daypass_schema")
+        row: dict[str, int] = dict(zip((column[0] for column in found.description), found.fetchone(), strict=True))
+        return row.get("current", row["version"])
     unnamed = {"sessions", "signing_keys", "accounts"} <= tables  # or else an application's own
     return 1 if unnamed and connection.execute("PRAGMA user_version").fetchone() == (1,) else 0
 
@@ -181,13 +189,15 @@ def _end(connection: sqlite3.Connection, step: store_steps.End) -> Session | Non
 
 
 def _end_all(connection: sqlite3.Connection, step: store_steps.EndAll) -> tuple[str, ...]:
-    keep = None if step.keep is None else sql.stored_id(step.keep)
-    parameters = {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep}
-    return tuple(row[0].hex() for row in connection.execute(sql.END_ALL, parameters).fetchall())
+    return tuple(row[0].hex() for row in connection.execute(sql.END_ALL, sql.end_all_parameters(step)).fetchall())
+
+
+def _end_everyone(connection: sqlite3.Connection, step: store_steps.EndEveryone) -> None:
+    connection.execute(sql.END_EVERYONE, {"at": step.at})
 
 
 def _list(connection: sqlite3.Connection, step: store_steps.ListSessions) -> tuple[Session, ...]:
-    rows = connection.execute(sql.LIST, {"subject": step.subject, "now": step.now}).fetchall()
+    rows = connection.execute(sql.LIST, sql.list_parameters(step)).fetchall()
     return tuple(map(sql.session_of, rows))
 
 
@@ -207,9 +217,8 @@ def _rewrap(connection: sqlite3.Connection, step: store_steps.Rewrap) -> None:
     connection.execute(sql.REWRAP, {"kid": step.kid, "old": step.old, "new": step.new})
 
 
-def _read_endings(connection: sqlite3.Connection, step: store_steps.ReadEndings) -> tuple[store_steps.Ending, ...]:
-    rows = connection.execute(sql.READ_ENDINGS, {"since": step.since}).fetchall()
-    return tuple(store_steps.Ending(row[0].hex(), row[1]) for row in rows)
+def _read_endings(connection: sqlite3.Connection, step: store_steps.ReadEndings) -> store_steps.Endings:
+    return sql.endings_of(connection.execute(sql.READ_ENDINGS, {"since": step.since}).fetchall())
 
 
 def _sweep(connection: sqlite3.Connection, step: store_steps.Sweep) -> store_steps.Swept:
@@ -228,7 +237,11 @@ def _sweep(connection: sqlite3.Connection, step: store_steps.Sweep) -> store_ste
 
 def _probe(connection: sqlite3.Connection, _: store_steps.Probe) -> None:
     connection.execute("SELECT 1 FROM daypass_sessions, daypass_keys LIMIT 1")
-    connection.execute("UPDATE daypass_schema SET version = version")  # what it is already, but written all the same
+    connection.execute(sql.WRITE_PROBE)
+
+
+def _read_clock(_: sqlite3.Connection, __: store_steps.ReadClock) -> None:
+    """Return None: SQLite has the clock of this machine."""
 
 
 def _migrate(connection: sqlite3.Connection, _: store_steps.Migrate) -> int:
@@ -260,6 +273,7 @@ _OPERATIONS: Mapping[type[StoreStep[Any]], Callable[[sqlite3.Connection, Any], A
     store_steps.Find: _find,
     store_steps.End: _end,
     store_steps.EndAll: _end_all,
+    store_steps.EndEveryone: _end_everyone,
     store_steps.ListSessions: _list,
     store_steps.ReadKeys: _read_keys,
     store_steps.AddKey: _add_key,
@@ -269,6 +283,7 @@ _OPERATIONS: Mapping[type[StoreStep[Any]], Callable[[sqlite3.Connection, Any], A
     store_steps.Sweep: _sweep,
     store_steps.Migrate: _migrate,
     store_steps.Probe: _probe,
+    store_steps.ReadClock: _read_clock,
     account_steps.AddAccount: _add_account,
     account_steps.FindAccount: _find_account,
     account_steps.LoadAccount: _load_account,

@@ -40,12 +40,15 @@ from daypass.store_steps import (
     Advanced,
     End,
     EndAll,
+    EndEveryone,
     Ending,
+    Endings,
     Find,
     Insert,
     ListSessions,
     Migrate,
     Probe,
+    ReadClock,
     ReadEndings,
     ReadKeys,
     RemoveKey,
@@ -180,7 +183,7 @@ class StoreContract:
             {},
             {"device": Device("Ada's phone \N{MOBILE PHONE}", "Mozilla/5.0 (X11) \u00e9", "2001:db8::1")},
             {"branch": bytes(range(248, 256)), "generation": 2**31, "rotated_at": START + 1},
-            {"branch": bytes(8), "created_at": 0, "expires_at": 2**53 - 1},
+            {"branch": bytes(8), "created_at": 1, "expires_at": 2**53 - 1},
             {"subject": "'; DROP TABLE sessions; --", "client_id": '"{}%_\\ \u4f60\u597d'},
             {"client_id": "reader", "scope": "read write " + "x" * 100},
             {"id": "f" * 32, "ended_at": START + 5, "end_reason": EndReason.REUSE},
@@ -406,6 +409,65 @@ class StoreContract:
         assert Advanced(ended, moved=False) == store.perform(advance(session(), START + 10**10))
         assert ended == store.perform(Find(session().id))
 
+    def test_one_step_ends_at_most_so_many(self, store: Store) -> None:
+        """Each step ends up to ``limit`` sessions; one that ended fewer has left none."""
+        for number in range(1, 6):
+            store.perform(Insert(session(number)))
+        step = EndAll("user-1", START + 1, EndReason.ENDED, keep=session(3).id, limit=2)
+        answers = [store.perform(step) for _ in range(3)]
+        assert [2, 2, 0] == [len(answer) for answer in answers]
+        assert {session(number).id for number in (1, 2, 4, 5)} == {each for answer in answers for each in answer}
+        assert (session(3),) == store.perform(ListSessions("user-1", START + 2))
+
+    # ---- EndEveryone
+
+    def test_everyone_is_ended(self, store: Store) -> None:
+        """Every session created by then is ended, for every step; a newer one is not."""
+        old, new = session(1), session(2, created_at=START + 1)
+        store.perform(Insert(old))
+        store.perform(Insert(new))
+        store.perform(EndEveryone(START))
+        ended = replace(old, ended_at=START, end_reason=EndReason.EVERYONE)
+        assert ended == store.perform(Find(old.id))
+        assert Advanced(ended, moved=False) == store.perform(advance(old, START + 5))
+        assert store.perform(Swap(old, replace(old, generation=1))) is False
+        assert store.perform(End(old.id, START + 5, EndReason.LOGOUT)) is None
+        assert (new,) == store.perform(ListSessions("user-1", START + 5))
+        assert (new.id,) == store.perform(EndAll("user-1", START + 5, EndReason.ENDED))
+        assert ended == store.perform(Find(old.id))
+
+    def test_latest_end_of_everyone_counts(self, store: Store) -> None:
+        """An earlier time changes nothing, whenever it comes; the latest is read, whatever time is asked for."""
+        store.perform(Insert(session(created_at=START + 3)))
+        for at in (START + 2, START + 4, START + 1):
+            store.perform(EndEveryone(at))
+        assert Endings((), START + 4) == store.perform(ReadEndings(START + 10**9))
+        assert START + 4 == store.perform(Find(session().id)).ended_at  # type: ignore[union-attr]  # fails on None too
+
+    def test_session_that_ended_before_everyone_keeps_its_ending(self, store: Store) -> None:
+        """The first ending counts."""
+        store.perform(Insert(session()))
+        ended = store.perform(End(session().id, START + 1, EndReason.REUSE))
+        store.perform(EndEveryone(START + 2))
+        assert ended == store.perform(Find(session().id))
+        assert Endings((Ending(session().id, START + 1),), START + 2) == store.perform(ReadEndings(START))
+
+    def test_session_that_is_inserted_late_is_ended_too(self, store: Store) -> None:
+        """A session counts by the time of its login, not by the time at which it was stored."""
+        store.perform(EndEveryone(START))
+        store.perform(Insert(session()))
+        assert EndReason.EVERYONE is store.perform(Find(session().id)).end_reason  # type: ignore[union-attr]  # as above
+
+    def test_refreshes_while_everyone_is_ended(self, store: Store) -> None:
+        """Of many that refresh while everyone is ended, none keeps a session: afterwards all are ended."""
+        every = [session(number, subject=f"user-{number}") for number in range(1, CALLERS)]
+        for each in every:
+            store.perform(Insert(each))
+        self.race(store, [*(advance(each, START + 1) for each in every), EndEveryone(START)])
+        found = [each for each in map(store.perform, map(Find, (each.id for each in every))) if each is not None]
+        assert {(START, EndReason.EVERYONE)} == {(each.ended_at, each.end_reason) for each in found}
+        assert not any(store.perform(advance(each, START + 2)).moved for each in found)
+
     # ---- ListSessions
 
     def test_the_newest_login_is_listed_first(self, store: Store) -> None:
@@ -419,6 +481,27 @@ class StoreContract:
             store.perform(Insert(each))
         assert (newest, middle, oldest) == store.perform(ListSessions("user-1", START + 10))
         assert () == store.perform(ListSessions("user-3", START + 10))
+
+    def test_long_list_comes_in_pages(self, store: Store) -> None:
+        """A page has at most ``limit`` sessions; the next page begins after the last session of the page before."""
+        places = [(START, 1), (START + 5, 2), (START + 5, 3), (START + 5, 4), (START + 9, 5)]
+        every = [session(number, created_at=at) for at, number in places]
+        for each in every:
+            store.perform(Insert(each))
+        pages, after = [], None
+        while page := store.perform(ListSessions("user-1", START + 10, limit=2, after=after)):
+            pages.append(page)
+            after = page[-1].created_at, page[-1].id
+        assert [2, 2, 1] == [len(page) for page in pages]
+        assert every[::-1] == [each for page in pages for each in page]
+
+    def test_page_goes_on_although_its_last_session_is_gone(self, store: Store) -> None:
+        """The cursor is a place in the order and not a session: the list goes on after one that was ended."""
+        for number in (1, 2, 3):
+            store.perform(Insert(session(number, created_at=START + number)))
+        store.perform(End(session(2).id, START + 5, EndReason.ENDED))
+        page = store.perform(ListSessions("user-1", START + 10, limit=1, after=(START + 2, session(2).id)))
+        assert (session(1, created_at=START + 1),) == page
 
     def test_what_has_ended_or_expired_is_not_listed(self, store: Store) -> None:
         """A session is listed until the very millisecond of its expiry, or until it is ended."""
@@ -438,8 +521,9 @@ class StoreContract:
         assert store.perform(Swap(session(2, subject="user-0"), revoked)) is True
         store.perform(EndAll("user-1", START + 3, EndReason.ENDED))
         expected = {1: START + 1, 2: START + 2, 3: START + 3, 5: START + 3}
-        endings = store.perform(ReadEndings(START))
-        assert {Ending(session(number).id, at) for number, at in expected.items()} == set(endings)
+        found = store.perform(ReadEndings(START))
+        assert {Ending(session(number).id, at) for number, at in expected.items()} == set(found.endings)
+        assert 0 == found.everyone_at
 
     def test_endings_are_read_from_a_time_on(self, store: Store) -> None:
         """Only what was ended after it is read, and nothing that lives or has merely expired."""
@@ -448,8 +532,8 @@ class StoreContract:
         for number in (1, 2, 3):
             store.perform(Insert(session(number)))
             store.perform(End(session(number).id, START + number, EndReason.LOGOUT))
-        assert (Ending(session(3).id, START + 3),) == store.perform(ReadEndings(START + 2))
-        assert () == store.perform(ReadEndings(START + 3))
+        assert Endings((Ending(session(3).id, START + 3),)) == store.perform(ReadEndings(START + 2))
+        assert Endings(()) == store.perform(ReadEndings(START + 3))
 
     def test_one_who_did_not_end_a_session_ends_nothing(self, store: Store) -> None:
         """What ended nothing is not among the endings; what ended first is there with its own time."""
@@ -459,7 +543,7 @@ class StoreContract:
         store.perform(End(session(1).id, START + 2, EndReason.LOGOUT))
         store.perform(End(session(2).id, START + 2, EndReason.LOGOUT, subject="user-2"))
         store.perform(End(session(3).id, START + 2, EndReason.LOGOUT))
-        assert (Ending(session(1).id, START + 1),) == store.perform(ReadEndings(START))
+        assert Endings((Ending(session(1).id, START + 1),)) == store.perform(ReadEndings(START))
 
     # ---- Sweep
 
@@ -484,8 +568,8 @@ class StoreContract:
         assert 4 == store.perform(sweep(now)).removed
         assert [None] * 4 == [store.perform(Find(each.id)) for each in over]
         assert stay == [store.perform(Find(each.id)) for each in stay]
-        assert (stay[0], stay[1]) == store.perform(ListSessions("user-1", now - 1000))
-        assert {stay[2].id} == {ending.session_id for ending in store.perform(ReadEndings(START))}
+        assert (stay[1], stay[0]) == store.perform(ListSessions("user-1", now - 1000))
+        assert {stay[2].id} == {ending.session_id for ending in store.perform(ReadEndings(START)).endings}
         assert 0 == store.perform(sweep(now)).removed
 
     def test_a_sweep_comes_to_its_end(self, store: Store) -> None:
@@ -587,6 +671,13 @@ class StoreContract:
         assert 1 == len(set(versions))
         store.perform(Probe())
         assert (session(), (key(1),)) == (store.perform(Find(session().id)), store.perform(ReadKeys()))
+
+    def test_clock_of_the_store_goes_on(self, store: Store) -> None:
+        """A store that has a clock gives milliseconds since the epoch, and never an earlier time than before."""
+        first = store.perform(ReadClock())
+        if first is None:
+            pytest.skip("this store has no clock of its own")
+        assert 1_577_836_800_000 < first <= (store.perform(ReadClock()) or 0)  # 2020
 
     # ---- built-in users
 

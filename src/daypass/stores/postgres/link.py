@@ -27,7 +27,7 @@ except ImportError as error:
 Rows = list[tuple[Any, ...]]
 
 _BOOL, _BYTEA, _INT8, _TEXT = 16, 17, 20, 25
-_BYTES = frozenset(("id", "branch", "old_branch", "keep", "place"))
+_BYTES = frozenset(("id", "branch", "old_branch", "keep", "place", "after_id"))
 _FLAGS = frozenset(("regardless",))
 # fmt: off
 _TEXTS = frozenset((

@@ -192,10 +192,12 @@ def _end(step: store_steps.End, settings: Settings) -> Plan[Session | None]:
 
 
 def _end_all(step: store_steps.EndAll, settings: Settings) -> Plan[tuple[str, ...]]:
-    keep = None if step.keep is None else sql.stored_id(step.keep)
-    parameters = {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep}
-    rows = yield from _announcing(sql.END_ALL_TELLING, sql.END_ALL, parameters, settings)
+    rows = yield from _announcing(sql.END_ALL_TELLING, sql.END_ALL_LOCKING, sql.end_all_parameters(step), settings)
     return tuple(row[0].hex() for row in rows)
+
+
+def _end_everyone(step: store_steps.EndEveryone, settings: Settings) -> Plan[None]:
+    yield from _announcing(sql.END_EVERYONE_TELLING, sql.END_EVERYONE, {"at": step.at}, settings)
 
 
 def _announcing(telling: str, silent: str, parameters: sql.Parameters, settings: Settings) -> Plan[Rows]:
@@ -222,13 +224,17 @@ _NO_NOTIFY = ("42883", "42501", "0A000", "54000")  # no such function, not permi
 
 
 def _list(step: store_steps.ListSessions, _: Settings) -> Plan[tuple[Session, ...]]:
-    rows = yield request(sql.LIST, {"subject": step.subject, "now": step.now})
+    rows = yield request(sql.LIST, sql.list_parameters(step))
     return tuple(map(sql.session_of, rows))
 
 
-def _read_endings(step: store_steps.ReadEndings, _: Settings) -> Plan[tuple[store_steps.Ending, ...]]:
-    rows = yield request(sql.READ_ENDINGS, {"since": step.since})
-    return tuple(store_steps.Ending(row[0].hex(), row[1]) for row in rows)
+def _read_endings(step: store_steps.ReadEndings, _: Settings) -> Plan[store_steps.Endings]:
+    return sql.endings_of((yield request(sql.READ_ENDINGS, {"since": step.since})))
+
+
+def _read_clock(_: store_steps.ReadClock, __: Settings) -> Plan[int]:
+    ((now,),) = yield request(sql.READ_CLOCK)
+    return int(now)
 
 
 def _sweep(step: store_steps.Sweep, _: Settings) -> Plan[store_steps.Swept]:
@@ -330,6 +336,7 @@ _PLANS: Mapping[type[StoreStep[Any]], Callable[[Any, Settings], Plan[Any]]] = {
     store_steps.Find: _find,
     store_steps.End: _end,
     store_steps.EndAll: _end_all,
+    store_steps.EndEveryone: _end_everyone,
     store_steps.ListSessions: _list,
     store_steps.ReadEndings: _read_endings,
     store_steps.Sweep: _sweep,
@@ -338,6 +345,7 @@ _PLANS: Mapping[type[StoreStep[Any]], Callable[[Any, Settings], Plan[Any]]] = {
     store_steps.RemoveKey: _remove_key,
     store_steps.Rewrap: _rewrap,
     store_steps.Probe: _probe,
+    store_steps.ReadClock: _read_clock,
     store_steps.Migrate: _migrate,
     account_steps.AddAccount: _add_account,
     account_steps.FindAccount: _find_account,

@@ -6,7 +6,9 @@ differs between sync and async, and between one server and a cluster, is the dri
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import nlargest
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from daypass import account_steps, store_steps
@@ -117,6 +119,7 @@ class Plans:
             store_steps.RemoveKey: self._remove_key,
             store_steps.Rewrap: self._rewrap,
             store_steps.Probe: self._probe,
+            store_steps.ReadClock: self._read_clock,
             store_steps.Migrate: self._migrate,
             account_steps.AddAccount: self._add_account,
             account_steps.FindAccount: self._find_account,
@@ -205,8 +208,16 @@ class Plans:
         index = self._names.index(step.subject)
         _, members = yield Exchange([asks("ZREM", index, b""), asks("ZRANGE", index, 0, -1)])  # a replica refuses
         ids = [raw_id for raw_id in members if raw_id != keep]
-        replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in ids)
-        return tuple(raw_id.hex() for raw_id, reply in zip(ids, replies, strict=True) if reply is not None)
+        ended: list[str] = []
+        while ids and len(ended) < step.limit:
+            batch, ids = ids[: step.limit - len(ended)], ids[step.limit - len(ended) :]
+            replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in batch)
+            ended += [raw_id.hex() for raw_id, reply in zip(batch, replies, strict=True) if reply is not None]
+        return tuple(ended)
+
+    def _read_clock(self, _: store_steps.ReadClock) -> Plan[int]:
+        ((seconds, microseconds),) = yield Exchange([asks("TIME")])
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     def _list(self, step: store_steps.ListSessions) -> Plan[tuple[Session, ...]]:
         index = self._names.index(step.subject)
@@ -221,7 +232,9 @@ class Plans:
         if gone:
             yield Exchange([asks("ZREM", index, *gone)])
         live = [each for each in found if each is not None and each.is_live(step.now) and each.subject == step.subject]
-        return tuple(sorted(live, key=lambda session: (-session.created_at, session.id)))
+        place = attrgetter("created_at", "id")
+        following = (each for each in live if step.after is None or place(each) < step.after)
+        return tuple(nlargest(step.limit, following, key=place))
 
     def _sessions(self, ids: Sequence[bytes]) -> Plan[list[Session | None]]:
         replies = yield from _in_batches(asks("HGETALL", self._names.session(raw_id)) for raw_id in ids)
@@ -241,13 +254,13 @@ class Plans:
 
     # ---- what ended, what is over
 
-    def _read_endings(self, step: store_steps.ReadEndings) -> Plan[tuple[store_steps.Ending, ...]]:
+    def _read_endings(self, step: store_steps.ReadEndings) -> Plan[store_steps.Endings]:
         keys = [self._names.endings(bucket) for bucket in range(BUCKETS)]
         together = [[key] for key in keys] if self._scattered else [keys]
         replies = yield from _in_batches(calls(lua.READ_ENDINGS, each, step.since) for each in together)
         flat = list(chain.from_iterable(replies))
         endings = zip(flat[::2], flat[1::2], strict=True)
-        return tuple(store_steps.Ending(raw_id.hex(), int(ended_at)) for raw_id, ended_at in endings)
+        return store_steps.Endings(tuple(store_steps.Ending(raw_id.hex(), int(at)) for raw_id, at in endings))
 
     def _sweep(self, step: store_steps.Sweep) -> Plan[store_steps.Swept]:
         state = self._names.only("sweep")
