@@ -103,11 +103,12 @@ def running(
     folder: Path,
     given: Mapping[str, str] | None = None,
     command: Sequence[str | Path] = (DAYPASS,),
+    by: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """Run `daypass serve` on a free port with ``app.db`` in ``folder``, unless told otherwise, until the end."""
+    """Run `daypass serve` on a free port with ``app.db`` in ``folder``, unless ``options`` differ."""
     defaults = ["--port", "0", "--store", "sqlite:///app.db"]
     unlimited = {"DAYPASS_RATE_LIMITS": "off"}  # many a test logs in more often than anybody should
-    process = launch([*defaults, *options], folder, unlimited | dict(given or {}), command)
+    process = launch([*defaults, *options], folder, unlimited | dict(given or {}), (*by, *command))
     giving_up = threading.Timer(PATIENCE, process.kill)
     giving_up.start()
     try:

@@ -572,7 +572,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a host of somebody else": (["--host", "192.0.2.1"], {}, "cannot listen on 192.0.2.1 port 0: "),
     "a host that is none": (["--host", "300.1.2.3"], {}, "cannot listen on 300.1.2.3 port 0: "),
     "an impossible host": (["--host", ".."], {}, "cannot listen on .. port 0: "),
-    "an impossible name": (["--host", 70 * "\u00e4"], {}, "port 0: no such name is possible"),
+    "an impossible name": (["--host", 70 * "\u00e4"], {}, "port 0: this is not a host name"),
     "no host": (["--host", ""], {}, "host is empty"),
     "a short secret": ([], {"DAYPASS_SECRET": "short"}, "secret has 5 bytes and needs at least 32"),
     "a short old secret": ([], {"DAYPASS_SECRET": f"{SECRET} short"}, "secret has 5 bytes and needs at least 32"),

@@ -1,4 +1,4 @@
-"""Runs an ASGI application on a socket until a signal ends it, and says when it can be reached."""
+"""Run an ASGI application on a socket until a signal ends it, and say when it can be reached."""
 
 import signal
 import socket
@@ -8,13 +8,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from daypass.errors import ConfigurationError
+from daypass.server.connection import IDLE_SECONDS, Connection, Connections
+
+MAXIMUM_CONNECTIONS = 4096
 
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 takes a free one.
 
     Raises:
-        ConfigurationError: the address cannot be had.
+        ConfigurationError: the address cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, answers wait for 40 ms
@@ -23,9 +26,9 @@ def bind(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(2048)
-    except (OSError, TypeError, UnicodeError) as error:  # the last two for a host that can't be a name
+    except (OSError, TypeError, UnicodeError) as error:  # the last two for a host that is not a possible name
         listening.close()
-        reason = error.strerror if isinstance(error, OSError) else "no such name is possible"
+        reason = error.strerror if isinstance(error, OSError) else "this is not a host name"
         raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}; choose another with --port") from None
     return listening
 
@@ -37,19 +40,22 @@ def address(listening: socket.socket) -> str:
 
 
 def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], object]) -> None:
-    """Serve ``app`` until SIGINT or SIGTERM; ``ready`` is called once it can be reached."""
+    """Serve ``app`` until SIGINT or SIGTERM; call ``ready`` once it can be reached."""
     configuration = uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # who has sent a request, and how, is told by one place alone: daypass.web.proxies
+        proxy_headers=False,  # only daypass.web.proxies decides what a proxy's headers mean
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=5,
     )
     server = _Server(configuration, ready)
     for ending in (signal.SIGINT, signal.SIGTERM):
-        # One that comes before uvicorn looks for it is not lost; and uvicorn raises it once more after it has shut
-        # down, when everything is done, and done well.
+        # A signal that comes before uvicorn installs its handler is not lost. uvicorn raises it again after a clean
+        # shutdown; this handler then ignores it.
         signal.signal(ending, server.handle_exit)
     server.run(sockets=[listening])
 
@@ -57,9 +63,24 @@ def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], object]) -
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], object]) -> None:
         super().__init__(config)
+        self.server_state = Connections(min(MAXIMUM_CONNECTIONS, _open_files() // 2))
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+
+def _open_files() -> int:
+    """Return how many files this process may open, after raising the limit as far as it may."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limit
+        return 2 * MAXIMUM_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MAXIMUM_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 4 * MAXIMUM_CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return wanted if soft == resource.RLIM_INFINITY else soft
