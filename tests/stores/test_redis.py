@@ -423,7 +423,7 @@ async def test_a_lost_connection_is_told_of(server: servers.Server, client: redi
 
 def test_a_silent_server_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A subscription notices that the server gives no sign of life any more, although the connection stands."""
-    monkeypatch.setattr("daypass.stores.redis.hearing.SILENCE", 0.3)
+    monkeypatch.setattr("daypass.stores.redis.subscriptions.SILENCE", 0.3)
     with servers.Server() as server:
         store = RedisStore(server.url)
         subscription = store.subscribe()
@@ -580,7 +580,7 @@ def test_a_password_is_never_shown(url: str, shown: str) -> None:
     for store in (open_store(url), open_async_store(url)):
         assert shown in repr(store)
         assert isinstance(store, RedisStore | AsyncRedisStore)
-        assert "hunter2" not in f"{store!r} {vars(store)!r} {vars(store._settings)!r}"
+        assert "hunter2" not in f"{store!r} {vars(store)!r} {store._settings!r}"
 
 
 @pytest.mark.parametrize(

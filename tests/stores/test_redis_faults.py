@@ -10,7 +10,7 @@ import redis
 
 from daypass import Daypass, StoreUnavailable, User
 from daypass.session import EndReason
-from daypass.store_steps import End, EndAll, Find, Insert, ListSessions, Probe, ReadEndings, StoreStep, Swap
+from daypass.store_steps import End, EndAll, Endings, Find, Insert, ListSessions, Probe, ReadEndings, StoreStep, Swap
 from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.testing import START, Clock, advance, session, sweep
 
@@ -146,7 +146,7 @@ def test_a_full_server_refuses_and_loses_nothing(server: servers.Server, both: B
     for step in writing:
         assert all_say("it is full", both.perform(step))
     assert [session()] * 2 == both.perform(Find(session().id))
-    assert [(), ()] == both.perform(ReadEndings(START - 1))
+    assert [Endings(()), Endings(())] == both.perform(ReadEndings(START - 1))
     configure(server, maxmemory=0)
     assert [None, None] == both.perform(Probe())
     assert session() == both.perform(Find(session().id))[0]

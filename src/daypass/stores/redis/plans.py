@@ -11,13 +11,15 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from redis.exceptions import NoScriptError
+
 from daypass import account_steps, store_steps
 from daypass.duration import DAY, MINUTE
 from daypass.errors import ConfigurationError
 from daypass.keys import KeyRecord
 from daypass.session import Session
 from daypass.store_steps import StoreStep
-from daypass.stores.redis import layout, lua
+from daypass.stores.redis import layout, scripts
 from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
 from daypass.stores.sql import stored_id
 from daypass.user import Account
@@ -31,7 +33,7 @@ class Command:
     """One command; with a ``script``, the call of it with these keys, which all lie in one slot."""
 
     words: tuple[Value, ...]
-    script: lua.Script | None = None
+    script: scripts.Script | None = None
     keys: int = 0
 
     def sent(self, *, whole: bool = False) -> tuple[Value, ...]:
@@ -73,6 +75,29 @@ class Scan:
 
 Plan = Generator[Exchange | Scan, Any, A]
 
+Request = Sequence[tuple[Value, ...]] | Scan
+"""What a plan asks, in the words of Redis."""
+
+
+def requests(plan: Plan[A]) -> Generator[Request, Any, A]:
+    """Yield what ``plan`` asks; a script that the server has forgotten is sent again with its text."""
+    answer = None
+    while True:
+        try:
+            asked = plan.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # a plan's type says what it returns
+        if isinstance(asked, Scan):
+            answer = yield asked
+            continue
+        answer = yield [command.sent() for command in asked.commands]
+        forgotten = [at for at, reply in enumerate(answer) if isinstance(reply, NoScriptError)]
+        if forgotten:
+            again = yield [asked.commands[at].sent(whole=True) for at in forgotten]
+            for at, reply in zip(forgotten, again, strict=True):
+                answer[at] = reply
+
+
 BATCH = 100
 """So many commands are sent at once at the most, so that nobody else waits for long."""
 
@@ -83,7 +108,7 @@ ENDING_KEPT = DAY
 """So long an ending is kept at least, whatever the policy here says: that of another node may be another one."""
 
 
-def calls(script: lua.Script, keys: Sequence[bytes], *arguments: Value) -> Command:
+def calls(script: scripts.Script, keys: Sequence[bytes], *arguments: Value) -> Command:
     """Return the call of ``script``."""
     return Command((*keys, *arguments), script, len(keys))
 
@@ -142,7 +167,7 @@ class Plans:
         ended_at = "" if session.ended_at is None else session.ended_at
         yield Exchange([asks("ZADD", self._names.index(session.subject), session.created_at, raw_id)])
         arguments = (raw_id, ended_at, *layout.session_fields(session))
-        yield Exchange([calls(lua.INSERT, self._keys(raw_id), *arguments)])
+        yield Exchange([calls(scripts.INSERT, self._keys(raw_id), *arguments)])
 
     def _advance(self, step: store_steps.Advance) -> Plan[store_steps.Advanced]:
         raw_id = stored_id(step.session_id)
@@ -150,7 +175,7 @@ class Plans:
             return store_steps.Advanced(None, moved=False)
         expected = step.expected
         call = calls(
-            lua.ADVANCE,
+            scripts.ADVANCE,
             (self._names.session(raw_id),),
             expected.generation,
             expected.branch,
@@ -182,7 +207,7 @@ class Plans:
         ending: tuple[Value, Value] = ("", "")
         if new.ended_at is not None and new.end_reason is not None:
             ending = (new.ended_at, new.end_reason.value)
-        call = calls(lua.SWAP, self._keys(raw_id), *before, *after, *ending, raw_id, self._names.channel)
+        call = calls(scripts.SWAP, self._keys(raw_id), *before, *after, *ending, raw_id, self._names.channel)
         (swapped,) = yield Exchange([call])
         return bool(swapped)
 
@@ -246,7 +271,7 @@ class Plans:
     def _ending(self, raw_id: bytes, step: store_steps.End | store_steps.EndAll, *, live: bool) -> Command:
         whose = ("", "") if step.subject is None else ("1", step.subject)
         arguments = (step.at, step.reason.value, raw_id, self._names.channel, "1" if live else "", *whose)
-        return calls(lua.END, self._keys(raw_id), *arguments)
+        return calls(scripts.END, self._keys(raw_id), *arguments)
 
     def _keys(self, raw_id: bytes) -> tuple[bytes, bytes]:
         """Return the key of the session and that of the endings of its bucket."""
@@ -257,7 +282,7 @@ class Plans:
     def _read_endings(self, step: store_steps.ReadEndings) -> Plan[store_steps.Endings]:
         keys = [self._names.endings(bucket) for bucket in range(BUCKETS)]
         together = [[key] for key in keys] if self._scattered else [keys]
-        replies = yield from _in_batches(calls(lua.READ_ENDINGS, each, step.since) for each in together)
+        replies = yield from _in_batches(calls(scripts.READ_ENDINGS, each, step.since) for each in together)
         flat = list(chain.from_iterable(replies))
         endings = zip(flat[::2], flat[1::2], strict=True)
         return store_steps.Endings(tuple(store_steps.Ending(raw_id.hex(), int(at)) for raw_id, at in endings))
@@ -265,7 +290,7 @@ class Plans:
     def _sweep(self, step: store_steps.Sweep) -> Plan[store_steps.Swept]:
         state = self._names.only("sweep")
         due = (step.now, step.now + step.pause, int(step.regardless))
-        ((claimed, due_at, place),) = yield Exchange([calls(lua.CLAIM_SWEEP, (state,), *due)])
+        ((claimed, due_at, place),) = yield Exchange([calls(scripts.CLAIM_SWEEP, (state,), *due)])
         if not claimed:
             return store_steps.Swept(0, int(due_at))
         removed, place, left = 0, place.decode(), step.batch
@@ -284,7 +309,7 @@ class Plans:
         """Remove those sessions that are over, bring the indexes up to date, and drop what is too old in the others."""
         ids = [raw_id for key in keys if (raw_id := self._names.session_id(key))]
         over = (step.before, step.absolute_ttl)
-        replies = yield from _in_batches(calls(lua.REMOVE_IF_OVER, self._keys(each), *over, each) for each in ids)
+        replies = yield from _in_batches(calls(scripts.REMOVE_IF_OVER, self._keys(each), *over, each) for each in ids)
         updates, removed = [], 0
         for raw_id, reply in zip(ids, replies, strict=True):
             if reply is None:
@@ -313,13 +338,13 @@ class Plans:
     def _add_key(self, step: store_steps.AddKey) -> Plan[None]:
         record = step.record
         arguments = (record.kid, record.algorithm, record.created_at, record.wrapped, record.used_from)
-        yield Exchange([calls(lua.ADD_KEY, (self._names.only("keys"),), *arguments, step.newest or "")])
+        yield Exchange([calls(scripts.ADD_KEY, (self._names.only("keys"),), *arguments, step.newest or "")])
 
     def _remove_key(self, step: store_steps.RemoveKey) -> Plan[None]:
         yield Exchange([asks("HDEL", self._names.only("keys"), f"k:{step.kid}", f"w:{step.kid}")])
 
     def _rewrap(self, step: store_steps.Rewrap) -> Plan[None]:
-        yield Exchange([calls(lua.REWRAP, (self._names.only("keys"),), step.kid, step.old, step.new)])
+        yield Exchange([calls(scripts.REWRAP, (self._names.only("keys"),), step.kid, step.old, step.new)])
 
     # ---- the store itself
 
@@ -329,7 +354,7 @@ class Plans:
         yield Exchange([asks("SET", key, b"") for key in keys])
 
     def _migrate(self, _: store_steps.Migrate) -> Plan[int]:
-        (version,) = yield Exchange([calls(lua.MIGRATE, (self._names.only("schema"),), layout.VERSION)])
+        (version,) = yield Exchange([calls(scripts.MIGRATE, (self._names.only("schema"),), layout.VERSION)])
         if int(version) > layout.VERSION:
             raise ConfigurationError(
                 f"the Redis store has schema {int(version)} and this Daypass knows {layout.VERSION}: upgrade it"
@@ -343,7 +368,7 @@ class Plans:
         names = layout.folded_names(account)
         keys = (self._names.account(account.subject), self._names.names)
         arguments: list[Value] = [account.subject, account.password_hash, len(names), *names]
-        (added,) = yield Exchange([calls(lua.ADD_ACCOUNT, keys, *arguments, *layout.account_fields(account))])
+        (added,) = yield Exchange([calls(scripts.ADD_ACCOUNT, keys, *arguments, *layout.account_fields(account))])
         return bool(added)
 
     def _find_account(self, step: account_steps.FindAccount) -> Plan[Account | None]:
@@ -358,7 +383,7 @@ class Plans:
         return layout.account_of(step.subject, fields) if fields else None
 
     def _set_password_hash(self, step: account_steps.SetPasswordHash) -> Plan[None]:
-        yield Exchange([calls(lua.SET_PASSWORD_HASH, (self._names.account(step.subject),), step.password_hash)])
+        yield Exchange([calls(scripts.SET_PASSWORD_HASH, (self._names.account(step.subject),), step.password_hash)])
 
 
 def _in_batches(commands: Iterable[Command]) -> Plan[list[Any]]:

@@ -1,86 +1,40 @@
-"""The two drivers of the plans: with blocking sockets, and on event loops. All else they share."""
+"""The Redis store for threads and the one for event loops. They differ in waiting; everything else is shared."""
 
 import asyncio
-import os
+import secrets
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError
-
-from daypass.errors import ConfigurationError
+from daypass.duration import Duration
+from daypass.forks import survive_forks
 from daypass.store_steps import Migrate, StoreStep
-from daypass.stores.redis import faults
-from daypass.stores.redis.address import Address
-from daypass.stores.redis.hearing import PROOF, AsyncRedisSubscription, RedisSubscription
-from daypass.stores.redis.layout import Layout
-from daypass.stores.redis.links import AsyncLink, Link, Words, async_link, link
-from daypass.stores.redis.loops import LoopEnd
-from daypass.stores.redis.plans import Exchange, Plan, Plans, Scan
+from daypass.stores.redis import clients, errors
+from daypass.stores.redis.batching import Batches, Send, Words
+from daypass.stores.redis.event_loops import LoopEnd
+from daypass.stores.redis.plans import Plan, Plans, Request, Scan, requests
+from daypass.stores.redis.settings import Settings, read_settings
+from daypass.stores.redis.subscriptions import PROOF, AsyncRedisSubscription, RedisSubscription
 
 A = TypeVar("A")
-Asked = Sequence[Words] | Scan
-
-TIMEOUT = 5.0
-MAX_CONNECTIONS = 32
-
-
-def spoken(plan: Plan[A]) -> Generator[Asked, Any, A]:
-    """Put a plan into words: what is sent; a script that the server has forgotten is sent again, as a whole."""
-    answer = None
-    while True:
-        try:
-            asked: Exchange | Scan = plan.send(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # a plan's type says what it returns
-        if isinstance(asked, Scan):
-            answer = yield asked
-            continue
-        answer = yield [command.sent() for command in asked.commands]
-        forgotten = [at for at, reply in enumerate(answer) if isinstance(reply, NoScriptError)]
-        if forgotten:
-            again = yield [asked.commands[at].sent(whole=True) for at in forgotten]
-            for at, reply in zip(forgotten, again, strict=True):
-                answer[at] = reply
-
-
-class Settings:
-    """What both stores are told.
-
-    Raises:
-        ConfigurationError: the URL is none of a Redis store, or something in it is not possible.
-    """
-
-    def __init__(self, url: str, prefix: str | None, timeout: float | None, max_connections: int | None) -> None:
-        self.address = Address.of(url)
-        written = self.address.options
-        try:
-            self.timeout = float(written.get("timeout", TIMEOUT)) if timeout is None else timeout
-            most = int(written.get("max_connections", MAX_CONNECTIONS)) if max_connections is None else max_connections
-        except ValueError:
-            raise ConfigurationError("timeout and max_connections have to be numbers, as in ?timeout=5") from None
-        if not (0 < self.timeout < float("inf") and most >= 1):
-            raise ConfigurationError("timeout has to be more than zero seconds, and max_connections at least one")
-        self.max_connections = most
-        names = Layout(prefix if prefix is not None else written.get("prefix", "daypass"))
-        self.plans = Plans(names, scattered=self.address.kind == "cluster")
-        self.names = names
 
 
 class RedisStore:
-    """A store in Redis or Valkey; it may be shared by threads, and the servers by any number of processes.
+    """A store in Redis or Valkey; threads may share it, and any number of processes the servers.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://`` or ``redis+cluster://``.
-        prefix: what the names of all keys begin with; stores with different ones do not see each other.
-        timeout: seconds that a step may take.
-        max_connections: so many steps are performed at once; the others wait for their turn.
+        url: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://`` or ``redis+cluster://``, or the same with
+            ``valkey``.
+        prefix: what the names of all keys begin with; stores with different prefixes do not see each other.
+        timeout: how long a step may take: seconds, or text such as ``5s``.
+        max_connections: how many steps may be under way at once; others wait.
 
-    What is not given is taken from the URL's query, or else is ``daypass``, 5 and 32.
+    An argument that is not given is taken from the URL's query; without that it is ``daypass``, ``5s`` and 32.
 
     Raises:
-        ConfigurationError: the URL is none of a Redis store, or something in it is not possible.
+        ConfigurationError: it is not a Redis URL, or an option is unknown or impossible.
     """
 
     def __init__(
@@ -88,16 +42,21 @@ class RedisStore:
         url: str,
         *,
         prefix: str | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         max_connections: int | None = None,
     ) -> None:
-        self._settings = Settings(url, prefix, timeout, max_connections)
-        self._opening = threading.Lock()
-        self._opened: _Opened | None = None
-        link(self._settings.address, 1, 1)  # opens nothing, and tells of what is wrong with the URL
+        self._settings = read_settings(url, prefix, timeout, max_connections)
+        self._plans = Plans(self._settings.layout, scattered=self._settings.kind == "cluster")
+        self.recover_from_fork()
+        survive_forks(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings.address.shown!r}, prefix={self._settings.names.prefix!r})"
+        return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.layout.prefix!r})"
+
+    def recover_from_fork(self) -> None:
+        """Let go of the parent's connections, and of locks that a thread of the parent may have held."""
+        self._opening = threading.Lock()
+        self._opened: _Opened | None = None
 
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer.
@@ -107,112 +66,113 @@ class RedisStore:
                 something may have been performed.
             ConfigurationError: the data was made by a later Daypass.
         """
-        return self._run(self._settings.plans.of(step))
+        return self._run(self._plans.of(step))
 
     def subscribe(self) -> RedisSubscription:
-        """Return a subscription that has heard an announcement of its own; see `daypass.stores.Announcing`.
+        """Return a subscription that has received an announcement of its own; see `daypass.stores.Announcing`.
 
         Raises:
-            StoreUnavailable: it cannot be had now.
+            StoreUnavailable: that is not possible now.
         """
-        shown = self._settings.address.shown
+        settings = self._settings
         try:
-            subscription = RedisSubscription(self._open().link.connection(), shown)
-        except faults.DRIVER as error:
-            raise faults.unavailable(shown, error) from None
-        subscription.subscribe(self._settings.names.channel)
+            node = _any_node(self._open().client) if settings.kind == "cluster" else None
+        except errors.DRIVER as error:
+            raise errors.unavailable(settings.shown, error) from None
+        subscription = RedisSubscription(clients.make_clients(settings, retries=0, node=node), settings.shown)
+        subscription.subscribe(settings.layout.channel)
         try:
-            self._run(self._settings.plans.announce())
-            heard = subscription.wait(PROOF)
+            self._run(self._plans.announce())
+            received = subscription.wait(PROOF)
         except BaseException:
             subscription.close()
             raise
-        if not heard:
+        if not received:
             subscription.close()
-            raise faults.deaf(shown)
+            raise errors.silent(settings.shown)
         return subscription
 
     def close(self) -> None:
-        """Close all connections; performing a step opens them again."""
+        """Wait for the steps under way, and close all connections; performing a step opens them again."""
         with self._opening:
             opened, self._opened = self._opened, None
-        if opened is not None and opened.pid == os.getpid():
+        if opened is not None:
             opened.close()
 
     def _run(self, plan: Plan[A]) -> A:
         settings = self._settings
         until = time.monotonic() + settings.timeout
-        opened = self._open()
-        if not opened.turns.acquire(timeout=settings.timeout):
-            raise faults.too_slow(settings.address.shown, settings.timeout)
         try:
-            if not opened.migrated:
-                self._drive(opened.link, settings.plans.of(Migrate()), until)
-                opened.migrated = True
-            return self._drive(opened.link, plan, until)
-        except faults.DRIVER as error:
-            raise faults.unavailable(settings.address.shown, error) from None
-        finally:
-            opened.turns.release()
+            opened = self._open()
+            if not opened.turns.acquire(timeout=settings.timeout):
+                raise errors.too_slow(settings.shown, settings.timeout)
+            try:
+                if not opened.migrated:
+                    self._drive(opened.client, self._plans.of(Migrate()), until)
+                    opened.migrated = True
+                return self._drive(opened.client, plan, until)
+            finally:
+                opened.turns.release()
+        except errors.DRIVER as error:
+            raise errors.unavailable(settings.shown, error) from None
 
-    def _drive(self, link: Link, plan: Plan[A], until: float) -> A:
-        words = spoken(plan)
+    def _drive(self, client: Any, plan: Plan[A], until: float) -> A:
+        asked = requests(plan)
         answer = None
         while True:
             try:
-                asked = words.send(answer)
+                request = asked.send(answer)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # a plan's type says what it returns
-            answer = self._ask(link, asked, until)
-
-    def _ask(self, link: Link, asked: Asked, until: float) -> Any:
-        for pause in (*faults.PAUSES, None):
             if time.monotonic() >= until:
-                break
-            try:
-                if isinstance(asked, Scan):
-                    return link.scan(asked)
-                replies = link.exchange(asked)
-                faults.check(replies)
-            except faults.DRIVER as error:
-                if pause is None or not faults.may_pass(error):
-                    raise
-                time.sleep(pause)
-            else:
-                return replies
-        raise faults.too_slow(self._settings.address.shown, self._settings.timeout)
+                raise errors.too_slow(self._settings.shown, self._settings.timeout)
+            answer = _answer(client, request)
 
     def _open(self) -> "_Opened":
         opened = self._opened
-        if opened is None or opened.pid != os.getpid():
+        if opened is None:
             with self._opening:
                 opened = self._opened
-                if opened is None or opened.pid != os.getpid():  # a child leaves its parent's sockets alone
+                if opened is None:
                     opened = self._opened = _Opened(self._settings)
         return opened
 
 
 class _Opened:
-    """What a process has open."""
+    """The connections of a process."""
 
     def __init__(self, settings: Settings) -> None:
-        self.pid = os.getpid()
-        self.link = link(settings.address, settings.timeout, settings.max_connections)
+        self._settings = settings
+        self._clients = clients.make_clients(settings)
+        self.client = self._clients[0]
         self.turns = threading.BoundedSemaphore(settings.max_connections)
         self.migrated = False
-        self._most = settings.max_connections
-        self._timeout = settings.timeout
 
     def close(self) -> None:
-        """Let the steps in progress end, and close all connections."""
-        taken = sum(self.turns.acquire(timeout=self._timeout) for _ in range(self._most))
-        self.link.close()
-        for _ in range(taken):
+        """Let the steps under way end, and close all connections."""
+        waited = [self.turns.acquire(timeout=self._settings.timeout) for _ in range(self._settings.max_connections)]
+        for each in self._clients:
+            each.close()
+        for _ in filter(None, waited):
             self.turns.release()
 
 
+def _answer(client: Any, request: Request) -> Any:
+    if isinstance(request, Scan):
+        return clients.scan(client, request)
+    replies = clients.exchange(client, request)
+    errors.check(replies)
+    return replies
+
+
+def _any_node(client: Any) -> clients.Node:
+    """Return one of the cluster's servers: what is published on one of them arrives on all."""
+    node = secrets.choice(client.get_primaries())
+    return node.host, node.port
+
+
 class AsyncRedisStore:
-    """The same for `AsyncDaypass`: it may be used by several event loops, each of which has its own connections.
+    """The same for `AsyncDaypass`; several event loops may use it, and each has its own connections.
 
     Args: as for `RedisStore`.
     """
@@ -222,45 +182,51 @@ class AsyncRedisStore:
         url: str,
         *,
         prefix: str | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         max_connections: int | None = None,
     ) -> None:
-        self._settings = Settings(url, prefix, timeout, max_connections)
+        self._settings = read_settings(url, prefix, timeout, max_connections)
+        self._plans = Plans(self._settings.layout, scattered=self._settings.kind == "cluster")
         self._opened: dict[asyncio.AbstractEventLoop, _AsyncOpened] = {}
-        async_link(self._settings.address, 1, 1)  # opens nothing, and tells of what is wrong with the URL
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings.address.shown!r}, prefix={self._settings.names.prefix!r})"
+        return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.layout.prefix!r})"
 
     async def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; raises as `RedisStore.perform` does."""
-        return await self._run(self._settings.plans.of(step))
+        return await self._run(self._plans.of(step))
 
     async def subscribe(self) -> AsyncRedisSubscription:
-        """Do as `RedisStore.subscribe`; it belongs to the running event loop."""
-        shown = self._settings.address.shown
+        """Do as `RedisStore.subscribe`; the subscription belongs to the running event loop."""
+        settings = self._settings
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                opened = await self._open()
-                subscription = AsyncRedisSubscription(await opened.link.connection(), shown)
-                await subscription.subscribe(self._settings.names.channel)
+            async with asyncio.timeout(settings.timeout):
+                node = None
+                if settings.kind == "cluster":
+                    client = (await self._open()).client
+                    await client.initialize()
+                    node = _any_node(client)
+                subscription = AsyncRedisSubscription(
+                    clients.make_async_clients(settings, retries=0, node=node), settings.shown
+                )
+                await subscription.subscribe(settings.layout.channel)
         except TimeoutError:
-            raise faults.too_slow(shown, self._settings.timeout) from None
-        except faults.DRIVER as error:
-            raise faults.unavailable(shown, error) from None
+            raise errors.too_slow(settings.shown, settings.timeout) from None
+        except errors.DRIVER as error:
+            raise errors.unavailable(settings.shown, error) from None
         try:
-            await self._run(self._settings.plans.announce())
-            heard = await subscription.wait(PROOF)
+            await self._run(self._plans.announce())
+            received = await subscription.wait(PROOF)
         except BaseException:
             await subscription.close()
             raise
-        if not heard:
+        if not received:
             await subscription.close()
-            raise faults.deaf(shown)
+            raise errors.silent(settings.shown)
         return subscription
 
     async def close(self) -> None:
-        """Close all connections of the running event loop; performing a step opens them again."""
+        """Do as `RedisStore.close`, for the running event loop."""
         self._forget_ended_loops()
         opened = self._opened.pop(asyncio.get_running_loop(), None)
         if opened is not None:
@@ -269,44 +235,29 @@ class AsyncRedisStore:
     async def _run(self, plan: Plan[A]) -> A:
         settings = self._settings
         opened = self._opened.get(asyncio.get_running_loop()) or await self._open()
-        opened.busy += 1
+        opened.step_begins()
         try:
             async with asyncio.timeout(settings.timeout):
                 if not opened.migrated:
-                    await self._drive(opened.link, settings.plans.of(Migrate()))
+                    await self._drive(opened, self._plans.of(Migrate()))
                     opened.migrated = True
-                return await self._drive(opened.link, plan)
+                return await self._drive(opened, plan)
         except TimeoutError:
-            raise faults.too_slow(settings.address.shown, settings.timeout) from None
-        except faults.DRIVER as error:
-            raise faults.unavailable(settings.address.shown, error) from None
+            raise errors.too_slow(settings.shown, settings.timeout) from None
+        except errors.DRIVER as error:
+            raise errors.unavailable(settings.shown, error) from None
         finally:
-            opened.ended()
+            opened.step_ends()
 
-    async def _drive(self, link: AsyncLink, plan: Plan[A]) -> A:
-        words = spoken(plan)
+    async def _drive(self, opened: "_AsyncOpened", plan: Plan[A]) -> A:
+        asked = requests(plan)
         answer = None
         while True:
             try:
-                asked = words.send(answer)
+                request = asked.send(answer)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # a plan's type says what it returns
-            answer = await self._ask(link, asked)
-
-    async def _ask(self, link: AsyncLink, asked: Asked) -> Any:
-        for pause in (*faults.PAUSES, None):
-            try:
-                if isinstance(asked, Scan):
-                    return await link.scan(asked)
-                replies = await link.exchange(asked)
-                faults.check(replies)
-            except faults.DRIVER as error:
-                if pause is None or not faults.may_pass(error):
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return replies
-        raise AssertionError("the last attempt returns or raises")
+            answer = await opened.answer(request)
 
     async def _open(self) -> "_AsyncOpened":
         self._forget_ended_loops()
@@ -324,24 +275,52 @@ class AsyncRedisStore:
 
 
 class _AsyncOpened:
-    """What an event loop has open."""
+    """The connections of an event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self.link = async_link(settings.address, settings.timeout, settings.max_connections)
+        self._clients = clients.make_async_clients(settings)
+        self.client = self._clients[0]
         self.end = LoopEnd(self._close)
         self.migrated = False
-        self.busy = 0
-        self._idle: asyncio.Event | None = None
+        self._send = self._sending(settings)
+        self._steps = 0
+        self._idle = asyncio.Event()
 
-    def ended(self) -> None:
-        """Take note that one of the steps in progress has ended."""
-        self.busy -= 1
-        if self._idle is not None and not self.busy:
+    def _sending(self, settings: Settings) -> Send:
+        send = partial(clients.exchange_async, self.client)
+        if settings.kind != "cluster":
+            return Batches(send, settings.timeout, settings.max_connections).send
+        turns = asyncio.Semaphore(settings.max_connections)  # the cluster's client does not wait for a connection
+
+        async def send_in_turn(commands: Sequence[Words]) -> list[Any]:
+            async with turns:
+                await self.client.initialize()  # or a command may be sent to a random server at first
+                return await send(commands)
+
+        return send_in_turn
+
+    async def answer(self, request: Request) -> Any:
+        """Return the answer to a request of a plan."""
+        if isinstance(request, Scan):
+            return await clients.scan_async(self.client, request)
+        replies = await self._send(request)
+        errors.check(replies)
+        return replies
+
+    def step_begins(self) -> None:
+        """Count a step that is under way."""
+        self._steps += 1
+        self._idle.clear()
+
+    def step_ends(self) -> None:
+        """Count it as ended."""
+        self._steps -= 1
+        if not self._steps:
             self._idle.set()
 
     async def _close(self) -> None:
-        """Let the steps in progress end, none of which takes longer than it may, and close all connections."""
-        self._idle = asyncio.Event()
-        if self.busy:
+        """Let the steps under way end, which takes no longer than a step may, and close all connections."""
+        if self._steps:
             await self._idle.wait()
-        await self.link.close()
+        for each in self._clients:
+            await each.aclose()

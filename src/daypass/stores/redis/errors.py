@@ -1,4 +1,4 @@
-"""What may go wrong with Redis: what passes by itself, and how it is told, without a secret."""
+"""Say what is wrong with Redis, without a secret."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from redis.exceptions import (
     ClusterDownError,
     ConnectionError,  # noqa: A004 - the driver's own
     MasterDownError,
-    MaxConnectionsError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
@@ -27,10 +26,7 @@ from redis.sentinel import MasterNotFoundError
 from daypass.errors import StoreUnavailable
 
 DRIVER = (RedisError, RedisClusterException, OSError)
-"""Whatever the driver may raise."""
-
-PAUSES = (0.0, 0.05, 0.25)
-"""Seconds to wait before each further attempt, where the connection was lost and nobody knows what was performed."""
+"""Everything that the driver raises."""
 
 _WORDS: dict[type[Exception], str] = {
     OutOfMemoryError: "OOM",
@@ -41,7 +37,7 @@ _WORDS: dict[type[Exception], str] = {
     BusyLoadingError: "LOADING",
     NoPermissionError: "NOPERM",
 }
-"""What redis-py has a class for, and then takes from the message; of a script's own errors it leaves it there."""
+"""redis-py takes the word from the message where it has a class for it, but not from the error of a script."""
 
 _REASONS = {
     "OOM": "it is full",
@@ -63,24 +59,15 @@ _WORD = re.compile("|".join(rf"(?<![A-Za-z]){word}(?![A-Za-z])" for word in _REA
 
 
 def check(replies: Sequence[Any]) -> None:
-    """Raise the first error among ``replies``, save for a script that the server has forgotten."""
+    """Raise the first error among ``replies``, unless it says that the server has forgotten a script."""
     for reply in replies:
         if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
             raise reply
 
 
 def is_read_only(replies: Sequence[Any]) -> bool:
-    """Tell whether a master has become a replica; of a script's errors up to Redis 6.2 the message alone says so."""
+    """Return whether the master has become a replica; up to Redis 6.2 only the text of a script's error says so."""
     return any(isinstance(reply, ResponseError) and _word(reply) == "READONLY" for reply in replies)
-
-
-def may_pass(error: Exception) -> bool:
-    """Tell whether another attempt at once may do better: on a new connection, or with the new master."""
-    if isinstance(error, (AuthenticationError, AuthorizationError, MaxConnectionsError, TimeoutError)):
-        return False
-    if isinstance(error, (ConnectionError, RedisClusterException, OSError)):
-        return True
-    return _word(error) in ("READONLY", "CLUSTERDOWN", "TRYAGAIN")
 
 
 def unavailable(shown: str, error: Exception) -> StoreUnavailable:
@@ -89,18 +76,18 @@ def unavailable(shown: str, error: Exception) -> StoreUnavailable:
 
 
 def too_slow(shown: str, seconds: float) -> StoreUnavailable:
-    """Return the error for a step that was not performed in time."""
+    """Return the error for a step that took too long."""
     return StoreUnavailable(f"the Redis server at {shown} did not answer within {seconds:g} s")
 
 
-def deaf(shown: str) -> StoreUnavailable:
-    """Return the error for a subscription that did not hear its own announcement."""
-    return StoreUnavailable(f"the Redis server at {shown} does not announce what was published")
+def silent(shown: str) -> StoreUnavailable:
+    """Return the error for a subscription that did not receive its own announcement."""
+    return StoreUnavailable(f"the Redis server at {shown} does not deliver what is published (Pub/Sub)")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, MasterNotFoundError):
-        return "the sentinels know of no master"
+        return "the sentinels know no master"
     if word := _word(error):
         return _REASONS[word]
     if isinstance(error, AuthenticationError | AuthorizationError):
@@ -115,7 +102,7 @@ def _reason(error: Exception) -> str:
 
 
 def _word(error: Exception) -> str:
-    """Return the word by which Redis names what is wrong, if we know it."""
+    """Return the word by which Redis names the error, if it is a known one."""
     for kind, word in _WORDS.items():
         if isinstance(error, kind):
             return word

@@ -1,0 +1,188 @@
+"""Make redis-py's own clients, for one server, a master behind sentinels or a cluster, and send commands by them.
+
+Sync and async differ by ``await`` alone.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004 - the driver's own
+    ResponseError,
+)
+from redis.retry import Retry
+
+from daypass.stores.redis import errors
+from daypass.stores.redis.plans import Scan, Scanned
+from daypass.stores.redis.settings import Settings
+
+Words = Sequence[Any]
+Node = tuple[str, int]
+
+RETRIES = 1
+"""How often a command is sent again on a new connection: the old one may have been lost with an earlier restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """What redis-py has twice."""
+
+    client: Any
+    sentinel: Any
+    cluster: Any
+    node: Any
+    retry: Any
+
+
+_SYNC = _Library(redis.Redis, redis.Sentinel, redis.RedisCluster, ClusterNode, Retry)
+_ASYNC = _Library(redis.asyncio.Redis, redis.asyncio.Sentinel, redis.asyncio.RedisCluster, AsyncClusterNode, AsyncRetry)
+
+
+def make_clients(settings: Settings, *, retries: int = RETRIES, node: Node | None = None) -> list[Any]:
+    """Return the client for the servers, followed by those of the sentinels; whoever uses the first closes them all.
+
+    One read may take half of the time-out, so that connecting and reading together stay within it. Only the client for
+    a cluster opens connections at once.
+
+    Args:
+        settings: where the servers are.
+        retries: how often a command is sent again.
+        node: host and port of one server of the cluster; the client is then for this server alone.
+    """
+    half = settings.timeout / 2
+    return _make(_SYNC, settings, {"socket_timeout": half, "socket_connect_timeout": half}, retries, node)
+
+
+def make_async_clients(settings: Settings, *, retries: int = RETRIES, node: Node | None = None) -> list[Any]:
+    """Return the same for the running event loop; reads have no time-out of their own, so the caller sets one."""
+    timeouts = {"socket_timeout": None, "socket_connect_timeout": settings.timeout}
+    return _make(_ASYNC, settings, timeouts, retries, node)
+
+
+def _make(
+    library: _Library, settings: Settings, timeouts: Mapping[str, float | None], retries: int, node: Node | None
+) -> list[Any]:
+    options = {
+        "protocol": 2,
+        **settings.connection,
+        **timeouts,
+        "max_connections": settings.max_connections,
+        "retry": library.retry(NoBackoff(), retries, (ConnectionError,)),
+    }
+    if settings.kind == "cluster" and node is None:
+        nodes = [library.node(*host) for host in settings.hosts]
+        return [library.cluster(startup_nodes=nodes, **options)]
+    if settings.kind == "sentinel":
+        patience = settings.timeout / 2 / len(settings.hosts)  # leaves time for the others when one does not answer
+        sentinel = library.sentinel(
+            settings.hosts,
+            sentinel_kwargs={
+                **settings.sentinel,
+                "socket_timeout": patience,
+                "socket_connect_timeout": patience,
+                "retry": library.retry(NoBackoff(), 0),
+            },
+        )
+        return [sentinel.master_for(settings.service, **options), *sentinel.sentinels]
+    host, port = node or (settings.hosts or ((None, None),))[0]
+    return [library.client(host=host, port=port, **options)]
+
+
+# ---- sending
+
+
+def exchange(client: Any, commands: Sequence[Words]) -> list[Any]:
+    """Send ``commands`` together and return their replies; an error reply is one of them."""
+    replies = _send(client, commands)
+    if errors.is_read_only(replies) and hasattr(client, "connection_pool"):
+        client.connection_pool.disconnect(inuse_connections=False)  # a new connection may reach the new master
+        replies = _send(client, commands)
+    return replies
+
+
+async def exchange_async(client: Any, commands: Sequence[Words]) -> list[Any]:
+    """Do as `exchange`."""
+    replies = await _send_async(client, commands)
+    if errors.is_read_only(replies) and hasattr(client, "connection_pool"):
+        await client.connection_pool.disconnect(inuse_connections=False)
+        replies = await _send_async(client, commands)
+    return replies
+
+
+def _send(client: Any, commands: Sequence[Words]) -> list[Any]:
+    if len(commands) == 1:
+        try:
+            return [client.execute_command(*commands[0])]
+        except ResponseError as error:
+            return [error]
+    return list(_piped(client, commands).execute(raise_on_error=False))
+
+
+async def _send_async(client: Any, commands: Sequence[Words]) -> list[Any]:
+    if len(commands) == 1:
+        try:
+            return [await client.execute_command(*commands[0])]
+        except ResponseError as error:
+            return [error]
+    return list(await _piped(client, commands).execute(raise_on_error=False))
+
+
+def _piped(client: Any, commands: Sequence[Words]) -> Any:
+    pipeline = client.pipeline(transaction=False)
+    for words in commands:
+        pipeline.execute_command(*words)
+    return pipeline
+
+
+# ---- scanning
+
+
+def scan(client: Any, request: Scan) -> Scanned:
+    """Return the next keys of the server, or of one server of the cluster."""
+    if not isinstance(client, redis.RedisCluster):
+        return _scanned(client.execute_command(*_words(request.place.partition(" ")[0], request)))
+    nodes = {node.name: node for node in client.get_primaries()}
+    name, cursor, following = _position(request.place, nodes)
+    if not name:
+        return Scanned((), "")
+    reply = client.get_redis_connection(nodes[name]).execute_command(*_words(cursor, request))
+    return _scanned(reply, name, following)
+
+
+async def scan_async(client: Any, request: Scan) -> Scanned:
+    """Do as `scan`."""
+    if not isinstance(client, redis.asyncio.RedisCluster):
+        return _scanned(await client.execute_command(*_words(request.place.partition(" ")[0], request)))
+    await client.initialize()
+    nodes = {node.name: node for node in client.get_primaries()}
+    name, cursor, following = _position(request.place, nodes)
+    if not name:
+        return Scanned((), "")
+    return _scanned(await nodes[name].execute_command(*_words(cursor, request)), name, following)
+
+
+def _words(cursor: str, request: Scan) -> Words:
+    return ("SCAN", cursor or "0", "MATCH", request.pattern, "COUNT", request.count)
+
+
+def _position(place: str, nodes: Collection[str]) -> tuple[str, str, str]:
+    """Return which server to scan, from which cursor on, and the server after it; the servers may have changed."""
+    cursor, _, wanted = place.partition(" ")
+    names = [name for name in sorted(nodes) if name >= wanted]
+    if not names:
+        return "", "", ""
+    return names[0], cursor if names[0] == wanted else "", names[1] if len(names) > 1 else ""
+
+
+def _scanned(reply: Any, name: str = "", following: str = "") -> Scanned:
+    cursor, keys = int(reply[0]), list(reply[1])
+    if cursor:
+        return Scanned(keys, f"{cursor} {name}")
+    return Scanned(keys, f"0 {following}" if following else "")

@@ -1,0 +1,29 @@
+"""Close what is open on an event loop when the loop ends, although nobody closed it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+
+class LoopEnd:
+    """Calls ``close`` once: when told to, or when the event loop ends.
+
+    ``asyncio.run``, like everything that ends a loop as asyncio asks, closes the async generators that are suspended
+    on it. So a suspended async generator gets a signal when the loop ends.
+    """
+
+    def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
+        self._suspended = _close_at_end(close)
+
+    async def expect(self) -> None:
+        """Watch the running loop."""
+        await anext(self._suspended)
+
+    async def now(self) -> None:
+        """Close without waiting for the end of the loop."""
+        await self._suspended.aclose()
+
+
+async def _close_at_end(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await close()

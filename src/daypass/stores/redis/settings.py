@@ -1,0 +1,182 @@
+"""Read the URL and the arguments of a Redis store. No I/O here, and no password appears in a repr or an error."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from daypass.duration import Duration
+from daypass.errors import ConfigurationError
+from daypass.stores.options import read_count, read_timeout
+from daypass.stores.redis.layout import Layout
+from daypass.unknown_options import refuse_unknown
+
+Kind = Literal["single", "sentinel", "cluster"]
+
+TIMEOUT = "5s"
+MAX_CONNECTIONS = 32
+
+_SCHEMES: dict[str, tuple[Kind, bool]] = {
+    "redis": ("single", False),
+    "rediss": ("single", True),
+    "unix": ("single", False),
+    "redis+sentinel": ("sentinel", False),
+    "rediss+sentinel": ("sentinel", True),
+    "redis+cluster": ("cluster", False),
+    "rediss+cluster": ("cluster", True),
+}
+"""What a URL may begin with: what kind of servers that means, and whether they are reached by TLS."""
+
+_PORTS: dict[Kind, int] = {"single": 6379, "sentinel": 26379, "cluster": 6379}
+
+_HINT = (
+    "write redis://host:6379/0, rediss://…, unix:///path, redis+sentinel://host:26379,host:26379/service/0 or "
+    "redis+cluster://host:6379,host:6379, or the same with valkey; in a user name or password write %40 for @, "
+    "%2F for /, %3F for ? and %23 for #"
+)
+
+
+def _flag(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _protocol(text: str) -> int:
+    return {"2": 2, "3": 3}[text]
+
+
+_OWN = ("prefix", "timeout", "max_connections")
+_SENTINEL = ("sentinel_username", "sentinel_password")
+_CONNECTION: dict[str, Callable[[str], Any]] = {
+    "client_name": str,
+    "db": int,
+    "health_check_interval": int,
+    "protocol": _protocol,
+    "socket_keepalive": _flag,
+}
+_TLS: dict[str, Callable[[str], Any]] = {
+    "ssl_ca_certs": str,
+    "ssl_ca_data": str,
+    "ssl_ca_path": str,
+    "ssl_cert_reqs": str,
+    "ssl_certfile": str,
+    "ssl_check_hostname": _flag,
+    "ssl_ciphers": str,
+    "ssl_keyfile": str,
+    "ssl_password": str,
+}
+"""The options of redis-py that a URL may have, and how their text is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the servers are, how to connect, and what else the store is told.
+
+    Attributes:
+        kind: one server, one behind sentinels, or a cluster.
+        hosts: the server, the sentinels, or some servers of the cluster; empty for a Unix socket.
+        service: what the sentinels call the master.
+        connection: what every connection to a server is made with, as redis-py names it.
+        sentinel: the same for connections to the sentinels.
+        timeout: seconds that a step may take.
+        max_connections: how many steps may be under way at once.
+        layout: the names of the keys.
+        shown: where the servers are, for errors and for `repr`.
+    """
+
+    kind: Kind
+    hosts: tuple[tuple[str, int], ...]
+    service: str
+    connection: dict[str, Any] = field(repr=False)
+    sentinel: dict[str, Any] = field(repr=False)
+    timeout: float
+    max_connections: int
+    layout: Layout
+    shown: str
+
+
+def read_settings(url: str, prefix: str | None, timeout: Duration | None, max_connections: int | None) -> Settings:
+    """Return what ``url`` says; an argument that is not None wins over its option in the URL.
+
+    Raises:
+        ConfigurationError: it is not a Redis URL, or an option is unknown or impossible.
+    """
+    scheme, _, rest = str(url).partition("://")
+    scheme = scheme.replace("valkey", "redis", 1)
+    if scheme not in _SCHEMES or not rest or "#" in rest:
+        raise ConfigurationError(f"this is not a Redis URL; {_HINT}")
+    kind, tls = _SCHEMES[scheme]
+    rest, _, query = rest.partition("?")
+    netloc, _, path = rest.partition("/")
+    credentials, _, places = netloc.rpartition("@")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    connection = _credentials(credentials) | _connection_options(kind, options, tls=tls)
+    hosts: tuple[tuple[str, int], ...] = ()
+    service = ""
+    if scheme == "unix":
+        connection["unix_socket_path"] = shown = "/" + unquote(path)
+    else:
+        hosts = tuple(_host(place, _PORTS[kind]) for place in places.split(","))
+        service, _, database = path.partition("/") if kind == "sentinel" else ("", "", path)
+        connection |= _database(kind, database)
+        shown = ",".join(_joined(*host) for host in hosts) + (f"/{unquote(service)}" if service else "")
+    if kind == "single" and len(hosts) > 1:
+        raise ConfigurationError(f"the URL names several Redis servers, which are no cluster; {_HINT}")
+    if kind == "sentinel" and not service:
+        raise ConfigurationError(f"the URL does not name the service to ask the sentinels for; {_HINT}")
+    return Settings(
+        kind=kind,
+        hosts=hosts,
+        service=unquote(service),
+        connection=connection,
+        sentinel={
+            **{name: value for name, value in connection.items() if name.startswith("ssl")},
+            **{name.removeprefix("sentinel_"): value for name, value in options.items() if name in _SENTINEL},
+        },
+        timeout=read_timeout(options.get("timeout", TIMEOUT) if timeout is None else timeout),
+        max_connections=read_count(
+            "max_connections",
+            options.get("max_connections", MAX_CONNECTIONS) if max_connections is None else max_connections,
+        ),
+        layout=Layout(options.get("prefix", "daypass") if prefix is None else prefix),
+        shown=shown,
+    )
+
+
+def _connection_options(kind: Kind, options: dict[str, str], *, tls: bool) -> dict[str, Any]:
+    known = _CONNECTION | (_TLS if tls else {})
+    refuse_unknown(options, (*known, *_OWN, *(_SENTINEL if kind == "sentinel" else ())), "option in a Redis URL")
+    connection: dict[str, Any] = {"ssl": True} if tls else {}
+    for name in known.keys() & options:
+        try:
+            connection[name] = known[name](options[name])
+        except (ValueError, KeyError):
+            raise ConfigurationError(f"invalid value of the option {name!r} in a Redis URL") from None
+    return connection
+
+
+def _credentials(text: str) -> dict[str, str]:
+    username, _, password = text.partition(":")
+    given = {"username": unquote(username), "password": unquote(password)}
+    return {name: value for name, value in given.items() if value}
+
+
+def _database(kind: Kind, text: str) -> dict[str, int]:
+    if text in ("", "0"):
+        return {}
+    if kind == "cluster":
+        raise ConfigurationError("a Redis cluster has no numbered databases: end the URL after the hosts")
+    if not (text.isascii() and text.isdecimal()):
+        raise ConfigurationError(f"the Redis URL does not end in the number of a database; {_HINT}")
+    return {"db": int(text)}
+
+
+def _host(place: str, port: int) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{place}")
+        return unquote(parts.hostname or "localhost"), parts.port or port
+    except ValueError:
+        raise ConfigurationError(f"invalid host or port in the Redis URL; {_HINT}") from None
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
