@@ -12,7 +12,6 @@ from daypass.client.first_party import (
     cookie_to_keep_back,
     is_rejection,
     judge_refresh,
-    mistake,
     read_grant,
     refresh_cookie,
     session_message,
@@ -274,27 +273,6 @@ def test_a_cookie_is_kept_until_the_next_one() -> None:
     fourth = tokens_from(Grant("next", None, "token"), 4, 30, 0.0, TIMING, third)
     assert [Cookie("sid", "1"), Cookie("sid", "2"), None] == [each.cookie for each in (second, third, fourth)]
     assert "token" == fourth.refresh_token
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (answer(403, error="insecure_transport", message="Use HTTPS"), "insecure_transport (403): Use HTTPS"),
-        (answer(403, error="cross_site_request"), "cross_site_request (403)"),
-        (answer(400, error="invalid_request", message=["x"]), "invalid_request (400)"),
-        (answer(415, error="unsupported_media_type", message="a\x1b[2J\r\nb"), "unsupported_media_type (415): a[2Jb"),
-        (answer(413, error="content_too_large", message="x" * 999), f"content_too_large (413): {'x' * 200}"),
-        (answer(400, error="invalid_request", message="what is Hunt\ner2?"), "invalid_request (400)"),
-        (answer(400, error="invalid_request", message="x" * 197 + "hunter2"), "invalid_request (400)"),
-        (answer(401, error="invalid_credentials", message="no"), None),
-        (answer(422, error=["invalid_request"]), None),
-        (answer(503, error="invalid_request"), None),
-        (Answer(403, GATEWAY), None),
-    ],
-)
-def test_a_mistake_is_told_in_the_servers_words(given: Answer, told: str | None) -> None:
-    """Short and printable, and not at all where they repeat something that was sent."""
-    assert told == mistake(given, ["hunter2", ""])
 
 
 def test_a_newer_token_is_adopted_without_a_refresh() -> None:

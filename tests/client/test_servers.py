@@ -1,6 +1,7 @@
-"""Any server: OAuth 2 token endpoints, endpoints that answer ``{"accessToken"}``, and a function of the user's own."""
+"""Any server: endpoints that take JSON or a form and answer JSON, and a function of the user's own."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,175 +10,20 @@ import pytest
 
 from daypass.client.endpoints import Endpoints
 from daypass.client.httpx import DaypassAuth
-from daypass.client.messages import LONGEST_ANSWER, Answer, Grant, Outcome, Refreshed, Rejected, Unavailable
-from daypass.client.oauth import OAuth, judge_token_answer, metadata_url
+from daypass.client.messages import LONGEST_ANSWER, Answer, Grant
 from daypass.client.timing import Timing
-from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
-from daypass.testing.strict_server import Line, StrictServer
+from daypass.drive import run
+from daypass.errors import ConfigurationError, CredentialsRejected, LoginRequired, RefreshUnavailable
+from daypass.testing.strict_server import StrictServer
 
 LIFETIME = 900_000
 TIMING = Timing(fresh=0, pause=10, backoff=20)
-
-
-def given(issuer: StrictServer) -> dict[str, Any]:
-    """Return tokens as an authorization code grant would have given them."""
-    issuer.lines["s"] = Line(["first"])
-    issuer.live["access"], issuer._deaths["access"] = "s", float("inf")
-    return {"access_token": "access", "refresh_token": "first", "expires_in": 900}
 
 
 @pytest.fixture
 def client() -> Iterator[httpx2.Client]:
     with httpx2.Client() as client:
         yield client
-
-
-@pytest.mark.parametrize(
-    ("options", "secret", "seen"),
-    [
-        ({}, None, "clients by form"),
-        ({"client_secret": "s3 cr:t"}, "s3 cr:t", "clients by basic"),
-        ({"client_secret": "s3 cr:t", "method": "client_secret_post"}, "s3 cr:t", "clients by form"),
-    ],
-    ids=["public", "basic", "post"],
-)
-def test_a_token_endpoint_refreshes_for_every_kind_of_client(
-    issuer: StrictServer, url: str, client: httpx2.Client, clock: Any, options: dict[str, Any], secret: str, seen: str
-) -> None:
-    """Public, and confidential in both ways: the token is rotated each time, and revoked at the end."""
-    issuer.client = ("app one", secret or "")
-    strategy = OAuth(client_id="app one", token_endpoint=f"{url}/oauth/token",
-                     revocation_endpoint=f"{url}/oauth/revoke", **options)  # fmt: skip
-    auth = DaypassAuth(url, strategy=strategy, clock=clock, timing=TIMING)
-    auth.start(**given(issuer))
-    for _ in range(3):
-        issuer.revoke_access()
-        assert 200 == client.get(f"{url}/me", auth=auth).status_code
-    clock.advance(LIFETIME)
-    assert 200 == client.get(f"{url}/me", auth=auth).status_code
-    assert auth.logout(client)
-    assert (4, 4, 1) == (issuer.counts["refreshes"], issuer.counts["rotated"], issuer.counts["ended"])
-    assert 5 == issuer.counts[seen]
-
-
-def test_endpoints_are_discovered_once(issuer: StrictServer, url: str, client: httpx2.Client) -> None:
-    """From the issuer's metadata (RFC 8414): where to refresh, where to revoke, and how to say who one is."""
-    issuer.client = ("app", "secret")
-    auth = DaypassAuth(url, strategy=OAuth(client_id="app", client_secret="secret", issuer=url), timing=TIMING)
-    auth.start(**given(issuer))
-    for _ in range(2):
-        issuer.revoke_access()
-        assert 200 == client.get(f"{url}/me", auth=auth).status_code
-    assert auth.logout(client)
-    assert (1, 2, 3) == (issuer.counts["discoveries"], issuer.counts["rotated"], issuer.counts["clients by form"])
-
-
-def test_another_issuers_metadata_is_not_believed(
-    issuer: StrictServer, url: str, stranger: tuple[str, Any], client: httpx2.Client
-) -> None:
-    """Metadata that names another issuer (RFC 8414 §3.3) costs no session, and gets no token."""
-    issuer.client = None
-    wrong = url.replace("127.0.0.1", "localhost") + "/"
-    auth = DaypassAuth(url, strategy=OAuth(client_id="app", issuer=wrong), timing=TIMING)
-    auth.start(**given(issuer))
-    issuer.revoke_access()
-    with pytest.raises(RefreshUnavailable, match="metadata"):
-        client.get(f"{url}/me", auth=auth)
-    assert auth.logged_in
-    assert 0 == issuer.counts["refreshes"]
-
-
-@pytest.mark.parametrize(
-    ("issuer_url", "expected"),
-    [
-        ("https://as.example", "https://as.example/.well-known/oauth-authorization-server"),
-        ("https://as.example/tenant/1", "https://as.example/.well-known/oauth-authorization-server/tenant/1"),
-    ],
-)
-def test_metadata_is_looked_for_where_rfc_8414_has_it(issuer_url: str, expected: str) -> None:
-    """The well-known path comes before the issuer's own."""
-    assert expected == metadata_url(issuer_url)
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (Answer(400, b'{"error": "invalid_grant"}'), Rejected),
-        (Answer(401, b'{"error": "invalid_grant"}'), Rejected),
-        (Answer(403, b'{"error": "invalid_grant"}'), Unavailable),
-        (Answer(401, b'{"error": "invalid_client"}'), Unavailable),
-        (Answer(400, b'{"error": "invalid_request"}'), Unavailable),
-        (Answer(400, b"<html>"), Unavailable),
-        (Answer(401, b""), Unavailable),
-        (Answer(503, b'{"error": "invalid_grant"}'), Unavailable),
-        (Answer(200, b'{"access_token": "a", "token_type": "DPoP"}'), Unavailable),
-        (Answer(200, b'{"token_type": "bearer"}'), Unavailable),
-        (Answer(200, b'{"access_token": "a", "token_type": "BEARER", "expires_in": "60"}'), Refreshed),
-        (Answer(200, b'{"access_token": "a"}'), Refreshed),
-    ],
-    ids=str,
-)
-def test_only_invalid_grant_ends_an_oauth_session(answer: Answer, expected: type[Outcome]) -> None:
-    """Every other error is somebody's mistake or a gateway's; a token that is no bearer token is not used."""
-    assert expected is type(judge_token_answer(answer))
-
-
-def test_an_error_of_the_servers_own_words_is_not_repeated() -> None:
-    """What a token endpoint says is told only where it is one of RFC 6749's words."""
-    told = judge_token_answer(Answer(400, b'{"error": "first-refresh-token"}'))
-    assert Unavailable("the refresh was answered with 400") == told
-
-
-def test_invalid_grant_ends_the_session_once(issuer: StrictServer, url: str, client: httpx2.Client) -> None:
-    """The user is told, and nothing more is sent."""
-    reasons: list[str] = []
-    strategy = OAuth(client_id="app", token_endpoint=f"{url}/oauth/token")
-    auth = DaypassAuth(url, strategy=strategy, timing=TIMING, on_logged_out=reasons.append)
-    auth.start(**given(issuer))
-    issuer.end_sessions()
-    for _ in range(2):
-        with pytest.raises(LoginRequired):
-            client.get(f"{url}/me", auth=auth)
-    assert (1, ["the refresh was rejected (400 invalid_grant)"]) == (issuer.counts["refreshes"], reasons)
-
-
-def test_a_refresh_token_alone_is_enough(issuer: StrictServer, url: str, client: httpx2.Client) -> None:
-    """With no access token to begin with, the first request waits for one; nothing empty is ever sent."""
-    tokens = given(issuer)
-    auth = DaypassAuth(url, strategy=OAuth(client_id="app", token_endpoint=f"{url}/oauth/token"))
-    auth.start(refresh_token=tokens["refresh_token"])
-    assert 200 == client.get(f"{url}/me", auth=auth).status_code
-    assert (1, 0) == (issuer.counts["refreshes"], issuer.counts["unauthorized"])
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"token_endpoint": "https://a.example/token", "issuer": "https://a.example"},
-        {"token_endpoint": "http://a.example/token"},
-        {"token_endpoint": "https://a.example/token", "client_id": ""},
-        {"token_endpoint": "https://a.example/token", "method": "private_key_jwt"},
-        {"token_endpoint": "https://a.example/token", "method": "client_secret_basic"},
-        {"token_endpoint": "https://a.example/token", "method": "none", "client_secret": "s3cr3t"},
-        {"token_endpoint": "https://a.example/token", "revocation_endpoint": "http://a.example/revoke"},
-    ],
-    ids=str,
-)
-def test_oauth_that_cannot_work_is_refused_at_once(options: dict[str, Any]) -> None:
-    """A ConfigurationError, without the secret."""
-    with pytest.raises(ConfigurationError) as caught:
-        OAuth(**{"client_id": "app", **options})
-    assert "s3cr3t" not in str(caught.value)
-
-
-def test_a_password_is_not_given_to_an_oauth_client(client: httpx2.Client) -> None:
-    """RFC 9700 §2.4: the error says what to do instead; and no repr has the secret."""
-    strategy = OAuth(client_id="app", client_secret="s3cr3t", token_endpoint="https://a.example/token")
-    auth = DaypassAuth("https://a.example", strategy=strategy)
-    with pytest.raises(ConfigurationError, match="start"):
-        auth.login(client, email="ada", password="x")
-    assert "s3cr3t" not in repr(strategy) + repr(auth)
 
 
 def test_other_names_and_paths_are_configured(issuer: StrictServer, url: str, client: httpx2.Client) -> None:
@@ -189,8 +35,68 @@ def test_other_names_and_paths_are_configured(issuer: StrictServer, url: str, cl
     assert 200 == client.get(f"{url}/me", auth=auth).status_code
     assert auth.logout(client)
     other = DaypassAuth(f"{url}/auth", strategy=Endpoints(field="token"))
-    with pytest.raises(RefreshUnavailable, match="no access token"):
+    with pytest.raises(ConfigurationError, match="no field 'token'; its fields are: accessToken, expiresIn"):
         other.login(client, email="ada", password="correct horse")
+
+
+REJECTED, MISTAKE, OUTAGE = CredentialsRejected, ConfigurationError, RefreshUnavailable
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "told"),
+    [
+        (403, {"error": "insecure_transport", "message": "Use HTTPS"}, MISTAKE, "insecure_transport (403): Use HTTPS"),
+        (403, {"error": "cross_site_request"}, MISTAKE, "cross_site_request (403)"),
+        (415, {"error": "unsupported_media_type", "message": "a\x1b[2J\r\nb"}, MISTAKE, "media_type (415): a[2Jb"),
+        (413, {"error": "content_too_large", "message": "x" * 999}, MISTAKE, f"too_large (413): {'x' * 200}"),
+        (400, {"error": "invalid_request", "message": "what is Hunt\ner2?"}, MISTAKE, "invalid_request (400)"),
+        (400, {"error": "invalid_request", "message": "x" * 197 + "hunter2"}, MISTAKE, "invalid_request (400)"),
+        (415, {"detail": "Unsupported media type"}, MISTAKE, "refused the login request (415): Unsupported media type"),
+        (428, {"message": "Captcha needed"}, MISTAKE, "refused the login request (428): Captcha needed"),
+        (
+            422,
+            {"detail": [{"loc": ["body", "username"], "msg": "Field required", "input": "hunter2"}]},
+            MISTAKE,
+            "could not read the login request (422): body.username: Field required; try form=True",
+        ),
+        (404, {}, MISTAKE, "no login there (404)"),
+        (307, {}, MISTAKE, "no login there (307)"),
+        (401, {"error": "invalid_credentials", "message": "no"}, REJECTED, "rejected (401): no"),
+        (400, {"detail": "Incorrect username or password"}, REJECTED, "rejected (400): Incorrect username or password"),
+        (401, {"detail": "hunter2 is wrong"}, REJECTED, "rejected (401)"),
+        (400, {"otp": ["This field is required."]}, REJECTED, "rejected (400)"),
+        (422, {"message": "These credentials do not match"}, REJECTED, "rejected (422): These credentials do not"),
+        (422, {"error": ["invalid_request"]}, REJECTED, "rejected (422)"),
+        (403, None, REJECTED, "rejected (403)"),
+        (429, {"error": "slow_down"}, OUTAGE, "answered with 429"),
+        (503, {"error": "invalid_request"}, OUTAGE, "answered with 503"),
+    ],
+)  # fmt: skip
+def test_a_refused_login_says_what_the_server_said(
+    status: int, body: dict[str, Any] | None, error: type[Exception], told: str
+) -> None:
+    """Wrong credentials, a wrong request, or an outage: in the server's words, short and without the password."""
+    content = b"<html>" if body is None else json.dumps(body).encode()
+    with pytest.raises(error) as caught:
+        run(Endpoints().login({"email": "ada", "password": "hunter2"}), lambda _: Answer(status, content))
+    assert told in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_login_without_a_refresh_token_is_told_at_login() -> None:
+    """Not at the first expiry: the fields that the answer has are named, their values are not."""
+    answer = Answer(200, b'{"accessToken": "secret-a", "refresh": "secret-r", "user": {"id": 1}}')
+    with pytest.raises(ConfigurationError, match="no field 'refreshToken'") as caught:
+        run(Endpoints().login({"email": "ada", "password": "x"}), lambda _: answer)
+    assert "its fields are: accessToken, refresh, user. Name the right one: Endpoints(refresh_field=…)" in str(
+        caught.value
+    )
+    assert "secret" not in str(caught.value)
+    grant = run(Endpoints(refresh_field=None).login({"email": "ada", "password": "x"}), lambda _: answer)
+    assert ("secret-a", None) == (grant.access_token, grant.refresh_token)
+    grant = run(Endpoints(refresh_field="refresh").login({"email": "ada", "password": "x"}), lambda _: answer)
+    assert "secret-r" == grant.refresh_token
 
 
 def test_a_jwt_says_its_lifetime_by_the_servers_clock(issuer: StrictServer, url: str, client: httpx2.Client) -> None:

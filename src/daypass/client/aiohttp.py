@@ -60,7 +60,7 @@ class _Aiohttp:
 
         options: dict[str, Any] = {} if limit is None else {"timeout": aiohttp.ClientTimeout(total=limit)}
         if message.method != "GET":
-            options |= {"data": message.form} if message.form is not None else {"json": message.json}
+            options |= {"data": message.pairs} if message.form is not None else {"json": message.json}
         async with client.request(
             message.method, url, allow_redirects=False, raise_for_status=False, middlewares=(bare,), **options
         ) as response:

@@ -171,7 +171,9 @@ class SessionAuth:
         passage = Passage(self._session, self._courier, UNREPEATABLE)
         return (await passage.set_out_async()).removeprefix("Bearer ")
 
-    def login(self, client: Any, *, password: str, email: str | None = None, username: str | None = None) -> None:
+    def login(
+        self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
+    ) -> None:
         """Log in through ``client``, and let refreshes go through it from now on.
 
         Args:
@@ -179,6 +181,7 @@ class SessionAuth:
             password: the user's.
             email: who logs in; or else
             username: who logs in.
+            **extra: more fields of the login request, such as ``otp="123456"``.
 
         Raises:
             CredentialsRejected: the server refused them (400, 401, 403, 422).
@@ -191,17 +194,17 @@ class SessionAuth:
         After any of them, what was held before is still held.
         """
         self._library.check(client, is_async=False)
-        asking = self._session.strategy.login(_credentials(password, email, username))
+        asking = self._session.strategy.login(_credentials(password, email, username, extra))
         grant = run(asking, lambda ask: self._courier.send(client, _message(ask)))
         self._bind(client)
         self._session.begin(grant)
 
     async def alogin(
-        self, client: Any, *, password: str, email: str | None = None, username: str | None = None
+        self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
     ) -> None:
         """Log in through ``client``, an async one; the twin of `login`, and raises the same."""
         self._library.check(client, is_async=True)
-        asking = self._session.strategy.login(_credentials(password, email, username))
+        asking = self._session.strategy.login(_credentials(password, email, username, extra))
         grant = await arun(asking, lambda ask: self._courier.send_async(client, _message(ask)))
         self._bind(client)
         if self._session.is_stored:
@@ -286,8 +289,8 @@ def _check_size(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} is 0 or more bytes, not {value}")
 
 
-def _credentials(password: str, email: str | None, username: str | None) -> dict[str, str]:
-    if (email is None) == (username is None):
+def _credentials(password: str, email: str | None, username: str | None, extra: dict[str, str]) -> dict[str, str]:
+    if (email is not None and username is not None) or (email is None and username is None and not extra):
         raise ConfigurationError("log in with one of email=… and username=…")
-    name = {"email": email} if email is not None else {"username": username or ""}
-    return {**name, "password": password}
+    names = {"email": email, "username": username}
+    return {**{name: value for name, value in names.items() if value is not None}, "password": password, **extra}

@@ -186,7 +186,8 @@ def forget_from_jar(jar: Any, name: str) -> None:
 
 
 def with_cookie(headers: Any, message: Message) -> None:
-    """Put the message's own cookie among the cookies that ``headers`` has, and its authorization in place of others."""
+    """Ask for JSON, put the message's cookie among the cookies of ``headers``, and replace their authorization."""
+    headers["Accept"] = "application/json"  # GitHub answers with a form otherwise
     for name in [name for name in headers if name.lower() == "authorization"]:
         del headers[name]
     if message.authorization is not None:

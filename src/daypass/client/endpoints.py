@@ -1,44 +1,56 @@
-"""Sessions by endpoints of the application's own: Daypass's, and any that answer ``{"accessToken"}``.
+"""Sessions by endpoints of the application's own: Daypass's, and any that take JSON or a form and answer JSON. Pure.
 
-The refresh token is asked for in the body. A server that does not know of that and only sets a cookie is gone by the
-cookie: nothing needs to be said about it.
+The refresh token may come in the body or in a cookie. If the server only sets a cookie, the cookie is used
+automatically.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 from daypass.client.first_party import (
     cookie_to_keep_back,
     is_rejection,
     judge_refresh,
     login_message,
-    mistake,
     read_grant,
     session_message,
 )
 from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Rejected
 from daypass.client.parsing import seconds
+from daypass.client.server_message import fields_of, said
 from daypass.client.strategy import StrategyFlow
 from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError, CredentialsRejected, RefreshUnavailable
 
 NOTHING_TO_PRESENT = Rejected("the access token has expired, and the server gave no refresh token")
 
+_MISTAKES = ("insecure_transport", "cross_site_request", "invalid_request", "unsupported_media_type",
+             "content_too_large")  # fmt: skip
+"""Daypass's words for a login that was sent wrongly."""
+
+_ABOUT_CREDENTIALS = (400, 401, 403, 422)
+_TEMPORARY = (408, 425, 429)
+_LONGEST_LIST = 10
+
 
 class Endpoints:
     """The endpoints below the URL of a `DaypassAuth`: the strategy unless another is given.
 
     Args:
-        delivery: how the refresh token comes. ``"body"`` asks for it in the answer, and goes by the cookie all the
-            same where the server sets only that; ``"cookie"`` does not ask.
-        field: what the access token's field is called in answers.
-        cookie_name: the refresh cookie's name, where the server is not Daypass's own and sets several cookies.
+        delivery: how the refresh token comes. ``"body"`` asks for it in the answer, and uses the cookie where the
+            server sets only that; ``"cookie"`` does not ask.
+        field: the access token's field in answers, such as ``"access_token"``.
+        refresh_field: the refresh token's field, in answers and in the requests that present it; ``None`` for a server
+            that has no refresh token, where the session ends with the access token.
+        cookie_name: the refresh cookie's name, if the server is not Daypass and sets several cookies.
+        form: send the login as a form with ``username`` and ``password``, as FastAPI's ``OAuth2PasswordRequestForm``
+            expects it, and not as JSON.
         login: the login's path below the URL, or a whole URL.
         refresh: the refresh's.
         logout: the logout's.
 
     Raises:
-        ConfigurationError: an argument is none that could work later.
+        ConfigurationError: an argument cannot work.
     """
 
     begins_by_refreshing = False
@@ -48,66 +60,114 @@ class Endpoints:
         *,
         delivery: Literal["body", "cookie"] = "body",
         field: str = "accessToken",
+        refresh_field: str | None = "refreshToken",
         cookie_name: str | None = None,
+        form: bool = False,
         login: str = "login",
         refresh: str = "refresh",
         logout: str = "logout",
     ) -> None:
         if delivery not in ("body", "cookie"):
-            raise ConfigurationError(f'delivery is "body" or "cookie", not {delivery!r}')
+            raise ConfigurationError(f'invalid delivery {delivery!r}: expected "body" or "cookie"')
         _check_text("field", field, 'the name of a field, such as "accessToken"')
+        if refresh_field is not None:
+            _check_text("refresh_field", refresh_field, 'the name of a field, such as "refreshToken", or None')
         if cookie_name is not None:
             _check_text("cookie_name", cookie_name, 'the name of a cookie, such as "refresh", or None')
         for name, path in (("login", login), ("refresh", refresh), ("logout", logout)):
             _check_text(name, path, "a path below the URL, or a whole URL")
-        self._in_body = delivery == "body"
+        self._asks_for_body = delivery == "body" and refresh_field == "refreshToken" and not form
         self._field = field
+        self._refresh_field = refresh_field
         self._cookie = cookie_name
+        self._form = form
         self._login, self._refresh, self._logout = (path.lstrip("/") for path in (login, refresh, logout))
 
     def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
-        """Log in, as `daypass.client.strategy.Strategy.login` has it."""
-        message = Message(self._login, login_message(dict(credentials), in_body=self._in_body).json)
-        answer: Answer = yield message
+        """Log in, as `daypass.client.strategy.Strategy.login` says."""
+        answer: Answer = yield self._login_message(dict(credentials))
         return self._granted(answer, credentials.values())
 
     def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
         """Present the refresh token or the cookie that is tokens."""
         if tokens.refresh_token is None and tokens.cookie is None:
             return NOTHING_TO_PRESENT
-        answer: Answer = yield session_message(self._refresh, tokens.refresh_token, tokens.cookie)
-        # Once a cookie is tokens, one of another name is somebody else's.
-        return judge_refresh(answer, tokens.cookie.name if tokens.cookie else self._cookie, self._field)
+        answer: Answer = yield self._present(self._refresh, tokens)
+        # Once a cookie is held, one of another name is somebody else's.
+        return judge_refresh(
+            answer, tokens.cookie.name if tokens.cookie else self._cookie, self._field, self._token_field
+        )
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """Present the refresh token or the cookie to be ended."""
-        answer: Answer = yield session_message(self._logout, tokens.refresh_token, tokens.cookie)
+        answer: Answer = yield self._present(self._logout, tokens)
         return 200 <= answer.status <= 299 or is_rejection(answer)
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
-        """Return the refresh cookie, and no proxy's."""
-        return cookie_to_keep_back(message, answer, self._cookie)
+        """Return the refresh cookie; never a proxy's."""
+        return cookie_to_keep_back(message, answer, self._cookie, self._token_field)
+
+    @property
+    def _token_field(self) -> str:
+        return self._refresh_field or ""
+
+    def _login_message(self, credentials: dict[str, str]) -> Message:
+        if self._form:
+            name = credentials.pop("email", None)
+            named = {"grant_type": "password"} | ({"username": name} if name is not None else {})
+            return Message(self._login, form=named | credentials)
+        return Message(self._login, login_message(credentials, in_body=self._asks_for_body).json)
+
+    def _present(self, path: str, tokens: Tokens) -> Message:
+        return session_message(path, tokens.refresh_token, tokens.cookie, self._token_field)
 
     def _granted(self, answer: Answer, secrets: Iterable[str]) -> Grant:
-        status = answer.status
-        if 200 <= status <= 299:
-            grant = read_grant(answer, self._cookie, self._field)
-            if grant is None:
-                raise RefreshUnavailable("the answer to the login held no access token")
-            return grant
-        if reason := mistake(answer, secrets):
-            raise ConfigurationError(f"the server did not look at the login: {reason}")
-        if status in (400, 401, 403, 422):
-            raise CredentialsRejected(f"the login was rejected ({status})")
-        if status in (404, 405) or 300 <= status <= 399:
-            raise ConfigurationError(
-                f"there is no login there ({status}): give DaypassAuth the URL that /login is below"
-            )
-        retry_after = seconds(answer.retry_after, answer.date)
-        raise RefreshUnavailable(f"the login was answered with {status}", retry_after=retry_after)
+        if not 200 <= answer.status <= 299:
+            _refuse(answer, tuple(secrets))
+        grant = read_grant(answer, self._cookie, self._field, self._token_field)
+        if grant is None and not fields_of(answer):
+            raise RefreshUnavailable("the answer to the login had no access token")
+        if grant is None:
+            _missing(answer, f"access token: no field {self._field!r}", "field")
+        if self._refresh_field is not None and grant.refresh_token is None and grant.cookie is None:
+            wanted = f"refresh token: no field {self._refresh_field!r}, and no cookie that is known to be one"
+            _missing(answer, wanted, "refresh_field", "; write refresh_field=None if the server has no refresh token")
+        return grant
+
+
+def _missing(answer: Answer, what: str, argument: str, more: str = "") -> NoReturn:
+    """Raise for a login whose answer has no token where it was looked for; name the fields, never their values."""
+    fields = ", ".join(sorted(name for name in fields_of(answer) if name.isidentifier())[:_LONGEST_LIST])
+    raise ConfigurationError(
+        f"the answer to the login has no {what}; its fields are: {fields or 'none'}. "
+        f"Name the right one: Endpoints({argument}=…){more}"
+    )
+
+
+def _refuse(answer: Answer, secrets: tuple[str, ...]) -> NoReturn:
+    """Raise for a login that was refused: by its credentials, by how it was sent, or for now."""
+    status, code, text = answer.status, fields_of(answer).get("error"), said(answer, secrets)
+    words = f": {text}" if text and text != code else ""
+    if code in _MISTAKES and 400 <= status <= 499:
+        raise ConfigurationError(f"the server refused the login request: {code} ({status}){words}")
+    if status == 422 and _is_validation_error(answer):
+        raise ConfigurationError(f"the server could not read the login request ({status}){words}; try form=True")
+    if status in _ABOUT_CREDENTIALS:
+        raise CredentialsRejected(f"the login was rejected ({status}){words}")
+    if status in (404, 405) or 300 <= status <= 399:
+        raise ConfigurationError(f"no login there ({status}): give DaypassAuth the URL that /login is below")
+    if 400 <= status <= 499 and status not in _TEMPORARY:
+        raise ConfigurationError(f"the server refused the login request ({status}){words}")
+    retry_after = seconds(answer.retry_after, answer.date)
+    raise RefreshUnavailable(f"the login was answered with {status}{words}", retry_after=retry_after)
+
+
+def _is_validation_error(answer: Answer) -> bool:
+    """Tell whether a 422 is FastAPI's, about the shape of the request."""
+    detail: Any = fields_of(answer).get("detail")
+    return isinstance(detail, list) and all(isinstance(each, dict) and "loc" in each for each in detail)
 
 
 def _check_text(name: str, value: object, wanted: str) -> None:
     if not (isinstance(value, str) and value):
-        wrong = "empty text" if value == "" else type(value).__name__
-        raise ConfigurationError(f"{name} is {wanted}; not {wrong}")
+        raise ConfigurationError(f"invalid {name} {value!r}: expected {wanted}")

@@ -12,7 +12,7 @@ Only a definite rejection ends a session on the client. `judge_refresh` tells fo
 - `Unavailable`: everything else, including a 200 without a token. It says nothing about the session.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Stale, Unavailable
 from daypass.client.parsing import (
@@ -28,13 +28,7 @@ from daypass.client.parsing import (
 OUR_COOKIES = ("__Host-daypass", "daypass")
 """The names that Daypass's own issuer gives the refresh cookie, over HTTPS and over plain HTTP."""
 
-LONGEST_QUOTE = 200
-"""Characters of a server's own message that an error of ours repeats."""
-
 _REJECTIONS = ("invalid_grant", "invalid_token")
-
-_MISTAKES = ("insecure_transport", "cross_site_request", "invalid_request", "unsupported_media_type",
-             "content_too_large")  # fmt: skip
 
 
 def login_message(credentials: dict[str, str], *, in_body: bool) -> Message:
@@ -42,36 +36,50 @@ def login_message(credentials: dict[str, str], *, in_body: bool) -> Message:
     return Message("login", credentials | ({"tokenDelivery": "body"} if in_body else {}))
 
 
-def session_message(path: str, refresh_token: str | None, cookie: Cookie | None) -> Message:
+def session_message(
+    path: str, refresh_token: str | None, cookie: Cookie | None, refresh_field: str = "refreshToken"
+) -> Message:
     """Return the request to ``refresh`` or ``logout`` that presents what the client holds."""
-    return Message(path, None if refresh_token is None else {"refreshToken": refresh_token}, cookie)
+    return Message(path, None if refresh_token is None else {refresh_field: refresh_token}, cookie)
 
 
-def read_grant(answer: Answer, cookie_name: str | None = None, field: str = "accessToken") -> Grant | None:
+def read_grant(
+    answer: Answer,
+    cookie_name: str | None = None,
+    field: str = "accessToken",
+    refresh_field: str = "refreshToken",
+) -> Grant | None:
     """Read the successful answer of login or refresh; ``None`` where it makes no sense.
 
     Args:
-        answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` (seconds) and ``refreshToken``.
+        answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` or ``expires_in`` (seconds), ``refreshToken``.
         cookie_name: the refresh cookie's name, where it is known.
-        field: what the access token's field is called.
+        field: the access token's field.
+        refresh_field: the refresh token's field.
     """
     body = json_object(answer.body) or {}
     access_token = body.get(field)
     if not is_token(access_token):
         return None
-    refresh_token = body.get("refreshToken")
+    refresh_token = body.get(refresh_field)
+    expires_in = body.get("expiresIn", body.get("expires_in"))
     return Grant(
         access_token,
-        lifetime_in_milliseconds(body.get("expiresIn")) or jwt_lifetime(access_token, answer.date),
+        lifetime_in_milliseconds(expires_in) or jwt_lifetime(access_token, answer.date),
         refresh_token if is_token(refresh_token) else None,
         refresh_cookie(answer.set_cookies, cookie_name),
     )
 
 
-def judge_refresh(answer: Answer, cookie_name: str | None = None, field: str = "accessToken") -> Outcome:
+def judge_refresh(
+    answer: Answer,
+    cookie_name: str | None = None,
+    field: str = "accessToken",
+    refresh_field: str = "refreshToken",
+) -> Outcome:
     """Return what an answer to a refresh means; the module's docstring has the rule."""
     if 200 <= answer.status <= 299:
-        grant = read_grant(answer, cookie_name, field)
+        grant = read_grant(answer, cookie_name, field, refresh_field)
         return Refreshed(grant) if grant else Unavailable("the answer to the refresh held no access token")
     if is_rejection(answer):
         return Rejected(f"the refresh was rejected ({answer.status})")
@@ -86,22 +94,6 @@ def is_rejection(answer: Answer) -> bool:
     if answer.status == 400:
         return body is not None and body.get("error") in _REJECTIONS
     return answer.status == 401 and (body is not None or not answer.body.strip()) and asks_for_bearer(answer.challenges)
-
-
-def mistake(answer: Answer, sent: Iterable[str]) -> str | None:
-    """Return what a refused login says about how it was sent; ``None`` where it may be about the credentials.
-
-    Args:
-        answer: its JSON body has ``error``, and ``message`` for a person to read.
-        sent: what must not be repeated: a message that has any of it is left out.
-    """
-    body = json_object(answer.body) or {}
-    error, message = body.get("error"), body.get("message")
-    if not 400 <= answer.status <= 499 or error not in _MISTAKES:
-        return None
-    text = _printable(message) if isinstance(message, str) else ""
-    told = any(_printable(secret).casefold() in text.casefold() for secret in sent if secret)
-    return f"{error} ({answer.status})" + (f": {text[:LONGEST_QUOTE]}" if text and not told else "")
 
 
 def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess: bool = True) -> Cookie | None:
@@ -119,17 +111,15 @@ def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess
     return hidden[0] if len(hidden) == 1 else None
 
 
-def cookie_to_keep_back(message: Message, answer: Answer, cookie_name: str | None) -> Cookie | None:
+def cookie_to_keep_back(
+    message: Message, answer: Answer, cookie_name: str | None, refresh_field: str = "refreshToken"
+) -> Cookie | None:
     """Return the cookie of ``answer`` that the user's jar must not have: the refresh cookie, and no proxy's.
 
     Its name is known from what was sent or from the user. To guess it is for the one answer that can be the first to
     bring it: that of a login which gave no refresh token in its body.
     """
     name = message.cookie.name if message.cookie else cookie_name
-    brings_first = message.json is not None and "password" in message.json and 200 <= answer.status <= 299
-    guess = brings_first and not is_token((json_object(answer.body) or {}).get("refreshToken"))
+    brings_first = "password" in (message.json or message.form or {}) and 200 <= answer.status <= 299
+    guess = brings_first and not is_token((json_object(answer.body) or {}).get(refresh_field))
     return refresh_cookie(answer.set_cookies, name, guess=guess)
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())

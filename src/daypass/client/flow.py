@@ -31,7 +31,7 @@ from typing import NamedTuple, TypeAlias
 from daypass.client.messages import Outcome, Rejected, Stale, Unavailable
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens
-from daypass.errors import LoginRequired, RefreshUnavailable
+from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 
 
 class Plan(Enum):
@@ -130,6 +130,8 @@ def replaced(held: Tokens, settled: State, *, refused: bool = False) -> Tokens:
     if now_held.version != held.version or not (refused or held.expired(settled.now)):
         return now_held
     match settled.outcome:
+        case Unavailable(reason, permanent=True):
+            raise ConfigurationError(reason)
         case Unavailable(reason, retry_after):
             raise RefreshUnavailable(reason, retry_after=retry_after)
         case Stale(reason):

@@ -1,6 +1,6 @@
 """What a client sends about its session and what comes back. Values only: no I/O, clock or randomness."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -24,7 +24,7 @@ class Message:
         path: what is added to the URL of the session endpoints, or a whole URL.
         json: the JSON body, if any.
         cookie: the cookie that carries the refresh token, if any.
-        form: the form that is the body instead (RFC 6749 Appendix B), if any.
+        form: the form that is the body instead (RFC 6749 Appendix B), if any; a list is a field with several values.
         authorization: the ``Authorization`` header, if any.
         method: the HTTP method.
     """
@@ -32,9 +32,15 @@ class Message:
     path: str
     json: dict[str, str] | None = field(default=None, repr=False)
     cookie: Cookie | None = None
-    form: dict[str, str] | None = field(default=None, repr=False)
+    form: Mapping[str, str | list[str]] | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
     method: str = "POST"
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The form's fields, one for each value."""
+        fields = (self.form or {}).items()
+        return [(name, each) for name, value in fields for each in ([value] if isinstance(value, str) else value)]
 
     def url(self, base: str) -> str:
         """Return where it goes, ``base`` being the URL of the session endpoints."""
@@ -102,10 +108,17 @@ class Stale:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nothing was learned about the session; ``retry_after`` is in seconds."""
+    """Nothing was learned about the session.
+
+    Attributes:
+        reason: why.
+        retry_after: seconds.
+        permanent: whether waiting will not help: the client is set up wrongly, and callers get a `ConfigurationError`.
+    """
 
     reason: str
     retry_after: float | None = None
+    permanent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

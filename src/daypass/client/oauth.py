@@ -1,53 +1,73 @@
-"""Sessions by any OAuth 2 token endpoint: ``grant_type=refresh_token`` (RFC 6749 §6). Pure.
+"""Sessions by any OAuth 2 token endpoint: ``grant_type=refresh_token`` or ``client_credentials`` (RFC 6749). Pure.
 
-Public and confidential clients (RFC 6749 §2.3.1); the endpoints as they are given, or discovered (RFC 8414); logout by
-revocation where there is an endpoint for it (RFC 7009). Only ``invalid_grant`` ends a session: every other error, and
-every answer that is no OAuth error at all, is somebody's mistake or a gateway's, and the session is kept.
+The endpoints are given, or discovered from the issuer; a logout revokes (RFC 7009) where there is an endpoint for it.
+`daypass.client.providers` knows the endpoints and the manners of well-known services.
+
+Only ``invalid_grant``, and the codes in ``ends``, end a session. A mistake in how the client is set up, such as
+``invalid_client``, is a `ConfigurationError`. Every other answer is an outage. Both keep the session.
 """
 
-from base64 import b64encode
-from collections.abc import Mapping
-from typing import Any, Literal
-from urllib.parse import quote_plus, urlsplit
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Literal, NoReturn
 
+from daypass.client.client_authentication import ClientAuthentication, Method
+from daypass.client.clock import wall_ms
+from daypass.client.discovery import Metadata, discover
 from daypass.client.endpoints import NOTHING_TO_PRESENT
 from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Unavailable
 from daypass.client.origin import origins_of
-from daypass.client.parsing import is_token, json_object, jwt_lifetime, lifetime_in_milliseconds, seconds
+from daypass.client.parsing import is_token, jwt_lifetime, lifetime_in_milliseconds, seconds
+from daypass.client.server_message import code_of, fields_of, said
 from daypass.client.strategy import StrategyFlow
 from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError
 
-Method = Literal["none", "client_secret_basic", "client_secret_post"]
-_METHODS = ("none", "client_secret_basic", "client_secret_post")
+ENDS = frozenset({"invalid_grant"})
+"""The codes that end a session, whatever the provider."""
 
-_ERRORS = frozenset(
-    {"invalid_request", "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
-     "temporarily_unavailable", "server_error"}
+MISTAKES = frozenset(
+    {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_target",
+     "invalid_request", "incorrect_client_credentials", "invalid_client_id", "invalid_client_secret",
+     "bad_client_secret", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET"}
 )  # fmt: skip
-"""What an error of ours repeats of a server's answer: one of these words, and nothing else."""
+"""The codes of a wrong client setup: RFC 6749 §5.2, RFC 8707 §2, and the words of GitHub, Slack, Zoho and HubSpot."""
+
+_TEMPORARY = (408, 425, 429)
+_NUMBER = re.compile(r"\d{1,20}", re.ASCII)
+_RESERVED = frozenset({"grant_type", "refresh_token", "client_id", "client_secret", "client_assertion", "scope"})
 
 
 class OAuth:
-    """A token endpoint, for ``DaypassAuth(url, strategy=OAuth(…))``; the session is begun by `DaypassAuth.start`.
+    """A token endpoint, for ``DaypassAuth(url, strategy=OAuth(…))``.
+
+    The session begins with `DaypassAuth.start`: tokens from a grant of your own, or a refresh token alone. With
+    ``grant="client_credentials"`` there is nothing to begin: the client gets its tokens by itself.
 
     Args:
-        client_id: who the client is to the authorization server.
+        client_id: the id that the authorization server gave to the client.
         token_endpoint: its URL; or else
-        issuer: the authorization server's, which tells its endpoints (RFC 8414 §3); asked once, at the first refresh.
-        revocation_endpoint: the URL for a logout (RFC 7009), where it is not discovered; without one, a logout is ours
-            alone.
+        issuer: the authorization server's URL, exactly as it names itself. Its endpoints are asked for once, at the
+            first refresh (RFC 8414, OpenID Connect Discovery).
+        revocation_endpoint: the URL for a logout (RFC 7009), where it is not discovered. Without one, a logout ends the
+            session here and not on the server.
         client_secret: of a confidential client; ``None`` for a public one.
-        method: how a confidential client shows who it is (RFC 8414 §2); unless given, ``client_secret_basic``, or what
-            the issuer's metadata supports.
+        private_key: of a client that signs its requests (``private_key_jwt``): PEM text, or a JWK as a mapping.
+        method: how the client authenticates (RFC 8414 §2); by default what fits, and what the metadata supports.
         scope: to ask for at each refresh; by default what was granted.
+        resource: the URLs of the APIs that the token is for (RFC 8707). One, or several.
+        parameters: more parameters of each token request, such as ``{"audience": "https://api.example.com"}``.
+        grant: ``"refresh_token"``, or ``"client_credentials"`` for a service that acts for itself (RFC 6749 §4.4).
+        ends: codes in ``error`` that end the session, besides ``invalid_grant``.
+        repeats: whether a refresh token that was used may be sent once more, after a lost answer. ``False`` for a
+            server whose refresh tokens can be used once.
+        token_types: the ``token_type`` of tokens that are sent as ``Bearer``.
         allow_http: let tokens travel over plain HTTP to more than loopback.
+        clock: milliseconds since the epoch, for signed requests.
 
     Raises:
-        ConfigurationError: an argument is missing, or none that could work.
+        ConfigurationError: an argument is missing or cannot work.
     """
-
-    begins_by_refreshing = False
 
     def __init__(
         self,
@@ -57,31 +77,50 @@ class OAuth:
         issuer: str | None = None,
         revocation_endpoint: str | None = None,
         client_secret: str | None = None,
+        private_key: str | Mapping[str, Any] | None = None,
         method: Method | None = None,
         scope: str | None = None,
+        resource: str | Iterable[str] = (),
+        parameters: Mapping[str, str] | None = None,
+        grant: Literal["refresh_token", "client_credentials"] = "refresh_token",
+        ends: Iterable[str] = (),
+        repeats: bool = False,
+        token_types: Iterable[str] = ("Bearer",),
         allow_http: bool = False,
+        clock: Callable[[], int] = wall_ms,
     ) -> None:
         if (token_endpoint is None) == (issuer is None):
             raise ConfigurationError("give OAuth one of token_endpoint=… and issuer=…")
-        if not client_id:
-            raise ConfigurationError("client_id is the text that the authorization server knows the client by")
-        if method is not None and method not in _METHODS:
-            raise ConfigurationError(f"method is one of {', '.join(_METHODS)}; not {method!r}")
-        if (method == "none") != (client_secret is None) and method is not None:
-            raise ConfigurationError('a client_secret goes with client_secret_basic or _post, and none with "none"')
+        if grant not in ("refresh_token", "client_credentials"):
+            raise ConfigurationError(f'invalid grant {grant!r}: expected "refresh_token" or "client_credentials"')
+        if isinstance(ends, str) or isinstance(token_types, str):
+            raise ConfigurationError('ends and token_types are collections of text: write ends=["bad_refresh_token"]')
+        if taken := _RESERVED.intersection(parameters or ()):
+            raise ConfigurationError(f"parameters cannot set {', '.join(sorted(taken))}: OAuth sets them itself")
+        resources = (resource,) if isinstance(resource, str) else tuple(resource)
         for url in filter(None, (token_endpoint, issuer, revocation_endpoint)):
             origins_of(url, allow_http=allow_http)
-        self._client = client_id
-        self._secret = client_secret
-        self._method = method
-        self._scope = scope
-        self._allow_http = allow_http
-        self._token = token_endpoint
-        self._revocation = revocation_endpoint
+        self._client = ClientAuthentication(client_id, client_secret, private_key, method, clock)
         self._issuer = issuer
+        self._revocation = revocation_endpoint
+        self._metadata = None if token_endpoint is None else Metadata(token_endpoint, revocation_endpoint)
+        self._grant = grant
+        self._ends = ENDS.union(ends)
+        self._token_types = frozenset(each.casefold() for each in token_types)
+        self._allow_http = allow_http
+        self._form: dict[str, Any] = {**(parameters or {}), **({"scope": scope} if scope is not None else {})}
+        if resources:
+            self._form["resource"] = list(resources)
+        self.repeats = repeats
 
     def __repr__(self) -> str:
-        return f"<OAuth {self._token or self._issuer} client_id={self._client}>"
+        where = self._issuer or (self._metadata and self._metadata.token)
+        return f"<OAuth {where} client_id={self._client.client_id}>"
+
+    @property
+    def begins_by_refreshing(self) -> bool:
+        """Whether there is something to refresh before anybody has logged in: with client credentials."""
+        return self._grant == "client_credentials"
 
     def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
         """Refuse: no user's password goes to an OAuth client (RFC 9700 §2.4).
@@ -90,102 +129,120 @@ class OAuth:
             ConfigurationError: always.
         """
         raise ConfigurationError(
-            "there is no login by password here (RFC 9700 §2.4); get tokens by the authorization code grant or the "
-            "device grant, and give them to start(access_token=…, refresh_token=…, expires_in=…)"
+            "OAuth has no login with a password (RFC 9700 §2.4): run daypass login --oauth ISSUER, or give the tokens "
+            "of a grant to start(access_token=…, refresh_token=…, expires_in=…); a refresh token alone is enough"
         )
 
     def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
-        """Send ``grant_type=refresh_token`` (RFC 6749 §6), after the discovery where that is still to be done."""
-        if tokens.refresh_token is None:
-            return NOTHING_TO_PRESENT
-        if (missing := (yield from self._discover())) is not None:
-            return missing
-        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
-        if self._scope is not None:
-            form["scope"] = self._scope
-        answer: Answer = yield self._authenticated(str(self._token), form)
-        return judge_token_answer(answer)
+        """Ask the token endpoint, after the discovery where that is still to be done.
+
+        Raises:
+            ConfigurationError: waiting will not help; the session is kept.
+        """
+        form: dict[str, str] = {"grant_type": self._grant}
+        if self._grant == "refresh_token":
+            if tokens.refresh_token is None:
+                return NOTHING_TO_PRESENT
+            form["refresh_token"] = tokens.refresh_token
+        metadata = yield from self.discover()
+        if isinstance(metadata, Unavailable):
+            return metadata
+        return (yield from self.request_tokens(metadata, form, secrets=(tokens.refresh_token or "",)))
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """Revoke the refresh token (RFC 7009 §2.1)."""
-        if tokens.refresh_token is None or (yield from self._discover()) is not None or self._revocation is None:
+        if tokens.refresh_token is None:
+            return False
+        try:
+            metadata = yield from self.discover()
+        except ConfigurationError:
+            return False
+        if isinstance(metadata, Unavailable) or metadata.revocation is None:
             return False
         form = {"token": tokens.refresh_token, "token_type_hint": "refresh_token"}
-        answer: Answer = yield self._authenticated(self._revocation, form)
-        return answer.status == 200
+        answer: Answer = yield self.message(metadata, metadata.revocation, form)
+        return answer.status in (200, 204)
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
-        """Return none: no token of OAuth's travels in a cookie."""
+        """Return ``None``: no cookie carries a token of OAuth's."""
         return None
 
-    def _authenticated(self, url: str, form: dict[str, str]) -> Message:
-        """Return the request with the client's credentials (RFC 6749 §2.3.1)."""
-        if self._secret is None:
-            return Message(url, form={**form, "client_id": self._client})
-        if self._method == "client_secret_post":
-            return Message(url, form={**form, "client_id": self._client, "client_secret": self._secret})
-        pair = f"{quote_plus(self._client)}:{quote_plus(self._secret)}"
-        return Message(url, form=form, authorization=f"Basic {b64encode(pair.encode()).decode()}")
+    def discover(self) -> StrategyFlow[Metadata | Unavailable]:
+        """Return the server's endpoints, asked for once.
 
-    def _discover(self) -> StrategyFlow[Unavailable | None]:
-        """Learn the endpoints, once; return what hindered it."""
-        if self._token is not None:
-            return None
-        issuer = str(self._issuer)
-        answer: Answer = yield Message(metadata_url(issuer), method="GET")
-        metadata = json_object(answer.body) or {}
-        if answer.status != 200 or metadata.get("issuer") != issuer:  # RFC 8414 §3.3: it has to be the same
-            return Unavailable(f"no metadata of the issuer's at its well-known place ({answer.status})")
-        token = self._trusted(metadata.get("token_endpoint"))
-        if token is None:
-            return Unavailable("the issuer's metadata names no token endpoint that tokens may be sent to")
-        self._revocation = self._revocation or self._trusted(metadata.get("revocation_endpoint"))
-        self._method = self._method or _supported(metadata)
-        self._token = token
-        return None
+        Raises:
+            ConfigurationError: as `daypass.client.discovery.discover` has it.
+        """
+        if self._metadata is None:
+            found = yield from discover(str(self._issuer), allow_http=self._allow_http)
+            if isinstance(found, Unavailable):
+                return found
+            self._metadata = found
+        return self._metadata
 
-    def _trusted(self, url: object) -> str | None:
-        try:
-            origins_of(str(url), allow_http=self._allow_http)
-        except ConfigurationError:
-            return None
-        return str(url)
+    def message(self, metadata: Metadata, url: str, form: Mapping[str, Any]) -> Message:
+        """Return a request of this client, authenticated."""
+        return self._client.message(url, form, metadata.methods, metadata.issuer or metadata.token)
+
+    def request_tokens(
+        self, metadata: Metadata, form: Mapping[str, str], secrets: Iterable[str]
+    ) -> StrategyFlow[Outcome]:
+        """Send a token request with the parameters of every one, and judge the answer; raises what `judge` raises."""
+        answer: Answer = yield self.message(metadata, metadata.token, {**self._form, **form})
+        known = (*filter(None, secrets), *self._client.secrets)
+        return judge(answer, ends=self._ends, token_types=self._token_types, secrets=known)
 
 
-def metadata_url(issuer: str) -> str:
-    """Return where an issuer's metadata is: the well-known path comes before its own (RFC 8414 §3.1)."""
-    url = urlsplit(issuer)
-    return f"{url.scheme}://{url.netloc}/.well-known/oauth-authorization-server{url.path.rstrip('/')}"
+def judge(
+    answer: Answer,
+    *,
+    ends: Collection[str] = ENDS,
+    token_types: Collection[str] = ("bearer",),
+    secrets: Iterable[str] = (),
+) -> Outcome:
+    """Return what the answer of a token endpoint means (RFC 6749 §5.1 and §5.2).
+
+    An ``error`` counts whatever the status is, as GitHub, Slack and Zoho answer 200 with one; only a 5xx and a 429 are
+    outages before their body is looked at.
+
+    Args:
+        answer: JSON, or a form.
+        ends: the codes that end the session.
+        token_types: the types of tokens to use, in lower case.
+        secrets: what no reason may repeat.
+
+    Raises:
+        ConfigurationError: the server says that the client is set up wrongly.
+    """
+    status, body, known = answer.status, fields_of(answer), tuple(secrets)
+    temporary = status >= 500 or status in _TEMPORARY
+    if 200 <= status <= 299 and not body.get("error"):
+        return _granted(body, answer, token_types)
+    code = code_of(body, known)
+    reason = " ".join(filter(None, (str(status), code)))
+    if (text := said(answer, known)) and text != code:
+        reason += f": {text}"
+    if code in ends and not temporary:
+        return Rejected(f"the refresh was rejected ({reason})")
+    if code in MISTAKES and not temporary:
+        _refuse(reason)
+    return Unavailable(f"the refresh was answered with {reason}", seconds(answer.retry_after, answer.date))
 
 
-def judge_token_answer(answer: Answer) -> Outcome:
-    """Return what the answer of a token endpoint means (RFC 6749 §5.1 and §5.2)."""
-    body = json_object(answer.body) or {}
-    error = body.get("error")
-    if 200 <= answer.status <= 299:
-        return _granted(body, answer)
-    if answer.status in (400, 401) and error == "invalid_grant":
-        return Rejected(f"the refresh was rejected ({answer.status} invalid_grant)")
-    told = f" {error}" if isinstance(error, str) and error in _ERRORS else ""
-    retry_after = seconds(answer.retry_after, answer.date)
-    return Unavailable(f"the refresh was answered with {answer.status}{told}", retry_after)
+def _refuse(reason: str) -> NoReturn:
+    raise ConfigurationError(f"the token endpoint refused this client ({reason}): check the arguments of OAuth")
 
 
-def _granted(body: dict[str, Any], answer: Answer) -> Outcome:
+def _granted(body: Mapping[str, Any], answer: Answer, token_types: Collection[str]) -> Outcome:
     access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
     kind = body.get("token_type", "Bearer")
     if not is_token(access_token):
-        return Unavailable("the answer to the refresh held no access token")
-    if not isinstance(kind, str) or kind.lower() != "bearer":  # RFC 6749 §7.1: it is not to be used
-        return Unavailable("the answer to the refresh held an access token that is no bearer token")
+        return Unavailable("the answer to the refresh had no access token")
+    if not isinstance(kind, str) or kind.casefold() not in token_types:  # RFC 6749 §7.1: it is not to be used
+        wanted = ", ".join(sorted(token_types))
+        return Unavailable(f"the answer to the refresh had an access token of another type than {wanted}")
     expires_in = body.get("expires_in")
-    if isinstance(expires_in, str) and expires_in.isascii() and expires_in.isdigit():
-        expires_in = int(expires_in[:20])
+    if isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in):
+        expires_in = int(expires_in)
     lifetime = lifetime_in_milliseconds(expires_in) or jwt_lifetime(access_token, answer.date)
     return Refreshed(Grant(access_token, lifetime, refresh_token if is_token(refresh_token) else None))
-
-
-def _supported(metadata: dict[str, Any]) -> Method:
-    supported = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-    only_post = isinstance(supported, list) and "client_secret_basic" not in supported
-    return "client_secret_post" if only_post and "client_secret_post" in supported else "client_secret_basic"

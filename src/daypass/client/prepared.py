@@ -149,7 +149,7 @@ class Bare:
 
 def content_of(message: Message) -> Mapping[str, Any]:
     """Return a message's body as the options of a request."""
-    return {"data": message.form} if message.form is not None else {"json": message.json}
+    return {"data": message.pairs} if message.form is not None else {"json": message.json}
 
 
 def headers_of(response: Any, name: str) -> Sequence[str]:

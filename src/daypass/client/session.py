@@ -126,6 +126,7 @@ class ClientSession:
         self._failures = 0
         self._rest_until: int | None = None
         self._failure = ""
+        self._failed_for_good = False
         self._ended_record: str | None = None
         survive_forks(self)
         if not self.restore() and strategy.begins_by_refreshing:
@@ -205,7 +206,8 @@ class ClientSession:
             patience = self.timing.deadline + (self.timing.turn if self._storage is not None else 0)
             flight = Flight(held, now, now + patience)
             if self._rest_until is not None and now < self._rest_until:
-                flight.landed.set_result(Unavailable(self._failure, retry_after=(self._rest_until - now) / 1000))
+                left = (self._rest_until - now) / 1000
+                flight.landed.set_result(Unavailable(self._failure, left, self._failed_for_good))
                 return flight
             self._flight = flight
         _under_way.add(flight)
@@ -425,6 +427,8 @@ class ClientSession:
         asking: StrategyFlow[Outcome] = self.strategy.refresh(flight.held)
         try:
             return run(asking, lambda ask: perform(ask, self._limit(flight)))
+        except ConfigurationError as error:
+            return Unavailable(str(error), permanent=True)
         except Exception as error:  # whatever a transport raises, the answer is lost
             # Its type alone: the text of a transport's error may quote what was sent.
             return Unavailable(f"no answer to the refresh ({type(error).__name__})")
@@ -479,7 +483,9 @@ class ClientSession:
             self._failure = failure.reason
         took = self.clock() - flight.started_at
         self.tell(EventKind.REFRESH_FAILED, reason=failure.reason, took=took)
-        return Unavailable(failure.reason, retry_after=rest / 1000)
+        permanent = isinstance(failure, Unavailable) and failure.permanent
+        self._failed_for_good = permanent
+        return Unavailable(failure.reason, rest / 1000, permanent)
 
     def _ended(self, reason: str) -> None:
         self.tell(EventKind.LOGGED_OUT, reason=reason)

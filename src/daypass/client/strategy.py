@@ -46,7 +46,11 @@ class Strategy(Protocol):
         """
 
     def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
-        """Ask for what follows ``tokens``."""
+        """Ask for what follows ``tokens``.
+
+        Raises:
+            ConfigurationError: waiting will not help; the session is kept, and its callers get this error.
+        """
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """End the session on the server; return whether it is known to be over there."""

@@ -46,7 +46,7 @@ def retry_pause(outcome: Outcome, attempts: int, left: int, jitter: float, timin
         jitter: 0 to 1.
         timing: the spans of time.
     """
-    if not isinstance(outcome, Unavailable) or attempts >= timing.attempts:
+    if not isinstance(outcome, Unavailable) or outcome.permanent or attempts >= timing.attempts:
         return None
     wanted = timing.pause * 4 ** (attempts - 1) * (1 + jitter) / 2
     pause = int(max(wanted, (outcome.retry_after or 0) * 1000))

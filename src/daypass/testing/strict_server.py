@@ -59,6 +59,10 @@ class StrictServer:
         withholds: so many refreshes bring an access token and nothing else.
         location: where ``/hop`` and ``/hop-same`` redirect to.
         client: the id and the secret of a confidential OAuth client; without one, clients are public.
+        refuses: the ``error`` that the token endpoint answers with, whatever comes.
+        metadata_at: the path of the metadata.
+        metadata_status: the status of its answer.
+        forms: what came to the OAuth endpoints, each field with all its values.
         counts: what was seen: ``logins``, ``refreshes`` and what became of them (``rotated``, ``held``, ``repeated``,
             ``stale``, ``reused``, ``revoked``, ``unknown``), ``logouts``, ``ended``, ``admitted``, ``unauthorized``,
             ``hops``, ``never``, ``discoveries``.
@@ -86,6 +90,10 @@ class StrictServer:
     withholds: int = 0
     location: str = "/me"
     client: tuple[str, str] | None = None
+    refuses: str | None = None
+    metadata_at: str = "/.well-known/oauth-authorization-server"
+    metadata_status: int = 200
+    forms: list[dict[str, list[str]]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     uploads: list[tuple[str, int]] = field(default_factory=list)
     live: dict[str, str] = field(default_factory=dict)
@@ -115,8 +123,10 @@ class StrictServer:
             await getattr(self, path.removeprefix("/auth/"))(exchange)
         elif path.startswith("/oauth/"):
             await getattr(self, path.removeprefix("/oauth/"))(exchange)
-        elif path == "/.well-known/oauth-authorization-server":
+        elif path == self.metadata_at:
             await self.metadata(exchange)
+        elif path.startswith("/.well-known/"):
+            await exchange.answer(404, None)
         else:
             self.authorizations.append(exchange.header("authorization"))
             await getattr(self, path.removeprefix("/").replace("-", "_"))(exchange)
@@ -140,20 +150,24 @@ class StrictServer:
             await self._grant(exchange, *granted, in_body=in_body)
 
     async def token(self, exchange: Exchange) -> None:
-        """Answer ``POST /oauth/token``: the same rule, for OAuth clients (RFC 6749 §6)."""
+        """Answer ``POST /oauth/token``: the same rule, for OAuth clients (RFC 6749 §6); and client credentials."""
         form = await self._form(exchange)
         if form is None:
             return
-        if form.get("grant_type") != "refresh_token":
+        granted: tuple[str, str | None] | None
+        if self.refuses is not None:
+            await exchange.answer(400, {"error": self.refuses})
+        elif form.get("grant_type") == "client_credentials":
+            await exchange.answer(200, self._tokens("service", None), self._headers())
+        elif form.get("grant_type") != "refresh_token":
             await exchange.answer(400, {"error": "unsupported_grant_type"})
-            return
-        granted = await self._judge(exchange, form.get("refresh_token", ""), refused=400)
-        if granted is not None:
-            sid, refresh_token = granted
-            body: dict[str, Any] = {"access_token": self._access_token(sid), "token_type": "bearer"}
-            body |= {"expires_in": self.expires_in} if self.expires_in is not None and self.says_lifetime else {}
-            body |= {"refresh_token": refresh_token} if refresh_token is not None else {}
-            await exchange.answer(200, body, self._headers())
+        elif (granted := await self._judge(exchange, form.get("refresh_token", ""), refused=400)) is not None:
+            await exchange.answer(200, self._tokens(*granted), self._headers())
+
+    def _tokens(self, sid: str, refresh_token: str | None) -> dict[str, Any]:
+        body: dict[str, Any] = {"access_token": self._access_token(sid), "token_type": "bearer"}
+        body |= {"expires_in": self.expires_in} if self.expires_in is not None and self.says_lifetime else {}
+        return body | ({"refresh_token": refresh_token} if refresh_token is not None else {})
 
     async def revoke(self, exchange: Exchange) -> None:
         """Answer ``POST /oauth/revoke`` (RFC 7009)."""
@@ -167,11 +181,14 @@ class StrictServer:
         self.counts["discoveries"] += 1
         here = f"http://{exchange.header('host')}"
         body = {"issuer": here, "token_endpoint": f"{here}/oauth/token", "revocation_endpoint": f"{here}/oauth/revoke"}
-        await exchange.answer(200, body | {"token_endpoint_auth_methods_supported": ["client_secret_post", "none"]})
+        await exchange.answer(
+            self.metadata_status, body | {"token_endpoint_auth_methods_supported": ["client_secret_post", "none"]}
+        )
 
     async def _form(self, exchange: Exchange) -> dict[str, str] | None:
         """Return the form of an OAuth client that is who it says; ``None`` where it was refused."""
-        form = {name: values[0] for name, values in parse_qs((await exchange.read()).decode()).items()}
+        self.forms.append(parse_qs((await exchange.read()).decode()))
+        form = {name: values[0] for name, values in self.forms[-1].items()}
         basic = exchange.header("authorization")
         pair = tuple(base64.b64decode(basic[6:]).decode().split(":")) if basic else None
         told = pair or (form.get("client_id"), form.get("client_secret"))
