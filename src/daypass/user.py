@@ -1,6 +1,7 @@
 """Who logs in: the application's user, and the account of the ready-made service."""
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,6 +17,15 @@ RESERVED_CLAIMS = frozenset(
 
 MAXIMUM_SUBJECT = 255
 """Characters of a subject (OpenID Connect Core §2)."""
+
+
+def fold_name(name: str) -> str:
+    """Return what two spellings of one user name or email address have in common.
+
+    Case, Unicode's compatibility forms and outer spaces make no difference (NFKC, case folded, UAX #15 and #21). Both
+    the look-up of an account and the rate limits of its logins use this.
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def _require_json(subject: str, username: str | None, email: str | None, claims: Mapping[str, Any]) -> None:

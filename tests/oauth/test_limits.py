@@ -102,7 +102,7 @@ def test_garbage_costs_no_query() -> None:
 
 
 def test_without_limits() -> None:
-    """Where no limits are given there are none."""
-    world = World()
+    """With ``rate_limits=None`` nothing is limited."""
+    world = World(options=Options(rate_limits=None))
     assert [400] * 100 == refreshes(world, 100, GARBAGE)
     assert [401] * 100 == as_nobody(world, 100)

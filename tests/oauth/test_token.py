@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from daypass import EventCode
 from daypass.duration import DAY, SECOND
 from daypass.stores.sqlite import SqliteStore
+from daypass.web.options import Options
 
 from ..web.world import ALICE, json_of
 from .world import APP, NO_STORE, READER_SECRET, World, basic, error_of
@@ -24,7 +25,7 @@ def _as_basic(pair: bytes) -> str:
 @pytest.fixture(scope="module")
 def world_of_all() -> World:
     """Return a world for many requests that change nothing."""
-    return World()
+    return World(options=Options(rate_limits=None))
 
 
 def test_a_refresh(world: World) -> None:

@@ -94,9 +94,9 @@ def test_an_account() -> None:
     ],
 )
 def test_an_address(one: str, other: str, *, same: bool) -> None:
-    """Logins of one address are counted, good or bad, whatever the account; of IPv6 those of one network of 64 bits."""
+    """Failed logins from one address are counted, whatever the account; for IPv6 those of one /64."""
     asked = limited(login_per_address="3/minute")
-    for content in (RIGHT, WRONG, RIGHT | {"email": BOB.email}):
+    for content in (WRONG, WRONG | {"email": BOB.email}, WRONG | {"email": "nobody@example.com"}):
         asked.ask("POST", "/login", content, address=one)
     assert [429] == statuses(asked, 1, address=one)
     assert [429 if same else 401] == statuses(asked, 1, address=other)
@@ -117,7 +117,8 @@ def test_where_the_owner_has_logged_in_before() -> None:
     asked.clock.advance(29 * DAY)
     assert 429 in statuses(asked, 5, address=ELSEWHERE)
     assert [429] == statuses(asked, 1, content=RIGHT, address="203.0.113.1")
-    assert [200, 200, 200, 429] == statuses(asked, 4, content=RIGHT, address=HERE)
+    assert [200] * 5 == statuses(asked, 5, content=RIGHT, address=HERE)
+    assert [401] * 3 + [429] == statuses(asked, 4, address=HERE)
     asked.clock.advance(61 * DAY)
     assert 429 in statuses(asked, 5, address=ELSEWHERE)
     assert [429] == statuses(asked, 1, content=RIGHT, address=HERE)
@@ -141,9 +142,71 @@ def test_a_login_that_is_limited_touches_no_session() -> None:
     """Whoever is logged in and logs in too often stays logged in."""
     asked = limited(login_per_account="1/minute")
     _, refresh_token = asked.login()
+    assert [401] == statuses(asked, 1, address=ELSEWHERE)
     refused = asked.ask("POST", "/login", RIGHT, cookie=refresh_token, address=ELSEWHERE)
     assert (429, (JSON, NO_STORE, ("retry-after", "61"), VARY)) == (refused.status, refused.headers)
     assert asked.lives(refresh_token)
+
+
+def test_good_logins_use_up_nothing() -> None:
+    """A login that succeeds is not counted, by account or by address: only failures are limited."""
+    asked = limited(login_per_account="3/minute", login_per_address="3/minute")
+    assert [200] * 10 == statuses(asked, 10, content=RIGHT)
+    assert [401] * 3 + [429] == statuses(asked, 4, address=ELSEWHERE)
+
+
+def test_spellings_of_one_name_count_as_one() -> None:
+    """Spellings of a name that the look-up takes for the same are counted as the same."""
+    asked = limited(login_per_account="3/minute")
+    spelt = [ALICE.email, "ALICE@EXAMPLE.COM", " \uff21lice@example.com", "Alice@Example.com"]
+    assert [401, 401, 401, 429] == [asked.ask("POST", "/login", WRONG | {"email": name}).status for name in spelt]
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out() -> None:
+    """What was counted while the clock was a year ahead holds for two minutes after it was set right, and no longer."""
+    asked = limited(login_per_account="3/minute", refresh_per_session="2/minute")
+    _, refresh_token = asked.login()
+    asked.clock.advance(365 * DAY)
+    assert [401] * 3 + [429] == statuses(asked, 4, address=ELSEWHERE)
+    asked.clock.advance(-365 * DAY)
+    assert [429] == statuses(asked, 1, address=ELSEWHERE)
+    asked.clock.advance(2 * MINUTE + 1)
+    assert [401] == statuses(asked, 1, address=ELSEWHERE)
+    assert [200] == refreshes(asked, 1, refresh_token)
+
+
+# ---- the limits of an application that says nothing of them
+
+
+def test_the_default_of_an_application() -> None:
+    """Failed logins are limited by account, also if nothing is said of limits; all others can go on to log in."""
+    asked = Asked()
+    assert [401] * 10 + [429] == statuses(asked, 11)
+    guesses = [
+        asked.ask("POST", "/login", WRONG | {"email": f"guess-{number}@example.com"}).status for number in range(60)
+    ]
+    assert [401] * 60 == guesses  # perhaps all come through one proxy that the application was told nothing of
+    assert [200] == statuses(asked, 1, content=RIGHT | {"email": BOB.email})
+
+
+def test_the_default_behind_known_proxies() -> None:
+    """An application that knows its proxies knows its clients' addresses, and limits failed logins from each."""
+    asked = Asked(options=Options(trusted_proxies=["10.0.0.1"], proxy_header="X-Forwarded"))
+
+    def guess(number: int, client: str) -> int:
+        sent = {"x-forwarded-for": client, "x-forwarded-proto": "https"}
+        content = WRONG | {"email": f"guess-{number}@example.com"}
+        return asked.ask("POST", "/login", content, address="10.0.0.1", headers=sent).status
+
+    assert [401] * 30 + [429] == [guess(number, "192.0.2.7") for number in range(31)]
+    assert 401 == guess(32, "192.0.2.8")
+
+
+def test_no_limits() -> None:
+    """With ``rate_limits=None`` nothing is limited."""
+    asked = Asked(options=Options(rate_limits=None))
+    assert [401] * 50 == statuses(asked, 50)
+    assert [401] * 100 == refreshes(asked, 100, GARBAGE)
 
 
 # ---- refreshes
@@ -298,16 +361,17 @@ def test_a_form() -> None:
     asked = Asked()
     pages = web.Application(asked.auth, rate_limits=RateLimits(login_per_account="3/minute")).pages()
     assert [0] == [form_login(asked, pages, PASSWORD)]
-    assert [0, 0, 61, 61] == [form_login(asked, pages, "wrong", ELSEWHERE) for _ in range(4)]
+    assert [0, 0, 0, 61] == [form_login(asked, pages, "wrong", ELSEWHERE) for _ in range(4)]
     assert 61 == form_login(asked, pages, PASSWORD, "203.0.113.1")
-    assert [0, 0, 0, 61] == [form_login(asked, pages, PASSWORD) for _ in range(4)]
+    assert [0, 0, 0, 61] == [form_login(asked, pages, "wrong") for _ in range(4)]
     assert "login_per_account" == asked.events[-1].reason
 
 
 def test_a_form_without_limits() -> None:
-    """Where no limits are given a form may be sent as often as anybody likes."""
+    """Without limits a form may be sent as often as anybody likes."""
     asked = Asked()
-    assert [0] * 50 == [form_login(asked, web.Application(asked.auth).pages(), "wrong") for _ in range(50)]
+    pages = web.Application(asked.auth, rate_limits=None).pages()
+    assert [0] * 50 == [form_login(asked, pages, "wrong") for _ in range(50)]
 
 
 def test_a_form_and_an_async_issuer() -> None:

@@ -21,6 +21,7 @@ from daypass.store_steps import Probe, ReadKeys
 from daypass.stores import AsyncStore, open_async_store
 from daypass.web import Application
 from daypass.web.clients import Client
+from daypass.web.login_slots import processors
 from daypass.web.openapi import AUTH, METADATA, OAUTH, WELL_KNOWN, document
 from daypass.web.options import Options
 from daypass.web.starlette import auth_routes, oauth_routes, well_known_routes
@@ -75,6 +76,7 @@ def build_app(
             return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
         return JSONResponse({"status": "ok"})
 
+    options.setdefault("concurrent_logins", processors())  # `Users.check` is async, and hashes in threads
     application = Application(auth, clients=clients, **options)
     mounted = {"/auth": AUTH, "": WELL_KNOWN}
     if clients:

@@ -1,6 +1,7 @@
 """The application object: an issuer and its options, given once, for every mount, guard and page."""
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any, Generic, TypeVar, Unpack
 
 from daypass.errors import ConfigurationError
@@ -10,7 +11,8 @@ from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
 from daypass.web.endpoints import Endpoints
 from daypass.web.filter import Filter
-from daypass.web.limits import shared_limiter
+from daypass.web.limits import default_limits, shared_limiter
+from daypass.web.login_slots import AWAITED, LoginSlots, processors
 from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import OPTIONS, Options
 from daypass.web.pages import Pages, Render
@@ -67,8 +69,10 @@ class Application(Generic[IssuerT]):
         self.cookie_policy = policy = self._cookie_policy("Strict")
         proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
         self.filter = Filter(policy.allowed_origins, proxies)
-        self.limiter = shared_limiter(auth, options.get("rate_limits"))
-        self._endpoints = Endpoints(auth.flows, policy, authenticate or auth.authenticate, self.limiter)
+        limits = default_limits(knows_clients=bool(proxies.trusted))
+        self.limiter = shared_limiter(auth, options.get("rate_limits", limits))
+        check = authenticate or auth.authenticate
+        self._endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check))
         self.auth_routes = self._session_routes()
         self.oauth_routes, self.well_known_routes = self._client_routes(clients)
 
@@ -82,6 +86,10 @@ class Application(Generic[IssuerT]):
             render: returns the HTML page for a refusal, of a status, an error code and a sentence about it.
         """
         return Pages(self.auth.flows, self._cookie_policy("Lax"), self.filter, render=render, limiter=self.limiter)
+
+    def _login_slots(self, check: Callable[[str, str], Any] | None) -> LoginSlots | None:
+        most = self._options.get("concurrent_logins", AWAITED if iscoroutinefunction(check) else processors())
+        return None if most is None else LoginSlots(most, awaits=isinstance(self.auth, AsyncDaypass))
 
     def _cookie_policy(self, same_site: Any) -> CookiePolicy:
         options = self._options

@@ -30,6 +30,7 @@ from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
 from daypass.web.javascript import serve_module
 from daypass.web.limits import Limiter, limited_refresh
+from daypass.web.login_slots import Busy, LoginSlots
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
 
 _LONGEST = 1024
@@ -71,7 +72,8 @@ class Endpoints:
         flows: the issuer's.
         cookie_policy: how the cookie is set and used.
         authenticate: returns the `daypass.User` with a name (or address) and a password, or None.
-        limiter: counts logins and refreshes, if anybody does.
+        limiter: counts logins and refreshes; None if nothing is limited.
+        slots: bound how many passwords are checked at the same time; None if nothing does.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class Endpoints:
         cookie_policy: CookiePolicy,
         authenticate: Callable[[str, str], Any] | None,
         limiter: Limiter | None = None,
+        slots: LoginSlots | None = None,
     ) -> None:
         self._flows = flows
+        self._slots = slots
         self._limiter = limiter
         self._cookies = cookie_policy
         self._authenticate = authenticate
@@ -108,10 +112,15 @@ class Endpoints:
         if self._limiter is not None:
             yield from self._limiter.login(request, identifier, call.now)
         credentials = Authenticate(self._authenticate, identifier, password)
+        login = self._flows.login(credentials, device, call)
         try:
-            tokens = yield from self._flows.login(credentials, device, call)
+            tokens = yield from (login if self._slots is None else self._slots.during(login, call.now))
         except CredentialsRejected as error:
             return challenge(failure(error.status, error.code))
+        except (Busy, StoreError):
+            if self._limiter is not None:
+                yield from self._limiter.take_back(request, identifier, call.now)
+            raise
         if self._limiter is not None:
             yield from self._limiter.logged_in(request, identifier, call.now)
         if delivery == "cookie":

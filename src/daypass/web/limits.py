@@ -1,12 +1,12 @@
-"""How often logins and refreshes may be asked for: by an address, for an account, for a session.
+"""Rate limits for logins and refreshes: by address, by account, by session.
 
-What a stranger does never ends or hinders a live session. An authentic refresh token is limited by its own session
-alone, far above what an honest client needs; only what is rejected counts against an address. Guesses at an account's
-password can use up its logins from elsewhere, but not those from where its owner has logged in before.
+No stranger can end or hinder a live session. An authentic refresh token is limited only by its own session, far above
+what an honest client needs; only rejected tokens count against an address. Someone who guesses an account's password
+can use up its logins from elsewhere, but not from where its owner has logged in before.
 """
 
 import hashlib
-import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,6 +18,7 @@ from daypass.flow import Flow
 from daypass.flows import Call, Flows
 from daypass.session import Tokens
 from daypass.steps import Count, Emit
+from daypass.user import fold_name
 from daypass.web.message import BadRequest, Request
 from daypass.web.proxies import parse_address
 from daypass.web.rate_counters import MEMORY, Counter, MemoryCounter, Rate, open_counter
@@ -30,20 +31,20 @@ _REJECTED = "rejected_refresh_per_address"
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """How often what may be asked for; ``None`` for a rate that is not limited.
+    """The limits, each a rate such as ``30/minute``, or None for no limit.
 
     Args:
-        storage: where it is counted: ``memory:``, in each process by itself; or, for all nodes together, a storage of
-            the ``limits`` library, such as ``redis://db.example.com``.
-        login_per_address: logins, good or bad, from one address; of IPv6 from one network of 64 bits.
-        login_per_account: logins, good or bad, with one address or name; from where the account has logged in within
+        storage: where requests are counted: ``memory:``, in each process by itself; or, for all nodes together, a
+            storage of the ``limits`` library, such as ``redis://db.example.com``.
+        login_per_address: failed logins from one address; for IPv6 from one /64.
+        login_per_account: failed logins with one name or email address. From where the account has logged in within
             thirty days they are counted apart.
         refresh_per_session: refreshes by authentic refresh tokens of one session; counted in each process by itself.
-        rejected_refresh_per_address: refreshes by what is no authentic refresh token, or was rejected, and OAuth
-            clients that did not show who they are, from one address.
+        rejected_refresh_per_address: refreshes from one address whose token is rejected or not one of ours, and OAuth
+            clients that fail to authenticate.
 
     Raises:
-        ConfigurationError: a rate is none.
+        ConfigurationError: a rate cannot be read; the message names it.
     """
 
     storage: str = MEMORY
@@ -65,11 +66,11 @@ class RateLimits:
 
 
 class TooMany(BadRequest):
-    """What was asked for too often: its ``response`` is 429 with ``Retry-After`` (RFC 6585 §4).
+    """A limit is reached: its ``response`` is 429 with ``Retry-After`` (RFC 6585 §4).
 
     Attributes:
-        limit: the name of the rate that is used up.
-        wait: seconds until there may be one more.
+        limit: the name of the limit.
+        wait: seconds to wait.
     """
 
     def __init__(self, limit: str, wait: int) -> None:
@@ -79,22 +80,22 @@ class TooMany(BadRequest):
 
     @property
     def retry_after(self) -> tuple[str, str]:
-        """The header that says when to come again."""
+        """The header that says when to try again."""
         return "retry-after", str(self.wait)
 
     @property
     def by_address(self) -> bool:
-        """Whether it was an address that was counted, for what is no refresh token of ours."""
+        """Whether the limit is that of an address, for tokens that are not ours."""
         return self.limit == _REJECTED
 
 
 class Limiter:
-    """Answers what is asked for too often with `TooMany`.
+    """Counts requests, and raises `TooMany` where a limit is reached.
 
-    Whoever is given the same one counts together, in one process too.
+    Everything that is given the same limiter counts together, also within one process.
 
     Args:
-        limits: how often what may be asked for.
+        limits: the rates.
 
     Raises:
         ConfigurationError: the storage cannot be used.
@@ -110,28 +111,47 @@ class Limiter:
         self._rejected_per_address = _rate(limits.rejected_refresh_per_address)
 
     def login(self, request: Request, identifier: str, now: int) -> Flow[None]:
-        """Count a login, before its password is looked at.
+        """Count a login, before its password is checked; one that succeeds is taken back by `logged_in`.
 
         Raises:
-            TooMany: there were; nothing was looked at.
+            TooMany: the limit is reached; the password was not checked.
         """
         network = _network(request.address)
         if network is not None:
             wait = yield from _hit(self._shared, f"login:{network}", self._login_per_address, now)
             yield from _refuse(wait, "login_per_address", now)
-        account = _account(identifier)
-        wait = yield from _hit(self._shared, f"account:{account}", self._login_per_account, now)
-        if wait and network is not None:
-            known = Count(self._shared.look, f"known:{account}:{network}", _ONCE_A_MONTH, now, self._shared.waits)
-            if (yield from known):
-                wait = yield from _hit(self._shared, f"account:{account}:{network}", self._login_per_account, now)
-        yield from _refuse(wait, "login_per_account", now)
+        if self._login_per_account is not None:
+            key = yield from self._account_key(request, identifier, now)
+            wait = yield from _hit(self._shared, key, self._login_per_account, now)
+            yield from _refuse(wait, "login_per_account", now)
 
     def logged_in(self, request: Request, identifier: str, now: int) -> Flow[None]:
-        """Note where an account has logged in: others cannot use up its logins from there."""
+        """Note a successful login: it uses up no limit, and strangers cannot use up the account's logins from there."""
+        yield from self.take_back(request, identifier, now)
         network = _network(request.address)
         if network is not None and self._login_per_account is not None:
             yield from _hit(self._shared, f"known:{_account(identifier)}:{network}", _ONCE_A_MONTH, now)
+
+    def take_back(self, request: Request, identifier: str, now: int) -> Flow[None]:
+        """Take back what `login` has counted: the login was good, or its password was not checked."""
+        network = _network(request.address)
+        if network is not None and self._login_per_address is not None:
+            yield from self._ask(self._shared.take_back, f"login:{network}", self._login_per_address, now)
+        if self._login_per_account is not None:
+            key = yield from self._account_key(request, identifier, now)
+            yield from self._ask(self._shared.take_back, key, self._login_per_account, now)
+
+    def _account_key(self, request: Request, identifier: str, now: int) -> Flow[str]:
+        """Return what an account's logins are counted by: apart from others where it has logged in before."""
+        account, network = _account(identifier), _network(request.address)
+        if network is None or not (
+            yield from self._ask(self._shared.look, f"known:{account}:{network}", _ONCE_A_MONTH, now)
+        ):
+            return f"account:{account}"
+        return f"account:{account}:{network}"
+
+    def _ask(self, ask: Callable[[str, Rate, int], int], key: str, rate: Rate, now: int) -> Flow[int]:
+        return (yield from Count(ask, key, rate, now, self._shared.waits))
 
     def refresh(self, session_id: str, now: int) -> Flow[None]:
         """Count a refresh by an authentic refresh token, before the session is read.
@@ -143,10 +163,10 @@ class Limiter:
         yield from _refuse(wait, "refresh_per_session", now)
 
     def stranger(self, request: Request, now: int) -> Flow[None]:
-        """Count what shows neither a session nor a client: only its address is known.
+        """Count a request by its address: it shows neither a session nor a client.
 
         Raises:
-            TooMany: there were.
+            TooMany: the limit is reached.
         """
         yield from _refuse((yield from self._hit_rejected(request, now)), _REJECTED, now)
 
@@ -162,6 +182,16 @@ class Limiter:
 
 
 _shared: WeakKeyDictionary[Any, dict[RateLimits, Limiter]] = WeakKeyDictionary()
+
+
+def default_limits(*, knows_clients: bool) -> RateLimits:
+    """Return the limits of an application that was given none.
+
+    Args:
+        knows_clients: whether requests have their client's address. If not, they may all have that of a proxy, and a
+            stranger could use up everybody's logins; so logins are then limited by account alone.
+    """
+    return RateLimits() if knows_clients else RateLimits(login_per_address=None)
 
 
 def shared_limiter(owner: object, limits: RateLimits | Limiter | None) -> Limiter | None:
@@ -249,5 +279,5 @@ def _network(address: str | None) -> str | None:
 
 
 def _account(identifier: str) -> str:
-    """Return what stands for an address or a name, whatever its case: nothing is kept that names anybody outright."""
-    return hashlib.sha256(unicodedata.normalize("NFKC", identifier).strip().casefold().encode()).hexdigest()[:32]
+    """Return a key for a name or email address; a hash, so that a storage holds no names."""
+    return hashlib.sha256(fold_name(identifier).encode()).hexdigest()[:32]

@@ -18,8 +18,12 @@ class Options(TypedDict, total=False):
         oauth_path: where the OAuth endpoints are mounted, below the issuer; ``/oauth``. For the metadata.
         trusted_proxies: addresses, networks, or ``unix``: proxies that are trusted to say who sent a request, and how.
         proxy_header: what these proxies write: ``X-Forwarded`` or ``Forwarded`` (RFC 7239); the other is ignored.
-        rate_limits: how many logins and refreshes are allowed: a `daypass.web.limits.RateLimits`, or a
-            `daypass.web.limits.Limiter` that several issuers share.
+        rate_limits: how many failed logins and how many refreshes are allowed: a `daypass.web.limits.RateLimits`; a
+            `daypass.web.limits.Limiter` that several issuers share; or None for no limits. Unless given, the defaults
+            of `RateLimits`, but logins are limited by address only with ``trusted_proxies``.
+        concurrent_logins: how many passwords are checked at the same time, or None for no bound. Further logins wait
+            for up to two seconds, and then get 503 with ``Retry-After``. Unless given, the number of processors, at
+            least 2; or 32 if ``authenticate`` is async.
     """
 
     same_site: SameSite
@@ -29,6 +33,7 @@ class Options(TypedDict, total=False):
     trusted_proxies: Collection[str]
     proxy_header: ProxyHeader
     rate_limits: RateLimits | Limiter | None
+    concurrent_logins: int | None
 
 
 OPTIONS = tuple(Options.__annotations__)

@@ -10,7 +10,9 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from daypass.duration import SECOND, milliseconds
@@ -73,10 +75,13 @@ class Counter(Protocol):
     waits: bool
 
     def hit(self, key: str, rate: Rate, now: int) -> int:
-        """Count one more, if there may be one; return 0, or for how many milliseconds there may be none."""
+        """Count one if the rate allows it; return 0, or milliseconds to wait."""
 
     def look(self, key: str, rate: Rate, now: int) -> int:
         """Return the same, and count nothing."""
+
+    def take_back(self, key: str, rate: Rate, now: int) -> int:
+        """Count one less, for something that turned out to be harmless; return 0."""
 
 
 class MemoryCounter:
@@ -94,7 +99,7 @@ class MemoryCounter:
         self._windows: dict[tuple[str, int], _Window] = {}
 
     def hit(self, key: str, rate: Rate, now: int) -> int:
-        """Count one more, if there may be one; return 0, or for how many milliseconds there may be none."""
+        """Count one if the rate allows it; return 0, or milliseconds to wait."""
         with self._lock:
             window = self._windows.get((key, rate.span))
             if window is None:
@@ -109,6 +114,14 @@ class MemoryCounter:
         with self._lock:
             window = self._windows.get((key, rate.span))
             return 0 if window is None else window.wait(rate, now)
+
+    def take_back(self, key: str, rate: Rate, now: int) -> int:  # noqa: ARG002 - the window is found without the time
+        """Count one less; return 0."""
+        with self._lock:
+            window = self._windows.get((key, rate.span))
+            if window is not None and window.current:
+                window.current -= 1
+            return 0
 
     def _make_room(self, now: int) -> None:
         if len(self._windows) < MOST_KEYS:
@@ -129,12 +142,16 @@ class _Window:
     previous: int = 0
 
     def wait(self, rate: Rate, now: int) -> int:
-        """Return for how many milliseconds there may be none more; 0 when there may be one."""
+        """Return the milliseconds to wait; 0 if there may be one more.
+
+        A clock that was ahead and was set back starts the window again, so that nobody waits for longer than two spans.
+        """
         amount, span = rate.amount, rate.span
+        self.start = min(self.start, now)
         while now - self.start >= span:
             gone = now - self.start >= 2 * span
             self.start, self.previous, self.current = now if gone else self.start + span, 0 if gone else self.current, 0
-        left = min(self.start + span - now, span)  # the clock may have been set back
+        left = self.start + span - now
         if self.previous * left // span + self.current < amount:
             return 0
         if self.current >= amount:
@@ -180,18 +197,24 @@ class SharedCounter:
         self._down_until = 0.0
 
     def hit(self, key: str, rate: Rate, now: int) -> int:
-        """Count one more, if there may be one; return 0, or for how many milliseconds there may be none."""
-        return self._ask(key, rate, now, counting=True)
+        """Count one if the rate allows it; return 0, or milliseconds to wait."""
+        return self._ask(self._limiter.hit, self._own.hit, key, rate, now)
 
     def look(self, key: str, rate: Rate, now: int) -> int:
         """Return the same, and count nothing."""
-        return self._ask(key, rate, now, counting=False)
+        return self._ask(self._limiter.test, self._own.look, key, rate, now)
 
-    def _ask(self, key: str, rate: Rate, now: int, *, counting: bool) -> int:
+    def take_back(self, key: str, rate: Rate, now: int) -> int:
+        """Count one less; return 0."""
+        return self._ask(partial(self._limiter.hit, cost=-1), self._own.take_back, key, rate, now)
+
+    def _ask(
+        self, shared: Callable[..., bool], own: Callable[[str, Rate, int], int], key: str, rate: Rate, now: int
+    ) -> int:
         if time.monotonic() >= self._down_until:
             item = self._item(rate.amount, rate.span // SECOND, namespace="daypass")
             try:
-                if (self._limiter.hit if counting else self._limiter.test)(item, key):
+                if shared(item, key):
                     return 0
                 reset = self._limiter.get_window_stats(item, key).reset_time
                 return max(1, math.ceil((reset - time.time()) * SECOND))
@@ -199,7 +222,7 @@ class SharedCounter:
                 self._down_until = time.monotonic() + RESPITE / SECOND
                 reason = type(failed.storage_error).__name__
                 _log.warning("rate limits are counted by this process alone: %s", reason)
-        return self._own.hit(key, rate, now) if counting else self._own.look(key, rate, now)
+        return own(key, rate, now)
 
 
 def _timely(url: str) -> dict[str, Any]:
