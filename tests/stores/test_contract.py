@@ -57,16 +57,7 @@ class TestAsyncPostgres(AsyncStoreContract):
         return AsyncPostgresStore(postgres.tables(postgres_at(version)))
 
 
-class EndEveryoneMissing:
-    """Skips `EndEveryone`, which Redis does not have yet."""
-
-    @pytest.fixture(autouse=True)
-    def skip_everyone(self, request: pytest.FixtureRequest) -> None:
-        if "everyone" in request.node.name or "inserted_late" in request.node.name:
-            pytest.skip("EndEveryone is not implemented in Redis yet")
-
-
-class TestRedis(EndEveryoneMissing, StoreContract):
+class TestRedis(StoreContract):
     @pytest.fixture
     def store(self, redis_server: str) -> Iterator[RedisStore]:
         with servers.prefix(redis_server) as prefix:
@@ -75,14 +66,14 @@ class TestRedis(EndEveryoneMissing, StoreContract):
             store.close()
 
 
-class TestAsyncRedis(EndEveryoneMissing, AsyncStoreContract):
+class TestAsyncRedis(AsyncStoreContract):
     @pytest.fixture
     def async_store(self, redis_server: str) -> Iterator[AsyncRedisStore]:
         with servers.prefix(redis_server) as prefix:
             yield AsyncRedisStore(redis_server, prefix=prefix)
 
 
-class TestRedisCluster(EndEveryoneMissing, StoreContract):
+class TestRedisCluster(StoreContract):
     @pytest.fixture
     def store(self, redis_cluster: str) -> Iterator[RedisStore]:
         with servers.prefix(redis_cluster) as prefix:
@@ -91,7 +82,7 @@ class TestRedisCluster(EndEveryoneMissing, StoreContract):
             store.close()
 
 
-class TestAsyncRedisCluster(EndEveryoneMissing, AsyncStoreContract):
+class TestAsyncRedisCluster(AsyncStoreContract):
     @pytest.fixture
     def async_store(self, redis_cluster: str) -> Iterator[AsyncRedisStore]:
         with servers.prefix(redis_cluster) as prefix:

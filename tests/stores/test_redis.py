@@ -242,20 +242,27 @@ def test_nothing_expires_by_the_servers_clock(store: RedisStore, client: redis.R
     store.perform(End(session(1).id, START, EndReason.LOGOUT))
     store.perform(sweep(START))
     keys = list(client.scan_iter())
-    assert 5 == len(keys)
+    assert 6 == len(keys)
     assert {-1} == {client.ttl(key) for key in keys}
 
 
 def test_a_store_that_is_too_new_is_refused(store: RedisStore, client: redis.Redis) -> None:
     """Data of a later Daypass is touched by no step; an empty server needs nothing to be made."""
-    assert 1 == store.perform(Migrate())
+    assert 2 == store.perform(Migrate())
     store.close()
-    client.set("daypass:{schema}", 2)
+    client.set("daypass:{schema}", 3)
     every: list[StoreStep[Any]] = [Migrate(), Find(session().id), Insert(session())]
     for step in every:
-        with pytest.raises(ConfigurationError, match="schema 2 and this Daypass knows 1: upgrade it"):
+        with pytest.raises(ConfigurationError, match="needs a Daypass that knows schema 3, and this one knows 2"):
             store.perform(step)
-    assert [b"daypass:{schema}"] == list(client.scan_iter())
+    assert {b"daypass:{schema}", b"daypass:{schema}:version"} == set(client.scan_iter())
+
+
+def test_an_older_node_works_beside_this_one(store: RedisStore, client: redis.Redis) -> None:
+    """Version 1 compares ``{schema}`` with the version that it knows, so that key stays 1, whoever made it."""
+    client.set("daypass:{schema}", 1)
+    assert 2 == store.perform(Migrate())
+    assert (b"1", b"2") == (client.get("daypass:{schema}"), client.get("daypass:{schema}:version"))
 
 
 # ---- the index of a user's sessions
@@ -308,7 +315,7 @@ def test_thousands_are_swept_batch_by_batch(store: RedisStore, client: redis.Red
     assert 2_900 == removed
     assert 10 < batches < 40
     assert 100 == len(store.perform(ListSessions("user-9", now)))
-    assert 100 + 1 + 2 == client.dbsize()  # and one index, the sweep, the schema
+    assert 100 + 1 + 3 == client.dbsize()  # and one index, the sweep, the schema's two
 
 
 def test_endings_do_not_pile_up(store: RedisStore, client: redis.Redis) -> None:

@@ -1,23 +1,25 @@
-"""What stands where: the keys, and how a session, a key and a user read. No driver here.
+"""The names of all keys, and how a session, a signing key and a user are written in them. No driver here.
 
 ========================= =========== ==========================================================================
 key                       type        what
 ========================= =========== ==========================================================================
 ``p:{3f}:s:<id>``         hash        a session; ``<id>`` is 16 raw bytes, ``3f`` the first of them in hexadecimal
 ``p:{3f}:ended``          sorted set  ids of the ended sessions of this bucket, by ``ended_at``
+``p:{3f}:everyone``       string      sessions of this bucket that were created until then are ended; the same in all
 ``p:u:<subject>``         sorted set  ids of a user's sessions, by ``created_at``; may lag
 ``p:{keys}``              hash        the signing keys: ``k:<kid>``, and ``w:<kid>`` what it is wrapped in
 ``p:{accounts}:names``    hash        addresses and names of built-in users, folded, and whose they are
 ``p:{accounts}:a:<subject>`` hash     a built-in user
 ``p:{sweep}``             hash        when the next batch of the sweep is due, and where the last one ended
-``p:{schema}``            string      the version of all this
+``p:{schema}``            string      the oldest version of this layout that can work with the data
+``p:{schema}:version``    string      the newest version that has worked with it
 ========================= =========== ==========================================================================
 
-What stands between braces chooses the slot in a cluster: a session and the endings of its bucket are in one. ``p`` is
-the prefix, ``daypass`` unless told otherwise.
+The text in braces chooses the slot in a cluster: a session and the endings of its bucket are in one slot. ``p`` is the
+prefix, ``daypass`` by default.
 
-No value of a session is longer than 64 bytes, for up to that length Redis keeps a small hash in one compact block
-(``hash-max-listpack-value``), which takes a fifth of the memory; a longer text is cut into ``u``, ``u1``, ``u2``, ….
+No value of a session is longer than 64 bytes: up to that length Redis keeps a small hash in one compact block
+(``hash-max-listpack-value``), which takes a fifth of the memory. Longer text is cut into ``u``, ``u1``, ``u2``, ….
 """
 
 import re
@@ -30,7 +32,10 @@ from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
 from daypass.user import Account
 
-VERSION = 1
+VERSION = 2
+"""2 added ``everyone``, which version 1 ignores: nodes of both versions work side by side."""
+
+COMPATIBLE_FROM = 1
 BUCKETS = 256
 LONGEST_VALUE = 64
 
@@ -63,8 +68,12 @@ class Layout:
         """Return the key of a bucket's endings; the bucket is the first byte of its sessions' ids."""
         return b"%s:{%02x}:ended" % (self.prefix.encode(), bucket)
 
+    def everyone(self, bucket: int) -> bytes:
+        """Return the key of the time until which every session of a bucket is ended."""
+        return b"%s:{%02x}:everyone" % (self.prefix.encode(), bucket)
+
     def probe(self, bucket: int) -> bytes:
-        """Return a key that is written to see whether the server of this bucket can be written to."""
+        """Return the key that a probe writes to the server of this bucket."""
         return b"%s:{%02x}:probe" % (self.prefix.encode(), bucket)
 
     def index(self, subject: str) -> bytes:
@@ -76,8 +85,13 @@ class Layout:
         return b"%s:{accounts}:a:%s" % (self.prefix.encode(), subject.encode())
 
     def only(self, name: str) -> bytes:
-        """Return the key of what there is but one of: ``keys``, ``sweep``, ``schema``."""
+        """Return a key that exists once: ``keys``, ``sweep``, ``schema``."""
         return f"{self.prefix}:{{{name}}}".encode()
+
+    @property
+    def schema(self) -> tuple[bytes, bytes]:
+        """The keys of the versions: the oldest that can work with the data, the newest that has."""
+        return self.only("schema"), self.only("schema") + b":version"
 
     @property
     def names(self) -> bytes:
@@ -86,12 +100,12 @@ class Layout:
 
     @property
     def channel(self) -> bytes:
-        """Where endings are announced."""
+        """The channel on which endings are announced."""
         return f"{self.prefix}:endings".encode()
 
     @property
     def pattern(self) -> bytes:
-        """What SCAN is to look for: every key."""
+        """The pattern of every key, for SCAN."""
         return f"{self.prefix}:*".encode()
 
     def session_id(self, key: bytes) -> bytes | None:
@@ -100,11 +114,11 @@ class Layout:
         return raw_id if len(key) == len(self.prefix) + 24 and key == self.session(raw_id) else None
 
     def is_index(self, key: bytes) -> bool:
-        """Tell whether this is the key of a user's index."""
+        """Return whether this is the key of a user's index."""
         return key.startswith(self.index(""))
 
     def is_endings(self, key: bytes) -> bool:
-        """Tell whether this is the key of a bucket's endings."""
+        """Return whether this is the key of a bucket's endings."""
         return key.endswith(b":ended") and len(key) == len(self.prefix) + 11
 
 
@@ -204,7 +218,7 @@ def account_of(subject: str, fields: Fields) -> Account:
 
 
 def folded_names(account: Account) -> list[bytes]:
-    """Return the names that a built-in user can be found by; folded here, for Redis would fold ASCII alone."""
+    """Return the names that find a built-in user; folded here, because Redis folds only ASCII."""
     return list(dict.fromkeys(name.casefold().encode() for name in (account.email, account.username) if name))
 
 
@@ -217,7 +231,7 @@ def fields_of(reply: Any) -> Fields:
 
 
 def fields_in(reply: Sequence[Any]) -> Fields:
-    """Return the fields of a session as a script answers: whether it was done, the lengths of all parts, the parts."""
+    """Return the fields of a session from a script's answer: what was done, the lengths of all parts, the parts."""
     fields: dict[bytes, bytes] = {}
     lengths, parts, at = reply[1].split(), reply[2], 0
     for name, value in zip(lengths[::2], lengths[1::2], strict=True):

@@ -6,15 +6,13 @@ differs between sync and async, and between one server and a cluster, is the dri
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from heapq import nlargest
 from itertools import chain, islice
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
 from daypass import account_steps, store_steps
-from daypass.duration import DAY, MINUTE
+from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import ConfigurationError
 from daypass.keys import KeyRecord
 from daypass.session import Session
@@ -26,6 +24,8 @@ from daypass.user import Account
 
 A = TypeVar("A")
 Value = bytes | str | int
+Member = tuple[bytes, int]
+"""A session in the index of its user: its id, and when it was created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,7 @@ class Plans:
             store_steps.Find: self._find,
             store_steps.End: self._end,
             store_steps.EndAll: self._end_all,
+            store_steps.EndEveryone: self._end_everyone,
             store_steps.ListSessions: self._list,
             store_steps.ReadEndings: self._read_endings,
             store_steps.Sweep: self._sweep,
@@ -176,7 +177,7 @@ class Plans:
         expected = step.expected
         call = calls(
             scripts.ADVANCE,
-            (self._names.session(raw_id),),
+            self._keys(raw_id),
             expected.generation,
             expected.branch,
             expected.rotated_before,
@@ -229,42 +230,60 @@ class Plans:
         return replace(session, ended_at=step.at, end_reason=step.reason)
 
     def _end_all(self, step: store_steps.EndAll) -> Plan[tuple[str, ...]]:
-        keep = b"" if step.keep is None else stored_id(step.keep)
         index = self._names.index(step.subject)
-        _, members = yield Exchange([asks("ZREM", index, b""), asks("ZRANGE", index, 0, -1)])  # a replica refuses
-        ids = [raw_id for raw_id in members if raw_id != keep]
-        ended: list[str] = []
-        while ids and len(ended) < step.limit:
-            batch, ids = ids[: step.limit - len(ended)], ids[step.limit - len(ended) :]
-            replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in batch)
-            ended += [raw_id.hex() for raw_id, reply in zip(batch, replies, strict=True) if reply is not None]
-        return tuple(ended)
+        keep = None if step.keep is None else stored_id(step.keep)
+        ended: list[bytes] = []
+        after: Member | None = None
+        while len(ended) < step.limit and (members := (yield from self._members(index, BATCH, after))):
+            members = members[: step.limit - len(ended)]
+            after = members[-1]
+            ids = [raw_id for raw_id, _ in members if raw_id != keep]
+            replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in ids)
+            now_ended = [raw_id for raw_id, reply in zip(ids, replies, strict=True) if reply is not None]
+            yield from self._forget(index, now_ended)
+            ended += now_ended
+        return tuple(raw_id.hex() for raw_id in ended)
 
-    def _read_clock(self, _: store_steps.ReadClock) -> Plan[int]:
-        ((seconds, microseconds),) = yield Exchange([asks("TIME")])
-        return int(seconds) * 1000 + int(microseconds) // 1000
+    def _end_everyone(self, step: store_steps.EndEveryone) -> Plan[None]:
+        keys = [self._names.everyone(bucket) for bucket in range(BUCKETS)]
+        yield from _in_batches(calls(scripts.END_EVERYONE, (key,), step.at) for key in keys)
+        yield from self.announce()
 
     def _list(self, step: store_steps.ListSessions) -> Plan[tuple[Session, ...]]:
         index = self._names.index(step.subject)
-        (flat,) = yield Exchange([asks("ZRANGE", index, 0, -1, "WITHSCORES")])
-        members = list(zip(flat[::2], map(int, flat[1::2]), strict=True))
-        found = yield from self._sessions([raw_id for raw_id, _ in members])
-        gone = [
-            raw_id
-            for (raw_id, created_at), session in zip(members, found, strict=True)
-            if (created_at < step.now - GRACE if session is None else session.ended_at is not None)
-        ]
-        if gone:
-            yield Exchange([asks("ZREM", index, *gone)])
-        live = [each for each in found if each is not None and each.is_live(step.now) and each.subject == step.subject]
-        place = attrgetter("created_at", "id")
-        following = (each for each in live if step.after is None or place(each) < step.after)
-        return tuple(nlargest(step.limit, following, key=place))
+        count = min(max(step.limit, BATCH), store_steps.PAGE)
+        after = None if step.after is None else (stored_id(step.after[1]), step.after[0])
+        live: list[Session] = []
+        while len(live) < step.limit:
+            members = yield from self._members(index, count, after)
+            found = yield from self._sessions([raw_id for raw_id, _ in members])
+            gone = [
+                raw_id
+                for (raw_id, created_at), session in zip(members, found, strict=True)
+                if (created_at < step.now - GRACE if session is None else session.ended_at is not None)
+            ]
+            yield from self._forget(index, gone)
+            live += [each for each in found if each and each.is_live(step.now) and each.subject == step.subject]
+            if len(members) < count:
+                break
+            after = members[-1]
+        return tuple(live[: step.limit])
+
+    def _members(self, index: bytes, count: int, after: Member | None) -> Plan[list[Member]]:
+        """Return the next members of an index, the latest first."""
+        place: tuple[Value, Value] = ("", "") if after is None else (after[1], after[0])
+        (flat,) = yield Exchange([calls(scripts.READ_INDEX, (index,), count, *place)])
+        return list(zip(flat[::2], map(int, flat[1::2]), strict=True))
+
+    def _forget(self, index: bytes, ids: Sequence[bytes]) -> Plan[None]:
+        """Remove members from an index."""
+        if ids:
+            yield Exchange([asks("ZREM", index, *ids)])
 
     def _sessions(self, ids: Sequence[bytes]) -> Plan[list[Session | None]]:
-        replies = yield from _in_batches(asks("HGETALL", self._names.session(raw_id)) for raw_id in ids)
+        replies = yield from _in_batches(calls(scripts.FIND, self._keys(raw_id)) for raw_id in ids)
         return [
-            layout.session_of(raw_id, fields) if (fields := fields_of(reply)) else None
+            None if reply is None else layout.session_of(raw_id, fields_in(reply))
             for raw_id, reply in zip(ids, replies, strict=True)
         ]
 
@@ -273,19 +292,23 @@ class Plans:
         arguments = (step.at, step.reason.value, raw_id, self._names.channel, "1" if live else "", *whose)
         return calls(scripts.END, self._keys(raw_id), *arguments)
 
-    def _keys(self, raw_id: bytes) -> tuple[bytes, bytes]:
-        """Return the key of the session and that of the endings of its bucket."""
-        return self._names.session(raw_id), self._names.endings(raw_id[0])
+    def _keys(self, raw_id: bytes) -> tuple[bytes, bytes, bytes]:
+        """Return the keys of the session, of the endings of its bucket, and of the end of everyone."""
+        bucket = raw_id[0]
+        return self._names.session(raw_id), self._names.endings(bucket), self._names.everyone(bucket)
 
     # ---- what ended, what is over
 
     def _read_endings(self, step: store_steps.ReadEndings) -> Plan[store_steps.Endings]:
-        keys = [self._names.endings(bucket) for bucket in range(BUCKETS)]
-        together = [[key] for key in keys] if self._scattered else [keys]
-        replies = yield from _in_batches(calls(scripts.READ_ENDINGS, each, step.since) for each in together)
-        flat = list(chain.from_iterable(replies))
+        buckets = [(bucket,) for bucket in range(BUCKETS)] if self._scattered else [tuple(range(BUCKETS))]
+        keys = ([*map(self._names.endings, each), *map(self._names.everyone, each)] for each in buckets)
+        replies = yield from _in_batches(calls(scripts.READ_ENDINGS, each, step.since) for each in keys)
+        flat = list(chain.from_iterable(endings for endings, _ in replies))
         endings = zip(flat[::2], flat[1::2], strict=True)
-        return store_steps.Endings(tuple(store_steps.Ending(raw_id.hex(), int(at)) for raw_id, at in endings))
+        return store_steps.Endings(
+            tuple(store_steps.Ending(raw_id.hex(), int(at)) for raw_id, at in endings),
+            max(int(everyone_at) for _, everyone_at in replies),
+        )
 
     def _sweep(self, step: store_steps.Sweep) -> Plan[store_steps.Swept]:
         state = self._names.only("sweep")
@@ -349,15 +372,20 @@ class Plans:
     # ---- the store itself
 
     def _probe(self, _: store_steps.Probe) -> Plan[None]:
-        buckets = range(0, BUCKETS, 16) if self._scattered else (0,)  # so that every server of a cluster has some
-        keys = [self._names.probe(bucket) for bucket in buckets]
-        yield Exchange([asks("SET", key, b"") for key in keys])
+        buckets = range(BUCKETS) if self._scattered else (0,)  # every server of a cluster that has sessions
+        yield from _in_batches(asks("SET", self._names.probe(bucket), b"") for bucket in buckets)
+
+    def _read_clock(self, _: store_steps.ReadClock) -> Plan[int]:
+        ((seconds, microseconds),) = yield Exchange([asks("TIME")])
+        return int(seconds) * SECOND + int(microseconds) // SECOND
 
     def _migrate(self, _: store_steps.Migrate) -> Plan[int]:
-        (version,) = yield Exchange([calls(scripts.MIGRATE, (self._names.only("schema"),), layout.VERSION)])
-        if int(version) > layout.VERSION:
+        versions = (layout.VERSION, layout.COMPATIBLE_FROM)
+        ((oldest, version),) = yield Exchange([calls(scripts.MIGRATE, self._names.schema, *versions)])
+        if int(oldest) > layout.VERSION:
             raise ConfigurationError(
-                f"the Redis store has schema {int(version)} and this Daypass knows {layout.VERSION}: upgrade it"
+                f"the Redis store needs a Daypass that knows schema {int(oldest)}, and this one knows "
+                f"{layout.VERSION}: upgrade it"
             )
         return int(version)
 

@@ -1,20 +1,22 @@
 """The scripts of the Redis store, as text: each is one atomic step, and all keys of one lie in one slot.
 
-Lua counts in doubles, which hold whole numbers up to 2**53 exactly: times are *compared* as numbers, and what is
-*stored* is the text that was sent, because ``tostring`` of a large number is not what went in.
+Lua counts in doubles, which hold whole numbers up to 2**53 exactly. Times are compared as numbers; the text that was
+sent is stored, because ``tostring`` changes large numbers.
 
-What is decided about a session is never decided on a replica, which may lag: a script that has nothing to write ends
-with a write that changes nothing, and a replica refuses that. It comes last, because Redis up to 6.2 lets a script that
-has begun to write go on although the memory is full.
+Nothing about a session is decided on a replica, which may lag: a script that has nothing to write ends with a write
+that changes nothing, and a replica refuses that. It comes last, because Redis up to 6.2 lets a script that has begun to
+write go on although the memory is full.
 """
 
 from dataclasses import dataclass
 from hashlib import sha1
 
+from daypass.session import EndReason
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script; ``sha`` is what the server calls it."""
+    """A script; ``sha`` is its name on the server."""
 
     text: str
     sha: str
@@ -36,13 +38,18 @@ if #flat == 0 then
 end
 local field = {{}}
 for i = 1, #flat, 2 do field[flat[i]] = flat[i + 1] end
+local everyone = redis.call('GET', KEYS[3])
+if everyone and not field['e'] and tonumber(field['t']) <= tonumber(everyone) then
+  field['e'], field['y'] = everyone, '{EndReason.EVERYONE}'
+  for _, each in ipairs({{'e', everyone, 'y', field['y']}}) do flat[#flat + 1] = each end
+end
 local function answer(done)
   local lengths = {{}}
   for i = 1, #flat do lengths[i] = #flat[i] end
   return {{done, table.concat(lengths, ' '), table.concat(flat)}}
 end
 """
-"""Reads the session: ``field`` is to be looked into, ``answer`` gives it in two pieces, which are read sooner."""
+"""Reads the session, as ended if everyone was; ``answer`` returns it in two strings, which are quicker to read."""
 
 _SUBJECT = """
 local subject, part = field['s'], 1
@@ -51,7 +58,7 @@ while field['s' .. part] do subject, part = subject .. field['s' .. part], part 
 
 INSERT = Script.of(
     f"""
--- KEYS: session, endings. ARGV: id, ended_at or '', field, value, ...
+-- KEYS: session, endings, everyone. ARGV: id, ended_at or '', field, value, ...
 if redis.call('EXISTS', KEYS[1]) == 1 then
   {_NOTHING}
   return 0
@@ -64,8 +71,8 @@ return 1
 
 ADVANCE = Script.of(
     f"""
--- KEYS: session. ARGV: expected generation, branch, rotated_before; generation, branch, now, now + idle_ttl,
--- absolute_ttl
+-- KEYS: session, endings, everyone. ARGV: expected generation, branch, rotated_before; generation, branch, now,
+-- now + idle_ttl, absolute_ttl
 -- Answers with whether it moved, and the session as it was.
 {_FIELDS}
 local now, absolute = tonumber(ARGV[6]), tonumber(field['t']) + tonumber(ARGV[8])
@@ -83,10 +90,12 @@ return answer(1)
 
 SWAP = Script.of(
     f"""
--- KEYS: session, endings. ARGV: old generation, branch, rotated_at; new ones, expires_at, ended_at or '', reason; id,
--- channel
-local found = redis.call('HMGET', KEYS[1], 'g', 'b', 'r', 'e')
-if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4] then
+-- KEYS: session, endings, everyone. ARGV: old generation, branch, rotated_at; new ones, expires_at, ended_at or '',
+-- reason; id, channel
+local found = redis.call('HMGET', KEYS[1], 'g', 'b', 'r', 'e', 't')
+local everyone = redis.call('GET', KEYS[3])
+if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4]
+    or (everyone and tonumber(found[5]) <= tonumber(everyone)) then
   {_NOTHING}
   return 0
 end
@@ -102,7 +111,7 @@ return 1
 
 END = Script.of(
     f"""
--- KEYS: session, endings. ARGV: at, reason, id, channel; '1' when it has to be live at that time;
+-- KEYS: session, endings, everyone. ARGV: at, reason, id, channel; '1' when it has to be live at that time;
 -- '1' and whose it has to be, or ''
 -- Answers with the session as it was, or nothing when there was nothing to end.
 {_FIELDS}
@@ -119,24 +128,62 @@ return answer(1)
 """
 )
 
+FIND = Script.of(
+    f"""
+-- KEYS: session, endings, everyone
+{_FIELDS}
+{_NOTHING}
+return answer(1)
+"""
+)
+
+END_EVERYONE = Script.of(
+    """
+-- KEYS: everyone. ARGV: at
+local at, known = ARGV[1], redis.call('GET', KEYS[1])
+if known and tonumber(known) > tonumber(at) then at = known end
+redis.call('SET', KEYS[1], at)
+"""
+)
+
 READ_ENDINGS = Script.of(
     """
--- KEYS: endings, ... ARGV: since
-local endings = {}
-for _, key in ipairs(KEYS) do
-  for _, each in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. ARGV[1], '+inf', 'WITHSCORES')) do
+-- KEYS: endings, ..., everyone, ... ARGV: since
+-- Answers with ids and times, one after another, and with the latest end of everyone.
+local buckets, endings, latest = #KEYS / 2, {}, '0'
+for i = 1, buckets do
+  for _, each in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '(' .. ARGV[1], '+inf', 'WITHSCORES')) do
     endings[#endings + 1] = each
   end
 end
+for _, each in ipairs(redis.call('MGET', unpack(KEYS, buckets + 1))) do
+  if each and tonumber(each) > tonumber(latest) then latest = each end
+end
 redis.call('ZREM', KEYS[1], '')
-return endings
+return {endings, latest}
+"""
+)
+
+READ_INDEX = Script.of(
+    """
+-- KEYS: index. ARGV: how many; created_at and id of the member to begin after, or ''
+-- Answers with ids and times, the latest first. The place of a member that is gone is found by adding it for a moment.
+local start = 0
+if ARGV[2] ~= '' then
+  local added = redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[3])
+  start = redis.call('ZREVRANK', KEYS[1], ARGV[3]) + 1 - added
+  if added == 1 then redis.call('ZREM', KEYS[1], ARGV[3]) end
+end
+local members = redis.call('ZREVRANGE', KEYS[1], start, start + ARGV[1] - 1, 'WITHSCORES')
+redis.call('ZREM', KEYS[1], '')
+return members
 """
 )
 
 CLAIM_SWEEP = Script.of(
     """
 -- KEYS: sweep. ARGV: now, until, '1' to do it whether it is due or not
--- Answers with whether the next batch is the caller's; when it is due, and where the last one ended.
+-- Answers with whether the next batch is the caller's, when it is due, and where the last one ended.
 local found = redis.call('HMGET', KEYS[1], 'due', 'place')
 if ARGV[3] ~= '1' and found[1] and tonumber(ARGV[1]) < tonumber(found[1]) then return {0, found[1], ''} end
 redis.call('HSET', KEYS[1], 'due', ARGV[2])
@@ -146,7 +193,8 @@ return {1, ARGV[2], found[2] or ''}
 
 REMOVE_IF_OVER = Script.of(
     f"""
--- KEYS: session, endings. ARGV: before, absolute_ttl, id. Answers with whether it was removed, and with the session.
+-- KEYS: session, endings, everyone. ARGV: before, absolute_ttl, id
+-- Answers with whether it was removed, and with the session.
 {_FIELDS}
 local over = tonumber(field['x'])
 if field['e'] then over = tonumber(field['t']) + tonumber(ARGV[2]) end
@@ -190,8 +238,7 @@ return 1
 ADD_ACCOUNT = Script.of(
     """
 -- KEYS: account, names. ARGV: subject, password hash, how many names, name, ..., field, value, ...
--- Of an account that is there already with this very hash, which is salted, it was the caller's own first attempt that
--- added it, and whose answer was lost.
+-- If the account exists with this very hash, which is salted, then the caller added it before, and the answer was lost.
 local names = tonumber(ARGV[3])
 local hash = redis.call('HGET', KEYS[1], 'password_hash')
 if hash then return hash == ARGV[2] and 1 or 0 end
@@ -215,8 +262,15 @@ return 1
 
 MIGRATE = Script.of(
     """
--- KEYS: schema. ARGV: the version of who asks. Answers with the version from now on.
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
-return redis.call('GET', KEYS[1])
+-- KEYS: schema, its version. ARGV: the version that the caller knows, the oldest that can read what it writes
+-- Answers with the oldest version that can read the data, and with the version from now on.
+redis.call('SET', KEYS[1], ARGV[2], 'NX')
+local oldest, version = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
+if tonumber(oldest) > tonumber(ARGV[1]) then return {oldest, version or oldest} end
+if not version or tonumber(version) < tonumber(ARGV[1]) then
+  version = ARGV[1]
+  redis.call('SET', KEYS[2], version)
+end
+return {oldest, version}
 """
 )
