@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from daypass.store_steps import (
     Advanced,
     End,
     EndAll,
+    EndEveryone,
     Ending,
     Endings,
     Find,
@@ -32,6 +33,7 @@ from daypass.store_steps import (
     ListSessions,
     Migrate,
     Probe,
+    ReadClock,
     ReadEndings,
     ReadKeys,
     StoreStep,
@@ -580,6 +582,8 @@ def test_a_child_uses_no_socket_of_its_parent(server: servers.Server, client: re
             "one:1,two:26379/main",
         ),
         ("redis+cluster://ann:hunter2@one:1,two:2?prefix=app&timeout=2", "one:1,two:2"),
+        ("valkey://:hunter2@localhost", "localhost:6379"),
+        ("valkeys+cluster://:hunter2@one,two:2", "one:6379,two:2"),
     ],
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
@@ -602,6 +606,13 @@ def test_a_password_is_never_shown(url: str, shown: str) -> None:
         "redis://:hunter2@host/0?decode_responses=1",
         "redis://:hunter2@host/0?socket_read_size=x",
         "redis://:hunter2@host/0?timeout=soon",
+        "redis://:hunter2@host/0?protocol=4",
+        "redis://:hunter2@host/0?ssl_ca_certs=/only/with/tls",
+        "redis://:hunter2@host/0?socket_timeout=1",
+        "redis://:hun/ter2@host",
+        "redis://:hun#ter2@host",
+        "redis://:hun?ter2@host",
+        "valkeyss://:hunter2@host",
         "redis://:hunter2@host/0?timeout=0",
         "redis://:hunter2@host/0?max_connections=0",
         "redis://:hunter2@host/0?prefix=a%7Bb",
@@ -615,7 +626,54 @@ def test_a_url_that_cannot_be_is_refused(url: str) -> None:
     for opening in (open_store, open_async_store):
         with pytest.raises(ConfigurationError) as caught:
             opening(url)
-        assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
+        assert not re.search("hun.?ter2|ter2@", f"{caught.value!r} {caught.value.__cause__!r}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("?timout=5", "unknown option in a Redis URL 'timout': did you mean 'timeout'"),
+        ("?protocol=x", "invalid value of the option 'protocol' in a Redis URL"),
+        ("?max_connections=many", "invalid max_connections 'many': expected a whole number, 1 or more"),
+        ("?timeout=0", "invalid timeout '0': it must be above zero"),
+        ("/app", "the Redis URL does not end in the number of a database"),
+    ],
+)
+def test_a_mistake_in_an_option_is_named(options: str, message: str) -> None:
+    """The message says which option it is and what to write."""
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        RedisStore(f"redis://host{options}")
+
+
+@pytest.mark.parametrize("written", ["?timeout=5", "?timeout=5s", "?timeout=5000ms"])
+def test_a_timeout_is_written_as_everywhere(written: str) -> None:
+    """A number of seconds, or a number and a unit; in Python too."""
+    for store in (RedisStore(f"redis://host{written}"), RedisStore("redis://host", timeout="5s")):
+        assert 5.0 == store._settings.timeout
+
+
+def test_a_wrong_argument_is_no_type_error() -> None:
+    """Whatever is given for the URL, the timeout or the number of connections, the message says what is wrong."""
+    wrong: list[Callable[[Any], RedisStore]] = [
+        RedisStore,
+        lambda value: RedisStore("redis://host", timeout=value),
+        lambda value: RedisStore("redis://host", max_connections=value),
+        lambda value: RedisStore("redis://host", prefix=value),
+    ]
+    for make in wrong:
+        for value in (object(), b"5", [], True, ""):
+            with pytest.raises(ConfigurationError):
+                make(value)
+
+
+async def test_a_valkey_url_opens_the_same_store(server: servers.Server, client: redis.Redis) -> None:
+    """Servers of Valkey speak the protocol of Redis."""
+    url = server.url.replace("redis:", "valkey:")
+    store, async_store = open_store(url), open_async_store(url)
+    store.perform(Insert(session()))
+    assert session() == await async_store.perform(Find(session().id))
+    store.close()
+    await async_store.close()
 
 
 def test_a_url_may_say_everything(server: servers.Server, client: redis.Redis) -> None:
@@ -668,6 +726,8 @@ def test_the_rights_that_the_docs_name_are_enough() -> None:
             Probe(),
             sweep(START),
             ReadEndings(START),
+            ReadClock(),
+            EndEveryone(START - 1000),
         ]
         for step in every:
             store.perform(step)

@@ -141,8 +141,8 @@ POSTGRES = ("postgresql://", "postgres://")
 
 
 def _is_redis(url: str) -> bool:
-    """Tell whether Redis or Valkey is meant, rightly written or not."""
-    return url.partition(":")[0].partition("+")[0] in ("redis", "rediss", "unix")
+    """Return whether a URL means Redis or Valkey, whether or not the rest of it is right."""
+    return url.partition(":")[0].partition("+")[0] in ("redis", "rediss", "valkey", "valkeys", "unix")
 
 
 def _require_redis() -> None:

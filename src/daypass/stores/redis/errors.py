@@ -52,9 +52,10 @@ _REASONS = {
     "UNKILLABLE": "it is busy with a script",
     "NOAUTH": "it asks for a password",
     "WRONGPASS": "it refuses the user name or the password",
-    "NOPERM": "its user may not do this",
+    "NOPERM": "its user may not do this (ACL)",
     "max number of clients": "it has too many clients",
 }
+_COMMAND = re.compile(r"'([a-z|]+)' command")
 _WORD = re.compile("|".join(rf"(?<![A-Za-z]){word}(?![A-Za-z])" for word in _REASONS))
 
 
@@ -88,7 +89,10 @@ def silent(shown: str) -> StoreUnavailable:
 def _reason(error: Exception) -> str:
     if isinstance(error, MasterNotFoundError):
         return "the sentinels know no master"
-    if word := _word(error):
+    word = _word(error)
+    if word == "NOPERM" and (command := _COMMAND.search(str(error))):
+        return f"its user may not run {command[1]!r} (ACL)"
+    if word:
         return _REASONS[word]
     if isinstance(error, AuthenticationError | AuthorizationError):
         return "it refuses the user name or the password"

@@ -55,9 +55,10 @@ class Layout:
     prefix: str
 
     def __post_init__(self) -> None:
-        if not _PREFIX.fullmatch(self.prefix):
+        text: object = self.prefix  # which a caller without a type checker may have got wrong
+        if not (isinstance(text, str) and _PREFIX.fullmatch(text)):
             raise ConfigurationError(
-                f"prefix {self.prefix!r} cannot be used; write up to 64 letters, digits, '_', '.', ':' or '-'"
+                f"invalid prefix {self.prefix!r}: expected up to 64 letters, digits, '_', '.', ':' or '-'"
             )
 
     def session(self, raw_id: bytes) -> bytes:

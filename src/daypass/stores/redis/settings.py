@@ -107,7 +107,9 @@ def read_settings(url: str, prefix: str | None, timeout: Duration | None, max_co
     kind, tls = _SCHEMES[scheme]
     rest, _, query = rest.partition("?")
     netloc, _, path = rest.partition("/")
-    credentials, _, places = netloc.rpartition("@")
+    credentials, at, places = netloc.rpartition("@")
+    if "@" in query and not at:  # the rest of a password, which no message may repeat
+        raise ConfigurationError(f"this is not a Redis URL; {_HINT}")
     options = dict(parse_qsl(query, keep_blank_values=True))
     connection = _credentials(credentials) | _connection_options(kind, options, tls=tls)
     hosts: tuple[tuple[str, int], ...] = ()
