@@ -14,6 +14,7 @@ from starlette.routing import Mount
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass, EventCode, User
 from daypass.web import Application, login_slots
+from daypass.web.limits import RateLimits
 from daypass.web.message import Request
 from daypass.web.starlette import auth_routes
 
@@ -22,23 +23,21 @@ from .live import LOGIN
 from .live import Application as Users
 from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET
 
-SLOW = 0.3
-"""Seconds that a password takes, as where a machine hashes many."""
 
+class Check:
+    """Checks passwords only while its gate is open, and counts how many at the same time."""
 
-class SlowCheck:
-    """Checks passwords slowly, and counts how many at the same time."""
-
-    def __init__(self, seconds: float = SLOW) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
         self.now = self.most = 0
         self.lock = threading.Lock()
+        self.gate = threading.Event()
+        self.gate.set()
 
     def __call__(self, name: str, password: str) -> User | None:
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
-        time.sleep(self.seconds)
+        assert self.gate.wait(60)
         with self.lock:
             self.now -= 1
         return PEOPLE.get(name) if password == PASSWORD else None
@@ -50,58 +49,57 @@ def served_async(check: Any, **options: Any) -> tuple[Users, Any]:
     return users, Starlette(routes=[Mount("/auth", routes=auth_routes(application))], lifespan=users.lifespan)
 
 
-async def burst(address: str, many: int) -> tuple[list[httpx2.Response], float]:
-    """Send many logins at once and refreshes meanwhile; return the answers, and the longest time of a refresh."""
-    async with httpx2.AsyncClient(base_url=address, timeout=30, limits=httpx2.Limits(max_connections=300)) as client:
+async def burst(address: str, check: Check, many: int, refused: int) -> list[httpx2.Response]:
+    """Send many logins at once; let passwords be checked when so many were refused, and a session has refreshed."""
+    async with httpx2.AsyncClient(base_url=address, timeout=60, limits=httpx2.Limits(max_connections=300)) as client:
         first = await client.post("/auth/login", json=LOGIN | {"tokenDelivery": "body"})
-        token = first.json()["refreshToken"]
+        check.gate.clear()
         logins = [asyncio.ensure_future(client.post("/auth/login", json=LOGIN)) for _ in range(many)]
-        longest = 0.0
-        for _ in range(5):
-            await asyncio.sleep(0.05)
-            began = time.monotonic()
-            answer = await client.post("/auth/refresh", json={"refreshToken": token}, headers={"cookie": ""})
-            longest = max(longest, time.monotonic() - began)
-            assert 200 == answer.status_code
-            token = answer.json().get("refreshToken", token)
-        return await asyncio.gather(*logins), longest
+        waiting = set(logins)
+        while many - len(waiting) < refused:
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        refresh = await client.post(
+            "/auth/refresh", json={"refreshToken": first.json()["refreshToken"]}, headers={"cookie": ""}
+        )
+        assert (200, refused) == (refresh.status_code, sum(login.done() for login in logins))
+        check.gate.set()
+        return await asyncio.gather(*logins)
 
 
 def test_a_burst_of_logins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 100 logins at once two check their passwords, some wait, and the rest get 503; refreshes go on meanwhile."""
+    """Of 100 logins at once two check passwords, some wait, and the rest get 503; a refresh waits for none of them."""
     monkeypatch.setattr(login_slots, "WAITING", 4)
-    check = SlowCheck()
+    monkeypatch.setattr(login_slots, "PATIENCE", 60)
+    check = Check()
     users, app = served_async(check, concurrent_logins=2)
     with serving(app) as address:
-        answers, longest = asyncio.run(burst(address, 100))
-    statuses = sorted(answer.status_code for answer in answers)
-    assert [200] * 10 + [503] * 90 == statuses  # two at work, and four that wait for each
+        answers = asyncio.run(burst(address, check, 100, refused=90))
+    assert [200] * 10 + [503] * 90 == sorted(answer.status_code for answer in answers)
     refused = next(answer for answer in answers if answer.status_code == 503)
     content = {"message": "Too many logins at once; try again in a moment", "error": "temporarily_unavailable"}
     assert (content, "1") == (refused.json(), refused.headers["retry-after"])
     assert 2 == check.most
-    assert longest < 1  # and not as long as all these passwords take
     assert (EventCode.LIMITED, "concurrent_logins") in {(event.code, event.reason) for event in users.events}
 
 
 def test_one_that_waits_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A login that gets no slot in time is refused, and its slot is not lost."""
+    """A login that gets no slot in time is refused, and no slot is lost by it."""
     monkeypatch.setattr(login_slots, "PATIENCE", 0.1)
-    _, app = served_async(SlowCheck(), concurrent_logins=1)
+    check = Check()
+    _, app = served_async(check, concurrent_logins=1)
     with serving(app) as address:
         for _ in range(2):
-            answers, _ = asyncio.run(burst(address, 3))
+            answers = asyncio.run(burst(address, check, 3, refused=2))
             assert [200, 503, 503] == sorted(answer.status_code for answer in answers)
 
 
 def test_no_bound() -> None:
-    """With ``concurrent_logins=None`` nothing is bounded, but by the threads that there are."""
-    check = SlowCheck(0.05)
+    """With ``concurrent_logins=None`` nothing is refused, and only the number of threads bounds the checks."""
+    check = Check()
     _, app = served_async(check, concurrent_logins=None)
     with serving(app) as address:
-        answers, _ = asyncio.run(burst(address, 40))
+        answers = asyncio.run(burst(address, check, 40, refused=0))
     assert [200] * 40 == [answer.status_code for answer in answers]
-    assert check.most > 2
 
 
 @pytest.fixture
@@ -129,13 +127,32 @@ def log_in(application: Application[Daypass]) -> int:
 
 
 def test_threads(threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads of a `Daypass` wait in the same way; a login that was not tried uses up no limit."""
+    """Threads of a `Daypass` wait in the same way."""
     monkeypatch.setattr(login_slots, "WAITING", 2)
-    check = SlowCheck()
+    monkeypatch.setattr(login_slots, "PATIENCE", 60)
+    check = Check()
     application = sync_application(check, concurrent_logins=2)
-    statuses = sorted(threads.map(lambda _: log_in(application), range(20)))
-    assert ([200] * 6 + [503] * 14, 2) == (statuses, check.most)
-    assert 200 == log_in(application)
+    check.gate.clear()
+    logins = [threads.submit(log_in, application) for _ in range(20)]
+    while sum(login.done() for login in logins) < 14:
+        time.sleep(0.01)
+    check.gate.set()
+    assert ([200] * 6 + [503] * 14, 2) == (sorted(login.result() for login in logins), check.most)
+
+
+def test_a_refused_login_uses_up_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login whose password was not checked counts against no account."""
+    monkeypatch.setattr(login_slots, "PATIENCE", 0)
+    check = Check()
+    application = sync_application(check, concurrent_logins=1, rate_limits=RateLimits(login_per_account="3/minute"))
+    check.gate.clear()
+    with ThreadPoolExecutor(1) as other:
+        held = other.submit(log_in, application)
+        while not check.now:
+            time.sleep(0.01)
+        assert [503] * 5 == [log_in(application) for _ in range(5)]
+        check.gate.set()
+        assert 200 == held.result()
 
 
 def test_a_check_that_fails(threads: ThreadPoolExecutor) -> None:
@@ -164,12 +181,12 @@ def failure_of(application: Application[Daypass]) -> str:
 def test_what_is_no_number(most: Any) -> None:
     """A bound that is no number above zero is refused at start."""
     with pytest.raises(ConfigurationError, match=r"concurrent_logins=.*: expected a number above zero, or None"):
-        sync_application(SlowCheck(), concurrent_logins=most)
+        sync_application(Check(), concurrent_logins=most)
 
 
 def test_an_event_loop_that_ends() -> None:
     """Slots taken in one event loop serve the next one."""
-    auth = AsyncDaypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: ALICE, authenticate=SlowCheck(0))
+    auth = AsyncDaypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: ALICE, authenticate=Check())
     application = Application(auth, concurrent_logins=1, rate_limits=None)
     login = next(route for route in application.auth_routes if route.path == "/login")
     body = f'{{"email": "{ALICE.email}", "password": "{PASSWORD}"}}'.encode()
