@@ -1,4 +1,4 @@
-"""The `daypass` command. Thin: each command reads its options, calls one thing and prints what came of it."""
+"""The `daypass` command. Thin: each command reads its options, calls one thing and prints the result."""
 
 import argparse
 import contextlib
@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from daypass.duration import SECOND, milliseconds
 from daypass.errors import ConfigurationError, DaypassError
@@ -17,19 +18,22 @@ from daypass.errors import ConfigurationError, DaypassError
 if TYPE_CHECKING:
     from daypass.stores import Store
 
-_STORE = "the store that the service uses (sqlite:///daypass.db)"
+_STORE = "the store of the service (sqlite:///daypass.db)"
+_FILE_OF_SECRETS = "file of the master secrets, newest first; mode 0600"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 0 when done, 1 when it could not be, 2 for a wrong call."""
-    options = _parser().parse_args(arguments)
+    """Run the command line; return its exit status: 0 if it worked, 1 if it failed, 2 for wrong arguments."""
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.refuse(unknown[0])
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
     except DaypassError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error.filename or 'it cannot go on'}: {error.strerror or error}")
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         return _fail("interrupted")
 
@@ -44,6 +48,8 @@ def serve(options: argparse.Namespace) -> int:
     with run.bind(configured.host, configured.port) as listening:
         address = run.address(listening)
         app = open_service(configured)
+        if configured.warning:
+            _warn(configured.warning)
         run.serve(app, listening, lambda: _say(f"Daypass is ready at {address}"))
     return 0
 
@@ -76,12 +82,12 @@ def client_add(options: argparse.Namespace) -> int:
     _say(f"Added {client.name} to {options.file}")
     _say(f"client_id      {client.id}")
     if secret is None:
-        return _say("It has no secret")
-    return _say(f"client_secret  {secret}\nThe secret is kept nowhere and not shown again")
+        return _say("This is a public client: it has no secret")
+    return _say(f"client_secret  {secret}\nWrite the secret down: it is stored nowhere, and not shown again")
 
 
 def store_migrate(options: argparse.Namespace) -> int:
-    """Make a store's tables, or bring them up to date."""
+    """Create a store's tables, or upgrade them."""
     from daypass.store_steps import Migrate
 
     with contextlib.closing(_open_store(options)) as store:
@@ -89,7 +95,7 @@ def store_migrate(options: argparse.Namespace) -> int:
 
 
 def keys_list(options: argparse.Namespace) -> int:
-    """List the keys in the store, newest first: what each is for, and since when or from when on it is used."""
+    """List the keys in the store, newest first: what each is for, its state, and when its use begins."""
     from daypass.clock import system_clock
     from daypass.keys import in_use
     from daypass.store_steps import ReadKeys
@@ -99,19 +105,19 @@ def keys_list(options: argparse.Namespace) -> int:
     now = system_clock()
     for record in records:
         using = in_use([each for each in records if each.algorithm == record.algorithm], now)
-        state = "in use" if record is using else "to come" if record.created_at > using.created_at else "verifies"
+        state = "in use" if record is using else "next" if record.created_at > using.created_at else "verifies"
         _say(f"{record.kid:43}  {record.algorithm:7}  {state:8}  from {_time(record.used_from)}")
     return 0
 
 
 def keys_rotate(options: argparse.Namespace) -> int:
-    """Add new keys, to be used once every node has read them."""
+    """Add new keys; they are used when every node has read them."""
     from daypass.issuer import Daypass
     from daypass.keys import REFRESH
     from daypass.server.configuration import read_secret
     from daypass.store_steps import ReadKeys
 
-    secret = read_secret(options.secret_file or os.environ.get("DAYPASS_SECRET_FILE"), os.environ)
+    secret = read_secret(options.secret_file or os.environ.get("DAYPASS_FILE_OF_SECRETS"), os.environ)
     with contextlib.closing(_open_store(options)) as store:
         signing = (record.algorithm for record in store.perform(ReadKeys()) if record.algorithm != REFRESH)
         algorithm: Any = next(signing, "ES256")  # that of the newest: what the service signs with
@@ -121,18 +127,18 @@ def keys_rotate(options: argparse.Namespace) -> int:
 
 
 def keys_remove(options: argparse.Namespace) -> int:
-    """Remove a key: tokens made with it are refused from then on."""
+    """Remove a key: tokens made with it are refused."""
     from daypass.store_steps import ReadKeys, RemoveKey
 
     with contextlib.closing(_open_store(options)) as store:
         if all(record.kid != options.kid for record in store.perform(ReadKeys())):
-            raise ConfigurationError(f"there is no key {options.kid}; daypass keys list shows those there are")
+            raise ConfigurationError(f"unknown key {options.kid}: daypass keys list shows the keys in the store")
         store.perform(RemoveKey(options.kid))
     return _say(f"Removed {options.kid}")
 
 
 def login(options: argparse.Namespace) -> int:
-    """Log in, for every shell."""
+    """Log in; every shell of this user shares the session."""
     _require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
@@ -151,7 +157,7 @@ def token(options: argparse.Namespace) -> int:
 
 
 def request(options: argparse.Namespace) -> int:
-    """Send a request with a fresh access token, and print the answer's body."""
+    """Send a request with a fresh access token, and print the response body."""
     _require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
@@ -163,104 +169,128 @@ def request(options: argparse.Namespace) -> int:
 
 
 def logout(options: argparse.Namespace) -> int:
-    """Log out, in every shell."""
+    """Log out, here and on the server."""
     _require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
-    told = commands.logout(options.url)
-    return _say("Logged out" if told else "Logged out here; the server could not be told, and the session lives there")
+    reached = commands.logout(options.url)
+    return _say("Logged out" if reached else "Logged out here; the server did not answer, so the session goes on there")
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Watch tokens expire and nobody notice."""
+    """Show real sessions whose access tokens expire every few seconds."""
     _require("demo", "argon2", "httpx2", "rich", "starlette", "uvicorn")
     from daypass.demo.show import show
 
     return show(None if options.seconds is None else _seconds(options.seconds), as_json=options.json)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="daypass", description="Keeps users logged in.")
-    parser.add_argument("--version", action="version", version=f"daypass {version('daypass')}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the nearest option, and takes no abbreviations: they would change when options are added."""
 
-    serving = commands.add_parser(
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments, allow_abbrev=False)
+
+    def refuse(self, unknown: str) -> NoReturn:
+        """Print the usage and what may have been meant, and exit with status 2."""
+        name = unknown.partition("=")[0]
+        options = [word for action in self._actions for word in action.option_strings]
+        near = [word for word in options if word.startswith(name)] or get_close_matches(name, options, n=1)
+        self.error(f"unknown argument {unknown}" + (f": did you mean {near[0]}?" if near else ""))
+
+
+def _command(
+    commands: "argparse._SubParsersAction[_Parser]", name: str, call: Callable[[argparse.Namespace], int], **texts: Any
+) -> _Parser:
+    parser = commands.add_parser(name, **texts)
+    parser.set_defaults(command=call, parser=parser)
+    return parser
+
+
+def _group(commands: "argparse._SubParsersAction[_Parser]", name: str, text: str) -> Any:
+    parser = commands.add_parser(name, help=text)
+    parser.set_defaults(parser=parser)
+    return parser.add_subparsers(metavar="COMMAND", required=True)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="daypass", description="Keeps users logged in.")
+    parser.add_argument("--version", action="version", version=f"daypass {version('daypass')}")
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_store_commands(commands)
+    _add_client_commands(commands)
+    showing = _command(commands, "demo", demo, help="watch sessions whose access tokens expire every few seconds")
+    showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end after this time")
+    showing.add_argument("--json", action="store_true", help="print only the summary, as JSON")
+    return parser
+
+
+def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    serving = _command(
+        commands,
         "serve",
+        serve,
         help="run the ready-made service",
         description="Run the ready-made service: the endpoints at /auth, the public keys, and /healthz.",
-        epilog="Each option may also be given as DAYPASS_… in the environment (DAYPASS_ACCESS_TTL=5m); the secret only "
-        "as DAYPASS_SECRET or in a file. Durations are written 90s, 15m, 12h or 30d.",
+        epilog="Every option can be set in the environment too: DAYPASS_ACCESS_TTL=5m. The secret can only be set as "
+        "DAYPASS_SECRET or in a file. Durations are written 90s, 15m, 12h or 30d.",
     )
-    serving.add_argument("--store", metavar="URL", help="where sessions live (sqlite:///daypass.db)")
-    serving.add_argument("--issuer", metavar="URL", help="what access tokens name as their issuer (http://localhost)")
-    serving.add_argument("--host", help="the address to listen on (127.0.0.1)")
-    serving.add_argument("--port", help="the port to listen on, 0 for a free one (8000)")
-    serving.add_argument("--access-ttl", metavar="TIME", help="how long an access token lives (15m)")
-    serving.add_argument("--idle-ttl", metavar="TIME", help="how long a session lives unless it is refreshed (30d)")
-    serving.add_argument("--absolute-ttl", metavar="TIME", help="how long a session lives at the most (180d)")
-    serving.add_argument("--grace-period", metavar="TIME", help="how long a refresh may be repeated (30s)")
-    serving.add_argument("--secret-file", metavar="FILE", help="the master secrets, newest first, mode 0600")
-    serving.add_argument("--clients", metavar="FILE", help="the OAuth clients, as daypass client add writes it")
-    serving.add_argument("--allow-insecure", action="store_true", help="serve plain HTTP to others than loopback")
-    serving.add_argument(
-        "--allowed-origins", metavar="ORIGINS", help="other origins whose pages may use it: https://app.example.com"
-    )
+    serving.add_argument("--store", metavar="URL", help="where sessions are stored (sqlite:///daypass.db)")
+    serving.add_argument("--issuer", metavar="URL", help="the issuer in access tokens (http://localhost)")
+    serving.add_argument("--host", help="address to listen on (127.0.0.1)")
+    serving.add_argument("--port", help="port to listen on, 0 for a free one (8000)")
+    serving.add_argument("--access-ttl", metavar="TIME", help="lifetime of an access token (15m)")
+    serving.add_argument("--idle-ttl", metavar="TIME", help="lifetime of a session that is not refreshed (30d)")
+    serving.add_argument("--absolute-ttl", metavar="TIME", help="maximum lifetime of a session (180d)")
+    serving.add_argument("--grace-period", metavar="TIME", help="how long a refresh can be repeated (30s)")
+    serving.add_argument("--secret-file", metavar="FILE", help=_FILE_OF_SECRETS)
+    serving.add_argument("--clients", metavar="FILE", help="file of OAuth clients, as daypass client add writes it")
+    serving.add_argument("--allow-insecure", action="store_true", help="accept plain HTTP from other machines")
+    serving.add_argument("--allowed-origins", metavar="ORIGINS", help="other origins whose pages may use the service")
     serving.add_argument("--trusted-proxies", metavar="PROXIES", help="addresses and networks, or off (127.0.0.1 ::1)")
-    serving.add_argument(
-        "--proxy-header", metavar="NAME", help="what they write: x-forwarded or forwarded (x-forwarded)"
-    )
-    serving.add_argument(
-        "--rate-limits",
-        metavar="URL",
-        help="where they are counted: memory:, redis://… for several nodes, or off (memory:)",
-    )
-    serving.add_argument("--login-per-address", metavar="RATE", help="logins from one address, or off (30/minute)")
-    serving.add_argument("--login-per-account", metavar="RATE", help="logins with one name, or off (10/minute)")
-    serving.set_defaults(command=serve)
+    serving.add_argument("--proxy-header", metavar="NAME", help="header they write: x-forwarded or forwarded")
+    serving.add_argument("--rate-limits", metavar="URL", help="where to count: memory:, redis://… or off (memory:)")
+    serving.add_argument("--login-per-address", metavar="RATE", help="logins per IP address, or off (30/minute)")
+    serving.add_argument("--login-per-account", metavar="RATE", help="logins per account, or off (10/minute)")
 
-    user = commands.add_parser("user", help="the built-in users of the service")
-    users = user.add_subparsers(metavar="COMMAND", required=True)
-    adding = users.add_parser("add", help="add a user; the password is asked for, or read from standard input")
+
+def _add_store_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    users = _group(commands, "user", "users of the ready-made service")
+    adding = _command(users, "add", user_add, help="add a user; asks for the password, or reads it from standard input")
     adding.add_argument("email")
     adding.add_argument("--username", metavar="NAME")
-    adding.add_argument("--store", metavar="URL", help=_STORE)
-    adding.set_defaults(command=user_add)
 
-    store = commands.add_parser("store", help="where sessions live")
-    stores = store.add_subparsers(metavar="COMMAND", required=True)
-    migrating = stores.add_parser(
-        "migrate", help="make its tables, or bring them up to date; any number of nodes may do so at once"
-    )
-    migrating.add_argument("--store", metavar="URL", help=_STORE)
-    migrating.set_defaults(command=store_migrate)
-    keys = commands.add_parser("keys", help="the keys that tokens are made with").add_subparsers(
-        metavar="COMMAND", required=True
-    )
-    listing = keys.add_parser("list", help="list them, newest first")
-    listing.set_defaults(command=keys_list)
-    rotating = keys.add_parser(
+    stores = _group(commands, "store", "the database of sessions")
+    migrating = _command(stores, "migrate", store_migrate, help="create or upgrade its tables; safe on running nodes")
+
+    keys = _group(commands, "keys", "keys that sign and check tokens")
+    listing = _command(keys, "list", keys_list, help="list the keys, newest first")
+    rotating = _command(
+        keys,
         "rotate",
-        help="add new ones, published now and used in ten minutes; no token breaks",
+        keys_rotate,
+        help="add new keys; all tokens stay valid",
         description="Add a signing key and a refresh key. They are published now and used in ten minutes, when every "
-        "node and every cache of the key set has them; those before them verify on for as long as is needed. The "
-        "secret is given as DAYPASS_SECRET or in a file, as for the service.",
+        "node and every cache has them. The old keys stay valid for verification as long as their tokens live. Give "
+        "the secret as DAYPASS_SECRET or in a file, as for the service.",
     )
-    rotating.add_argument("--now", action="store_true", help="use them in five seconds")
-    rotating.add_argument("--secret-file", metavar="FILE", help="the master secrets, newest first, mode 0600")
-    rotating.set_defaults(command=keys_rotate)
-    removing = keys.add_parser("remove", help="remove one that has leaked: tokens made with it are refused")
+    rotating.add_argument("--now", action="store_true", help="use the new keys in five seconds")
+    rotating.add_argument("--secret-file", metavar="FILE", help=_FILE_OF_SECRETS)
+    removing = _command(keys, "remove", keys_remove, help="remove a leaked key: its tokens are refused")
     removing.add_argument("kid", metavar="KID")
-    removing.set_defaults(command=keys_remove)
-    for command in (listing, rotating, removing):
+    for command in (adding, migrating, listing, rotating, removing):
         command.add_argument("--store", metavar="URL", help=_STORE)
-    _add_client_commands(commands)
-    _add_oauth_commands(commands)
 
-    showing = commands.add_parser("demo", help="watch tokens expire and nobody notice")
-    showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end by itself after so long")
-    showing.add_argument("--json", action="store_true", help="print the summary alone, as JSON")
-    showing.set_defaults(command=demo)
-    return parser
+    clients = _group(commands, "client", "OAuth clients of the ready-made service")
+    registering = _command(clients, "add", client_add, help="add a client to a file; prints its id and its secret")
+    registering.add_argument("name", metavar="NAME", help="display name")
+    registering.add_argument("--file", metavar="FILE", required=True, help="the file that the service reads")
+    registering.add_argument("--id", metavar="ID", help="client id (random)")
+    registering.add_argument("--public", action="store_true", help="an app that cannot keep a secret; it gets none")
+    registering.add_argument("--scope", metavar="SCOPE", help="maximum scope of its access tokens: 'read write'")
+    registering.add_argument("--introspects", action="store_true", help="allow this client to call /oauth/introspect")
 
 
 def _open_store(options: argparse.Namespace) -> "Store":
@@ -269,51 +299,35 @@ def _open_store(options: argparse.Namespace) -> "Store":
 
     url = options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"]
     if url == "memory:":
-        raise ConfigurationError("a memory store keeps nothing; give the store that the service uses, with --store")
+        raise ConfigurationError("memory: is empty in a new process; give the service's store with --store")
     return open_store(url)
 
 
 def _nobody(_: str) -> None:
-    """Load no user: none is asked for."""
+    """Load no user; nothing here asks for one."""
 
 
 def _time(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds // SECOND, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _add_client_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    entering = commands.add_parser("login", help="log in; the password is asked for, or read from standard input")
-    entering.add_argument("url", metavar="URL", help="of the session endpoints, such as https://api.example.com/auth")
+def _add_client_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    entering = _command(commands, "login", login, help="log in; asks for the password, or reads it from standard input")
+    entering.add_argument("url", metavar="URL", help="base URL of the auth endpoints: https://api.example.com/auth")
     who = entering.add_mutually_exclusive_group(required=True)
     who.add_argument("--email")
     who.add_argument("--username", metavar="NAME")
-    entering.add_argument("--keyring", action="store_true", help="keep the session in the system's keyring")
-    entering.set_defaults(command=login)
+    entering.add_argument("--keyring", action="store_true", help="store the session in the system's keyring")
 
-    showing = commands.add_parser("token", help="print a fresh access token; any number of shells may do so at once")
-    sending = commands.add_parser("request", help="send a request with a fresh access token")
+    showing = _command(commands, "token", token, help="print a fresh access token; safe in many shells at once")
+    sending = _command(commands, "request", request, help="send a request with a fresh access token")
     sending.add_argument("method", metavar="METHOD")
-    sending.add_argument("target", metavar="URL", help="or a path on the session's origin")
-    sending.add_argument("--data", metavar="TEXT", help="the body; - reads it from standard input")
+    sending.add_argument("target", metavar="URL", help="URL, or a path on the session's origin")
+    sending.add_argument("--data", metavar="TEXT", help="request body; - reads standard input")
     sending.add_argument("--header", metavar="HEADER", action="append", default=[], help="such as 'Accept: text/plain'")
-    leaving = commands.add_parser("logout", help="log out, here and on the server")
-    for parser, command in ((showing, token), (sending, request), (leaving, logout)):
-        parser.add_argument("--url", metavar="URL", help="which session, if not the one that was logged in last")
-        parser.set_defaults(command=command)
-
-
-def _add_oauth_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    client = commands.add_parser("client", help="the OAuth clients of the service")
-    adding = client.add_subparsers(metavar="COMMAND", required=True).add_parser(
-        "add", help="add one to a file, and print its id and its secret, once"
-    )
-    adding.add_argument("name", metavar="NAME", help="for people")
-    adding.add_argument("--file", metavar="FILE", required=True, help="what the service reads by --clients")
-    adding.add_argument("--id", metavar="ID", help="what it is known by; drawn at random unless given")
-    adding.add_argument("--public", action="store_true", help="it can keep no secret, and gets none")
-    adding.add_argument("--scope", metavar="SCOPE", help="the most that its access tokens may bear: 'read write'")
-    adding.add_argument("--introspects", action="store_true", help="it may ask what tokens are worth")
-    adding.set_defaults(command=client_add)
+    leaving = _command(commands, "logout", logout, help="log out, here and on the server")
+    for parser in (showing, sending, leaving):
+        parser.add_argument("--url", metavar="URL", help="which session; the latest login by default")
 
 
 def _require(extra: str, *modules: str) -> None:
@@ -347,6 +361,10 @@ def _say(text: str) -> int:
     return 0
 
 
+def _warn(text: str) -> None:
+    sys.stderr.write(f"daypass: {text}\n")
+
+
 def _fail(reason: str) -> int:
-    sys.stderr.write(f"daypass: {reason}\n")
+    _warn(reason)
     return 1

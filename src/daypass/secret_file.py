@@ -1,4 +1,4 @@
-"""The master secret in a file: reading it, and making one beside an embedded database."""
+"""The master secret in a file: read it, and make one beside an embedded database."""
 
 import contextlib
 import os
@@ -13,25 +13,25 @@ def read(path: Path) -> list[str]:
     """Return the secrets in a file, one a line, newest first.
 
     Raises:
-        ConfigurationError: it cannot be read, has nothing in it, or others than its owner may read it.
+        ConfigurationError: it cannot be read, is empty, or others than its owner may read it.
     """
     try:
         lines = path.read_text(encoding="utf-8").split()
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigurationError(f"the secret file {path} cannot be read: {reason}") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigurationError(f"the secret file {path} may be read by others; run: chmod 600 {path}")
+        raise ConfigurationError(f"the secret file {path} can be read by others; run: chmod 600 {path}")
     if not lines:
         raise ConfigurationError(f"the secret file {path} is empty; make one with: openssl rand -base64 32 > {path}")
     return lines
 
 
 def read_or_make(path: Path) -> tuple[list[str], bool]:
-    """Return the secrets in a file, making it with mode 0600 where it is missing, and whether it was made now.
+    """Return the secrets in a file, and whether it was made now: with mode 0600, if it is missing.
 
-    Of processes that start at once, all end up with the same secret.
+    Processes that start at the same time all get the same secret.
 
     Raises:
         ConfigurationError: it can be neither read nor made.
@@ -46,7 +46,7 @@ def read_or_make(path: Path) -> tuple[list[str], bool]:
 
 
 def _make(path: Path) -> bool:
-    """Make the file, whole from the first moment; return False where another process was first, whose secret counts."""
+    """Make the file, complete from the start; return False if another process made it first."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

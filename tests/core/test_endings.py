@@ -188,8 +188,8 @@ def test_forged_key_names_cost_one_reading_a_second(*, down: bool) -> None:
         ({"issuer": 5}, "is no URL of an issuer"),
         ({"issuer": "https://user:pw@a"}, "is no URL of an issuer"),
         ({"issuer": "https://a/\n"}, "is no URL of an issuer"),
-        ({"access_ttl": None}, "is no duration"),
-        ({"access_ttl": b"5s"}, "is no duration"),
+        ({"access_ttl": None}, "invalid duration"),
+        ({"access_ttl": b"5s"}, "invalid duration"),
     ],
     ids=lambda part: "-".join(part) if isinstance(part, dict) else "",
 )

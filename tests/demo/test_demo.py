@@ -223,11 +223,11 @@ def test_a_signal_before_the_server_is_up_leaves_nothing_behind(tmp_path: Path) 
 
 @pytest.mark.parametrize("seconds", ["x", "-1", "", "inf", "nan", "1e3", "5 parsecs"])
 def test_no_duration_is_one_plain_line(tmp_path: Path, seconds: str) -> None:
-    """A ``--for`` that is no duration is refused in one line, with status 1, before anything is started."""
+    """A ``--for`` that is not a duration is refused in one line, with status 1, before anything is started."""
     done = demo(f"--for={seconds}", folder=tmp_path)
 
     assert b"" == done.stdout
-    assert re.fullmatch(rb"daypass: [^\n]+ is no duration; [^\n]+\n", done.stderr)
+    assert re.fullmatch(rb"daypass: invalid duration [^\n]+\n", done.stderr)
     assert 1 == done.returncode
 
 

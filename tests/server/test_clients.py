@@ -48,7 +48,7 @@ def test_a_client_is_added(tmp_path: Path) -> None:
     [
         (("Again", "--id", "daypass"), "two clients have the id daypass"),
         (("Service", "--public", "--introspects"), "cannot introspect"),
-        ((" ",), "no name"),
+        ((" ",), "invalid client name ' '"),
         (("A", "--scope", 'a"b'), "scope"),
         (("A", "--id", "caf\u00e9"), "ASCII"),
     ],
@@ -73,7 +73,7 @@ def test_a_client_that_is_not_possible(tmp_path: Path, arguments: tuple[str, ...
         ("x = 1\n", "[[client]]"),
         ("client = ['a']\n", "client 1"),
         ("[[client]]\nname = 'a'\n", "id"),
-        ("[[client]]\nid = 'a'\nsecret = 'dpc_x'\n", "secret is unknown"),
+        ("[[client]]\nid = 'a'\nsecret = 'dpc_x'\n", "unknown setting 'secret': did you mean 'secret_hash'?"),
         ("[[client]]\nid = 'a'\nsecret_hash = 'dpc_x'\n", "secret_hash"),
         ("[[client]]\nid = 'a'\nsecret_hash = [1]\n", "secret_hash"),
         ("[[client]]\nid = 'a'\nintrospects = 1\n", "introspects"),

@@ -564,11 +564,11 @@ def one_line(text: str) -> str:
 
 LONG = {"DAYPASS_SECRET": SECRET}
 MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
-    "no port": (["--port", "eighty"], {}, "port 'eighty' is none; write a number from 0 to 65535"),
-    "a port too high": (["--port", "65536"], {}, "port '65536' is none; write a number from 0 to 65535"),
-    "a negative port": (["--port", "-1"], {}, "port '-1' is none; write a number from 0 to 65535"),
-    "a port of other digits": (["--port", "\u0668\u0660"], {}, "is none; write a number from 0 to 65535"),
-    "an endless port": (["--port", 5000 * "9"], {}, "is none; write a number from 0 to 65535"),
+    "no port": (["--port", "eighty"], {}, "invalid port 'eighty': expected a number from 0 to 65535"),
+    "a port too high": (["--port", "65536"], {}, "invalid port '65536': expected a number from 0 to 65535"),
+    "a negative port": (["--port", "-1"], {}, "invalid port '-1': expected a number from 0 to 65535"),
+    "a port of other digits": (["--port", "\u0668\u0660"], {}, "expected a number from 0 to 65535"),
+    "an endless port": (["--port", 5000 * "9"], {}, "expected a number from 0 to 65535"),
     "a host of somebody else": (["--host", "192.0.2.1"], {}, "cannot listen on 192.0.2.1 port 0: "),
     "a host that is none": (["--host", "300.1.2.3"], {}, "cannot listen on 300.1.2.3 port 0: "),
     "an impossible host": (["--host", ".."], {}, "cannot listen on .. port 0: "),
@@ -579,11 +579,11 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "an unknown store": (["--store", "mysql://user:password@host/db"], {}, "no store is called 'mysql'"),
     "no store": (["--store", ""], {}, "no store is called ''"),
     "a store without a file": (["--store", "sqlite:///"], {}, "name a file; write memory:, sqlite:///app.db"),
-    "no duration": (["--access-ttl", "soon"], {}, "access_ttl: 'soon' is no duration; write a number and a unit"),
-    "no unit": (["--idle-ttl", "15"], {}, "idle_ttl: '15' is no duration; write a number and a unit"),
-    "a negative duration": (["--grace-period=-1s"], {}, "grace_period: '-1s' is no duration"),
-    "an endless duration": (["--absolute-ttl", f"{400 * '9'}d"], {}, "is no possible duration"),
-    "no duration in the environment": ([], {"DAYPASS_IDLE_TTL": "x"}, "idle_ttl: 'x' is no duration"),
+    "no duration": (["--access-ttl", "soon"], {}, "access_ttl: invalid duration 'soon': write a number and a unit"),
+    "no unit": (["--idle-ttl", "15"], {}, "idle_ttl: invalid duration '15': write a number and a unit"),
+    "a negative duration": (["--grace-period=-1s"], {}, "grace_period: invalid duration '-1s'"),
+    "an endless duration": (["--absolute-ttl", f"{400 * '9'}d"], {}, "it must be zero or more, and finite"),
+    "no duration in the environment": ([], {"DAYPASS_IDLE_TTL": "x"}, "idle_ttl: invalid duration 'x'"),
     "access over idle": (["--access-ttl", "31d"], {}, "idle_ttl has to be at least access_ttl"),
     "idle over absolute": (["--idle-ttl", "200d"], {}, "absolute_ttl has to be at least idle_ttl"),
     "grace over idle": (
@@ -599,8 +599,12 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no secret file": (["--secret-file", "missing"], {}, "the secret file missing cannot be read: No such file"),
     "a folder as secret file": (["--secret-file", "folder"], {}, "the secret file folder cannot be read: "),
     "an empty secret file": (["--secret-file", "empty"], {}, "the secret file empty is empty"),
-    "a binary secret file": (["--secret-file", "binary"], {}, "the secret file binary cannot be read: it is not text"),
-    "a secret that others can read": (["--secret-file", "public"], {}, "may be read by others; run: chmod 600 public"),
+    "a binary secret file": (
+        ["--secret-file", "binary"],
+        {},
+        "the secret file binary cannot be read: it is not UTF-8 text",
+    ),
+    "a secret that others can read": (["--secret-file", "public"], {}, "can be read by others; run: chmod 600 public"),
     "a short secret in a file": (["--secret-file", "short"], {}, "secret has 5 bytes and needs at least 32"),
     "two secrets": (["--secret-file", "good"], LONG, "both DAYPASS_SECRET and a secret file are given"),
     "two secrets by environment": ([], LONG | {"DAYPASS_SECRET_FILE": "good"}, "both DAYPASS_SECRET and a secret file"),
@@ -615,9 +619,23 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a database from the future": (["--store", "sqlite:///future.db"], {}, "the database has schema 99"),
     "no proxy": (["--trusted-proxies", "nginx"], {}, "'nginx' is no address and no network"),
     "half a network": (["--trusted-proxies", "10.0.0.1/8"], {}, "'10.0.0.1/8' is no address and no network"),
-    "no proxy header": (["--proxy-header", "via"], {}, "proxy_header 'via' is none; write x-forwarded or forwarded"),
+    "no proxy header": (["--proxy-header", "via"], {}, "invalid proxy_header 'via': write x-forwarded or forwarded"),
     "no origin": (["--allowed-origins", "https://a.example/ *"], {}, "is no origin; write https://app.example.com"),
     "no rate": (["--login-per-address", "often"], {}, "login_per_address: 'often' is no rate; write 30/minute"),
+    "an unknown variable": (
+        [],
+        {"DAYPASS_RATE_LIMIT": "off"},
+        "unknown environment variable 'DAYPASS_RATE_LIMIT': did you mean 'DAYPASS_RATE_LIMITS'?",
+    ),
+    "the port of a Kubernetes service": (
+        [],
+        {
+            "DAYPASS_PORT": "tcp://10.0.0.1:80",
+            "DAYPASS_SERVICE_HOST": "10.0.0.1",
+            "DAYPASS_PORT_80_TCP_ADDR": "10.0.0.1",
+        },
+        "invalid port 'tcp://10.0.0.1:80': expected a number from 0 to 65535; Kubernetes set it",
+    ),
     "no rate in the environment": (
         [],
         {"DAYPASS_LOGIN_PER_ACCOUNT": "0/minute"},
@@ -655,7 +673,8 @@ def full_folder(tmp_path: Path) -> Path:
 def test_what_cannot_work(full_folder: Path, options: list[str], given: dict[str, str], told: str) -> None:
     """It ends with status 1 and one plain line that says what is wrong; nothing is made or changed."""
     with untouched(full_folder):
-        refused = daypass("serve", "--port", "0", *options, folder=full_folder, given=given)
+        port = [] if "DAYPASS_PORT" in given else ["--port", "0"]
+        refused = daypass("serve", *port, *options, folder=full_folder, given=given)
     assert told in one_line(refused.stderr)
     assert (1, "") == (refused.returncode, refused.stdout)
     assert SECRET not in refused.stderr
@@ -700,6 +719,74 @@ def test_without_the_right_to_write(tmp_path: Path, mode: int, given: dict[str, 
 
 BOUND = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """What binds root, too, to the permissions of files."""
+
+
+def test_a_lost_secret_is_not_replaced(tmp_path: Path) -> None:
+    """A database whose secret file is missing is not given a new one: that would break its keys. Nothing is made."""
+    add_user(tmp_path)
+    with running(folder=tmp_path) as service:
+        service.end()
+    secret = tmp_path / "app.db.secret"
+    kept = secret.read_text()
+    secret.unlink()
+    with untouched(tmp_path):
+        refused = daypass("serve", "--port", "0", "--store", "sqlite:///app.db", folder=tmp_path)
+    said = one_line(refused.stderr)
+    assert "the secret file app.db.secret is missing, and the keys in app.db need it" in said
+    assert "Nothing was made" in said
+    assert 1 == refused.returncode
+    secret.write_text(kept)
+    secret.chmod(0o600)
+    with running(folder=tmp_path) as service, service.client() as client:
+        assert 200 == service.login(client).status_code
+
+
+def test_a_database_that_others_can_open_is_mentioned(tmp_path: Path) -> None:
+    """A file made by hand with mode 0644 works, and a line says how to close it."""
+    add_user(tmp_path)
+    (tmp_path / "app.db").chmod(0o644)
+    with running(folder=tmp_path, given=LONG) as service:
+        service.end()
+    assert "every user of this machine can open the database app.db; run: chmod 600 app.db\n" == service.stderr
+
+
+ALL = "0.0.0.0"  # noqa: S104 - every address of the machine, on purpose
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        (["--host", ALL], True),
+        (["--host", ALL, "--allow-insecure"], False),
+        (["--host", ALL, "--trusted-proxies", "10.0.0.0/8"], False),
+        (["--host", "localhost"], False),
+    ],
+)
+def test_a_service_that_would_refuse_everybody_says_so(tmp_path: Path, options: list[str], *, warned: bool) -> None:
+    """On other addresses than loopback, without a proxy and without permission, it says at start what to write."""
+    with running(*options, folder=tmp_path, given=LONG) as service:
+        service.end()
+    expected = (
+        "daypass: it listens on 0.0.0.0, and answers 403 (insecure_transport) to plain HTTP from other machines. Put a "
+        "proxy with TLS in front and write --trusted-proxies ADDRESS, or write --allow-insecure\n"
+    )
+    assert (expected if warned else "") == service.stderr
+
+
+def test_no_grace_period(tmp_path: Path) -> None:
+    """``0`` is a duration without a unit."""
+    add_user(tmp_path)
+    with running("--grace-period", "0", folder=tmp_path) as service, service.client() as client:
+        service.login(client)
+        assert 200 == client.post("/auth/refresh").status_code
+
+
+@pytest.mark.parametrize("arguments", [["--rate-limit", "off"], ["--rate", "off"], ["--rate-limit=off"]])
+def test_a_misspelt_option_names_the_right_one(tmp_path: Path, arguments: list[str]) -> None:
+    """An option that nobody knows is refused with status 2, and so is one that is cut short."""
+    refused = daypass("serve", *arguments, folder=tmp_path)
+    assert (2, "") == (refused.returncode, refused.stdout)
+    assert "did you mean --rate-limits?" in refused.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--nonsense"], ["serve", "--port"], ["user"]])

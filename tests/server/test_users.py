@@ -107,7 +107,7 @@ def test_a_password_from_a_terminal(tmp_path: Path) -> None:
     ("answers", "told"),
     [
         ((b"correct horse\n", b"correct mule\n"), "daypass: the two passwords differ; nothing was added"),
-        ((b"short\n", b"short\n"), "daypass: the password needs at least 8 characters"),
+        ((b"short\n", b"short\n"), "daypass: the password must have at least 8 characters"),
         ((b"\x04",), "daypass: no password was given; nothing was added"),
         ((b"\x03",), "daypass: interrupted"),
     ],
@@ -123,11 +123,11 @@ def test_a_terminal_without_a_password(tmp_path: Path, answers: tuple[bytes, ...
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (b"", "the password needs at least 8 characters"),
-        (b"1234567\n", "the password needs at least 8 characters"),
-        (1025 * b"x", "the password may have 1024 characters at the most"),
-        (b"\xff\xfe\xfd\xfc\xff\xfe\xfd\xfc\n", "the password is no"),
-        (b"with a \0 in it\n", "the password is no text that a login could send; write it in UTF-8"),
+        (b"", "the password must have at least 8 characters"),
+        (b"1234567\n", "the password must have at least 8 characters"),
+        (1025 * b"x", "the password can have 1024 characters"),
+        (b"\xff\xfe\xfd\xfc\xff\xfe\xfd\xfc\n", "the password has characters that JSON cannot send"),
+        (b"with a \0 in it\n", "the password has characters that JSON cannot send; write it in UTF-8"),
     ],
 )
 def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None:
@@ -141,13 +141,16 @@ def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--store", "memory:"], "a memory store keeps nothing; give the store that the service uses, with --store"),
+        (["--store", "memory:"], "memory: is empty in a new process; give the service's store with --store"),
         (
             ["--store", "mongodb://u:p@host"],
             "no store is called 'mongodb'; write memory:, sqlite:///app.db, postgresql://… or redis://…",
         ),
         (["--store", "sqlite:///missing/a.db"], f"the SQLite database missing/a.db cannot be used: {os.strerror(2)}"),
-        (["--username", "al@ice"], "'al@ice' is no user name: it may not be empty, nor have an @ or outer spaces"),
+        (
+            ["--username", "al@ice"],
+            "invalid user name 'al@ice': it must have no @, no outer spaces, and not be empty",
+        ),
     ],
 )
 def test_what_cannot_work(tmp_path: Path, arguments: list[str], told: str) -> None:
@@ -162,7 +165,7 @@ def test_an_address_that_is_no_text(tmp_path: Path) -> None:
     with untouched(tmp_path):
         refused = daypass("user", "add", "\udcff@example.com", folder=tmp_path, text=PASSWORD)
     assert (1, "") == (refused.returncode, refused.stdout)
-    assert "is no email address" in refused.stderr
+    assert "invalid email address" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -178,7 +181,7 @@ def test_a_name_that_is_taken(email: str, username: str | None) -> None:
     """An address or a name that is taken, in whatever case, is refused, and the user who has it keeps everything."""
     store = MemoryStore()
     account = users.add(store, "alice@example.com", "alice", PASSWORD, NOW)
-    with pytest.raises(ConfigurationError, match="there is a user with that address or name already"):
+    with pytest.raises(ConfigurationError, match="a user with that email address or name exists already"):
         users.add(store, email, username, "another password", NOW)
     assert account == store.perform(FindAccount("alice"))
     assert store.perform(FindAccount("other@example.com")) is None
@@ -188,7 +191,7 @@ def test_a_name_that_is_taken_on_disk(tmp_path: Path) -> None:
     """The same on the command line: one plain line, and the password of the first still counts."""
     assert 0 == daypass(*ADD, folder=tmp_path, text=PASSWORD).returncode
     refused = daypass(*ADD, folder=tmp_path, text="another password")
-    told = "daypass: there is a user with that address or name already\n"
+    told = "daypass: a user with that email address or name exists already\n"
     assert (1, told) == (refused.returncode, refused.stderr)
     assert argon2.PasswordHasher().verify(hashed(tmp_path), PASSWORD)
 
@@ -201,7 +204,7 @@ NO_TEXT = [" a@b.c", "a@b.c ", "a b@c.d", "a\n@b.c", "a\0@b.c", "\ud800@b.c"]
 def test_an_address_that_is_none(email: str) -> None:
     """What can be no address is refused, and nothing is added."""
     store = MemoryStore()
-    with pytest.raises(ConfigurationError, match="is no email address"):
+    with pytest.raises(ConfigurationError, match="invalid email address"):
         users.add(store, email, None, PASSWORD, NOW)
     assert store.perform(FindAccount(email)) is None
 
@@ -210,7 +213,7 @@ def test_an_address_that_is_none(email: str) -> None:
 def test_a_name_that_is_none(username: str) -> None:
     """What can be no name is refused, and nothing is added."""
     store = MemoryStore()
-    with pytest.raises(ConfigurationError, match="is no user name"):
+    with pytest.raises(ConfigurationError, match="invalid user name"):
         users.add(store, "alice@example.com", username, PASSWORD, NOW)
     assert store.perform(FindAccount("alice@example.com")) is None
 
@@ -262,7 +265,7 @@ def test_an_unknown_user_costs_what_a_wrong_password_costs() -> None:
     assert [1, 1] == [verifications(store, (who, "a wrong password")) for who in ("alice", "nobody")]
     own = asyncio.run(store.perform(FindAccount("alice")))
     assert own is not None
-    costs = [argon2.extract_parameters(text) for text in (own.password_hash, users._nobody())]
+    costs = [argon2.extract_parameters(text) for text in (own.password_hash, users._unknown_user())]
     assert costs[0] == costs[1]
 
 
@@ -288,3 +291,28 @@ def test_a_hash_of_older_parameters_is_replaced() -> None:
 def test_a_hash_that_is_none(password_hash: str) -> None:
     """An account whose hash is none lets nobody in, whatever the password."""
     assert asyncio.run(Users(store_with_alice(password_hash)).check("alice", password_hash)) is None
+
+
+ACCENT = "caf\u00e9 au lait"
+APART = "cafe\u0301 au lait"
+"""The same password, as a Mac may send it."""
+
+
+@pytest.mark.parametrize(("added", "typed"), [(ACCENT, APART), (APART, ACCENT), (APART, APART)])
+def test_a_password_is_the_same_on_every_keyboard(added: str, typed: str) -> None:
+    """An accented letter may be one character or two, when the user is added and when they log in."""
+    store = MemoryStore()
+    users.add(store, "alice@example.com", "alice", added, NOW)
+    asynchronous = AsyncMemoryStore()
+    account = store.perform(FindAccount("alice"))
+    assert account is not None
+    asyncio.run(asynchronous.perform(AddAccount(account)))
+    assert asyncio.run(Users(asynchronous).check("alice", typed)) is not None
+    assert asyncio.run(Users(asynchronous).check("alice", "cafe au lait")) is None
+
+
+def test_a_hash_of_a_password_that_was_not_normalized() -> None:
+    """A hash made before passwords were normalized is good for the password as typed then, and is replaced."""
+    store = store_with_alice(argon2.PasswordHasher().hash(APART))
+    assert asyncio.run(Users(store).check("alice", APART)) is not None
+    assert asyncio.run(Users(store).check("alice", ACCENT)) is not None

@@ -247,7 +247,7 @@ def test_the_command_knows_all_stores(tmp_path: Path, capsys: pytest.CaptureFixt
     assert 0 == main(["store", "migrate", "--store", f"sqlite:///{tmp_path / 'app.db'}"])
     assert f"The store has schema {schema.SQLITE_VERSION}\n" == capsys.readouterr().out
     assert 1 == main(["store", "migrate", "--store", "memory:"])
-    assert "a memory store keeps nothing" in capsys.readouterr().err
+    assert "memory: is empty" in capsys.readouterr().err
 
 
 @contextlib.contextmanager

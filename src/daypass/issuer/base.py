@@ -128,9 +128,16 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if isinstance(self._store, MemoryStore | AsyncMemoryStore):  # what forgets its sessions needs no memory
             return MasterSecret.of(secrets.token_bytes(32))
         path = getattr(self._store, "path", None)
+        holds_keys: Callable[[], bool] = getattr(self._store, "holds_keys", lambda: False)
         if path is None:
             raise ConfigurationError("this store needs a secret: secret=… of at least 32 bytes, the same on every node")
-        path = path.with_name(path.name + ".secret")
+        database, path = path, path.with_name(path.name + ".secret")
+        if not path.exists() and holds_keys():
+            raise ConfigurationError(
+                f"the secret file {path} is missing, and the keys in {database} need it; restore the file, or give its "
+                "content as the secret. Nothing was made. If it is lost, remove all keys (daypass keys list, daypass "
+                "keys remove KID) and everybody has to log in again"
+            )
         found, made = secret_file.read_or_make(path)
         if made:
             _log.warning("made a secret in %s (mode 0600); keep it with the database, or give one with secret=…", path)

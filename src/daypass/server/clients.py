@@ -1,4 +1,4 @@
-"""The service's OAuth clients in a file, TOML: reading it, and adding one. It holds hashes of secrets, no secret."""
+"""The service's OAuth clients in a TOML file: read it, and add one. The file has hashes of secrets, no secrets."""
 
 import json
 import os
@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from daypass.errors import ConfigurationError
+from daypass.unknown_options import refuse_unknown
 from daypass.web.clients import Client, Clients
 
 _KEYS = frozenset(("id", "name", "secret_hash", "scope", "introspects"))
-_KINDS: dict[str, type | tuple[type, ...]] = {"name": str, "introspects": bool, "secret_hash": (str, list)}
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "name": (str, "text"),
+    "introspects": (bool, "true or false"),
+    "secret_hash": ((str, list), "text, or a list of two"),
+}
 
 
 def read(path: Path) -> tuple[Client, ...]:
-    """Return the clients in a file, in the order in which they stand there.
+    """Return the clients in a file, in the file's order.
 
     Raises:
-        ConfigurationError: it cannot be read, or describes no clients.
+        ConfigurationError: it cannot be read, or its content is wrong or empty.
     """
     clients = _parsed(path, _text(path))
     if not clients:
@@ -28,16 +33,16 @@ def read(path: Path) -> tuple[Client, ...]:
 def add(
     path: Path, name: str, *, client_id: str | None, public: bool, scope: str | None, introspects: bool
 ) -> tuple[Client, str | None]:
-    """Add a new client to a file, which is made with mode 0600 where it is missing; return it and its secret.
+    """Add a new client to a file; return it and its secret, None for a public client.
 
-    What stands in the file stays as it is. The secret, None for a public client, is kept nowhere.
+    The file is made, with mode 0600, if it is missing; what it has stays as it is. The secret is stored nowhere.
 
     Raises:
-        ConfigurationError: the client is not possible, its id is taken, or the file cannot be read or written; nothing
+        ConfigurationError: the client or its id cannot be used, or the file cannot be read or written; nothing
             was changed.
     """
     if not name.strip() or not name.isprintable():
-        raise ConfigurationError(f"{name!r} is no name for a client")
+        raise ConfigurationError(f"invalid client name {name!r}: it must be printable and not empty")
     client, secret = Client.register(name, client_id=client_id, public=public, scope=scope, introspects=introspects)
     before = _text(path) if path.exists() else ""
     entry = ("" if not before or before.endswith("\n") else "\n") + ("\n" if before else "") + _entry(client)
@@ -57,7 +62,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigurationError(f"the clients file {path} cannot be read: {reason}") from None
 
 
@@ -68,7 +73,7 @@ def _parsed(path: Path, text: str) -> tuple[Client, ...]:
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
     entries = content.pop("client", [])
     if content or not isinstance(entries, list):
-        raise ConfigurationError(f"{path} has to be made of [[client]] sections, and nothing else")
+        raise ConfigurationError(f"{path} must consist of [[client]] sections")
     clients = tuple(_client(path, number, entry) for number, entry in enumerate(entries, 1))
     Clients(clients)
     return clients
@@ -76,16 +81,14 @@ def _parsed(path: Path, text: str) -> tuple[Client, ...]:
 
 def _client(path: Path, number: int, entry: Any) -> Client:
     where = f"client {number} in {path}"
-    unknown = sorted(set(entry) - _KEYS) if isinstance(entry, dict) else []
-    if unknown or not isinstance(entry, dict):
-        raise ConfigurationError(
-            f"{where}: {', '.join(unknown) or 'it'} is unknown; there are {', '.join(sorted(_KEYS))}"
-        )
-    for name, kind in _KINDS.items():
-        if name in entry and not isinstance(entry[name], kind):
-            raise ConfigurationError(f"{where}: {name} is of the wrong kind")
-    hashes = entry.get("secret_hash")
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"{where} must be a [[client]] section")
     try:
+        refuse_unknown(entry, _KEYS, "setting")
+        for name, (kind, called) in _KINDS.items():
+            if name in entry and not isinstance(entry[name], kind):
+                raise ConfigurationError(f"{name} must be {called}")
+        hashes = entry.get("secret_hash")
         return Client(
             entry.get("id", ""),
             tuple(hashes) if isinstance(hashes, list) else hashes,
@@ -98,7 +101,7 @@ def _client(path: Path, number: int, entry: Any) -> Client:
 
 
 def _entry(client: Client) -> str:
-    """Return a client as it stands in the file; a string of JSON's is one of TOML's."""
+    """Return a client as text for the file; a JSON string is a TOML string too."""
     parts: dict[str, object] = {"id": client.id, "name": client.name}
     if client.secret_hash is not None:
         parts["secret_hash"] = client.secret_hash

@@ -1,6 +1,8 @@
-"""What `daypass serve` is told: by options, else by the environment (``DAYPASS_…``), else the default."""
+"""What `daypass serve` reads: its options, then the environment (``DAYPASS_…``), then the defaults."""
 
+import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from daypass.duration import milliseconds
 from daypass.errors import ConfigurationError
 from daypass.keys import Secret
 from daypass.server import clients
+from daypass.unknown_options import refuse_unknown
 from daypass.web.clients import Client
 from daypass.web.cookies import CookiePolicy
 from daypass.web.limits import RateLimits
@@ -36,11 +39,18 @@ DEFAULTS: Mapping[str, str] = {
 
 OFF = "off"
 _INSECURE = "DAYPASS_ALLOW_INSECURE"
-_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwarded": "Forwarded"}
+_PROXY_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwarded": "Forwarded"}
+
+_OTHERS = ("secret", "secret_file", "clients", "allow_insecure", "allowed_origins")
+VARIABLES = frozenset(f"DAYPASS_{name.upper()}" for name in (*DEFAULTS, *_OTHERS))
+"""The environment variables there are."""
+
+_NOT_OURS = re.compile(r"DAYPASS_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
+"""The tests' variables, and those that Kubernetes sets for a service called "daypass"."""
 
 
 class Lifetimes(TypedDict):
-    """The spans of the policy, as people write them."""
+    """The durations of the policy, as text such as ``15m``."""
 
     access_ttl: str
     idle_ttl: str
@@ -50,14 +60,14 @@ class Lifetimes(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """How the service is run.
+    """How the service runs.
 
     Attributes:
         store: the store's URL.
-        issuer: the URL that access tokens name; the default is the same for all that share a store.
+        issuer: the URL that access tokens name; the default is the same for all services on one store.
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one.
-        lifetimes: the spans of the policy, as people write them.
+        lifetimes: the durations of the policy.
         secret: the master secrets, newest first; None for an embedded store's own.
         options: how the endpoints are served.
         clients: the OAuth clients; without any there are no OAuth endpoints.
@@ -72,20 +82,33 @@ class Configuration:
     options: Options
     clients: tuple[Client, ...] = ()
 
+    @property
+    def warning(self) -> str | None:
+        """What to write if other machines can connect and would all be refused; None if they cannot, or would not."""
+        trusted = self.options["trusted_proxies"]
+        if _is_loopback(self.host) or self.options["allow_insecure"] or not all(map(_is_loopback, trusted)):
+            return None
+        return (
+            f"it listens on {self.host}, and answers 403 (insecure_transport) to plain HTTP from other machines. Put a "
+            "proxy with TLS in front and write --trusted-proxies ADDRESS, or write --allow-insecure"
+        )
+
 
 def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Configuration:
-    """Return the configuration that ``options`` (None where one was not given) and the environment make.
+    """Return the configuration made of ``options`` (None for one that was not given) and the environment.
 
     Raises:
-        ConfigurationError: a value cannot be used; the message names the option.
+        ConfigurationError: a value cannot be used, or a variable is unknown; the message names it.
     """
     environment = os.environ if environment is None else environment
+    named = [name for name in environment if name.startswith("DAYPASS_") and not _NOT_OURS.fullmatch(name)]
+    refuse_unknown(named, VARIABLES, "environment variable")
 
     def value(name: str) -> str | None:
         given = options.get(name)
         return given if given is not None else environment.get(f"DAYPASS_{name.upper()}") or DEFAULTS.get(name)
 
-    def span(name: str) -> str:
+    def duration(name: str) -> str:
         text = value(name) or ""
         try:
             milliseconds(text)
@@ -100,10 +123,10 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
         host=_host(value("host") or ""),
         port=_port(value("port") or ""),
         lifetimes=Lifetimes(
-            access_ttl=span("access_ttl"),
-            idle_ttl=span("idle_ttl"),
-            absolute_ttl=span("absolute_ttl"),
-            grace_period=span("grace_period"),
+            access_ttl=duration("access_ttl"),
+            idle_ttl=duration("idle_ttl"),
+            absolute_ttl=duration("absolute_ttl"),
+            grace_period=duration("grace_period"),
         ),
         secret=read_secret(value("secret_file"), environment),
         options=_options(value, insecure=bool(options.get("allow_insecure")) or _flag(_INSECURE, environment)),
@@ -115,11 +138,11 @@ def _options(value: Callable[[str], str | None], *, insecure: bool) -> Options:
     """Return how the endpoints are served.
 
     Raises:
-        ConfigurationError: one of them cannot be used.
+        ConfigurationError: one of the options cannot be used.
     """
-    header = _HEADERS.get((value("proxy_header") or "").lower())
+    header = _PROXY_HEADERS.get((value("proxy_header") or "").lower())
     if header is None:
-        raise ConfigurationError(f"proxy_header {value('proxy_header')!r} is none; write x-forwarded or forwarded")
+        raise ConfigurationError(f"invalid proxy_header {value('proxy_header')!r}: write x-forwarded or forwarded")
     proxies = Proxies(_words(value("trusted_proxies")), header)
     policy = CookiePolicy(allowed_origins=_words(value("allowed_origins")), allow_insecure=insecure)
     return Options(
@@ -140,14 +163,14 @@ def _rate_limits(value: Callable[[str], str | None]) -> RateLimits | None:
     if storage == OFF:
         return None
     try:
-        open_counter(storage)  # before anything is made: it may be one that nobody knows
+        open_counter(storage)  # fails now, before anything is made
     except ImportError as error:
         raise ConfigurationError(str(error)) from None
     return RateLimits(storage, login_per_address=rate("login_per_address"), login_per_account=rate("login_per_account"))
 
 
 def _words(text: str | None) -> list[str]:
-    """Return the words of a list, with spaces or commas between them; none for ``off``."""
+    """Return the words of a list separated by spaces or commas; an empty list for ``off``."""
     words = (text or "").replace(",", " ").split()
     return [] if words == [OFF] else words
 
@@ -160,24 +183,32 @@ def read_secret(file: str | None, environment: Mapping[str, str]) -> list[str] |
     """
     given = environment.get("DAYPASS_SECRET", "").split()
     if file and given:
-        raise ConfigurationError("both DAYPASS_SECRET and a secret file are given; keep one of them")
+        raise ConfigurationError("both DAYPASS_SECRET and a secret file are given; remove one of them")
     return secret_file.read(Path(file)) if file else given or None
 
 
 def _host(text: str) -> str:
     if not text:  # a socket would take it for every address of the machine
-        raise ConfigurationError("host is empty; write an address, such as 127.0.0.1, or 0.0.0.0 for every one")
+        raise ConfigurationError("host is empty: write an address such as 127.0.0.1, or 0.0.0.0 for every address")
     return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_network(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "unix")
 
 
 def _flag(name: str, environment: Mapping[str, str]) -> bool:
     text = environment.get(name, "0").lower()
     if text not in ("0", "1", "false", "true"):
-        raise ConfigurationError(f"{name}={text} is neither yes nor no; write 1 or 0")
+        raise ConfigurationError(f"invalid {name}={text}: write 1 or 0")
     return text in ("1", "true")
 
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 5 or int(text) > 65_535:
-        raise ConfigurationError(f"port {text!r} is none; write a number from 0 to 65535")
+        hint = "; Kubernetes set it: write enableServiceLinks: false" if text.startswith("tcp://") else ""
+        raise ConfigurationError(f"invalid port {text[:40]!r}: expected a number from 0 to 65535{hint}")
     return int(text)

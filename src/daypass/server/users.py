@@ -1,6 +1,11 @@
-"""The built-in users of the ready-made service: who they are, and their passwords (Argon2id)."""
+"""The built-in users of the ready-made service, and their passwords (Argon2id).
+
+A password is normalized to NFC (RFC 8265 §4.2) before it is hashed: "é" is one character on one keyboard, and two on
+another. Hashes made before that are still accepted, as typed, and replaced at the next login.
+"""
 
 import asyncio
+import unicodedata
 import uuid
 from functools import cache
 
@@ -26,23 +31,23 @@ class Users:
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
-        _nobody()  # now, so that the first unknown user takes no longer than the next
+        _unknown_user()  # now, so that the first unknown user takes no longer than the next
 
     async def check(self, identifier: str, password: str) -> User | None:
-        """Return the user with this address or name and this password, None otherwise.
+        """Return the user with this email address or name and this password, None otherwise.
 
         An unknown user takes as long as a wrong password. A hash of older parameters is replaced.
 
         Raises:
-            StoreError: the store could not be asked.
+            StoreError: the store cannot be used now.
         """
         account = await self._store.perform(FindAccount(identifier))
-        known = account.password_hash if account else _nobody()
-        fits = await asyncio.to_thread(_verify, known, password)
-        if account is None or not fits:
+        known = account.password_hash if account else _unknown_user()
+        fitting = await asyncio.to_thread(_fitting, known, password)
+        if account is None or fitting is None:
             return None
-        if _hasher.check_needs_rehash(account.password_hash):
-            replacement = await asyncio.to_thread(_hasher.hash, password)
+        if fitting != _normalized(password) or _hasher.check_needs_rehash(account.password_hash):
+            replacement = await asyncio.to_thread(_hasher.hash, _normalized(password))
             await self._store.perform(SetPasswordHash(account.subject, replacement))
         return _user(account)
 
@@ -50,7 +55,7 @@ class Users:
         """Return the user with this subject, None when there is none.
 
         Raises:
-            StoreError: the store could not be asked.
+            StoreError: the store cannot be used now.
         """
         account = await self._store.perform(LoadAccount(subject))
         return None if account is None else _user(account)
@@ -65,18 +70,20 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
     """
     local, _, domain = email.partition("@")
     if not local or not domain or "@" in domain or not _is_plain(email) or " " in email:
-        raise ConfigurationError(f"{email!r} is no email address")
+        raise ConfigurationError(f"invalid email address {email!r}")
     if username is not None and (not username or "@" in username or not _is_plain(username)):
-        raise ConfigurationError(f"{username!r} is no user name: it may not be empty, nor have an @ or outer spaces")
+        raise ConfigurationError(
+            f"invalid user name {username!r}: it must have no @, no outer spaces, and not be empty"
+        )
     if not _is_text(password):
-        raise ConfigurationError("the password is no text that a login could send; write it in UTF-8")
+        raise ConfigurationError("the password has characters that JSON cannot send; write it in UTF-8")
     if len(password) < MINIMUM_PASSWORD:
-        raise ConfigurationError(f"the password needs at least {MINIMUM_PASSWORD} characters")
+        raise ConfigurationError(f"the password must have at least {MINIMUM_PASSWORD} characters")
     if len(password) > MAXIMUM_PASSWORD:
-        raise ConfigurationError(f"the password may have {MAXIMUM_PASSWORD} characters at the most")
-    account = Account(str(uuid.uuid4()), email, username, _hasher.hash(password), now)
+        raise ConfigurationError(f"the password can have {MAXIMUM_PASSWORD} characters")
+    account = Account(str(uuid.uuid4()), email, username, _hasher.hash(_normalized(password)), now)
     if not store.perform(AddAccount(account)):
-        raise ConfigurationError("there is a user with that address or name already")
+        raise ConfigurationError("a user with that email address or name exists already")
     return account
 
 
@@ -85,12 +92,22 @@ def _is_plain(name: str) -> bool:
 
 
 def _is_text(password: str) -> bool:
-    """Tell whether JSON in UTF-8 can carry ``password``; bytes that were none stand as half surrogate pairs."""
+    """Return whether JSON in UTF-8 can carry ``password``: bytes that are not UTF-8 were read as lone surrogates."""
     return "\0" not in password and not any("\ud800" <= character <= "\udfff" for character in password)
 
 
 def _user(account: Account) -> User:
     return User(account.subject, account.username, account.email, disabled=account.disabled_at is not None)
+
+
+def _fitting(password_hash: str, password: str) -> str | None:
+    """Return the form of ``password`` that the hash was made of: normalized, or as typed; None if neither."""
+    forms = dict.fromkeys((_normalized(password), password))
+    return next((form for form in forms if _verify(password_hash, form)), None)
+
+
+def _normalized(password: str) -> str:
+    return unicodedata.normalize("NFC", password)
 
 
 def _verify(password_hash: str, password: str) -> bool:
@@ -101,6 +118,6 @@ def _verify(password_hash: str, password: str) -> bool:
 
 
 @cache
-def _nobody() -> str:
+def _unknown_user() -> str:
     """Return the hash that an unknown user's password is compared with."""
     return _hasher.hash(uuid.uuid4().hex)

@@ -6,9 +6,11 @@ what the others have left (`ThreadQueue`); an event loop hands its work to one t
 
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import sqlite3
+import stat
 import threading
 import weakref
 from collections import deque
@@ -24,6 +26,8 @@ A = TypeVar("A")
 Operation = Callable[[sqlite3.Connection], A]
 
 BATCH = 512
+
+_log = logging.getLogger("daypass")
 
 
 class Waiting(Generic[A]):
@@ -156,8 +160,12 @@ def _make_private(path: Path) -> None:
     A file that is there is not even opened: to close it would drop the locks that other connections of this process
     have on it (sqlite.org/howtocorrupt.html §2.2). For the same reason only one thread makes a file at a time.
     """
-    with _making, contextlib.suppress(FileExistsError):
-        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with _making:
+        try:
+            os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            if path.stat().st_mode & stat.S_IRWXO:
+                _log.warning("every user of this machine can open the database %s; run: chmod 600 %s", path, path)
 
 
 def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> None:

@@ -1,5 +1,6 @@
 """Sessions in a SQLite file: one machine, any number of processes, everything that was answered is on the disk."""
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +60,10 @@ class SqliteStore:
         """
         return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
+    def holds_keys(self) -> bool:
+        """Tell whether the file has keys already, without making or changing anything."""
+        return _holds_keys(self.path)
+
     def close(self) -> None:
         """Close the file; performing a step opens it again."""
         self._queue.close()
@@ -78,9 +83,21 @@ class AsyncSqliteStore:
         """Perform ``step`` and return its answer; raises as `SqliteStore.perform` does."""
         return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
+    def holds_keys(self) -> bool:
+        """Tell whether the file has keys already, without making or changing anything."""
+        return _holds_keys(self.path)
+
     async def close(self) -> None:
         """Close the file; performing a step opens it again."""
         await self._queue.close()
+
+
+def _holds_keys(path: Path) -> bool:
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM daypass_keys LIMIT 1").fetchone() is not None
+    except sqlite3.Error:  # no such file or table, or no database: opening it will say so
+        return False
 
 
 def _database(path: Path, synchronous: Synchronous) -> Database:
