@@ -31,6 +31,7 @@ from daypass.duration import Duration
 from daypass.web.asgi_pages import Pages
 from daypass.web.browser_login import BrowserLogin
 
+from ..cookie_names import without_port
 from ..servers.application import serving_on_ports
 from ..web.failing import AsyncFailing
 from .conftest import ALICE, PASSWORD, Seen
@@ -249,7 +250,7 @@ def heading(page: Page) -> str:
 
 
 def jar(context: BrowserContext) -> dict[str, str]:
-    return {str(cookie["name"]): str(cookie["value"]) for cookie in context.cookies()}
+    return {without_port([str(cookie["name"])])[0]: str(cookie["value"]) for cookie in context.cookies()}
 
 
 def stranger(site: Site, cookies: dict[str, str]) -> httpx2.Client:

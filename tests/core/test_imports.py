@@ -31,7 +31,7 @@ SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 FLOORS = (
     ("errors",),
     ("scope", "unknown_options"),
-    ("clock", "rotation", "duration", "flow", "event"),
+    ("clock", "cookie_names", "rotation", "duration", "flow", "event"),
     ("user",),
     ("session",),
     ("policy",),
@@ -177,7 +177,7 @@ def test_a_client_loads_no_server(module: str) -> None:
     """A client's adapter loads no issuer, verifier, store, endpoint or cryptography of the server."""
     there = loaded(f"import daypass.client.{module}")
     rooms = {name.split(".")[1] for name in there if name.startswith("daypass.")}
-    assert rooms <= {"client", "drive", "errors", "flow", "forks"}
+    assert rooms <= {"client", "cookie_names", "drive", "errors", "flow", "forks"}
     assert [] == [name for name in SERVER if name in there]
 
 

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from daypass import EventCode
-from daypass.web.cookies import MAXIMUM_AGE, SECURE_NAME
+from daypass.cookie_names import SECURE_DEFAULT
+from daypass.web.cookies import MAXIMUM_AGE
 
 from ..web.live import LOGIN
 from ..web.world import BOB, Asked, access_token, cookie_value, headers_named, json_of
@@ -31,8 +32,8 @@ def test_a_cookie_that_slipped_past_the_prefix_is_not_ours(space: str) -> None:
     asked = Asked()
     _, own = asked.login()
     _, tossed = asked.login(BOB)
-    for name in (f"{space}{SECURE_NAME}", f"{SECURE_NAME}{space}"):
-        assert "user-1" == whose(asked, f"{name}={tossed}; {SECURE_NAME}={own}")
+    for name in (f"{space}{SECURE_DEFAULT}", f"{SECURE_DEFAULT}{space}"):
+        assert "user-1" == whose(asked, f"{name}={tossed}; {SECURE_DEFAULT}={own}")
         asked.end_grace()
         assert whose(asked, f"{name}={tossed}") is None
 
@@ -52,7 +53,7 @@ def test_a_cookie_is_read_as_browsers_and_proxies_write_it(around: str) -> None:
     """Quotes, and spaces and tabs around it, are no part of the value (RFC 6265 §5.2)."""
     asked = Asked()
     _, own = asked.login()
-    assert "user-1" == whose(asked, f"a=b; {SECURE_NAME}={around.format(own)}; c=d")
+    assert "user-1" == whose(asked, f"a=b; {SECURE_DEFAULT}={around.format(own)}; c=d")
 
 
 def test_every_cookie_that_is_ever_set_has_every_attribute() -> None:

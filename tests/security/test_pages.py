@@ -5,10 +5,10 @@ import pytest
 from daypass.web import Application
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.message import Request
-from daypass.web.pages import ACCESS
 
 from ..web.world import ALICE, BOB, HOST, Asked
 
+ACCESS = "daypass-access"
 METHODS = ["POST", "PUT", "PATCH", "DELETE", "QUERY", "PROPFIND", "post", "get", "Get", "GET ", ""]
 FOREIGN = [
     {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},

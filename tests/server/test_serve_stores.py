@@ -14,12 +14,12 @@ import httpx2
 import psycopg
 import pytest
 
+from ..cookie_names import refresh_cookie
 from ..servers import postgres
 from ..servers import redis as servers
 from .processes import PASSWORD, PATIENCE, SECRET, Service, daypass, running
 
 GIVEN = {"DAYPASS_SECRET": SECRET}
-COOKIE = "daypass"
 Fault = Callable[[], AbstractContextManager[None]]
 
 
@@ -260,7 +260,7 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
         login(service, leaving)
         token = refreshed(service, client)
         assert 200 == me(service, client, token)
-        cookies = [client.cookies[COOKIE], leaving.cookies[COOKIE]]
+        cookies = [refresh_cookie(client.cookies), refresh_cookie(leaving.cookies)]
         credentials = {"username": "alice", "password": PASSWORD}
         asks: dict[str, Callable[[], httpx2.Response]] = {
             "refresh": lambda: client.post(f"{service.address}/auth/refresh"),
@@ -275,7 +275,7 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
                     assert (name, 503, "1") == (name, answer.status_code, answer.headers.get("retry-after"))
                     assert "set-cookie" not in answer.headers
                     assert 200 == me(service, client, token)
-        assert cookies == [client.cookies[COOKIE], leaving.cookies[COOKIE]]
+        assert cookies == [refresh_cookie(client.cookies), refresh_cookie(leaving.cookies)]
         eventually(lambda: asks["healthz"]().status_code == 200)
         answers: list[int] = []
 
@@ -285,7 +285,7 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
 
         eventually(recovered)
         assert 200 == answers[-1], answers
-        assert cookies[0] != client.cookies[COOKIE]
+        assert cookies[0] != refresh_cookie(client.cookies)
         assert 204 == asks["logout"]().status_code
         assert 200 == me(service, client, refreshed(service, client))
         assert 0 == service.end()

@@ -20,6 +20,7 @@ from daypass.access_token import AccessToken
 from daypass.duration import MINUTE
 from daypass.testing import Clock
 
+from ..cookie_names import refresh_cookie
 from ..servers.application import serving
 from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET, body_of
 
@@ -153,7 +154,7 @@ class MountedAnywhere:
     def test_plain_http_elsewhere(self, client: httpx2.Client, application: Application) -> None:
         """Plain HTTP to another host than loopback is refused, and nothing is changed."""
         client.post("/auth/login", json=LOGIN)
-        cookie = {"cookie": f"daypass={client.cookies['daypass']}", "host": "api.example.com"}
+        cookie = {"cookie": f"daypass={refresh_cookie(client.cookies)}", "host": "api.example.com"}
         for path in ("login", "refresh", "logout"):
             assert 403 == client.post(f"/auth/{path}", json=LOGIN, headers=cookie).status_code
         assert [EventCode.STARTED] == application.codes()
@@ -284,10 +285,11 @@ class MountedAnywhere:
     ) -> None:
         """A client that goes away in the middle of its body changes nothing, and is no error in the server's log."""
         client.post("/auth/login", json=LOGIN)
-        cookie = client.cookies["daypass"]
+        cookie = refresh_cookie(client.cookies)
         head = (
             f"POST /auth/refresh HTTP/1.1\r\nhost: localhost\r\ncookie: daypass={cookie}\r\ncontent-length: 10\r\n\r\n"
         )
+        caplog.clear()
         with caplog.at_level(logging.WARNING):
             raw(str(client.base_url), f"{head}half".encode(), goes_away=True)
             assert 200 == client.get("/.well-known/jwks.json").status_code
@@ -318,10 +320,10 @@ class MountedAnywhere:
         """A hundred refreshes with one cookie all succeed, all with the same next one, and rotate once."""
         application = self.make("memory:" if kind == "memory" else f"sqlite:///{tmp_path / 'sessions.db'}")
         with self.serve(self.mount(application)) as address:
-            cookie = httpx2.post(f"{address}/auth/login", json=LOGIN).cookies["daypass"]
+            cookie = refresh_cookie(httpx2.post(f"{address}/auth/login", json=LOGIN).cookies)
             answers = asyncio.run(_at_once(100, f"{address}/auth/refresh", {"cookie": f"daypass={cookie}"}))
         assert {200} == {answer.status_code for answer in answers}
-        assert 1 == len({answer.cookies["daypass"] for answer in answers})
+        assert 1 == len({refresh_cookie(answer.cookies) for answer in answers})
         counted = {code: application.codes().count(code) for code in set(application.codes())}
         assert {EventCode.STARTED: 1, EventCode.ROTATED: 1, EventCode.REPEATED: 99} == counted
 
@@ -345,7 +347,7 @@ class Mounted(MountedAnywhere):
     def test_cookies_in_two_headers(self, client: httpx2.Client) -> None:
         """Cookies that arrive in several headers, as HTTP/2 sends them, are found."""
         client.post("/auth/login", json=LOGIN)
-        headers = [("cookie", "theme=dark"), ("cookie", f"daypass={client.cookies['daypass']}")]
+        headers = [("cookie", "theme=dark"), ("cookie", f"daypass={refresh_cookie(client.cookies)}")]
         assert 200 == httpx2.post(f"{client.base_url}/auth/refresh", headers=headers).status_code
 
     def test_checking_a_password_holds_nobody_up(self, client: httpx2.Client, application: Application) -> None:

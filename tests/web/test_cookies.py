@@ -1,19 +1,27 @@
 """The cookie: how it is set, where it is read, and from where it may be used."""
 
+import logging
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
 
 from daypass import ConfigurationError
+from daypass.cookie_names import is_default
 from daypass.duration import DAY, SECOND
 from daypass.web.cookies import CookiePolicy, SameSite
 from daypass.web.options import Options
+from daypass.web.refusal_log import MAXIMUM
 
-from .world import HOST, PASSWORD, VARY, Asked, body_of, cookie_value, headers_named
+from .world import HOST, PASSWORD, SECRET, VARY, Asked, body_of, cookie_value, headers_named
 
 LOGIN = {"username": "alice", "password": PASSWORD}
+OWN = f"https://{HOST}"
+APP = "https://app.example.com"
 CREDENTIALED = ("/login", "/refresh", "/logout")
-CROSS_SITE = body_of("cross_site_request", "This may not be asked for by a page of another origin")
+CROSS_SITE = body_of(
+    "cross_site_request", "A page of another origin may not do this; the server's log names the option"
+)
 
 
 # ---- how it is set
@@ -28,10 +36,10 @@ def test_over_https() -> None:
 
 
 def test_over_loopback() -> None:
-    """Over plain HTTP on loopback the cookie is one that jars send back there: no prefix, no ``Secure``."""
+    """Over plain HTTP on loopback the cookie has neither prefix nor ``Secure``, and its name has the port."""
     response = Asked().ask("POST", "/login", LOGIN, scheme="http", host="127.0.0.1:8000")
     token = cookie_value(response)
-    expected = f"daypass={token}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict"
+    expected = f"daypass-8000={token}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict"
     assert [expected] == headers_named(response, "set-cookie")
 
 
@@ -87,21 +95,125 @@ def test_set_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"same_site": "None"}, "neither 'Strict' nor 'Lax'"),
+        ({"same_site": "None"}, "invalid same_site 'None': write 'Strict' or 'Lax'"),
         ({"allowed_origins": "https://app.example.com"}, "a list of origins"),
         ({"allowed_origins": ["https://app.example.com/"]}, "without a path"),
-        ({"allowed_origins": ["app.example.com"]}, "is no origin"),
-        ({"allowed_origins": ["*"]}, "is no origin"),
-        ({"allowed_origins": ["null"]}, "is no origin"),
-        ({"allowed_origins": ["https://"]}, "is no origin"),
-        ({"allowed_origins": ["HTTPS://App.Example.com"]}, "is no origin"),
-        ({"allowed_origins": ["https://[::1"]}, "is no origin"),
+        ({"allowed_origins": ["app.example.com"]}, "invalid origin"),
+        ({"allowed_origins": ["*"]}, "invalid origin"),
+        ({"allowed_origins": ["null"]}, "invalid origin"),
+        ({"allowed_origins": ["https://"]}, "invalid origin"),
+        ({"allowed_origins": ["HTTPS://App.Example.com"]}, "invalid origin"),
+        ({"allowed_origins": ["https://[::1"]}, "invalid origin"),
     ],
 )
 def test_a_policy_that_cannot_work(arguments: dict[str, Any], told: str) -> None:
     """A policy that no browser would understand, or no origin would ever match, is refused where it is written."""
     with pytest.raises(ConfigurationError, match=told.replace("*", r"\*")):
         CookiePolicy(**arguments)
+
+
+# ---- its name
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "expected"),
+    [
+        ("https", HOST, "__Host-daypass"),
+        ("https", f"{HOST}:8443", "__Host-daypass"),
+        ("http", "localhost:8000", "daypass-8000"),
+        ("http", "[::1]:8001", "daypass-8001"),
+        ("http", "app.localhost:65535", "daypass-65535"),
+        ("http", "localhost", "daypass"),
+        ("http", "intranet:8000", "daypass"),
+    ],
+)
+def test_default_name(scheme: str, host: str, expected: str) -> None:
+    """Without ``cookie_name`` the cookie is ``daypass``; on loopback it has the port, because cookies ignore ports."""
+    asked = Asked(options=Options(allow_insecure=True))
+    response = asked.ask("POST", "/login", LOGIN, scheme=scheme, host=host)
+    assert [expected] == [value.partition("=")[0] for value in headers_named(response, "set-cookie")]
+    assert is_default(expected)
+
+
+def test_two_applications_on_one_machine_share_a_jar() -> None:
+    """Two applications on two ports of ``localhost`` log in, refresh and log out in one browser without a conflict."""
+    jar: dict[str, str] = {}
+    applications = {port: Asked(secret=f"{port}{SECRET}") for port in (8000, 8001)}
+
+    def ask(port: int, path: str) -> int:
+        sent = "; ".join(f"{name}={value}" for name, value in jar.items())
+        host = f"localhost:{port}"
+        response = applications[port].ask("POST", path, LOGIN, scheme="http", host=host, headers={"cookie": sent})
+        for header in headers_named(response, "set-cookie"):
+            for name, morsel in SimpleCookie(header).items():
+                jar[name] = morsel.value
+        return response.status
+
+    assert [200] * 6 == [ask(port, path) for path in ("/login", "/refresh", "/refresh") for port in (8000, 8001)]
+    assert [204, 200, 401] == [ask(8000, "/logout"), ask(8001, "/refresh"), ask(8000, "/refresh")]
+
+
+def test_the_cookie_of_0_1_goes_on_working() -> None:
+    """A browser that has ``daypass`` on a port stays logged in, and its cookie keeps that name until the next login.
+
+    A client that looks for its cookie by name finds it in every answer.
+    """
+    asked = Asked()
+    _, old = asked.login()
+    near: dict[str, Any] = {"scheme": "http", "host": "localhost:8000"}
+    refreshed = asked.ask("POST", "/refresh", headers={"cookie": f"daypass={old}"}, **near)
+    (header,) = headers_named(refreshed, "set-cookie")
+    name, _, value = header.partition(";")[0].partition("=")
+    assert (200, "daypass") == (refreshed.status, name)
+    both = {"cookie": f"daypass=dpr_another; daypass-8000={value}"}
+    assert 200 == asked.ask("POST", "/refresh", headers=both, **near).status
+    login = asked.ask("POST", "/login", LOGIN, headers={"cookie": f"daypass={value}"}, **near)
+    assert headers_named(login, "set-cookie")[0].startswith("daypass-8000=")
+    assert not asked.lives(value)
+    out = asked.ask("POST", "/logout", headers={"cookie": f"daypass={value}"}, **near)
+    assert headers_named(out, "set-cookie")[0].startswith("daypass=;")
+
+
+def test_a_logout_leaves_the_cookie_of_another_application() -> None:
+    """A cookie without a port that is not ours may be another application's: a logout does not remove it."""
+    other, asked = Asked(secret=f"other {SECRET}"), Asked()
+    _, foreign = other.login()
+    cookie = {"cookie": f"daypass={foreign}"}
+    out = asked.ask("POST", "/logout", scheme="http", host="localhost:8000", headers=cookie)
+    assert (204, []) == (out.status, headers_named(out, "set-cookie"))
+
+
+def test_own_name() -> None:
+    """``cookie_name`` names the cookie everywhere; over HTTPS it gets the prefix, and no other name is read."""
+    asked = Asked(options=Options(cookie_name="shop"))
+    response = asked.ask("POST", "/login", LOGIN)
+    token = cookie_value(response)
+    assert headers_named(response, "set-cookie")[0].startswith(f"__Host-shop={token}; Path=/; ")
+    assert 401 == asked.ask("POST", "/refresh", cookie=token).status
+    assert 200 == asked.ask("POST", "/refresh", headers={"cookie": f"__Host-shop={token}"}).status
+    near = asked.ask("POST", "/login", LOGIN, scheme="http", host="localhost:8000")
+    assert headers_named(near, "set-cookie")[0].startswith("shop=")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("__Host-shop", "leave out __Host-, which Daypass adds"),
+        ("__Secure-shop", "leave out __Host-"),
+        ("", "write up to 64 letters"),
+        ("my shop", "invalid cookie_name 'my shop'"),
+        ("shop;path", "write up to 64 letters"),
+        ("shop=1", "write up to 64 letters"),
+        ("größe", "write up to 64 letters"),
+        ("shop\n", "write up to 64 letters"),
+        (65 * "x", "write up to 64 letters"),
+        (b"shop", "write up to 64 letters"),
+    ],
+)
+def test_a_name_that_no_browser_would_keep_is_refused(name: Any, told: str) -> None:
+    """A ``cookie_name`` that is no token (RFC 6265), has a prefix or is too long is refused at the start."""
+    with pytest.raises(ConfigurationError, match=told):
+        CookiePolicy(name=name)
 
 
 # ---- where it is read
@@ -193,7 +305,7 @@ def test_plain_http_elsewhere(host: str, method: str, path: str) -> None:
     access, refresh_token = asked.login()
     response = asked.ask(method, path, LOGIN, scheme="http", host=host, cookie=refresh_token, token=access)
     assert 403 == response.status
-    told = "Use HTTPS; behind a proxy that ends TLS, pass on how the request was made"
+    told = "Use HTTPS; the server's log names the option"
     assert body_of("insecure_transport", told) == response.body
     assert [] == headers_named(response, "set-cookie")
     assert 1 == len(asked.auth.sessions("user-1"))
@@ -207,10 +319,83 @@ def test_plain_http_by_choice() -> None:
     assert "daypass" == headers_named(response, "set-cookie")[0].partition("=")[0]
 
 
-# ---- the site that asks
+# ---- what the server's log says
 
-OWN = f"https://{HOST}"
-APP = "https://app.example.com"
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_refused_plain_http_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says what was seen and which option decides, once for each peer; the response says only what to do."""
+    asked = Asked()
+    headers = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9"}
+    for _ in range(3):
+        asked.ask("POST", "/login", LOGIN, scheme="http", host="testserver", headers=headers, address="10.0.0.5")
+    (message,) = warnings(caplog)
+    for part in ("insecure_transport", "'http://testserver'", "from '10.0.0.5'", "x-forwarded-proto 'https'",
+                 "trusted_proxies", "proxy_header", "X-Forwarded-Proto $scheme", "allow_insecure=True",
+                 "https://testserver"):  # fmt: skip
+        assert part in message
+    asked.ask("POST", "/login", LOGIN, scheme="http", host="testserver", address="10.0.0.6")
+    assert 2 == len(warnings(caplog))
+
+
+def test_a_refused_page_of_another_origin_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the page's origin, the server it was compared with, and ``allowed_origins``."""
+    asked = Asked()
+    for _ in range(3):
+        asked.ask("POST", "/refresh", headers={"origin": APP, "sec-fetch-site": "same-site"})
+    (message,) = warnings(caplog)
+    for part in ("cross_site_request", f"'https://{HOST}'", f"origin '{APP}'", f"allowed_origins=['{APP}']"):
+        assert part in message
+
+
+def test_a_client_forges_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What a client sends is escaped and cut, and a client that sends many origins cannot fill the log."""
+    asked = Asked()
+    evil = f"https://x\r\nWARNING forged \x1b[31m{2_000 * 'y'}"
+    asked.ask("POST", "/refresh", headers={"origin": evil, "x-forwarded-host": evil}, host=evil)
+    (message,) = warnings(caplog)
+    assert message.isprintable()
+    assert len(message) < 1_000
+    for number in range(1_000):
+        asked.ask("POST", "/refresh", headers={"origin": f"https://{number}.example"})
+    assert MAXIMUM == len(warnings(caplog))
+    assert warnings(caplog)[-1].endswith("further refusals are not logged")
+
+
+@pytest.mark.parametrize(
+    ("host", "headers", "warned"),
+    [
+        ("127.0.0.1:8000", {}, True),  # the issuer is https://
+        ("127.0.0.1:8000", {"origin": OWN, "sec-fetch-site": "same-origin"}, True),  # as nginx sends it by proxy_pass
+        ("localhost", {"origin": OWN, "sec-fetch-site": "same-origin"}, True),
+        ("localhost", {}, False),  # a test's client
+    ],
+)
+def test_cookies_without_secure_are_explained_once(
+    host: str, headers: dict[str, str], *, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A TLS proxy that does not say how the client came: the log says what to write in nginx and in Daypass."""
+    asked = Asked()
+    for _ in range(2):
+        response = asked.ask("POST", "/login", LOGIN, scheme="http", host=host, headers=headers)
+        assert 200 == response.status
+    assert [warned] == [len(warnings(caplog)) == 1]
+    for part in ("without Secure", "trusted_proxies", "proxy_set_header X-Forwarded-Proto $scheme") if warned else ():
+        assert part in warnings(caplog)[0]
+
+
+def test_https_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Over HTTPS, and where the operator accepts plain HTTP, there is no warning."""
+    assert 200 == Asked().ask("POST", "/login", LOGIN, headers={"origin": OWN}).status
+    by_choice = Asked(options=Options(allow_insecure=True))
+    assert 200 == by_choice.ask("POST", "/login", LOGIN, scheme="http", host="intranet:8000").status
+    assert [] == warnings(caplog)
+
+
+# ---- the site that asks
 
 
 @pytest.mark.parametrize("path", CREDENTIALED)

@@ -18,6 +18,7 @@ from daypass.testing import Clock
 from daypass.web.clients import Client, hash_secret
 from daypass.web.openapi import AUTH, METADATA, OAUTH, SCHEMAS, WELL_KNOWN, inlined
 
+from ..cookie_names import refresh_cookie
 from ..servers.application import serving
 from .live import LOGIN, Application
 from .test_fastapi import build
@@ -228,7 +229,7 @@ def found_wrong(address: str, folder: Path) -> str:
     """Let schemathesis try everything, logged in; return what it says if it finds anything."""
     with httpx2.Client(base_url=address) as client:
         alice = client.post("/auth/login", json=LOGIN)
-        cookie = f"daypass={client.cookies['daypass']}"
+        cookie = f"daypass={refresh_cookie(client.cookies)}"
         bob = client.post("/auth/login", json={"email": BOB.email, "password": PASSWORD})
     token, other = alice.json()["accessToken"], bob.json()["accessToken"]
     basic = base64.b64encode(f"web:{CLIENT_SECRET}".encode()).decode()

@@ -17,7 +17,7 @@ from daypass.web.page_headers import Headers, merge_headers
 from daypass.web.pages import Render
 
 from .failing import Failing
-from .world import ALICE, BOB, HOST, PASSWORD, Asked
+from .world import ALICE, BOB, HOST, PASSWORD, SECRET, Asked
 
 Act = Callable[[BrowserLogin], object]
 
@@ -280,6 +280,86 @@ def test_a_late_answer_clears_nothing(browser: Browser) -> None:
     assert {} == browser.jar
 
 
+def test_a_slow_rejected_request_clears_nothing(browser: Browser) -> None:
+    """An answer to a navigation that took longer than a second clears nothing: another tab may have logged in."""
+    tokens = browser.log_in()
+    browser.asked.auth.logout(tokens.refresh_token)
+    login, _ = browser.ask(act=lambda _: browser.asked.clock.advance(SECOND))
+    assert (None, []) == (login.token, browser.set)
+    browser.ask(act=lambda _: browser.asked.clock.advance(SECOND - 1))
+    assert {} == browser.jar
+
+
+def test_a_slow_refresh_does_not_replace_a_new_login(browser: Browser) -> None:
+    """While a slow page runs that refreshed, another tab logs in; the slow page's response sets no old cookie."""
+    browser.log_in()
+    browser.expire()
+
+    def act(_: BrowserLogin) -> None:
+        other_tab = Browser(browser.asked)
+        other_tab.jar = dict(browser.jar)
+        other_tab.log_in("bob@example.com")
+        browser.jar.update(other_tab.jar)
+
+    login, headers = browser.ask(act=act)
+    assert (ALICE.subject, []) == (login.token and login.token.subject, browser.set)
+    assert ("cache-control", "private") in headers
+    login, _ = browser.ask()
+    assert BOB.subject == (login.token and login.token.subject)
+
+
+def test_a_slow_login_that_was_revoked_sets_nothing(browser: Browser) -> None:
+    """A session that is ended before its login's response begins is in no cookie."""
+    tokens = browser.asked.auth.login("alice", PASSWORD)
+
+    def act(login: BrowserLogin) -> None:
+        login.log_in(tokens)
+        browser.asked.auth.end_all(ALICE.subject)
+
+    browser.ask("POST", act=act)
+    assert ([], {}) == (browser.set, browser.jar)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_request_longer_than_the_access_token_lives(browser: Browser, *, ended: bool) -> None:
+    """An upload of twenty minutes that refreshed sets its cookies at the end, unless its session has ended."""
+    tokens = browser.log_in()
+    browser.expire()
+
+    def act(_: BrowserLogin) -> None:
+        if ended:
+            browser.asked.auth.logout(tokens.refresh_token)
+        browser.asked.clock.advance(20 * MINUTE)
+
+    browser.ask("POST", act=act)
+    assert ([] if ended else [ACCESS, REFRESH]) == browser.names
+
+
+def test_a_store_that_is_down_after_a_long_request(browser: Browser, store: Failing) -> None:
+    """If nobody can say whether the session still lives, the response sets no cookie, and the page is served."""
+    browser.log_in()
+    browser.expire()
+
+    def act(_: BrowserLogin) -> None:
+        browser.asked.clock.advance(20 * MINUTE)
+        store.down = True
+
+    login, _ = browser.ask("POST", act=act)
+    assert (None, []) == (login.refusal, browser.set)
+
+
+def test_a_rejected_cookie_of_another_application_stays(asked: Asked) -> None:
+    """On loopback a cookie without a port that is not ours is not cleared: it may be another application's."""
+    near = Browser(asked, scheme="http", host="localhost:8000")
+    near.jar = {"daypass": Asked(secret=f"other {SECRET}").login()[1]}
+    assert (None, []) == (near.ask()[0].token, near.set)
+    mine = asked.login()[1]
+    asked.auth.logout(mine)
+    near.jar = {"daypass": mine}
+    near.ask()
+    assert "daypass" in near.names
+
+
 def stale(browser: Browser) -> dict[str, str]:
     """Return cookies that the browser had before those that it has now."""
     browser.log_in()
@@ -415,7 +495,7 @@ def test_plain_http(asked: Asked) -> None:
     assert 403 == login.refusal.status
     near = Browser(asked, scheme="http", host="localhost:8000")
     near.log_in()
-    assert ["daypass-access", "daypass"] == near.names
+    assert ["daypass-8000-access", "daypass-8000"] == near.names
     assert "Secure" not in "".join(near.set)
     assert near.ask()[0].token is not None
 

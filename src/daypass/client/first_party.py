@@ -24,9 +24,7 @@ from daypass.client.parsing import (
     read_cookie,
     seconds,
 )
-
-OUR_COOKIES = ("__Host-daypass", "daypass")
-"""The names that Daypass's own issuer gives the refresh cookie, over HTTPS and over plain HTTP."""
+from daypass.cookie_names import is_default
 
 _REJECTIONS = ("invalid_grant", "invalid_token")
 
@@ -103,8 +101,7 @@ def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess
     only ``HttpOnly`` cookie there is. A cookie that is being deleted is none.
     """
     cookies = [(cookie, http_only) for cookie, http_only in map(read_cookie, set_cookies) if cookie]
-    names = OUR_COOKIES if name is None else (name,)
-    named = [cookie for cookie, _ in cookies if cookie.name in names]
+    named = [cookie for cookie, _ in cookies if (cookie.name == name if name else is_default(cookie.name))]
     if named or name is not None or not guess:
         return named[-1] if named else None
     hidden = [cookie for cookie, http_only in cookies if http_only]

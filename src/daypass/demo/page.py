@@ -13,13 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from daypass import cookie_names
 from daypass.access_token import AccessToken
 from daypass.duration import SECOND
 from daypass.errors import TokenRejected
 from daypass.issuer import AsyncDaypass
 from daypass.server.users import Users
 from daypass.stores import AsyncStore
-from daypass.web.cookies import LOOPBACK_NAME
 from daypass.web.starlette import auth_routes, bearer
 
 PREFIX = "/browser"
@@ -166,7 +166,7 @@ class _Thieves:
 
     async def steal(self, request: Request) -> Response:
         """Let a thief copy the refresh token; the page is told the thief's name, and nothing else."""
-        token = request.cookies.get(LOOPBACK_NAME)
+        token = request.cookies.get(cookie_names.with_port(request.url.port or 80))
         if not token:
             return JSONResponse({"error": "nothing_to_steal"}, 409)
         name = secrets.token_urlsafe(8)

@@ -20,7 +20,9 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
-COOKIE = "daypass"
+from daypass import cookie_names
+
+COOKIE = cookie_names.DEFAULT
 """The refresh cookie's name."""
 
 PASSWORD = "correct horse"  # noqa: S105 - of nobody

@@ -17,6 +17,7 @@ from daypass.web.oauth import JWKS_PATH, OAuth, issuer_path, metadata_path
 from daypass.web.options import OPTIONS, Options
 from daypass.web.pages import Pages, Render
 from daypass.web.proxies import Proxies
+from daypass.web.refusal_log import RefusalLog
 from daypass.web.routes import Operation, Route
 from daypass.web.verify import Verify
 
@@ -66,6 +67,7 @@ class Application(Generic[IssuerT]):
             raise ConfigurationError(f"an application needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
         self.auth: IssuerT = auth
         self._options = options
+        self._refusal_log = RefusalLog()
         self.cookie_policy = policy = self._cookie_policy("Strict")
         proxies = Proxies(options.get("trusted_proxies", ()), options.get("proxy_header"))
         self.filter = Filter(policy.allowed_origins, proxies)
@@ -97,6 +99,9 @@ class Application(Generic[IssuerT]):
             options.get("same_site", same_site),
             options.get("allowed_origins", ()),
             options.get("allow_insecure", False),
+            options.get("cookie_name"),
+            https=self.auth.names.issuer.startswith("https://"),
+            log=self._refusal_log,
         )
 
     def _route(self, path: str, **operations: Operation) -> Route:

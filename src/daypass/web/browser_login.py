@@ -17,6 +17,7 @@ class LoginState:
 
     Attributes:
         client_id: the issuer's own client.
+        began_at: when the request came.
         left_alone: whether the request has an ``Authorization`` header that is not ours to replace.
         presented: the refresh token in the cookie.
         session: the access token of the cookie or of the refresh.
@@ -31,6 +32,7 @@ class LoginState:
     """
 
     client_id: str
+    began_at: int = 0
     left_alone: bool = False
     presented: str | None = field(default=None, repr=False)
     session: AccessToken | None = None

@@ -1,98 +1,133 @@
-"""The cookies that tokens travel in, and how they are kept from cross-site use. Pure: text in, text out."""
+"""The cookies that tokens travel in, and how they are protected from cross-site use. Text in, text out."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
+from daypass import cookie_names
 from daypass.duration import DAY, SECOND
 from daypass.errors import ConfigurationError
 from daypass.refresh_token import PREFIX
 from daypass.web.message import BadRequest, Request
-from daypass.web.proxies import parse_address, told_addresses
+from daypass.web.proxies import claimed_addresses, parse_address
+from daypass.web.refusal_log import RefusalLog, shown
 
 SameSite = Literal["Strict", "Lax"]
+Kind = Literal["", "-access", "-tried"]
+"""What the name of a cookie ends with; the refresh token's has no ending."""
 
-SECURE_NAME = "__Host-daypass"
-LOOPBACK_NAME = "daypass"
-"""The name over plain HTTP, which is for loopback: a ``__Host-`` cookie has to be ``Secure`` (RFC 6265bis §4.1.3.2),
-and most cookie jars send no ``Secure`` cookie over plain HTTP, not even to loopback."""
+ACCESS: Kind = "-access"
+"""The cookie of pages with the access token."""
+
+TRIED: Kind = "-tried"
+"""The cookie of pages that says for which refresh token a page was redirected to itself."""
 
 MAXIMUM_AGE = 400 * DAY
 """Browsers keep no cookie longer (RFC 6265bis §5.5)."""
 
-_BETWEEN = " \t"
+MAXIMUM_NAME = 64
+"""Characters of an application's own cookie name."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A cookie's name (RFC 6265 §4.1.1)."""
+
+_WHITE_SPACE = " \t"
 
 
 @dataclass(frozen=True, slots=True)
 class CookiePolicy:
-    """How the cookie is set and from where it may be used.
+    """How cookies are set, and from where they may be used.
 
     Args:
         same_site: ``Strict``, or ``Lax`` for pages that are rendered on the server.
         allowed_origins: other origins whose pages may use the cookie, such as ``https://app.example.com``.
-        allow_insecure: whether plain HTTP is accepted from elsewhere than loopback.
+        allow_insecure: accept plain HTTP from other machines.
+        name: the refresh token's cookie, without ``__Host-``. By default ``daypass``; over plain HTTP on loopback with
+            the port, ``daypass-8000``, because cookies ignore ports.
+        https: whether the issuer's URL says that the application is used over HTTPS.
+        log: explains refusals.
 
     Raises:
-        ConfigurationError: one of them is something else.
+        ConfigurationError: an argument cannot work.
     """
 
     same_site: SameSite = "Strict"
     allowed_origins: Collection[str] = ()
     allow_insecure: bool = False
+    name: str | None = None
+    https: bool = False
+    log: RefusalLog = field(default_factory=RefusalLog, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.same_site not in ("Strict", "Lax"):
-            raise ConfigurationError(f"same_site={self.same_site!r} is neither 'Strict' nor 'Lax'")
+            raise ConfigurationError(f"invalid same_site {self.same_site!r}: write 'Strict' or 'Lax'")
         if isinstance(self.allowed_origins, str):
             raise ConfigurationError("allowed_origins is a list of origins: ['https://app.example.com']")
         for origin in self.allowed_origins:
             if not _is_origin(origin):
-                raise ConfigurationError(f"{origin!r} is no origin; write https://app.example.com, without a path")
+                raise ConfigurationError(f"invalid origin {origin!r}: write https://app.example.com, without a path")
+        if self.name is not None:
+            _check_name(self.name)
 
 
-def read(request: Request, name: str = LOOPBACK_NAME) -> str | None:
-    """Return the token in the request's cookie, None where there is no such cookie."""
-    wanted = _name(request, name)
-    pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
-    # Spaces and tabs alone stand between cookies (RFC 6265 §5.2). Whoever takes other white space off a name lets in a
-    # cookie that the browser did not hold to the rules of the prefix, set by another host of the same site.
-    values = [value.strip(_BETWEEN).strip('"') for name, _, value in pairs if name.strip(_BETWEEN) == wanted]
-    # There is but one, save on loopback, where applications on other ports may have set others of that name.
-    ours = (value for value in values if value.startswith(PREFIX))
-    return next(ours, values[0] if values else None) or None
+def read(request: Request, policy: CookiePolicy, kind: Kind = "") -> str | None:
+    """Return the value of a cookie, None if there is none."""
+    return next(_values(request, policy, kind), None)
 
 
 def write(
-    request: Request, policy: CookiePolicy, token: str, expires_at: int, now: int, name: str = LOOPBACK_NAME
+    request: Request, policy: CookiePolicy, token: str, expires_at: int, now: int, kind: Kind = "", *, new: bool = False
 ) -> tuple[str, str]:
-    """Return the header that sets the cookie; it lives as long as what it stands for, at most `MAXIMUM_AGE`."""
-    age = max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND
-    return _header(request, policy, token, age, name)
+    """Return the header that sets a cookie.
+
+    Args:
+        request: what is answered.
+        policy: how cookies are set.
+        token: the value.
+        expires_at: the cookie lives until then, at most `MAXIMUM_AGE`.
+        now: milliseconds since the epoch.
+        kind: which cookie.
+        new: whether the cookie begins a session; otherwise it keeps the name that the request's cookie has.
+    """
+    _warn_of_proxy(request, policy)
+    name = _names(request, policy, kind)[0] if new else _name_in_use(request, policy, kind)
+    return _header(request, policy, name, token, max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND)
 
 
-def clear(request: Request, policy: CookiePolicy, name: str = LOOPBACK_NAME) -> tuple[str, str]:
-    """Return the header that removes the cookie."""
-    return _header(request, policy, "", 0, name)
+def clear(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:
+    """Return the header that removes a cookie."""
+    return _header(request, policy, _name_in_use(request, policy, kind), "", 0)
+
+
+def may_be_another_applications(request: Request, policy: CookiePolicy) -> bool:
+    """Tell whether the request's cookie has the name without a port, which applications on other ports use too."""
+    return _name_in_use(request, policy, "") != _names(request, policy, "")[0]
 
 
 def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
-    """Refuse plain HTTP, save on loopback or where the operator allows it.
+    """Refuse plain HTTP, except on loopback or if the operator allows it.
 
     Raises:
-        BadRequest: tokens would travel in the clear.
+        BadRequest: tokens would travel unencrypted.
     """
-    if request.scheme != "https" and not policy.allow_insecure and not _stays_on_loopback(request):
-        raise BadRequest(
-            403, "insecure_transport", "Use HTTPS; behind a proxy that ends TLS, pass on how the request was made"
-        )
+    if request.scheme == "https" or policy.allow_insecure or _stays_on_loopback(request):
+        return
+    policy.log.warn(
+        ("insecure_transport", request.address or "", request.host),
+        f"refused plain HTTP (403 insecure_transport) {_seen(request)}: use HTTPS. {_BEHIND_PROXY}. "
+        "In tests, use https://testserver or http://localhost as the base URL. "
+        "To accept plain HTTP from other machines, write allow_insecure=True",
+    )
+    raise BadRequest(403, "insecure_transport", "Use HTTPS; the server's log names the option")
 
 
 def require_same_site(request: Request, policy: CookiePolicy) -> None:
-    """Refuse a request that a page of another site has caused, by ``Sec-Fetch-Site``, else by ``Origin``.
+    """Refuse a request that a page of another site caused, by ``Sec-Fetch-Site``, or else by ``Origin``.
 
-    A request without both comes from no browser that could be abused.
+    A request without both headers comes from no browser that could be abused.
 
     Raises:
         BadRequest: it comes from a page whose origin is not allowed.
@@ -103,17 +138,107 @@ def require_same_site(request: Request, policy: CookiePolicy) -> None:
         return
     if site is None and (origin is None or origin == f"{request.scheme}://{request.host}"):
         return
-    raise BadRequest(403, "cross_site_request", "This may not be asked for by a page of another origin")
+    _explain_cross_site(request, policy)
+    raise BadRequest(
+        403, "cross_site_request", "A page of another origin may not do this; the server's log names the option"
+    )
 
 
-def _name(request: Request, name: str) -> str:
-    return f"__Host-{name}" if request.scheme == "https" else name
+def is_loopback(host: str) -> bool:
+    """Tell whether a ``Host`` header names this machine."""
+    return _loopback(host)[0]
 
 
-def _header(request: Request, policy: CookiePolicy, value: str, age: int, name: str) -> tuple[str, str]:
+_BEHIND_PROXY = (
+    "Behind a proxy that ends TLS, write trusted_proxies=['127.0.0.1'] (the proxy's address) and "
+    "proxy_header='X-Forwarded'; in nginx: proxy_set_header Host $http_host; "
+    "proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-For $remote_addr;"
+)
+
+_EXPLAINING = ("origin", "sec-fetch-site", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-for", "forwarded")
+
+
+def _seen(request: Request) -> str:
+    """Return what a warning says of a request, all of it escaped."""
+    facts = {"server": f"{request.scheme}://{request.host}", "from": request.address or "unknown"}
+    facts |= {name: request.headers[name] for name in _EXPLAINING if name in request.headers}
+    return f"[{', '.join(f'{name} {shown(value)}' for name, value in facts.items())}]"
+
+
+def _explain_cross_site(request: Request, policy: CookiePolicy) -> None:
+    origin = request.headers.get("origin")
+    policy.log.warn(
+        ("cross_site_request", origin or request.address or ""),
+        f"refused a request of another site's page (403 cross_site_request) {_seen(request)}: if the page is yours, "
+        f"write allowed_origins=[{shown(origin or 'https://app.example.com')}]. {_BEHIND_PROXY}",
+    )
+
+
+def _warn_of_proxy(request: Request, policy: CookiePolicy) -> None:
+    """Warn that cookies are set without ``Secure`` although the browser uses HTTPS, as far as one can tell.
+
+    A server has a port; ``http://localhost`` without one is a test's client.
+    """
+    if request.scheme == "https" or policy.allow_insecure:
+        return
+    origin = request.headers.get("origin", "")
+    is_server = _loopback(request.host)[1] is not None
+    if (policy.https and is_server) or (origin.startswith("https://") and origin not in policy.allowed_origins):
+        policy.log.warn(
+            ("no_https",),
+            f"cookies are set without Secure: the issuer or the page uses HTTPS, and requests arrive by plain HTTP "
+            f"{_seen(request)}. On your own machine this is fine. {_BEHIND_PROXY}",
+        )
+
+
+def _names(request: Request, policy: CookiePolicy, kind: Kind) -> tuple[str, ...]:
+    """Return the name of a cookie, and the names of 0.1 that go on working."""
+    if request.scheme == "https":
+        return (f"{cookie_names.SECURE_PREFIX}{policy.name or cookie_names.DEFAULT}{kind}",)
+    if policy.name is not None:
+        return (f"{policy.name}{kind}",)
+    on_loopback, port = _loopback(request.host)
+    plain = f"{cookie_names.DEFAULT}{kind}"
+    return (f"{cookie_names.with_port(port)}{kind}", plain) if on_loopback and port is not None else (plain,)
+
+
+def _values(request: Request, policy: CookiePolicy, kind: Kind) -> Iterator[str]:
+    found = (_value(request, name) for name in _names(request, policy, kind))
+    return (value for value in found if value is not None)
+
+
+def _name_in_use(request: Request, policy: CookiePolicy, kind: Kind) -> str:
+    """Return the name that the request's cookie has: a client that gets another name would not find its token."""
+    first, *older = _names(request, policy, kind)
+    if not older or _value(request, first) is not None:
+        return first
+    return next((name for name in older if _value(request, name) is not None), first)
+
+
+def _value(request: Request, wanted: str) -> str | None:
+    pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
+    # Only spaces and tabs stand between cookies (RFC 6265 §5.2). If other white space were removed, another host of the
+    # same site could set a cookie that browsers do not hold to the rules of the prefix.
+    values = [value.strip(_WHITE_SPACE).strip('"') for name, _, value in pairs if name.strip(_WHITE_SPACE) == wanted]
+    # There is one, except on loopback, where applications on other ports may have set others of that name.
+    ours = (value for value in values if value.startswith(PREFIX))
+    return next(ours, values[0] if values else None) or None
+
+
+def _header(request: Request, policy: CookiePolicy, name: str, value: str, age: int) -> tuple[str, str]:
     secure = "; Secure" if request.scheme == "https" else ""
-    attributes = f"Path=/; Max-Age={age}; HttpOnly{secure}; SameSite={policy.same_site}"
-    return "set-cookie", f"{_name(request, name)}={value}; {attributes}"
+    return "set-cookie", f"{name}={value}; Path=/; Max-Age={age}; HttpOnly{secure}; SameSite={policy.same_site}"
+
+
+def _check_name(name: str) -> None:
+    if type(name) is not str or len(name) > MAXIMUM_NAME or not _TOKEN.fullmatch(name):
+        raise ConfigurationError(
+            f"invalid cookie_name {name!r}: write up to {MAXIMUM_NAME} letters, digits and dashes, such as 'shop-login'"
+        )
+    if name.startswith("__"):
+        raise ConfigurationError(
+            f"invalid cookie_name {name!r}: leave out {cookie_names.SECURE_PREFIX}, which Daypass adds over HTTPS"
+        )
 
 
 def _is_origin(text: str) -> bool:
@@ -126,21 +251,23 @@ def _is_origin(text: str) -> bool:
 
 
 def _stays_on_loopback(request: Request) -> bool:
-    """Tell whether nobody else is on the way: what a proxy passes on for a stranger has come over a network."""
-    return _is_loopback(request.host) and all(
-        address is not None and _is_loopback_address(address) for address in told_addresses(request)
+    """Tell whether a request never left this machine; one that a proxy passes on for somebody else did."""
+    return is_loopback(request.host) and all(
+        address is not None and _is_loopback_address(address) for address in claimed_addresses(request)
     )
 
 
 @lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
+def _loopback(host: str) -> tuple[bool, int | None]:
+    """Return whether a ``Host`` header names this machine, and its port."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
-            return True
+        parts = urlsplit(f"//{host}")
+        name, port = parts.hostname or "", parts.port
     except ValueError:
-        return False
-    return _is_loopback_address(name)
+        return False, None
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
+        return True, port
+    return _is_loopback_address(name), port
 
 
 def _is_loopback_address(text: str) -> bool:

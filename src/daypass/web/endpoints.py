@@ -20,6 +20,7 @@ from daypass.errors import CredentialsRejected, StoreError, TokenMalformed, Toke
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
+from daypass.refresh_token import RefreshToken
 from daypass.session import Device, Session, Tokens
 from daypass.steps import Authenticate, Emit, Keys
 from daypass.store_steps import Find
@@ -125,14 +126,14 @@ class Endpoints:
             yield from self._limiter.logged_in(request, identifier, call.now)
         if delivery == "cookie":
             yield from self._end_replaced(request, call)
-        return self._deliver(request, tokens, call, in_body=delivery == "body")
+        return self._deliver(request, tokens, call, in_body=delivery == "body", new=True)
 
     def _end_replaced(self, request: Request, call: Call) -> Flow[None]:
         """End the session whose cookie a login has brought, whoever's it was: nobody else should hold its token.
 
         The login stands even where that cannot be done.
         """
-        replaced = cookies.read(request)
+        replaced = cookies.read(request, self._cookies)
         if replaced is not None:
             try:
                 yield from self._flows.logout_text(replaced, call)
@@ -159,10 +160,12 @@ class Endpoints:
         """Answer ``POST /logout``: 204, whether there was a session to end or not; the cookie is removed."""
         self._admit(request)
         text, in_body = self._refresh_token(request)
-        if text is not None:
-            yield from self._flows.logout_text(text, call)
+        token = yield from self._open(text)
+        if token is not None:
+            yield from self._flows.logout(token, call)
         done = Response(204, (("cache-control", "no-store"),))
-        return done if in_body else done.with_headers(cookies.clear(request, self._cookies))
+        foreign = token is None and cookies.may_be_another_applications(request, self._cookies)
+        return done if in_body or foreign else done.with_headers(cookies.clear(request, self._cookies))
 
     @_answering
     def me(self, request: Request, _: Call) -> Flow[Response]:
@@ -217,12 +220,14 @@ class Endpoints:
         return found is not None and found.subject == subject and not found.is_live(call.now)
 
     def _cookie_session(self, request: Request) -> Flow[str | None]:
-        """Return the id of the session that the cookie belongs to, whether it lives or not."""
-        text = cookies.read(request)
-        if text is None:
-            return None
+        """Return the id of the session that the cookie belongs to; it may have ended."""
+        token = yield from self._open(cookies.read(request, self._cookies))
+        return None if token is None else token.session_id
+
+    def _open(self, text: str | None) -> Flow[RefreshToken | None]:
+        """Decode a refresh token; None if there is none, or it is not one of ours."""
         try:
-            return (yield from self._flows.open(text)).session_id
+            return None if text is None else (yield from self._flows.open(text))
         except TokenMalformed:
             return None
 
@@ -259,7 +264,7 @@ class Endpoints:
 
     def _refresh_token(self, request: Request) -> tuple[str | None, bool]:
         """Return the presented refresh token, and whether it came in the body rather than in the cookie."""
-        cookie = cookies.read(request)
+        cookie = cookies.read(request, self._cookies)
         if request.body and content_type(request) == "application/json":
             try:
                 text = json_object(request).get("refreshToken")
@@ -273,7 +278,7 @@ class Endpoints:
                 return text, True
         return cookie, False
 
-    def _deliver(self, request: Request, tokens: Tokens, call: Call, *, in_body: bool) -> Response:
+    def _deliver(self, request: Request, tokens: Tokens, call: Call, *, in_body: bool, new: bool = False) -> Response:
         content: dict[str, Any] = {
             "accessToken": tokens.access_token,
             "tokenType": "Bearer",
@@ -284,7 +289,7 @@ class Endpoints:
         if in_body:
             return answer(200, content | {"refreshToken": tokens.refresh_token})
         expires_at = tokens.session.expires_at
-        cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, call.now)
+        cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, call.now, new=new)
         return answer(200, content).with_headers(cookie)
 
 

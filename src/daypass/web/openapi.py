@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from daypass import cookie_names
 from daypass.web.message import MAXIMUM_BODY
 
 Schema = Mapping[str, Any]
@@ -214,7 +215,7 @@ SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
     COOKIE: {
         "type": "apiKey",
         "in": "cookie",
-        "name": "__Host-daypass",
+        "name": cookie_names.SECURE_DEFAULT,
         "description": "The refresh token. Over plain HTTP, which is for loopback, the name is `daypass`.",
     },
     CLIENT: {

@@ -13,6 +13,8 @@ class Options(TypedDict, total=False):
 
     Attributes:
         same_site: of the cookie; ``Strict``, or ``Lax`` for pages that are rendered on the server.
+        cookie_name: of the refresh token's cookie, without ``__Host-``; two applications on one host need two names.
+            By default ``daypass``, over plain HTTP on loopback with the port: ``daypass-8000``.
         allowed_origins: other origins whose pages may use the endpoints, such as ``https://app.example.com``.
         allow_insecure: accept plain HTTP from elsewhere than loopback.
         oauth_path: where the OAuth endpoints are mounted, below the issuer; ``/oauth``. For the metadata.
@@ -27,6 +29,7 @@ class Options(TypedDict, total=False):
     """
 
     same_site: SameSite
+    cookie_name: str | None
     allowed_origins: Collection[str]
     allow_insecure: bool
     oauth_path: str

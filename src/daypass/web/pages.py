@@ -43,7 +43,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from daypass.duration import SECOND
-from daypass.errors import StoreError, TokenMalformed, TokenRejected, TokenStale
+from daypass.errors import StoreError, TokenExpired, TokenMalformed, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
@@ -52,7 +52,7 @@ from daypass.steps import Emit, Verify
 from daypass.web import cookies
 from daypass.web.bearer import unavailable
 from daypass.web.browser_login import BrowserLogin
-from daypass.web.cookies import CookiePolicy
+from daypass.web.cookies import ACCESS, TRIED, CookiePolicy
 from daypass.web.filter import Filter
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response
@@ -60,18 +60,15 @@ from daypass.web.page_headers import Headers
 
 Render = Callable[[int, str, str], str]
 
-ACCESS = "daypass-access"
-"""The name of the cookie with the access token; over HTTPS it has ``__Host-`` before it."""
-
-TRIED = "daypass-tried"
-"""The name of the cookie that says for which refresh token a page was already sent to itself; likewise."""
-
 LONGEST = 4096
 """Bytes of a cookie's name and value: browsers keep no longer one (RFC 6265bis §5.6)."""
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _WEBSOCKET_HEADERS = frozenset(("sec-websocket-key", "sec-websocket-version"))
 _TRIED_AGE = 60 * SECOND
+_CLEARS_WITHIN = 1 * SECOND
+"""A slower answer clears no cookies: another tab may have logged in by then."""
+
 _QUERY = "!$%&'()*+,-./:;=?@_~"
 
 
@@ -83,7 +80,6 @@ class Pages:
         policy: how cookies are set and from where they may be used; ``same_site="Lax"``, or a link from elsewhere finds
             nobody logged in.
         filter_: checks every request, and adds CORS headers to every response.
-        access_name: the name of the cookie with the access token, without ``__Host-``.
         render: returns the HTML page for a refusal, of a status, an error code and a sentence about it. It is sent to
             whoever accepts ``text/html``; others get JSON.
         limiter: counts refreshes and, by `BrowserLogin.count_login`, logins, if anybody does.
@@ -95,14 +91,12 @@ class Pages:
         policy: CookiePolicy,
         filter_: Filter,
         *,
-        access_name: str = ACCESS,
         render: Render | None = None,
         limiter: Limiter | None = None,
     ) -> None:
         self._flows = flows
         self._policy = policy
         self._filter = filter_
-        self._access_name = access_name
         self._render = render or _page
         self._limiter = limiter
 
@@ -125,7 +119,9 @@ class Pages:
     def process_admitted(self, request: Request, call: Call) -> Flow[BrowserLogin]:
         """Do as `process_request` does for a request that has passed the filter already."""
         login = BrowserLogin(request, self._flows.names.client_id, self._limiter)
-        access, login.state.presented = cookies.read(request, self._access_name), cookies.read(request)
+        login.state.began_at = call.now
+        policy = self._policy
+        access, login.state.presented = cookies.read(request, policy, ACCESS), cookies.read(request, policy)
         own = request.headers.get("authorization")
         if own is not None and own.partition(" ")[0].lower() != "basic":
             login.state.left_alone = True
@@ -172,16 +168,21 @@ class Pages:
         except TooMany as error:
             if not error.by_address:
                 raise
-            login.state.clear = _is_navigation(login.request)
-        except TokenRejected:  # if it is the new access token, it was ended meanwhile: the next request is told so
-            login.state.clear = login.state.tokens is None and _is_navigation(login.request)
+            login.state.clear = self._may_clear(login.request, authentic=False)
+        except TokenRejected as error:  # of the new access token: the session ended just now
+            authentic = not isinstance(error, TokenMalformed)
+            login.state.clear = login.state.tokens is None and self._may_clear(login.request, authentic=authentic)
+
+    def _may_clear(self, request: Request, *, authentic: bool) -> bool:
+        """Tell whether the answer to a rejected refresh token clears the cookies; those of other applications stay."""
+        return _is_navigation(request) and (authentic or not cookies.may_be_another_applications(request, self._policy))
 
     def _send_again(self, login: BrowserLogin, text: str) -> None:
         """Send the browser once more to where it wanted to go, unless it has just come back with the same token."""
         login.state.stale = True
         mark = hashlib.sha256(text.encode()).hexdigest()[:16]
         request = login.request
-        known = cookies.read(request, TRIED) == mark
+        known = cookies.read(request, self._policy, TRIED) == mark
         if known or request.method not in ("GET", "HEAD") or _is_websocket(request):
             return
         here = f"?{quote(request.query, safe=_QUERY)}"  # the same path, wherever the application is mounted
@@ -207,9 +208,11 @@ class Pages:
             elif login.state.log_out:
                 changed = yield from self._logged_out(login, call)
             elif login.state.tokens is not None:
-                changed = self._both(request, login.state.tokens, call.now)
+                changed = yield from self._both(request, login.state.tokens, call)
+            elif login.state.clear and call.now - login.state.began_at < _CLEARS_WITHIN:
+                changed = self._cleared(request)
             else:
-                changed = self._cleared(request) if login.state.clear else ()
+                changed = ()
         except BadRequest as error:
             login.refusal = self._refuse(request, error.response)
             return ()
@@ -235,7 +238,7 @@ class Pages:
             yield from self._end_others(login, call, keep=tokens.session.id)
         except StoreError as error:  # the login has succeeded all the same
             yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
-        return self._both(request, tokens, call.now)
+        return (yield from self._both(request, tokens, call, new=True))
 
     def _logged_out(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
         yield from self._end_others(login, call, keep=None)
@@ -258,20 +261,39 @@ class Pages:
         if session is not None and session.session_id not in seen:
             yield from self._flows.end_session(session.subject, session.session_id, call)
 
-    def _both(self, request: Request, tokens: Tokens, now: int) -> Headers:
-        """Return what sets the access token's cookie and, where it is to be replaced, the refresh token's."""
-        # that of the token itself, which counts in whole seconds
-        until = (now // SECOND + tokens.expires_in) * SECOND
-        access = cookies.write(request, self._policy, tokens.access_token, until, now, self._access_name)
-        fits = len(tokens.access_token) + len(self._access_name) + len("__Host-") <= LONGEST
-        headers = (access,) if fits else (cookies.clear(request, self._policy, self._access_name),)
+    def _both(self, request: Request, tokens: Tokens, call: Call, *, new: bool = False) -> Flow[Headers]:
+        """Return the headers that set both cookies; only the access token's if the refresh token is not replaced.
+
+        They set nothing if the session has ended since: while the application ran, another tab may have logged in, and
+        an answer that arrives after that login's would replace the new session by the old one.
+        """
+        if not (yield from self._lives(tokens, call)):
+            return ()
+        policy, now = self._policy, call.now
+        until = (now // SECOND + tokens.expires_in) * SECOND  # as the token says it, in whole seconds
+        access = cookies.write(request, policy, tokens.access_token, until, now, ACCESS, new=new)
+        fits = len(access[1].partition(";")[0]) - len("=") <= LONGEST
+        headers = (access,) if fits else (cookies.clear(request, policy, ACCESS),)
         if not tokens.replaces:
             return headers
-        end = tokens.session.expires_at
-        return (*headers, cookies.write(request, self._policy, tokens.refresh_token, end, now))
+        refresh = cookies.write(request, policy, tokens.refresh_token, tokens.session.expires_at, now, new=new)
+        return (*headers, refresh)
+
+    def _lives(self, tokens: Tokens, call: Call) -> Flow[bool]:
+        """Tell whether the session of new tokens is still live; without I/O unless the access token has expired."""
+        try:
+            yield from Verify(tokens.access_token)
+        except TokenExpired:
+            try:
+                return (yield from self._flows.find_live(tokens.session.id, call)) is not None
+            except StoreError:
+                return False
+        except TokenRejected:
+            return False
+        return True
 
     def _cleared(self, request: Request) -> Headers:
-        return (cookies.clear(request, self._policy, self._access_name), cookies.clear(request, self._policy))
+        return (cookies.clear(request, self._policy, ACCESS), cookies.clear(request, self._policy))
 
     # ---- refusals
 

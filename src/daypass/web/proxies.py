@@ -112,13 +112,13 @@ def parse_address(text: str) -> _Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def told_addresses(request: Request) -> Iterator[str | None]:
-    """Yield for whom a request says that it is forwarded, by either header; it may be a lie.
+def claimed_addresses(request: Request) -> Iterator[str | None]:
+    """Yield the addresses that the forwarding headers claim, both of them; a client may have written them.
 
-    None stands for somebody whom it does not name.
+    None stands for an address that is unknown or hidden.
     """
-    if told := request.headers.get("x-forwarded-for", "").partition(",")[0].strip():
-        yield _node(told)
+    if claimed := request.headers.get("x-forwarded-for", "").partition(",")[0].strip():
+        yield _node(claimed)
     try:
         yield from (hop.sender for hop in _forwarded(request))
     except BadRequest:

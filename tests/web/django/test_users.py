@@ -25,6 +25,7 @@ from daypass.web.django import auth_urls, users
 from daypass.web.django.current import answering, current_request
 from daypass.web.django.passwords import EndSessions
 
+from ...cookie_names import refresh_cookie
 from ...servers.application import serving as serving_async
 from ...servers.wsgi import serving
 from ..world import ISSUER
@@ -121,7 +122,7 @@ def test_the_request_is_known(kind: str, person: Any) -> None:
         answer = httpx2.post(f"{address}/auth/login", json=login)
         assert 200 == answer.status_code
         assert 401 == httpx2.post(f"{address}/auth/login", json=login | {"password": "wrong"}).status_code
-        cookie = {"cookie": f"daypass={answer.cookies['daypass']}"}
+        cookie = {"cookie": f"daypass={refresh_cookie(answer.cookies)}"}
         assert 200 == httpx2.post(f"{address}/auth/refresh", headers=cookie).status_code
     for told in (*logged_in, *failed):
         assert (True, "/auth/login") == (isinstance(told["request"], HttpRequest), told["request"].path)
