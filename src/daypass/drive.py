@@ -43,3 +43,6 @@ async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
                 given = await given
         except Exception as error:
             go_on, given = flow.throw, error
+        except BaseException:  # cancelled, as when the event loop ends
+            flow.close()
+            raise

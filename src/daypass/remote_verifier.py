@@ -1,13 +1,13 @@
 """Verifies an issuer's access tokens in another service, by the keys that the issuer publishes.
 
-A check costs no I/O: the keys are kept, and fetched anew by a thread of their own before they are old. An issuer that
-is down is not missed: the last good keys are used on, for a day. A token that names an unknown key has them fetched,
-once in three seconds at the most, whoever sends such tokens and however many.
+A check needs no I/O: the keys are kept, and a background thread fetches them again before they are old. While the
+issuer is down, the last good keys are used, for a day. A token with an unknown key waits for a fetch that begins after
+the token came: all such tokens share it, one a second at most. Tokens with a known key never wait for that fetch.
 """
 
-import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from urllib.parse import urlsplit
@@ -21,18 +21,28 @@ from daypass.forks import survive_forks
 from daypass.http_get import SECONDS, fetch
 from daypass.keys import SigningKey
 from daypass.verifier import Verifier
+from daypass.waiting import await_for, wait_for
 
 APART = 3 * SECOND
-"""Between two fetches, whatever is asked; at-once rotation uses a new key five seconds after it was published."""
+"""Between two fetches of keys that have become old, or that could not be fetched."""
+
+APART_FOR_UNKNOWN = 1 * SECOND
+"""Between two fetches for tokens that name an unknown key."""
 
 KEPT = 1 * DAY
 """For how long the last good keys are used while the issuer cannot be asked."""
 
-_PATIENCE = 2 * SECONDS + 1
-"""Seconds: what finds out where the keys are and what fetches them, and a moment."""
+_PATIENCE = 4 * SECONDS + 2
+"""Seconds: the fetch that is running and the next one, each of which may first find out where the keys are."""
 
-Fetch = Future[None]
-Checking = Generator[Fetch, None, AccessToken]
+_PATIENCE_FOR_OLD = 1.0
+"""Seconds that a token with a known key waits for keys that are old; then it is checked by the old keys."""
+
+Fetch = Future[DaypassError | None]
+"""A fetch of the keys; its result is why it failed."""
+
+Checking = Generator[tuple[Fetch, float], None, AccessToken]
+"""Yields each fetch to wait for, and for how many seconds."""
 
 _log = logging.getLogger("daypass")
 
@@ -77,9 +87,11 @@ class _Remote:
         return f"{type(self).__name__}(issuer={self._names.issuer!r}, audience={self._names.audience!r})"
 
     def recover_from_fork(self) -> None:
-        """Have no fetch underway, and no lock held: so it is at first, and in a forked child."""
+        """Forget the fetches that are running: at first, and in a forked child."""
         self._lock = threading.Lock()
-        self._underway: Fetch | None = None
+        self._running: Fetch | None = None
+        self._next: Fetch | None = None
+        self._is_late = False
         self._verifier = Verifier(self._names, self._find_key, leeway=self._leeway)
         self._check = self._verifier.check
 
@@ -105,28 +117,38 @@ class _Remote:
         now = self._clock()
         fetch = None if self._is_fresh(now) else self._begin(now)
         age = abs(now - self._fetched_at)
-        if not self._keys or age >= KEPT:
+        if not self._is_usable(now):
             if fetch is not None:
-                yield fetch
-            if not self._keys or abs(self._clock() - self._fetched_at) >= KEPT:
+                yield fetch, _PATIENCE
+            if not self._is_usable(self._clock()):
                 raise self._why()
-        elif fetch is not None and age >= self._fresh_for and self._failure is None:
-            yield fetch  # nobody asked for long; should it fail, the last good keys are used, and nobody waits again
-        keys = self._keys
+        elif fetch is not None and age >= self._fresh_for and self._failure is None and not self._is_late:
+            yield fetch, _PATIENCE_FOR_OLD  # a key may have been removed since
+            self._is_late = not fetch.done()  # then no other token waits until one has come
         try:
             return self._check(text, now)
         except KeyUnknown:
-            fetch = self._begin(now, join=True)
-            if fetch is not None:
-                yield fetch
-            if self._keys is keys:
-                if self._failure is not None:  # whether there is such a key cannot be said
-                    raise KeysUnavailable(str(self._failure)) from None
-                raise
+            yield from self._fetch_for_unknown(now)
         return self._check(text, self._clock())
 
+    def _fetch_for_unknown(self, now: int) -> Generator[tuple[Fetch, float], None, None]:
+        """Wait for a fetch that begins after now.
+
+        Raises:
+            KeysUnavailable: it failed, or the one before it; whether there is such a key is not known.
+        """
+        fetch = self._begin_next(now)
+        if fetch is not None:
+            yield fetch, _PATIENCE
+        failure = fetch.result() if fetch is not None and fetch.done() else self._why()
+        if failure is not None:
+            raise KeysUnavailable(str(failure))
+
+    def _is_usable(self, now: int) -> bool:
+        return bool(self._keys) and abs(now - self._fetched_at) < KEPT
+
     def _why(self) -> DaypassError:
-        """Return the error to raise where keys are missing: one of its own, because it is raised many times."""
+        """Return the error to raise where keys are missing: a new one each time, because it is raised many times."""
         failure = self._failure
         if failure is None:
             return KeysUnavailable("the issuer's keys were not fetched in time")
@@ -134,39 +156,57 @@ class _Remote:
 
     # ---- fetching
 
-    def _begin(self, now: int, *, join: bool = False) -> Fetch | None:
-        """Return the fetch to wait for, begun now; None where there is none to begin.
-
-        Args:
-            now: milliseconds since the epoch.
-            join: return the one that is underway, too; so it is for all as long as there are no keys.
-        """
+    def _begin(self, now: int) -> Fetch | None:
+        """Return the fetch that is running or waits to begin, or else begin one; None so soon after the last one."""
         with self._lock:
-            if self._underway is not None:
-                return self._underway if join or not self._keys else None
-            if abs(now - self._tried_at) < APART:
+            found = self._next or self._running
+            if found is not None:
+                return found
+            return None if abs(now - self._tried_at) < APART else self._start(0)
+
+    def _begin_next(self, now: int) -> Fetch | None:
+        """Return the next fetch, which has not begun; None so soon after one that failed."""
+        with self._lock:
+            if self._next is not None:
+                return self._next
+            since = abs(now - self._tried_at)
+            if self._failure is not None and since < APART and self._running is None:
                 return None
-            self._tried_at = now
-            fetch: Fetch = Future()
-            fetch.set_running_or_notify_cancel()  # so that whoever stops waiting cancels it for nobody else
-            self._underway = fetch
+            return self._start(max(0, APART_FOR_UNKNOWN - since))
+
+    def _start(self, delay: int) -> Fetch:
+        """Begin a fetch in a thread of its own, after the one that is running and ``delay`` milliseconds."""
+        fetch: Fetch = Future()
+        fetch.set_running_or_notify_cancel()  # a caller that stops waiting cancels it for nobody else
+        self._next = fetch
+        thread = threading.Thread(
+            target=self._fetch, args=(fetch, self._running, delay), name="daypass-keys", daemon=True
+        )
         try:
-            threading.Thread(target=self._fetch, args=(fetch,), name="daypass-keys", daemon=True).start()
+            thread.start()
         except RuntimeError:  # no more threads, or the interpreter is about to end
-            self._end(fetch, KeysUnavailable("no thread could be started to fetch the issuer's keys"))
+            self._next = None
+            fetch.set_result(KeysUnavailable("no thread could be started to fetch the issuer's keys"))
         return fetch
 
-    def _fetch(self, fetch: Fetch) -> None:
-        failure: DaypassError | None
+    def _fetch(self, fetch: Fetch, before: Fetch | None, delay: int) -> None:
+        failure = None if before is None else before.result()
+        if failure is None:
+            time.sleep(delay / SECOND)
+            with self._lock:
+                self._running, self._next, self._tried_at = fetch, None, self._clock()
+            failure = self._attempt()
+        self._end(fetch, failure)
+
+    def _attempt(self) -> DaypassError | None:
         try:
             self._read()
-            failure = None
         except DaypassError as error:
-            failure = error
+            return error
         except Exception as error:
             _log.exception("fetching the issuer's keys failed")
-            failure = KeysUnavailable(f"the issuer's keys could not be fetched: {type(error).__name__}")
-        self._end(fetch, failure)
+            return KeysUnavailable(f"the issuer's keys could not be fetched: {type(error).__name__}")
+        return None
 
     def _read(self) -> None:
         url = self._url or self._find_url()
@@ -199,11 +239,11 @@ class _Remote:
             _log.warning("the keys of %s could not be fetched: %s", self._names.issuer, failure)
         if failure is not None:
             self._url = self._given_url  # they may have moved: it is found anew
-        self._failure = failure
+        self._failure, self._is_late = failure, False
         with self._lock:
-            if self._underway is fetch:
-                self._underway = None
-        fetch.set_result(None)
+            self._running = None if self._running is fetch else self._running
+            self._next = None if self._next is fetch else self._next
+        fetch.set_result(failure)
 
 
 class RemoteVerifier(_Remote):
@@ -227,8 +267,8 @@ class RemoteVerifier(_Remote):
     def verify(self, access_token: str) -> AccessToken:
         """Return what an access token says (RFC 9068 §4).
 
-        It waits only where there is nothing to judge by: for the first keys, and for a key that is not known; of many
-        threads one fetches.
+        It waits for the first keys, for an unknown key, and for a second at most when the keys are old because nothing
+        was checked for minutes. Threads that wait share one fetch.
 
         Raises:
             TokenMalformed: it is no access token of this issuer for this audience.
@@ -243,10 +283,10 @@ class RemoteVerifier(_Remote):
         checking = self._checking(access_token)
         while True:
             try:
-                fetch = next(checking)
+                fetch, seconds = next(checking)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
-            _wait(fetch)
+            wait_for(fetch, seconds)
 
 
 class AsyncRemoteVerifier(_Remote):
@@ -260,23 +300,7 @@ class AsyncRemoteVerifier(_Remote):
         checking = self._checking(access_token)
         while True:
             try:
-                fetch = next(checking)
+                fetch, seconds = next(checking)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
-            await _await(fetch)
-
-
-def _wait(fetch: Fetch) -> None:
-    """Wait for a fetch as long as it may take; what it came to is told elsewhere."""
-    with contextlib.suppress(TimeoutError):
-        fetch.result(_PATIENCE)
-
-
-async def _await(fetch: Fetch) -> None:
-    import asyncio  # here, because it is a third of what importing daypass would cost those who never use it
-
-    waiting = asyncio.wrap_future(fetch)
-    try:
-        await asyncio.wait([waiting], timeout=_PATIENCE)
-    finally:
-        waiting.cancel()
+            await await_for(fetch, seconds)

@@ -1,6 +1,7 @@
 """The steps that are not the store's: questions to the application, the clock and the issuer."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,20 @@ class Listen(Step[bool]):
     """
 
     span: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Step[None]):
+    """Wait for ``span`` milliseconds."""
+
+    span: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor(Step[None]):
+    """Wait until another caller has set ``future``, ten seconds at most; its result is not looked at."""
+
+    future: Future[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +130,10 @@ class Emit(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class Keys(Step[KeyRing]):
-    """Ask for the keys; ``anew`` when one of them is missing, which may have been added since they were read.
+    """Ask for the keys: those at hand, or ``anew`` those that a read finds which begins after this step.
 
-    Answered with the same ring as before when they were read but a moment ago.
+    Raises:
+        StoreError: they could not be read.
     """
 
     anew: bool = False

@@ -5,6 +5,10 @@ because what it looks at, the keys and the set of ended sessions, is kept up to 
 store announces what was ended or has to be asked.
 """
 
+import contextlib
+import itertools
+import threading
+
 from daypass.access_token import Names
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.errors import ConfigurationError, DaypassError, StoreError
@@ -13,6 +17,7 @@ from daypass.flow import Flow
 from daypass.key_flows import KeyFlows
 from daypass.keys import KeyRing, SigningKey
 from daypass.policy import Policy
+from daypass.shared_read import SharedRead
 from daypass.steps import Emit, Listen, Now, Subscribe
 from daypass.store_steps import ReadEndings, Sweep, Swept
 from daypass.verifier import Verifier
@@ -28,7 +33,9 @@ _SUBSCRIBE_AT_LEAST_EVERY = 1 * MINUTE
 """Where it can be asked but never listened to, as behind a pooler, trying again becomes as rare as that."""
 
 _READ_KEYS_EVERY = 1 * MINUTE
-_RELOAD_AT_MOST_EVERY = 1 * SECOND
+_READ_KEYS_APART = SECOND // 20
+"""Between two reads for tokens with an unknown key: forged ones cost the store 20 small reads a second, no more."""
+
 _LATE = 10 * SECOND
 """By so much an ending may come late: clocks of nodes differ, and a commit takes its time."""
 
@@ -54,6 +61,10 @@ class Upkeep:
         self._policy = policy
         self._keys = keys
         self.ring: KeyRing | None = None
+        self._shared_read = SharedRead(self.load, _READ_KEYS_APART)
+        self._reads = itertools.count(1)
+        self._read_last = 0
+        self._adopting = threading.Lock()
         self.verifier = Verifier(names, self._find_key, leeway=policy.leeway)
         self._keys_read_at = 0
         self._endings_read_at: int | None = None
@@ -71,38 +82,56 @@ class Upkeep:
             ConfigurationError: one was wrapped under a secret that is not given.
             StoreError: they could not be read; those that were read before stay.
         """
-        return self._adopt((yield from self._keys.load(now)), now)
+        number = next(self._reads)
+        return self._adopt((yield from self._keys.load(now)), now, number)
 
     def rotate(self, now: int, *, at_once: bool) -> Flow[KeyRing]:
         """Add new keys; raises as `load` does."""
-        return self._adopt((yield from self._keys.rotate(now, at_once=at_once)), now)
+        number = next(self._reads)
+        return self._adopt((yield from self._keys.rotate(now, at_once=at_once)), now, number)
 
-    def known(self, now: int, *, anew: bool = False) -> KeyRing | None:
+    def known(self, now: int) -> KeyRing | None:
         """Return the keys if they need not be read, as nearly always; None where `keys` has to."""
-        allowed = _RELOAD_AT_MOST_EVERY if anew else 2 * _READ_KEYS_EVERY
-        return self.ring if abs(now - self._keys_read_at) < allowed else None
+        return self.ring if abs(now - self._keys_read_at) < 2 * _READ_KEYS_EVERY else None
 
-    def keys(self, now: int, *, anew: bool = False) -> Flow[KeyRing]:
-        """Return the keys; read them if they are old, or ``anew`` because one is missing: once a second at the most.
+    def keys(self, now: int) -> Flow[KeyRing]:
+        """Return the keys; read them if they are old, which they are only without upkeep.
 
         Raises:
             ConfigurationError: one was wrapped under a secret that is not given.
-            StoreError: they could not be read.
+            StoreError: there are none yet, and they could not be read.
         """
-        ring = self.known(now, anew=anew)
-        if ring is not None:
-            return ring
-        self._keys_read_at = now  # of many who ask at once, and while the store is down, one reads
-        try:
-            return (yield from self.load(now))
-        except StoreError:
-            if self.ring is None or anew:
-                raise
-            return self.ring  # they are merely old, for want of upkeep beside the requests
+        if self.ring is None:
+            return (yield from self.keys_read_anew())
+        if self.known(now) is None:
+            self._keys_read_at = now  # one caller reads; the others go on with the old keys, as all do on a failure
+            with contextlib.suppress(StoreError):
+                yield from self.load(now)
+        return self.ring
 
-    def _adopt(self, ring: KeyRing, now: int) -> KeyRing:
-        gone = self.ring is not None and not self.ring.kids <= ring.kids
-        self.ring, self._keys_read_at = ring, now
+    def keys_read_anew(self) -> Flow[KeyRing]:
+        """Return the keys by a read that begins after this call: it finds every key that a token here can name.
+
+        Many callers share one read, so tokens that name made-up keys cost few.
+
+        Raises:
+            ConfigurationError: one was wrapped under a secret that is not given.
+            StoreError: they could not be read; whether there is such a key is not known.
+        """
+        return (yield from self._shared_read.result())
+
+    def recover_from_fork(self) -> None:
+        """Forget the reads that the parent's threads were making."""
+        self._shared_read.recover_from_fork()
+        self._adopting = threading.Lock()
+
+    def _adopt(self, ring: KeyRing, now: int, number: int) -> KeyRing:
+        """Use the keys of a read from now on, unless one that began later has ended before it."""
+        with self._adopting:
+            if number < self._read_last:
+                return ring
+            gone = self.ring is not None and not self.ring.kids <= ring.kids
+            self.ring, self._keys_read_at, self._read_last = ring, now, number
         if gone:
             self.verifier.forget()
         return ring

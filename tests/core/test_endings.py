@@ -1,6 +1,7 @@
 """What ends stays ended, and what fails leaves nothing behind: also when the caller has gone meanwhile."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -159,8 +160,8 @@ class _Slow(MemoryStore):
 
 
 @pytest.mark.parametrize("down", [False, True])
-def test_forged_key_names_cost_one_reading_a_second(*, down: bool) -> None:
-    """Of many forged tokens at once one makes the keys be read again, also while the store is down."""
+def test_forged_key_names_cost_few_reads(*, down: bool) -> None:
+    """Many forged tokens share reads of the keys, 20 a second at most, also while the store is down."""
     store, clock = _Slow(), Clock()
     auth = issuer(store, clock=clock)
     auth.start(ADA)
@@ -172,9 +173,10 @@ def test_forged_key_names_cost_one_reading_a_second(*, down: bool) -> None:
         with pytest.raises((TokenMalformed, StoreUnavailable)):
             auth.verify(forged)
 
+    began = time.monotonic()
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(ask, range(100)))
-    assert before + 1 == store.reads
+    assert before < store.reads <= before + 2 + 20 * (time.monotonic() - began)
 
 
 @pytest.mark.parametrize(

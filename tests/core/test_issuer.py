@@ -694,32 +694,19 @@ class Counting(MemoryStore):
         return super().perform(step)
 
 
-def test_an_unknown_key_is_looked_for_at_most_once_a_second() -> None:
-    """A token of a key that was added since is verified, and tokens of keys that nobody has cost no flood of reads."""
+def test_a_token_of_a_key_added_moments_ago_is_verified() -> None:
+    """The keys are read for it, however soon after the last read; a token of another issuer is rejected."""
     store, clock = Counting(), Clock()
     arguments: Any = {"issuer": ISSUER, "secret": SECRET, "load_user": lambda subject: ADA, "clock": clock}
     old = Daypass(store, **arguments)
     old.start(ADA)
-    before = store.reads
     new = Daypass(store, **arguments, algorithm="Ed25519").start(ADA)
     stranger = Daypass("memory:", **arguments).start(ADA)
-    made = store.reads
-    for _ in range(100):
-        with pytest.raises(TokenMalformed):
-            old.verify(new.access_token)
-    assert (2, made) == (before, store.reads)
-    clock.advance(1_000)
-    assert "user-1" == old.verify(new.access_token).subject
-    assert made + 1 == store.reads
-    for _ in range(100):
-        with pytest.raises(TokenMalformed):
-            old.verify(stranger.access_token)
-    assert made + 1 == store.reads
-    clock.advance(1_000)
-    for _ in range(100):
-        with pytest.raises(TokenMalformed):
-            old.verify(stranger.access_token)
-    assert made + 2 == store.reads
+    before = store.reads
+    assert "user-1" == old.verify(new.access_token).subject == old.verify(new.access_token).subject
+    assert before + 1 == store.reads
+    with pytest.raises(TokenMalformed):
+        old.verify(stranger.access_token)
 
 
 # ---- the secret that an embedded store makes for itself

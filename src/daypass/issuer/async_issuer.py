@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from daypass.access_token import AccessToken
 from daypass.background import BackgroundTask, weakly
 from daypass.drive import arun
+from daypass.duration import SECOND
 from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.issuer.base import NOWHERE, AsyncCheck, AsyncLoad, Check, Issuer, Listener, Load, checked_user, is_async
 from daypass.session import Device, Session, Tokens
-from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, RefuseSession, Verify
+from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Pause, RefuseSession, Verify, WaitFor
 from daypass.store_steps import StoreStep
 from daypass.stores import AsyncStore, open_async_store
 from daypass.user import User
+from daypass.waiting import await_for
 
 if TYPE_CHECKING:
     import asyncio
@@ -117,10 +119,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         try:
             return self._check(access_token, now)
         except KeyUnknown:
-            known = self._upkeep.ring
-            if await self.run(self._upkeep.keys(now, anew=True)) is known:
-                raise
-            return self._check(access_token, now)
+            await self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
+            return self._check(access_token, self._clock())
 
     async def jwks(self) -> dict[str, Any]:
         """Return the public signing keys as a JWK Set (RFC 7517 §5).
@@ -203,16 +203,23 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     def recover_from_fork(self) -> None:
         """Have no upkeep: so it is at first, and in a forked child."""
         self._running, self._background, self._ready = set(), None, False
+        self._upkeep.recover_from_fork()
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
         match step:
             case Keys(anew):
+                if anew:
+                    return arun(self._upkeep.keys_read_anew(), self._answer)
                 now = self._clock()
-                return self._upkeep.known(now, anew=anew) or arun(self._upkeep.keys(now, anew=anew), self._answer)
+                return self._upkeep.known(now) or arun(self._upkeep.keys(now), self._answer)
             case Now():
                 return self._clock()
+            case WaitFor(future):
+                return await_for(future)
+            case Pause(span):
+                return self._pause(span)
             case RefuseSession(session_id, ended_at):
                 self._upkeep.refuse(session_id, ended_at)
             case LoadUser(subject):
@@ -238,6 +245,11 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             return await function(*arguments)
         answer = await self._in_thread(function, *arguments)
         return await answer if inspect.isawaitable(answer) else answer
+
+    async def _pause(self, span: int) -> None:
+        import asyncio
+
+        await asyncio.sleep(span / SECOND)
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         import asyncio  # here, because it is a third of what importing daypass would cost those who never use it

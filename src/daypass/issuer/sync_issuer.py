@@ -3,21 +3,24 @@
 import inspect
 import logging
 import threading
+import time
 import weakref
 from typing import Any, Self, TypeVar
 
 from daypass.access_token import AccessToken
 from daypass.background import BackgroundThread, weakly
 from daypass.drive import run
+from daypass.duration import SECOND
 from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.issuer.base import NOWHERE, Check, Issuer, Listener, Load, checked_user, is_async, refuse_awaitable
 from daypass.session import Device, Session, Tokens
-from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, RefuseSession, Verify
+from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Pause, RefuseSession, Verify, WaitFor
 from daypass.store_steps import StoreStep
 from daypass.stores import Store, open_store
 from daypass.user import User
+from daypass.waiting import wait_for
 
 A = TypeVar("A")
 
@@ -159,10 +162,8 @@ class Daypass(Issuer[Store, Load, Check]):
         try:
             return self._check(access_token, now)
         except KeyUnknown:
-            known = self._upkeep.ring
-            if self.run(self._upkeep.keys(now, anew=True)) is known:
-                raise
-            return self._check(access_token, now)
+            self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
+            return self._check(access_token, self._clock())
 
     def jwks(self) -> dict[str, Any]:
         """Return the public signing keys as a JWK Set (RFC 7517 §5).
@@ -229,16 +230,23 @@ class Daypass(Issuer[Store, Load, Check]):
     def recover_from_fork(self) -> None:
         """Have no upkeep: so it is at first, and in a forked child."""
         self._beginning, self._background, self._ready = threading.Lock(), None, False
+        self._upkeep.recover_from_fork()
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
         match step:
             case Keys(anew):
+                if anew:
+                    return run(self._upkeep.keys_read_anew(), self._answer)
                 now = self._clock()
-                return self._upkeep.known(now, anew=anew) or run(self._upkeep.keys(now, anew=anew), self._answer)
+                return self._upkeep.known(now) or run(self._upkeep.keys(now), self._answer)
             case Now():
                 return self._clock()
+            case WaitFor(future):
+                wait_for(future)
+            case Pause(span):
+                time.sleep(span / SECOND)
             case RefuseSession(session_id, ended_at):
                 self._upkeep.refuse(session_id, ended_at)
             case LoadUser(subject):
