@@ -7,12 +7,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from fastapi import Depends, FastAPI
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass
 from daypass.testing import Clock
 from daypass.web import Application, asgi_pages, django, fastapi, flask, starlette, wsgi, wsgi_pages
 from daypass.web.clients import Client
 from daypass.web.django import pages as django_pages
+from daypass.web.guard import Guard
 from daypass.web.limits import Limiter, RateLimits
 from daypass.web.message import Request, Response
 from daypass.web.routes import Route
@@ -176,3 +178,42 @@ def test_other_issuers_count_apart() -> None:
     auths = [issuer(), issuer()]
     shared = [Asker(auth, Application(auth, rate_limits=limiter).auth_routes) for auth in auths]
     assert [401, 429] == [asker.refresh("x") for asker in shared]
+
+
+# ---- guards
+
+
+def view() -> None:
+    """Stands for a view that somebody decorates."""
+
+
+def test_fastapi_without_the_issuer() -> None:
+    """``Depends(bearer)`` is refused where the route is declared, and the message says what to write."""
+    for name in ("bearer", "current_user"):
+        guard: Any = getattr(fastapi, name)
+        with pytest.raises(ConfigurationError, match=rf"write Depends\({name}\(auth\)\), .* and not Depends\({name}\)"):
+            FastAPI().get("/", dependencies=[Depends(guard)])(view)
+        with pytest.raises(ConfigurationError, match=rf"write Depends\({name}\(auth\)\)"):
+            FastAPI(dependencies=[Depends(guard)]).get("/")(view)
+
+
+@pytest.mark.parametrize("module", [flask, django, starlette, fastapi])
+@pytest.mark.parametrize("name", ["bearer", "current_user"])
+def test_a_guard_without_the_issuer(module: Any, name: str) -> None:
+    """``@bearer`` in front of a view, without ``(auth)``, is refused at start, and the message says what to write."""
+    with pytest.raises(
+        ConfigurationError, match=rf"{name} needs (Async)?Daypass, not the view 'view': write {name}\(auth\)"
+    ):
+        getattr(module, name)(view)
+
+
+@pytest.mark.parametrize("module", [flask, django, starlette, fastapi])
+@pytest.mark.parametrize("name", ["bearer", "current_user"])
+def test_guards_have_one_name(module: Any, name: str) -> None:
+    """In every framework `bearer` and `current_user` take an issuer or an application, and return a ``Guard``."""
+    auth = issuer(AsyncDaypass if module in (starlette, fastapi) else Daypass)
+    for given in (auth, Application(auth)):
+        guard = getattr(module, name)(given, "read", optional=True)
+        assert ("Guard", True) == (type(guard).__name__, isinstance(guard, Guard))
+    with pytest.raises(ConfigurationError, match="scope"):
+        getattr(module, name)(auth, '"')

@@ -307,11 +307,11 @@ def test_what_was_not_required(application: SyncApplication) -> None:
     with pytest.raises(ConfigurationError, match="write @require without parentheses"):
         require()
     with app.test_request_context():
-        with pytest.raises(RuntimeError, match="put @require in front of the view"):
+        with pytest.raises(RuntimeError, match="write @require above the view"):
             _ = current_token.subject
         with pytest.raises(RuntimeError, match=r"app\.wsgi_app = daypass"):
             _ = current_login.token
-    with pytest.raises(RuntimeError, match="put @require in front of the view"):
+    with pytest.raises(RuntimeError, match="write @require above the view"):
         _ = current_token.subject
 
 

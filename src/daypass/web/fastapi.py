@@ -9,7 +9,7 @@ async def me(token: Annotated[AccessToken, Depends(bearer(auth))]): ...
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar, Unpack, overload
 
 try:
@@ -25,11 +25,13 @@ except ModuleNotFoundError as missing:
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
+from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
 from daypass.web import openapi, starlette
 from daypass.web.application import Application, async_application
 from daypass.web.clients import Registry
+from daypass.web.guard import AsyncVerifying
 from daypass.web.message import Response
 from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
@@ -61,21 +63,28 @@ REFUSALS: dict[int | str, dict[str, Any]] = dict(openapi.refusals().items())
 """What a guarded route answers when it refuses, for its ``responses=`` or its router's."""
 
 
+class _Uncalled:
+    """Raises an error when FastAPI looks at a guard that was not called with the issuer."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        raise ConfigurationError(f"write Depends({self._name}(auth)), with your issuer, and not Depends({self._name})")
+
+    def __call__(self) -> None:
+        """Do nothing: FastAPI takes only what can be called."""
+
+
 class Guard(starlette.Guard[FoundT]):
     """A `daypass.web.starlette.Guard` as a dependency, which OpenAPI shows with the scope that it requires.
 
     What it refuses is an ``HTTPException`` whose detail is what the endpoints answer: a message and an error.
     """
 
-    def __init__(
-        self,
-        auth: starlette.AsyncVerifying,
-        find: Callable[[AccessToken], Awaitable[FoundT]],
-        scope: str | None,
-        *,
-        optional: bool,
-    ) -> None:
-        super().__init__(auth, find, scope, optional=optional)
+    def __init__(self, auth: object, scope: str | None = None, *, optional: bool = False, user: bool = False) -> None:
+        super().__init__(auth, scope, optional=optional, user=user)
         shown = Security(SCHEMES[openapi.BEARER], scopes=scopes.words(self._scope))
         self.__signature__ = inspect.Signature(
             [
@@ -89,8 +98,7 @@ class Guard(starlette.Guard[FoundT]):
         self, request: HTTPConnection, security_scopes: SecurityScopes | None = None, _shown: None = None
     ) -> FoundT:
         """Return what the route is given; what ``Security(…, scopes=[…])`` asks for is required, too."""
-        further = "" if security_scopes is None else security_scopes.scope_str
-        return await self._admit(request, " ".join(filter(None, (self._scope, further))) or None)
+        return await self._admit(request, "" if security_scopes is None else security_scopes.scope_str)
 
     def _refusal(self, response: Response) -> HTTPException:
         return HTTPException(response.status, json.loads(response.body), headers=starlette.own_headers(response))
@@ -98,39 +106,53 @@ class Guard(starlette.Guard[FoundT]):
 
 @overload
 def bearer(
-    auth: starlette.AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
 ) -> Guard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: starlette.AsyncVerifying, scope: str | None = None, *, optional: bool
+    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
 ) -> Guard[AccessToken | None]: ...
 
 
-def bearer(auth: starlette.AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+def bearer(
+    auth: Annotated[AsyncVerifying | Application[AsyncDaypass], Depends(_Uncalled("bearer"))],
+    scope: str | None = None,
+    *,
+    optional: bool = False,
+) -> Guard[Any]:
     """Return the dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
 
     It guards a whole router, too: ``APIRouter(dependencies=[Depends(bearer(auth, scope="admin"))])``. The arguments and
     errors are those of `daypass.web.starlette.bearer`.
     """
-    return Guard(auth, starlette.itself, scope, optional=optional)
+    return Guard(auth, scope, optional=optional)
 
 
 @overload
-def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: Literal[False] = False) -> Guard[User]: ...
+def current_user(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[User]: ...
 
 
 @overload
-def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> Guard[User | None]: ...
+def current_user(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+) -> Guard[User | None]: ...
 
 
-def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+def current_user(
+    auth: Annotated[AsyncDaypass | Application[AsyncDaypass], Depends(_Uncalled("current_user"))],
+    scope: str | None = None,
+    *,
+    optional: bool = False,
+) -> Guard[Any]:
     """Return the dependency that requires an access token and gives its user: ``Depends(current_user(auth))``.
 
     The arguments and errors are those of `daypass.web.starlette.current_user`.
     """
-    return Guard(auth, starlette.loading(auth), scope, optional=optional)
+    return Guard(auth, scope, optional=optional, user=True)
 
 
 def auth_router(

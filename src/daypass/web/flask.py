@@ -13,12 +13,11 @@ A view that needs the token in the midst of it asks for it there: ``token = requ
 ``flask.g.daypass_token`` for the rest of the request, and `current_token` stands for it.
 """
 
-import inspect
 import json
 import re
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 from urllib.parse import urlencode
 
 try:
@@ -29,19 +28,23 @@ try:
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.flask needs Flask: pip install "daypass[flask]"') from missing
 
-from daypass import scope as scopes
 from daypass.access_token import AccessToken
-from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
+from daypass.drive import run
+from daypass.errors import ConfigurationError
+from daypass.flow import Step
 from daypass.issuer import Check, Daypass
+from daypass.steps import Verify
 from daypass.user import User
+from daypass.web import guard
 from daypass.web.application import Application, sync_application
-from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
+from daypass.web.bearer import refused
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.clients import Registry
+from daypass.web.guard import Verifying
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
 from daypass.web.routes import Route
-from daypass.web.wsgi import read_request, require_sync
+from daypass.web.wsgi import read_request
 from daypass.web.wsgi_pages import ENVIRON_KEY, ISSUER_KEY
 
 P = ParamSpec("P")
@@ -117,22 +120,21 @@ def well_known_blueprint(
     return _blueprint(application.auth, name, None, application.well_known_routes)
 
 
-class Requirement(Generic[T]):
-    """What a view requires; `bearer` and `current_user` make one.
+class Guard(guard.Guard[T]):
+    """Requires an access token of a request; `bearer` and `current_user` return one.
 
-    ``require()`` returns what it is about, inside a view. ``@require`` in front of a view, plain or async, requires it
-    before the view is entered. Either way the access token is then in ``flask.g.daypass_token``, and the user, where
-    one is required, in ``flask.g.daypass_user``.
+    ``require()`` returns the token or the user, inside a view. ``@require`` above a view, plain or async, requires it
+    before the view is called. Either way the access token is then in ``flask.g.daypass_token``, and the user, if one is
+    required, in ``flask.g.daypass_user``.
 
     Raises:
         HTTPException: 401 with the challenge of RFC 6750 §3 when there is no token, or it was refused, or its user is
             gone; 403 when its scope does not allow this; 503 with ``Retry-After`` when the store does not answer. The
             response has the JSON shape of every failure, unless the application has an error handler of its own.
-        ConfigurationError: ``require()`` outside of a request.
+        ConfigurationError: ``require()`` was called outside a request.
     """
 
-    def __init__(self, ask: Callable[[], T]) -> None:
-        self._ask = ask
+    awaits = False
 
     @overload
     def __call__(self) -> T: ...
@@ -141,15 +143,31 @@ class Requirement(Generic[T]):
     def __call__(self, view: Callable[P, R]) -> Callable[P, R]: ...
 
     def __call__(self, view: Callable[P, R] | None = None) -> T | Callable[P, R]:
-        """Return what is required; or, given a view, the view that requires it."""
+        """Return the token or the user; or, given a view, the view that requires it."""
         if view is not None:
             return self._in_front_of(view)
         if not has_request_context():
-            raise ConfigurationError("what a view requires is there in a request; write @require without parentheses")
+            raise ConfigurationError(
+                "call require() only inside a request; to guard a view write @require without parentheses"
+            )
+        g.daypass_token = None
         try:
-            return self._ask()
-        except (TokenRejected, ScopeInsufficient, StoreError) as error:
+            admitted = run(self.check(request.environ.get("HTTP_AUTHORIZATION", "")), self.answer)
+        except guard.REFUSED as error:
             raise _refusal(refused(error)) from None
+        g.daypass_token = admitted.token
+        if self._user:
+            g.daypass_user = admitted.user
+        return self.found(admitted)
+
+    def answer(self, step: Step[Any]) -> Any:
+        """Answer a step; a token that `Pages` has checked is not checked again in the same request."""
+        login = request.environ.get(ENVIRON_KEY)
+        if isinstance(step, Verify) and isinstance(login, BrowserLogin) and login.token is not None:
+            header, issuer = request.environ.get("HTTP_AUTHORIZATION"), request.environ.get(ISSUER_KEY)
+            if login.authorization == header and issuer is self._auth:
+                return login.token
+        return super().answer(step)
 
     def _in_front_of(self, view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
@@ -160,31 +178,20 @@ class Requirement(Generic[T]):
         return required
 
 
-class Verifying(Protocol):
-    """What checks access tokens: `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere."""
-
-    def verify(self, access_token: str, /) -> AccessToken:
-        """Return what an access token says.
-
-        Raises:
-            TokenRejected: it opens nothing.
-            StoreError: it could not be checked.
-        """
-        ...
+@overload
+def bearer(
+    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: Verifying, scope: str | None = None, *, optional: Literal[False] = False
-) -> Requirement[AccessToken]: ...
+    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool
+) -> Guard[AccessToken | None]: ...
 
 
-@overload
-def bearer(auth: Verifying, scope: str | None = None, *, optional: bool) -> Requirement[AccessToken | None]: ...
-
-
-def bearer(auth: Verifying, scope: str | None = None, *, optional: bool = False) -> Requirement[Any]:
-    """Return what requires an access token, in its two forms: see `Requirement`.
+def bearer(auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+    """Return what requires an access token, in its two forms: see `Guard`.
 
     Args:
         auth: a `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere.
@@ -194,37 +201,35 @@ def bearer(auth: Verifying, scope: str | None = None, *, optional: bool = False)
     Raises:
         ConfigurationError: ``auth`` needs an event loop, or ``scope`` is no scope.
     """
-    return Requirement(_token(auth, scope, optional=optional))
+    return Guard(auth, scope, optional=optional)
 
 
 @overload
-def current_user(auth: Daypass, scope: str | None = None, *, optional: Literal[False] = False) -> Requirement[User]: ...
+def current_user(
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[User]: ...
 
 
 @overload
-def current_user(auth: Daypass, scope: str | None = None, *, optional: bool) -> Requirement[User | None]: ...
+def current_user(
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool
+) -> Guard[User | None]: ...
 
 
-def current_user(auth: Daypass, scope: str | None = None, *, optional: bool = False) -> Requirement[Any]:
+def current_user(
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool = False
+) -> Guard[Any]:
     """Return what requires the user of an access token, as ``load_user`` knows them now.
 
     The arguments and errors are those of `bearer`; only the issuer knows users. A user who is gone or disabled is a
     401, too.
     """
-    require_sync(auth)
-    ask = _token(auth, scope, optional=optional)
-
-    def user() -> User | None:
-        token = ask()
-        g.daypass_user = None if token is None else auth.run(user_of(token))
-        return cast("User | None", g.daypass_user)
-
-    return Requirement(user)
+    return Guard(auth, scope, optional=optional, user=True)
 
 
 def _held() -> AccessToken | None:
     if not has_request_context() or "daypass_token" not in g:
-        raise RuntimeError("no access token was required in this request: put @require in front of the view")
+        raise RuntimeError("no access token was required in this request: write @require above the view")
     return cast("AccessToken | None", g.daypass_token)
 
 
@@ -234,48 +239,12 @@ current_token = cast("AccessToken", LocalProxy(_held))
 
 def _login() -> BrowserLogin:
     if not has_request_context() or ENVIRON_KEY not in request.environ:
-        raise RuntimeError("there is no login: app.wsgi_app = daypass.web.wsgi_pages.Pages(app.wsgi_app, auth)")
+        raise RuntimeError("there are no pages: write app.wsgi_app = daypass.web.wsgi_pages.Pages(app.wsgi_app, auth)")
     return cast("BrowserLogin", request.environ[ENVIRON_KEY])
 
 
 current_login = cast("BrowserLogin", LocalProxy(_login))
 """The login of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
-
-
-def _token(auth: Verifying, scope: str | None, *, optional: bool) -> Callable[[], AccessToken | None]:
-    verify = getattr(auth, "verify", None)
-    if verify is None or inspect.iscoroutinefunction(verify):
-        require_sync(auth)
-    needed = scopes.checked(scope)
-
-    def ask() -> AccessToken | None:
-        g.daypass_token = None
-        try:
-            token = _verified(auth)
-        except TokenMissing:
-            if optional:
-                return None
-            raise
-        if needed is not None:
-            token.require(needed)
-        g.daypass_token = token
-        return token
-
-    return ask
-
-
-def _verified(auth: Verifying) -> AccessToken:
-    """Return the request's access token; what `Pages` has found good holds for as long as the request takes."""
-    environ = request.environ
-    header, login = environ.get("HTTP_AUTHORIZATION", ""), environ.get(ENVIRON_KEY)
-    if (
-        isinstance(login, BrowserLogin)
-        and environ.get(ISSUER_KEY) is auth
-        and login.authorization == header
-        and login.token
-    ):
-        return login.token
-    return auth.verify(bearer_text(header))
 
 
 def _refusal(response: Response) -> HTTPException:

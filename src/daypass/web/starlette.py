@@ -7,9 +7,8 @@ async def profile(request: Request) -> Response:
     token = await require(request)
 """
 
-import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Generic, Literal, Protocol, TypeVar, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 try:
     from starlette.exceptions import HTTPException
@@ -20,15 +19,15 @@ try:
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.starlette needs Starlette: pip install "daypass[starlette]"') from missing
 
-from daypass import scope as scopes
 from daypass.access_token import AccessToken
-from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
+from daypass.drive import arun
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
-from daypass.web import routes
+from daypass.web import guard, routes
 from daypass.web.application import Application, async_application
-from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
+from daypass.web.bearer import refused
 from daypass.web.clients import Registry
+from daypass.web.guard import AsyncVerifying
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
 
@@ -36,8 +35,6 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
 
 FoundT = TypeVar("FoundT")
-
-_BLOCKING = "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
 
 
 def auth_routes(
@@ -118,69 +115,27 @@ async def absent(_: StarletteRequest) -> StarletteResponse:
     return _returned(failure(404, "not_found", "There is nothing here; leave out the slash at the end"))
 
 
-class AsyncVerifying(Protocol):
-    """What checks access tokens without blocking an event loop: `AsyncDaypass`, `daypass.AsyncRemoteVerifier`."""
+class Guard(guard.Guard[FoundT]):
+    """Requires an access token of a request or a WebSocket: ``await guard(request)``."""
 
-    async def verify(self, access_token: str, /) -> AccessToken:
-        """Return what an access token says.
-
-        Raises:
-            TokenRejected: it opens nothing.
-            StoreError: it could not be checked.
-        """
-        ...
-
-
-class Guard(Generic[FoundT]):
-    """Requires an access token of a request or a WebSocket: ``await guard(request)``; what `bearer` and others return.
-
-    Args:
-        auth: checks it.
-        find: returns what the route is given, from what the access token says.
-        scope: what it has to allow.
-        optional: whether a request without one is given None.
-
-    Raises:
-        ConfigurationError: ``auth`` would block the event loop, or ``scope`` is no scope.
-    """
-
-    def __init__(
-        self,
-        auth: AsyncVerifying,
-        find: Callable[[AccessToken], Awaitable[FoundT]],
-        scope: str | None,
-        *,
-        optional: bool,
-    ) -> None:
-        if not inspect.iscoroutinefunction(getattr(auth, "verify", None)):
-            raise ConfigurationError(_BLOCKING)
-        self._auth = auth
-        self._find = find
-        self._scope = scopes.checked(scope)
-        self._optional = optional
+    awaits = True
 
     async def __call__(self, request: HTTPConnection) -> FoundT:
-        """Return what the route is given.
+        """Return the access token, or the user.
 
         Raises:
             HTTPException: 401 with the challenge of RFC 6750 §3 when there is no access token or it was refused; 403
                 when its scope does not allow this; 503 when it cannot be checked now.
         """
-        return await self._admit(request, self._scope)
+        return await self._admit(request)
 
-    async def _admit(self, request: HTTPConnection, scope: str | None) -> FoundT:
+    async def _admit(self, request: HTTPConnection, further: str = "") -> FoundT:
+        sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
         try:
-            token = await self._auth.verify(_bearer_token(request))
-            if scope is not None:
-                token.require(scope)
-            return await self._find(token)
-        except TokenMissing as error:
-            if self._optional:
-                return None  # type: ignore[return-value]  # what makes an optional guard says that it may find None
-            refusal = refused(error)
-        except (TokenRejected, ScopeInsufficient, StoreError) as error:
-            refusal = refused(error)
-        raise self._refusal(refusal)
+            flow = self.check(b", ".join(sent).decode("latin-1"), further)
+            return self.found(await arun(flow, self.answer))
+        except guard.REFUSED as error:
+            raise self._refusal(refused(error)) from None
 
     def _refusal(self, response: Response) -> HTTPException:
         return HTTPException(response.status, headers=own_headers(response))
@@ -188,15 +143,19 @@ class Guard(Generic[FoundT]):
 
 @overload
 def bearer(
-    auth: AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
 ) -> Guard[AccessToken]: ...
 
 
 @overload
-def bearer(auth: AsyncVerifying, scope: str | None = None, *, optional: bool) -> Guard[AccessToken | None]: ...
+def bearer(
+    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+) -> Guard[AccessToken | None]: ...
 
 
-def bearer(auth: AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+def bearer(
+    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
+) -> Guard[Any]:
     """Return what requires an access token: ``token = await require(request)``, of a WebSocket, too.
 
     Args:
@@ -207,39 +166,30 @@ def bearer(auth: AsyncVerifying, scope: str | None = None, *, optional: bool = F
     Raises:
         ConfigurationError: ``auth`` would block the event loop, or ``scope`` is no scope.
     """
-    return Guard(auth, itself, scope, optional=optional)
+    return Guard(auth, scope, optional=optional)
 
 
 @overload
-def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: Literal[False] = False) -> Guard[User]: ...
+def current_user(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[User]: ...
 
 
 @overload
-def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> Guard[User | None]: ...
+def current_user(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+) -> Guard[User | None]: ...
 
 
-def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+def current_user(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
+) -> Guard[Any]:
     """Return what requires an access token and gives its user, as ``load_user`` knows them now.
 
     The arguments and errors are those of `bearer`; only the issuer knows users. It is 401, too, when the user is gone
     or disabled.
     """
-    return Guard(auth, loading(auth), scope, optional=optional)
-
-
-async def itself(token: AccessToken) -> AccessToken:
-    """Return the access token: what `bearer` finds."""
-    return token
-
-
-def loading(auth: AsyncDaypass) -> Callable[[AccessToken], Awaitable[User]]:
-    """Return what `current_user` finds users with."""
-    require_async(auth)
-
-    def load(token: AccessToken) -> Awaitable[User]:
-        return auth.run(user_of(token))
-
-    return load
+    return Guard(auth, scope, optional=optional, user=True)
 
 
 def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
@@ -262,12 +212,6 @@ def own_headers(response: Response) -> dict[str, str]:
     return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after")}
 
 
-def require_async(auth: object) -> None:
-    """Refuse an issuer that would block the event loop."""
-    if not isinstance(auth, AsyncDaypass):
-        raise ConfigurationError(_BLOCKING)
-
-
 async def _read(request: StarletteRequest) -> bytes | None:
     body = bytearray()
     async for chunk in request.stream():
@@ -275,12 +219,6 @@ async def _read(request: StarletteRequest) -> bytes | None:
         if len(body) > MAXIMUM_BODY:
             return None
     return bytes(body)
-
-
-def _bearer_token(request: HTTPConnection) -> str:
-    """Return what `daypass.web.bearer.bearer_token` verifies, for every request there is: without a flow."""
-    sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
-    return bearer_text(b", ".join(sent).decode("latin-1"))
 
 
 def _translate(request: StarletteRequest, body: bytes = b"") -> Request:

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from daypass.errors import ConfigurationError
 from daypass.issuer import Check, Daypass
 from daypass.web.application import Application, sync_application
 from daypass.web.clients import Registry
@@ -165,12 +164,6 @@ def read_body(environ: WSGIEnvironment) -> bytes | Response:
     if len(body) > MAXIMUM_BODY:
         return too_large()
     return _cut_short() if expected not in (None, len(body)) else bytes(body)
-
-
-def require_sync(auth: object) -> None:
-    """Refuse an issuer that needs an event loop."""
-    if not isinstance(auth, Daypass):
-        raise ConfigurationError("a WSGI application needs Daypass, not AsyncDaypass, which needs an event loop")
 
 
 def _answer(auth: Daypass, route: Route, environ: WSGIEnvironment, found: "re.Match[str]") -> Response:

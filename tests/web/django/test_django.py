@@ -408,7 +408,7 @@ async def test_async_classes(colour: type[Application]) -> None:
 def test_what_cannot_be(auth: Daypass) -> None:
     """What cannot work is said: no issuer, no scope, no view, and a sync view with an issuer that is to be awaited."""
     for make in (bearer, current_user):
-        with pytest.raises(ConfigurationError, match="needs a Daypass or an AsyncDaypass, not a NoneType"):
+        with pytest.raises(ConfigurationError, match="needs Daypass, not a NoneType"):
             make(None)  # type: ignore[call-overload]  # that is the mistake
         with pytest.raises(ConfigurationError, match="a scope has to be words"):
             make(auth, scope='"')

@@ -9,7 +9,8 @@ from django.utils.module_loading import import_string
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.remote_verifier import AsyncRemoteVerifier
-from daypass.web.django.require import Verifying
+from daypass.web.application import issuer_of
+from daypass.web.guard import Verifying
 
 
 def configured_auth(auth: Daypass | AsyncDaypass | str | None = None) -> Daypass | AsyncDaypass:
@@ -58,4 +59,4 @@ def configured_verifier(auth: Verifying | str | None, purpose: str) -> Verifying
 
 def _found(auth: Any) -> Any:
     found = auth if auth is not None else getattr(settings, "DAYPASS", None)
-    return import_string(found) if isinstance(found, str) else found
+    return issuer_of(import_string(found) if isinstance(found, str) else found)

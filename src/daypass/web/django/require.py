@@ -2,24 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
 
-from daypass import scope as scopes
 from daypass.access_token import AccessToken
-from daypass.errors import (
-    ConfigurationError,
-    DaypassError,
-    ScopeInsufficient,
-    StoreError,
-    TokenRejected,
-)
+from daypass.drive import arun, run
+from daypass.errors import ConfigurationError, DaypassError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.user import User
-from daypass.web.bearer import TokenMissing, bearer_text, refused, user_of
+from daypass.web import guard
+from daypass.web.application import Application, issuer_of
+from daypass.web.bearer import refused
 from daypass.web.django.translate import returned
+from daypass.web.guard import Admitted, AsyncVerifying, Verifying
 
 T = TypeVar("T")
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
@@ -46,65 +43,10 @@ class Refused(DaypassError):
         return returned(refused(self.error))
 
 
-class Verifying(Protocol):
-    """What checks access tokens: `Daypass`, or `daypass.RemoteVerifier` where the issuer is elsewhere."""
+class Guard(guard.Guard[T]):
+    """Requires an access token: call it with a request, or decorate a view with it. It blocks while it checks."""
 
-    def verify(self, access_token: str, /) -> AccessToken:
-        """Return what an access token says.
-
-        Raises:
-            TokenRejected: it opens nothing.
-            StoreError: it could not be checked.
-        """
-        ...
-
-
-class AsyncVerifying(Protocol):
-    """The same, to be awaited: `AsyncDaypass`, `daypass.AsyncRemoteVerifier`."""
-
-    async def verify(self, access_token: str, /) -> AccessToken:
-        """Return what an access token says; errors as for `Verifying`."""
-        ...
-
-
-class _Requirement(Generic[T]):
-    """What is required, whatever the colour."""
-
-    def __init__(self, scope: str | None, *, optional: bool) -> None:
-        self._scope = scopes.checked(scope)
-        self._optional = optional
-
-    def _text(self, request: HttpRequest) -> str | None:
-        """Return the text of the request's access token; None where it need not have one."""
-        try:
-            return bearer_text(request.META.get("HTTP_AUTHORIZATION", ""))
-        except TokenMissing:
-            if self._optional:
-                return None
-            raise
-
-    def _granted(self, token: AccessToken) -> AccessToken:
-        if self._scope is not None:
-            token.require(self._scope)
-        return token
-
-
-class Required(_Requirement[T]):
-    """A good access token: call it with a request, or decorate a view with it; what `bearer` and `current_user` return.
-
-    Args:
-        auth: checks it, and blocks meanwhile.
-        scope: what it has to allow.
-        optional: whether a request without one is given None.
-        issuer: where it is the user that is found, the issuer that knows users.
-    """
-
-    def __init__(
-        self, auth: Verifying, scope: str | None = None, *, optional: bool = False, issuer: Daypass | None = None
-    ) -> None:
-        super().__init__(scope, optional=optional)
-        self._auth = auth
-        self._issuer = issuer
+    awaits = False
 
     @overload
     def __call__(self, request: HttpRequest, /) -> T: ...
@@ -121,12 +63,9 @@ class Required(_Requirement[T]):
 
     def _found(self, request: HttpRequest) -> T:
         try:
-            text = self._text(request)
-            token = None if text is None else self._granted(self._auth.verify(text))
-            if self._issuer is None:
-                return cast("T", _noted(request, token))
-            return cast("T", _noted(request, token, None if token is None else self._issuer.run(user_of(token))))
-        except (TokenRejected, ScopeInsufficient, StoreError) as error:
+            admitted = run(self.check(_header(request)), self.answer)
+            return self.found(_noted(request, admitted, user=self._user))
+        except guard.REFUSED as error:
             raise Refused(error) from None
 
     def _decorated(self, view: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,20 +93,10 @@ class Required(_Requirement[T]):
         return requiring
 
 
-class AsyncRequired(_Requirement[T]):
-    """The same with what does not block: await it with a request, or decorate an async view with it."""
+class AsyncGuard(guard.Guard[T]):
+    """The same without blocking: await it with a request, or decorate an async view with it."""
 
-    def __init__(
-        self,
-        auth: AsyncVerifying,
-        scope: str | None = None,
-        *,
-        optional: bool = False,
-        issuer: AsyncDaypass | None = None,
-    ) -> None:
-        super().__init__(scope, optional=optional)
-        self._auth = auth
-        self._issuer = issuer
+    awaits = True
 
     @overload
     def __call__(self, request: HttpRequest, /) -> Awaitable[T]: ...
@@ -185,12 +114,9 @@ class AsyncRequired(_Requirement[T]):
 
     async def _found(self, request: HttpRequest) -> T:
         try:
-            text = self._text(request)
-            token = None if text is None else self._granted(await self._auth.verify(text))
-            if self._issuer is None:
-                return cast("T", _noted(request, token))
-            return cast("T", _noted(request, token, None if token is None else await self._issuer.run(user_of(token))))
-        except (TokenRejected, ScopeInsufficient, StoreError) as error:
+            admitted = await arun(self.check(_header(request)), self.answer)
+            return self.found(_noted(request, admitted, user=self._user))
+        except guard.REFUSED as error:
             raise Refused(error) from None
 
     def _decorated(self, view: Callable[..., Any]) -> Callable[..., Any]:
@@ -214,24 +140,30 @@ class AsyncRequired(_Requirement[T]):
 
 
 @overload
-def bearer(auth: Verifying, scope: str | None = None, *, optional: Literal[False] = False) -> Required[AccessToken]: ...
-
-
-@overload
-def bearer(auth: Verifying, scope: str | None = None, *, optional: bool) -> Required[AccessToken | None]: ...
+def bearer(
+    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: AsyncVerifying, scope: str | None = None, *, optional: Literal[False] = False
-) -> AsyncRequired[AccessToken]: ...
+    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool
+) -> Guard[AccessToken | None]: ...
 
 
 @overload
-def bearer(auth: AsyncVerifying, scope: str | None = None, *, optional: bool) -> AsyncRequired[AccessToken | None]: ...
+def bearer(
+    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> AsyncGuard[AccessToken]: ...
 
 
-def bearer(auth: Verifying | AsyncVerifying, scope: str | None = None, *, optional: bool = False) -> Any:
+@overload
+def bearer(
+    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+) -> AsyncGuard[AccessToken | None]: ...
+
+
+def bearer(auth: object, scope: str | None = None, *, optional: bool = False) -> Any:
     """Return what requires an access token.
 
     ``token = bearer(auth)(request)`` returns what it says (to be awaited, with an `AsyncDaypass`). ``@bearer(auth)``
@@ -246,53 +178,59 @@ def bearer(auth: Verifying | AsyncVerifying, scope: str | None = None, *, option
         ConfigurationError: an argument cannot work.
         Refused: later, when a request's token will not do.
     """
-    verify = getattr(auth, "verify", None)
-    if verify is None:
-        raise ConfigurationError(f"bearer needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
-    if iscoroutinefunction(verify):
-        return AsyncRequired[Any](cast("AsyncVerifying", auth), scope, optional=optional)
-    return Required[Any](cast("Verifying", auth), scope, optional=optional)
-
-
-@overload
-def current_user(auth: Daypass, scope: str | None = None, *, optional: Literal[False] = False) -> Required[User]: ...
-
-
-@overload
-def current_user(auth: Daypass, scope: str | None = None, *, optional: bool) -> Required[User | None]: ...
+    return _guard(auth, scope, optional=optional)
 
 
 @overload
 def current_user(
-    auth: AsyncDaypass, scope: str | None = None, *, optional: Literal[False] = False
-) -> AsyncRequired[User]: ...
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> Guard[User]: ...
 
 
 @overload
-def current_user(auth: AsyncDaypass, scope: str | None = None, *, optional: bool) -> AsyncRequired[User | None]: ...
+def current_user(
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool
+) -> Guard[User | None]: ...
 
 
-def current_user(auth: Daypass | AsyncDaypass, scope: str | None = None, *, optional: bool = False) -> Any:
+@overload
+def current_user(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+) -> AsyncGuard[User]: ...
+
+
+@overload
+def current_user(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+) -> AsyncGuard[User | None]: ...
+
+
+def current_user(auth: object, scope: str | None = None, *, optional: bool = False) -> Any:
     """Return what requires an access token and gives its `daypass.User`, as ``load_user`` knows it now.
 
     It is used as `bearer` is, and leaves the user in ``request.daypass_user`` besides. One who is gone or disabled is
     refused with 401. Only the issuer knows users.
     """
-    if isinstance(auth, AsyncDaypass):
-        return AsyncRequired[Any](auth, scope, optional=optional, issuer=auth)
-    if isinstance(auth, Daypass):
-        return Required[Any](auth, scope, optional=optional, issuer=auth)
-    raise ConfigurationError(f"current_user needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
+    return _guard(auth, scope, optional=optional, user=True)
 
 
-def _noted(request: HttpRequest, token: AccessToken | None, *user: User | None) -> Any:
-    """Leave with the request what is known of it, and return the last of that."""
+def _guard(auth: object, scope: str | None, **what: bool) -> Any:
+    """Return the guard of the issuer's, or the verifier's, colour."""
+    awaits = iscoroutinefunction(getattr(issuer_of(auth), "verify", None))
+    return AsyncGuard[Any](auth, scope, **what) if awaits else Guard[Any](auth, scope, **what)
+
+
+def _noted(request: HttpRequest, admitted: Admitted, *, user: bool) -> Admitted:
+    """Leave with the request what is known of it."""
     noted: Any = request
-    noted.daypass_token = token
-    if not user:
-        return token
-    noted.daypass_user = user[0]
-    return user[0]
+    noted.daypass_token = admitted.token
+    if user:
+        noted.daypass_user = admitted.user
+    return admitted
+
+
+def _header(request: HttpRequest) -> str:
+    return str(request.META.get("HTTP_AUTHORIZATION", ""))
 
 
 def _request(args: tuple[Any, ...]) -> HttpRequest:

@@ -18,8 +18,8 @@ from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
 from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, refused
 from daypass.web.django.configured import configured_verifier
-from daypass.web.django.require import Verifying
 from daypass.web.django.users import find
+from daypass.web.guard import Verifying
 from daypass.web.message import Response
 
 
