@@ -54,9 +54,13 @@ class AccessToken:
     _claims: Mapping[str, Any] = field(repr=False)
 
     @property
-    def claims(self) -> dict[str, Any]:
-        """All claims as they stand in the token, the application's own among them; each time a copy of its own."""
-        return dict(self._claims)
+    def claims(self) -> Mapping[str, Any]:
+        """All claims as they stand in the token, the application's own among them.
+
+        They are read-only dicts and lists: ``json.dumps`` writes them, ``==`` compares them with plain ones, and
+        ``dict(token.claims)`` or ``copy.deepcopy(token.claims)`` can be changed.
+        """
+        return self._claims
 
     def require(self, scope: str) -> None:
         """Do nothing if the token may be used for every word of ``scope``.
@@ -108,24 +112,23 @@ def issue(
         ConfigurationError: the user's claims make it longer than any verifier would read.
     """
     issued_at = now // SECOND
-    claims = {
+    reserved = {
         "iss": names.issuer,
         "aud": names.audience,
         "sub": session.subject,
         "client_id": session.client_id,
         "iat": issued_at,
         "exp": issued_at + expires_in,
+        "nbf": None,
         "jti": jti,
         "sid": session.id,
         "auth_time": session.created_at // SECOND,
+        "username": user.username,
+        "email": user.email,
+        "scope": scope or None,
     }
-    if user.username is not None:
-        claims["username"] = user.username
-    if user.email is not None:
-        claims["email"] = user.email
-    if scope:
-        claims["scope"] = scope
-    claims.update(user.claims)
+    own = {name: value for name, value in user.claims.items() if name not in reserved}  # the reserved ones always win
+    claims = {name: value for name, value in reserved.items() if value is not None} | own
     header = {"typ": TYPE, "alg": key.algorithm, "kid": key.kid}
     text = jwt.encode(header, claims, key.key, registry=REGISTRY)
     if len(text) > MAXIMUM_LENGTH:

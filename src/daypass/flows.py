@@ -26,7 +26,7 @@ from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.policy import Policy
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
-from daypass.rotation import NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
+from daypass.rotation import ISSUING, NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.session import Device, EndReason, Session, Tokens
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, RefuseSession
 from daypass.store_steps import PAGE, Advance, End, EndAll, Find, Insert, ListSessions, Swap
@@ -36,7 +36,6 @@ ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
 """The random bytes that one call may need: a session's secret and first branch, and a token's identifier."""
 
 _ATTEMPTS = 8
-_REFUSING = frozenset((Verdict.STALE, Verdict.REUSE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +177,8 @@ class Flows:
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
         session, verdict = yield from self._present(token, call.now)
+        if verdict not in ISSUING:
+            raise (yield from self.reject(TokenRejected(f"the verdict {verdict} gives no tokens"), call.now, session))
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, call.now)
@@ -265,7 +266,7 @@ class Flows:
             StoreError: the store could not be read.
         """
         session = yield from self.find_live(token.session_id, call)
-        if session is None or judge(session, token, call.now, self.policy.grace_period) in _REFUSING:
+        if session is None or judge(session, token, call.now, self.policy.grace_period) not in ISSUING:
             return None
         user = yield from LoadUser(session.subject)
         return None if user is None or user.disabled else (session, user)

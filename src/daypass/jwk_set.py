@@ -80,7 +80,10 @@ def url_in(metadata: bytes, issuer: str) -> str:
     content = _json_object(metadata)
     if content.get("issuer") != issuer:  # RFC 8414 §3.3
         raise ConfigurationError(f"what is at {metadata_url(issuer)} tells of another issuer than {issuer}")
-    return checked_url("jwks_uri", content.get("jwks_uri"))
+    url = checked_url("jwks_uri", content.get("jwks_uri"))
+    if issuer.startswith("https:") and not url.startswith("https:"):
+        raise ConfigurationError(f"{metadata_url(issuer)} names {url} as jwks_uri: an https issuer needs an https URL")
+    return url
 
 
 def keys_in(body: bytes) -> dict[str, SigningKey]:

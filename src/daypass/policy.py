@@ -1,10 +1,23 @@
 """How long sessions, tokens and keys last."""
 
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 from daypass.duration import DAY, HOUR, MINUTE, SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.session import Session
+from daypass.unknown_options import refuse_unknown
+
+
+class Durations(TypedDict, total=False):
+    """The spans of a policy as people write them: ``15m``, ``30d``, seconds, or a `timedelta`."""
+
+    access_ttl: Duration
+    idle_ttl: Duration
+    absolute_ttl: Duration
+    grace_period: Duration
+    leeway: Duration
+    key_ttl: Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +59,17 @@ class Policy:
         return min(session.expires_at, session.created_at + self.absolute_ttl)
 
     @classmethod
-    def of(cls, **durations: Duration) -> "Policy":
+    def of(cls, **durations: Unpack[Durations]) -> "Policy":
         """Return the policy with these spans, each as people write them, and the defaults for the rest.
 
         Raises:
-            ConfigurationError: a span is no duration, or they contradict each other.
+            ConfigurationError: a name is unknown, a span is not a duration, or they contradict each other.
         """
-        return cls(**{name: milliseconds(duration) for name, duration in durations.items()})
+        refuse_unknown(durations, Durations.__annotations__, "duration")
+        spans: dict[str, int] = {}
+        for name, duration in durations.items():
+            try:
+                spans[name] = milliseconds(duration)  # type: ignore[arg-type]  # a TypedDict's values are objects
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{name}: {error}") from None
+        return cls(**spans)

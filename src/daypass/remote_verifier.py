@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from typing import Unpack
 from urllib.parse import urlsplit
 
 from daypass import jwk_set
@@ -20,6 +21,7 @@ from daypass.errors import ConfigurationError, DaypassError, KeysUnavailable, Ke
 from daypass.forks import survive_forks
 from daypass.http_get import SECONDS, fetch
 from daypass.keys import SigningKey
+from daypass.unknown_options import NoOptions, refuse_unknown
 from daypass.verifier import Verifier
 from daypass.waiting import await_for, wait_for
 
@@ -58,7 +60,9 @@ class _Remote:
         jwks_url: str | None = None,
         leeway: Duration = 0,
         clock: Callable[[], int] = system_clock,
+        **unknown: Unpack[NoOptions],
     ) -> None:
+        refuse_unknown(unknown, ("audience", "jwks_url", "leeway", "clock"), "argument")
         if type(issuer) is not str or not issuer:
             raise ConfigurationError("issuer has to be the URL that access tokens name as theirs")
         if audience is not None and (type(audience) is not str or not audience):

@@ -93,6 +93,9 @@ class Verdict(StrEnum):
     REUSE = "reused"
 
 
+ISSUING = frozenset((Verdict.ROTATE, Verdict.HOLD, Verdict.REPEAT, Verdict.BRANCH, Verdict.HEAL))
+"""The verdicts that give new tokens. No other one does, whatever is added to the table."""
+
 TABLE = MappingProxyType(
     {
         (Relation.SUCCESSOR, Age.WITHIN): Verdict.HOLD,

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TypedDict
 
 from daypass.errors import ConfigurationError
+
+
+class NoOptions(TypedDict):
+    """The type of ``**unknown`` where every option has a name: a type checker refuses any other one."""
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str = "option") -> None:

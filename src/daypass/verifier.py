@@ -17,6 +17,7 @@ from daypass.access_token import MAXIMUM_LENGTH, REGISTRY, TYPE, AccessToken, Na
 from daypass.duration import SECOND
 from daypass.errors import KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import SigningKey
+from daypass.read_only import read_only
 
 _CROWD = 1024
 _BEGINNING = "eyJ"
@@ -151,5 +152,5 @@ class Verifier:
             username=claims.get("username"),
             email=claims.get("email"),
             scope=claims.get("scope"),
-            _claims=claims,
+            _claims=read_only(claims),
         )

@@ -19,7 +19,7 @@ from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
 from daypass.policy import Policy
 from daypass.refresh_token import decode, encode, successor
 from daypass.testing import START, session
-from daypass.user import User
+from daypass.user import RESERVED_CLAIMS, User
 from daypass.verifier import Verifier
 
 from .crafting import CLAIMS, HEADER, KEY, KEYS, NAMES, STRANGER, b64, raw, sign, token, verifier
@@ -43,6 +43,16 @@ def refused(text: str) -> TokenMalformed:
 
 
 # ---- what is issued
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_CLAIMS | {"scope", "sub", "exp"}))
+def test_a_users_claims_never_replace_a_reserved_one(name: str) -> None:
+    """Not even where `User` did not see them: whether Daypass sets the claim or leaves it out, it decides."""
+    own: dict[str, Any] = {}
+    user = User("user-1", claims=own)
+    own[name] = "theirs"
+    text = issue(KEY, NAMES, session(), user, START, 900, "j" * 32)
+    assert "theirs" != json.loads(raw(text.split(".")[1])).get(name)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -1,8 +1,11 @@
 """What ends stays ended, and what fails leaves nothing behind: also when the caller has gone meanwhile."""
 
 import asyncio
+import copy
+import json
+import pickle
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from daypass import (
     TokenMalformed,
     User,
 )
-from daypass.duration import MINUTE
+from daypass.duration import HOUR, MINUTE
 from daypass.store_steps import ReadKeys, StoreStep
 from daypass.stores.memory import MemoryStore
 from daypass.stores.sqlite import SqliteStore
@@ -120,11 +123,43 @@ def test_names_have_to_be_what_every_store_keeps(names: dict[str, Any]) -> None:
 
 
 def test_verified_claims_cannot_be_changed() -> None:
-    """What one route makes of a token's claims is not what the next one finds."""
+    """However deep: a list that one request changed would be there in the next request with the same token."""
     auth = issuer("memory:")
-    text = auth.start(ADA).access_token
-    auth.verify(text).claims["admin"] = True
-    assert "admin" not in auth.verify(text).claims
+    text = auth.start(User("user-1", claims={"roles": ["reader"], "teams": {"a": [{"b": 1}]}})).access_token
+    claims: Any = auth.verify(text).claims
+    changes: list[Callable[[], object]] = [
+        lambda: claims.update(admin=True),
+        lambda: claims.__setitem__("admin", "yes"),
+        lambda: claims.__delitem__("sub"),
+        lambda: claims.__ior__({"admin": True}),
+        lambda: claims["roles"].append("admin"),
+        lambda: claims["roles"].__iadd__(["admin"]),
+        lambda: claims["roles"].__setitem__(0, "admin"),
+        lambda: claims["teams"].setdefault("admin", []),
+        lambda: claims["teams"]["a"][0].clear(),
+        lambda: claims["teams"]["a"][0].pop("b"),
+    ]
+    for change in changes:
+        with pytest.raises(TypeError, match="read-only"):
+            change()
+    again = auth.verify(text).claims
+    assert (["reader"], {"a": [{"b": 1}]}) == (again["roles"], again["teams"])
+
+
+def test_verified_claims_are_json_and_can_be_copied() -> None:
+    """They compare and serialise like plain values, and a copy can be changed."""
+    auth = issuer("memory:")
+    own = {"roles": ["reader"], "teams": {"a": [{"b": 1}]}}
+    claims = auth.verify(auth.start(User("user-1", claims=own)).access_token).claims
+    assert own == {name: claims[name] for name in own}
+    assert json.loads(json.dumps(claims)) == claims
+    copies: list[dict[str, Any]] = [dict(claims), dict(copy.deepcopy(claims)), pickle.loads(pickle.dumps(claims))]  # noqa: S301 - our own
+    for copied in copies:
+        copied["admin"] = True
+        assert claims == {name: value for name, value in copied.items() if name != "admin"}
+    deep: Any = copy.deepcopy(claims)
+    deep["roles"].append("admin")
+    assert ["reader"] == claims["roles"]
 
 
 def test_a_secret_is_replaced_in_three_steps(tmp_path: Path) -> None:
@@ -217,3 +252,24 @@ def test_what_is_no_token_is_malformed(text: Any) -> None:
     with pytest.raises(TokenMalformed):
         auth.verify(text)
     assert auth.logout(text) is False
+
+
+# ---- what users and clients may see of a session's times
+
+
+def test_the_shown_times_of_a_session_tell_no_refresh() -> None:
+    """They are multiples of an hour, however often the session is refreshed within it."""
+    clock = Clock(START - START % HOUR + 5 * MINUTE)
+    auth = issuer("memory:", clock=clock)
+    tokens, shown = auth.start(ADA), set()
+    for _ in range(4):
+        clock.advance(10 * MINUTE)
+        tokens = auth.refresh(tokens.refresh_token)
+        (listed,) = auth.sessions("user-1")
+        shown.add((listed.shown_last_used_at, listed.shown_expires_at))
+    assert {(tokens.session.created_at, START - START % HOUR + 30 * DAY + HOUR)} == shown
+    clock.advance(30 * MINUTE)
+    listed = auth.refresh(tokens.refresh_token).session
+    assert START - START % HOUR + HOUR == listed.shown_last_used_at <= listed.last_used_at
+    assert 0 == listed.shown_expires_at % HOUR
+    assert listed.expires_at <= listed.shown_expires_at < listed.expires_at + HOUR

@@ -1,12 +1,15 @@
 """The rotation rule, row by row, and the same rule turned around for the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daypass import Daypass, TokenRejected, User, flows
+from daypass.refresh_token import decode, encode
 from daypass.rotation import (
+    ISSUING,
     NEVER_ROTATED,
     TABLE,
     Age,
@@ -18,6 +21,7 @@ from daypass.rotation import (
     position_after,
     relate,
 )
+from daypass.testing import Clock
 
 W = 30_000
 NOW = 1_800_000_000_000
@@ -145,3 +149,37 @@ def test_a_presented_token_is_then_the_stored_one(position: Stored, token: Shown
     if verdict in (Verdict.ROTATE, Verdict.HEAL, Verdict.BRANCH):
         after = Stored(*position_after(position, token, verdict, now))
         assert Verdict.REPEAT == judge(after, token, now, grace_period)
+
+
+@pytest.mark.parametrize("verdict", sorted(ISSUING))
+def test_only_a_listed_verdict_gives_tokens(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verdict that is not in the list gives nothing, whatever else is written for it."""
+    monkeypatch.setattr(flows, "ISSUING", ISSUING - {verdict})
+    given: list[str] = []
+    with pytest.raises(TokenRejected, match="gives no tokens"):
+        _meet_every_verdict(given)
+    assert verdict not in given
+
+
+def _meet_every_verdict(given: list[str]) -> None:
+    """Refresh by each issuing verdict in turn, and note which have given tokens."""
+    clock = Clock()
+    auth = Daypass("memory:", issuer="https://issuer.example", load_user=User, clock=clock)
+    first = auth.start(User("1")).refresh_token
+    second = auth.refresh(first).refresh_token
+    given.append("rotated")
+    auth.refresh(first)
+    given.append("repeated")
+    auth.refresh(second)
+    given.append("held")
+    clock.advance(30_001)
+    auth.refresh(first)
+    given.append("branched")
+    keys = auth.run(auth._upkeep.keys(clock.now)).refresh_keys
+    auth.refresh(encode(replace(decode(first, keys), generation=9), keys[0]))
+    given.append("healed")
+
+
+def test_verdicts_are_either_issuing_or_refusing() -> None:
+    """The table has no other verdict than these seven, and the list has five of them."""
+    assert {Verdict.STALE, Verdict.REUSE} == set(TABLE.values()) - ISSUING == set(Verdict) - ISSUING

@@ -43,7 +43,7 @@ class State:
     def live(self, subject: str, now: int) -> tuple[Session, ...]:
         """Return a user's live sessions, the newest login first."""
         live = [row for row in self.rows if row.subject == subject and row.ended_at is None and now < row.expires_at]
-        return tuple(sorted(live, key=lambda row: (-row.created_at, row.id)))
+        return tuple(sorted(live, key=lambda row: (row.created_at, row.id), reverse=True))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from daypass.access_token import AccessToken
@@ -13,7 +13,18 @@ from daypass.duration import SECOND
 from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
-from daypass.issuer.base import NOWHERE, AsyncCheck, AsyncLoad, Check, Issuer, Listener, Load, checked_user, is_async
+from daypass.issuer.base import (
+    NOWHERE,
+    AsyncCheck,
+    AsyncLoad,
+    Check,
+    Issuer,
+    Listener,
+    Load,
+    checked_user,
+    is_async,
+    loaded_user,
+)
 from daypass.session import Device, Session, Tokens
 from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Pause, RefuseSession, Verify, WaitFor
 from daypass.store_steps import StoreStep
@@ -43,7 +54,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     def _open(self, url: str) -> AsyncStore:
         return open_async_store(url)
 
-    def _check_colour(self, store: object, on_event: Listener | None) -> None:  # noqa: ARG002 - either colour will do
+    def _check_colour(self, store: object, functions: Mapping[str, object]) -> None:  # noqa: ARG002 - either will do
         if not isinstance(store, str) and (not isinstance(store, AsyncStore) or not is_async(store)):
             raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or an AsyncStore")
 
@@ -223,9 +234,9 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             case RefuseSession(session_id, ended_at):
                 self._upkeep.refuse(session_id, ended_at)
             case LoadUser(subject):
-                return self._load("load_user", self._load_user, subject)
+                return self._reload(subject)
             case Authenticate(check, identifier, password):
-                return self._load("authenticate", check, identifier, password)
+                return self._authenticate(check, identifier, password)
             case Ask(_, function, text):
                 return self._ask(function, text)
             case Verify(access_token):
@@ -237,8 +248,11 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return None if self._on_event is None else self._tell(self._on_event, event)
         return None
 
-    async def _load(self, name: str, function: Callable[..., Any], *arguments: str) -> User | None:
-        return checked_user(name, await self._ask(function, *arguments))
+    async def _reload(self, subject: str) -> User | None:
+        return loaded_user(subject, await self._ask(self._load_user, subject))
+
+    async def _authenticate(self, check: Callable[..., Any], identifier: str, password: str) -> User | None:
+        return checked_user("authenticate", await self._ask(check, identifier, password))
 
     async def _ask(self, function: Callable[..., Any], *arguments: str) -> Any:
         if inspect.iscoroutinefunction(function):

@@ -1,11 +1,12 @@
 """What `Daypass` and `AsyncDaypass` share: the arguments, the clock, the randomness, the store and the policy."""
 
+import functools
 import inspect
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from daypass import secret_file
@@ -22,6 +23,7 @@ from daypass.policy import Policy
 from daypass.session import Device
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.unknown_options import NoOptions, refuse_unknown
 from daypass.upkeep import Upkeep
 from daypass.user import User
 
@@ -69,7 +71,9 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         on_event: Listener | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
+        **unknown: Unpack[NoOptions],
     ) -> None:
+        refuse_unknown(unknown, inspect.signature(Issuer.__init__).parameters.keys() - {"self", "unknown"}, "argument")
         _check_issuer(issuer)
         if algorithm not in ALGORITHMS:
             raise ConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(ALGORITHMS)}")
@@ -84,7 +88,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
                 raise ConfigurationError(f"{name} has to be text, and not empty")
         if type(clock()) is not int:
             raise ConfigurationError("clock has to return whole milliseconds since the epoch, as an int")
-        self._check_colour(store, on_event)
+        self._check_colour(store, {"load_user": load_user, "authenticate": authenticate, "on_event": on_event})
         self.policy = Policy.of(
             access_ttl=access_ttl,
             idle_ttl=idle_ttl,
@@ -118,8 +122,8 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
     def _open(self, url: str) -> StoreT:
         raise NotImplementedError
 
-    def _check_colour(self, store: object, on_event: Listener | None) -> None:
-        """Refuse a store, or a listener, of the other colour."""
+    def _check_colour(self, store: object, functions: Mapping[str, object]) -> None:
+        """Refuse a store or a function of the other colour."""
         raise NotImplementedError
 
     def _master_secret(self, secret: Secret | None) -> MasterSecret:
@@ -152,13 +156,14 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if event.code is EventCode.UNAVAILABLE:
             self._warn_of_store(event)
         level = _LEVELS.get(event.code, logging.DEBUG)
-        _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, event.subject, event.reason)
+        subject, reason = one_line(event.subject), one_line(event.reason)
+        _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, subject, reason)
 
     def _warn_of_store(self, event: Event) -> None:
         """Say once a second at the most what is wrong with the store: everybody who asks meets the same."""
         if abs(event.at - self._warned_at) >= _WARN_AT_MOST_EVERY:
             self._warned_at = event.at
-            _log.warning("a request was answered with 503: %s", event.reason)
+            _log.warning("a request was answered with 503: %s", one_line(event.reason))
 
     def _checker(self) -> CheckT:
         if self.authenticate is None:
@@ -182,6 +187,18 @@ def _check_issuer(issuer: object) -> None:
         raise ConfigurationError(f"issuer={issuer!r} is no URL of an issuer; write https://api.example.com")
 
 
+def is_async_function(function: object) -> bool:
+    """Tell whether a function, or an object that is called like one, is async; a partial counts as what it calls."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return any(map(inspect.iscoroutinefunction, (function, getattr(type(function), "__call__", None))))  # noqa: B004 - it is not asked whether it is callable
+
+
+def one_line(text: str | None) -> str | None:
+    """Return a text for a log line: with a line break or another control character in it, as a Python literal."""
+    return text if text is None or text.isprintable() else repr(text)
+
+
 def checked_user(name: str, user: object) -> User | None:
     """Return what a function of the application returned, if it is a user or None.
 
@@ -192,6 +209,20 @@ def checked_user(name: str, user: object) -> User | None:
     if user is not None and not isinstance(user, User):
         raise ConfigurationError(f"{name} returned a {type(user).__name__}; it has to return a daypass.User or None")
     return user
+
+
+def loaded_user(subject: str, user: object) -> User | None:
+    """Return what ``load_user`` returned for ``subject``.
+
+    Raises:
+        ConfigurationError: it is neither a user nor None, or another user. The request fails (500); the log says why.
+    """
+    loaded = checked_user("load_user", user)
+    if loaded is not None and loaded.subject != subject:
+        message = f"load_user({subject!r}) returned the user {loaded.subject!r}; return the user asked for, or None"
+        _log.error(message)
+        raise ConfigurationError(message)
+    return loaded
 
 
 def refuse_awaitable(name: str, answer: object) -> None:

@@ -1,10 +1,10 @@
 """`Daypass`: the issuer for threads."""
 
-import inspect
 import logging
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
 from daypass.access_token import AccessToken
@@ -14,7 +14,17 @@ from daypass.duration import SECOND
 from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
-from daypass.issuer.base import NOWHERE, Check, Issuer, Listener, Load, checked_user, is_async, refuse_awaitable
+from daypass.issuer.base import (
+    NOWHERE,
+    Check,
+    Issuer,
+    Load,
+    checked_user,
+    is_async,
+    is_async_function,
+    loaded_user,
+    refuse_awaitable,
+)
 from daypass.session import Device, Session, Tokens
 from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Pause, RefuseSession, Verify, WaitFor
 from daypass.store_steps import StoreStep
@@ -64,11 +74,12 @@ class Daypass(Issuer[Store, Load, Check]):
     def _open(self, url: str) -> Store:
         return open_store(url)
 
-    def _check_colour(self, store: object, on_event: Listener | None) -> None:
+    def _check_colour(self, store: object, functions: Mapping[str, object]) -> None:
         if not isinstance(store, str) and (not isinstance(store, Store) or is_async(store)):
             raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or a Store, not an async one")
-        if inspect.iscoroutinefunction(on_event):
-            raise ConfigurationError("on_event is async; use AsyncDaypass, or give a plain function")
+        for name, function in functions.items():
+            if is_async_function(function):
+                raise ConfigurationError(f"{name} is async; use AsyncDaypass, or give a plain function")
 
     def login(self, identifier: str, password: str, *, device: Device = NOWHERE) -> Tokens:
         """Start a session for whoever `authenticate` says has these credentials.
@@ -250,7 +261,7 @@ class Daypass(Issuer[Store, Load, Check]):
             case RefuseSession(session_id, ended_at):
                 self._upkeep.refuse(session_id, ended_at)
             case LoadUser(subject):
-                return checked_user("load_user", self._load_user(subject))
+                return loaded_user(subject, self._load_user(subject))
             case Authenticate(check, identifier, password):
                 return checked_user("authenticate", check(identifier, password))
             case Ask(name, function, text):

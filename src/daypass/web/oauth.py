@@ -253,7 +253,7 @@ class OAuth:
             "scope": scopes.within(session.scope, user.scope) or None,
             "client_id": session.client_id,
             "username": user.username,
-            "exp": self._flows.policy.end_of(session) // SECOND,
+            "exp": min(session.shown_expires_at, session.created_at + self._flows.policy.absolute_ttl) // SECOND,
             "sub": session.subject,
             "iss": self._flows.names.issuer,
             "sid": session.id,

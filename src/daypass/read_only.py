@@ -1,0 +1,37 @@
+"""JSON values that cannot be changed: for what a cache hands to many callers."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    """Refuse the change."""
+    raise TypeError("verified claims are read-only; change a copy: dict(token.claims)")
+
+
+class ReadOnlyDict(dict[str, Any]):
+    """A dict that refuses changes; equal to a dict with the same items, and as JSON the same."""
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Make copies, shallow and deep, and pickles plain dicts."""
+        return dict, (dict(self),)
+
+
+class ReadOnlyList(list[Any]):
+    """A list that refuses changes; equal to a list with the same items, and as JSON the same."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = _refuse
+    pop = remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Make copies, shallow and deep, and pickles plain lists."""
+        return list, (list(self),)
+
+
+def read_only(value: Any) -> Any:
+    """Return a JSON value in which nothing can be changed, however deep."""
+    if isinstance(value, dict):
+        return ReadOnlyDict({name: read_only(each) for name, each in value.items()})
+    return ReadOnlyList(map(read_only, value)) if isinstance(value, list) else value
