@@ -335,7 +335,7 @@ def test_a_refresh_has_a_deadline_of_its_own_under_any_timeout_of_the_callers(
         clock.advance(LIFETIME)
         assert 200 == session.get(f"{url}/me", timeout=0.3).status_code
         issuer.gate = threading.Event()
-        auth._session.timing = Timing(deadline=400)
+        auth._session.timing = Timing(strict_deadline=400)
         clock.advance(LIFETIME)
         began = time.monotonic()
         with pytest.raises(RefreshUnavailable):

@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,18 +17,23 @@ from daypass.client.first_party import (
     refresh_cookie,
     session_message,
 )
-from daypass.client.flow import Plan, Refresh, Send, State, plan, request_flow
+from daypass.client.flow import Plan, Refresh, Send, State, plan, request_flow, token_flow
 from daypass.client.messages import Answer, Cookie, Grant, Message, Refreshed, Rejected, Stale, Unavailable
 from daypass.client.parsing import jwt_lifetime, refreshing_can_help
-from daypass.client.timing import Timing, backoff, retry_pause
-from daypass.client.tokens import Tokens, tokens_from
+from daypass.client.timing import Timing, backoff, pause_after, retry_pause
+from daypass.client.tokens import Tokens, refreshed, tokens_from
 from daypass.errors import LoginRequired, RefreshUnavailable
 
 TIMING = Timing()
 
 
 def held(version: int = 1, lifetime: int | None = 900_000, now: int = 0) -> Tokens:
-    return tokens_from(Grant("access", lifetime, "refresh"), version, now, 0.0, TIMING)
+    return replace(tokens_from(Grant("access", lifetime, "refresh"), "login", now, 0.0, TIMING), version=version)
+
+
+def after_refresh(version: int = 2, lifetime: int | None = 900_000, now: int = 0) -> Tokens:
+    grant = Grant("access", lifetime, "refresh")
+    return replace(refreshed(held(), grant, now, now, 0.0, TIMING), version=version)
 
 
 def answer(status: int = 200, **body: Any) -> Answer:
@@ -114,7 +120,8 @@ def test_only_a_definite_rejection_is_one(given: Answer, outcome: type[Any]) -> 
 )
 def test_retry_after_is_read_in_seconds_and_bounded(text: str, seconds: float | None) -> None:
     """A server may ask for a rest of up to five minutes; what is no number of seconds is ignored."""
-    assert Unavailable("the refresh was answered with 503", seconds) == judge_refresh(Answer(503, retry_after=text))
+    expected = Unavailable("the refresh was answered with 503", seconds, unused=True)
+    assert expected == judge_refresh(Answer(503, retry_after=text))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +139,7 @@ def test_retry_after_as_a_date_is_counted_from_the_answers_own(
 ) -> None:
     """From the server's `Date`, so this machine's clock plays no part; bounded; without one it says nothing."""
     answer = Answer(503, retry_after=text, date=date)
-    assert Unavailable("the refresh was answered with 503", expected) == judge_refresh(answer)
+    assert Unavailable("the refresh was answered with 503", expected, unused=True) == judge_refresh(answer)
 
 
 def test_a_jwts_expiry_is_counted_from_the_answers_date() -> None:
@@ -212,11 +219,12 @@ def test_the_refresh_cookie_is_kept_back_by_its_name() -> None:
         (["Negotiate"], False),
         (['Bearer error="insufficient_scope", scope="a"'], False),
         (["Bearer error=insufficient_scope"], False),
+        (['Bearer error="insufficient_user_authentication", acr_values="mfa"'], False),
         (["Bearer error = invalid_token"], True),
     ],
 )
 def test_a_challenge_says_whether_refreshing_can_help(challenges: list[str], helps: bool) -> None:  # noqa: FBT001
-    """It cannot for other schemes, nor where the scope is too narrow; without a challenge, it may."""
+    """It cannot for other schemes, a scope that is too narrow, or a login that is too old or weak (RFC 9470)."""
     assert helps == refreshing_can_help(challenges)
 
 
@@ -245,32 +253,32 @@ def test_a_token_of_unknown_lifetime_never_expires_by_the_clock() -> None:
 
 def test_jitter_spreads_the_refreshes_ahead_of_expiry() -> None:
     """Between four fifths and nine tenths of the lifetime, so that many clients do not come at once."""
-    times = [tokens_from(Grant("a", 1_000), 1, 0, jitter, TIMING).ahead_at for jitter in (0.0, 0.5, 1.0)]
+    times = [tokens_from(Grant("a", 1_000), "login", 0, jitter, TIMING).ahead_at for jitter in (0.0, 0.5, 1.0)]
     assert times == [800, 850, 900]
 
 
 def test_a_refresh_that_brings_no_refresh_token_keeps_the_old_one() -> None:
     """RFC 6749 §6: the server may leave it out, and then the one there is stays good."""
     first = held()
-    second = tokens_from(Grant("next"), 2, 10, 0.0, TIMING, first)
+    second = refreshed(first, Grant("next"), 10, 10, 0.0, TIMING)
     assert (second.refresh_token, second.cookie) == ("refresh", None)
 
 
 def test_a_cookie_does_not_replace_a_token_from_a_body() -> None:
     """A cookie beside an answer without a refresh token is a proxy's: the token there is stays, until another comes."""
     first = held()
-    second = tokens_from(Grant("next", cookie=Cookie("__cf_bm", "edge")), 2, 10, 0.0, TIMING, first)
-    third = tokens_from(Grant("last", None, "newer", Cookie("__cf_bm", "edge")), 3, 20, 0.0, TIMING, second)
+    second = refreshed(first, Grant("next", cookie=Cookie("__cf_bm", "edge")), 10, 10, 0.0, TIMING)
+    third = refreshed(second, Grant("last", None, "newer", Cookie("__cf_bm", "edge")), 20, 20, 0.0, TIMING)
     assert ("refresh", None) == (second.refresh_token, second.cookie)
     assert ("newer", None) == (third.refresh_token, third.cookie)
 
 
 def test_a_cookie_is_kept_until_the_next_one() -> None:
     """A session that goes by a cookie keeps it where an answer brings none, and takes the token where it brings one."""
-    first = tokens_from(Grant("access", cookie=Cookie("sid", "1")), 1, 0, 0.0, TIMING)
-    second = tokens_from(Grant("next"), 2, 10, 0.0, TIMING, first)
-    third = tokens_from(Grant("next", cookie=Cookie("sid", "2")), 3, 20, 0.0, TIMING, second)
-    fourth = tokens_from(Grant("next", None, "token"), 4, 30, 0.0, TIMING, third)
+    first = tokens_from(Grant("access", cookie=Cookie("sid", "1")), "login", 0, 0.0, TIMING)
+    second = refreshed(first, Grant("next"), 10, 10, 0.0, TIMING)
+    third = refreshed(second, Grant("next", cookie=Cookie("sid", "2")), 20, 20, 0.0, TIMING)
+    fourth = refreshed(third, Grant("next", None, "token"), 30, 30, 0.0, TIMING)
     assert [Cookie("sid", "1"), Cookie("sid", "2"), None] == [each.cookie for each in (second, third, fourth)]
     assert "token" == fourth.refresh_token
 
@@ -286,23 +294,79 @@ def test_a_newer_token_is_adopted_without_a_refresh() -> None:
 
 def test_a_newer_token_that_has_expired_too_is_refreshed_first() -> None:
     """Adopted from a sibling, it may be old: then it is refreshed, and not sent dead."""
-    old = tokens_from(Grant("old", 900_000, "r"), 2, -900_000, 0.0, TIMING)
+    old = held(2, now=-900_000)
     flow = request_flow(State(held(1), 5_000), TIMING)
     next(flow)
     assert Refresh(2) == flow.send(State(old, 6_000))
     assert Send(held(3)) == flow.send(State(held(3), 6_100))
 
 
-def test_a_token_that_came_moments_ago_is_not_refreshed() -> None:
-    """Its 401 is the caller's; of a token that lives five seconds, moments are half a second."""
-    flow = request_flow(State(held(), 999), TIMING)
+def test_token_that_a_refresh_just_brought_is_not_refreshed() -> None:
+    """Its 401 goes to the caller; for a token that lives five seconds, "just" is half a second."""
+    flow = request_flow(State(after_refresh(), 999), TIMING)
     next(flow)
     with pytest.raises(StopIteration):
-        flow.send(State(held(), 999))
-    short = held(lifetime=5_000)
+        flow.send(State(after_refresh(), 999))
+    short = after_refresh(lifetime=5_000)
     flow = request_flow(State(short, 500), TIMING)
     next(flow)
-    assert Refresh(1) == flow.send(State(short, 500))
+    assert Refresh(2) == flow.send(State(short, 500))
+
+
+def test_token_that_no_refresh_brought_is_worth_one_refresh() -> None:
+    """One from a login, from `start` or out of a storage may be old: its 401 is not the caller's yet."""
+    flow = request_flow(State(held(), 1), TIMING)
+    next(flow)
+    assert Refresh(1) == flow.send(State(held(), 1))
+
+
+def test_token_that_expired_on_its_way_is_refreshed_after_its_401() -> None:
+    """Age counts from sending: an answer 4 s late brings a 3 s token that is old, not fresh."""
+    late = refreshed(held(), Grant("late", 3_000, "r"), 1_000, 5_000, 0.0, TIMING)
+    assert (4_000, True) == (late.expires_at, late.expired(5_000))
+    flow = request_flow(State(held(), 900_000), TIMING)
+    assert Refresh(1) == next(flow)
+    late = replace(late, version=2)
+    assert Send(late) == flow.send(State(late, 5_000))
+    assert Refresh(2) == flow.send(State(late, 5_001))
+
+
+def test_request_is_never_sent_as_another_user() -> None:
+    """After another login there is no replay, no refresh for the old request and no first sending: LoginRequired."""
+    other = replace(held(2), login_id="another")
+    flow = request_flow(State(held(1), 5_000), TIMING)
+    next(flow)
+    with pytest.raises(LoginRequired, match="another login"):
+        flow.send(State(other, 6_000))
+    flow = request_flow(State(held(1), 5_000), TIMING)
+    next(flow)
+    flow.send(State(held(1), 6_000))
+    with pytest.raises(LoginRequired, match="another login"):
+        flow.send(State(other, 6_100))
+    flow = request_flow(State(held(1), 900_000), TIMING)
+    assert Refresh(1) == next(flow)
+    with pytest.raises(LoginRequired, match="another login"):
+        flow.send(State(other, 900_100))
+
+
+def test_token_flow_returns_a_token_that_is_good_for_long_enough() -> None:
+    """A token that lives shorter is refreshed first, one that a refresh just brought is the best there is."""
+    assert held() == ended(token_flow(State(held(), 0), 600_000, TIMING))
+    flow = token_flow(State(held(), 0), 900_000, TIMING)
+    assert Refresh(1) == next(flow)
+    assert after_refresh() == ended(flow, State(after_refresh(), 10))
+    assert after_refresh() == ended(token_flow(State(after_refresh(), 0), 900_000, TIMING))
+    flow = token_flow(State(held(), 0), 900_000, TIMING)
+    next(flow)
+    with pytest.raises(RefreshUnavailable):
+        flow.send(State(held(), 10, outcome=Unavailable("down")))
+
+
+def ended(flow: Any, reply: Any = None) -> Any:
+    """Return what a flow returns."""
+    with pytest.raises(StopIteration) as end:
+        flow.send(reply)
+    return end.value.value
 
 
 def test_a_body_that_cannot_be_sent_again_gets_a_refresh_and_the_401() -> None:
@@ -329,25 +393,49 @@ def test_what_cannot_be_mended_is_raised() -> None:
             flow.send(after)
 
 
-def test_a_refresh_is_retried_within_its_deadline_only() -> None:
+SAFE, STRICT = 10_000, 0
+
+
+def test_refresh_is_sent_again_within_its_deadline_to_a_server_that_repeats_safely() -> None:
     """Lost answers are asked for again, a bounded number of times; what was decided is not."""
     lost = Unavailable("lost")
-    assert retry_pause(lost, 1, 10_000, 0.0, TIMING) == 100
-    assert retry_pause(lost, 2, 10_000, 1.0, TIMING) == 800
-    assert retry_pause(lost, 3, 10_000, 0.0, TIMING) is None
-    assert retry_pause(lost, 1, 90, 0.0, TIMING) is None
-    assert retry_pause(Unavailable("busy", 2.0), 1, 10_000, 0.0, TIMING) == 2_000
-    assert retry_pause(Unavailable("busy", 60.0), 1, 10_000, 0.0, TIMING) is None
-    assert retry_pause(Stale(), 1, 10_000, 0.0, TIMING) is None
-    assert retry_pause(Rejected("no"), 1, 10_000, 0.0, TIMING) is None
+    assert 100 == retry_pause(lost, 1, 1, 10_000, SAFE, 0.0, TIMING)
+    assert 400 == retry_pause(lost, 2, 2, 10_000, SAFE, 1.0, TIMING)
+    assert retry_pause(lost, 3, 3, 10_000, SAFE, 0.0, TIMING) is None
+    assert retry_pause(lost, 1, 1, 90, SAFE, 0.0, TIMING) is None
+    assert 2_000 == retry_pause(Unavailable("busy", 2.0), 1, 1, 10_000, SAFE, 0.0, TIMING)
+    assert retry_pause(Unavailable("busy", 60.0), 1, 1, 10_000, SAFE, 0.0, TIMING) is None
+    assert retry_pause(Stale(), 1, 1, 10_000, SAFE, 0.0, TIMING) is None
+    assert retry_pause(Rejected("no"), 1, 1, 10_000, SAFE, 0.0, TIMING) is None
 
 
-def test_the_rest_after_failures_doubles_up_to_a_bound() -> None:
-    """And a longer rest that the server asks for is kept."""
+def test_strict_server_is_asked_again_only_if_the_token_had_no_effect() -> None:
+    """A lost answer may have used up the token; a refused connection, a 429 and a 503 have not."""
+    assert retry_pause(Unavailable("lost"), 1, 1, 10_000, STRICT, 0.0, TIMING) is None
+    assert 100 == retry_pause(Unavailable("refused", unused=True), 1, 1, 10_000, STRICT, 0.0, TIMING)
+    assert {True} == {judge_refresh(answer(status)).unused for status in (429, 503)}  # type: ignore[union-attr]  # each is unavailable
+    assert {False} == {judge_refresh(answer(status)).unused for status in (500, 502, 504)}  # type: ignore[union-attr]  # likewise
+
+
+@pytest.mark.parametrize(
+    ("header", "deadline"), [("30", 10_000), ("10", 10_000), ("9", 30_000), ("x", 30_000), (None, 30_000)]
+)
+def test_server_that_says_its_grace_period_gets_the_short_deadline(header: str | None, deadline: int) -> None:
+    """`Daypass-Grace` at least as long as the deadline: quick retries. Without it, one attempt may take 30 s."""
+    grant = read_grant(Answer(200, b'{"accessToken": "a"}', grace=header))
+    assert grant is not None
+    assert deadline == TIMING.deadline_for(grant.grace)
+    assert deadline + 1_000 == TIMING.turn_for(grant.grace)
+
+
+def test_pause_after_failures_grows_up_to_a_bound() -> None:
+    """One schedule for all attempts, whatever the jitter; a longer pause that the server asks for is kept."""
     lost = Unavailable("lost")
-    assert [backoff(lost, n, 1.0, TIMING) for n in (1, 2, 3, 99)] == [1_000, 2_000, 4_000, 30_000]
-    assert backoff(Unavailable("busy", 60.0), 1, 1.0, TIMING) == 60_000
-    assert backoff(Refreshed(Grant("a")), 1, 1.0, TIMING) == 0
+    assert [200, 400, 800, 30_000] == [pause_after(lost, n, 1.0, TIMING) for n in (1, 2, 3, 99)]
+    for n in range(1, 12):
+        assert pause_after(lost, n, 1.0, TIMING) <= pause_after(lost, n + 1, 0.0, TIMING) or n >= 8
+    assert [1_000, 1_000, 1_600, 30_000] == [backoff(lost, n, 1.0, TIMING) for n in (1, 3, 4, 99)]
+    assert 60_000 == backoff(Unavailable("busy", 60.0), 1, 1.0, TIMING)
 
 
 def test_no_repr_shows_a_secret() -> None:
@@ -356,8 +444,8 @@ def test_no_repr_shows_a_secret() -> None:
     things = [
         grant,
         Refreshed(grant),
-        tokens_from(grant, 1, 0, 0.0, TIMING),
-        Send(tokens_from(grant, 1, 0, 0.0, TIMING)),
+        tokens_from(grant, "login", 0, 0.0, TIMING),
+        Send(tokens_from(grant, "login", 0, 0.0, TIMING)),
         Answer(200, b"SECRET", None, ["SECRET"]),
         session_message("refresh", "SECRET", Cookie("daypass", "SECRET")),
     ]

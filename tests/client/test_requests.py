@@ -196,7 +196,7 @@ def test_logout_holds_even_when_the_server_cannot_be_told(new_user: NewUser, kin
     """With no server to tell, the session is over here all the same, and the answer says that it may live there."""
     user = new_user(kind)
     user.login()
-    user.auth._courier.url = "http://127.0.0.1:1/auth"
+    user.auth._sender.url = "http://127.0.0.1:1/auth"
 
     assert not user.logout()
     assert not user.auth.logged_in

@@ -22,7 +22,7 @@ from daypass.client.messages import Cookie, Grant
 from daypass.client.record import Now, read_record, record_id_of, write_record
 from daypass.client.storage import FileStorage, KeyringStorage, MemoryStorage, Storage
 from daypass.client.timing import Timing
-from daypass.client.tokens import tokens_from
+from daypass.client.tokens import Tokens, refreshed, tokens_from
 from daypass.errors import ConfigurationError, LoginRequired
 
 LIFETIME = 900_000
@@ -130,7 +130,7 @@ def test_a_dead_session_is_cleared_from_its_place(
     clock.advance(LIFETIME)
     with pytest.raises(LoginRequired):
         user.get()
-    assert reopened().load() is None
+    assert {"ended"} == set(json.loads(reopened().load() or "{}")) - {"daypass", "id"}
 
 
 def test_a_rejection_of_an_old_token_does_not_end_what_a_sibling_has(
@@ -183,8 +183,9 @@ def test_a_stale_token_re_reads_its_place_first(new_user: NewUser, issuer: Any, 
     user.login()
     clock.advance(LIFETIME)
     issuer.gate, issuer.statuses, issuer.latency = threading.Event(), [409], 0.2
-    held = user.auth._session.held
-    newer = tokens_from(Grant(issuer._access_token("s"), LIFETIME, "newer"), 1, clock(), 0.0, TIMING)
+    held = user.auth._session.tokens
+    assert held is not None
+    newer = refreshed(held, Grant(issuer._access_token("s"), LIFETIME, "newer"), clock(), clock(), 0.0, TIMING)
     waiting: list[Any] = []
     thread = threading.Thread(target=lambda: waiting.append(user.get().status_code))
     thread.start()
@@ -192,42 +193,43 @@ def test_a_stale_token_re_reads_its_place_first(new_user: NewUser, issuer: Any, 
     storage.text = write_record(newer, "newer", Now(clock(), 0, boot_id()))
     thread.join()
     assert ([200], 1) == (waiting, issuer.counts["refreshes"])
-    assert held is not user.auth._session.held
+    assert held is not user.auth._session.tokens
 
 
 @pytest.mark.parametrize("wall", [0, 10**13])
 def test_a_wrong_wall_clock_changes_nothing_within_one_run_of_the_machine(wall: int) -> None:
     """The age is counted on the monotonic clock, whatever the wall clock says."""
-    held = tokens_from(Grant("a", 900_000, "r"), 1, 5_000, 0.0, TIMING)
+    held = tokens_from(Grant("a", 900_000, "r"), "login", 5_000, 0.0, TIMING)
     text = write_record(held, "x", Now(5_000, 1_800_000_000_000, "boot"))
-    read = read_record(text, 1, Now(605_000, wall, "boot"), 0.0, TIMING)
-    assert read is not None
+    read = read_record(text, Now(605_000, wall, "boot"), 0.0, TIMING)
+    assert isinstance(read, Tokens)
     assert 905_000 == read.expires_at
 
 
 @pytest.mark.parametrize(("wall", "left"), [(1_800_000_600_000, 300_000), (1_700_000_000_000, 900_000)])
 def test_after_a_reboot_the_wall_clock_counts(wall: int, left: int) -> None:
     """The machine ran for 7 s when it read what an earlier run had written; one from the future counts as new."""
-    held = tokens_from(Grant("a", 900_000, None, Cookie("c", "v")), 1, 5_000_000, 0.0, TIMING)
+    held = tokens_from(Grant("a", 900_000, None, Cookie("c", "v")), "login", 5_000_000, 0.0, TIMING)
     text = write_record(held, "x", Now(5_000_000, 1_800_000_000_000, "boot"))
-    read = read_record(text, 1, Now(7_000, wall, "another"), 0.0, TIMING)
-    assert read is not None
+    read = read_record(text, Now(7_000, wall, "another"), 0.0, TIMING)
+    assert isinstance(read, Tokens)
     assert (7_000 + left, Cookie("c", "v")) == (read.expires_at, read.cookie)
 
 
-GOOD = write_record(tokens_from(Grant("a", 1_000, "r"), 1, 0, 0.0, TIMING), "x", Now(0, 0, None))
+GOOD = write_record(tokens_from(Grant("a", 1_000, "r"), "login", 0, 0.0, TIMING), "x", Now(0, 0, None))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "nonsense", *(json.dumps({**json.loads(GOOD), name: wrong}) for name, wrong in (
+    ["[]", "{}", "nonsense", *(json.dumps({**json.loads(GOOD), name: wrong}) for name, wrong in (
         ("daypass", 2), ("id", 5), ("accessToken", None), ("refreshToken", "a\nb"), ("lifetime", "x"),
-        ("receivedAt", None), ("receivedAt", {"wall": "x", "boot": None, "monotonic": 1}), ("cookie", ["a"]),
+        ("login", 1), ("grace", "x"), ("receivedAt", None),
+        ("receivedAt", {"wall": "x", "boot": None, "monotonic": 1}), ("cookie", ["a"]),
     ))],
 )  # fmt: skip
 def test_what_is_no_record_is_told_from_one(text: str) -> None:
     """Nothing half read comes out of a record that was tampered with."""
-    assert read_record(text, 1, Now(0, 0, None), 0.0, TIMING) is None
+    assert read_record(text, Now(0, 0, None), 0.0, TIMING) is None
 
 
 def test_a_file_that_is_no_session_is_refused(tmp_path: Path) -> None:
@@ -235,7 +237,7 @@ def test_a_file_that_is_no_session_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "session.json"
     path.write_text("SECRET")
     path.chmod(0o600)
-    with pytest.raises(ConfigurationError, match="no session") as caught:
+    with pytest.raises(ConfigurationError, match="not a Daypass session") as caught:
         DaypassAuth("https://a.example/auth", storage=FileStorage(path))
     assert "SECRET" not in str(caught.value)
     path.chmod(0o640)

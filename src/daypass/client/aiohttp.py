@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 from daypass.client.auth import SessionAuth
 from daypass.client.body import REPEATABLE, UNREPEATABLE, AsyncRecorded, Body, SeekableFile, is_seekable
-from daypass.client.courier import Library, with_cookie
-from daypass.client.messages import LONGEST_ANSWER, Answer, Message
+from daypass.client.content import ACCEPT_ENCODING, content_of, is_enough
+from daypass.client.library import Library, answer_of, with_cookie
+from daypass.client.messages import Answer, Message
 from daypass.client.origin import own_port
-from daypass.client.passage import Passage
+from daypass.client.replay import Replay, Seen
 from daypass.errors import ConfigurationError
 
 try:
@@ -46,6 +47,9 @@ class _Aiohttp:
     def is_closed(self, client: Any) -> bool:
         return bool(client.closed)
 
+    def is_unsent(self, error: Exception) -> bool:
+        return isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         async def once() -> Answer:
             async with aiohttp.ClientSession() as opened:
@@ -56,38 +60,52 @@ class _Aiohttp:
     async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
         async def bare(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             with_cookie(request.headers, message)
+            request.headers[ACCEPT_ENCODING[0]] = ACCEPT_ENCODING[1]
             return await handler(request)
 
         options: dict[str, Any] = {} if limit is None else {"timeout": aiohttp.ClientTimeout(total=limit)}
         if message.method != "GET":
             options |= {"data": message.pairs} if message.form is not None else {"json": message.json}
         async with client.request(
-            message.method, url, allow_redirects=False, raise_for_status=False, middlewares=(bare,), **options
+            message.method,
+            url,
+            allow_redirects=False,
+            auto_decompress=False,
+            raise_for_status=False,
+            middlewares=(bare,),
+            **options,
         ) as response:
-            body = bytearray()
+            raw = bytearray()
             async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > LONGEST_ANSWER:
+                raw += chunk
+                if is_enough(raw):
                     break
             headers = response.headers
-            return Answer(
-                response.status,
-                bytes(body[:LONGEST_ANSWER]),
-                headers.get("retry-after"),
-                headers.getall("set-cookie", []),
-                headers.getall("www-authenticate", []),
-                headers.get("date"),
-            )
+            body = content_of(bytes(raw), headers.get("content-encoding"))
+            return answer_of(response.status, body, headers, lambda name: headers.getall(name, []))
 
     def forget_cookie(self, client: Any, name: str) -> None:
         client.cookie_jar.clear(lambda morsel: morsel.key == name)
 
 
+class AiohttpReplay(Replay[aiohttp.ClientResponse]):
+    """A `Replay` of one hop of an aiohttp request."""
+
+    __slots__ = ("request",)
+
+    request: aiohttp.ClientRequest
+
+    def seen(self, response: aiohttp.ClientResponse) -> Seen:
+        """Return what is seen of an answer."""
+        challenges = response.headers.getall("www-authenticate", [])
+        return Seen(response.status, self.request.headers.get("Authorization"), challenges)
+
+
 class DaypassAuth(SessionAuth):
     """Keeps one user logged in, as a middleware of any session of ``aiohttp``.
 
-    What it does and takes is told by `daypass.client.auth.SessionAuth`; logging in and out is `alogin` and `alogout`.
-    Send a request with ``middlewares=()`` to have it go as it is.
+    Its arguments are those of `daypass.client.auth.SessionAuth`; logging in and out is `alogin` and `alogout`. Send a
+    request with ``middlewares=()`` to have it go as it is.
     """
 
     _library: ClassVar[Library] = _Aiohttp()
@@ -95,36 +113,46 @@ class DaypassAuth(SessionAuth):
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Take one request through; called by the session, for each hop of a redirect anew.
+        """Take one request to its end; called by the session, for each hop of a redirect again.
 
         Raises:
-            LoginRequired: there is no session, or it was found to be over.
-            RefreshUnavailable: the access token is dead, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session was found to have ended.
+            RefreshUnavailable: the access token has expired, and could not be replaced now.
         """
         url = request.url
         if (url.scheme, url.host, own_port(url.scheme, url.explicit_port)) not in self._own:
             return await handler(request)
         body, source = await _body_of(request, self._keep_at_most)
-        passage = Passage(self._session, self._courier, body)
-        sent = request.headers["Authorization"] = await passage.set_out_async()
-        response = await handler(request)
-        while passage.refused(response.status, sent, response.headers.getall("www-authenticate", [])):
-            await _let_go(request, response)
-            authorization = await passage.mend_async()
-            if authorization is None:
-                break
-            sent = request.headers["Authorization"] = authorization
+        replay = AiohttpReplay(self._session, self._refresher, body, self._should_refresh)
+        replay.request = request
+
+        async def resend(_: aiohttp.ClientResponse, authorization: str) -> aiohttp.ClientResponse:
+            request.headers["Authorization"] = authorization
             if source is not None:
                 await request.update_body(source)
-            response = await handler(request)
-        passage.arrive()
+            return await handler(request)
+
+        request.headers["Authorization"] = await replay.start_async()
+        response = await handler(request)
+        if response.status >= 400:
+            response = await replay.finish_async(response, lambda refused: _drain(request, refused), resend)
+        replay.done()
         return response
 
+    def _use_in(self, client: Any) -> None:
+        # There is no public way to ask for, or to add, the middlewares of a session.
+        middlewares = getattr(client, "_middlewares", None)
+        if isinstance(middlewares, tuple | list) and self not in middlewares:
+            raise ConfigurationError(
+                "this ClientSession would send its requests without a token: make it with "
+                "aiohttp.ClientSession(middlewares=[auth])"
+            )
 
-async def _let_go(request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
-    """Give the connection of a refused answer back, which the refresh may need; the answer can still be read.
 
-    A server may have answered before it had the whole body, and may never read the rest: so nobody sends that any more.
+async def _drain(request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
+    """Free the connection of a refused answer, which the refresh may need; the answer can still be read.
+
+    A server may have answered before it had the whole body, and may never read the rest: so no more of it is sent.
     """
     await response.read()
     request.terminate()

@@ -1,21 +1,24 @@
-"""What `DaypassAuth` is in every HTTP library: one user's session, and the way into it and out of it."""
+"""What `DaypassAuth` is in every HTTP library: one user's session, login and logout."""
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
-from daypass.client.body import KEPT_AT_MOST, UNREPEATABLE
+from daypass.client.body import KEPT_AT_MOST
 from daypass.client.clock import monotonic_ms, wall_ms
-from daypass.client.courier import Courier, Library
 from daypass.client.endpoints import Endpoints
-from daypass.client.events import ClientEvent
+from daypass.client.events import ClientEvent, Reporter
+from daypass.client.flow import State, token_flow
 from daypass.client.function import FunctionStrategy
+from daypass.client.library import Library
 from daypass.client.messages import Grant, Message
 from daypass.client.origin import Origin, origins_of
-from daypass.client.parsing import is_token, jwt_lifetime, lifetime_in_milliseconds
-from daypass.client.passage import Passage
+from daypass.client.parsing import is_token, jwt_claims, jwt_lifetime, lifetime_in_milliseconds
+from daypass.client.refresher import Refresher
+from daypass.client.replay import ShouldRefresh, is_unauthorized
+from daypass.client.sender import Sender
 from daypass.client.session import NOTHING_YET, ClientSession
 from daypass.client.storage import Storage
 from daypass.client.strategy import Strategy, StrategyFlow
@@ -33,8 +36,9 @@ class SessionAuth:
 
     A request may raise, besides what its client raises:
 
-    - `LoginRequired`: there is no session, or it has been ended. Nothing was sent.
-    - `RefreshUnavailable`: the access token is dead and could not be replaced now. The session is kept: try later.
+    - `LoginRequired`: nobody is logged in, the session has ended, or another user has logged in since the request was
+      begun.
+    - `RefreshUnavailable`: the access token has expired and could not be replaced now. The session is kept: try later.
 
     Args:
         url: of the session endpoints, such as ``https://api.example.com/auth``; ``/login``, ``/refresh`` and
@@ -43,28 +47,39 @@ class SessionAuth:
         strategy: how to log in, refresh and log out: `daypass.client.endpoints.Endpoints` unless given,
             `daypass.client.oauth.OAuth`, or a function that is called with the refresh token, or ``None``, and returns
             an access token (see `daypass.client.function.FunctionStrategy`).
-        delivery: of `Endpoints`: how the refresh token comes. ``"body"`` asks for it in the answer, and goes by the
-            cookie all the same where the server sets only that; ``"cookie"`` does not ask.
-        cookie_name: of `Endpoints`: the refresh cookie's name, where the server is not Daypass's own and sets several.
-        client: to send refreshes through until a login or `attach` binds another; with none, one of our own.
+            ``strategy=OAuth(client_id="app", token_endpoint="https://id.example.com/token")``
+        delivery: of `Endpoints`: how the refresh token comes. ``"body"`` asks for it in the answer, and uses the cookie
+            if the server sets only that; ``"cookie"`` does not ask.
+        cookie_name: of `Endpoints`: the refresh cookie's name, if the server is not Daypass's own and sets several.
+            ``cookie_name="refresh"``
+        client: to send refreshes through until a login or `attach` binds another; with none, one of Daypass's own.
+            ``client=httpx2.Client(verify="ca.pem")``
         storage: where the session is kept between runs and shared with other processes; unless given, it is kept in
-            memory and is this object's alone.
-        origins: other origins that get the access token, such as ``https://files.example.com``.
-        on_logged_out: called with the reason, once, when the session is found to be over without a logout. It is called
-            from whichever thread the refresh runs in, and must not block.
-        on_event: called with each `daypass.client.events.ClientEvent`, in the same way.
-        allow_http: let tokens travel over plain HTTP to more than loopback.
+            memory. ``storage=FileStorage("session.json")``
+        origins: other origins that get the access token. ``origins=["https://files.example.com"]``
+        should_refresh: which answers refuse the access token. Statuses, ``should_refresh={401, 419}``, or a function of
+            the status and the ``WWW-Authenticate`` headers, ``should_refresh=lambda status, headers: status == 403``.
+            Unless given: 401, if its challenge is one that a newer token may help against.
+        on_tokens: called with the new `daypass.client.tokens.Tokens` after each login and refresh, to keep them
+            elsewhere. ``on_tokens=lambda tokens: vault.put(tokens.refresh_token)``
+        on_logged_out: called with the reason, once, when the session has ended without a logout.
+            ``on_logged_out=lambda reason: show_login()``
+        on_event: called with each `daypass.client.events.ClientEvent`. ``on_event=lambda event: print(event.kind)``
+        allow_http: let tokens travel over plain HTTP to more than loopback. ``allow_http=True``
         keep_at_most: bytes of a body that can be read only once (a generator) which are kept to be sent again. A
-            longer one is never sent twice: after a 401 its caller gets the 401, and a client that has been refreshed.
-        timing: every span of time it goes by.
-        clock: milliseconds on a monotonic clock.
-        wall_clock: milliseconds since the epoch; for a storage that outlives a reboot, and for nothing else.
-        jitter: draws a number from 0 to 1.
+            longer one is never sent twice: after a 401 its caller gets the 401, and the client has been refreshed.
+            ``keep_at_most=10_000_000``
+        timing: every span of time it goes by. ``timing=Timing(ahead=0.5)``
+        clock: milliseconds on a monotonic clock; for tests.
+        wall_clock: milliseconds since the epoch; only for a storage that outlives a restart of the machine.
+        jitter: draws a number from 0 to 1; for tests.
+
+    Callbacks are called from whichever thread or task it happens in, and must not block.
 
     Raises:
-        ConfigurationError: ``url`` or an origin is not one to which tokens may be sent, another argument is none that
-            could work later, or what the storage keeps is no session.
-        OSError: the storage cannot be read.
+        ConfigurationError: tokens may not be sent to ``url`` or an origin, another argument cannot work, or the storage
+            keeps something that is not a session.
+        Exception: the storage's own; it cannot be read.
     """
 
     _library: ClassVar[Library]
@@ -79,6 +94,8 @@ class SessionAuth:
         client: Any = None,
         storage: Storage | None = None,
         origins: Iterable[str] = (),
+        should_refresh: Collection[int] | ShouldRefresh | None = None,
+        on_tokens: Callable[[Tokens], object] | None = None,
         on_logged_out: Callable[[str], object] | None = None,
         on_event: Callable[[ClientEvent], object] | None = None,
         allow_http: bool = False,
@@ -90,6 +107,7 @@ class SessionAuth:
     ) -> None:
         if client is not None:
             self._library.check(client, is_async=None)
+        _check_callable("on_tokens", on_tokens)
         _check_callable("on_logged_out", on_logged_out)
         _check_callable("on_event", on_event)
         _check_size("keep_at_most", keep_at_most)
@@ -97,35 +115,50 @@ class SessionAuth:
         none: frozenset[Origin] = frozenset()
         self._own = none.union(*(origins_of(each, allow_http=allow_http) for each in (url, *origins)))
         self._keep_at_most = keep_at_most
+        self._should_refresh = _rule(should_refresh)
+        self._strategy = _strategy(strategy, delivery, cookie_name)
         self._session = ClientSession(
-            strategy=_strategy(strategy, delivery, cookie_name),
             timing=timing or Timing(),
             clock=clock,
             wall_clock=wall_clock,
             jitter=jitter,
+            reporter=Reporter(clock, on_event, on_logged_out),
             storage=storage,
-            on_event=on_event,
-            on_logged_out=on_logged_out,
+            on_tokens=on_tokens,
+            begins_by_refreshing=self._strategy.begins_by_refreshing,
         )
-        self._courier = Courier(url.rstrip("/"), self._session, self._library)
+        self._sender = Sender(url.rstrip("/"), self._strategy, self._library)
+        self._refresher = Refresher(self._session, self._strategy, self._sender)
         if client is not None:
             self._bind(client)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._courier.url} {'logged in' if self.logged_in else 'logged out'}>"
+        return f"<{type(self).__name__} {self._sender.url} {'logged in' if self.logged_in else 'logged out'}>"
 
     @property
     def logged_in(self) -> bool:
         """Whether there is a session, as far as this client knows."""
-        return self._session.held is not None
+        return self._session.tokens is not None
 
     @property
     def expires_in(self) -> float | None:
         """Seconds until the access token expires (below 0: since it did); ``None`` without one, or if not known."""
-        held = self._session.held
-        if held is None or held.expires_at is None:
+        tokens = self._session.tokens
+        if tokens is None or tokens.expires_at is None:
             return None
-        return (held.expires_at - self._session.clock()) / 1000
+        return (tokens.expires_at - self._session.clock()) / 1000
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What the access token says, if it is a JWT; it is not verified here. Empty if nobody is logged in."""
+        tokens = self._session.tokens
+        return {} if tokens is None else jwt_claims(tokens.access_token)
+
+    @property
+    def user(self) -> str | None:
+        """Who is logged in: the ``sub`` claim of the access token; ``None`` if it does not say."""
+        subject = self.claims.get("sub")
+        return subject if isinstance(subject, str) else None
 
     def start(
         self,
@@ -134,16 +167,16 @@ class SessionAuth:
         refresh_token: str | None = None,
         expires_in: float | None = None,
     ) -> None:
-        """Go on with tokens that were got elsewhere, such as by OAuth's authorization code grant.
+        """Use tokens that were got elsewhere, such as by OAuth's authorization code grant. It counts as a login.
 
         Args:
-            access_token: with none, the first request waits for a refresh.
+            access_token: with none, the first request waits for a refresh: ``auth.start(refresh_token=saved)``.
             refresh_token: with none, the session ends with the access token.
             expires_in: seconds that the access token lives from now; unless given, a JWT says it itself.
 
         Raises:
-            ConfigurationError: there is neither, or one that could not be sent; what was held before is still held.
-            OSError: the storage cannot be written; the same.
+            ConfigurationError: there is neither, or one that could not be sent; what was there before is kept.
+            Exception: the storage's own; it cannot be written, and what was there before is kept.
         """
         if access_token is None and refresh_token is None:
             raise ConfigurationError("start needs an access_token, a refresh_token or both")
@@ -156,28 +189,38 @@ class SessionAuth:
         lifetime = lifetime_in_milliseconds(expires_in) or jwt_lifetime(access_token)
         self._session.begin(Grant(access_token, lifetime, refresh_token))
 
-    def token(self) -> str:
-        """Return an access token that is not expired, after a refresh where one has to come first; blocks meanwhile.
+    def token(self, *, good_for: float = 0) -> str:
+        """Return an access token that has not expired, after a refresh where one has to come first; blocks meanwhile.
+
+        Args:
+            good_for: seconds that it should live at least: ``auth.token(good_for=60)``. If the server's tokens live
+                shorter, it is a new one.
 
         Raises:
-            LoginRequired: there is no session, or it was found to be over.
-            RefreshUnavailable: the access token is dead, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session was found to have ended.
+            RefreshUnavailable: a new access token is needed, and there is none now.
         """
-        passage = Passage(self._session, self._courier, UNREPEATABLE)
-        return passage.set_out().removeprefix("Bearer ")
 
-    async def atoken(self) -> str:
+        def refreshed(step: Any) -> State:
+            return self._refresher.wait(self._refresher.start(step.version, blocks=True))
+
+        return run(self._token_flow(good_for), refreshed).access_token
+
+    async def atoken(self, *, good_for: float = 0) -> str:
         """The twin of `token` for a task, and raises the same."""
-        passage = Passage(self._session, self._courier, UNREPEATABLE)
-        return (await passage.set_out_async()).removeprefix("Bearer ")
+
+        async def refreshed(step: Any) -> State:
+            return await self._refresher.wait_async(self._refresher.start(step.version, blocks=False))
+
+        return (await arun(self._token_flow(good_for), refreshed)).access_token
 
     def login(
         self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
     ) -> None:
-        """Log in through ``client``, and let refreshes go through it from now on.
+        """Log in through ``client``, and `attach` it.
 
         Args:
-            client: a sync one of this library; its own auth plays no part.
+            client: a sync one of this library.
             password: the user's.
             email: who logs in; or else
             username: who logs in.
@@ -186,79 +229,111 @@ class SessionAuth:
         Raises:
             CredentialsRejected: the server refused them (400, 401, 403, 422).
             RefreshUnavailable: it could not decide now (5xx, 429, an answer that makes no sense).
-            ConfigurationError: not exactly one of ``email`` and ``username``; there is no login at the URL; or the
-                server refused how it was asked, as with plain HTTP or from another site: the message is its own.
-            OSError: the storage cannot be written.
-            Exception: the library's own, where no answer came.
+            ConfigurationError: not exactly one of ``email`` and ``username``; there is no login at the URL; the client
+                cannot be attached; or the server refused how it was asked, as with plain HTTP or from another site: the
+                message is its own.
+            Exception: the storage's own, if it cannot be written; the library's own, if no answer came.
 
-        After any of them, what was held before is still held.
+        After any of them, what was there before is kept.
         """
         self._library.check(client, is_async=False)
-        asking = self._session.strategy.login(_credentials(password, email, username, extra))
-        grant = run(asking, lambda ask: self._courier.send(client, _message(ask)))
+        self._use_in(client)
+        flow = self._strategy.login(_credentials(password, email, username, extra))
+        sent_at = self._session.clock()
+        grant = run(flow, lambda request: self._sender.send(client, _message(request)))
         self._bind(client)
-        self._session.begin(grant)
+        self._session.begin(grant, sent_at)
 
     async def alogin(
         self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
     ) -> None:
         """Log in through ``client``, an async one; the twin of `login`, and raises the same."""
         self._library.check(client, is_async=True)
-        asking = self._session.strategy.login(_credentials(password, email, username, extra))
-        grant = await arun(asking, lambda ask: self._courier.send_async(client, _message(ask)))
+        self._use_in(client)
+        flow = self._strategy.login(_credentials(password, email, username, extra))
+        sent_at = self._session.clock()
+        grant = await arun(flow, lambda request: self._sender.send_async(client, _message(request)))
         self._bind(client)
-        if self._session.is_stored:
-            await asyncio.to_thread(self._session.begin, grant)
+        if self._session.stored is not None:
+            await asyncio.to_thread(self._session.begin, grant, sent_at)
         else:
-            self._session.begin(grant)
+            self._session.begin(grant, sent_at)
 
     def logout(self, client: Any) -> bool:
         """End the session: here and in the storage at once, whatever becomes of the message; and on the server.
 
         Returns:
-            Whether the session is known to be over on the server too. ``False``: it could not be told, and the session
-            lives there until it expires.
+            Whether the session is known to have ended on the server too. ``False``: the server could not be reached,
+            and the session lives there until it expires.
         """
         self._library.check(client, is_async=False)
-        held = self._session.end("logout")
+        tokens = self._session.end("logout")
         with suppress(*self._library.transport_errors):
-            return held is None or run(self._parting(held), lambda ask: self._courier.send(client, _message(ask)))
+            return tokens is None or run(
+                self._logout_flow(tokens), lambda request: self._sender.send(client, _message(request))
+            )
         return False
 
     async def alogout(self, client: Any) -> bool:
         """End the session, through an async client; the twin of `logout`."""
         self._library.check(client, is_async=True)
         end = self._session.end
-        held = await asyncio.to_thread(end, "logout") if self._session.is_stored else end("logout")
+        tokens = await asyncio.to_thread(end, "logout") if self._session.stored is not None else end("logout")
         with suppress(*self._library.transport_errors):
-            return held is None or await arun(
-                self._parting(held), lambda ask: self._courier.send_async(client, _message(ask))
+            return tokens is None or await arun(
+                self._logout_flow(tokens), lambda request: self._sender.send_async(client, _message(request))
             )
         return False
 
     def attach(self, client: Any) -> Any:
-        """Let refreshes go through ``client`` from now on, as a login does, and return it.
+        """Have ``client`` send the access token, send refreshes through it, and return it.
 
-        For a session that needs no login here: one out of a storage, or begun by `start`. An async client is bound to
-        the event loop that runs now.
+        `login` and `alogin` do it too; it is for a session that needs no login here: one out of a storage, or begun by
+        `start`. An async client is bound to the event loop that runs now.
 
         Raises:
-            ConfigurationError: it is no client of this library.
+            ConfigurationError: it is not a client of this library, or it has an auth of its own.
         """
         self._library.check(client, is_async=None)
+        self._use_in(client)
         self._bind(client)
         return client
 
+    def _use_in(self, client: Any) -> None:
+        """Have ``client`` send the access token.
+
+        Raises:
+            ConfigurationError: it has an auth of its own.
+        """
+        if client.auth is not None and not isinstance(client.auth, SessionAuth):
+            kind = type(client.auth).__name__
+            raise ConfigurationError(f"this client has an auth of its own ({kind}): write client.auth = None first")
+        client.auth = self
+
     def _bind(self, client: Any) -> None:
-        self._courier.bind(client)
+        self._sender.bind(client)
 
-    def _parting(self, held: Tokens) -> StrategyFlow[bool]:
-        return self._session.strategy.logout(held)
+    def _token_flow(self, good_for: float) -> Generator[Any, State, Tokens]:
+        return token_flow(self._session.state(), int(good_for * 1000), self._session.timing)
+
+    def _logout_flow(self, tokens: Tokens) -> StrategyFlow[bool]:
+        return self._strategy.logout(tokens)
 
 
-def _message(ask: Any) -> Message:
+def _message(request: Any) -> Message:
     """Return what a strategy asks for at login and logout, which is never a call."""
-    return ask  # type: ignore[no-any-return]  # what a strategy yields is untyped
+    return request  # type: ignore[no-any-return]  # what a strategy yields is untyped
+
+
+def _rule(given: Collection[int] | ShouldRefresh | None) -> ShouldRefresh:
+    if given is None:
+        return is_unauthorized
+    if callable(given):
+        return given
+    statuses = frozenset(given)
+    if not statuses or not statuses <= frozenset(range(400, 600)):
+        raise ConfigurationError("should_refresh is statuses from 400 to 599, such as {401, 419}, or a function")
+    return lambda status, challenges: is_unauthorized(status, challenges) if status == 401 else status in statuses
 
 
 def _strategy(given: Any, delivery: Any, cookie_name: Any) -> Strategy:

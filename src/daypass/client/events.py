@@ -1,7 +1,12 @@
-"""What a client tells of itself while it keeps its user logged in."""
+"""What a client reports while it keeps its user logged in: events, log lines and callbacks."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+logger = logging.getLogger("daypass.client")
 
 
 class EventKind(StrEnum):
@@ -25,11 +30,11 @@ class ClientEvent:
     """One thing that happened on the client; never holds a token, a cookie or a body.
 
     Attributes:
-        kind: what happened. ``RESTORED`` is a session found in the storage; ``REFRESHING`` a refresh begun;
-            ``RETRYING`` one that is sent once more; ``ADOPTED`` a newer token found in the storage, where another
-            process had put it; ``STORAGE_FAILED`` a token that could not be kept, and lives in memory only;
-            ``UNAUTHORIZED`` a 401 to a token that was thought good: an expiry, or an early revocation, that the client
-            met; ``REPLAYED`` the same request sent again.
+        kind: what happened. ``RESTORED``: a session was found in the storage. ``REFRESHING``: a refresh began.
+            ``RETRYING``: it is sent again. ``ADOPTED``: another process had refreshed, and its token is used.
+            ``STORAGE_FAILED``: the storage could not be read, written or locked; the tokens are kept in memory.
+            ``UNAUTHORIZED``: an access token was refused before its time, or its age was not known. ``REPLAYED``: the
+            same request was sent again.
         at: when, in milliseconds on the client's monotonic clock.
         reason: why, for ``RETRYING``, ``REFRESH_FAILED``, ``STORAGE_FAILED`` and ``LOGGED_OUT``.
         lifetime: of the new access token, in milliseconds, for ``LOGGED_IN`` and ``REFRESHED``, where known.
@@ -41,3 +46,52 @@ class ClientEvent:
     reason: str | None = None
     lifetime: int | None = None
     took: int | None = None
+
+
+class Reporter:
+    """Logs events and calls the user's callbacks. What a callback raises is logged and has no other effect.
+
+    Args:
+        clock: milliseconds on a monotonic clock.
+        on_event: called with each `ClientEvent`.
+        on_logged_out: called with the reason, when a session has ended without a logout.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        on_event: Callable[[ClientEvent], object] | None = None,
+        on_logged_out: Callable[[str], object] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._on_event = on_event
+        self._on_logged_out = on_logged_out
+
+    def emit(
+        self, kind: EventKind, *, reason: str | None = None, lifetime: int | None = None, took: int | None = None
+    ) -> None:
+        """Report that something happened."""
+        logger.log(_LEVELS.get(kind, logging.DEBUG), "%s%s", kind.value, f": {reason}" if reason else "")
+        if self._on_event is not None:
+            call("on_event", self._on_event, ClientEvent(kind, self._clock(), reason, lifetime, took))
+
+    def ended(self, reason: str) -> None:
+        """Report that the session has ended without a logout."""
+        self.emit(EventKind.LOGGED_OUT, reason=reason)
+        if self._on_logged_out is not None:
+            call("on_logged_out", self._on_logged_out, reason)
+
+
+def call(name: str, callback: Callable[..., object], *arguments: Any) -> None:
+    """Call a callback of the user's, and log what it raises."""
+    try:
+        callback(*arguments)
+    except Exception:
+        logger.exception("%s raised", name)
+
+
+_LEVELS = {
+    EventKind.LOGGED_OUT: logging.INFO,
+    EventKind.REFRESH_FAILED: logging.WARNING,
+    EventKind.STORAGE_FAILED: logging.WARNING,
+}

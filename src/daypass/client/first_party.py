@@ -14,9 +14,21 @@ Only a definite rejection ends a session on the client. `judge_refresh` tells fo
 
 from collections.abc import Sequence
 
-from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Stale, Unavailable
+from daypass.client.messages import (
+    NOT_LOOKED_AT,
+    Answer,
+    Cookie,
+    Grant,
+    Message,
+    Outcome,
+    Refreshed,
+    Rejected,
+    Stale,
+    Unavailable,
+)
 from daypass.client.parsing import (
     asks_for_bearer,
+    grace_in_milliseconds,
     is_token,
     json_object,
     jwt_lifetime,
@@ -66,6 +78,7 @@ def read_grant(
         lifetime_in_milliseconds(expires_in) or jwt_lifetime(access_token, answer.date),
         refresh_token if is_token(refresh_token) else None,
         refresh_cookie(answer.set_cookies, cookie_name),
+        grace_in_milliseconds(answer.grace),
     )
 
 
@@ -83,7 +96,11 @@ def judge_refresh(
         return Rejected(f"the refresh was rejected ({answer.status})")
     if answer.status == 409:
         return Stale()
-    return Unavailable(f"the refresh was answered with {answer.status}", seconds(answer.retry_after, answer.date))
+    return Unavailable(
+        f"the refresh was answered with {answer.status}",
+        seconds(answer.retry_after, answer.date),
+        unused=answer.status in NOT_LOOKED_AT,
+    )
 
 
 def is_rejection(answer: Answer) -> bool:

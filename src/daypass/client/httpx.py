@@ -11,13 +11,16 @@ is `await auth.alogin(client, …)` and `await auth.alogout(client)`; everything
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from daypass.client.auth import SessionAuth
-from daypass.client.courier import Library, forget_from_jar, with_cookie
+from daypass.client.content import ACCEPT_ENCODING
 from daypass.client.httpx_body import body_of
 from daypass.client.httpx_libraries import check_client, classes, default_library
-from daypass.client.httpx_transport import ANSWER, PASSAGE, Way, install
+from daypass.client.httpx_transport import ANSWER, REPLAY, HttpxReplay, install, with_authorization
+from daypass.client.library import Library, forget_from_jar, with_cookie
+from daypass.client.replay import Drain, Resend, Wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -35,6 +38,7 @@ else:
 __all__ = ["DaypassAuth"]
 
 _ASYNC_CLIENTS = classes("AsyncClient")
+_UNSENT = (*classes("ConnectError"), *classes("ConnectTimeout"), *classes("PoolTimeout"))
 
 
 class _Httpx:
@@ -50,6 +54,9 @@ class _Httpx:
 
     def is_closed(self, client: Any) -> bool:
         return bool(client.is_closed)
+
+    def is_unsent(self, error: Exception) -> bool:
+        return isinstance(error, _UNSENT)
 
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         if client is None:
@@ -80,65 +87,68 @@ class _Httpx:
 class DaypassAuth(SessionAuth, _Auth):
     """Keeps one user logged in, as the ``auth`` of any client of ``httpx2`` or ``httpx``.
 
-    What it does and takes is told by `daypass.client.auth.SessionAuth`. Send a request with ``auth=None`` to have it go
-    as it is. Refreshes go through the client that logged in, and so are seen by that client's event hooks.
+    Its arguments are those of `daypass.client.auth.SessionAuth`. Send a request with ``auth=None`` to have it go as it
+    is. Refreshes go through the client that logged in, and so are seen by that client's event hooks.
 
     `login`, `alogin` and `attach` put themselves below the client's event hooks, so that a hook such as
-    ``raise_for_status`` does not see a 401 that is mended. A client that none of them was called with is served all the
-    same, but its hooks see each 401 first.
+    ``raise_for_status`` does not see a 401 that is replayed. A client that none of them was called with works too, but
+    its hooks see each 401 first.
     """
 
     _library: ClassVar[Library] = _Httpx()
-
-    def attach(self, client: Any) -> Any:
-        """Make this the ``auth`` of ``client``, below its event hooks, let refreshes go through it, and return it.
-
-        Raises:
-            ConfigurationError: it is no client of httpx2 or httpx.
-        """
-        super().attach(client).auth = self
-        return client
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Not used: the sync and the async flow each do I/O of their own."""
         raise NotImplementedError
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        """Take one request of a sync client through; called by the client.
+        """Take one request of a sync client to its end; called by the client.
 
         Raises:
-            LoginRequired: there is no session, or it was found to be over.
-            RefreshUnavailable: the access token is dead, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session was found to have ended.
+            RefreshUnavailable: the access token has expired, and could not be replaced now.
         """
         if not self._is_own(request.url):
             yield request
             return
-        way = self._way(request, is_async=False)
-        request.headers["Authorization"] = way.set_out()
+        replay = self._replay(request, is_async=False)
+        request.headers["Authorization"] = replay.start()
         response = yield request
-        while way.is_refused(response):  # by a client with no place of ours below its hooks: else it was seen to there
-            response.read()  # gives its connection back, which the refresh may need
-            again = way.replay(response)
-            if again is None:
-                break
-            response = yield again
-        way.arrive()
+        if response.status_code >= 400:  # if the client has `TransportBelowHooks`, all is done already
+            steps = replay.steps(response, blocks=True)
+            reply: Any = None
+            with suppress(StopIteration):
+                while True:
+                    match steps.send(reply):
+                        case Drain(refused):
+                            reply = refused.read()
+                        case Resend(refused, authorization):
+                            reply = yield with_authorization(refused, authorization)
+                        case Wait(pending):
+                            reply = self._refresher.wait(pending)
+        replay.done()
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        """Take one request of an async client through; the twin of `sync_auth_flow`, and raises the same."""
+        """Take one request of an async client to its end; the twin of `sync_auth_flow`, and raises the same."""
         if not self._is_own(request.url):
             yield request
             return
-        way = self._way(request, is_async=True)
-        request.headers["Authorization"] = await way.set_out_async()
+        replay = self._replay(request, is_async=True)
+        request.headers["Authorization"] = await replay.start_async()
         response = yield request
-        while way.is_refused(response):  # by a client with no place of ours below its hooks: else it was seen to there
-            await response.aread()  # gives its connection back, which the refresh may need
-            again = await way.replay_async(response)
-            if again is None:
-                break
-            response = yield again
-        way.arrive()
+        if response.status_code >= 400:  # if the client has `TransportBelowHooks`, all is done already
+            steps = replay.steps(response, blocks=False)
+            reply: Any = None
+            with suppress(StopIteration):
+                while True:
+                    match steps.send(reply):
+                        case Drain(refused):
+                            reply = await refused.aread()
+                        case Resend(refused, authorization):
+                            reply = yield with_authorization(refused, authorization)
+                        case Wait(pending):
+                            reply = await self._refresher.wait_async(pending)
+        replay.done()
 
     def _bind(self, client: Any) -> None:
         install(client)
@@ -147,10 +157,11 @@ class DaypassAuth(SessionAuth, _Auth):
     def _is_own(self, url: Any) -> bool:
         return (url.scheme, url.host, url.port) in self._own
 
-    def _way(self, request: Any, *, is_async: bool) -> Way:
+    def _replay(self, request: Any, *, is_async: bool) -> HttpxReplay:
         body = body_of(request, self._keep_at_most, is_async=is_async)
-        way = request.extensions[PASSAGE] = Way(request, self._session, self._courier, body, self._own)
-        return way
+        replay = HttpxReplay(request, self._session, self._refresher, body, self._should_refresh, self._own)
+        request.extensions[REPLAY] = replay
+        return replay
 
 
 def _request(client: Any, url: str, message: Message, limit: float | None) -> tuple[Any, list[Answer]]:
@@ -162,4 +173,5 @@ def _request(client: Any, url: str, message: Message, limit: float | None) -> tu
         options |= {"data": message.form} if message.form is not None else {"json": message.json}
     request = client.build_request(message.method, url, extensions={ANSWER: box}, **options)
     with_cookie(request.headers, message)
+    request.headers[ACCEPT_ENCODING[0]] = ACCEPT_ENCODING[1]
     return request, box

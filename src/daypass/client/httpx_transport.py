@@ -1,87 +1,83 @@
-"""What stands below a client's event hooks: there a 401 is mended, so that no hook sees it, and an answer to a message
-of ours is read, so that no hook can hide it.
+"""Replays and Daypass's own messages below a client's event hooks.
 
-httpx has no place for that but a client's transport. Its attributes for those are private, in both libraries; should
-they change, a client is served by its ``auth`` alone, and the tests of hooks say so.
+There a refused request is sent again, so no hook sees the refusal; and the answer to a message of Daypass's is read, so
+no hook can hide it. httpx has no public place for that but a client's transport, and the attributes for those are
+private, in both libraries. If they change, a client is served by its ``auth`` alone, and the tests of hooks say so.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from daypass.client.messages import LONGEST_ANSWER, Answer
-from daypass.client.passage import Passage
+from daypass.client.content import content_of, is_enough
+from daypass.client.library import answer_of
+from daypass.client.replay import Replay, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from daypass.client.body import Body
-    from daypass.client.courier import Courier
+    from daypass.client.messages import Answer
     from daypass.client.origin import Origin
+    from daypass.client.refresher import Refresher
+    from daypass.client.replay import ShouldRefresh
     from daypass.client.session import ClientSession
 
-PASSAGE = "daypass.passage"
-"""The request's extension that has its `Way`."""
+REPLAY = "daypass.replay"
+"""The request's extension that has its `HttpxReplay`."""
 
 ANSWER = "daypass.answer"
-"""The request's extension that gets the `Answer` to a message of ours."""
+"""The request's extension that gets the `Answer` to a message of Daypass's."""
 
 _CODED = ("content-encoding", "content-length", "transfer-encoding")
 
 
-class Way(Passage):
-    """A `Passage` as an httpx request carries it, through all redirects."""
+class HttpxReplay(Replay[Any]):
+    """A `Replay` that an httpx request has with it through all redirects."""
 
-    __slots__ = ("_first", "_own", "_settled")
+    __slots__ = ("_first_request", "_own_origins")
 
     def __init__(
-        self, request: Any, session: ClientSession, courier: Courier, body: Body, own: Collection[Origin]
+        self,
+        request: Any,
+        session: ClientSession,
+        refresher: Refresher,
+        body: Body,
+        should_refresh: ShouldRefresh,
+        own_origins: Collection[Origin],
     ) -> None:
-        super().__init__(session, courier, body)
-        self._first = request
-        self._own = own
-        self._settled = False
+        super().__init__(session, refresher, body, should_refresh)
+        self._first_request = request
+        self._own_origins = own_origins
 
-    def is_refused(self, response: Any) -> bool:
-        """Tell whether ``response`` refuses the very token that was sent, in a way that a newer one may mend.
-
-        A redirect may have led elsewhere: the token went along only where the origin stayed the same.
-        """
-        if response.status_code != 401 or self._settled:
-            return False
+    def seen(self, response: Any) -> Seen | None:
+        """Return what is seen of an answer; a redirect takes the token along only within the own origins."""
         request = response.request
-        authorization, challenges = request.headers.get("authorization"), response.headers.get_list("www-authenticate")
-        return self._is_own(request.url) and self.refused(401, authorization, challenges)
+        if not self._is_own(request.url):
+            return None
+        headers = response.headers
+        return Seen(response.status_code, request.headers.get("authorization"), headers.get_list("www-authenticate"))
 
-    def keep_at_home(self, request: Any) -> None:
+    def remove_token_elsewhere(self, request: Any) -> None:
         """Take the token off a request that was redirected elsewhere: httpx lets it go along to HTTPS."""
-        if request is not self._first and not self._is_own(request.url):
+        if request is not self._first_request and not self._is_own(request.url):
             request.headers.pop("Authorization", None)
 
-    def replay(self, response: Any) -> Any | None:
-        """Return the request that was refused, ready to be sent again; ``None`` where the answer is the caller's.
-
-        After a redirect that is the redirected one: what led to it was done, and is not done twice.
-        """
-        return self._dressed(response, self.mend())
-
-    async def replay_async(self, response: Any) -> Any | None:
-        """The twin of `replay`."""
-        return self._dressed(response, await self.mend_async())
-
     def _is_own(self, url: Any) -> bool:
-        return (url.scheme, url.host, url.port) in self._own
-
-    def _dressed(self, response: Any, authorization: str | None) -> Any | None:
-        if authorization is None:
-            self._settled = True
-            return None
-        response.request.headers["Authorization"] = authorization
-        return response.request
+        return (url.scheme, url.host, url.port) in self._own_origins
 
 
-class Below:
-    """A client's transport with a place for `Way` and `Answer`; of both colours, like httpx's own for tests."""
+def with_authorization(response: Any, authorization: str) -> Any:
+    """Return the request that was refused, ready to be sent again.
+
+    After a redirect that is the redirected one: what led to it was done, and is not done twice.
+    """
+    response.request.headers["Authorization"] = authorization
+    return response.request
+
+
+class TransportBelowHooks:
+    """A client's transport with a place for `HttpxReplay` and `Answer`; both sync and async, like httpx's for tests."""
 
     def __init__(self, transport: Any, client: Any) -> None:
         self._transport = transport
@@ -105,92 +101,99 @@ class Below:
         await self._transport.__aexit__(*error)
 
     def handle_request(self, request: Any) -> Any:
-        """Send it, and once more where its `Way` says so."""
+        """Send it, and once more if its answer refuses the token."""
         extensions = request.extensions
-        if (way := extensions.get(PASSAGE)) is not None:
-            way.keep_at_home(request)
-        response = self._transport.handle_request(request)
-        if way is not None:
-            if response.status_code != 401:
+        replay: HttpxReplay | None = extensions.get(REPLAY)
+        if replay is not None:
+            replay.remove_token_elsewhere(request)
+            response = self._transport.handle_request(request)
+            if response.status_code < 400:
                 return response
             response.request = request
-            while way.is_refused(response):
-                response.read()  # gives its connection back, which the refresh may need
-                self._client.cookies.extract_cookies(response)
-                request = way.replay(response)
-                if request is None:
-                    break
-                response = self._transport.handle_request(request)
-                response.request = request
-        elif ANSWER in extensions:
-            response.request = request
-            body = bytearray()
-            try:
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > LONGEST_ANSWER:
-                        break
-            finally:
-                response.close()
-            return _answered(extensions[ANSWER], response, bytes(body[:LONGEST_ANSWER]))
-        return response
+            return replay.finish(response, self._drain, self._resend)
+        response = self._transport.handle_request(request)
+        return self._read(request, response) if ANSWER in extensions else response
 
     async def handle_async_request(self, request: Any) -> Any:
         """The twin of `handle_request`."""
         extensions = request.extensions
-        if (way := extensions.get(PASSAGE)) is not None:
-            way.keep_at_home(request)
-        response = await self._transport.handle_async_request(request)
-        if way is not None:
-            if response.status_code != 401:
+        replay: HttpxReplay | None = extensions.get(REPLAY)
+        if replay is not None:
+            replay.remove_token_elsewhere(request)
+            response = await self._transport.handle_async_request(request)
+            if response.status_code < 400:
                 return response
             response.request = request
-            while way.is_refused(response):
-                await response.aread()  # gives its connection back, which the refresh may need
-                self._client.cookies.extract_cookies(response)
-                request = await way.replay_async(response)
-                if request is None:
-                    break
-                response = await self._transport.handle_async_request(request)
-                response.request = request
-        elif ANSWER in extensions:
-            response.request = request
-            body = bytearray()
-            try:
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > LONGEST_ANSWER:
-                        break
-            finally:
-                await response.aclose()
-            return _answered(extensions[ANSWER], response, bytes(body[:LONGEST_ANSWER]))
+            return await replay.finish_async(response, self._adrain, self._aresend)
+        response = await self._transport.handle_async_request(request)
+        return await self._aread(request, response) if ANSWER in extensions else response
+
+    def _drain(self, response: Any) -> None:
+        response.read()
+        self._client.cookies.extract_cookies(response)
+
+    async def _adrain(self, response: Any) -> None:
+        await response.aread()
+        self._client.cookies.extract_cookies(response)
+
+    def _resend(self, refused: Any, authorization: str) -> Any:
+        request = with_authorization(refused, authorization)
+        response = self._transport.handle_request(request)
+        response.request = request
         return response
+
+    async def _aresend(self, refused: Any, authorization: str) -> Any:
+        request = with_authorization(refused, authorization)
+        response = await self._transport.handle_async_request(request)
+        response.request = request
+        return response
+
+    def _read(self, request: Any, response: Any) -> Any:
+        if response.is_stream_consumed:  # a transport that answers without a network
+            return _answered(request, response, response.content, None)
+        raw = bytearray()
+        try:
+            for chunk in response.iter_raw():
+                raw += chunk
+                if is_enough(raw):
+                    break
+        finally:
+            response.close()
+        return _answered(request, response, bytes(raw), response.headers.get("content-encoding"))
+
+    async def _aread(self, request: Any, response: Any) -> Any:
+        if response.is_stream_consumed:
+            return _answered(request, response, response.content, None)
+        raw = bytearray()
+        try:
+            async for chunk in response.aiter_raw():
+                raw += chunk
+                if is_enough(raw):
+                    break
+        finally:
+            await response.aclose()
+        return _answered(request, response, bytes(raw), response.headers.get("content-encoding"))
 
 
 def install(client: Any) -> None:
-    """Put `Below` below the event hooks of ``client``, once."""
+    """Put `TransportBelowHooks` below the event hooks of ``client``, once."""
     transport = getattr(client, "_transport", None)
-    if transport is None or isinstance(transport, Below):
+    if transport is None or isinstance(transport, TransportBelowHooks):
         return
-    client._transport = Below(transport, client)  # noqa: SLF001 - there is no public place for it
+    client._transport = TransportBelowHooks(transport, client)  # noqa: SLF001 - there is no public place for it
     mounts = getattr(client, "_mounts", {})
     for pattern, mounted in list(mounts.items()):
         if mounted is not None:
-            mounts[pattern] = Below(mounted, client)
+            mounts[pattern] = TransportBelowHooks(mounted, client)
 
 
-def _answered(box: list[Answer], response: Any, body: bytes) -> Any:
+def _answered(request: Any, response: Any, raw: bytes, encoding: str | None) -> Any:
     """Keep the answer, and return a response with the same content for the hooks."""
     headers = response.headers
-    box[:] = [
-        Answer(
-            response.status_code,
-            body,
-            headers.get("retry-after"),
-            headers.get_list("set-cookie"),
-            headers.get_list("www-authenticate"),
-            headers.get("date"),
-        )
-    ]
+    body = content_of(raw, encoding)
+    box: list[Answer] = request.extensions[ANSWER]
+    box[:] = [answer_of(response.status_code, body, headers, headers.get_list)]
     kept = [(name, value) for name, value in headers.multi_items() if name.lower() not in _CODED]
-    return type(response)(response.status_code, headers=kept, content=body, extensions=response.extensions)
+    answered = type(response)(response.status_code, headers=kept, content=body, extensions=response.extensions)
+    answered.request = request
+    return answered

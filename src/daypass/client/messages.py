@@ -7,6 +7,9 @@ from typing import TypeAlias
 LONGEST_ANSWER = 1_048_576
 """Bytes of an answer that are read; what is longer is no answer of a token endpoint."""
 
+NOT_LOOKED_AT = (429, 503)
+"""The statuses by which a server says that it did not look at a request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
@@ -58,6 +61,7 @@ class Answer:
         set_cookies: every ``Set-Cookie`` header as it stands.
         challenges: every ``WWW-Authenticate`` header as it stands.
         date: the ``Date`` header as it stands: what time the server says it is.
+        grace: the ``Daypass-Grace`` header as it stands: for how many seconds a refresh may be repeated.
     """
 
     status: int
@@ -66,6 +70,7 @@ class Answer:
     set_cookies: Sequence[str] = field(default=(), repr=False)
     challenges: Sequence[str] = ()
     date: str | None = None
+    grace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +79,18 @@ class Grant:
 
     Attributes:
         access_token: what opens the application.
-        lifetime: milliseconds from receipt, or ``None`` where the answer and the token do not say.
+        lifetime: milliseconds from the moment the request was sent, or ``None`` where the answer and the token do not
+            say.
         refresh_token: from the body, or ``None``.
         cookie: the cookie that carries the refresh token, or ``None``.
+        grace: for how many milliseconds the server answers the same refresh token again; 0 where it does not say.
     """
 
     access_token: str = field(repr=False)
     lifetime: int | None = None
     refresh_token: str | None = field(default=None, repr=False)
     cookie: Cookie | None = None
+    grace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,36 +102,42 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The session is over; refreshing cannot help any more."""
+    """The session has ended; refreshing cannot help any more."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The refresh token was replaced moments ago: somebody who shares this session has a newer one."""
+    """The refresh token was replaced moments ago: another client that shares this session has a newer one."""
 
     reason: str = "the refresh token is stale: a newer one was given out"
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nothing was learned about the session.
+    """The refresh failed, and this says nothing about the session.
 
     Attributes:
-        reason: why.
-        retry_after: seconds.
+        reason: why, for a person to read.
+        retry_after: seconds to wait before the next attempt, where the server said so.
         permanent: whether waiting will not help: the client is set up wrongly, and callers get a `ConfigurationError`.
+        unused: whether the refresh token certainly had no effect: nothing was sent, or the server said that it did not
+            look (429, 503). Then even a strict server may be asked again.
+        cause: the exception that it was, if any.
     """
 
     reason: str
     retry_after: float | None = None
     permanent: bool = False
+    unused: bool = False
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """Nothing had to be sent: somebody who shares the session had refreshed it, and what they have is held now."""
+    """Nothing had to be sent: another client that shares the session refreshed it, and its tokens are used now."""
 
 
 Outcome: TypeAlias = Refreshed | Adopted | Rejected | Stale | Unavailable

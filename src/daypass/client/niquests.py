@@ -3,7 +3,6 @@ of a `niquests.AsyncSession`.
 
     auth = DaypassAuth("https://api.example.com/auth")
     with niquests.Session() as session:
-        session.auth = auth
         auth.login(session, email="user@example.com", password="…")
         session.get("https://api.example.com/me")
 
@@ -15,24 +14,26 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, ClassVar
 
-from daypass.client.courier import Library, forget_from_jar
-from daypass.client.messages import LONGEST_ANSWER, Answer, Message
-from daypass.client.passage import Passage
+from daypass.client.content import is_enough
+from daypass.client.library import Library, forget_from_jar
+from daypass.client.messages import Answer, Message
 from daypass.client.prepared import (
     CHUNK,
     Bare,
     PreparedAuth,
+    PreparedReplay,
     SyncPreparedAuth,
-    answer_of,
-    bounded,
-    content_of,
     hook_first,
+    options_of,
+    raw_body,
+    read_answer,
 )
 from daypass.errors import ConfigurationError
 
 try:
     import niquests
     from niquests.auth import AsyncAuthBase, AuthBase
+    from niquests.packages import urllib3
 except ModuleNotFoundError as error:
     if error.name != "niquests":
         raise
@@ -44,7 +45,7 @@ __all__ = ["AsyncDaypassAuth", "DaypassAuth"]
 class _Niquests:
     """How messages go through a session of ``niquests``."""
 
-    transport_errors: tuple[type[Exception], ...] = (niquests.RequestException,)
+    transport_errors: tuple[type[Exception], ...] = (niquests.RequestException, urllib3.exceptions.HTTPError)
 
     def __init__(self, kind: type[Any]) -> None:
         self._kind = kind
@@ -63,24 +64,28 @@ class _Niquests:
     def is_closed(self, client: Any) -> bool:
         return False  # a session can be used again after it was closed
 
+    def is_unsent(self, error: Exception) -> bool:
+        if isinstance(error, niquests.ConnectTimeout):
+            return True
+        cause = error.args[0] if isinstance(error, niquests.ConnectionError) and error.args else None
+        return isinstance(getattr(cause, "reason", cause), urllib3.exceptions.NewConnectionError)
+
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         if client is None:
             with niquests.Session() as opened:
                 return self.send(opened, url, message, limit)
         prepared, options = _prepared(client, url, message, limit)
         with closing(client.send(prepared, **options)) as response:
-            return answer_of(response, bounded(response.iter_content(CHUNK)))
+            return read_answer(response, raw_body(response))
 
     async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
         prepared, options = _prepared(client, url, message, limit)
         response = await client.send(prepared, **options)
         try:
-            body = bytearray()
-            async for chunk in await response.iter_content(CHUNK):
-                body += chunk
-                if len(body) > LONGEST_ANSWER:
-                    break
-            return answer_of(response, bytes(body[:LONGEST_ANSWER]))
+            raw = bytearray()
+            while not is_enough(raw) and (chunk := await response.raw.read(CHUNK, decode_content=False)):
+                raw += chunk
+            return read_answer(response, bytes(raw))
         finally:
             await response.close()
 
@@ -94,7 +99,7 @@ class _Niquests:
 class DaypassAuth(SyncPreparedAuth, AuthBase):
     """Keeps one user logged in, as the ``auth`` of any `niquests.Session`.
 
-    What it does and takes is told by `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
+    Its arguments are those of `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
     """
 
     _library: ClassVar[Library] = _Niquests(niquests.Session)
@@ -106,35 +111,46 @@ class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
     _library: ClassVar[Library] = _Niquests(niquests.AsyncSession)
 
     async def __call__(self, request: Any) -> Any:
-        """Put the access token into a prepared request, and see to its answers; called by the session."""
+        """Put the access token into a prepared request, and look at its answers; called by the session.
+
+        Raises:
+            LoginRequired: nobody is logged in, or the session was found to have ended.
+            RefreshUnavailable: the access token has expired, and could not be replaced now.
+        """
         if self._is_own(request.url):
-            passage = self._passage(request)
-            request.headers["Authorization"] = await passage.set_out_async()
+            replay = self._replay(request)
+            request.headers["Authorization"] = await replay.start_async()
 
-            async def seen(response: Any, **options: Any) -> Any:
-                return await self._seen(passage, response, options)
+            async def answered(response: Any, **options: Any) -> Any:
+                return await self._answered(replay, response, options)
 
-            hook_first(request, seen)
+            hook_first(request, answered)
         return request
 
-    async def _seen(self, passage: Passage, response: Any, options: Mapping[str, Any]) -> Any:
-        while self._refuses(passage, response):
-            content = response.content
+    async def _answered(self, replay: PreparedReplay, response: Any, options: Mapping[str, Any]) -> Any:
+        if not self._may_be_refused(replay, response):
+            return response
+
+        async def drain(refused: Any) -> None:
+            content = refused.content
             if not isinstance(content, bytes | None):
                 await content
-            authorization = await passage.mend_async()
-            if authorization is None:
-                break
-            await response.close()
-            request, elapsed = response.request, response.elapsed
+
+        async def resend(refused: Any, authorization: str) -> Any:
+            await refused.close()
+            request = refused.request
             request.headers["Authorization"] = authorization
-            response = await response.connection.send(request, **options)
-            response.elapsed = elapsed
+            again = await refused.connection.send(request, **options)
+            again.elapsed = refused.elapsed
+            return again
+
+        response = await replay.finish_async(response, drain, resend)
+        replay.done()
         return response
 
 
 def _prepared(client: Any, url: str, message: Message, limit: float | None) -> tuple[Any, dict[str, Any]]:
-    request = niquests.Request(message.method, url, auth=Bare(message), **content_of(message))
+    request = niquests.Request(message.method, url, auth=Bare(message), **options_of(message))
     prepared = client.prepare_request(request)
     prepared.hooks = {"response": []}  # the user's may raise for every status, and the answer would be lost
     settings = client.merge_environment_settings(prepared.url, {}, stream=True, verify=None, cert=None)

@@ -15,9 +15,19 @@ from daypass.client.client_authentication import ClientAuthentication, Method
 from daypass.client.clock import wall_ms
 from daypass.client.discovery import Metadata, discover
 from daypass.client.endpoints import NOTHING_TO_PRESENT
-from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Unavailable
+from daypass.client.messages import (
+    NOT_LOOKED_AT,
+    Answer,
+    Cookie,
+    Grant,
+    Message,
+    Outcome,
+    Refreshed,
+    Rejected,
+    Unavailable,
+)
 from daypass.client.origin import origins_of
-from daypass.client.parsing import is_token, jwt_lifetime, lifetime_in_milliseconds, seconds
+from daypass.client.parsing import grace_in_milliseconds, is_token, jwt_lifetime, lifetime_in_milliseconds, seconds
 from daypass.client.server_message import code_of, fields_of, said
 from daypass.client.strategy import StrategyFlow
 from daypass.client.tokens import Tokens
@@ -226,7 +236,8 @@ def judge(
         return Rejected(f"the refresh was rejected ({reason})")
     if code in MISTAKES and not temporary:
         _refuse(reason)
-    return Unavailable(f"the refresh was answered with {reason}", seconds(answer.retry_after, answer.date))
+    retry_after, unused = seconds(answer.retry_after, answer.date), status in NOT_LOOKED_AT
+    return Unavailable(f"the refresh was answered with {reason}", retry_after, unused=unused)
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -245,4 +256,5 @@ def _granted(body: Mapping[str, Any], answer: Answer, token_types: Collection[st
     if isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in):
         expires_in = int(expires_in)
     lifetime = lifetime_in_milliseconds(expires_in) or jwt_lifetime(access_token, answer.date)
-    return Refreshed(Grant(access_token, lifetime, refresh_token if is_token(refresh_token) else None))
+    kept = refresh_token if is_token(refresh_token) else None
+    return Refreshed(Grant(access_token, lifetime, kept, grace=grace_in_milliseconds(answer.grace)))

@@ -23,7 +23,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w!#$%&*+.^`|~-]*)(?=\s+[^\s=,]|\s*(?:,|$))")
 
-_INSUFFICIENT_SCOPE = re.compile(r'\berror\s*=\s*"?insufficient_scope\b')
+_INSUFFICIENT = re.compile(r'\berror\s*=\s*"?insufficient_(?:scope|user_authentication)\b')
 
 
 def is_token(value: object) -> TypeGuard[str]:
@@ -54,14 +54,22 @@ def jwt_lifetime(token: str, date: str | None = None) -> int | None:
     It is ``exp`` less ``iat``, or else less the ``date`` of the answer that brought it: both are the server's clock, so
     the lifetime holds whatever this machine's wall clock says.
     """
+    claims = jwt_claims(token)
+    try:
+        return lifetime_in_milliseconds(claims["exp"] - claims.get("iat", _epoch(date)))
+    except (KeyError, TypeError, OverflowError):
+        return None
+
+
+def jwt_claims(token: str) -> dict[str, Any]:
+    """Return what a JWT says, not verified; empty if it is not one."""
     parts = token.split(".")
     if len(parts) != 3:
-        return None
+        return {}
     try:
-        claims = json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))) or {}
-        return lifetime_in_milliseconds(claims["exp"] - claims.get("iat", _epoch(date)))
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None
+        return json_object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))) or {}
+    except ValueError:
+        return {}
 
 
 def seconds(retry_after: str | None, date: str | None = None) -> float | None:
@@ -79,13 +87,19 @@ def seconds(retry_after: str | None, date: str | None = None) -> float | None:
     return None if until is None or now is None else min(max(0.0, until - now), LONGEST_RETRY_AFTER)
 
 
+def grace_in_milliseconds(header: str | None) -> int:
+    """Read a ``Daypass-Grace`` header, a whole number of seconds; 0 where there is none, or none that makes sense."""
+    text = (header or "").strip()
+    return int(text) * 1000 if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
 def refreshing_can_help(challenges: Sequence[str]) -> bool:
     """Tell from its ``WWW-Authenticate`` headers whether a 401 may be about an expired or revoked access token.
 
-    It is not where other schemes than Bearer are asked for, nor where the token's scope is too narrow (RFC 6750 §3.1).
-    A 401 without a challenge is taken to be about the token.
+    It is not if the server asks for other schemes than Bearer, for a wider scope (RFC 6750 §3.1) or for a newer or
+    stronger login (RFC 9470 §3). A 401 without a challenge is taken to be about the token.
     """
-    return asks_for_bearer(challenges) and not _INSUFFICIENT_SCOPE.search(", ".join(challenges))
+    return asks_for_bearer(challenges) and not _INSUFFICIENT.search(", ".join(challenges))
 
 
 def asks_for_bearer(challenges: Sequence[str]) -> bool:

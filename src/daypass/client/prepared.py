@@ -1,7 +1,7 @@
 """What ``requests`` and ``niquests`` have in common: prepared requests, an auth that is called, hooks for responses.
 
 Neither is imported here. The auth puts a hook of its own before every other: it gets each answer first, hop by hop, and
-puts the mended one in the place of a 401, so no hook of the user's sees that.
+puts the answer to the replay in the place of a 401, so no hook of the user's sees that.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,12 +19,31 @@ from daypass.client.body import (
     chunks_of,
     is_seekable,
 )
-from daypass.client.courier import with_cookie
-from daypass.client.messages import LONGEST_ANSWER, Answer, Message
+from daypass.client.content import ACCEPT_ENCODING, content_of, is_enough
+from daypass.client.library import answer_of, with_cookie
+from daypass.client.messages import Answer, Message
 from daypass.client.origin import Origin, origin_of, own_port
-from daypass.client.passage import Passage
+from daypass.client.replay import Replay, Seen
 
 CHUNK = 65_536
+
+
+class PreparedReplay(Replay[Any]):
+    """A `Replay` of a prepared request."""
+
+    __slots__ = ("_is_own",)
+
+    def __init__(self, is_own: Callable[[str], bool], *rest: Any) -> None:
+        super().__init__(*rest)
+        self._is_own = is_own
+
+    def seen(self, response: Any) -> Seen | None:
+        """Return what is seen of an answer."""
+        request = response.request
+        if not self._is_own(request.url):
+            return None
+        challenges = headers_of(response, "www-authenticate")
+        return Seen(response.status_code, request.headers.get("Authorization"), challenges)
 
 
 class PreparedAuth(SessionAuth):
@@ -34,44 +53,26 @@ class PreparedAuth(SessionAuth):
         super().__init__(url, **options)
         self._prefixes = tuple(_prefixes(self._own))
 
-    def attach(self, client: Any) -> Any:
-        """Make this the ``auth`` of ``client``, let refreshes go through it, and return it.
-
-        Raises:
-            ConfigurationError: it is no session of this library.
-        """
-        super().attach(client).auth = self
-        return client
-
     def _is_own(self, url: str) -> bool:
         return url.startswith(self._prefixes)
 
-    def _passage(self, request: Any) -> Passage:
-        return Passage(self._session, self._courier, body_of(request, self._keep_at_most))
+    def _replay(self, request: Any) -> PreparedReplay:
+        body = body_of(request, self._keep_at_most)
+        return PreparedReplay(self._is_own, self._session, self._refresher, body, self._should_refresh)
 
-    def _keep_at_home(self, response: Any) -> None:
-        """Take the token off a request that is being redirected elsewhere: the libraries let it go along to HTTPS."""
-        target = urljoin(response.url, response.headers["location"])
-        if origin_of(target) not in self._own:
-            response.request.headers.pop("Authorization", None)
+    def _may_be_refused(self, replay: PreparedReplay, response: Any) -> bool:
+        """Tell whether an answer may refuse the token; and take the token off a request that is redirected elsewhere.
 
-    def _refuses(self, passage: Passage, response: Any) -> bool:
-        """Tell whether an answer is one to mend; and see to the others."""
-        status = response.status_code
-        if status < 300:
-            passage.arrive()
-            return False
-        if response.is_redirect:
-            self._keep_at_home(response)
-            return False
-        request = response.request
-        if (
-            status == 401
-            and self._is_own(request.url)
-            and passage.refused(401, request.headers.get("Authorization"), headers_of(response, "www-authenticate"))
-        ):
+        The libraries let it go along to HTTPS.
+        """
+        if response.status_code >= 400:
             return True
-        passage.arrive()
+        if response.is_redirect:
+            target = urljoin(response.url, response.headers["location"])
+            if origin_of(target) not in self._own:
+                response.request.headers.pop("Authorization", None)
+        else:
+            replay.done()
         return False
 
 
@@ -79,30 +80,33 @@ class SyncPreparedAuth(PreparedAuth):
     """The `PreparedAuth` of a session that blocks."""
 
     def __call__(self, request: Any) -> Any:
-        """Put the access token into a prepared request, and see to its answers; called by the session.
+        """Put the access token into a prepared request, and look at its answers; called by the session.
 
         Raises:
-            LoginRequired: there is no session, or it was found to be over.
-            RefreshUnavailable: the access token is dead, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session was found to have ended.
+            RefreshUnavailable: the access token has expired, and could not be replaced now.
         """
         if self._is_own(request.url):
-            passage = self._passage(request)
-            request.headers["Authorization"] = passage.set_out()
-            hook_first(request, lambda response, **options: self._seen(passage, response, options))
+            replay = self._replay(request)
+            request.headers["Authorization"] = replay.start()
+            hook_first(request, lambda response, **options: self._answered(replay, response, options))
         return request
 
-    def _seen(self, passage: Passage, response: Any, options: Mapping[str, Any]) -> Any:
+    def _answered(self, replay: PreparedReplay, response: Any, options: Mapping[str, Any]) -> Any:
         """Return what the session goes on with in place of ``response``."""
-        while self._refuses(passage, response):
-            _ = response.content  # gives its connection back, which the refresh may need
-            authorization = passage.mend()
-            if authorization is None:
-                break
-            response.close()
-            request, elapsed = response.request, response.elapsed
+        if not self._may_be_refused(replay, response):
+            return response
+
+        def resend(refused: Any, authorization: str) -> Any:
+            refused.close()
+            request = refused.request
             request.headers["Authorization"] = authorization
-            response = response.connection.send(request, **options)
-            response.elapsed = elapsed
+            again = refused.connection.send(request, **options)
+            again.elapsed = refused.elapsed
+            return again
+
+        response = replay.finish(response, lambda refused: refused.content, resend)
+        replay.done()
         return response
 
 
@@ -136,7 +140,7 @@ def body_of(request: Any, limit: int) -> Body:
 
 
 class Bare:
-    """The auth of a message of ours: none, save what the message brings."""
+    """The auth of a message of Daypass's: none but what the message brings."""
 
     def __init__(self, message: Message) -> None:
         self._message = message
@@ -144,10 +148,11 @@ class Bare:
     def __call__(self, request: Any) -> Any:
         """Take every other authorization off, and put the message's own cookie in."""
         with_cookie(request.headers, self._message)
+        request.headers[ACCEPT_ENCODING[0]] = ACCEPT_ENCODING[1]
         return request
 
 
-def content_of(message: Message) -> Mapping[str, Any]:
+def options_of(message: Message) -> Mapping[str, Any]:
     """Return a message's body as the options of a request."""
     return {"data": message.pairs} if message.form is not None else {"json": message.json}
 
@@ -161,27 +166,21 @@ def headers_of(response: Any, name: str) -> Sequence[str]:
     return [] if joined is None else [joined]
 
 
-def answer_of(response: Any, body: bytes) -> Answer:
-    """Return what a response says."""
-    headers = response.headers
-    return Answer(
-        response.status_code,
-        body,
-        headers.get("retry-after"),
-        headers_of(response, "set-cookie"),
-        headers_of(response, "www-authenticate"),
-        headers.get("date"),
-    )
-
-
-def bounded(chunks: Iterable[bytes]) -> bytes:
-    """Read so much of a body as an answer can be long."""
-    body = bytearray()
-    for chunk in chunks:
-        body += chunk
-        if len(body) > LONGEST_ANSWER:
+def raw_body(response: Any) -> bytes:
+    """Read a body as it came, not decoded, up to the length that an answer can have."""
+    raw = bytearray()
+    for chunk in response.raw.stream(CHUNK, decode_content=False):
+        raw += chunk
+        if is_enough(raw):
             break
-    return bytes(body[:LONGEST_ANSWER])
+    return bytes(raw)
+
+
+def read_answer(response: Any, raw: bytes) -> Answer:
+    """Return what a response says, with a body that was read as it came."""
+    headers = response.headers
+    body = content_of(raw, headers.get("content-encoding"))
+    return answer_of(response.status_code, body, headers, lambda name: headers_of(response, name))
 
 
 def _prefixes(origins: Iterable[Origin]) -> Iterable[str]:

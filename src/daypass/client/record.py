@@ -1,13 +1,16 @@
-"""The text in which a session is kept between runs. Pure.
+"""The text that a storage keeps of a session. Pure.
 
-The age of the access token is counted on the monotonic clock where the same run of the machine reads it again, so a
-wrong wall clock changes nothing; after a reboot, and where a machine cannot tell, the wall clock is all there is, and a
-token that seems to come from its future is taken to be just received.
+The age of an access token is measured on the monotonic clock as long as the machine has not been restarted, so a wrong
+wall clock changes nothing. After a restart, and where a machine cannot tell, only the wall clock is left; a token that
+seems to come from the future is taken to be new.
+
+Besides a session's tokens a record may say that the session has ended, and why, or that the newest tokens could not be
+written: then the older ones are of no use any more, and are not kept.
 """
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from daypass.client.messages import Cookie, Grant
 from daypass.client.parsing import is_token, json_object
@@ -15,16 +18,17 @@ from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens, tokens_from
 
 FORMAT = 1
+_BEGINNING = '{"daypass": '
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What time it is, on every clock there is.
+    """The time on every clock there is.
 
     Attributes:
         monotonic: in milliseconds on the client's monotonic clock.
         wall: in milliseconds since the epoch.
-        boot: tells this run of the machine from others; ``None`` where it cannot be told.
+        boot: differs between restarts of the machine; ``None`` where it cannot be known.
     """
 
     monotonic: int
@@ -32,23 +36,39 @@ class Now:
     boot: str | None
 
 
-def write_record(held: Tokens, record_id: str, now: Now) -> str:
-    """Return the text for what is held; ``record_id`` is of this writing alone."""
-    return json.dumps(
-        {
-            "daypass": FORMAT,
-            "id": record_id,
-            "accessToken": held.access_token,
-            "refreshToken": held.refresh_token,
-            "cookie": held.cookie and [held.cookie.name, held.cookie.value],
-            "lifetime": held.lifetime,
-            "receivedAt": {
-                "monotonic": held.received_at,
-                "wall": now.wall - (now.monotonic - held.received_at),
-                "boot": now.boot,
-            },
-        }
-    )
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session has ended, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Another process has newer tokens, and could not write them, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """The text began as a record and was cut off or overwritten; a login may replace it."""
+
+
+Record: TypeAlias = Tokens | Ended | Behind | Damaged
+
+
+def write_record(record: Tokens | Ended | Behind, record_id: str, now: Now) -> str:
+    """Return the text of a record; ``record_id`` differs for each writing."""
+    fields: dict[str, Any] = {"daypass": FORMAT, "id": record_id}
+    match record:
+        case Ended(reason):
+            fields["ended"] = reason
+        case Behind(reason):
+            fields["behind"] = reason
+        case tokens:
+            fields |= _fields(tokens, now)
+    return json.dumps(fields)
 
 
 def record_id_of(text: str | None) -> str | None:
@@ -57,26 +77,53 @@ def record_id_of(text: str | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def read_record(text: str, version: int, now: Now, jitter: float, timing: Timing) -> Tokens | None:
-    """Return what a record holds, as of ``now``; ``None`` where it makes no sense."""
-    fields = json_object(text.encode()) or {}
+def read_record(text: str, now: Now, jitter: float, timing: Timing) -> Record | None:
+    """Return what a record says, as of ``now``; ``None`` where the text is not a record."""
+    fields = json_object(text.encode("utf-8", "replace"))
+    if fields is None:
+        return Damaged() if text.startswith(_BEGINNING) or not text.strip("\0 \r\n\t") else None
     try:
-        return _read(fields, version, now, jitter, timing)
+        return _read(fields, now, jitter, timing)
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _read(fields: dict[str, Any], version: int, now: Now, jitter: float, timing: Timing) -> Tokens | None:
-    access_token, lifetime, received = fields["accessToken"], fields["lifetime"], fields["receivedAt"]
+def _fields(tokens: Tokens, now: Now) -> dict[str, Any]:
+    return {
+        "login": tokens.login_id,
+        "accessToken": tokens.access_token,
+        "refreshToken": tokens.refresh_token,
+        "cookie": tokens.cookie and [tokens.cookie.name, tokens.cookie.value],
+        "lifetime": tokens.lifetime,
+        "receivedAt": {  # the name is older than the meaning: it counts from the sending of the request
+            "monotonic": tokens.sent_at,
+            "wall": now.wall - (now.monotonic - tokens.sent_at),
+            "boot": now.boot,
+        },
+        "refreshed": tokens.refreshed_at is not None,
+        "grace": tokens.grace,
+    }
+
+
+def _read(fields: dict[str, Any], now: Now, jitter: float, timing: Timing) -> Record | None:
+    record_id = fields["id"]
+    if fields["daypass"] != FORMAT or not isinstance(record_id, str):
+        return None
+    for kind, name in ((Ended, "ended"), (Behind, "behind")):
+        if isinstance(reason := fields.get(name), str):
+            return kind(reason)
+    access_token, lifetime, sent = fields["accessToken"], fields["lifetime"], fields["receivedAt"]
     refresh_token, cookie = fields["refreshToken"], fields["cookie"]
-    if fields["daypass"] != FORMAT or not isinstance(fields["id"], str) or not isinstance(access_token, str):
+    grace, login_id = fields.get("grace", 0), fields.get("login", record_id)
+    if not isinstance(access_token, str) or not isinstance(login_id, str) or not isinstance(grace, int):
         return None
     if refresh_token is not None and not is_token(refresh_token):
         return None
-    if not isinstance(received["wall"], int) or not isinstance(lifetime, int | None):
+    if not isinstance(sent["wall"], int) or not isinstance(lifetime, int | None):
         return None
-    same_run = now.boot is not None and received["boot"] == now.boot
-    age = now.monotonic - int(received["monotonic"]) if same_run else now.wall - received["wall"]
+    same_run = now.boot is not None and sent["boot"] == now.boot
+    age = max(0, now.monotonic - int(sent["monotonic"]) if same_run else now.wall - sent["wall"])
     kept = Cookie(*map(str, cookie)) if cookie else None
-    grant = Grant(access_token, lifetime, refresh_token, kept)
-    return replace(tokens_from(grant, version, now.monotonic - max(0, age), jitter, timing), record_id=fields["id"])
+    grant = Grant(access_token, lifetime, refresh_token, kept, grace)
+    tokens = tokens_from(grant, login_id, now.monotonic - age, jitter, timing)
+    return replace(tokens, record_id=record_id, refreshed_at=tokens.sent_at if fields.get("refreshed") else None)

@@ -2,7 +2,6 @@
 
 auth = DaypassAuth("https://api.example.com/auth")
 with requests.Session() as session:
-session.auth = auth
 auth.login(session, email="user@example.com", password="…")
 session.get("https://api.example.com/me")
 """
@@ -11,14 +10,15 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, ClassVar
 
-from daypass.client.courier import Library, forget_from_jar
+from daypass.client.library import Library, forget_from_jar
 from daypass.client.messages import Answer, Message
-from daypass.client.prepared import CHUNK, Bare, SyncPreparedAuth, answer_of, bounded, content_of
+from daypass.client.prepared import Bare, SyncPreparedAuth, options_of, raw_body, read_answer
 from daypass.errors import ConfigurationError
 
 try:
     import requests
     from requests.auth import AuthBase
+    from urllib3.exceptions import HTTPError, NewConnectionError
 except ModuleNotFoundError as error:
     if error.name != "requests":
         raise
@@ -30,7 +30,7 @@ __all__ = ["DaypassAuth"]
 class _Requests:
     """How messages go through a session of ``requests``."""
 
-    transport_errors: tuple[type[Exception], ...] = (requests.RequestException,)
+    transport_errors: tuple[type[Exception], ...] = (requests.RequestException, HTTPError)
 
     def check(self, client: Any, *, is_async: bool | None) -> None:
         if not isinstance(client, requests.Session) or is_async is True:
@@ -44,18 +44,24 @@ class _Requests:
     def is_closed(self, client: Any) -> bool:
         return False  # a session can be used again after it was closed
 
+    def is_unsent(self, error: Exception) -> bool:
+        if isinstance(error, requests.ConnectTimeout):
+            return True
+        cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else None
+        return isinstance(getattr(cause, "reason", cause), NewConnectionError)
+
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         if client is None:
             with requests.Session() as opened:
                 return self.send(opened, url, message, limit)
-        request = requests.Request(message.method, url, auth=Bare(message), **content_of(message))
+        request = requests.Request(message.method, url, auth=Bare(message), **options_of(message))
         prepared = client.prepare_request(request)
         prepared.hooks = {"response": []}  # the user's may raise for every status, and the answer would be lost
         settings: Mapping[str, Any] = client.merge_environment_settings(
             prepared.url, {}, stream=True, verify=None, cert=None
         )
         with closing(client.send(prepared, timeout=limit, allow_redirects=False, **settings)) as response:
-            return answer_of(response, bounded(response.iter_content(CHUNK)))
+            return read_answer(response, raw_body(response))
 
     async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
         raise NotImplementedError
@@ -67,7 +73,7 @@ class _Requests:
 class DaypassAuth(SyncPreparedAuth, AuthBase):
     """Keeps one user logged in, as the ``auth`` of any session of ``requests``.
 
-    What it does and takes is told by `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
+    Its arguments are those of `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
     """
 
     _library: ClassVar[Library] = _Requests()

@@ -2,61 +2,103 @@
 
 from dataclasses import dataclass
 
-from daypass.client.messages import Adopted, Outcome, Refreshed, Unavailable
+from daypass.client.messages import Outcome, Stale, Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Every span of time the client goes by, in milliseconds.
 
+        DaypassAuth(url, timing=Timing(ahead=0.5, longest_backoff=60_000))
+
+    A server *repeats safely* if the same refresh token may be sent again for at least ``deadline``. Daypass's own
+    servers say so in the header ``Daypass-Grace``; every other server is taken to be strict.
+
     Attributes:
-        ahead: the last share of its lifetime in which a token is refreshed ahead of expiry, 0 to 1.
-        fresh: a 401 for a token obtained this recently is handed to the caller; of a short-lived token, at most a
-            tenth of its lifetime.
-        deadline: the whole of a refresh, retries included; nobody waits longer.
-        attempt: one request of a refresh.
-        attempts: how often a refresh is sent before it counts as unavailable (not a time).
-        pause: before the second attempt; four times as much before each later one.
-        backoff: after an unavailable refresh nobody tries again for this long; doubled each time.
-        longest_backoff: what the doubling ends at.
-        turn: how long a process waits for another that refreshes the same stored session, before its own refresh
-            begins; longer than ``deadline``, so only a holder that is stuck is passed over.
+        ahead: the last share of its lifetime in which a token is refreshed before it expires, 0 to 1. ``0.5``: a token
+            of 10 minutes is refreshed after 5 to 7.5 minutes.
+        fresh: a 401 for a token that a refresh brought this recently goes to the caller; of a short-lived token, at
+            most a tenth of its lifetime.
+        deadline: the longest a refresh takes, retries included, with a server that repeats safely.
+        strict_deadline: the same with a strict server; one attempt may take all of it.
+        attempt: the longest one attempt takes, with a server that repeats safely.
+        attempts: how many times one refresh is sent before it counts as unavailable (a count, not a time).
+        pause: before the second attempt. It doubles with each failed attempt, until a refresh succeeds.
+        backoff: the shortest pause after a refresh failed as a whole.
+        longest_backoff: where the doubling ends. ``Retry-After`` of the server may ask for a longer pause.
+        turn: how long a process waits for another process that refreshes the same stored session. ``None``: one second
+            longer than the deadline.
     """
 
     ahead: float = 0.2
     fresh: int = 1_000
     deadline: int = 10_000
+    strict_deadline: int = 30_000
     attempt: int = 5_000
     attempts: int = 3
     pause: int = 200
     backoff: int = 1_000
     longest_backoff: int = 30_000
-    turn: int = 11_000
+    turn: int | None = None
+
+    def repeats_safely(self, grace: int) -> bool:
+        """Tell whether a server with this grace period, in milliseconds, takes every resend of one refresh."""
+        return grace >= self.deadline
+
+    def deadline_for(self, grace: int) -> int:
+        """Return the longest a refresh takes with a server of this grace period."""
+        return self.deadline if self.repeats_safely(grace) else self.strict_deadline
+
+    def turn_for(self, grace: int) -> int:
+        """Return how long to wait for another process's refresh with a server of this grace period."""
+        return self.deadline_for(grace) + 1_000 if self.turn is None else self.turn
 
 
-def retry_pause(outcome: Outcome, attempts: int, left: int, jitter: float, timing: Timing) -> int | None:
-    """Return how long a refresh pauses before it is sent once more, in milliseconds; ``None`` where it is done.
+def pause_after(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:
+    """Return the pause after this many failed attempts in a row (1 or more), in milliseconds.
 
-    A lost answer is worth another try at once: within the grace period the server gives the same successor again.
+    It doubles with each failure, and the jitter takes away at most half: so it never becomes shorter.
+    """
+    wanted = min(timing.pause * 2 ** min(failures - 1, 20), timing.longest_backoff) * (1 + jitter) / 2
+    return int(max(wanted, _asked_for(outcome)))
+
+
+def retry_pause(
+    outcome: Outcome, attempts: int, failures: int, left: int, grace: int, jitter: float, timing: Timing
+) -> int | None:
+    """Return how long a refresh pauses before it is sent again, in milliseconds; ``None``: do not send it again.
+
+    A strict server takes a second sending for a theft. So it gets one only where the first had no effect.
 
     Args:
         outcome: of the attempt before.
-        attempts: made so far.
+        attempts: made in this refresh.
+        failures: failed attempts in a row, those of earlier refreshes included.
         left: milliseconds to the deadline.
+        grace: the server's grace period, in milliseconds.
         jitter: 0 to 1.
         timing: the spans of time.
     """
     if not isinstance(outcome, Unavailable) or outcome.permanent or attempts >= timing.attempts:
         return None
-    wanted = timing.pause * 4 ** (attempts - 1) * (1 + jitter) / 2
-    pause = int(max(wanted, (outcome.retry_after or 0) * 1000))
+    if not outcome.unused and not timing.repeats_safely(grace):
+        return None
+    pause = pause_after(outcome, failures, jitter, timing)
     return pause if pause < left else None
 
 
 def backoff(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:
-    """Return for how many milliseconds nobody refreshes after ``failures`` (1 or more) in a row; 0 after a success."""
-    if isinstance(outcome, Refreshed | Adopted):
-        return 0
-    wanted = min(timing.backoff * 2 ** min(failures - 1, 16), timing.longest_backoff) * (1 + jitter) / 2
-    retry_after = outcome.retry_after if isinstance(outcome, Unavailable) else None
-    return int(max(wanted, (retry_after or 0) * 1000))
+    """Return for how many milliseconds nobody refreshes after a refresh that failed.
+
+    Args:
+        outcome: of its last attempt.
+        failures: failed attempts in a row.
+        jitter: 0 to 1.
+        timing: the spans of time.
+    """
+    return max(pause_after(outcome, failures, jitter, timing), int(timing.backoff * (1 + jitter) / 2))
+
+
+def _asked_for(outcome: Outcome) -> float:
+    retry_after = outcome.retry_after if isinstance(outcome, Unavailable | Stale) else None
+    return (retry_after or 0) * 1000

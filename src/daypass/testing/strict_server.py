@@ -47,6 +47,7 @@ class StrictServer:
 
     Attributes:
         grace: seconds; 0 is strict.
+        says_grace: whether its answers say so in ``Daypass-Grace``, as Daypass's do.
         expires_in: seconds that an access token lives, and is said to live; ``None``: until it is revoked, unsaid.
         says_lifetime: whether ``expiresIn`` is in the answers.
         jwt: whether access tokens are JWT that say it themselves.
@@ -78,6 +79,7 @@ class StrictServer:
     """
 
     grace: float = 0.0
+    says_grace: bool = True
     expires_in: float | None = 900
     says_lifetime: bool = True
     jwt: bool = False
@@ -351,7 +353,11 @@ class StrictServer:
             self.live = {token: owner for token, owner in self.live.items() if owner != sid}
 
     def _headers(self) -> list[tuple[str, str | None]]:
-        return [("date", formatdate(time.time() + self.skew, usegmt=True))]
+        says = self.says_grace and self.grace
+        return [
+            ("date", formatdate(time.time() + self.skew, usegmt=True)),
+            ("daypass-grace", str(int(self.grace)) if says else None),
+        ]
 
 
 class Exchange:

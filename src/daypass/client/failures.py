@@ -1,0 +1,44 @@
+"""Why no answer came, in words that hold no secret.
+
+The text of an HTTP library's error may quote what was sent. The words of the operating system and of OpenSSL do not, so
+only these are repeated; of everything else the name of its type.
+"""
+
+import ssl
+import traceback
+from collections.abc import Iterator
+
+
+def described(error: BaseException) -> str:
+    """Return the type of an error, and the reason where the system gave one: ``ConnectError: Connection refused``."""
+    name = type(error).__name__
+    reasons = [reason for each in _chain(error) if (reason := _reason(each))]
+    return f"{name}: {reasons[-1]}" if reasons else name
+
+
+def frames_of(error: BaseException) -> str:
+    """Return where an error was raised: files, lines and functions, without its message."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    todo: list[BaseException] = [error]
+    while todo and len(seen) < 20:
+        each = todo.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        inner = [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+        todo += [one for one in inner if isinstance(one, BaseException)]
+
+
+def _reason(error: BaseException) -> str | None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or "TLS failed")
+    if isinstance(error, OSError) and isinstance(error.strerror, str):
+        return error.strerror if isinstance(error.errno, int) else None
+    return None

@@ -1,0 +1,324 @@
+"""The one refresh that every request of a session waits for: its thread, its deadline, its attempts and pauses.
+
+- A refresh does not belong to the caller who happened to start it. It runs in a thread of its own, so no cancelled,
+  timed-out or dead caller ends it. Its result is stored before any caller wakes.
+- Threads, tasks and event loops wait for the same `PendingRefresh` through one `concurrent.futures.Future`. Nobody
+  waits beyond its deadline, and a refresh beyond its deadline does not keep another from starting. If its answer comes
+  later still, its token is used unless there is a newer one.
+- Where a storage keeps the session, a refresh waits for its turn among the processes that share it, reads the storage
+  before it sends, and stores what it got before the next process has its turn.
+- Failed attempts are counted until a refresh succeeds, whoever started them: the pause between attempts grows with that
+  count, so an outage is met by fewer and fewer requests.
+"""
+
+import asyncio
+import atexit
+import threading
+import time
+import weakref
+from concurrent.futures import Future
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from daypass.client.events import EventKind, logger
+from daypass.client.failures import described, frames_of
+from daypass.client.flow import State
+from daypass.client.messages import Adopted, Grant, Outcome, Refreshed, Rejected, Stale, Unavailable
+from daypass.client.record import Behind, Ended
+from daypass.client.sender import NoAnswer, Sender, running_loop
+from daypass.client.session import ClientSession
+from daypass.client.stored_session import Overtaken
+from daypass.client.strategy import Strategy
+from daypass.client.timing import Timing, backoff, retry_pause
+from daypass.client.tokens import Tokens, refreshed
+from daypass.drive import run
+from daypass.errors import ConfigurationError, RefreshUnavailable
+from daypass.forks import survive_forks
+
+_LOST = Unavailable("the refresh was not answered before its deadline")
+
+
+class PendingRefresh:
+    """One refresh under way.
+
+    Attributes:
+        tokens: what it presents.
+        started_at: in milliseconds on the session's clock.
+        sent_at: when the attempt that was answered was sent, on the same clock.
+        ends_at: when nobody waits for it any more, on the same clock.
+        done: has the outcome once that has been stored.
+    """
+
+    __slots__ = ("__weakref__", "done", "ends_at", "sent_at", "started_at", "tokens")
+
+    def __init__(self, tokens: Tokens, started_at: int, ends_at: int) -> None:
+        self.tokens = tokens
+        self.started_at = self.sent_at = started_at
+        self.ends_at = ends_at
+        self.done: Future[Outcome] = Future()
+
+
+class Refresher:
+    """Refreshes a session, once for all who wait.
+
+    Args:
+        session: whose tokens are refreshed.
+        strategy: what to ask of the server.
+        sender: sends it.
+    """
+
+    def __init__(self, session: ClientSession, strategy: Strategy, sender: Sender) -> None:
+        self._session = session
+        self._strategy = strategy
+        self._sender = sender
+        self._lock = threading.Lock()
+        self._pending: PendingRefresh | None = None
+        self._failures = 0
+        self._login_id = ""
+        self._pause_until: int | None = None
+        self._last_failure: Unavailable = _LOST
+        survive_forks(self)
+
+    def start(self, version: int, *, blocks: bool) -> PendingRefresh | None:
+        """Return the refresh that replaces the tokens of ``version``, started now if none is under way.
+
+        ``None`` if there is nothing to wait for: those tokens have been replaced, or the session has ended. After a
+        failed refresh it returns one that has failed already, until it is time to try again.
+
+        Args:
+            version: of the tokens.
+            blocks: whether the caller blocks its thread, and so the event loop of that thread.
+        """
+        now = self._session.clock()
+        with self._lock:
+            tokens = self._session.tokens
+            if tokens is None or tokens.version != version:
+                return None
+            self._forget_other_logins(tokens)
+            if (under_way := self._pending) and self._session.is_current(under_way.tokens) and now < under_way.ends_at:
+                return under_way
+            pending = PendingRefresh(tokens, now, now + self._patience(tokens))
+            if self._pause_until is not None and now < self._pause_until:
+                pending.done.set_result(self._still_unavailable(now))
+                return pending
+            self._pending = pending
+        self._launch(pending, blocks=blocks)
+        return pending
+
+    def start_behind(self, version: int, *, blocks: bool) -> None:
+        """Start a refresh that nobody waits for, unless one is under way or has just failed; then it takes no lock."""
+        pause_until = self._pause_until
+        if self._pending is None and (pause_until is None or self._session.clock() >= pause_until):
+            self.start(version, blocks=blocks)
+
+    def wait(self, pending: PendingRefresh | None) -> State:
+        """Wait for ``pending`` in this thread, until its deadline at most."""
+        if pending is None:
+            return self._session.state()
+        try:
+            return self._session.state(outcome=pending.done.result(self._left(pending)))
+        except TimeoutError:
+            return self._session.state(outcome=_LOST)
+
+    async def wait_async(self, pending: PendingRefresh | None) -> State:
+        """Wait for ``pending`` in this task, until its deadline at most; being cancelled does not end the refresh."""
+        if pending is None:
+            return self._session.state()
+        try:
+            async with asyncio.timeout(self._left(pending)):
+                # Without the shield, cancelling this task would cancel the future that all the others wait for.
+                outcome: Outcome = await asyncio.shield(asyncio.wrap_future(pending.done))
+                return self._session.state(outcome=outcome)
+        except TimeoutError:
+            return self._session.state(outcome=_LOST)
+
+    def recover_from_fork(self) -> None:
+        """In a forked child: the parent's threads are not here, nor is the refresh that one of them carried out."""
+        self._lock = threading.Lock()
+        self._pending = None
+        _under_way.clear()
+
+    @property
+    def _timing(self) -> Timing:
+        return self._session.timing
+
+    def _forget_other_logins(self, tokens: Tokens) -> None:
+        """Count failures for one login only."""
+        if tokens.login_id != self._login_id:
+            self._login_id, self._failures, self._pause_until = tokens.login_id, 0, None
+
+    def _patience(self, tokens: Tokens) -> int:
+        grace = self._grace(tokens)
+        turn = 0 if self._session.stored is None else self._timing.turn_for(grace)
+        return self._timing.deadline_for(grace) + turn
+
+    def _grace(self, tokens: Tokens) -> int:
+        """Return the server's grace period: as it said itself, or as the strategy knows of that kind of server."""
+        return self._timing.deadline if getattr(self._strategy, "repeats", False) else tokens.grace
+
+    def _still_unavailable(self, now: int) -> Unavailable:
+        left = ((self._pause_until or now) - now) / 1000
+        return replace(self._last_failure, retry_after=left)
+
+    def _left(self, pending: PendingRefresh) -> float:
+        return max(0, pending.ends_at - self._session.clock()) / 1000
+
+    # In the thread of the refresh.
+
+    def _launch(self, pending: PendingRefresh, *, blocks: bool) -> None:
+        blocked = running_loop() if blocks else None
+        if not blocks:
+            self._sender.use_running_loop()
+        _under_way.add(pending)
+        self._session.reporter.emit(EventKind.REFRESHING)
+        thread = threading.Thread(target=self._run, args=(pending, blocked), name="daypass-refresh", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads, or the interpreter is ending
+            self._finish(pending, Unavailable(f"no thread for the refresh: {error}", unused=True))
+
+    def _run(self, pending: PendingRefresh, blocked: asyncio.AbstractEventLoop | None) -> None:
+        outcome: Outcome = _LOST
+        stored = self._session.stored
+        try:
+            with nullcontext() if stored is None else stored.refreshing(self._grace(pending.tokens)):
+                pending.ends_at = self._session.clock() + self._timing.deadline_for(self._grace(pending.tokens))
+                outcome = self._adopted(pending) or self._send(pending, blocked)
+                self._finish(pending, outcome)  # before the next process has its turn
+        finally:
+            if not pending.done.done():
+                self._finish(pending, outcome)
+
+    def _adopted(self, pending: PendingRefresh) -> Outcome | None:
+        """Use what another process has stored meanwhile; ``None`` if there is nothing, or it has expired too."""
+        match self._session.adopt_newer(pending.tokens):
+            case None:
+                return None
+            case Behind(reason):
+                return Unavailable(f"another process has the newest tokens and could not store them ({reason})")
+            case Ended():
+                return Adopted()
+            case newer:
+                pending.tokens = newer
+                took = self._session.clock() - pending.started_at
+                self._session.reporter.emit(EventKind.ADOPTED, took=took)
+                return None if newer.expired(self._session.clock()) else Adopted()
+
+    def _send(self, pending: PendingRefresh, blocked: asyncio.AbstractEventLoop | None) -> Outcome:
+        outcome: Outcome = _LOST
+        attempts = 0
+        while (pause := self._pause(pending, outcome, attempts)) is not None:
+            if attempts:
+                self._session.reporter.emit(EventKind.RETRYING, reason=getattr(outcome, "reason", None))
+                time.sleep(pause)
+            attempts += 1
+            outcome = self._attempt(pending, blocked)
+            if isinstance(outcome, Unavailable | Stale):
+                self._failures += 1
+            if isinstance(outcome, Stale) and (adopted := self._adopted(pending)):
+                return adopted
+        return outcome
+
+    def _pause(self, pending: PendingRefresh, outcome: Outcome, attempts: int) -> float | None:
+        """Return how long to wait before the next attempt, in seconds; ``None`` if there is to be none."""
+        left = pending.ends_at - self._session.clock()
+        if left <= 0 or not self._session.is_current(pending.tokens):
+            return None
+        if attempts == 0:
+            return 0.0
+        grace, jitter = self._grace(pending.tokens), self._session.jitter()
+        pause = retry_pause(outcome, attempts, self._failures, left, grace, jitter, self._timing)
+        return None if pause is None else pause / 1000
+
+    def _attempt(self, pending: PendingRefresh, blocked: asyncio.AbstractEventLoop | None) -> Outcome:
+        clock, timing = self._session.clock, self._timing
+        tokens, sent_at = pending.tokens, clock()
+
+        def perform(request: Any) -> Any:
+            nonlocal sent_at
+            sent_at = clock()
+            left = pending.ends_at - sent_at
+            limit = min(timing.attempt, left) if timing.repeats_safely(self._grace(tokens)) else left
+            return self._sender.perform(request, max(1, limit) / 1000, blocked)
+
+        try:
+            outcome = run(self._strategy.refresh(tokens), perform)
+        except Exception as error:
+            return _unanswered(error)
+        pending.sent_at = sent_at
+        return outcome
+
+    def _finish(self, pending: PendingRefresh, outcome: Outcome) -> None:
+        """Store what came of ``pending``, report it, and wake all who wait."""
+        try:
+            if self._session.is_current(pending.tokens):
+                outcome = self._settle(pending, outcome)
+        finally:
+            with self._lock:
+                if self._pending is pending:
+                    self._pending = None
+            _under_way.discard(pending)
+            pending.done.set_result(outcome)
+
+    def _settle(self, pending: PendingRefresh, outcome: Outcome) -> Outcome:
+        """Change the session; return ``outcome``, a failure with the pause that was decided on."""
+        try:
+            match outcome:
+                case Adopted():
+                    self._failures, self._pause_until = 0, None
+                case Refreshed(grant):
+                    self._succeed(pending, grant)
+                case Rejected(reason):
+                    self._session.reject(pending.tokens, reason)
+                case failure if self._pending is pending:
+                    return self._fail(pending, failure)
+                case _:  # too late: nobody waits for it any more
+                    pass
+        except Overtaken:  # by a logout, a login, or the refresh of a process that did not wait
+            failure = Unavailable("another process changed the stored session, and its token has expired")
+            return self._adopted(pending) or self._fail(pending, failure)
+        return outcome
+
+    def _succeed(self, pending: PendingRefresh, grant: Grant) -> None:
+        now, jitter = self._session.clock(), self._session.jitter()
+        tokens = refreshed(pending.tokens, grant, pending.sent_at, now, jitter, self._timing)
+        if self._session.keep(pending.tokens, tokens):
+            self._failures, self._pause_until = 0, None
+            took = now - pending.started_at
+            self._session.reporter.emit(EventKind.REFRESHED, lifetime=grant.lifetime, took=took)
+
+    def _fail(self, pending: PendingRefresh, failure: Stale | Unavailable) -> Unavailable:
+        now = self._session.clock()
+        pause = backoff(failure, max(1, self._failures), self._session.jitter(), self._timing)
+        known = failure if isinstance(failure, Unavailable) else Unavailable(failure.reason)
+        self._last_failure = replace(known, retry_after=pause / 1000)
+        self._pause_until = now + pause
+        self._session.reporter.emit(EventKind.REFRESH_FAILED, reason=failure.reason, took=now - pending.started_at)
+        return self._last_failure
+
+
+def _unanswered(error: Exception) -> Unavailable:
+    """Return what an error of a strategy means; one that is a bug is logged with where it happened."""
+    if isinstance(error, ConfigurationError):
+        return Unavailable(str(error), permanent=True, cause=error)
+    if isinstance(error, NoAnswer):
+        return Unavailable(str(error), unused=error.unsent, cause=error.__cause__)
+    if isinstance(error, RefreshUnavailable):
+        return Unavailable(str(error), error.retry_after, cause=error)
+    if not isinstance(error, OSError):
+        logger.error("the strategy raised:\n%s", frames_of(error))
+    return Unavailable(f"the strategy raised {described(error)}", cause=error)
+
+
+_under_way: weakref.WeakSet[PendingRefresh] = weakref.WeakSet()
+
+
+@atexit.register
+def _wait_for_all() -> None:
+    """At the program's end, wait for refreshes under way: a strict server has used up the old token already."""
+    for pending in list(_under_way):
+        try:
+            pending.done.result(max(0, pending.ends_at - pending.started_at) / 1000)
+        except TimeoutError:
+            continue

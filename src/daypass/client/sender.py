@@ -1,0 +1,178 @@
+"""Sends a session's own messages: through the client it is bound to, or through one opened for the occasion.
+
+Messages go through the client that logged in, for its TLS, proxies and transport: a sync client from the thread of the
+refresh, an async one on its own event loop, which need not be the loop of the caller who waits. If neither can be used,
+because nothing was bound, the client was closed, or its loop has ended or is blocked by the very caller who waits, a
+client of Daypass's own is opened for that one message.
+
+A message is sent without the client's auth, follows no redirect, and has the client's own headers and cookies, except
+``Authorization``. The refresh cookie is kept out of the client's jar, which would send it with everything.
+"""
+
+import asyncio
+import inspect
+import math
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from typing import Any
+from urllib.parse import urlsplit
+
+from daypass.client.failures import described
+from daypass.client.library import Library
+from daypass.client.messages import Answer, Message
+from daypass.client.strategy import Call, Strategy
+from daypass.forks import survive_forks
+
+_LOOK = 0.05
+_BLOCKED = 0.5
+"""Seconds after which an event loop that does not run is not waited for any more."""
+
+
+class NoAnswer(Exception):
+    """No answer came to a message.
+
+    Attributes:
+        unsent: whether the server certainly got nothing of it.
+    """
+
+    def __init__(self, url: str, error: Exception, *, unsent: bool) -> None:
+        where = urlsplit(url)
+        super().__init__(f"no answer from {where.scheme}://{where.netloc} ({described(error)})")
+        self.unsent = unsent
+
+
+class Sender:
+    """Sends a session's messages.
+
+    Args:
+        url: of the session endpoints, without a slash at its end.
+        strategy: tells which cookies carry tokens.
+        library: of the clients.
+    """
+
+    def __init__(self, url: str, strategy: Strategy, library: Library) -> None:
+        self.url = url
+        self._strategy = strategy
+        self._library = library
+        self._sync: Any = None
+        self._async: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        survive_forks(self)
+
+    def bind(self, client: Any) -> None:
+        """Send refreshes through ``client`` from now on; an async one on the event loop that is running now."""
+        if self._library.is_async(client):
+            self._async, self._loop = client, running_loop()
+        else:
+            self._sync = client
+
+    def use_running_loop(self) -> None:
+        """If an async client was bound outside its event loop: that loop is the one that is running now."""
+        if self._async is not None and self._loop is None:
+            self._loop = running_loop()
+
+    def recover_from_fork(self) -> None:
+        """In a forked child: the parent's event loop says that it is running, and never does anything again."""
+        if self._loop is not None:
+            self._async = self._loop = None
+
+    def send(self, client: Any, message: Message, limit: float | None = None) -> Answer:
+        """Send one message through ``client``, a sync one, or through one opened for it where it is ``None``.
+
+        Args:
+            client: the one to send through.
+            message: what to send.
+            limit: seconds for each step of it; ``None`` for the client's own.
+
+        Raises:
+            Exception: the library's own: no answer came.
+        """
+        answer = self._library.send(client, message.url(self.url), message, limit)
+        self._keep_back(client, message, answer)
+        return answer
+
+    async def send_async(self, client: Any, message: Message, limit: float | None = None) -> Answer:
+        """Send one message through ``client``, an async one; the twin of `send`."""
+        answer = await self._library.send_async(client, message.url(self.url), message, limit)
+        self._keep_back(client, message, answer)
+        return answer
+
+    def perform(self, request: Message | Call, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Any:
+        """Do what a strategy asks for, in the thread of a refresh.
+
+        Args:
+            request: to send, or to call.
+            limit: seconds.
+            blocked: an event loop that cannot run, because its thread waits for this.
+
+        Raises:
+            NoAnswer: to a message; its cause is the library's own error.
+            Exception: what a function of the user's raised.
+        """
+        if isinstance(request, Call):
+            return self._call(request, limit, blocked)
+        try:
+            return self._send_by_any(request, limit, blocked)
+        except Exception as error:
+            url, unsent = request.url(self.url), self._library.is_unsent(error)
+            raise NoAnswer(url, error, unsent=unsent) from error
+
+    def _send_by_any(self, message: Message, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Answer:
+        if not self._is_closed(self._sync):
+            return self.send(self._sync, message, limit)
+        if not self._is_closed(self._async) and _can_run(self._loop, blocked):
+            return self._on_loop(self.send_async(self._async, message, limit), limit)  # type: ignore[no-any-return]  # what it returns is what the coroutine does
+        return self.send(None, message, limit)
+
+    def _call(self, call: Call, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Any:
+        given = call.function(call.refresh_token)
+        if not inspect.isawaitable(given):
+            return given
+
+        async def awaited() -> Any:
+            return await given
+
+        return self._on_loop(awaited(), limit) if _can_run(self._loop, blocked) else asyncio.run(awaited())
+
+    def _on_loop(self, coroutine: Coroutine[Any, Any, Any], limit: float) -> Any:
+        assert self._loop is not None  # noqa: S101 - `_can_run` has seen it
+        try:
+            running = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # it was closed this moment
+            coroutine.close()
+            raise
+        blocked_for = 0
+        for _ in range(math.ceil(limit / _LOOK)):
+            try:
+                return running.result(_LOOK)
+            except CancelledError:  # only a loop that is being closed cancels it
+                self._async = self._loop = None
+                raise
+            except TimeoutError:
+                if running.done():  # the library's own time-out
+                    raise
+                blocked_for = 0 if self._loop.is_running() else blocked_for + 1
+                if self._loop.is_closed() or blocked_for * _LOOK >= _BLOCKED:
+                    break
+        running.cancel()
+        raise TimeoutError
+
+    def _is_closed(self, client: Any) -> bool:
+        return client is None or self._library.is_closed(client)
+
+    def _keep_back(self, client: Any, message: Message, answer: Answer) -> None:
+        cookie = self._strategy.cookie_to_keep_back(message, answer)
+        if cookie is not None and client is not None:
+            self._library.forget_cookie(client, cookie.name)
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if any."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _can_run(loop: asyncio.AbstractEventLoop | None, blocked: asyncio.AbstractEventLoop | None) -> bool:
+    return loop is not None and loop is not blocked and loop.is_running()
