@@ -19,7 +19,7 @@ from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 from daypass.testing.strict_server import Line, StrictServer
 
 LIFETIME = 900_000
-TIMING = Timing(fresh=0, pause=10, backoff=0)
+TIMING = Timing(fresh=0, pause=0, backoff=0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from daypass.testing.loopback import serving
 
 from .provider_servers import MANNERS, SECRET, Manner, ProviderServer
 
-TIMING = Timing(fresh=0, attempts=1, backoff=0)
+TIMING = Timing(fresh=0, attempts=1, pause=0, backoff=0)
 LIBRARIES = ["httpx", "requests", "niquests", "aiohttp"]
 
 

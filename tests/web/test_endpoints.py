@@ -22,6 +22,7 @@ from .world import (
     BOB,
     CHALLENGE,
     CLEARED,
+    GRACE,
     HOST,
     ISSUER,
     JSON,
@@ -54,7 +55,7 @@ def test_login(name: dict[str, str]) -> None:
     response = Asked().ask("POST", "/login", name | {"password": PASSWORD})
     expected = {"accessToken": access_token(response), "tokenType": "Bearer", "expiresIn": 900}
     cookie = f"__Host-daypass={cookie_value(response)}; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"
-    assert (JSON, NO_STORE, ("set-cookie", cookie), VARY) == response.headers
+    assert (JSON, NO_STORE, GRACE, ("set-cookie", cookie), VARY) == response.headers
     assert (200, expected) == (response.status, json_of(response))
 
 
@@ -62,7 +63,7 @@ def test_login_without_cookies() -> None:
     """A client that asks for it gets the refresh token in the answer, and then no cookie."""
     response = Asked().ask("POST", "/login", LOGIN | {"tokenDelivery": "body"})
     content = json_of(response)
-    assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)
+    assert (200, (JSON, NO_STORE, GRACE, VARY)) == (response.status, response.headers)
     assert {"accessToken", "tokenType", "expiresIn", "refreshToken"} == content.keys()
     assert content["refreshToken"].startswith("dpr_")
 
@@ -257,7 +258,7 @@ def test_refresh() -> None:
     following = cookie_value(response)
     expected = {"accessToken": access_token(response), "tokenType": "Bearer", "expiresIn": 900}
     cookie = f"__Host-daypass={following}; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"
-    assert (JSON, NO_STORE, ("set-cookie", cookie), VARY) == response.headers
+    assert (JSON, NO_STORE, GRACE, ("set-cookie", cookie), VARY) == response.headers
     assert (200, expected) == (response.status, json_of(response))
     assert access != access_token(response)
     assert refresh_token != following
@@ -319,7 +320,7 @@ def test_refresh_in_the_body() -> None:
     asked = Asked()
     _, refresh_token = asked.login_in_body()
     response = asked.ask("POST", "/refresh", {"refreshToken": refresh_token})
-    assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)
+    assert (200, (JSON, NO_STORE, GRACE, VARY)) == (response.status, response.headers)
     assert {"accessToken", "tokenType", "expiresIn", "refreshToken"} == json_of(response).keys()
     assert refresh_token != json_of(response)["refreshToken"]
 

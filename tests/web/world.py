@@ -133,6 +133,7 @@ def body_of(code: str, message: str = "Authentication failed") -> bytes:
 
 JSON = ("content-type", "application/json")
 NO_STORE = ("cache-control", "no-store")
+GRACE = ("daypass-grace", "30")
 VARY = ("vary", "Origin, Sec-Fetch-Site")
 CHALLENGE = ("www-authenticate", 'Bearer realm="daypass"')
 CLEARED = ("set-cookie", "__Host-daypass=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict")

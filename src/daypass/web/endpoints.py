@@ -32,7 +32,7 @@ from daypass.web.cors import PUBLIC
 from daypass.web.javascript import serve_module
 from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.login_slots import Busy, LoginSlots
-from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, json_object
+from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, grace_header, json_object
 
 _LONGEST = 1024
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -284,13 +284,14 @@ class Endpoints:
             "tokenType": "Bearer",
             "expiresIn": tokens.expires_in,
         }
+        grace = grace_header(self._flows.policy)
         if not tokens.replaces:
-            return answer(200, content)
+            return answer(200, content).with_headers(grace)
         if in_body:
-            return answer(200, content | {"refreshToken": tokens.refresh_token})
+            return answer(200, content | {"refreshToken": tokens.refresh_token}).with_headers(grace)
         expires_at = tokens.session.expires_at
         cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, call.now, new=new)
-        return answer(200, content).with_headers(cookie)
+        return answer(200, content).with_headers(grace, cookie)
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from daypass.duration import SECOND
 from daypass.errors import DaypassError
+from daypass.policy import Policy
 
 MAXIMUM_BODY = 65_536
 """The bytes that an adapter reads of a body; it answers a longer one with `too_large`."""
@@ -66,6 +68,11 @@ def answer(status: int, content: Mapping[str, Any]) -> Response:
     """Return a JSON response that nobody may store (RFC 6749 §5.1)."""
     headers = (("content-type", "application/json"), ("cache-control", "no-store"))
     return Response(status, headers, _encode(content).encode())
+
+
+def grace_header(policy: Policy) -> tuple[str, str]:
+    """Return the header that says for how many seconds the same refresh token gets the same answer again."""
+    return "daypass-grace", str(policy.grace_period // SECOND)
 
 
 def failure(status: int, code: str, message: str = "Authentication failed") -> Response:

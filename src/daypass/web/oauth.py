@@ -31,7 +31,7 @@ from daypass.web.bearer import REALM, RETRY_AFTER
 from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods
 from daypass.web.cookies import CookiePolicy
 from daypass.web.limits import Limiter, TooMany, limited_refresh
-from daypass.web.message import BadRequest, Request, Response, answer, content_type
+from daypass.web.message import BadRequest, Request, Response, answer, content_type, grace_header
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 JWKS_PATH = "/.well-known/jwks.json"
@@ -128,7 +128,7 @@ class OAuth:
             return _later("a newer refresh token was given out moments ago, and this one was not used: use that one")
         except TokenRejected:
             raise _Refused(400, "invalid_grant", "the refresh token gets nothing any more") from None
-        return answer(200, _granted(tokens))
+        return answer(200, _granted(tokens)).with_headers(grace_header(self._flows.policy))
 
     @_answering
     def revoke(self, request: Request, form: Form, client: Client, call: Call) -> Flow[Response]:  # noqa: ARG002
