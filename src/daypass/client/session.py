@@ -96,9 +96,11 @@ class ClientSession:
             ConfigurationError: it keeps something that is not a session.
             Exception: the storage's own; it cannot be read.
         """
-        record = None if self.stored is None else self.stored.load()
+        if self.stored is None:
+            return False
+        record = self.stored.load()
         if not isinstance(record, Tokens):
-            self._ended = _why_not(record) or self._ended
+            self._ended = self._why_not(record)
             return False
         with self._lock:
             if record.record_id == self._ended_record:  # it could not be removed
@@ -226,14 +228,13 @@ class ClientSession:
         reason = f"the storage could not be {what} ({describe_storage_error(error)})"
         self.reporter.emit(EventKind.STORAGE_FAILED, reason=reason)
 
-
-def _why_not(record: Record | None) -> str | None:
-    match record:
-        case Ended(reason):
-            return reason
-        case Behind(reason):
-            return f"the newest tokens could not be written to the storage ({reason})"
-        case Damaged():
-            return "what the storage keeps is damaged"
-        case _:
-            return None
+    def _why_not(self, record: Record | None) -> str:
+        match record:
+            case Ended(reason):
+                return reason
+            case Behind(reason):
+                return f"the newest tokens could not be written to {self.stored!r} ({reason})"
+            case Damaged():
+                return f"{self.stored!r} is damaged"
+            case _:
+                return NOT_LOGGED_IN

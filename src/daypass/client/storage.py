@@ -1,13 +1,13 @@
 """Where a session is kept between runs, and shared between processes.
 
-A storage keeps one text, reads and writes it whole, and has two locks:
+A storage keeps one text, reads and writes it as a whole, and has two locks:
 
-- `Storage.refreshing` lets one party refresh at a time. Whoever has it re-reads the text before sending, so most find
-  that a sibling has done the work. It is waited for up to a bound: a holder that is stuck delays the others by that
-  much, one that is killed not at all.
-- `Storage.changing` is held for the moment of a compare-and-write alone, so a logout never waits for a refresh.
+- `Storage.refreshing` lets one process refresh at a time. Who has it reads the text again before it sends, and usually
+  finds that another process has refreshed already. The wait is bounded: a holder that is stuck delays the others by
+  that much, one that is killed not at all.
+- `Storage.changing` is held only while a text is compared and written, so a logout never waits for a refresh.
 
-Neither is held across a user's request, and a valid token needs neither.
+Neither is held during a user's request, and a valid token needs neither.
 """
 
 import os
@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ _POLL = 0.02
 
 
 class Storage(ABC):
-    """Keeps one session's text. Your own has `load` and `save`; with no more, it is shared by the threads of a process.
+    """Keeps one session's text. Subclass it and implement `load` and `save`.
 
-    What is kept holds tokens: keep it from others. Every method may be called from any thread.
+    It is then shared by the threads of a process; override the two locks to share it between processes. The text has
+    tokens in it: keep it from others. Every method may be called from any thread. Whatever `save` raises is reported as
+    the event ``storage_failed``: the tokens stay in memory and are written later.
     """
 
     def __init__(self) -> None:
@@ -57,15 +60,15 @@ class Storage(ABC):
         """
 
     def refreshing(self, seconds: float) -> AbstractContextManager[bool]:
-        """Wait for the turn to refresh, so many seconds at most; the context is whether it came."""
+        """Wait for the turn to refresh, for so many seconds at most; yield whether the lock was acquired."""
         return _hold(self._turn, seconds)
 
     def changing(self) -> AbstractContextManager[bool]:
-        """Wait for the turn to compare and write, `CHANGING_AT_MOST` at most; the context is whether it came."""
+        """Wait for the turn to compare and write, `CHANGING_AT_MOST` seconds at most; yield whether it was acquired."""
         return _hold(self._moment, CHANGING_AT_MOST)
 
     def recover_from_fork(self) -> None:
-        """In a forked child: whoever held a lock of the parent's is not here."""
+        """In a forked child: the threads that held the parent's locks are not here."""
         self._turn = threading.Lock()
         self._moment = threading.Lock()
 
@@ -111,19 +114,24 @@ class LockedByFile(Storage):
 
 
 class FileStorage(LockedByFile):
-    """Keeps a session in a file that its owner alone can read (0600), written whole or not at all.
+    """Keeps a session in a file that only its owner can read (0600), so written that a crash never loses it.
+
+    A new file is written beside the old one and takes its place. Where that cannot be done (a file that is mounted by
+    itself, as in a container; a folder that is read-only; a full disk) the text is written into the file as a new line,
+    and the last complete line counts.
 
     Args:
-        path: of the file; its folder is made (0700) where it is missing, and the lock files stand beside it.
+        path: of the file, or of a symbolic link to it. Its folder is made (0700) if it is missing, and the lock files
+            are beside the file.
 
     Raises:
         ConfigurationError: the path is a folder, or ``filelock`` is not installed.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = Path(path).expanduser().resolve()
         if self.path.is_dir():
-            raise ConfigurationError(f"{self.path} is a folder; give FileStorage the path of a file")
+            raise ConfigurationError(f"{self.path} is a folder: give FileStorage the path of a file")
         super().__init__(self.path.with_name(f"{self.path.name}.lock"))
 
     def __repr__(self) -> str:
@@ -133,27 +141,54 @@ class FileStorage(LockedByFile):
         """Return the file's text.
 
         Raises:
-            ConfigurationError: others than its owner may read it; it has to be looked into before it is used.
+            ConfigurationError: others than its owner may read it, or it is not text; look at it before it is used.
             OSError: it cannot be read now.
         """
         try:
             with self.path.open(encoding="utf-8") as file:
                 mode = os.fstat(file.fileno()).st_mode
                 if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                    raise ConfigurationError(f"others may read {self.path}; write: chmod 600 {self.path}")
-                return file.read() or None
+                    raise ConfigurationError(f"others may read {self.path}: run chmod 600 {self.path}")
+                return last_line(file.read())
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:
-            raise ConfigurationError(f"{self.path} is no session of Daypass's; delete it and log in again") from error
+            raise ConfigurationError(f"{self.path} is not a Daypass session: remove it, then log in again") from error
 
     def save(self, text: str | None) -> None:
-        """Write the file anew beside the old one and put it in its place, or remove it."""
+        """Write the text, or remove the file.
+
+        Raises:
+            OSError: it can neither be replaced nor written in place.
+        """
         if text is None:
-            self.path.unlink(missing_ok=True)
+            self._remove()
             return
         _make_folder(self.path.parent)
-        descriptor, draft = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # its mode is 0600
+        try:
+            self._replace(text)
+        except OSError:
+            if not self.path.exists():
+                raise
+            with self.path.open("r+b", buffering=0) as file:
+                write_in_place(file, text)
+
+    @contextmanager
+    def changing(self) -> Iterator[bool]:
+        """Wait for the lock file of writers, and remove the drafts of those that were killed while they wrote."""
+        with super().changing() as came:
+            if came:
+                for draft in self.path.parent.glob(f"{self._draft_prefix}*"):
+                    with suppress(OSError):
+                        draft.unlink()
+            yield came
+
+    @property
+    def _draft_prefix(self) -> str:
+        return f".{self.path.name}."
+
+    def _replace(self, text: str) -> None:
+        descriptor, draft = tempfile.mkstemp(prefix=self._draft_prefix, dir=self.path.parent)  # its mode is 0600
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -164,6 +199,54 @@ class FileStorage(LockedByFile):
             with suppress(OSError):
                 Path(draft).unlink()
             raise
+
+    def _remove(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError:  # it is mounted, or its folder is read-only
+            os.truncate(self.path, 0)
+
+
+def last_line(text: str) -> str | None:
+    """Return the last line that was written to its end; a file that was replaced has one line and no line break."""
+    lines = text.split("\n")
+    complete = [line for line in lines[:-1] if line.strip("\0 \r")]
+    return (complete[-1] if complete else lines[-1]) or None
+
+
+def write_in_place(file: FileIO, text: str) -> None:
+    """Write the text as a new last line; then move it to the beginning, as soon as it fits in front of itself.
+
+    At each moment the last complete line is the old text or the new one. On a full disk, where no line can be added, a
+    new text that is not longer overwrites the old one, which is not of use any more.
+
+    Raises:
+        OSError: the text cannot be written; the old one is still there.
+    """
+    line = f"{text}\n".encode()
+    end = file.seek(0, os.SEEK_END)
+    try:
+        _write_at(file, end, line if not end or _ends_with_line_break(file, end) else b"\n" + line)
+    except OSError:
+        file.truncate(end)
+        if len(line) > end:
+            raise
+    if len(line) <= end:
+        _write_at(file, 0, line)
+        file.truncate()
+
+
+def _ends_with_line_break(file: FileIO, end: int) -> bool:
+    file.seek(end - 1)
+    return bool(file.read(1) == b"\n")
+
+
+def _write_at(file: FileIO, position: int, data: bytes) -> None:
+    file.seek(position)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    os.fsync(file.fileno())
 
 
 class KeyringStorage(LockedByFile):

@@ -58,6 +58,9 @@ class StoredSession:
         self._retries = 0
         survive_forks(self)
 
+    def __repr__(self) -> str:
+        return repr(self._storage)
+
     def load(self) -> Record | None:
         """Return what the storage keeps; ``None`` if nothing.
 
