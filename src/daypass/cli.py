@@ -128,12 +128,11 @@ def keys_rotate(options: argparse.Namespace) -> int:
 
 def keys_remove(options: argparse.Namespace) -> int:
     """Remove a key: tokens made with it are refused."""
-    from daypass.store_steps import ReadKeys, RemoveKey
+    from daypass.drive import run
+    from daypass.key_flows import remove
 
     with contextlib.closing(_open_store(options)) as store:
-        if all(record.kid != options.kid for record in store.perform(ReadKeys())):
-            raise ConfigurationError(f"unknown key {options.kid}: daypass keys list shows the keys in the store")
-        store.perform(RemoveKey(options.kid))
+        run(remove(options.kid), store.perform)  # type: ignore[arg-type]  # its steps are the store's
     return _say(f"Removed {options.kid}")
 
 

@@ -23,6 +23,7 @@ class EventCode(StrEnum):
     REJECTED = "rejected"
     LOGGED_OUT = "logged_out"
     ENDED = "ended"
+    ENDED_EVERYONE = "ended_everyone"
     LOGIN_FAILED = "login_failed"
     UNAVAILABLE = "unavailable"
     LIMITED = "limited"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from daypass import refresh_token
 from daypass import scope as scopes
 from daypass.access_token import Names, issue, lifetime
+from daypass.duration import SECOND
 from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
@@ -28,8 +29,8 @@ from daypass.policy import Policy
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import ISSUING, NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
 from daypass.session import Device, EndReason, Session, Tokens
-from daypass.steps import Authenticate, Emit, Keys, LoadUser, RefuseSession
-from daypass.store_steps import PAGE, Advance, End, EndAll, Find, Insert, ListSessions, Swap
+from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession
+from daypass.store_steps import PAGE, Advance, End, EndAll, EndEveryone, Find, Insert, ListSessions, Swap
 from daypass.user import User
 
 ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
@@ -315,6 +316,20 @@ class Flows:
             count += len(ended)
             if len(ended) < batch.limit:
                 return count
+
+    def end_everyone(self, call: Call) -> Flow[None]:
+        """End every session of every user that began until the end of this second, and return when it is over.
+
+        Access tokens say in whole seconds when their session began, so verifiers can tell no smaller part of it.
+
+        Raises:
+            StoreError: nothing was decided; doing it again is safe.
+        """
+        at = call.now // SECOND * SECOND + SECOND - 1
+        yield from EndEveryone(at)
+        yield from RefuseEveryone(at)
+        yield from Emit(Event(EventCode.ENDED_EVERYONE, call.now, reason=EndReason.EVERYONE))
+        yield from Pause(at + 1 - call.now)
 
     def sessions(
         self, subject: str, call: Call, limit: int = PAGE, after: tuple[int, str] | None = None

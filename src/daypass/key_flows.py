@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 
 from daypass.duration import DAY, MINUTE, SECOND
-from daypass.errors import StoreContended
+from daypass.errors import ConfigurationError, StoreContended
 from daypass.flow import Flow
 from daypass.keys import REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, new_refresh_key
 from daypass.policy import Policy
@@ -59,6 +59,8 @@ class KeyFlows:
     def rotate(self, now: int, *, at_once: bool = False) -> Flow[KeyRing]:
         """Add a signing key and a refresh key, to be used in ten minutes, or in five seconds if ``at_once``.
 
+        No key is removed: that is for nodes that know how long the tokens live which were made with it.
+
         Raises:
             ConfigurationError: a key was wrapped under a secret that is not given; nothing was added.
             StoreError: they may have been added.
@@ -68,8 +70,8 @@ class KeyFlows:
         for algorithm in (self._algorithm, REFRESH):
             newest = _newest(records, algorithm)
             ahead = PUBLISHED_SHORTLY_AHEAD if at_once else PUBLISHED_AHEAD
-            yield from self._add(algorithm, newest, now, now if newest is None else now + ahead)
-        return (yield from self.load(now))
+            yield from self._add(algorithm, newest, now, now if newest is None else now + ahead, derived=not records)
+        return (yield from self._ring((yield from ReadKeys())))
 
     def _tend(self, records: tuple[KeyRecord, ...], now: int) -> Flow[bool]:
         """Add what is due, remove what is over; return whether there was anything to do."""
@@ -77,7 +79,7 @@ class KeyFlows:
         for algorithm in (self._algorithm, REFRESH):
             newest = _newest(records, algorithm)
             if newest is None:
-                yield from self._add(algorithm, None, now, now)
+                yield from self._add(algorithm, None, now, now, derived=not records)
             elif self._policy.key_ttl and now >= newest.used_from + self._policy.key_ttl:
                 yield from self._add(algorithm, newest, now, now + PUBLISHED_AHEAD)
             else:
@@ -97,17 +99,23 @@ class KeyFlows:
                 if now >= newer.used_from + kept:
                     yield older.kid
 
-    def _add(self, algorithm: str, newest: KeyRecord | None, now: int, used_from: int) -> Flow[None]:
-        key = self._new(algorithm, first=newest is None)
+    def _add(
+        self, algorithm: str, newest: KeyRecord | None, now: int, used_from: int, *, derived: bool = False
+    ) -> Flow[None]:
+        key = self._new(algorithm, derived=derived)
         created_at = now if newest is None else max(now, newest.created_at + 1)  # clocks differ, their order may not
         kid = key.id.hex() if isinstance(key, RefreshKey) else key.kid
         record = KeyRecord(kid, algorithm, self._secret.wrap(key), created_at, max(used_from, created_at))
         yield from AddKey(record, None if newest is None else newest.kid)
 
-    def _new(self, algorithm: str, *, first: bool) -> SigningKey | RefreshKey:
+    def _new(self, algorithm: str, *, derived: bool) -> SigningKey | RefreshKey:
+        """Return a random key; the refresh key of a store without any keys is derived, the same on all nodes.
+
+        A store that has other keys has had a refresh key that was removed, and that must not come back.
+        """
         if algorithm != REFRESH:
             return SigningKey.generate(algorithm)
-        return self._secret.refresh_key if first else new_refresh_key()
+        return self._secret.refresh_key if derived else new_refresh_key()
 
     def _ring(self, records: tuple[KeyRecord, ...]) -> Flow[KeyRing]:
         signing_keys, refresh_keys = [], []
@@ -120,6 +128,21 @@ class KeyFlows:
             if not self._secret.wraps(record.wrapped):  # so that an older secret can go one day
                 yield from Rewrap(record.kid, record.wrapped, self._secret.wrap(key))
         return KeyRing(signing_keys, self._algorithm, refresh_keys)
+
+
+def remove(kid: str) -> Flow[None]:
+    """Remove a key for good: tokens that were made with it are refused, and it is not made again.
+
+    Raises:
+        ConfigurationError: there is no such key, or no other one; nothing was removed.
+        StoreError: it may have been removed.
+    """
+    kids = {record.kid for record in (yield from ReadKeys())}
+    if kid not in kids:
+        raise ConfigurationError(f"unknown key {kid}: daypass keys list shows the keys in the store")
+    if len(kids) == 1:
+        raise ConfigurationError(f"{kid} is the only key in the store; run this first: daypass keys rotate --now")
+    yield from RemoveKey(kid)
 
 
 def _newest(records: Iterable[KeyRecord], algorithm: str) -> KeyRecord | None:

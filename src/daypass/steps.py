@@ -122,6 +122,13 @@ class RefuseSession(Step[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseEveryone(Step[None]):
+    """Refuse the access tokens of all sessions that began at ``at`` or before, in this process and from now on."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Emit(Step[None]):
     """Tell what happened."""
 

@@ -65,7 +65,7 @@ class Upkeep:
         self._reads = itertools.count(1)
         self._read_last = 0
         self._adopting = threading.Lock()
-        self.verifier = Verifier(names, self._find_key, leeway=policy.leeway)
+        self.verifier = Verifier(names, self._find_key, leeway=policy.leeway, access_ttl=policy.access_ttl)
         self._keys_read_at = 0
         self._endings_read_at: int | None = None
         self._pruned_at = 0
@@ -145,17 +145,26 @@ class Upkeep:
         """Refuse the access tokens of a session that this process has ended, or found ended."""
         self.verifier.end(session_id, ended_at, ended_at + self._alive_for)
 
+    def refuse_everyone(self, at: int) -> None:
+        """Refuse the access tokens of all sessions that began at ``at`` or before."""
+        self.verifier.end_everyone(at)
+
     def catch_up(self, now: int) -> Flow[None]:
         """Read what was ended since this was last done, or as long ago as an access token may live.
 
         Raises:
             StoreError: it could not be read; what is known stays.
         """
-        read_at = now - self._alive_for if self._endings_read_at is None else min(self._endings_read_at, now)
-        for ending in (yield from ReadEndings(read_at - _LATE)).endings:
+        known_until = self._endings_read_at
+        if known_until is None or now < max(known_until, self.verifier.pruned_at):  # the clock was ahead
+            known_until = now - self._alive_for
+            self.verifier.pruned_at = self._pruned_at = 0
+        read = yield from ReadEndings(known_until - _LATE)
+        self.verifier.end_everyone(read.everyone_at)
+        for ending in read.endings:
             self.verifier.end(ending.session_id, now, ending.ended_at + self._alive_for)
         self._endings_read_at = now
-        if abs(now - self._pruned_at) >= MINUTE:
+        if now - self._pruned_at >= MINUTE:
             self._pruned_at = now
             self.verifier.forget_endings(now - _LATE)
 

@@ -31,18 +31,32 @@ class Verifier:
         names: the issuer and the audience a token must have.
         find_key: returns the signing key of a name, or None.
         leeway: milliseconds that clocks may differ by; a token opens so much longer.
+        access_ttl: for how many milliseconds a token opens at most, whatever it says; None for as long as it says.
         cache_size: how many verified tokens are remembered at the most.
+
+    Attributes:
+        pruned_at: the latest time by which ended sessions were forgotten. A clock that was ahead, and was set right,
+            needs them again.
     """
 
     def __init__(
-        self, names: Names, find_key: Callable[[str], SigningKey | None], *, leeway: int = 0, cache_size: int = 10_000
+        self,
+        names: Names,
+        find_key: Callable[[str], SigningKey | None],
+        *,
+        leeway: int = 0,
+        access_ttl: int | None = None,
+        cache_size: int = 10_000,
     ) -> None:
         self._names = names
         self._find_key = find_key
         self._leeway = leeway
+        self._access_ttl = access_ttl
         self._cache_size = cache_size
         self._verified: dict[str, AccessToken] = {}
         self._ended: dict[str, int] = {}
+        self._everyone_at = 0
+        self.pruned_at = 0
         self._crowded = _CROWD
         self._epoch = 0
         self._writing = threading.Lock()
@@ -71,12 +85,19 @@ class Verifier:
             if len(self._ended) >= self._crowded:
                 self._prune(now)
 
+    def end_everyone(self, at: int) -> None:
+        """Refuse the access tokens of all sessions that began at ``at`` or before."""
+        if at > self._everyone_at:
+            self._everyone_at = at
+            self.forget()
+
     def forget_endings(self, now: int) -> None:
         """Forget the ended sessions whose access tokens have all expired at ``now``."""
         with self._writing:
             self._prune(now)
 
     def _prune(self, now: int) -> None:
+        self.pruned_at = max(self.pruned_at, now)
         self._ended = {ended: until for ended, until in self._ended.items() if until > now}
         self._crowded = max(_CROWD, 2 * len(self._ended))
 
@@ -89,6 +110,8 @@ class Verifier:
     def _verify(self, text: str) -> AccessToken:
         epoch = self._epoch
         token = self._judge(self._open(text))
+        if token.auth_time <= self._everyone_at:
+            raise SessionRevoked("the sessions of all users were ended")
         with self._writing:
             while self._verified and len(self._verified) >= self._cache_size:
                 del self._verified[next(iter(self._verified))]
@@ -147,7 +170,7 @@ class Verifier:
             audience=audiences,
             id=claims["jti"],
             issued_at=issued_at,
-            expires_at=expires_at,
+            expires_at=expires_at if self._access_ttl is None else min(expires_at, issued_at + self._access_ttl),
             auth_time=auth_time,
             username=claims.get("username"),
             email=claims.get("email"),

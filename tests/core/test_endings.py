@@ -17,6 +17,7 @@ from daypass import (
     ConfigurationError,
     CredentialsRejected,
     Daypass,
+    Event,
     SessionRevoked,
     StoreUnavailable,
     TokenExpired,
@@ -273,3 +274,121 @@ def test_the_shown_times_of_a_session_tell_no_refresh() -> None:
     assert START - START % HOUR + HOUR == listed.shown_last_used_at <= listed.last_used_at
     assert 0 == listed.shown_expires_at % HOUR
     assert listed.expires_at <= listed.shown_expires_at < listed.expires_at + HOUR
+
+
+# ---- ending everyone
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+async def test_everyone_is_logged_out(colour: str, tmp_path: Path) -> None:
+    """All sessions that began before get nothing more, on all nodes within a second; logins afterwards are good."""
+    events: list[tuple[str, str | None]] = []
+    clock, url = Clock(START + 500), f"sqlite:///{tmp_path}/app.db"
+    secret = "s" * 32
+
+    def on_event(event: Event) -> None:
+        events.append((event.code, event.reason))
+
+    with issuer(url, secret=secret, clock=clock, on_event=on_event) as one, issuer(url, secret=secret) as other:
+        other._clock = clock
+        old = [one.start(user) for user in (ADA, User("user-2"))]
+        assert "user-1" == other.verify(old[0].access_token).subject
+        if colour == "sync":
+            one.end_everyone()
+        else:
+            given: Any = {"issuer": "https://issuer.example", "secret": secret, "load_user": User, "clock": clock}
+            async with AsyncDaypass(url, **given, on_event=on_event) as third:
+                await third.end_everyone()
+        assert ("ended_everyone", "everyone") in events
+        clock.advance(500)
+        new = one.start(ADA)
+        for _ in range(100):
+            if other._upkeep.verifier._everyone_at:
+                break
+            await asyncio.sleep(0.01)
+        for tokens in old:
+            with pytest.raises(SessionRevoked):
+                other.verify(tokens.access_token)
+            with pytest.raises(SessionRevoked):
+                other.refresh(tokens.refresh_token)
+        assert (new.session.id,) == tuple(session.id for session in other.sessions("user-1"))
+        assert "user-1" == other.verify(new.access_token).subject
+        assert "user-1" == other.refresh(new.refresh_token).user.subject
+        with issuer(url, secret=secret, clock=clock) as late, pytest.raises(SessionRevoked):
+            late.verify(old[0].access_token)
+
+
+def test_ending_everyone_returns_when_logins_are_good_again() -> None:
+    """On the machine's own clock: a login right after it is not ended by it."""
+    auth = issuer("memory:")
+    old = auth.start(ADA)
+    auth.end_everyone()
+    new = auth.start(ADA)
+    assert "user-1" == auth.refresh(new.refresh_token).user.subject == auth.verify(new.access_token).subject
+    with pytest.raises(SessionRevoked):
+        auth.verify(old.access_token)
+
+
+# ---- another lifetime, another clock
+
+
+class NoUpkeep(Daypass):
+    """An issuer whose upkeep a test does itself."""
+
+    def _begin(self) -> None:
+        """Begin nothing."""
+
+    def catch_up(self) -> None:
+        self.run(self._upkeep.catch_up(self._clock()))
+
+
+def quiet(store: Any, clock: Clock, **arguments: Any) -> NoUpkeep:
+    given: dict[str, Any] = {"issuer": "https://issuer.example", "secret": "s" * 32, "load_user": lambda _: ADA}
+    return NoUpkeep(store, clock=clock, **given | arguments)
+
+
+def test_an_ended_sessions_token_stays_refused_when_access_ttl_was_shortened() -> None:
+    """Whatever life its old token has: from 24 hours to 15 minutes, a verifier forgets no ending too early."""
+    clock, store = Clock(), MemoryStore()
+    tokens = quiet(store, clock, access_ttl="24h").start(ADA)
+    auth = quiet(store, clock, access_ttl="15m")
+    auth.end_session("user-1", tokens.session.id)
+    for _ in range(4 * 24):
+        with pytest.raises((SessionRevoked, TokenExpired)):
+            auth.verify(tokens.access_token)
+        clock.advance(20 * MINUTE)
+        auth.catch_up()
+
+
+def test_a_longer_access_ttl_on_other_nodes() -> None:
+    """A node with 15 minutes takes a token of a node with 24 hours for 15 minutes; a refresh gets the next one."""
+    clock, store = Clock(), MemoryStore()
+    long, short = quiet(store, clock, access_ttl="24h"), quiet(store, clock, access_ttl="15m", leeway="1s")
+    tokens = long.start(ADA)
+    clock.advance(15 * MINUTE)
+    assert "user-1" == short.verify(tokens.access_token).subject
+    clock.advance(1_000)
+    with pytest.raises(TokenExpired):
+        short.verify(tokens.access_token)
+    assert "user-1" == long.verify(tokens.access_token).subject
+    assert "user-1" == short.verify(long.refresh(tokens.refresh_token).access_token).subject
+
+
+@pytest.mark.parametrize("crowd", [0, 2_000], ids=["few", "many"])
+def test_an_ending_survives_a_clock_that_was_ahead(crowd: int) -> None:
+    """A clock that is a day ahead for one turn forgets endings; when it is right again, they are read again."""
+    clock, store = Clock(), MemoryStore()
+    auth = quiet(store, clock)
+    tokens = auth.start(ADA)
+    auth.verify(tokens.access_token)
+    auth.catch_up()
+    auth.end_session("user-1", tokens.session.id)
+    clock.advance(DAY)
+    for number in range(crowd):
+        auth._upkeep.refuse(f"{number}", clock.now)
+    if not crowd:
+        auth.catch_up()
+    clock.advance(-DAY + 1_000)
+    auth.catch_up()
+    with pytest.raises(SessionRevoked):
+        auth.verify(tokens.access_token)

@@ -80,6 +80,7 @@ PURE = {
     "steps": {"access_token", "event", "flow", "keys", "user"},
     "drive": {"flow"},
     "flows": {
+        "duration",
         "access_token",
         "errors",
         "event",

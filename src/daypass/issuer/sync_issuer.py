@@ -26,7 +26,20 @@ from daypass.issuer.base import (
     refuse_awaitable,
 )
 from daypass.session import Device, Session, Tokens
-from daypass.steps import Ask, Authenticate, Count, Emit, Keys, LoadUser, Now, Pause, RefuseSession, Verify, WaitFor
+from daypass.steps import (
+    Ask,
+    Authenticate,
+    Count,
+    Emit,
+    Keys,
+    LoadUser,
+    Now,
+    Pause,
+    RefuseEveryone,
+    RefuseSession,
+    Verify,
+    WaitFor,
+)
 from daypass.store_steps import StoreStep
 from daypass.stores import Store, open_store
 from daypass.user import User
@@ -158,6 +171,17 @@ class Daypass(Issuer[Store, Load, Check]):
         """
         return self.run(self.flows.end_all(subject, keep, self.new_call()))
 
+    def end_everyone(self) -> None:
+        """End every session of every user, as after a backup was restored or a secret has leaked.
+
+        Sessions that begin within the same second are ended too; this returns when that second is over. Verifiers that
+        use the store refuse the access tokens of those sessions within a second.
+
+        Raises:
+            StoreError: nothing was decided; doing it again is safe.
+        """
+        self.run(self.flows.end_everyone(self.new_call()))
+
     def verify(self, access_token: str) -> AccessToken:
         """Return what an access token says.
 
@@ -258,6 +282,8 @@ class Daypass(Issuer[Store, Load, Check]):
                 wait_for(future)
             case Pause(span):
                 time.sleep(span / SECOND)
+            case RefuseEveryone(at):
+                self._upkeep.refuse_everyone(at)
             case RefuseSession(session_id, ended_at):
                 self._upkeep.refuse(session_id, ended_at)
             case LoadUser(subject):
