@@ -1,10 +1,13 @@
 """Redis: one round trip, all of a session in one slot, what lags is repaired, and what ended is heard of."""
 
 import asyncio
+import contextlib
 import os
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +44,7 @@ from daypass.store_steps import (
 )
 from daypass.stores import Announcing, AsyncAnnouncing, open_async_store, open_store
 from daypass.stores.redis import AsyncRedisStore, RedisStore
-from daypass.stores.redis.layout import Layout
+from daypass.stores.redis.layout import Layout, session_fields
 from daypass.testing import START, Clock, account, advance, key, session, sweep
 
 from ..servers import redis as servers
@@ -294,6 +297,83 @@ def test_a_lost_index_is_made_anew(store: RedisStore, client: redis.Redis) -> No
     assert () == store.perform(ListSessions("user-1", START))
     store.perform(sweep(START))
     assert (session(1),) == store.perform(ListSessions("user-1", START))
+
+
+# ---- one user with very many sessions
+
+
+MANY = 200_000
+
+
+FILL = """
+for number = ARGV[1], ARGV[2] do
+  local id, created_at = string.rep('\\0', 12) .. struct.pack('>I4', number), ARGV[3] + math.floor(number / 500)
+  redis.call('HSET', KEYS[1] .. id, unpack(ARGV, 4))
+  redis.call('HSET', KEYS[1] .. id, 't', string.format('%.0f', created_at))
+  redis.call('ZADD', KEYS[2], created_at, id)
+end
+"""
+
+
+def fill(client: redis.Redis, count: int) -> None:
+    """Give user-1 the sessions 1 to ``count``, of which 500 at a time were created in the same millisecond."""
+    names = Layout("daypass")
+    keys = (names.session(bytes(16))[:-16], names.index("user-1"))
+    for start in range(0, count, 10_000):
+        last = min(start + 10_000, count)
+        client.eval(FILL, 2, *keys, start + 1, last, START, *session_fields(session()))
+
+
+def test_a_user_with_200_000_sessions_slows_nobody_down(server: servers.Server, client: redis.Redis) -> None:
+    """Pages are small and quick, all sessions are ended batch by batch, and others refresh meanwhile."""
+    fill(client, MANY)
+    store, other = RedisStore(server.url), RedisStore(server.url)
+    page = store.perform(ListSessions("user-1", START, limit=100))
+    after = (page[-1].created_at, page[-1].id)
+    following = store.perform(ListSessions("user-1", START, limit=100, after=after))
+    newest = [session(number).id for number in range(MANY, MANY - 200, -1)]
+    assert newest == [each.id for each in (*page, *following)]
+
+    done = threading.Event()
+
+    def end_all() -> list[str]:
+        ended: list[str] = []
+        while not done.is_set():
+            batch = store.perform(EndAll("user-1", START, EndReason.ENDED, limit=1_000))
+            ended.extend(batch)
+        return ended
+
+    moved, longest, until = session(MANY + 1, subject="another"), 0.0, time.monotonic() + 3
+    other.perform(Insert(moved))
+    with ThreadPoolExecutor() as pool, contextlib.ExitStack() as stack:
+        ending = pool.submit(end_all)
+        stack.callback(done.set)
+        while time.monotonic() < until:
+            started = time.monotonic()
+            answer = other.perform(advance(moved, max(START, moved.rotated_at + 1)))
+            longest = max(longest, time.monotonic() - started)
+            assert answer.moved
+            assert answer.session is not None
+            moved = answer.session
+    ended = ending.result()
+    assert 1_000 <= len(ended) == len(set(ended))
+    assert client.zcard(Layout("daypass").index("user-1")) == MANY - len(ended)
+    assert longest < 1
+    store.close()
+    other.close()
+
+
+def test_every_session_of_a_page_boundary_is_listed_once(store: RedisStore, client: redis.Redis) -> None:
+    """Pages go on at the right place among sessions of the same moment, also after the last one of a page has ended."""
+    fill(client, 2_000)
+    listed: list[str] = []
+    after: tuple[int, str] | None = None
+    while page := store.perform(ListSessions("user-1", START + 10, limit=130, after=after)):
+        listed += [each.id for each in page]
+        after = (page[-1].created_at, page[-1].id)
+        store.perform(End(page[-1].id, START + 10, EndReason.LOGOUT))
+        client.zrem(Layout("daypass").index("user-1"), bytes.fromhex(page[-1].id))
+    assert [session(number).id for number in range(2_000, 0, -1)] == listed
 
 
 # ---- the sweep
