@@ -622,7 +622,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "half a network": (["--trusted-proxies", "10.0.0.1/8"], {}, "'10.0.0.1/8' is no address and no network"),
     "no proxy header": (["--proxy-header", "via"], {}, "invalid proxy_header 'via': write x-forwarded or forwarded"),
     "no origin": (["--allowed-origins", "https://a.example/ *"], {}, "is no origin; write https://app.example.com"),
-    "no rate": (["--login-per-address", "often"], {}, "login_per_address: 'often' is no rate; write 30/minute"),
+    "no rate": (["--login-per-address", "often"], {}, "login_per_address: invalid rate 'often': write 30/minute"),
     "an unknown variable": (
         [],
         {"DAYPASS_RATE_LIMIT": "off"},
@@ -640,7 +640,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no rate in the environment": (
         [],
         {"DAYPASS_LOGIN_PER_ACCOUNT": "0/minute"},
-        "login_per_account: '0/minute' is no",
+        "login_per_account: invalid rate '0/minute'",
     ),
     "no place to count": (["--rate-limits", "nowhere://user:pass@host"], {}, "cannot be counted at a 'nowhere' URL"),
     "no URL to count at": (["--rate-limits", "redis"], {}, "has to be a URL: memory: or redis://"),

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -426,8 +427,8 @@ def test_what_is_no_limits() -> None:
 
 @pytest.mark.parametrize("text", ["", "30", "0/minute", "-1/minute", "x/minute", "3/", "3/week", "3/0s", "3/100ms", 30])
 def test_no_rates(text: Any) -> None:
-    """What is no rate is refused where it is written, by the name of its limit."""
-    with pytest.raises(ConfigurationError, match=r"login_per_account: .* is no rate; write 30/minute"):
+    """A text that is not a rate is refused where it is written, by the name of its limit."""
+    with pytest.raises(ConfigurationError, match=r"login_per_account: invalid rate .*: write 30/minute"):
         RateLimits(login_per_account=text)
 
 
@@ -540,6 +541,21 @@ def test_a_window_ends(redis: str) -> None:
     pytest.fail("it never ended")
 
 
+def test_valkey_urls_count_in_the_same_place(redis: str) -> None:
+    """The driver is redis-py for both; the package ``valkey`` is not needed."""
+    key = f"valkey {time.time_ns()}"
+    assert 0 == open_counter(redis).hit(key, Rate(1, MINUTE), 0)
+    assert 0 < open_counter(redis.replace("redis", "valkey", 1)).hit(key, Rate(1, MINUTE), 0)
+
+
+def test_limits_are_counted_by_a_unix_socket(tmp_path: Path) -> None:
+    """The URL is the same as that of a store."""
+    with servers.Server(f"unixsocket {tmp_path}/redis.sock"):
+        counter = open_counter(f"unix://{tmp_path}/redis.sock")
+        assert 0 == counter.hit("key", Rate(1, MINUTE), 0)
+        assert 0 < counter.hit("key", Rate(1, MINUTE), 0)
+
+
 def test_async_nodes(redis: str, name: str) -> None:
     """An async issuer counts in the same place, and its event loop waits for nothing."""
     application = Application()
@@ -572,7 +588,8 @@ def test_redis_is_down(name: str, caplog: pytest.LogCaptureFixture) -> None:
         assert asked.lives(refresh_token)
         told = [record.message for record in caplog.records if "rate limits" in record.message]
         assert told
-        assert set(told) <= {f"rate limits are counted by this process alone: {kind}" for kind in KINDS}
+        expected = "the storage of rate limits failed ({}): this process counts alone for now"
+        assert set(told) <= {expected.format(kind) for kind in KINDS}
 
 
 KINDS = ("ConnectionError", "TimeoutError")

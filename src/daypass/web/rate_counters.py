@@ -1,10 +1,9 @@
-"""How often something was done of late: counted in this process, or in one place for all nodes, by ``limits``.
+"""Count how often something was done lately: in this process, or for all nodes in Redis by the ``limits`` library.
 
-Both count in the same way, by a sliding window: what was counted in the window before weighs as much as of that window
-is still within the span. So nobody gets twice the rate at the turn of a minute.
+Both use a sliding window: the count of the window before weighs as much as the part of that window that is still within
+the span. So nobody gets twice the rate at the turn of a minute.
 """
 
-import importlib
 import importlib.util
 import logging
 import math
@@ -22,27 +21,26 @@ from daypass.forks import survive_forks
 MEMORY = "memory:"
 
 MOST_KEYS = 100_000
-"""Counted in one process at a time, some 20 MB; beyond that the oldest are forgotten."""
+"""The most keys in one process, some 20 MB; beyond that the oldest are forgotten."""
 
-RESPITE = 1 * SECOND
-"""For so long, in milliseconds, what has failed is not asked again."""
+PAUSE_AFTER_FAILURE = 1 * SECOND
+"""Milliseconds after a failure in which the shared storage is not asked again."""
 
-PATIENCE = 0.5
-"""Seconds that a Redis may take to answer."""
+REDIS_TIMEOUT = 0.5
+"""Seconds that Redis may take to answer."""
 
 _UNITS = {"second": "1s", "minute": "1m", "hour": "1h", "day": "1d"}
-_REDIS = ("redis", "valkey")
 
 _log = logging.getLogger("daypass")
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many in so long.
+    """How many there may be in a span of time.
 
     Attributes:
         amount: how many.
-        span: in milliseconds, whole seconds.
+        span: in milliseconds, but whole seconds.
     """
 
     amount: int
@@ -50,10 +48,10 @@ class Rate:
 
     @classmethod
     def of(cls, text: str) -> "Rate":
-        """Return the rate that ``30/minute`` says; or ``10/5m``.
+        """Return the rate that is written as ``30/minute`` or ``10/5m``.
 
         Raises:
-            ConfigurationError: it is none.
+            ConfigurationError: it is not a rate.
         """
         amount, _, span = str(text).partition("/")
         try:
@@ -61,15 +59,15 @@ class Rate:
         except (ValueError, ConfigurationError):
             found = cls(0, 0)
         if found.amount < 1 or found.span < SECOND or found.span % SECOND:
-            raise ConfigurationError(f"{text!r} is no rate; write 30/minute, 10/5m, or None for no limit")
+            raise ConfigurationError(f"invalid rate {text!r}: write 30/minute, 10/5m, or None for no limit")
         return found
 
 
 class Counter(Protocol):
-    """What counts.
+    """Counts, in one place or another.
 
     Attributes:
-        waits: whether an answer has to be waited for; an event loop then asks in a thread.
+        waits: whether it waits for a server; an event loop then calls it in a thread.
     """
 
     waits: bool
@@ -85,7 +83,7 @@ class Counter(Protocol):
 
 
 class MemoryCounter:
-    """Counts in this process; may be shared by threads."""
+    """Counts in this process; threads may share it."""
 
     waits = False
 
@@ -94,7 +92,7 @@ class MemoryCounter:
         survive_forks(self)
 
     def recover_from_fork(self) -> None:
-        """Begin anew: a lock may have been held while the parent forked."""
+        """Start with no counts: a thread of the parent may have held the lock."""
         self._lock = threading.Lock()
         self._windows: dict[tuple[str, int], _Window] = {}
 
@@ -160,13 +158,13 @@ class _Window:
 
 
 class SharedCounter:
-    """Counts in one place for all nodes, by the ``limits`` library; while that place is down, in this process.
+    """Counts for all nodes in a storage of the ``limits`` library; while that is down, in this process.
 
     Args:
-        url: of a storage of ``limits``, such as ``redis://db.example.com``.
+        url: where the storage is, such as ``redis://db.example.com`` or ``valkey://db.example.com``.
 
     Raises:
-        ConfigurationError: there is no such storage.
+        ConfigurationError: it is not the URL of a storage that can count.
         ImportError: ``limits`` is not installed.
     """
 
@@ -184,12 +182,14 @@ class SharedCounter:
                 'rate limits that nodes share need limits: pip install "daypass[limits]", and redis for redis://'
             ) from missing
         try:
-            storage = storage_from_string(url, wrap_exceptions=True, **_timely(url))
+            url = _for_redis_py(url)
+            storage = storage_from_string(url, wrap_exceptions=True, **_quick_answers(url))
             self._limiter = SlidingWindowCounterRateLimiter(storage)
         except (Unknown, StorageError, NotImplementedError, ValueError) as error:
             raise ConfigurationError(
-                f"rate limits cannot be counted at a {url.partition(':')[0]!r} URL ({type(error).__name__}); write "
-                "memory: or redis://…"
+                f"rate limits cannot be counted at this {url.partition(':')[0]!r} URL ({type(error).__name__}); write "
+                "memory:, redis://host:6379/0, rediss://…, redis+sentinel://host:26379/service, "
+                "redis+cluster://host:6379 or unix:///path"
             ) from None
         self._item = RateLimitItemPerSecond
         self._failures = StorageError
@@ -219,32 +219,40 @@ class SharedCounter:
                 reset = self._limiter.get_window_stats(item, key).reset_time
                 return max(1, math.ceil((reset - time.time()) * SECOND))
             except self._failures as failed:
-                self._down_until = time.monotonic() + RESPITE / SECOND
+                self._down_until = time.monotonic() + PAUSE_AFTER_FAILURE / SECOND
                 reason = type(failed.storage_error).__name__
-                _log.warning("rate limits are counted by this process alone: %s", reason)
+                _log.warning("the storage of rate limits failed (%s): this process counts alone for now", reason)
         return own(key, rate, now)
 
 
-def _timely(url: str) -> dict[str, Any]:
-    """Return what has a Redis answer soon or not at all: its library would try again and again, with long rests."""
-    library = url.partition(":")[0].partition("+")[0].removesuffix("s")
-    if library not in _REDIS or importlib.util.find_spec(library) is None:
+def _for_redis_py(url: str) -> str:
+    """Return a URL of Valkey or of a Unix socket as ``limits`` writes it for redis-py, which serves both."""
+    scheme, separator, rest = url.partition(":")
+    scheme = scheme.replace("valkey", "redis", 1)
+    return f"{'redis+unix' if scheme == 'unix' else scheme}{separator}{rest}"
+
+
+def _quick_answers(url: str) -> dict[str, Any]:
+    """Return options that make Redis answer soon or fail; without them redis-py tries again, with long pauses."""
+    if not url.startswith("redis") or importlib.util.find_spec("redis") is None:
         return {}
-    backoff, retry = (importlib.import_module(f"{library}.{name}") for name in ("backoff", "retry"))
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     return {
-        "socket_timeout": PATIENCE,
-        "socket_connect_timeout": PATIENCE,
-        "retry": retry.Retry(backoff.NoBackoff(), 0),
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
     }
 
 
 def open_counter(url: str) -> Counter:
-    """Return what counts at ``url``: ``memory:``, or a storage of ``limits`` that nodes share, such as ``redis://…``.
+    """Return a counter for ``memory:``, or for a storage that nodes share, such as ``redis://host``.
 
     Raises:
-        ConfigurationError: nothing does.
+        ConfigurationError: it is neither.
         ImportError: the ``limits`` library is not installed.
     """
     if ":" not in str(url):
-        raise ConfigurationError("the storage of rate limits has to be a URL: memory: or redis://db.example.com")
+        raise ConfigurationError(f"invalid storage of rate limits {url!r}: write memory: or redis://host:6379/0")
     return MemoryCounter() if url == MEMORY else SharedCounter(url)
