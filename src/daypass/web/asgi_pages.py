@@ -7,25 +7,19 @@ async def home(request: Request) -> Response:
     name = login.token.username if login.token else "nobody"
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Unpack
+from collections.abc import Iterable
+from typing import Unpack
 
 from daypass.issuer import AsyncDaypass
 from daypass.web.application import Application, async_application
+from daypass.web.asgi import ASGIApplication, Message, Receive, Scope, Send, encoded, read_request
 from daypass.web.browser_login import BrowserLogin
-from daypass.web.message import Request, Response
+from daypass.web.message import Response
 from daypass.web.options import Options
 from daypass.web.page_headers import Headers, merge_headers
 from daypass.web.pages import Render
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders = Iterable[tuple[bytes, bytes]]
-
-_SCHEMES = {"ws": "http", "wss": "https"}
 
 
 class Pages:
@@ -66,7 +60,7 @@ class Pages:
             return
         response = _HttpResponse(self, send) if scope["type"] == "http" else _WebSocketResponse(self, send)
         response.deniable = "websocket.http.response" in scope.get("extensions", {})
-        login = await self._auth.run(self._pages.process_request(_translate(scope), self._auth.new_call()))
+        login = await self._auth.run(self._pages.process_request(read_request(scope), self._auth.new_call()))
         if login.refusal is not None:
             if scope["type"] == "websocket":
                 await receive()  # the "connect", which comes first
@@ -112,7 +106,7 @@ class _HttpResponse:
         self._replaced = True
         headers = (*response.headers, ("content-length", str(len(response.body))))
         await self._send(
-            {"type": f"{self.prefix}.start", "status": response.status, "headers": _encoded(headers)},
+            {"type": f"{self.prefix}.start", "status": response.status, "headers": encoded(headers)},
         )
         await self._send({"type": f"{self.prefix}.body", "body": response.body})
 
@@ -131,7 +125,7 @@ class _WebSocketResponse(_HttpResponse):
             if self.login.refusal is not None:
                 await self.refuse(self.login.refusal)
                 return
-            set_cookies = _encoded(header for header in ours if header[0] == "set-cookie")
+            set_cookies = encoded(header for header in ours if header[0] == "set-cookie")
             message = {**message, "headers": [*message.get("headers", ()), *set_cookies]}
         await self._send(message)
 
@@ -144,31 +138,6 @@ class _WebSocketResponse(_HttpResponse):
             await self._send({"type": "websocket.close", "code": 1008, "reason": ""})
 
 
-def _translate(scope: Scope) -> Request:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        if name in headers:
-            value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
-        headers[name] = value
-    if scope["type"] == "websocket":  # which over HTTP/2 has no such header (RFC 8441 §5)
-        headers["upgrade"] = "websocket"
-    client = scope.get("client")
-    scheme = str(scope.get("scheme", "http"))
-    return Request(
-        scheme=_SCHEMES.get(scheme, scheme),
-        host=headers.get("host", ""),
-        headers=headers,
-        address=client[0] if client else None,
-        method=scope.get("method", "GET"),
-        query=scope.get("query_string", b"").decode("latin-1"),
-    )
-
-
 def _merged(theirs: RawHeaders, ours: Headers) -> list[tuple[bytes, bytes]]:
     known = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in theirs)
-    return _encoded(merge_headers(known, ours))
-
-
-def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return encoded(merge_headers(known, ours))

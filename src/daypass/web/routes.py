@@ -1,12 +1,15 @@
 """What an adapter mounts: paths, and for each method of a path a flow from a request to a response. Pure."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from daypass.flow import Flow
 from daypass.flows import Call
 from daypass.web.filter import Filter
 from daypass.web.message import BadRequest, Request, Response, failure
+
+_PARAMETER = re.compile(r"{(\w+)}")
 
 Operation = Callable[[Request, Call], Flow[Response]]
 
@@ -55,3 +58,22 @@ class Route:
             refused = failure(405, "method_not_allowed", "This method is not possible here").with_headers(allowed)
             return self.filter.outgoing(request, refused)
         return self.filter.outgoing(request, (yield from operation(request, call)))
+
+
+def route_table(routes: Iterable[Route]) -> Sequence[tuple["re.Pattern[str]", Route]]:
+    """Return what `find_route` searches, for an adapter whose framework has no routes of its own."""
+    return [(_pattern(route.path), route) for route in routes]
+
+
+def find_route(table: Sequence[tuple["re.Pattern[str]", Route]], path: str) -> tuple[Route, str | None] | None:
+    """Return the route of a path and the ``{session_id}`` in it; None if there is no such route."""
+    for pattern, route in table:
+        found = pattern.fullmatch(path)
+        if found is not None:
+            return route, found.groupdict().get("session_id")
+    return None
+
+
+def _pattern(path: str) -> "re.Pattern[str]":
+    parts = _PARAMETER.split(path)  # text and names by turns
+    return re.compile("".join(f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)))

@@ -25,10 +25,11 @@ from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
 from daypass.web import guard, routes
 from daypass.web.application import Application, async_application
+from daypass.web.asgi import Receive, Scope, Send, authorization_of, encoded, read_request, respond
 from daypass.web.bearer import refused
 from daypass.web.clients import Registry
 from daypass.web.guard import AsyncVerifying
-from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
+from daypass.web.message import MAXIMUM_BODY, Response, failure, too_large
 from daypass.web.options import Options
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -102,7 +103,7 @@ def well_known_routes(
 def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
     mounted: list[Route] = []
     for route in all_routes:
-        mounted.append(Route(route.path, served(auth, route), methods=list(route.methods)))
+        mounted.append(Route(route.path, _Endpoint(auth, route), methods=list(route.methods)))
         mounted.append(Route(f"{route.path}/", absent, methods=METHODS))
     return mounted
 
@@ -130,10 +131,8 @@ class Guard(guard.Guard[FoundT]):
         return await self._admit(request)
 
     async def _admit(self, request: HTTPConnection, further: str = "") -> FoundT:
-        sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
         try:
-            flow = self.check(b", ".join(sent).decode("latin-1"), further)
-            return self.found(await arun(flow, self.answer))
+            return self.found(await arun(self.check(authorization_of(request.scope), further), self.answer))
         except guard.REFUSED as error:
             raise self._refusal(refused(error)) from None
 
@@ -192,8 +191,19 @@ def current_user(
     return Guard(auth, scope, optional=optional, user=True)
 
 
+class _Endpoint:
+    """A route as an ASGI application, which Starlette serves without making a request and a response of its own."""
+
+    def __init__(self, auth: AsyncDaypass, route: routes.Route) -> None:
+        self._auth = auth
+        self._route = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(self._auth, self._route, scope, receive, send, scope["path_params"].get("session_id"))
+
+
 def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
-    """Return the ASGI endpoint of a route; for those who write an adapter."""
+    """Return a Starlette endpoint of a route, which FastAPI needs: a function of a request."""
 
     async def serve(request: StarletteRequest) -> StarletteResponse:
         try:
@@ -201,8 +211,9 @@ def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
         except ClientDisconnect:  # nobody is there to read an answer, and nothing was done
             return StarletteResponse(status_code=400)
         if body is None:
-            return _returned(route.refuse(_translate(request), too_large()))
-        return _returned(await auth.run(route.answer(_translate(request, body), auth.new_call())))
+            return _returned(route.refuse(read_request(request.scope), too_large()))
+        asked = read_request(request.scope, body, request.path_params.get("session_id"))
+        return _returned(await auth.run(route.answer(asked, auth.new_call())))
 
     return serve
 
@@ -221,27 +232,7 @@ async def _read(request: StarletteRequest) -> bytes | None:
     return bytes(body)
 
 
-def _translate(request: StarletteRequest, body: bytes = b"") -> Request:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in request.scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if name in headers:
-            value = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
-        headers[name] = value
-    client = request.scope.get("client")
-    return Request(
-        scheme=request.scope["scheme"],
-        host=headers.get("host", ""),
-        headers=headers,
-        body=body,
-        address=client[0] if client else None,
-        session_id=request.path_params.get("session_id"),
-        method=request.method,
-        query=request.scope["query_string"].decode("latin-1"),
-    )
-
-
 def _returned(response: Response) -> StarletteResponse:
     returned = StarletteResponse(response.body, response.status)
-    returned.raw_headers.extend((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers)
+    returned.raw_headers.extend(encoded(response.headers))
     return returned

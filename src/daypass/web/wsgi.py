@@ -3,7 +3,6 @@
 app = well_known_app(DispatcherMiddleware(app, {"/auth": auth_app(auth, authenticate=check_password)}), auth)
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Unpack
@@ -14,9 +13,8 @@ from daypass.web.application import Application, sync_application
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
-from daypass.web.routes import Route
+from daypass.web.routes import Route, find_route, route_table
 
-_PARAMETER = re.compile(r"{(\w+)}")
 _BODILESS = (204, 304)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -87,14 +85,12 @@ def well_known_app(
 
 def serving(auth: Daypass, routes: Iterable[Route], others: WSGIApplication | None = None) -> WSGIApplication:
     """Return the WSGI application of some routes; any other path is for ``others``, or a 404."""
-    table = [(_pattern(route.path), route) for route in routes]
+    table = route_table(routes)
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        for pattern, route in table:
-            found = pattern.fullmatch(path)
-            if found is not None:
-                return send(_answer(auth, route, environ, found), environ, start_response)
+        found = find_route(table, environ.get("PATH_INFO", ""))
+        if found is not None:
+            return send(_answer(auth, *found, environ), environ, start_response)
         if others is not None:
             return others(environ, start_response)
         return send(failure(404, "not_found", "There is nothing here"), environ, start_response)
@@ -166,21 +162,16 @@ def read_body(environ: WSGIEnvironment) -> bytes | Response:
     return _cut_short() if expected not in (None, len(body)) else bytes(body)
 
 
-def _answer(auth: Daypass, route: Route, environ: WSGIEnvironment, found: "re.Match[str]") -> Response:
+def _answer(auth: Daypass, route: Route, session_id: str | None, environ: WSGIEnvironment) -> Response:
     body = read_body(environ)
     if isinstance(body, Response):
         return route.refuse(read_request(environ), body)
-    request = read_request(environ, body, found.groupdict().get("session_id"))
+    request = read_request(environ, body, session_id)
     return auth.run(route.answer(request, auth.new_call()))
 
 
 def _cut_short() -> Response:
     return failure(400, "invalid_request", "The body is not what was announced")
-
-
-def _pattern(path: str) -> "re.Pattern[str]":
-    parts = _PARAMETER.split(path)  # text and names by turns
-    return re.compile("".join(f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)))
 
 
 def _server(environ: WSGIEnvironment, scheme: str) -> str:
