@@ -6,16 +6,8 @@ Times are milliseconds since the epoch, UTC.
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from daypass.duration import HOUR
 from daypass.rotation import NEVER_ROTATED
 from daypass.user import User
-
-SHOWN_STEP = 1 * HOUR
-"""The times of a session that users and clients see are multiples of this.
-
-To the millisecond they would tell a thief who reads them again and again when to refresh right behind the owner, who
-is then never told apart from a second tab. See "Show times coarsely" in ``docs/rotation.md``.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +66,6 @@ class Session:
     def last_used_at(self) -> int:
         """When the session was last refreshed, or its login when it never was."""
         return self.created_at if self.rotated_at == NEVER_ROTATED else self.rotated_at
-
-    @property
-    def shown_last_used_at(self) -> int:
-        """`last_used_at` as users may see it: rounded down to the hour, but not before the login."""
-        return max(self.created_at, self.last_used_at // SHOWN_STEP * SHOWN_STEP)
-
-    @property
-    def shown_expires_at(self) -> int:
-        """`expires_at` as users and clients may see it: rounded up to the hour."""
-        return -(-self.expires_at // SHOWN_STEP) * SHOWN_STEP
 
     def is_live(self, now: int) -> bool:
         """Tell whether the session is neither ended nor expired."""

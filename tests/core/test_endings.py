@@ -24,7 +24,7 @@ from daypass import (
     TokenMalformed,
     User,
 )
-from daypass.duration import HOUR, MINUTE
+from daypass.duration import MINUTE
 from daypass.store_steps import ReadKeys, StoreStep
 from daypass.stores.memory import MemoryStore
 from daypass.stores.sqlite import SqliteStore
@@ -253,27 +253,6 @@ def test_what_is_no_token_is_malformed(text: Any) -> None:
     with pytest.raises(TokenMalformed):
         auth.verify(text)
     assert auth.logout(text) is False
-
-
-# ---- what users and clients may see of a session's times
-
-
-def test_the_shown_times_of_a_session_tell_no_refresh() -> None:
-    """They are multiples of an hour, however often the session is refreshed within it."""
-    clock = Clock(START - START % HOUR + 5 * MINUTE)
-    auth = issuer("memory:", clock=clock)
-    tokens, shown = auth.start(ADA), set()
-    for _ in range(4):
-        clock.advance(10 * MINUTE)
-        tokens = auth.refresh(tokens.refresh_token)
-        (listed,) = auth.sessions("user-1")
-        shown.add((listed.shown_last_used_at, listed.shown_expires_at))
-    assert {(tokens.session.created_at, START - START % HOUR + 30 * DAY + HOUR)} == shown
-    clock.advance(30 * MINUTE)
-    listed = auth.refresh(tokens.refresh_token).session
-    assert START - START % HOUR + HOUR == listed.shown_last_used_at <= listed.last_used_at
-    assert 0 == listed.shown_expires_at % HOUR
-    assert listed.expires_at <= listed.shown_expires_at < listed.expires_at + HOUR
 
 
 # ---- ending everyone

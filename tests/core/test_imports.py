@@ -69,7 +69,7 @@ PURE = {
     "flow": set(),
     "event": set(),
     "user": {"errors", "scope"},
-    "session": {"duration", "rotation", "user"},
+    "session": {"rotation", "user"},
     "policy": {"duration", "errors", "session", "unknown_options"},
     "refresh_token": {"errors", "rotation"},
     "keys": {"errors", "refresh_token"},

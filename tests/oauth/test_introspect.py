@@ -89,7 +89,7 @@ def test_a_refresh_token(curious: World) -> None:
             "scope": "read",
             "client_id": "curious",
             "username": ALICE.username,
-            "exp": (curious.clock() + 30 * DAY) // SECOND,
+            "exp": (curious.clock() + 180 * DAY) // SECOND,  # the latest end, which no refresh moves
             "sub": ALICE.subject,
             "iss": ISSUER,
             "sid": tokens.session.id,

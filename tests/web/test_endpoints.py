@@ -14,7 +14,7 @@ from daypass import Daypass, EventCode, User
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
 from daypass.web.cookies import CookiePolicy
-from daypass.web.endpoints import Endpoints
+from daypass.web.endpoints import MAXIMUM_PAGE, Endpoints
 from daypass.web.message import Request, Response
 
 from .world import (
@@ -724,15 +724,42 @@ def test_sessions() -> None:
         "deviceName": None,
         "userAgent": "desk",
         "address": "192.0.2.7",
-        "createdAt": "2027-01-15T08:00:01.000Z",
-        "lastUsedAt": "2027-01-15T08:00:02.500Z",
-        "expiresAt": "2027-02-14T08:00:02.500Z",
+        "createdAt": "2027-01-15T08:00:00.000Z",
+        "lastUsedAt": "2027-01-15T08:00:00.000Z",
+        "expiresAt": "2027-02-14T08:30:00.000Z",
         "current": True,
     }
     assert START == 1_800_000_000_000
     assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)
     assert expected == desk
     assert ("phone", False, phone["createdAt"]) == (phone["userAgent"], phone["current"], phone["lastUsedAt"])
+
+
+def test_sessions_come_in_pages() -> None:
+    """A user with many sessions gets them a page at a time, each once, the newest first; ``next`` leads on."""
+    asked = Asked()
+    for _ in range(MAXIMUM_PAGE + 5):
+        access, _ = asked.login(ALICE)
+    first = json_of(asked.ask("GET", "/sessions", token=access))
+    rest = json_of(asked.ask("GET", f"/sessions?after={first['next']}", token=access))
+    assert (MAXIMUM_PAGE, 5, False) == (len(first["sessions"]), len(rest["sessions"]), "next" in rest)
+    expected = [session.id for session in asked.auth.sessions("user-1")]
+    assert expected == [each["id"] for each in (*first["sessions"], *rest["sessions"])]
+    few = json_of(asked.ask("GET", f"/sessions?limit=2&after={first['next']}", token=access))
+    assert few["sessions"] == rest["sessions"][:2]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=101", "limit=", "limit=x", "limit=1&limit=2", "after=", "after=1", "after=x.y", "limits=5",
+     f"after=1.{31 * '0'}", f"after=-1.{32 * '0'}", f"after={20 * '9'}.{32 * '0'}"],
+)  # fmt: skip
+def test_a_page_of_sessions_that_makes_no_sense(query: str) -> None:
+    """An unknown parameter, a page too long or a made-up cursor is refused with what to send."""
+    asked = Asked()
+    response = asked.ask("GET", f"/sessions?{query}", token=asked.login()[0])
+    told = "Send limit=1 to 100, after=the next of the page before, or nothing"
+    assert (400, body_of("invalid_request", told)) == (response.status, response.body)
 
 
 def test_sessions_of_the_far_future() -> None:

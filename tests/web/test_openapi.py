@@ -75,7 +75,7 @@ OPERATIONS = {
     ("/auth/refresh", "post"): ("refresh", {"200", "400", "401", "403", "409"}),
     ("/auth/logout", "post"): ("logout", {"204", "400", "403"}),
     ("/auth/me", "get"): ("me", {"200", "401", "403"}),
-    ("/auth/sessions", "get"): ("sessions", {"200", "401", "403"}),
+    ("/auth/sessions", "get"): ("sessions", {"200", "400", "401", "403"}),
     ("/auth/sessions", "delete"): ("end_all", {"204", "400", "401", "403"}),
     ("/auth/sessions/{session_id}", "delete"): ("end_session", {"204", "401", "403", "404"}),
     ("/.well-known/jwks.json", "get"): ("jwks", {"200"}),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
+from urllib.parse import parse_qs
 
 from daypass.access_token import AccessToken
 from daypass.duration import SECOND
@@ -33,6 +34,7 @@ from daypass.web.javascript import serve_module
 from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.login_slots import Busy, LoginSlots
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, grace_header, json_object
+from daypass.web.session_times import SessionTimes
 
 _LONGEST = 1024
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -42,6 +44,12 @@ _LAST_TIME = 253_402_300_799_999
 """The last moment that RFC 3339 can write: the end of the year 9999."""
 
 _SESSION_ID = 32
+
+MAXIMUM_PAGE = 100
+"""Sessions in one answer."""
+
+_LIMIT = re.compile(r"[0-9]{1,3}")
+_CURSOR = re.compile(r"([0-9]{1,15})\.([0-9a-f]{32})")
 
 
 Endpoint = Callable[["Endpoints", Request, Call], Flow[Response]]
@@ -90,6 +98,7 @@ class Endpoints:
         self._limiter = limiter
         self._cookies = cookie_policy
         self._authenticate = authenticate
+        self._times = SessionTimes(flows.policy)
 
     @_answering
     def login(self, request: Request, call: Call) -> Flow[Response]:
@@ -175,10 +184,28 @@ class Endpoints:
 
     @_answering
     def sessions(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``GET /sessions``: 200 with the user's devices, the newest login first."""
+        """Answer ``GET /sessions``: 200 with the user's devices, the newest login first, a page at a time."""
         token = yield from self._own_bearer(request)
-        found = yield from self._flows.sessions(token.subject, call)
-        return answer(200, {"sessions": [_listed(session, token.session_id) for session in found]})
+        limit, after = _page(request.query)
+        found = yield from self._flows.sessions(token.subject, call, limit, after)
+        content: dict[str, Any] = {"sessions": [self._listed(session, token.session_id, call.now) for session in found]}
+        if len(found) == limit:
+            content["next"] = f"{found[-1].created_at}.{found[-1].id}"
+        return answer(200, content)
+
+    def _listed(self, session: Session, current: str, now: int) -> dict[str, Any]:
+        is_current = session.id == current
+        times = self._times.of(session, now, asks=is_current)
+        return {
+            "id": session.id,
+            "deviceName": session.device.name,
+            "userAgent": session.device.user_agent,
+            "address": session.device.address,
+            "createdAt": _iso(times.created_at),
+            "lastUsedAt": _iso(times.last_used_at),
+            "expiresAt": _iso(times.expires_at),
+            "current": is_current,
+        }
 
     @_answering
     def end_session(self, request: Request, call: Call) -> Flow[Response]:
@@ -319,17 +346,19 @@ def _user(token: AccessToken) -> dict[str, Any]:
     }
 
 
-def _listed(session: Session, current: str) -> dict[str, Any]:
-    return {
-        "id": session.id,
-        "deviceName": session.device.name,
-        "userAgent": session.device.user_agent,
-        "address": session.device.address,
-        "createdAt": _iso(session.created_at),
-        "lastUsedAt": _iso(session.last_used_at),
-        "expiresAt": _iso(session.expires_at),
-        "current": session.id == current,
-    }
+def _page(query: str) -> tuple[int, tuple[int, str] | None]:
+    """Return the limit of a page, and the ``(created_at, id)`` it begins after."""
+    asked = parse_qs(query, keep_blank_values=True)
+    refused = BadRequest(
+        400, "invalid_request", f"Send limit=1 to {MAXIMUM_PAGE}, after=the next of the page before, or nothing"
+    )
+    if asked.keys() - {"limit", "after"} or any(len(values) > 1 for values in asked.values()):
+        raise refused
+    limit = asked.get("limit", [str(MAXIMUM_PAGE)])[0]
+    after = _CURSOR.fullmatch(asked["after"][0]) if "after" in asked else None
+    if ("after" in asked and after is None) or not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= MAXIMUM_PAGE:
+        raise refused
+    return int(limit), None if after is None else (int(after[1]), after[2])
 
 
 def _iso(time: int) -> str:

@@ -32,6 +32,7 @@ from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods
 from daypass.web.cookies import CookiePolicy
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, grace_header
+from daypass.web.session_times import latest_end, round_up
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 JWKS_PATH = "/.well-known/jwks.json"
@@ -253,7 +254,7 @@ class OAuth:
             "scope": scopes.within(session.scope, user.scope) or None,
             "client_id": session.client_id,
             "username": user.username,
-            "exp": min(session.shown_expires_at, session.created_at + self._flows.policy.absolute_ttl) // SECOND,
+            "exp": round_up(latest_end(session, self._flows.policy)) // SECOND,  # does not tell of refreshes
             "sub": session.subject,
             "iss": self._flows.names.issuer,
             "sid": session.id,

@@ -123,7 +123,8 @@ SCHEMAS: Mapping[str, Schema] = {
                     "expiresAt",
                     "current",
                 ),
-            }
+            },
+            "next": {"type": "string", "description": "Send it as `after` for the next page; missing on the last one."},
         },
         "sessions",
     ),
@@ -333,10 +334,24 @@ AUTH: Operations = {
     ("GET", "/sessions"): _operation(
         "sessions",
         "The user's devices",
-        (200, "The live sessions.", "Sessions"),
-        (401, 403),
+        (200, "The live sessions; times are rounded to 15 minutes.", "Sessions"),
+        (400, 401, 403),
         headers=("Cache-Control",),
         security=(BEARER,),
+        parameters=[
+            {
+                "name": "limit",
+                "in": "query",
+                "description": "Sessions on a page.",
+                "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 100},
+            },
+            {
+                "name": "after",
+                "in": "query",
+                "description": "The `next` of the page before.",
+                "schema": {"type": "string", "pattern": r"^[0-9]{1,15}\.[0-9a-f]{32}$"},
+            },
+        ],
     ),
     ("DELETE", "/sessions"): _operation(
         "end_all",

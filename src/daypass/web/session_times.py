@@ -1,0 +1,87 @@
+"""The times of sessions as their users see them: in steps of 15 minutes, and never changing by a refresh. Pure.
+
+A thief who knows when the owner refreshes can refresh right behind, within the grace period, and stays undetected
+(`daypass.rotation`). Rounding alone does not help: whoever asks every second sees when a rounded time changes. So:
+
+- The times of the session that asks depend on the clock alone.
+- The times of other sessions change only when a new quarter of an hour begins, and then say nothing of the last one.
+"""
+
+from typing import NamedTuple
+
+from daypass.duration import MINUTE
+from daypass.policy import Policy
+from daypass.session import Session
+
+STEP = 15 * MINUTE
+"""Far longer than the grace period; the default is 30 seconds."""
+
+MAXIMUM = 10_000
+"""Sessions whose times are remembered until the next step."""
+
+
+class ShownTimes(NamedTuple):
+    """What a user sees of a session's times; milliseconds since the epoch, multiples of `STEP`.
+
+    Attributes:
+        created_at: the login, rounded down.
+        last_used_at: rounded down, and up to half an hour late.
+        expires_at: rounded up.
+    """
+
+    created_at: int
+    last_used_at: int
+    expires_at: int
+
+
+class SessionTimes:
+    """Rounds the times of sessions; may be shared by threads.
+
+    Args:
+        policy: how long sessions last.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._shown: dict[str, tuple[int, ShownTimes]] = {}
+
+    def of(self, session: Session, now: int, *, asks: bool) -> ShownTimes:
+        """Return the times to show.
+
+        Args:
+            session: the session.
+            now: milliseconds since the epoch.
+            asks: whether it is the session that the list is for; it is used now.
+        """
+        step = round_down(now)
+        if asks:
+            return self._times(session, step)
+        known = self._shown.get(session.id)
+        if known is not None and known[0] == step:
+            return known[1]
+        while len(self._shown) >= MAXIMUM:
+            self._shown.pop(next(iter(self._shown), ""), None)
+        times = self._times(session, min(round_down(session.last_used_at), step - STEP))
+        self._shown[session.id] = step, times
+        return times
+
+    def _times(self, session: Session, last_used_at: int) -> ShownTimes:
+        created_at = round_down(session.created_at)
+        last_used_at = max(created_at, last_used_at)
+        idle_end = last_used_at + 2 * STEP + self._policy.idle_ttl
+        return ShownTimes(created_at, last_used_at, round_up(min(idle_end, latest_end(session, self._policy))))
+
+
+def latest_end(session: Session, policy: Policy) -> int:
+    """Return when a session ends at the latest, however often it is refreshed."""
+    return session.created_at + policy.absolute_ttl
+
+
+def round_down(time: int) -> int:
+    """Return the step that a time is in."""
+    return time - time % STEP
+
+
+def round_up(time: int) -> int:
+    """Return the first step that is not before a time."""
+    return round_down(time + STEP - 1)
