@@ -12,6 +12,7 @@ from daypass.testing.client_subjects import (
     Httpx2,
     Niquests,
     Requests,
+    Urllib3,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -50,6 +51,10 @@ class TestAioHttp(Ours):
 
 class TestNiquests(Ours):
     subject = Niquests
+
+
+class TestUrllib3(Ours):
+    subject = Urllib3
 
 
 class TestAsyncNiquests(Ours):

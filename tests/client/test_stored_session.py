@@ -107,7 +107,7 @@ def test_other_processes_are_told_why_the_session_ended(new_user: NewUser, issue
     assert 1 == issuer.counts["refreshes"]
     one.login()
     one.logout()
-    with pytest.raises(LoginRequired, match="^not logged in"):
+    with pytest.raises(LoginRequired, match=r"^not logged in"):
         two.get()
 
 

@@ -123,7 +123,7 @@ class DaypassAuth(SessionAuth):
         if (url.scheme, url.host, own_port(url.scheme, url.explicit_port)) not in self._own:
             return await handler(request)
         body, source = await _body_of(request, self._keep_at_most)
-        replay = AiohttpReplay(self._session, self._refresher, body, self._should_refresh)
+        replay = AiohttpReplay(self.context, body)
         replay.request = request
 
         async def resend(_: aiohttp.ClientResponse, authorization: str) -> aiohttp.ClientResponse:

@@ -17,7 +17,7 @@ from daypass.client.messages import Grant, Message
 from daypass.client.origin import Origin, origins_of
 from daypass.client.parsing import is_token, jwt_claims, jwt_lifetime, lifetime_in_milliseconds
 from daypass.client.refresher import Refresher
-from daypass.client.replay import ShouldRefresh, is_unauthorized
+from daypass.client.replay import ReplayContext, ShouldRefresh, is_unauthorized
 from daypass.client.sender import Sender
 from daypass.client.session import NOTHING_YET, ClientSession
 from daypass.client.storage import Storage
@@ -115,7 +115,6 @@ class SessionAuth:
         none: frozenset[Origin] = frozenset()
         self._own = none.union(*(origins_of(each, allow_http=allow_http) for each in (url, *origins)))
         self._keep_at_most = keep_at_most
-        self._should_refresh = _rule(should_refresh)
         self._strategy = _strategy(strategy, delivery, cookie_name)
         self._session = ClientSession(
             timing=timing or Timing(),
@@ -129,6 +128,7 @@ class SessionAuth:
         )
         self._sender = Sender(url.rstrip("/"), self._strategy, self._library)
         self._refresher = Refresher(self._session, self._strategy, self._sender)
+        self.context = ReplayContext(self._session, self._refresher, _rule(should_refresh))
         if client is not None:
             self._bind(client)
 

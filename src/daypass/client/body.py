@@ -163,3 +163,25 @@ def chunks_of(file: Any) -> Iterator[bytes]:
     """Read a file that cannot be rewound, piece by piece."""
     read: Callable[[], bytes] = lambda: file.read(_CHUNK)  # noqa: E731 - for `iter`, with its type
     return iter(read, b"")
+
+
+def body_to_send(given: Any, limit: int) -> tuple[Body, Any]:
+    """Return what is known of a body, and what to send in its place: a recording if it can be read only once.
+
+    Args:
+        given: the body as a caller gave it to a library: bytes, text, a file, an iterable.
+        limit: how many bytes of a body that can be read only once are kept.
+    """
+    if given is None or isinstance(given, (bytes, bytearray, str, list, tuple)):
+        return REPEATABLE, given
+    if hasattr(given, "__aiter__"):
+        recorded: AsyncRecorded | Recorded = AsyncRecorded(given, limit)
+    elif is_seekable(given):
+        return SeekableFile(given, given.tell()), given
+    elif hasattr(given, "read"):
+        recorded = Recorded(chunks_of(given), limit)
+    elif isinstance(given, Iterable):
+        recorded = Recorded(given, limit)
+    else:
+        return UNREPEATABLE, given
+    return recorded, recorded

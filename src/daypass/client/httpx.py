@@ -159,7 +159,7 @@ class DaypassAuth(SessionAuth, _Auth):
 
     def _replay(self, request: Any, *, is_async: bool) -> HttpxReplay:
         body = body_of(request, self._keep_at_most, is_async=is_async)
-        replay = HttpxReplay(request, self._session, self._refresher, body, self._should_refresh, self._own)
+        replay = HttpxReplay(self.context, body, request, self._own)
         request.extensions[REPLAY] = replay
         return replay
 

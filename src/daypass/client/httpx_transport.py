@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from daypass.client.body import Body
     from daypass.client.messages import Answer
     from daypass.client.origin import Origin
-    from daypass.client.refresher import Refresher
-    from daypass.client.replay import ShouldRefresh
-    from daypass.client.session import ClientSession
+    from daypass.client.replay import ReplayContext
 
 REPLAY = "daypass.replay"
 """The request's extension that has its `HttpxReplay`."""
@@ -37,16 +35,8 @@ class HttpxReplay(Replay[Any]):
 
     __slots__ = ("_first_request", "_own_origins")
 
-    def __init__(
-        self,
-        request: Any,
-        session: ClientSession,
-        refresher: Refresher,
-        body: Body,
-        should_refresh: ShouldRefresh,
-        own_origins: Collection[Origin],
-    ) -> None:
-        super().__init__(session, refresher, body, should_refresh)
+    def __init__(self, context: ReplayContext, body: Body, request: Any, own_origins: Collection[Origin]) -> None:
+        super().__init__(context, body)
         self._first_request = request
         self._own_origins = own_origins
 

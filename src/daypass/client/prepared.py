@@ -9,21 +9,12 @@ from typing import Any
 from urllib.parse import urljoin
 
 from daypass.client.auth import SessionAuth
-from daypass.client.body import (
-    REPEATABLE,
-    UNREPEATABLE,
-    AsyncRecorded,
-    Body,
-    Recorded,
-    SeekableFile,
-    chunks_of,
-    is_seekable,
-)
+from daypass.client.body import Body, body_to_send
 from daypass.client.content import ACCEPT_ENCODING, content_of, is_enough
 from daypass.client.library import answer_of, with_cookie
 from daypass.client.messages import Answer, Message
 from daypass.client.origin import Origin, origin_of, own_port
-from daypass.client.replay import Replay, Seen
+from daypass.client.replay import Replay, ReplayContext, Seen
 
 CHUNK = 65_536
 
@@ -33,8 +24,8 @@ class PreparedReplay(Replay[Any]):
 
     __slots__ = ("_is_own",)
 
-    def __init__(self, is_own: Callable[[str], bool], *rest: Any) -> None:
-        super().__init__(*rest)
+    def __init__(self, context: ReplayContext, body: Body, is_own: Callable[[str], bool]) -> None:
+        super().__init__(context, body)
         self._is_own = is_own
 
     def seen(self, response: Any) -> Seen | None:
@@ -58,7 +49,7 @@ class PreparedAuth(SessionAuth):
 
     def _replay(self, request: Any) -> PreparedReplay:
         body = body_of(request, self._keep_at_most)
-        return PreparedReplay(self._is_own, self._session, self._refresher, body, self._should_refresh)
+        return PreparedReplay(self.context, body, self._is_own)
 
     def _may_be_refused(self, replay: PreparedReplay, response: Any) -> bool:
         """Tell whether an answer may refuse the token; and take the token off a request that is redirected elsewhere.
@@ -119,24 +110,11 @@ def body_of(request: Any, limit: int) -> Body:
     """Return the body of a prepared request, and have it recorded while it is sent where that is needed.
 
     Args:
-        request: its ``body`` is replaced where it can be read only once. Multipart is bytes already.
+        request: its ``body`` is replaced if it can be read only once. Multipart is bytes already.
         limit: how many bytes of such a body are kept.
     """
-    body = request.body
-    if body is None or isinstance(body, (bytes, str, list, tuple)):
-        return REPEATABLE
-    if hasattr(body, "__aiter__"):
-        recorded: AsyncRecorded | Recorded = AsyncRecorded(body, limit)
-    elif is_seekable(body):
-        return SeekableFile(body, body.tell())
-    elif hasattr(body, "read"):
-        recorded = Recorded(chunks_of(body), limit)
-    elif isinstance(body, Iterable):
-        recorded = Recorded(body, limit)
-    else:
-        return UNREPEATABLE
-    request.body = recorded
-    return recorded
+    body, request.body = body_to_send(request.body, limit)
+    return body
 
 
 class Bare:

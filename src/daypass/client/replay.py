@@ -23,6 +23,20 @@ ShouldRefresh: TypeAlias = Callable[[int, Sequence[str]], bool]
 """Called with a status of 400 or more and the ``WWW-Authenticate`` headers; tells whether a newer token may help."""
 
 
+class ReplayContext(NamedTuple):
+    """What all requests of one `SessionAuth` share.
+
+    Attributes:
+        session: whose token they carry.
+        refresher: of the session.
+        should_refresh: which answers refuse the token.
+    """
+
+    session: ClientSession
+    refresher: Refresher
+    should_refresh: ShouldRefresh
+
+
 class Seen(NamedTuple):
     """What an adapter sees of an answer.
 
@@ -65,25 +79,15 @@ class Replay(ABC, Generic[R]):
     """One request, and whatever has to happen around it.
 
     Args:
-        session: whose token it carries.
-        refresher: of the session.
+        context: of the auth that sends it: `SessionAuth.context`.
         body: the request's.
-        should_refresh: which answers refuse the token.
     """
 
     __slots__ = ("_body", "_flow", "_refresher", "_sent_at", "_session", "_settled", "_should_refresh", "_tokens")
 
-    def __init__(
-        self,
-        session: ClientSession,
-        refresher: Refresher,
-        body: Body,
-        should_refresh: ShouldRefresh = is_unauthorized,
-    ) -> None:
-        self._session = session
-        self._refresher = refresher
+    def __init__(self, context: ReplayContext, body: Body) -> None:
+        self._session, self._refresher, self._should_refresh = context
         self._body = body
-        self._should_refresh = should_refresh
         self._flow: Generator[Any, State, None] | None = None
         self._tokens: Tokens | None = None
         self._sent_at = 0

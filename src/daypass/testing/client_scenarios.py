@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daypass.testing.client_subject import KINDS, Kind, Subject
+from daypass.testing.client_subject import KINDS, Kind, Subject, outcome
 from daypass.testing.loopback import serving
 from daypass.testing.strict_server import StrictServer
 
@@ -170,20 +170,89 @@ def lost_answer(stage: Stage) -> str:
         return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"
 
 
-@_scenario("lost answer, strict server", "told that the session is over, then nothing is sent")
+@_scenario(
+    "lost answer, strict server", "1 refresh, told to try later; then that the session is over; then nothing is sent"
+)
 def lost_answer_strict(stage: Stage) -> str:
-    """Such a server takes the second try for a theft: nothing saves the session, so that is said plainly."""
+    """Such a server takes a second sending for a theft: it comes only when a later request needs a token."""
     with stage.user() as user:
         stage.server.lose = 1
         stage.server.revoke_access()
-        first, second = user.burst(1)[0], None
-        seen = sum(stage.server.counts.values())
+        first, refreshes = user.burst(1)[0], stage.refreshes()
+        time.sleep(0.3)
         second = user.burst(1)[0]
-        told = isinstance(first, user.session_over) and isinstance(second, user.session_over)
+        seen = sum(stage.server.counts.values())
+        third = user.burst(1)[0]
+        later = "told to try later" if isinstance(first, user.unavailable) else repr(first)
+        told = all(isinstance(each, user.session_over) for each in (second, third))
         silent = sum(stage.server.counts.values()) == seen
-        return (
-            f"{'told' if told else 'not told'} that the session is over, then {'nothing' if silent else 'more'} is sent"
-        )
+        over = "that the session is over" if told else f"{second!r}"
+        return f"{refreshes}, {later}; then {over}; then {'nothing' if silent else 'more'} is sent"
+
+
+@_scenario("slow strict server: a refresh takes 6 s", "1 of 1 answered, 1 refresh")
+def slow_strict(stage: Stage) -> str:
+    """A strict server gets all the time there is, and the token once."""
+    with stage.user() as user:
+        stage.server.latency = 6.0
+        stage.server.revoke_access()
+        return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"
+
+
+def _other_login(stage: Stage, *, kept: bool) -> str:
+    """Refuse a POST, and have another user log in before its refresh ends."""
+    with stage.user(kept=kept) as user, stage.user(kept=kept, logged_in=False) as other:
+        gate = stage.server.gate = threading.Event()
+        stage.server.revoke_access()
+        results: list[Any] = []
+        post = lambda: results.append(outcome(lambda: user.request("POST", "/upload", "bytes", CONTENT)))  # noqa: E731
+        waiting = threading.Thread(target=post)
+        waiting.start()
+        stage.server.refreshing.wait(10)
+        (other if kept else user).login()
+        gate.set()
+        waiting.join()
+        told = "told that the session is over" if isinstance(results[0], user.session_over) else repr(results[0])
+        after = user.request("GET", "/me")
+        return f"{told}, {_count(len(stage.server.uploads), 'upload', 'uploads')}; then {_answered([after])}"
+
+
+@_scenario("another user logs in during a POST", "told that the session is over, 1 upload; then 1 of 1 answered")
+def another_user(stage: Stage) -> str:
+    """What was begun as one user is not sent as another."""
+    return _other_login(stage, kept=False)
+
+
+@_scenario(
+    "another user logs in elsewhere, on one file",
+    "told that the session is over, 1 upload; then 1 of 1 answered",
+    lambda subject: subject.keeps,
+)
+def another_user_elsewhere(stage: Stage) -> str:
+    """Nor if the other user logged in in another process."""
+    return _other_login(stage, kept=True)
+
+
+@_scenario(
+    "resume from a stored token that was revoked", "100 of 100 answered, 1 refresh", lambda subject: subject.keeps
+)
+def resumed(stage: Stage) -> str:
+    """The token in the file is not as good as its age says."""
+    with stage.user(kept=True):
+        pass
+    stage.server.revoke_access()
+    stage.server.latency = 0.05
+    with stage.user(kept=True, logged_in=False) as user:
+        return f"{_answered(user.burst(CALLERS))}, {stage.refreshes()}"
+
+
+@_scenario("401 that asks for a stronger login", "401, 1 request, 0 refreshes")
+def step_up(stage: Stage) -> str:
+    """RFC 9470: no newer token would help."""
+    with stage.user() as user:
+        status = user.request("POST", "/step-up", "bytes", b"order")
+        requests = _count(stage.server.counts["step-ups"], "request", "requests")
+        return f"{status}, {requests}, {stage.refreshes()}"
 
 
 @_scenario("caller cancelled, or out of time", "1 of 1 answered, 1 refresh")

@@ -276,6 +276,30 @@ class AsyncNiquests(AsyncOurs):
         await self.client.close()
 
 
+class Urllib3(SyncOurs):
+    """``urllib3.PoolManager``."""
+
+    name = "urllib3"
+    adapter = "urllib3"
+
+    def _open(self) -> None:
+        library = importlib.import_module("urllib3")
+        self.client = self.auth.attach(library.PoolManager(maxsize=CALLERS))
+
+    def request(self, method: str, url: str, kind: Kind = "none", content: bytes = b"") -> int:
+        """Send a request."""
+        options = _options(kind, content, "body", chunks)
+        if kind == "form":
+            options = {"fields": options["data"], "encode_multipart": False}
+        if kind == "multipart":
+            options = {"fields": {"file": ("file", options["files"]["file"].read())}}
+        return int(self.client.request(method, self._at(url), **options).status)
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self.client.clear()
+
+
 class AioHttp(AsyncOurs):
     """``aiohttp.ClientSession``."""
 
@@ -309,5 +333,6 @@ SUBJECTS: tuple[type[Subject], ...] = (
     AioHttp,
     Niquests,
     AsyncNiquests,
+    Urllib3,
 )
 """Every client of Daypass's."""

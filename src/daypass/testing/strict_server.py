@@ -68,7 +68,7 @@ class StrictServer:
         forms: what came to the OAuth endpoints, each field with all its values.
         counts: what was seen: ``logins``, ``refreshes`` and what became of them (``rotated``, ``held``, ``repeated``,
             ``stale``, ``reused``, ``revoked``, ``unknown``), ``logouts``, ``ended``, ``admitted``, ``unauthorized``,
-            ``hops``, ``never``, ``discoveries``.
+            ``hops``, ``never``, ``discoveries``, ``step-ups``.
         uploads: the hash and the length of each body that came to ``/upload``.
         live: the access tokens that are good.
         lines: the sessions.
@@ -268,6 +268,13 @@ class StrictServer:
     async def scope(self, exchange: Exchange) -> None:
         """Answer ``/scope``: a 401 that no newer token mends (RFC 6750 §3.1)."""
         await exchange.answer(401, {}, [("www-authenticate", 'Bearer error="insufficient_scope", scope="admin"')])
+
+    async def step_up(self, exchange: Exchange) -> None:
+        """Answer ``/step-up``: a 401 that asks for another login (RFC 9470 §3)."""
+        self.counts["step-ups"] += 1
+        await exchange.read()
+        challenge = 'Bearer error="insufficient_user_authentication", acr_values="mfa"'
+        await exchange.answer(401, {}, [("www-authenticate", challenge)])
 
     async def hop(self, exchange: Exchange) -> None:
         """Answer ``/hop``: done, and see `location` (303)."""

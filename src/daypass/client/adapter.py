@@ -1,0 +1,34 @@
+"""What an adapter for one more HTTP library is made of; docs/adapters.md says how to write one.
+
+An adapter is a `Library`, which sends Daypass's own messages through a client, and a subclass of `SessionAuth`, which
+has each request of the user's carry the token and gives its answer to a `Replay`.
+"""
+
+from daypass.client.auth import SessionAuth
+from daypass.client.body import REPEATABLE, UNREPEATABLE, Body, body_to_send
+from daypass.client.content import ACCEPT_ENCODING, content_of, is_enough
+from daypass.client.library import Library, answer_of, forget_from_jar, with_cookie
+from daypass.client.messages import Answer, Message
+from daypass.client.origin import origin_of, own_port
+from daypass.client.replay import Replay, Seen
+
+__all__ = [
+    "ACCEPT_ENCODING",
+    "REPEATABLE",
+    "UNREPEATABLE",
+    "Answer",
+    "Body",
+    "Library",
+    "Message",
+    "Replay",
+    "Seen",
+    "SessionAuth",
+    "answer_of",
+    "body_to_send",
+    "content_of",
+    "forget_from_jar",
+    "is_enough",
+    "origin_of",
+    "own_port",
+    "with_cookie",
+]

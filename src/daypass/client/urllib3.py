@@ -1,0 +1,179 @@
+"""Stay logged in with ``urllib3``: `DaypassAuth` is attached to a `urllib3.PoolManager`.
+
+    auth = DaypassAuth("https://api.example.com/auth")
+    with urllib3.PoolManager() as pool:
+        auth.login(pool, email="user@example.com", password="…")
+        pool.request("GET", "https://api.example.com/me")
+
+It is also the example of docs/adapters.md for an adapter of your own.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from daypass.client.adapter import (
+    ACCEPT_ENCODING,
+    Answer,
+    Library,
+    Message,
+    Replay,
+    Seen,
+    SessionAuth,
+    answer_of,
+    body_to_send,
+    content_of,
+    is_enough,
+    origin_of,
+    own_port,
+    with_cookie,
+)
+from daypass.errors import ConfigurationError
+
+try:
+    import urllib3
+except ModuleNotFoundError as error:
+    if error.name != "urllib3":
+        raise
+    raise ConfigurationError('there is no urllib3 here; write: pip install "daypass[urllib3]"') from error
+
+__all__ = ["DaypassAuth"]
+
+_CHUNK = 65_536
+
+
+class _Headers(urllib3.HTTPHeaderDict):
+    """The headers of a request that is ready: urllib3 sends it again by itself after a broken connection."""
+
+
+class _Urllib3:
+    """How Daypass's own messages go through a `urllib3.PoolManager`."""
+
+    transport_errors: tuple[type[Exception], ...] = (urllib3.exceptions.HTTPError,)
+
+    def check(self, client: Any, *, is_async: bool | None) -> None:
+        if not isinstance(client, urllib3.PoolManager) or is_async is True:
+            raise ConfigurationError(
+                f"a PoolManager of urllib3 is needed, not {type(client).__name__}; it has no async: write login"
+            )
+
+    def is_async(self, client: Any) -> bool:
+        return False
+
+    def is_closed(self, client: Any) -> bool:
+        return False  # a PoolManager can be used again after it was cleared
+
+    def is_unsent(self, error: Exception) -> bool:
+        return isinstance(error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
+
+    def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
+        if client is None:
+            with urllib3.PoolManager() as opened:
+                return self.send(opened, url, message, limit)
+        headers, body = _Headers(client.headers), None
+        with_cookie(headers, message)
+        headers[ACCEPT_ENCODING[0]] = ACCEPT_ENCODING[1]
+        if message.form is not None:
+            headers["Content-Type"], body = "application/x-www-form-urlencoded", urlencode(message.pairs)
+        elif message.method != "GET":
+            headers["Content-Type"], body = "application/json", json.dumps(message.json)
+        options: dict[str, Any] = {} if limit is None else {"timeout": limit}
+        response = client.urlopen(
+            message.method,
+            url,
+            body=body,
+            headers=headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            **options,
+        )
+        with closing(response):
+            raw = bytearray()
+            for chunk in response.stream(_CHUNK, decode_content=False):
+                raw += chunk
+                if is_enough(raw):
+                    break
+            content = content_of(bytes(raw), response.headers.get("content-encoding"))
+            return answer_of(response.status, content, response.headers, response.headers.getlist)
+
+    async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
+        raise NotImplementedError
+
+    def forget_cookie(self, client: Any, name: str) -> None:
+        pass  # it has no cookie jar
+
+
+class _Replay(Replay[Any]):
+    """A `Replay` of one hop of a urllib3 request."""
+
+    __slots__ = ("headers",)
+
+    headers: _Headers
+
+    def seen(self, response: Any) -> Seen:
+        return Seen(response.status, self.headers["Authorization"], response.headers.getlist("www-authenticate"))
+
+
+class DaypassAuth(SessionAuth):
+    """Keeps one user logged in with any `urllib3.PoolManager` that `login` or `attach` was called with.
+
+    Its arguments are those of `daypass.client.auth.SessionAuth`. With ``preload_content=False``, the body of a 401 that
+    is not replayed is in ``response.data``.
+    """
+
+    _library: ClassVar[Library] = _Urllib3()
+
+    def _use_in(self, client: Any) -> None:
+        kinds = client.pool_classes_by_scheme.items()
+        client.pool_classes_by_scheme = {scheme: _pool_class(_original(kind), self) for scheme, kind in kinds}
+        client.clear()
+
+    def send(self, pool: Any, url: str, body: Any, headers: Any, urlopen: Callable[[Any, Any], Any]) -> Any:
+        """Send one request of a pool; called by the pool, for each hop of a redirect again.
+
+        Raises:
+            LoginRequired: nobody is logged in, or the session was found to have ended.
+            RefreshUnavailable: the access token has expired, and could not be replaced now.
+        """
+        target = origin_of(url) if "://" in url else (pool.scheme, pool.host, own_port(pool.scheme, pool.port))
+        if target not in self._own:
+            return urlopen(body, headers)
+        kept, body = body_to_send(body, self._keep_at_most)
+        replay = _Replay(self.context, kept)
+        replay.headers = _Headers(pool.headers if headers is None else headers)
+
+        def resend(_: Any, authorization: str) -> Any:
+            replay.headers["Authorization"] = authorization
+            return urlopen(body, replay.headers)
+
+        response = resend(None, replay.start())
+        if response.status >= 400:
+            response = replay.finish(response, lambda refused: refused.read(cache_content=True), resend)
+        replay.done()
+        return response
+
+
+def _pool_class(kind: type[Any], auth: DaypassAuth) -> type[Any]:
+    """Return a class of connection pools whose requests to an own origin carry the token."""
+
+    class Pool(kind):  # type: ignore[misc]  # which class it is is known at run time
+        daypass_original = kind
+
+        def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *rest: Any, **more: Any) -> Any:
+            original = super().urlopen
+            if isinstance(headers, _Headers):  # a message of Daypass's, or one that urllib3 sends again
+                return original(method, url, body, headers, *rest, **more)
+
+            def urlopen(body: Any, headers: Any) -> Any:
+                return original(method, url, body, headers, *rest, **more)
+
+            return auth.send(self, url, body, headers, urlopen)
+
+    return Pool
+
+
+def _original(kind: type[Any]) -> type[Any]:
+    return getattr(kind, "daypass_original", kind)
