@@ -30,6 +30,7 @@ class EventCode(StrEnum):
     LISTENING = "listening"
     POLLING = "polling"
     CUT_OFF = "cut_off"
+    CLOCK_OFF = "clock_off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from daypass import refresh_token
 from daypass import scope as scopes
 from daypass.access_token import Names, issue, lifetime
+from daypass.clock_check import require_right_clock
 from daypass.duration import SECOND
 from daypass.errors import (
     ConfigurationError,
@@ -27,7 +28,17 @@ from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.policy import Policy
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
-from daypass.rotation import ISSUING, NEVER_ROTATED, Verdict, expectation, is_current, judge, position_after
+from daypass.rotation import (
+    ISSUING,
+    NEVER_ROTATED,
+    Relation,
+    Verdict,
+    expectation,
+    is_current,
+    judge,
+    position_after,
+    relate,
+)
 from daypass.session import Device, EndReason, Session, Tokens
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession
 from daypass.store_steps import PAGE, Advance, End, EndAll, EndEveryone, Find, Insert, ListSessions, Swap
@@ -235,6 +246,8 @@ class Flows:
         """Write what ``verdict`` changes; None when the session was changed by others since it was found."""
         if verdict is Verdict.ROTATE:  # what was found is what another node has just replaced: ask again
             return None
+        if verdict is Verdict.REUSE and relate(found, token) is not Relation.LONG_PAST:  # so it is by the time alone
+            yield from require_right_clock(now)
         settled = self._after(found, token, verdict, now)
         if settled != found and not (yield from Swap(found, settled)):
             return None
@@ -279,7 +292,10 @@ class Flows:
             StoreError: the store could not be asked.
         """
         session = yield from Find(session_id)
-        if session is None or session.ended_at is not None or call.now >= self.policy.end_of(session):
+        if session is None or session.ended_at is not None:
+            return None
+        if call.now >= self.policy.end_of(session):
+            yield from require_right_clock(call.now)
             return None
         return session
 
@@ -379,6 +395,7 @@ class Flows:
         if session.ended_at is not None:
             raise (yield from self.reject(SessionRevoked("the session has ended"), now, session))
         if now >= self.policy.end_of(session):
+            yield from require_right_clock(now)
             raise (yield from self.reject(TokenExpired("the session has expired"), now, session))
 
     def reject(self, error: TokenRejected, now: int, session: Session | None = None) -> Flow[TokenRejected]:

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from itertools import groupby, pairwise
 from operator import attrgetter
 
+from daypass.clock_check import clock_error, require_right_clock
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import ConfigurationError, StoreContended
 from daypass.flow import Flow
-from daypass.keys import REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, new_refresh_key
+from daypass.keys import REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, in_use, new_refresh_key
 from daypass.policy import Policy
 from daypass.refresh_token import RefreshKey
 from daypass.store_steps import AddKey, ReadKeys, RemoveKey, Rewrap
@@ -65,6 +66,7 @@ class KeyFlows:
             ConfigurationError: a key was wrapped under a secret that is not given; nothing was added.
             StoreError: they may have been added.
         """
+        yield from require_right_clock(now)
         records = yield from ReadKeys()
         yield from self._ring(records)
         for algorithm in (self._algorithm, REFRESH):
@@ -74,20 +76,37 @@ class KeyFlows:
         return (yield from self._ring((yield from ReadKeys())))
 
     def _tend(self, records: tuple[KeyRecord, ...], now: int) -> Flow[bool]:
-        """Add what is due, remove what is over; return whether there was anything to do."""
-        due, over = False, list(self._over(records, now))
-        for algorithm in (self._algorithm, REFRESH):
+        """Add what is due, remove what is over; return whether there was anything to do.
+
+        By a clock that is wrong nothing is done, as long as there are keys to go on with.
+        """
+        kinds = (self._algorithm, REFRESH)
+        due = [each for each in kinds if self._is_due([key for key in records if key.algorithm == each], now)]
+        over = list(self._over(records, now))
+        if due or over:
+            error = yield from clock_error(now)
+            if error is not None and all(_newest(records, each) for each in kinds):
+                return False
+            yield from require_right_clock(now)
+        for algorithm in due:
             newest = _newest(records, algorithm)
-            if newest is None:
-                yield from self._add(algorithm, None, now, now, derived=not records)
-            elif self._policy.key_ttl and now >= newest.used_from + self._policy.key_ttl:
-                yield from self._add(algorithm, newest, now, now + PUBLISHED_AHEAD)
-            else:
-                continue
-            due = True
+            yield from self._add(
+                algorithm, newest, now, now if newest is None else now + PUBLISHED_AHEAD, derived=not records
+            )
         for kid in over:
             yield from RemoveKey(kid)
-        return due or bool(over)
+        return bool(due or over)
+
+    def _is_due(self, keys: list[KeyRecord], now: int) -> bool:
+        """Tell whether a key of this kind has to be added: there is none, or its time is over and none follows soon.
+
+        One that was dated far ahead, by a node whose clock was wrong, counts for nothing.
+        """
+        if not keys:
+            return True
+        if not self._policy.key_ttl or any(now < key.used_from <= now + PUBLISHED_AHEAD for key in keys):
+            return False
+        return now >= in_use(keys, now).used_from + self._policy.key_ttl
 
     def _over(self, records: tuple[KeyRecord, ...], now: int) -> Iterable[str]:
         """Name the keys with which no token was made that could still be good."""
@@ -105,7 +124,7 @@ class KeyFlows:
         key = self._new(algorithm, derived=derived)
         created_at = now if newest is None else max(now, newest.created_at + 1)  # clocks differ, their order may not
         kid = key.id.hex() if isinstance(key, RefreshKey) else key.kid
-        record = KeyRecord(kid, algorithm, self._secret.wrap(key), created_at, max(used_from, created_at))
+        record = KeyRecord(kid, algorithm, self._secret.wrap(key), created_at, used_from)
         yield from AddKey(record, None if newest is None else newest.kid)
 
     def _new(self, algorithm: str, *, derived: bool) -> SigningKey | RefreshKey:

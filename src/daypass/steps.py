@@ -18,6 +18,17 @@ class Now(Step[int]):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreClock(Step[int | None]):
+    """Ask for the store's own clock: milliseconds since the epoch.
+
+    None for a store that has none, and for an issuer that was given a clock: then the time is what that one says.
+
+    Raises:
+        StoreError: it could not be read.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribe(Step[bool]):
     """Begin to listen to what the store announces; False for one that does not.
 

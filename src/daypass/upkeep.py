@@ -8,8 +8,10 @@ store announces what was ended or has to be asked.
 import contextlib
 import itertools
 import threading
+from dataclasses import replace
 
 from daypass.access_token import Names
+from daypass.clock_check import clock_error, require_right_clock
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.errors import ConfigurationError, DaypassError, StoreError
 from daypass.event import Event, EventCode
@@ -71,6 +73,8 @@ class Upkeep:
         self._pruned_at = 0
         self._sweep_due_at = 0
         self._link: EventCode | None = None
+        self._compared_at = 0
+        self._clock_error: str | None = None
         self._alive_for = policy.access_ttl + policy.leeway
 
     # ---- keys
@@ -181,11 +185,13 @@ class Upkeep:
     # ---- sweeping
 
     def sweep(self, now: int, *, regardless: bool = False) -> Flow[Swept]:
-        """Remove sessions that are over among the next few, if it is due.
+        """Remove sessions that are over among the next few, if it is due, and this machine's clock is right.
 
         Raises:
             StoreError: nothing may have been removed.
         """
+        if (yield from self._compare_clocks(now)) is not None:
+            return Swept(0, now + _REST, whole=True)
         step = Sweep(
             now=now,
             before=now - _OVER_SINCE,
@@ -196,14 +202,28 @@ class Upkeep:
             rest=_REST,
             regardless=regardless,
         )
-        return (yield from step)
+        swept = yield from step
+        if swept.due_at > now + 2 * _REST:  # so it was left by a node whose clock was ahead
+            swept = yield from replace(step, regardless=True)
+        return swept
+
+    def _compare_clocks(self, now: int) -> Flow[str | None]:
+        """Return what is wrong with this machine's clock; compare once a minute, or when it leaps; emit a change."""
+        if abs(now - self._compared_at) >= MINUTE:
+            before, self._clock_error = self._clock_error, (yield from clock_error(now))
+            self._compared_at = now
+            if self._clock_error is not None and before is None:
+                yield from Emit(Event(EventCode.CLOCK_OFF, now, reason=self._clock_error))
+        return self._clock_error
 
     def purge(self, now: int) -> Flow[int]:
         """Sweep the whole store; return how many sessions were removed.
 
         Raises:
+            StoreUnavailable: this machine's clock is wrong; none was removed.
             StoreError: some may have been removed.
         """
+        yield from require_right_clock(now)
         removed, whole = 0, False
         while not whole:
             swept = yield from self.sweep(now, regardless=True)
@@ -247,6 +267,7 @@ class Upkeep:
         try:
             yield from self.catch_up(now)
             if abs(now - self._keys_read_at) >= _READ_KEYS_EVERY:
+                yield from self._compare_clocks(now)
                 self._keys_read_at = now  # until it is time again, all goes on with the keys that were read before
                 yield from self.load(now)
             if now >= self._sweep_due_at:

@@ -19,7 +19,7 @@ import pytest
 from daypass import AsyncDaypass, Daypass, Event, SessionRevoked, StoreUnavailable, User
 from daypass.duration import DAY, HOUR, MINUTE, SECOND
 from daypass.flow import Step
-from daypass.steps import Emit, Listen, Now, Subscribe
+from daypass.steps import Emit, Listen, Now, StoreClock, Subscribe
 from daypass.store_steps import Find, ReadEndings, ReadKeys, StoreStep, Sweep, Swept
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.testing import START, Clock
@@ -203,6 +203,7 @@ class Life:
         self.down: StoreUnavailable | None = None
         self.subscription: object = False
         self.listened: object = False
+        self.store_clock: int | None = None
         self.events: list[Event] = []
         self.asked: list[Step[Any]] = []
         auth = issuer(self.store, clock=self.clock)
@@ -226,6 +227,8 @@ class Life:
                 case Emit(event):
                     self.events.append(event)
                     answer = None
+                case StoreClock():
+                    answer = self.store_clock
                 case _:
                     answer = self.down or self.store.perform(step)  # type: ignore[arg-type]  # fails just as well
             self._next = self.flow.throw(answer) if isinstance(answer, Exception) else self.flow.send(answer)
@@ -553,11 +556,10 @@ def no_thread_is_left() -> Iterator[None]:
 
 def test_a_batch_is_small() -> None:
     """Never more than a thousand sessions at a time are looked at."""
-    step = None
     auth = issuer(MemoryStore())
-    for each in auth._upkeep.sweep(START):
-        step = each
-        break
+    flow = auth._upkeep.sweep(START)
+    assert StoreClock() == next(flow)
+    step = flow.send(None)
     assert isinstance(step, Sweep)
     assert (1000, SECOND) == (step.batch, step.pause)
     assert Swept(0, START + HOUR, whole=True) == auth._store.perform(step)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from daypass.access_token import AccessToken
 from daypass.background import BackgroundTask, weakly
+from daypass.clock import system_clock
 from daypass.drive import arun
 from daypass.duration import SECOND
 from daypass.errors import ConfigurationError, KeyUnknown
@@ -37,10 +38,11 @@ from daypass.steps import (
     Pause,
     RefuseEveryone,
     RefuseSession,
+    StoreClock,
     Verify,
     WaitFor,
 )
-from daypass.store_steps import StoreStep
+from daypass.store_steps import ReadClock, StoreStep
 from daypass.stores import AsyncStore, open_async_store
 from daypass.user import User
 from daypass.waiting import await_for
@@ -255,6 +257,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return await_for(future)
             case Pause(span):
                 return self._pause(span)
+            case StoreClock():
+                return self._store.perform(ReadClock()) if self._clock is system_clock else None
             case RefuseEveryone(at):
                 self._upkeep.refuse_everyone(at)
             case RefuseSession(session_id, ended_at):

@@ -41,6 +41,7 @@ _log = logging.getLogger("daypass")
 _LEVELS = {
     EventCode.REUSED: logging.WARNING,
     EventCode.ENDED_EVERYONE: logging.WARNING,
+    EventCode.CLOCK_OFF: logging.WARNING,
     EventCode.CUT_OFF: logging.WARNING,
     EventCode.POLLING: logging.WARNING,
     EventCode.LISTENING: logging.INFO,

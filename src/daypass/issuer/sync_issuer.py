@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from daypass.access_token import AccessToken
 from daypass.background import BackgroundThread, weakly
+from daypass.clock import system_clock
 from daypass.drive import run
 from daypass.duration import SECOND
 from daypass.errors import ConfigurationError, KeyUnknown
@@ -37,10 +38,11 @@ from daypass.steps import (
     Pause,
     RefuseEveryone,
     RefuseSession,
+    StoreClock,
     Verify,
     WaitFor,
 )
-from daypass.store_steps import StoreStep
+from daypass.store_steps import ReadClock, StoreStep
 from daypass.stores import Store, open_store
 from daypass.user import User
 from daypass.waiting import wait_for
@@ -282,6 +284,8 @@ class Daypass(Issuer[Store, Load, Check]):
                 wait_for(future)
             case Pause(span):
                 time.sleep(span / SECOND)
+            case StoreClock():
+                return self._store.perform(ReadClock()) if self._clock is system_clock else None
             case RefuseEveryone(at):
                 self._upkeep.refuse_everyone(at)
             case RefuseSession(session_id, ended_at):

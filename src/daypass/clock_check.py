@@ -1,0 +1,40 @@
+"""Compares this machine's clock with the store's, so that nothing is destroyed by a clock that is wrong."""
+
+from daypass.duration import DAY, HOUR, MINUTE
+from daypass.errors import StoreUnavailable
+from daypass.flow import Flow
+from daypass.steps import StoreClock
+
+APART_AT_MOST = 5 * MINUTE
+"""By so much the two may differ: far more than clocks that are kept right, far less than any lifetime of a session."""
+
+
+def clock_error(now: int) -> Flow[str | None]:
+    """Return what is wrong with this machine's clock; None if it is right, or the store has no clock of its own.
+
+    Raises:
+        StoreError: the store's clock could not be read.
+    """
+    theirs = yield from StoreClock()
+    if theirs is None or abs(now - theirs) <= APART_AT_MOST:
+        return None
+    return f"this machine's clock is {_span(abs(now - theirs))} {'ahead of' if now > theirs else 'behind'} the store's"
+
+
+def require_right_clock(now: int) -> Flow[None]:
+    """Decide nothing by a clock that is wrong.
+
+    Raises:
+        StoreUnavailable: it is; nothing was decided.
+        StoreError: the store's clock could not be read.
+    """
+    error = yield from clock_error(now)
+    if error is not None:
+        raise StoreUnavailable(f"{error}: nothing is ended by it; set the clock right")
+
+
+def _span(milliseconds: int) -> str:
+    for unit, name in ((DAY, "days"), (HOUR, "hours")):
+        if milliseconds >= 2 * unit:
+            return f"{milliseconds // unit} {name}"
+    return f"{milliseconds // MINUTE} minutes"
