@@ -94,6 +94,20 @@ def store_migrate(options: argparse.Namespace) -> int:
         return _say(f"The store has schema {store.perform(Migrate())}")
 
 
+def sessions_end_everyone(options: argparse.Namespace) -> int:
+    """End all sessions of all users."""
+    import secrets
+
+    from daypass.issuer import Daypass
+
+    if not options.yes and not _confirmed("This logs out every user. Type yes to go on: "):
+        raise ConfigurationError("this logs out every user; write --yes to confirm. Nothing was changed")
+    with contextlib.closing(_open_store(options)) as store:
+        unused = secrets.token_bytes(32)  # no key is read or made
+        Daypass(store, issuer="http://localhost", load_user=_nobody, secret=unused).end_everyone()
+    return _say("Ended all sessions; every user has to log in again")
+
+
 def keys_list(options: argparse.Namespace) -> int:
     """List the keys in the store, newest first: what each is for, its state, and when its use begins."""
     from daypass.clock import system_clock
@@ -117,7 +131,7 @@ def keys_rotate(options: argparse.Namespace) -> int:
     from daypass.server.configuration import read_secret
     from daypass.store_steps import ReadKeys
 
-    secret = read_secret(options.secret_file or os.environ.get("DAYPASS_FILE_OF_SECRETS"), os.environ)
+    secret = read_secret(options.secret_file or os.environ.get("DAYPASS_SECRET_FILE"), os.environ)
     with contextlib.closing(_open_store(options)) as store:
         signing = (record.algorithm for record in store.perform(ReadKeys()) if record.algorithm != REFRESH)
         algorithm: Any = next(signing, "ES256")  # that of the newest: what the service signs with
@@ -264,6 +278,10 @@ def _add_store_commands(commands: "argparse._SubParsersAction[_Parser]") -> None
     stores = _group(commands, "store", "the database of sessions")
     migrating = _command(stores, "migrate", store_migrate, help="create or upgrade its tables; safe on running nodes")
 
+    sessions = _group(commands, "sessions", "sessions of users")
+    ending = _command(sessions, "end-everyone", sessions_end_everyone, help="log out every user, on every device")
+    ending.add_argument("--yes", action="store_true", help="do not ask")
+
     keys = _group(commands, "keys", "keys that sign and check tokens")
     listing = _command(keys, "list", keys_list, help="list the keys, newest first")
     rotating = _command(
@@ -279,7 +297,7 @@ def _add_store_commands(commands: "argparse._SubParsersAction[_Parser]") -> None
     rotating.add_argument("--secret-file", metavar="FILE", help=_FILE_OF_SECRETS)
     removing = _command(keys, "remove", keys_remove, help="remove a leaked key: its tokens are refused")
     removing.add_argument("kid", metavar="KID")
-    for command in (adding, migrating, listing, rotating, removing):
+    for command in (adding, migrating, ending, listing, rotating, removing):
         command.add_argument("--store", metavar="URL", help=_STORE)
 
     clients = _group(commands, "client", "OAuth clients of the ready-made service")
@@ -348,6 +366,10 @@ def _read_password(*, again: bool = True) -> str:
     except UnicodeDecodeError:
         raise ConfigurationError(f"the password is not text in UTF-8; {outcome}") from None
     return password
+
+
+def _confirmed(question: str) -> bool:
+    return sys.stdin.isatty() and input(question).strip() == "yes"
 
 
 def _seconds(text: str) -> float:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +122,14 @@ def running(
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds that should come to be by itself."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until, "it never came to be"
+        time.sleep(0.05)
 
 
 @contextmanager

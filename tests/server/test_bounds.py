@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -17,6 +18,7 @@ from .processes import PATIENCE, SECRET, Service, add_user, running
 HOST = b"Host: localhost\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST
 MEGABYTE = 1_000_000
+LOGIN = b'{"username": "alice", "password": "correct horse battery"}'
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +233,30 @@ def test_a_client_that_does_not_read_is_cut(service: Service) -> None:
         client.settimeout(connection.REQUEST_SECONDS + 5)
         with pytest.raises(ConnectionError):
             send_for_ever(client, asking)
+
+
+# ---- passwords
+
+
+def test_logins_at_once_do_not_hold_up_refreshes(service: Service) -> None:
+    """Of 100 logins at once each is answered, by 503 if there are too many, and refreshes stay quick meanwhile."""
+    with service.client() as refreshing, ThreadPoolExecutor(100) as crowd:
+        assert 200 == service.login(refreshing).status_code
+        logins = [crowd.submit(login, service) for _ in range(100)]
+        took: list[float] = []
+        while not all(each.done() for each in logins):
+            began = time.monotonic()
+            assert 200 == refreshing.post("/auth/refresh").status_code
+            took.append(time.monotonic() - began)
+        assert {200, 503} >= {each.result() for each in logins}
+        assert sorted(took)[len(took) // 2] < 0.5
+        assert max(took) < 5
+
+
+def login(service: Service) -> int:
+    answer = httpx2.post(
+        f"{service.address}/auth/login", content=LOGIN, headers={"content-type": "application/json"}, timeout=PATIENCE
+    )
+    if answer.status_code == 503:
+        assert int(answer.headers["retry-after"]) >= 1
+    return answer.status_code

@@ -1,7 +1,9 @@
 """`daypass keys`: what keys there are, new ones in use beside a running service, and one that has leaked."""
 
+import sqlite3
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from .processes import SECRET, add_user, daypass, running
@@ -67,3 +69,40 @@ def test_a_memory_store_has_no_keys_to_show(tmp_path: Path, command: tuple[str, 
     refused = daypass("keys", *command, "--store", "memory:", folder=tmp_path)
     assert (1, "") == (refused.returncode, refused.stdout)
     assert "--store" in refused.stderr
+
+
+def test_the_environment_names_the_secret_file(tmp_path: Path) -> None:
+    """``DAYPASS_SECRET_FILE`` is the secret of the commands, as it is of the service."""
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o600)
+    done = daypass("keys", "rotate", *STORE, folder=tmp_path, given={"DAYPASS_SECRET_FILE": "secret"})
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 2 == len(keys(tmp_path, "list"))
+
+
+def test_the_only_key_stays_removed(tmp_path: Path) -> None:
+    """A refresh key that has leaked does not come back when the service starts again: its tokens are refused."""
+    add_user(tmp_path)
+    with running(folder=tmp_path, given=GIVEN) as service, service.client() as client:
+        service.login(client)
+        leaked = next(kid for kid, kind, _ in keys(tmp_path, "list") if kind == "refresh")
+        cookies = dict(client.cookies)
+        service.end()
+    done = daypass("keys", "remove", leaked, *STORE, folder=tmp_path)
+    assert (0, f"Removed {leaked}\n") == (done.returncode, done.stdout)
+    with running(folder=tmp_path, given=GIVEN) as service:
+        refused = httpx2.post(f"{service.address}/auth/refresh", cookies=cookies)
+        service.end()
+    assert 401 == refused.status_code
+    assert leaked not in {kid for kid, _, _ in keys(tmp_path, "list")}
+
+
+def test_keys_that_a_longer_lifetime_needs_stay(tmp_path: Path) -> None:
+    """Rotating removes no key: the command does not know the lifetimes of the service."""
+    known = {kid for kid, _, _ in keys(tmp_path, "rotate")}
+    with sqlite3.connect(tmp_path / "app.db") as database:  # as if they had been replaced a year ago
+        database.execute("UPDATE daypass_keys SET created_at = created_at - 31536000000, used_from = 1")
+    database.close()
+    for _ in range(2):
+        rotated = {kid for kid, _, _ in keys(tmp_path, "rotate", "--now")}
+        assert known <= rotated

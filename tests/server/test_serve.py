@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -177,6 +178,20 @@ def test_health_of_a_store_that_is_gone(tmp_path: Path) -> None:
         breaking.execute("ALTER TABLE away RENAME TO daypass_sessions")
         breaking.execute("ALTER TABLE keys_away RENAME TO daypass_keys")
         breaking.close()
+        assert [200, 200] == [client.get("/healthz").status_code, client.post("/auth/refresh").status_code]
+
+
+def test_health_of_a_full_disk(tmp_path: Path) -> None:
+    """A disk that can be read but not written is no healthy store; when there is room again, it is."""
+    add_user(tmp_path)
+    with running(folder=tmp_path) as service, service.client() as client:
+        assert 200 == service.login(client).status_code
+        unlimited = resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (512, unlimited[1]))  # no file can grow
+        answers = [client.get("/healthz"), client.post("/auth/refresh")]
+        assert [503, 503] == [answer.status_code for answer in answers]
+        assert ["1", "1"] == [answer.headers["retry-after"] for answer in answers]
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, unlimited)
         assert [200, 200] == [client.get("/healthz").status_code, client.post("/auth/refresh").status_code]
 
 

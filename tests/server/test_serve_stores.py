@@ -17,18 +17,10 @@ import pytest
 from ..cookie_names import refresh_cookie
 from ..servers import postgres
 from ..servers import redis as servers
-from .processes import PASSWORD, PATIENCE, SECRET, Service, daypass, running
+from .processes import PASSWORD, PATIENCE, SECRET, Service, daypass, eventually, running
 
 GIVEN = {"DAYPASS_SECRET": SECRET}
 Fault = Callable[[], AbstractContextManager[None]]
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds that should come to be by itself."""
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < until, "it never came to be"
-        time.sleep(0.05)
 
 
 class Postgres:
