@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from daypass.access_token import AccessToken
-from daypass.drive import arun
 from daypass.errors import DaypassError
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
@@ -242,10 +241,8 @@ class Refused(DaypassError):
         await send_response(self.response, scope, send)
 
 
-class Guard(guard.Guard[FoundT]):
+class Guard(guard.AsyncGuard[FoundT]):
     """Requires an access token of a request or a WebSocket: ``await guard(scope)``."""
-
-    awaits = True
 
     async def __call__(self, scope: Scope) -> FoundT:
         """Return the access token, or the user.
@@ -255,7 +252,7 @@ class Guard(guard.Guard[FoundT]):
                 now; ``.response`` is what to answer.
         """
         try:
-            return self.found(await arun(self.check(authorization_of(scope)), self.answer))
+            return self.found(await self.admit(authorization_of(scope)))
         except guard.REFUSED as error:
             raise Refused(refused(error)) from None
 

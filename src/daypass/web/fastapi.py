@@ -98,7 +98,7 @@ class Guard(starlette.Guard[FoundT]):
         self, request: HTTPConnection, security_scopes: SecurityScopes | None = None, _shown: None = None
     ) -> FoundT:
         """Return what the route is given; what ``Security(…, scopes=[…])`` asks for is required, too."""
-        return await self._admit(request, "" if security_scopes is None else security_scopes.scope_str)
+        return await self._checked(request, "" if security_scopes is None else security_scopes.scope_str)
 
     def _refusal(self, response: Response) -> HTTPException:
         return HTTPException(response.status, json.loads(response.body), headers=starlette.own_headers(response))

@@ -29,11 +29,8 @@ except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.flask needs Flask: pip install "daypass[flask]"') from missing
 
 from daypass.access_token import AccessToken
-from daypass.drive import run
 from daypass.errors import ConfigurationError
-from daypass.flow import Step
 from daypass.issuer import Check, Daypass
-from daypass.steps import Verify
 from daypass.user import User
 from daypass.web import guard
 from daypass.web.application import Application, sync_application
@@ -120,7 +117,7 @@ def well_known_blueprint(
     return _blueprint(application.auth, name, None, application.well_known_routes)
 
 
-class Guard(guard.Guard[T]):
+class Guard(guard.SyncGuard[T]):
     """Requires an access token of a request; `bearer` and `current_user` return one.
 
     ``require()`` returns the token or the user, inside a view. ``@require`` above a view, plain or async, requires it
@@ -133,8 +130,6 @@ class Guard(guard.Guard[T]):
             response has the JSON shape of every failure, unless the application has an error handler of its own.
         ConfigurationError: ``require()`` was called outside a request.
     """
-
-    awaits = False
 
     @overload
     def __call__(self) -> T: ...
@@ -152,22 +147,22 @@ class Guard(guard.Guard[T]):
             )
         g.daypass_token = None
         try:
-            admitted = run(self.check(request.environ.get("HTTP_AUTHORIZATION", "")), self.answer)
+            admitted = self.admit(request.environ.get("HTTP_AUTHORIZATION", ""))
         except guard.REFUSED as error:
             raise _refusal(refused(error)) from None
-        g.daypass_token = admitted.token
+        g.daypass_token, user = admitted
         if self._user:
-            g.daypass_user = admitted.user
+            g.daypass_user = user
         return self.found(admitted)
 
-    def answer(self, step: Step[Any]) -> Any:
-        """Answer a step; a token that `Pages` has checked is not checked again in the same request."""
+    def verify(self, text: str) -> AccessToken:
+        """Return what an access token says; one that `Pages` has checked is not checked again in the same request."""
         login = request.environ.get(ENVIRON_KEY)
-        if isinstance(step, Verify) and isinstance(login, BrowserLogin) and login.token is not None:
+        if isinstance(login, BrowserLogin) and login.token is not None:
             header, issuer = request.environ.get("HTTP_AUTHORIZATION"), request.environ.get(ISSUER_KEY)
             if login.authorization == header and issuer is self._auth:
                 return login.token
-        return super().answer(step)
+        return super().verify(text)
 
     def _in_front_of(self, view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)

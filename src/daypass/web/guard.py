@@ -1,26 +1,27 @@
 """What a guarded route requires of a request's access token: one rule for all frameworks. Pure.
 
-A framework's own ``Guard`` only translates: it gives the ``Authorization`` header to `Guard.check`, drives that flow
-with `Guard.answer`, and turns the errors of `REFUSED` into its own kind of response (`daypass.web.bearer.refused`).
+A framework's own ``Guard`` only translates: it gives the ``Authorization`` header to `SyncGuard.admit` or
+`AsyncGuard.admit`, and turns the errors of `REFUSED` into its own kind of response (`daypass.web.bearer.refused`).
 """
 
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
-from daypass.flow import Flow, Step
 from daypass.issuer import AsyncDaypass, Daypass
-from daypass.steps import Verify
 from daypass.user import User
 from daypass.web.application import issuer_of
 from daypass.web.bearer import TokenMissing, bearer_text, user_of
 
 FoundT = TypeVar("FoundT")
 
+Admitted = tuple[AccessToken | None, User | None]
+"""The access token of a request that may pass, None if it is optional; and its user, if the guard asks for it."""
+
 REFUSED = (TokenRejected, ScopeInsufficient, StoreError)
-"""The errors that `Guard.check` raises for a request that may not pass."""
+"""The errors for a request that may not pass."""
 
 
 class Verifying(Protocol):
@@ -42,18 +43,6 @@ class AsyncVerifying(Protocol):
     async def verify(self, access_token: str, /) -> AccessToken:
         """Return what an access token says; errors as for `Verifying`."""
         ...
-
-
-class Admitted(NamedTuple):
-    """What is known of a request that may pass.
-
-    Attributes:
-        token: its access token; None where that is optional and none was sent.
-        user: the token's user, where the guard asks for it.
-    """
-
-    token: AccessToken | None
-    user: User | None
 
 
 class Guard(Generic[FoundT]):
@@ -78,11 +67,50 @@ class Guard(Generic[FoundT]):
         self._optional = optional
         self._user = user
 
-    def check(self, authorization: str, further: str = "") -> Flow[Admitted]:
-        """Check a request's ``Authorization`` header.
+    def text_of(self, authorization: str) -> str | None:
+        """Return the access token in an ``Authorization`` header; None if it is optional and none was sent.
+
+        Raises:
+            TokenMissing: there is none.
+        """
+        try:
+            return bearer_text(authorization)
+        except TokenMissing:
+            if self._optional:
+                return None
+            raise
+
+    def allow(self, token: AccessToken, further: str) -> AccessToken:
+        """Return a token whose scope allows this.
+
+        Raises:
+            ScopeInsufficient: it does not.
+        """
+        if self._scope is not None:
+            token.require(self._scope)
+        if further:
+            token.require(further)
+        return token
+
+    def found(self, admitted: Admitted) -> FoundT:
+        """Return what the route gets: the user or the access token."""
+        token, user = admitted
+        return cast("FoundT", user if self._user else token)
+
+
+class SyncGuard(Guard[FoundT]):
+    """A guard that blocks while it checks. It and `AsyncGuard` differ by an ``await``.
+
+    They are no flow, because one would make each guarded request 2 µs slower, twice as slow as the check itself.
+    """
+
+    awaits = False
+
+    def admit(self, authorization: str, further: str = "") -> Admitted:
+        """Return the access token and, if the guard asks for it, the user of a request.
 
         Args:
-            authorization: its value, empty where there is none.
+            authorization: the request's ``Authorization`` header, empty if there is none.
             further: another scope that is required, where the framework has such a thing.
 
         Raises:
@@ -90,25 +118,29 @@ class Guard(Generic[FoundT]):
             ScopeInsufficient: its scope does not allow this.
             StoreError: it could not be checked.
         """
-        try:
-            text = bearer_text(authorization)
-        except TokenMissing:
-            if self._optional:
-                return Admitted(None, None)
-            raise
-        token = yield from Verify(text)
-        for scope in (self._scope, further):
-            if scope:
-                token.require(scope)
-        return Admitted(token, (yield from user_of(token)) if self._user else None)
+        text = self.text_of(authorization)
+        if text is None:
+            return None, None
+        token = self.allow(self.verify(text), further)
+        return token, self._auth.run(user_of(token)) if self._user else None
 
-    def answer(self, step: Step[Any]) -> Any:
-        """Answer a step of `check`; to be awaited if the verifier is async."""
-        return self._auth.verify(step.access_token) if isinstance(step, Verify) else self._auth.run(iter(step))
+    def verify(self, text: str) -> AccessToken:
+        """Return what an access token says."""
+        return cast("AccessToken", self._auth.verify(text))
 
-    def found(self, admitted: Admitted) -> FoundT:
-        """Return what the route gets: the user or the access token."""
-        return cast("FoundT", admitted.user if self._user else admitted.token)
+
+class AsyncGuard(Guard[FoundT]):
+    """A guard that is awaited."""
+
+    awaits = True
+
+    async def admit(self, authorization: str, further: str = "") -> Admitted:
+        """Return the same as `SyncGuard.admit`, with the same errors."""
+        text = self.text_of(authorization)
+        if text is None:
+            return None, None
+        token = self.allow(await self._auth.verify(text), further)
+        return token, await self._auth.run(user_of(token)) if self._user else None
 
 
 def _verifier_of(auth: object, name: str, *, awaits: bool, user: bool) -> Any:

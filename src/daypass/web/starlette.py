@@ -20,7 +20,6 @@ except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.starlette needs Starlette: pip install "daypass[starlette]"') from missing
 
 from daypass.access_token import AccessToken
-from daypass.drive import arun
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.user import User
 from daypass.web import guard, routes
@@ -116,10 +115,8 @@ async def absent(_: StarletteRequest) -> StarletteResponse:
     return _returned(failure(404, "not_found", "There is nothing here; leave out the slash at the end"))
 
 
-class Guard(guard.Guard[FoundT]):
+class Guard(guard.AsyncGuard[FoundT]):
     """Requires an access token of a request or a WebSocket: ``await guard(request)``."""
-
-    awaits = True
 
     async def __call__(self, request: HTTPConnection) -> FoundT:
         """Return the access token, or the user.
@@ -128,11 +125,11 @@ class Guard(guard.Guard[FoundT]):
             HTTPException: 401 with the challenge of RFC 6750 §3 when there is no access token or it was refused; 403
                 when its scope does not allow this; 503 when it cannot be checked now.
         """
-        return await self._admit(request)
+        return await self._checked(request)
 
-    async def _admit(self, request: HTTPConnection, further: str = "") -> FoundT:
+    async def _checked(self, request: HTTPConnection, further: str = "") -> FoundT:
         try:
-            return self.found(await arun(self.check(authorization_of(request.scope), further), self.answer))
+            return self.found(await self.admit(authorization_of(request.scope), further))
         except guard.REFUSED as error:
             raise self._refusal(refused(error)) from None
 

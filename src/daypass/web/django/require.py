@@ -8,7 +8,6 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
 
 from daypass.access_token import AccessToken
-from daypass.drive import arun, run
 from daypass.errors import ConfigurationError, DaypassError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.user import User
@@ -43,10 +42,8 @@ class Refused(DaypassError):
         return returned(refused(self.error))
 
 
-class Guard(guard.Guard[T]):
+class Guard(guard.SyncGuard[T]):
     """Requires an access token: call it with a request, or decorate a view with it. It blocks while it checks."""
-
-    awaits = False
 
     @overload
     def __call__(self, request: HttpRequest, /) -> T: ...
@@ -63,7 +60,7 @@ class Guard(guard.Guard[T]):
 
     def _found(self, request: HttpRequest) -> T:
         try:
-            admitted = run(self.check(_header(request)), self.answer)
+            admitted = self.admit(_header(request))
             return self.found(_noted(request, admitted, user=self._user))
         except guard.REFUSED as error:
             raise Refused(error) from None
@@ -93,10 +90,8 @@ class Guard(guard.Guard[T]):
         return requiring
 
 
-class AsyncGuard(guard.Guard[T]):
+class AsyncGuard(guard.AsyncGuard[T]):
     """The same without blocking: await it with a request, or decorate an async view with it."""
-
-    awaits = True
 
     @overload
     def __call__(self, request: HttpRequest, /) -> Awaitable[T]: ...
@@ -114,7 +109,7 @@ class AsyncGuard(guard.Guard[T]):
 
     async def _found(self, request: HttpRequest) -> T:
         try:
-            admitted = await arun(self.check(_header(request)), self.answer)
+            admitted = await self.admit(_header(request))
             return self.found(_noted(request, admitted, user=self._user))
         except guard.REFUSED as error:
             raise Refused(error) from None
@@ -223,9 +218,9 @@ def _guard(auth: object, scope: str | None, **what: bool) -> Any:
 def _noted(request: HttpRequest, admitted: Admitted, *, user: bool) -> Admitted:
     """Leave with the request what is known of it."""
     noted: Any = request
-    noted.daypass_token = admitted.token
+    noted.daypass_token = admitted[0]
     if user:
-        noted.daypass_user = admitted.user
+        noted.daypass_user = admitted[1]
     return admitted
 
 
