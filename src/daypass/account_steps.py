@@ -1,34 +1,62 @@
-"""The steps that a store of accounts performs: the built-in users of the ready-made service."""
+"""The steps that a store of accounts performs: the built-in users of ``daypass serve``.
+
+They are not part of what every store has to do: a store that keeps accounts is an `AccountStore` besides.
+"""
 
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, runtime_checkable
 
-from daypass.store_steps import StoreStep
+from daypass.flow import Step
 from daypass.user import Account
+
+A = TypeVar("A")
+
+
+class AccountStep(Step[A]):
+    """A step that a store of accounts performs, atomically."""
+
+    __slots__ = ()
+
+
+@runtime_checkable
+class AccountStore(Protocol):
+    """A store that keeps accounts."""
+
+    def perform_account(self, step: AccountStep[A]) -> A:
+        """Perform ``step`` and return its answer; raises as `daypass.stores.Store.perform` does."""
+
+
+@runtime_checkable
+class AsyncAccountStore(Protocol):
+    """An async store that keeps accounts."""
+
+    async def perform_account(self, step: AccountStep[A]) -> A:
+        """Perform ``step`` and return its answer; raises as `daypass.stores.Store.perform` does."""
 
 
 @dataclass(frozen=True, slots=True)
-class AddAccount(StoreStep[bool]):
+class AddAccount(AccountStep[bool]):
     """Add a user; False, and nothing is changed, when the address or the name is taken."""
 
     account: Account
 
 
 @dataclass(frozen=True, slots=True)
-class FindAccount(StoreStep[Account | None]):
-    """Find a user by address or name, whatever its case."""
+class FindAccount(AccountStep[Account | None]):
+    """Find a user by address or name, in upper or lower case."""
 
     identifier: str
 
 
 @dataclass(frozen=True, slots=True)
-class LoadAccount(StoreStep[Account | None]):
+class LoadAccount(AccountStep[Account | None]):
     """Find a user by subject."""
 
     subject: str
 
 
 @dataclass(frozen=True, slots=True)
-class SetPasswordHash(StoreStep[None]):
+class SetPasswordHash(AccountStep[None]):
     """Replace a user's password hash."""
 
     subject: str

@@ -77,7 +77,7 @@ PURE = {
     "access_token": {"duration", "errors", "keys", "policy", "scope", "session", "user"},
     "verifier": {"access_token", "duration", "errors", "keys", "read_only"},
     "store_steps": {"flow", "keys", "rotation", "session"},
-    "account_steps": {"store_steps", "user"},
+    "account_steps": {"flow", "user"},
     "steps": {"access_token", "event", "flow", "keys", "user"},
     "drive": {"flow"},
     "flows": {

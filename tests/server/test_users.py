@@ -183,8 +183,8 @@ def test_a_name_that_is_taken(email: str, username: str | None) -> None:
     account = users.add(store, "alice@example.com", "alice", PASSWORD, NOW)
     with pytest.raises(ConfigurationError, match="a user with that email address or name exists already"):
         users.add(store, email, username, "another password", NOW)
-    assert account == store.perform(FindAccount("alice"))
-    assert store.perform(FindAccount("other@example.com")) is None
+    assert account == store.perform_account(FindAccount("alice"))
+    assert store.perform_account(FindAccount("other@example.com")) is None
 
 
 def test_a_name_that_is_taken_on_disk(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_an_address_that_is_none(email: str) -> None:
     store = MemoryStore()
     with pytest.raises(ConfigurationError, match="invalid email address"):
         users.add(store, email, None, PASSWORD, NOW)
-    assert store.perform(FindAccount(email)) is None
+    assert store.perform_account(FindAccount(email)) is None
 
 
 @pytest.mark.parametrize("username", ["", " alice", "alice ", "al@ice", "a\nb", "a\0b", "\ud800", 255 * "a"])
@@ -215,7 +215,7 @@ def test_a_name_that_is_none(username: str) -> None:
     store = MemoryStore()
     with pytest.raises(ConfigurationError, match="invalid user name"):
         users.add(store, "alice@example.com", username, PASSWORD, NOW)
-    assert store.perform(FindAccount("alice@example.com")) is None
+    assert store.perform_account(FindAccount("alice@example.com")) is None
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "a+b@c", "o'hara@example.com", "zoë@bücher.example"])
@@ -230,7 +230,7 @@ def test_an_address_as_people_have_them(email: str) -> None:
 def store_with_alice(password_hash: str) -> AsyncMemoryStore:
     store = AsyncMemoryStore()
     account = Account("user-1", "alice@example.com", "alice", password_hash, NOW)
-    assert asyncio.run(store.perform(AddAccount(account)))
+    assert asyncio.run(store.perform_account(AddAccount(account)))
     return store
 
 
@@ -263,7 +263,7 @@ def test_an_unknown_user_costs_what_a_wrong_password_costs() -> None:
     """
     store = store_with_alice(argon2.PasswordHasher().hash(PASSWORD))
     assert [1, 1] == [verifications(store, (who, "a wrong password")) for who in ("alice", "nobody")]
-    own = asyncio.run(store.perform(FindAccount("alice")))
+    own = asyncio.run(store.perform_account(FindAccount("alice")))
     assert own is not None
     costs = [argon2.extract_parameters(text) for text in (own.password_hash, users._unknown_user())]
     assert costs[0] == costs[1]
@@ -276,7 +276,7 @@ def test_a_hash_of_older_parameters_is_replaced() -> None:
 
     async def check(password: str) -> str:
         await Users(store).check("alice", password)
-        account = await store.perform(LoadAccount("user-1"))
+        account = await store.perform_account(LoadAccount("user-1"))
         assert account is not None
         return account.password_hash
 
@@ -304,9 +304,9 @@ def test_a_password_is_the_same_on_every_keyboard(added: str, typed: str) -> Non
     store = MemoryStore()
     users.add(store, "alice@example.com", "alice", added, NOW)
     asynchronous = AsyncMemoryStore()
-    account = store.perform(FindAccount("alice"))
+    account = store.perform_account(FindAccount("alice"))
     assert account is not None
-    asyncio.run(asynchronous.perform(AddAccount(account)))
+    asyncio.run(asynchronous.perform_account(AddAccount(account)))
     assert asyncio.run(Users(asynchronous).check("alice", typed)) is not None
     assert asyncio.run(Users(asynchronous).check("alice", "cafe au lait")) is None
 

@@ -9,7 +9,7 @@ from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
-from daypass.testing import AsyncStoreContract, StoreContract
+from daypass.testing import AccountStoreContract, AsyncStoreContract, StoreContract
 from tests.servers import postgres
 
 from ..servers import redis as servers
@@ -87,3 +87,41 @@ class TestAsyncRedisCluster(AsyncStoreContract):
     def async_store(self, redis_cluster: str) -> Iterator[AsyncRedisStore]:
         with servers.prefix(redis_cluster) as prefix:
             yield AsyncRedisStore(redis_cluster, prefix=prefix)
+
+
+class TestMemoryAccounts(AccountStoreContract):
+    store = TestMemory.store
+
+
+class TestSqliteAccounts(AccountStoreContract):
+    store = TestSqlite.store
+
+
+@pytest.mark.parametrize("version", postgres.VERSIONS[:1])
+class TestPostgresAccounts(AccountStoreContract):
+    store = TestPostgres.store
+
+
+class TestRedisAccounts(AccountStoreContract):
+    store = TestRedis.store
+
+
+class TestAsyncMemoryAccounts(AccountStoreContract):
+    async_store = TestAsyncMemory.async_store
+    store = AsyncStoreContract.store
+
+
+class TestAsyncSqliteAccounts(AccountStoreContract):
+    async_store = TestAsyncSqlite.async_store
+    store = AsyncStoreContract.store
+
+
+@pytest.mark.parametrize("version", postgres.VERSIONS[:1])
+class TestAsyncPostgresAccounts(AccountStoreContract):
+    async_store = TestAsyncPostgres.async_store
+    store = AsyncStoreContract.store
+
+
+class TestAsyncRedisAccounts(AccountStoreContract):
+    async_store = TestAsyncRedis.async_store
+    store = AsyncStoreContract.store

@@ -251,7 +251,7 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
     store = SqliteStore(path)
     assert session() == store.perform(Find(session().id))
     assert (key(1),) == store.perform(ReadKeys())
-    assert "hash" == store.perform(LoadAccount("1")).password_hash  # type: ignore[union-attr]  # fails just as well
+    assert "hash" == store.perform_account(LoadAccount("1")).password_hash  # type: ignore[union-attr]  # fails just as well
     assert store.perform(advance(session(), START + 1)).moved
     assert schema.SQLITE_VERSION == store.perform(Migrate())
     store.close()

@@ -12,7 +12,14 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from daypass.account_steps import AddAccount, FindAccount, LoadAccount, SetPasswordHash
+from daypass.account_steps import (
+    AccountStore,
+    AddAccount,
+    AsyncAccountStore,
+    FindAccount,
+    LoadAccount,
+    SetPasswordHash,
+)
 from daypass.errors import ConfigurationError
 from daypass.stores import AsyncStore, Store
 from daypass.user import Account, User
@@ -30,7 +37,9 @@ class Users:
     """The users in a store: `check` is the service's ``authenticate``, `load` its ``load_user``."""
 
     def __init__(self, store: AsyncStore) -> None:
-        self._store = store
+        if not isinstance(store, AsyncAccountStore):
+            raise ConfigurationError(f"{type(store).__name__} keeps no accounts, so it cannot have built-in users")
+        self._store: AsyncAccountStore = store
         _unknown_user()  # now, so that the first unknown user takes no longer than the next
 
     async def check(self, identifier: str, password: str) -> User | None:
@@ -41,14 +50,14 @@ class Users:
         Raises:
             StoreError: the store cannot be used now.
         """
-        account = await self._store.perform(FindAccount(identifier))
+        account = await self._store.perform_account(FindAccount(identifier))
         known = account.password_hash if account else _unknown_user()
         fitting = await asyncio.to_thread(_fitting, known, password)
         if account is None or fitting is None:
             return None
         if fitting != _normalized(password) or _hasher.check_needs_rehash(account.password_hash):
             replacement = await asyncio.to_thread(_hasher.hash, _normalized(password))
-            await self._store.perform(SetPasswordHash(account.subject, replacement))
+            await self._store.perform_account(SetPasswordHash(account.subject, replacement))
         return _user(account)
 
     async def load(self, subject: str) -> User | None:
@@ -57,7 +66,7 @@ class Users:
         Raises:
             StoreError: the store cannot be used now.
         """
-        account = await self._store.perform(LoadAccount(subject))
+        account = await self._store.perform_account(LoadAccount(subject))
         return None if account is None else _user(account)
 
 
@@ -68,6 +77,8 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
         ConfigurationError: the address, the name or the password cannot be used, or is taken; nothing was changed.
         StoreError: nothing was changed.
     """
+    if not isinstance(store, AccountStore):
+        raise ConfigurationError(f"{type(store).__name__} keeps no accounts, so it cannot have built-in users")
     local, _, domain = email.partition("@")
     if not local or not domain or "@" in domain or not _is_plain(email) or " " in email:
         raise ConfigurationError(f"invalid email address {email!r}")
@@ -82,7 +93,7 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
     if len(password) > MAXIMUM_PASSWORD:
         raise ConfigurationError(f"the password can have {MAXIMUM_PASSWORD} characters")
     account = Account(str(uuid.uuid4()), email, username, _hasher.hash(_normalized(password)), now)
-    if not store.perform(AddAccount(account)):
+    if not store.perform_account(AddAccount(account)):
         raise ConfigurationError("a user with that email address or name exists already")
     return account
 

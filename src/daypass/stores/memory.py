@@ -2,20 +2,25 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from heapq import nlargest
 from itertools import islice
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from daypass import account_steps, store_steps
+from daypass.account_steps import AccountStep
 from daypass.keys import KeyRecord
 from daypass.session import Session
 from daypass.store_steps import StoreStep
+from daypass.stores.operations import Operations
 from daypass.user import Account
 
 A = TypeVar("A")
+
+OPERATIONS = Operations()
+"""What `MemoryStore` does for each step."""
 
 
 class MemoryStore:
@@ -30,38 +35,21 @@ class MemoryStore:
         self._keys: dict[str, KeyRecord] = {}
         self._sweep_due_at = 0
         self._accounts: dict[str, Account] = {}
-        self._operations: Mapping[type[StoreStep[Any]], Callable[[Any], Any]] = {
-            store_steps.Insert: self._insert,
-            store_steps.Advance: self._advance,
-            store_steps.Swap: self._swap,
-            store_steps.Find: self._find,
-            store_steps.End: self._end,
-            store_steps.EndAll: self._end_all,
-            store_steps.EndEveryone: self._end_everyone,
-            store_steps.ListSessions: self._list,
-            store_steps.ReadKeys: self._read_keys,
-            store_steps.ReadEndings: self._read_endings,
-            store_steps.Sweep: self._sweep,
-            store_steps.AddKey: self._add_key,
-            store_steps.RemoveKey: self._remove_key,
-            store_steps.Rewrap: self._rewrap,
-            store_steps.Probe: lambda _: None,
-            store_steps.ReadClock: lambda _: None,
-            store_steps.Migrate: lambda _: 0,
-            account_steps.AddAccount: self._add_account,
-            account_steps.FindAccount: self._find_account,
-            account_steps.LoadAccount: self._load_account,
-            account_steps.SetPasswordHash: self._set_password_hash,
-        }
 
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; nothing can go wrong."""
         with self._lock:
-            return self._operations[type(step)](step)  # type: ignore[no-any-return]  # the table pairs step and answer
+            return OPERATIONS.perform(self, step)
+
+    def perform_account(self, step: AccountStep[A]) -> A:
+        """Do as `perform`, for built-in users."""
+        with self._lock:
+            return OPERATIONS.perform(self, step)
 
     def close(self) -> None:
         """Do nothing: what is in memory stays until the store itself is gone."""
 
+    @OPERATIONS(store_steps.Insert)
     def _insert(self, step: store_steps.Insert) -> None:
         if step.session.id not in self._sessions:
             self._put(step.session)
@@ -74,6 +62,7 @@ class MemoryStore:
             self._ended[session.id] = session.ended_at
             self._not_ended[session.subject].pop(session.id, None)
 
+    @OPERATIONS(store_steps.Advance)
     def _advance(self, step: store_steps.Advance) -> store_steps.Advanced:
         session = self._session(step.session_id)
         moved = None if session is None else step.moved(session)
@@ -82,6 +71,7 @@ class MemoryStore:
         self._sessions[session.id] = moved
         return store_steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
 
+    @OPERATIONS(store_steps.Swap)
     def _swap(self, step: store_steps.Swap) -> bool:
         session = self._session(step.old.id)
         if session is None or session.ended_at is not None or _position(session) != _position(step.old):
@@ -89,6 +79,7 @@ class MemoryStore:
         self._put(step.new)
         return True
 
+    @OPERATIONS(store_steps.Find)
     def _find(self, step: store_steps.Find) -> Session | None:
         return self._session(step.session_id)
 
@@ -96,6 +87,7 @@ class MemoryStore:
         session = self._sessions.get(session_id)
         return None if session is None else session.ended_by_all(self._everyone_at)
 
+    @OPERATIONS(store_steps.End)
     def _end(self, step: store_steps.End) -> Session | None:
         session = self._session(step.session_id)
         if session is None or session.ended_at is not None or step.subject not in (None, session.subject):
@@ -104,6 +96,7 @@ class MemoryStore:
         self._put(ended)
         return ended
 
+    @OPERATIONS(store_steps.EndAll)
     def _end_all(self, step: store_steps.EndAll) -> tuple[str, ...]:
         live = (each for each in self._live(step.subject, step.at) if each.id != step.keep)
         ended = [replace(each, ended_at=step.at, end_reason=step.reason) for each in islice(live, step.limit)]
@@ -111,9 +104,11 @@ class MemoryStore:
             self._put(session)
         return tuple(session.id for session in ended)
 
+    @OPERATIONS(store_steps.EndEveryone)
     def _end_everyone(self, step: store_steps.EndEveryone) -> None:
         self._everyone_at = max(self._everyone_at, step.at)
 
+    @OPERATIONS(store_steps.ListSessions)
     def _list(self, step: store_steps.ListSessions) -> tuple[Session, ...]:
         place = attrgetter("created_at", "id")
         live = [each for each in self._live(step.subject, step.now) if step.after is None or place(each) < step.after]
@@ -123,10 +118,12 @@ class MemoryStore:
         own = (self._sessions[each].ended_by_all(self._everyone_at) for each in self._not_ended.get(subject, ()))
         return (each for each in own if each.is_live(now))
 
+    @OPERATIONS(store_steps.ReadEndings)
     def _read_endings(self, step: store_steps.ReadEndings) -> store_steps.Endings:
         found = tuple(store_steps.Ending(session_id, at) for session_id, at in self._ended.items() if at > step.since)
         return store_steps.Endings(found, self._everyone_at)
 
+    @OPERATIONS(store_steps.Sweep)
     def _sweep(self, step: store_steps.Sweep) -> store_steps.Swept:
         if step.now < self._sweep_due_at and not step.regardless:
             return store_steps.Swept(0, self._sweep_due_at)
@@ -138,9 +135,11 @@ class MemoryStore:
         self._sweep_due_at = step.now + step.rest
         return store_steps.Swept(len(over), self._sweep_due_at, whole=True)
 
+    @OPERATIONS(store_steps.ReadKeys)
     def _read_keys(self, _: store_steps.ReadKeys) -> tuple[KeyRecord, ...]:
         return tuple(sorted(self._keys.values(), key=lambda record: (-record.created_at, record.kid)))
 
+    @OPERATIONS(store_steps.AddKey)
     def _add_key(self, step: store_steps.AddKey) -> None:
         same = (
             record.kid
@@ -150,14 +149,29 @@ class MemoryStore:
         if next(same, None) == step.newest:
             self._keys[step.record.kid] = step.record
 
+    @OPERATIONS(store_steps.RemoveKey)
     def _remove_key(self, step: store_steps.RemoveKey) -> None:
         self._keys.pop(step.kid, None)
 
+    @OPERATIONS(store_steps.Rewrap)
     def _rewrap(self, step: store_steps.Rewrap) -> None:
         record = self._keys.get(step.kid)
         if record is not None and record.wrapped == step.old:
             self._keys[step.kid] = replace(record, wrapped=step.new)
 
+    @OPERATIONS(store_steps.Probe)
+    def _probe(self, _: store_steps.Probe) -> None:
+        """Do nothing: memory can be written."""
+
+    @OPERATIONS(store_steps.ReadClock)
+    def _read_clock(self, _: store_steps.ReadClock) -> None:
+        """Return None: there is no clock but this process's."""
+
+    @OPERATIONS(store_steps.Migrate)
+    def _migrate(self, _: store_steps.Migrate) -> int:
+        return 0
+
+    @OPERATIONS(account_steps.AddAccount)
     def _add_account(self, step: account_steps.AddAccount) -> bool:
         account = step.account
         if (
@@ -168,6 +182,7 @@ class MemoryStore:
         self._accounts[account.subject] = account
         return True
 
+    @OPERATIONS(account_steps.FindAccount)
     def _find_account(self, step: account_steps.FindAccount) -> Account | None:
         return self._by_name(step.identifier)
 
@@ -175,9 +190,11 @@ class MemoryStore:
         folded = name.casefold()
         return next((each for each in self._accounts.values() if folded in _folded_names(each)), None)
 
+    @OPERATIONS(account_steps.LoadAccount)
     def _load_account(self, step: account_steps.LoadAccount) -> Account | None:
         return self._accounts.get(step.subject)
 
+    @OPERATIONS(account_steps.SetPasswordHash)
     def _set_password_hash(self, step: account_steps.SetPasswordHash) -> None:
         account = self._accounts.get(step.subject)
         if account is not None:
@@ -193,6 +210,10 @@ class AsyncMemoryStore:
     async def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; nothing can go wrong."""
         return self._store.perform(step)
+
+    async def perform_account(self, step: AccountStep[A]) -> A:
+        """Do as `perform`, for built-in users."""
+        return self._store.perform_account(step)
 
     async def close(self) -> None:
         """Do nothing: what is in memory stays until the store itself is gone."""

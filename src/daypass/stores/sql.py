@@ -1,7 +1,7 @@
-"""The statements of the SQL stores, as text, and how a row reads: no driver here. The tables are in `schema`.
+"""The statements of the SQL stores, as text, their parameters, and how their rows read. No driver here.
 
-They are what SQLite and PostgreSQL have in common; parameters are written ``:name``. Names of columns stand in one
-order throughout, that of `SESSION_COLUMNS`.
+The tables are in `schema`, the differences between databases in `dialect`. Parameters are written ``:name``. Columns
+stand in one order everywhere, that of `SESSION_COLUMNS`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
-from daypass.store_steps import EndAll, Ending, Endings, ListSessions
+from daypass.store_steps import Advance, End, EndAll, Ending, Endings, ListSessions, Swap
 from daypass.user import Account
 
 Parameters = dict[str, Any]
@@ -32,7 +32,28 @@ INSERT = f"""
     ON CONFLICT DO NOTHING
 """
 
-MOVE = "UPDATE daypass_sessions SET generation = ?, branch = ?, rotated_at = ?, expires_at = ? WHERE id = ?"
+MOVE = """
+    UPDATE daypass_sessions
+    SET generation = :generation, branch = :branch, rotated_at = :rotated_at, expires_at = :expires_at
+    WHERE id = :id
+"""
+
+ADVANCE = f"""
+    WITH moved AS (
+        UPDATE daypass_sessions AS now
+        SET generation = :generation, branch = :branch, rotated_at = :now,
+            expires_at = LEAST(:now + :idle_ttl, now.created_at + :absolute_ttl)
+        FROM (SELECT id AS was_id, rotated_at AS was_rotated_at FROM daypass_sessions WHERE id = :id) AS was
+        WHERE id = was_id AND rotated_at = was_rotated_at AND generation = :old_generation AND branch = :old_branch
+          AND rotated_at < :rotated_before AND ended_at IS NULL AND expires_at > :now
+          AND created_at + :absolute_ttl > :now AND created_at > {EVERYONE_AT}
+        RETURNING {FOUND_COLUMNS}, TRUE, was_rotated_at
+    )
+    SELECT * FROM moved
+    UNION ALL
+    SELECT {FOUND_COLUMNS}, FALSE, 0 FROM daypass_sessions WHERE id = :id AND NOT EXISTS (SELECT FROM moved)
+"""
+"""PostgreSQL's: moves the session, or finds it where it cannot be moved, in one statement."""
 
 SWAP = f"""
     UPDATE daypass_sessions
@@ -40,6 +61,7 @@ SWAP = f"""
         ended_at = :ended_at, end_reason = :end_reason
     WHERE id = :id AND generation = :old_generation AND branch = :old_branch AND rotated_at = :old_rotated_at
       AND ended_at IS NULL AND created_at > {EVERYONE_AT}
+    RETURNING id
 """
 
 FIND = f"SELECT {FOUND_COLUMNS} FROM daypass_sessions WHERE id = :id"
@@ -51,20 +73,23 @@ END = f"""
     RETURNING {FOUND_COLUMNS}
 """
 
-_LIVE_BATCH = f"""
-    SELECT id FROM daypass_sessions
-    WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :at AND id <> :keep
-    ORDER BY created_at, id
-    LIMIT :limit
-"""
-
 END_ALL = f"""
+    WITH batch AS (
+        SELECT id FROM daypass_sessions
+        WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :at
+          AND id <> :keep
+        ORDER BY created_at, id
+        LIMIT :limit
+        {{for_update}}
+    )
     UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
-    WHERE id IN ({_LIVE_BATCH})
+    WHERE id IN (SELECT id FROM batch)
     RETURNING id
 """
+"""Locks its rows first, where there are such locks: a session that another ends meanwhile is left out, and the next one
+takes its place."""
 
-END_EVERYONE = "UPDATE daypass_everyone SET ended_until = :at WHERE ended_until < :at"
+END_EVERYONE = "UPDATE daypass_everyone SET ended_until = :at WHERE ended_until < :at RETURNING ended_until"
 
 LIST = f"""
     SELECT {FOUND_COLUMNS} FROM daypass_sessions
@@ -86,9 +111,14 @@ READ_SWEEP = "SELECT due_at FROM daypass_sweep"
 
 SWEEP_BATCH = "SELECT id FROM daypass_sessions WHERE id > :place ORDER BY id LIMIT :batch"
 
-REMOVE_IF_OVER = """
-    DELETE FROM daypass_sessions
-    WHERE id = :id AND CASE WHEN ended_at IS NULL THEN expires_at ELSE created_at + :absolute_ttl END <= :before
+REMOVE_OVER = """
+    WITH batch AS (
+        SELECT id FROM daypass_sessions
+        WHERE id > :place AND id <= :last
+          AND CASE WHEN ended_at IS NULL THEN expires_at ELSE created_at + :absolute_ttl END <= :before
+        {skip_locked}
+    )
+    DELETE FROM daypass_sessions WHERE id IN (SELECT id FROM batch) RETURNING id
 """
 
 END_SWEEP = "UPDATE daypass_sweep SET place = :place, due_at = :due_at"
@@ -109,6 +139,12 @@ REMOVE_KEY = "DELETE FROM daypass_keys WHERE kid = :kid"
 
 REWRAP = "UPDATE daypass_keys SET wrapped = :new WHERE kid = :kid AND wrapped = :old"
 
+PROBE = """
+    UPDATE daypass_schema SET probed = 1 - probed
+    WHERE NOT EXISTS (SELECT 1 FROM daypass_sessions, daypass_keys WHERE daypass_keys.kid = '')
+"""
+"""Reads both tables. Writes another value each time, because SQLite writes nothing where a value stays the same."""
+
 ADD_ACCOUNT = f"""
     INSERT INTO daypass_accounts ({ACCOUNT_COLUMNS}, folded_email, folded_username)
     VALUES (:subject, :email, :username, :password_hash, :created_at, :disabled_at, :folded_email, :folded_username)
@@ -116,81 +152,11 @@ ADD_ACCOUNT = f"""
     RETURNING subject
 """
 
-FIND_ACCOUNT = f"""
-    SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts
-    WHERE folded_email = :folded OR folded_username = :folded
-"""
+FIND_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE folded_email = :name OR folded_username = :name"
 
-LOAD_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE subject = :subject"
+LOAD_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE subject = :name"
 
 UPDATE_HASH = "UPDATE daypass_accounts SET password_hash = :password_hash WHERE subject = :subject"
-
-# ---- PostgreSQL alone: what takes several statements elsewhere is one here, and endings are announced
-
-ADVANCE = f"""
-    WITH moved AS (
-        UPDATE daypass_sessions AS now
-        SET generation = :generation, branch = :branch, rotated_at = :now,
-            expires_at = LEAST(:now + :idle_ttl, now.created_at + :absolute_ttl)
-        FROM (SELECT id AS was_id, rotated_at AS was_rotated_at FROM daypass_sessions WHERE id = :id) AS was
-        WHERE id = was_id AND rotated_at = was_rotated_at AND generation = :old_generation AND branch = :old_branch
-          AND rotated_at < :rotated_before AND ended_at IS NULL AND expires_at > :now
-          AND created_at + :absolute_ttl > :now AND created_at > {EVERYONE_AT}
-        RETURNING {FOUND_COLUMNS}, TRUE, was_rotated_at
-    )
-    SELECT * FROM moved
-    UNION ALL
-    SELECT {FOUND_COLUMNS}, FALSE, 0 FROM daypass_sessions WHERE id = :id AND NOT EXISTS (SELECT FROM moved)
-"""
-
-SWAP_ALONE = f"{SWAP} RETURNING id"
-
-SWAP_TELLING = f"WITH ended AS ({SWAP} RETURNING id) SELECT id, pg_notify(:channel, '') FROM ended"
-
-END_TELLING = f"WITH ended AS ({END}) SELECT {SESSION_COLUMNS}, 0, pg_notify(:channel, '') FROM ended"
-
-END_ALL_LOCKING = f"""
-    WITH batch AS ({_LIVE_BATCH} FOR UPDATE)
-    UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
-    WHERE id IN (SELECT id FROM batch)
-    RETURNING id
-"""
-"""Locks first: a session that another ends meanwhile is left out and the batch is filled up with the next one."""
-
-END_ALL_TELLING = f"WITH ended AS ({END_ALL_LOCKING}) SELECT id, pg_notify(:channel, '') FROM ended"
-
-END_EVERYONE_TELLING = f"WITH ended AS ({END_EVERYONE} RETURNING ended_until) SELECT pg_notify(:channel, '') FROM ended"
-
-TELL = "SELECT pg_notify(:channel, :payload)"
-
-SWEEP = """
-    WITH batch AS (SELECT id FROM daypass_sessions WHERE id > :place ORDER BY id LIMIT :batch),
-    over AS (
-        SELECT id FROM daypass_sessions
-        WHERE id IN (SELECT id FROM batch)
-          AND CASE WHEN ended_at IS NULL THEN expires_at ELSE created_at + :absolute_ttl END <= :before
-        FOR UPDATE SKIP LOCKED
-    ),
-    removed AS (DELETE FROM daypass_sessions WHERE id IN (SELECT id FROM over) RETURNING id)
-    SELECT (SELECT COUNT(*) FROM batch), (SELECT id FROM batch ORDER BY id DESC LIMIT 1), (SELECT COUNT(*) FROM removed)
-"""
-
-READ_SCHEMA = "SELECT version, compatible_from FROM daypass_schema"
-
-READ_CLOCK = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-
-READ_PROBE = "SELECT 1 FROM daypass_sessions, daypass_keys LIMIT 1"
-
-WRITE_PROBE = "UPDATE daypass_schema SET probed = 1 - probed"
-"""Another value each time: SQLite writes nothing where a value stays the same."""
-
-BEGIN_MIGRATING = (
-    "BEGIN",
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL lock_timeout = 0",
-    "SELECT pg_advisory_xact_lock(7238245904172708979)",
-)
-"""A transaction that waits for others which migrate; the number is that of Daypass, ``daypass`` in ASCII."""
 
 
 def stored_id(session_id: str) -> bytes:
@@ -203,7 +169,8 @@ def stored_id(session_id: str) -> bytes:
 
 
 def session_parameters(session: Session) -> Parameters:
-    """Return the parameters of `INSERT`, which are those of `SWAP`'s new values too."""
+    """Return the parameters of `INSERT` and `MOVE`, and those of the new values in `SWAP`."""
+    device = session.device
     return {
         "id": bytes.fromhex(session.id),
         "subject": session.subject,
@@ -215,11 +182,16 @@ def session_parameters(session: Session) -> Parameters:
         "expires_at": session.expires_at,
         "ended_at": session.ended_at,
         "end_reason": session.end_reason and session.end_reason.value,
-        "device_name": session.device.name,
-        "user_agent": session.device.user_agent,
-        "address": session.device.address,
+        "device_name": _without_nul(device.name),
+        "user_agent": _without_nul(device.user_agent),
+        "address": _without_nul(device.address),
         "scope": session.scope,
     }
+
+
+def _without_nul(text: str | None) -> str | None:
+    """Replace NUL, which PostgreSQL does not store, in text that a client has chosen."""
+    return text and text.replace("\0", "\ufffd")
 
 
 def session_of(row: Sequence[Any]) -> Session:
@@ -241,10 +213,37 @@ def session_of(row: Sequence[Any]) -> Session:
     return found.ended_by_all(row[14])
 
 
+def advance_parameters(step: Advance) -> Parameters:
+    """Return the parameters of `ADVANCE`."""
+    return {
+        "id": stored_id(step.session_id),
+        "old_generation": step.expected.generation,
+        "old_branch": step.expected.branch,
+        "rotated_before": step.expected.rotated_before,
+        "generation": step.generation,
+        "branch": step.branch,
+        "now": step.now,
+        "idle_ttl": step.idle_ttl,
+        "absolute_ttl": step.absolute_ttl,
+    }
+
+
+def swap_parameters(step: Swap) -> Parameters:
+    """Return the parameters of `SWAP`."""
+    old = {"generation": step.old.generation, "branch": step.old.branch, "rotated_at": step.old.rotated_at}
+    return session_parameters(step.new) | {f"old_{name}": value for name, value in old.items()}
+
+
+def end_parameters(step: End) -> Parameters:
+    """Return the parameters of `END`."""
+    session_id = stored_id(step.session_id)
+    return {"id": session_id, "at": step.at, "reason": step.reason.value, "subject": step.subject}
+
+
 def end_all_parameters(step: EndAll) -> Parameters:
     """Return the parameters of `END_ALL`."""
     keep = b"" if step.keep is None else stored_id(step.keep)
-    return {"subject": step.subject, "at": step.at, "reason": step.reason, "keep": keep, "limit": step.limit}
+    return {"subject": step.subject, "at": step.at, "reason": step.reason.value, "keep": keep, "limit": step.limit}
 
 
 _NEWEST = (2**63 - 1, "")

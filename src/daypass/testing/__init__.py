@@ -1,9 +1,10 @@
-"""For tests: the suite that every store has to pass, and a clock that stands still until it is set.
+"""For tests: the suites that stores and stores of accounts have to pass, and a clock that stands still until it is set.
 
 pytest is needed, and nothing else. Each part tells of itself: `daypass.testing.store_contract`. For tests of clients
 there are a strict server and scenarios besides; those need uvicorn too, and are in `daypass.testing.client_contract`.
 """
 
+from daypass.testing.account_contract import AccountStoreContract, account
 from daypass.testing.client_subject import Subject
 from daypass.testing.clock import START, Clock
 from daypass.testing.store_contract import (
@@ -11,7 +12,6 @@ from daypass.testing.store_contract import (
     AsyncStoreContract,
     Performing,
     StoreContract,
-    account,
     advance,
     key,
     session,
@@ -22,6 +22,7 @@ from daypass.testing.strict_server import StrictServer
 __all__ = [
     "CALLERS",
     "START",
+    "AccountStoreContract",
     "AsyncStoreContract",
     "Clock",
     "Performing",

@@ -26,11 +26,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
-from daypass.account_steps import AddAccount, FindAccount, LoadAccount, SetPasswordHash
+from daypass.account_steps import AccountStep, AsyncAccountStore
 from daypass.keys import KeyRecord
 from daypass.rotation import NEVER_ROTATED, Expectation
 from daypass.session import Device, EndReason, Session
@@ -60,7 +60,6 @@ from daypass.store_steps import (
 )
 from daypass.stores import AsyncStore, Store
 from daypass.testing.clock import START
-from daypass.user import Account
 
 A = TypeVar("A")
 
@@ -80,6 +79,11 @@ class Performing:
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer."""
         return asyncio.run_coroutine_threadsafe(self._store.perform(step), self._loop).result()
+
+    def perform_account(self, step: AccountStep[A]) -> A:
+        """Do as `perform`, for built-in users."""
+        store = cast("AsyncAccountStore", self._store)
+        return asyncio.run_coroutine_threadsafe(store.perform_account(step), self._loop).result()
 
     def race(self, steps: Sequence[StoreStep[Any]]) -> list[Any]:
         """Perform ``steps`` in as many tasks at once and return their answers."""
@@ -148,12 +152,6 @@ def sweep(now: int, **fields: Any) -> Sweep:
         regardless=True,
     )
     return replace(step, **fields)
-
-
-def account(number: int = 1, **fields: Any) -> Account:
-    """Return a user for a test, save for ``fields``."""
-    made = Account(f"subject-{number}", f"user{number}@example.com", f"user{number}", f"hash-{number}", START)
-    return replace(made, **fields)
 
 
 class StoreContract:
@@ -678,74 +676,6 @@ class StoreContract:
         if first is None:
             pytest.skip("this store has no clock of its own")
         assert 1_577_836_800_000 < first <= (store.perform(ReadClock()) or 0)  # 2020
-
-    # ---- built-in users
-
-    @pytest.mark.parametrize("identifier", ["user1@example.com", "USER1@Example.COM", "user1", "User1"])
-    def test_a_user_is_found_by_address_and_name(self, store: Store, identifier: str) -> None:
-        """Whatever the case it is written in, and as it was added."""
-        store.perform(AddAccount(account(2)))
-        assert store.perform(AddAccount(account(1))) is True
-        assert account(1) == store.perform(FindAccount(identifier))
-
-    def test_case_is_that_of_all_writing(self, store: Store) -> None:
-        """Names that differ in case alone are one, in any alphabet."""
-        greek = account(1, email="\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2@example.com", username="\u00c4RGER")
-        assert store.perform(AddAccount(greek)) is True
-        assert greek == store.perform(FindAccount("\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3@EXAMPLE.com"))
-        assert greek == store.perform(FindAccount("\u00e4rger"))
-        assert store.perform(AddAccount(account(2, username="\u00c4rger"))) is False
-
-    @pytest.mark.parametrize(
-        "identifier", ["", "nobody", "user1@example.co", "user1@example.com ", "user_", "%", "hash-1"]
-    )
-    def test_nobody_else_is_found(self, store: Store, identifier: str) -> None:
-        """An unknown name finds nobody; nor does an empty one find a user who has no name."""
-        store.perform(AddAccount(account(1)))
-        store.perform(AddAccount(account(2, username=None)))
-        assert store.perform(FindAccount(identifier)) is None
-        assert store.perform(LoadAccount(identifier)) is None
-
-    def test_a_user_is_loaded_by_subject(self, store: Store) -> None:
-        """Exactly as added, a disabled one too."""
-        disabled = account(1, username=None, disabled_at=START + 7)
-        store.perform(AddAccount(disabled))
-        assert disabled == store.perform(LoadAccount("subject-1"))
-        assert store.perform(LoadAccount("SUBJECT-1")) is None
-
-    @pytest.mark.parametrize(
-        "fields",
-        [{"email": "USER1@example.com"}, {"username": "uSER1"}, {"subject": "subject-1"}],
-        ids=["address", "name", "subject"],
-    )
-    def test_a_taken_name_stays_with_its_user(self, store: Store, fields: dict[str, Any]) -> None:
-        """An address or a name that is taken, whatever its case, is refused and changes nothing."""
-        store.perform(AddAccount(account(1)))
-        assert store.perform(AddAccount(account(2, **fields))) is False
-        assert account(1) == store.perform(LoadAccount("subject-1"))
-        assert store.perform(LoadAccount("subject-2")) is None
-
-    def test_many_users_may_have_no_name(self, store: Store) -> None:
-        """A user without a name takes none."""
-        assert [True, True] == [store.perform(AddAccount(account(n, username=None))) for n in (1, 2)]
-
-    def test_one_of_many_gets_the_address(self, store: Store) -> None:
-        """Of many that add the same address at once exactly one does."""
-        steps = [
-            AddAccount(account(n, email="ada@example.com" if n % 2 else "ADA@EXAMPLE.COM")) for n in range(CALLERS)
-        ]
-        answers = self.race(store, steps)
-        (added,) = [step.account for step, done in zip(steps, answers, strict=True) if done]
-        assert added == store.perform(FindAccount("ada@example.com"))
-
-    def test_a_password_is_replaced_for_its_user_alone(self, store: Store) -> None:
-        """The hash is replaced, and nothing else of that user or of any other; an unknown user is no error."""
-        store.perform(AddAccount(account(1)))
-        store.perform(AddAccount(account(2)))
-        store.perform(SetPasswordHash("subject-1", "new hash"))
-        store.perform(SetPasswordHash("subject-3", "new hash"))
-        assert account(1, password_hash="new hash") == store.perform(LoadAccount("subject-1"))  # noqa: S106 - nobody's
-        assert account(2) == store.perform(LoadAccount("subject-2"))
 
 
 class AsyncStoreContract(StoreContract):

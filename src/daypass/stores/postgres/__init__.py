@@ -1,4 +1,11 @@
-"""The PostgreSQL store, on libpq by psycopg; docs/stores.md tells of it."""
+"""The PostgreSQL store, on psycopg; docs/stores.md describes it."""
+
+from daypass.errors import ConfigurationError
+
+try:
+    import psycopg  # noqa: F401 - only to see whether it is installed
+except ImportError as error:
+    raise ConfigurationError('PostgreSQL needs its driver: pip install "daypass[postgres]"') from error
 
 from daypass.stores.postgres.store import AsyncPostgresStore, PostgresStore
 

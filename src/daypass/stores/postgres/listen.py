@@ -1,94 +1,75 @@
-"""Hearing what was ended: connections that LISTEN, and the proof that what is announced gets there."""
+"""Announcements by LISTEN and NOTIFY, and the proof that what is announced arrives."""
 
 import asyncio
-import contextlib
 import secrets
-import select
-import socket
 import threading
 import time
-from collections.abc import Iterable
 
-from psycopg import OperationalError
-from psycopg.pq.abc import PGconn
+from psycopg import Error
 
 from daypass.errors import StoreUnavailable
-from daypass.stores import sql
-from daypass.stores.postgres.link import Failure, Link, Request, request
-from daypass.stores.postgres.plans import CHANNEL
-from daypass.stores.postgres.tasks import LoopLink
+from daypass.stores.plans import Query
+from daypass.stores.postgres.connection import TaskConnection, ThreadConnection
+from daypass.stores.postgres.queries import announcement
 
 PROOF = 1.0
-"""Seconds within which an announcement of our own has to be heard."""
+"""Seconds within which an announcement of our own has to arrive."""
 
-LISTEN = request(f"LISTEN {CHANNEL}")
-_LOST = "announcements can no longer be heard: the connection was lost"
+_SLICE = 0.25
+"""Seconds after which a thread that waits looks whether the subscription was closed."""
 
 
 class Proof:
-    """An announcement that is to be heard; the others heard meanwhile are kept in mind."""
+    """An announcement of our own that has to arrive.
+
+    Attributes:
+        arrived: whether it has.
+        others: whether others have arrived with it.
+    """
 
     def __init__(self) -> None:
         self._payload = secrets.token_hex(8)
-        self.heard = False
+        self.arrived = False
         self.others = False
 
-    def announcement(self) -> Request:
-        """Return what announces it."""
-        return request(sql.TELL, {"channel": CHANNEL, "payload": self._payload})
+    def announcement(self) -> Query:
+        """Return the query that sends it."""
+        return announcement(self._payload)
 
-    def hear(self, payloads: Iterable[str]) -> None:
-        """Take note of what was announced."""
-        for payload in payloads:
-            if payload == self._payload:
-                self.heard = True
-            else:
-                self.others = True
+    def look(self, payloads: list[str]) -> None:
+        """Look for it among what was announced."""
+        self.arrived = self.arrived or self._payload in payloads
+        self.others = self.others or any(each != self._payload for each in payloads)
 
 
 def unheard() -> StoreUnavailable:
-    """Return the error for a server, or a pooler before it, that lets announcements get lost."""
-    return StoreUnavailable("announcements are not heard here, as behind a pooler: the store has to be polled")
+    """Return the error for a server, or a pooler before it, that loses announcements."""
+    return StoreUnavailable("LISTEN/NOTIFY does not work here (is there a pooler?): the store has to be polled")
 
 
-def payloads(link: Link) -> list[str]:
-    """Return what was announced since the last time, as far as it has been read.
-
-    Raises:
-        Failure: the connection is lost.
-    """
-    found: list[str] = []
-    try:
-        while (notification := link.pgconn.notifies()) is not None:
-            found.append(notification.extra.decode(errors="replace"))
-    except OperationalError:
-        raise Failure(_LOST) from None
-    return found
+def _lost() -> StoreUnavailable:
+    return StoreUnavailable("announcements no longer arrive: the connection was lost")
 
 
 class PostgresSubscription:
     """Tells a thread that something was announced; see `daypass.stores.Subscription`."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: ThreadConnection) -> None:
+        self._connection = connection
         self._waiting = threading.Lock()
-        self._ended, self._end = socket.socketpair()
         self._closed = False
-        self._told = False
-        self._heard: list[str] = []
+        self._announced = False
 
     def prove(self, proof: Proof) -> None:
-        """Hear ``proof``, which has been announced.
+        """Wait for ``proof``, which has been sent.
 
         Raises:
-            StoreError: it is not heard.
+            StoreError: it does not arrive.
         """
         until = time.monotonic() + PROOF
-        while not proof.heard:
-            if not self._hear(until):
-                raise unheard()
-            proof.hear(self._heard)
-        self._told = proof.others
+        while not proof.arrived:
+            proof.look(self._receive(until) or _none(until))
+        self._announced = proof.others
 
     def wait(self, seconds: float) -> bool:
         """Do as `daypass.stores.Subscription.wait`.
@@ -97,127 +78,75 @@ class PostgresSubscription:
             StoreUnavailable: the connection was lost; it has been closed.
         """
         with self._waiting:
-            told, self._told = self._told, False
-            return told or self._hear(time.monotonic() + seconds)
+            announced, self._announced = self._announced, False
+            until = time.monotonic() + seconds
+            while not announced and not self._closed and time.monotonic() < until:
+                announced = bool(self._receive(min(until, time.monotonic() + _SLICE)))
+            return announced and not self._closed
 
     def close(self) -> None:
-        """Give back its connection; whoever is waiting is told False."""
+        """Close the connection; whoever is waiting is told False within a quarter of a second."""
         self._closed = True
-        with contextlib.suppress(OSError):
-            self._end.send(b"\0")
         with self._waiting:
-            self._give_up()
+            self._connection.close()
 
-    def _hear(self, until: float) -> bool:
-        """Wait for announcements, and keep them; False when the time is over."""
-        while not self._closed:
-            try:
-                fd = self._link.pgconn.socket
-            except OperationalError:
-                self._give_up()
-                raise StoreUnavailable(_LOST) from None
-            if not _readable((fd, self._ended.fileno()), until - time.monotonic()):
-                return False
-            try:
-                alive = self._link.heard()
-                self._heard = payloads(self._link)
-            except Failure:
-                alive = False
-            if not alive:
-                self._give_up()
-                raise StoreUnavailable(_LOST)
-            if self._heard:
-                return not self._closed
-        return False
-
-    def _give_up(self) -> None:
-        self._link.close()
-        self._end.close()
-        self._ended.close()
-
-
-def _readable(fds: Iterable[int], seconds: float) -> bool:
-    if not hasattr(select, "poll"):
-        return bool(select.select(list(fds), [], [], max(seconds, 0))[0])
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    return bool(poll.poll(max(seconds, 0) * 1000))
-
-
-class Ear(LoopLink):
-    """A connection whose announcements an event loop hears."""
-
-    def __init__(self, pgconn: PGconn, *, prepares: bool) -> None:
-        super().__init__(pgconn, prepares=prepares)
-        self.announced: list[str] = []
-        self.lost = False
-        self._waiting: asyncio.Future[None] | None = None
-
-    def heard(self) -> bool:
-        """Read what has come, and wake whoever waits for it."""
-        alive = super().heard()
+    def _receive(self, until: float) -> list[str]:
+        self._connection.deadline = float("inf")
         try:
-            self.announced += payloads(self)
-        except Failure:
-            alive = False
-        self.lost = self.lost or not alive
-        if self.announced or self.lost:
-            self.wake()
-        return alive
+            seconds = max(until - time.monotonic(), 0)
+            return [each.payload for each in self._connection.notifies(timeout=seconds, stop_after=1)]
+        except Error:
+            self._connection.close()
+            raise _lost() from None
 
-    def wake(self) -> None:
-        """Let whoever waits go on."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
 
-    async def wait(self, seconds: float) -> None:
-        """Wait until something was announced, the connection is lost or `wake` is called, or for so many seconds."""
-        waiting = self._waiting = self._loop.create_future()
-        timer = self._loop.call_later(max(seconds, 0), self.wake)
-        try:
-            await waiting
-        finally:
-            timer.cancel()
+def _none(until: float) -> list[str]:
+    if time.monotonic() >= until:
+        raise unheard()
+    return []
 
 
 class AsyncPostgresSubscription:
     """The same for a task; see `daypass.stores.AsyncSubscription`."""
 
-    def __init__(self, ear: Ear) -> None:
-        self._ear = ear
+    def __init__(self, connection: TaskConnection) -> None:
+        self._connection = connection
+        self._limit: asyncio.Timeout | None = None
         self._closed = False
-        self._told = False
-        self._heard: list[str] = []
+        self._announced = False
 
     async def prove(self, proof: Proof) -> None:
         """Do as `PostgresSubscription.prove`."""
         until = time.monotonic() + PROOF
-        while not proof.heard:
-            if not await self._hear(until):
-                raise unheard()
-            proof.hear(self._heard)
-        self._told = proof.others
+        while not proof.arrived:
+            proof.look(await self._receive(until - time.monotonic()) or _none(until))
+        self._announced = proof.others
 
     async def wait(self, seconds: float) -> bool:
         """Do as `PostgresSubscription.wait`."""
-        told, self._told = self._told, False
-        return told or await self._hear(time.monotonic() + seconds)
-
-    async def close(self) -> None:
-        """Do as `PostgresSubscription.close`."""
-        self._closed = True
-        self._ear.wake()
-        self._ear.close()
-
-    async def _hear(self, until: float) -> bool:
-        ear = self._ear
-        while not (self._closed or ear.lost or ear.announced) and time.monotonic() < until:
-            await ear.wait(until - time.monotonic())
+        announced, self._announced = self._announced, False
         if self._closed:
             return False
-        if ear.lost:
-            ear.close()
-            raise StoreUnavailable(_LOST)
-        self._heard, ear.announced = ear.announced, []
-        return bool(self._heard)
+        return announced or (bool(await self._receive(seconds)) and not self._closed)
+
+    async def close(self) -> None:
+        """Close the connection; whoever is waiting is told False at once."""
+        self._closed = True
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time())
+        else:
+            self._connection.pgconn.finish()
+
+    async def _receive(self, seconds: float) -> list[str]:
+        try:
+            async with asyncio.timeout(max(seconds, 0)) as self._limit:
+                return [each.payload async for each in self._connection.notifies(stop_after=1)]
+        except TimeoutError:
+            return []
+        except Error:
+            self._connection.pgconn.finish()
+            raise _lost() from None
+        finally:
+            self._limit = None
+            if self._closed:
+                self._connection.pgconn.finish()

@@ -4,16 +4,19 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from psycopg import OperationalError, ProgrammingError
+from psycopg import OperationalError, ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict
 
-from daypass.duration import SECOND, Duration, milliseconds
+from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError
-from daypass.stores.postgres.link import Failure
+from daypass.stores.options import read_count, read_timeout
+from daypass.stores.postgres.failure import NO_OPTIONS, NOT_PREPARED, Failure
+from daypass.unknown_options import refuse_unknown
 
 POOL_SIZE = 10
 TIMEOUT = "5s"
 _SCHEMES = ("postgresql://", "postgres://")
+_OWN = ("pool_size", "timeout", "pgbouncer")
 _PLAIN = re.compile(r"[\w.:/,\[\]-]*", re.ASCII)
 _DEFAULTS = {
     "application_name": "daypass",
@@ -22,41 +25,42 @@ _DEFAULTS = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
 }
+_LEAST_TO_CONNECT = 2
+"""Seconds; libpq and psycopg take no less."""
 
 
 class Settings:
     """Where the server is, and how to speak with it.
 
     Args:
-        url: ``postgresql://user:password@host:port/database?…``; besides what libpq knows, the part behind ``?`` may
+        url: ``postgresql://user:password@host:port/database?…``; besides libpq's parameters, the part after ``?`` may
             have ``pool_size``, ``timeout`` and ``pgbouncer`` (``true`` or ``false``), which win over the arguments.
         pool_size: as for `daypass.stores.postgres.PostgresStore`; so are the others.
 
     Attributes:
         timeout: seconds that a step may take.
         shown: the URL as it may be shown: no password, and nothing that could be a part of one.
-        prepares: whether statements are prepared. Learned: no longer, once one that was prepared was not there.
-        options: whether a connection begins with options. Learned: no longer, once they were refused.
-        announces: whether endings are announced. Learned: no longer, once that was refused.
+        prepares: whether statements are prepared. Set to False once a prepared statement was not there.
+        options: whether a connection begins with options. Set to False once they were refused.
+        announces: whether endings are announced. Set to False once that was refused.
 
     Raises:
-        ConfigurationError: the URL, or one of the values, is none.
+        ConfigurationError: the URL or an option is invalid, or the option is unknown.
     """
 
     def __init__(self, url: str, *, pool_size: int, timeout: Duration, pgbouncer: bool) -> None:
         bare, own = _split(url)
         self._libpq = _parse(bare)
-        self.pool_size = _count(own.get("pool_size", pool_size))
-        self.timeout = milliseconds(own.get("timeout", timeout)) / SECOND
-        if self.timeout == 0:
-            raise ConfigurationError("a timeout of nothing leaves no time for any step; the usual value is 5s")
+        self.pool_size = read_count("pool_size", own.get("pool_size", pool_size))
+        self.timeout = read_timeout(own.get("timeout", timeout))
         pooled = _flag(own.get("pgbouncer", pgbouncer))
         self.prepares = self.options = self.announces = not pooled
         self.shown = _shown(self._libpq)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what libpq is given."""
-        given = {**_DEFAULTS, **self._libpq}
+        """Return what libpq is given. A host that is silent leaves time for the others."""
+        hosts = str(self._libpq.get("host", "")).count(",") + 1
+        given = {"connect_timeout": max(_LEAST_TO_CONNECT, int(self.timeout / hosts)), **_DEFAULTS, **self._libpq}
         if self.options:
             allowed = round(self.timeout * SECOND * 0.9)  # so that the server is the first to give up
             ours = f"-c statement_timeout={allowed} -c lock_timeout={round(allowed * 0.9)}"
@@ -65,37 +69,50 @@ class Settings:
 
     def learn(self, failure: Failure) -> bool:
         """Learn from a refusal what the server, or a pooler before it, lacks; tell whether to try again for that."""
-        if failure.state in ("26000", "42P05"):
+        if failure.state in NOT_PREPARED:
             self.prepares = False
-        elif failure.state == "08P01" and self.options:
+        elif failure.state == NO_OPTIONS and self.options:
             self.options = False
             return True
         return False
 
 
+_ADVICE = "write postgresql://user:password@host:port/database, with %40 for an @ in the password and %2F for a /"
+
+
 def _split(url: str) -> tuple[str, dict[str, str]]:
-    """Return the URL for libpq, and what of its query is ours."""
+    """Return the URL for libpq, and our own options in its query; refuse options that neither knows."""
     if not url.startswith(_SCHEMES):
-        raise ConfigurationError("this is no URL of a PostgreSQL database; write postgresql://user@host/database")
+        raise ConfigurationError("this is not a PostgreSQL URL: write postgresql://user@host/database")
     bare, _, query = url.partition("?")
     pairs = parse_qsl(query, keep_blank_values=True)
-    own = {name: value for name, value in pairs if name in ("pool_size", "timeout", "pgbouncer")}
+    refuse_unknown((name for name, _ in pairs), _known(), "option in the PostgreSQL URL")
+    own = {name: value for name, value in pairs if name in _OWN}
     rest = urlencode([pair for pair in pairs if pair[0] not in own], quote_via=quote)
     return (f"{bare}?{rest}" if rest else bare), own
 
 
+def _known() -> set[str]:
+    """Return the names of all options that may stand in a URL: libpq's, and ours."""
+    return {*_OWN, "ssl", *(option.keyword.decode() for option in pq.Conninfo.get_defaults())}
+
+
 def _parse(url: str) -> dict[str, Any]:
-    """Return libpq's parameters; what libpq says of a wrong URL is kept to ourselves, for it repeats parts of it."""
-    advice = "write postgresql://user:password@host:port/database, with %40 for an @ in the password and %2F for a /"
+    """Return libpq's parameters. What libpq says of a wrong URL is not shown, because it repeats parts of it."""
     try:
         parameters = conninfo_to_dict(url)
     except (ProgrammingError, OperationalError, ValueError):
-        raise ConfigurationError(f"the URL of the PostgreSQL database cannot be read; {advice}") from None
+        reason = "it has a % that is not followed by two hexadecimal digits" if _odd_percent(url) else "it is malformed"
+        raise ConfigurationError(f"the PostgreSQL URL cannot be read: {reason}; {_ADVICE}") from None
     if "@" in str(parameters.get("host", "")):
-        raise ConfigurationError(f"the URL of the PostgreSQL database has more than one @; {advice}")
+        raise ConfigurationError(f"the PostgreSQL URL has more than one @; {_ADVICE}")
     if not all(port.isdecimal() for port in str(parameters.get("port") or "0").split(",") if port):
-        raise ConfigurationError(f"the URL of the PostgreSQL database has a port that is no number; {advice}")
+        raise ConfigurationError(f"the PostgreSQL URL has a port that is not a number; {_ADVICE}")
     return parameters
+
+
+def _odd_percent(url: str) -> bool:
+    return "%" in re.sub(r"%[0-9A-Fa-f]{2}", "", url)
 
 
 def _shown(parameters: dict[str, Any]) -> str:
@@ -112,18 +129,8 @@ def _shown(parameters: dict[str, Any]) -> str:
     return f"postgresql://{quote(whose, '@')}{where if _PLAIN.fullmatch(where) else '…'}{quote(what, '/')}"
 
 
-def _count(value: str | int) -> int:
-    try:
-        count = int(value)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise ConfigurationError(f"pool_size has to be a number, 1 or more; the usual value is {POOL_SIZE}")
-    return count
-
-
 def _flag(value: str | bool) -> bool:  # noqa: FBT001 - a value as it was given
     text = str(value).lower()
     if text not in ("true", "false"):
-        raise ConfigurationError("pgbouncer has to be true or false")
+        raise ConfigurationError(f"invalid pgbouncer {value!r}: write true or false")
     return text == "true"

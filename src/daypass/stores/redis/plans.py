@@ -14,9 +14,9 @@ from redis.exceptions import NoScriptError
 from daypass import account_steps, store_steps
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import ConfigurationError
+from daypass.flow import Step
 from daypass.keys import KeyRecord
 from daypass.session import Session
-from daypass.store_steps import StoreStep
 from daypass.stores.redis import layout, scripts
 from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
 from daypass.stores.sql import stored_id
@@ -129,7 +129,7 @@ class Plans:
     def __init__(self, names: Layout, *, scattered: bool) -> None:
         self._names = names
         self._scattered = scattered
-        self._table: Mapping[type[StoreStep[Any]], Callable[[Any], Plan[Any]]] = {
+        self._table: Mapping[type[Step[Any]], Callable[[Any], Plan[Any]]] = {
             store_steps.Insert: self._insert,
             store_steps.Advance: self._advance,
             store_steps.Swap: self._swap,
@@ -153,7 +153,7 @@ class Plans:
             account_steps.SetPasswordHash: self._set_password_hash,
         }
 
-    def of(self, step: StoreStep[A]) -> Plan[A]:
+    def of(self, step: Step[A]) -> Plan[A]:
         """Return the plan for ``step``."""
         return self._table[type(step)](step)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from daypass.account_steps import AccountStep
 from daypass.duration import Duration
 from daypass.forks import survive_forks
 from daypass.store_steps import Migrate, StoreStep
@@ -66,6 +67,10 @@ class RedisStore:
                 something may have been performed.
             ConfigurationError: the data was made by a later Daypass.
         """
+        return self._run(self._plans.of(step))
+
+    def perform_account(self, step: AccountStep[A]) -> A:
+        """Do as `perform`, for built-in users."""
         return self._run(self._plans.of(step))
 
     def subscribe(self) -> RedisSubscription:
@@ -194,6 +199,10 @@ class AsyncRedisStore:
 
     async def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; raises as `RedisStore.perform` does."""
+        return await self._run(self._plans.of(step))
+
+    async def perform_account(self, step: AccountStep[A]) -> A:
+        """Do as `perform`, for built-in users."""
         return await self._run(self._plans.of(step))
 
     async def subscribe(self) -> AsyncRedisSubscription:

@@ -1,0 +1,63 @@
+"""What differs between the SQL databases: one table of differences, and a row of it for each database."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from daypass.errors import ConfigurationError
+from daypass.stores import schema, sql
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One database.
+
+    Attributes:
+        version: of the tables that this Daypass makes.
+        tables: the statements that make them.
+        upgrades: the statements that bring each older version to the next one.
+        advance: `Advance` as one statement. Empty: find, compare and update, which needs a transaction that lets nobody
+            else write.
+        for_update: ends a select that locks its rows.
+        skip_locked: ends a select that locks its rows, and leaves out those that others have locked.
+        clock: the statement that reads the database's clock. Empty: it has none but this machine's.
+    """
+
+    version: int
+    tables: tuple[str, ...]
+    upgrades: Mapping[int, tuple[str, ...]]
+    advance: str = ""
+    for_update: str = ""
+    skip_locked: str = ""
+    clock: str = ""
+
+    def upgrade(self, version: int) -> Iterator[str]:
+        """Return the statements that bring tables of ``version`` up to date; 0 stands for no tables."""
+        if version == 0:
+            return iter(self.tables)
+        return chain.from_iterable(self.upgrades[each] for each in range(version, self.version))
+
+    def require_compatible(self, compatible_from: int, shown: str) -> None:
+        """Make sure that this Daypass may work with tables that need at least ``compatible_from``.
+
+        Raises:
+            ConfigurationError: it is too old for them.
+        """
+        if compatible_from > self.version:
+            raise ConfigurationError(
+                f"{shown} needs a Daypass that knows schema {compatible_from}, and this one knows {self.version}: "
+                "upgrade Daypass"
+            )
+
+
+SQLITE = Dialect(schema.SQLITE_VERSION, schema.SQLITE, schema.SQLITE_UPGRADES)
+
+POSTGRES = Dialect(
+    schema.POSTGRES_VERSION,
+    schema.POSTGRES,
+    schema.POSTGRES_UPGRADES,
+    advance=sql.ADVANCE,
+    for_update="FOR UPDATE",
+    skip_locked="FOR UPDATE SKIP LOCKED",
+    clock="SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+)

@@ -1,0 +1,210 @@
+"""How each step is performed in SQL, whatever the database: generators of queries. No I/O and no driver here.
+
+A plan says ``rows = yield Query(…)``, and the store that drives it answers with the rows. Where a plan has more than
+one query that matters, `daypass.stores.dialect` says how the database keeps it atomic.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from daypass import account_steps, store_steps
+from daypass.errors import StoreContended
+from daypass.flow import Step
+from daypass.keys import KeyRecord
+from daypass.session import Session
+from daypass.stores import sql
+from daypass.stores.dialect import Dialect
+from daypass.stores.operations import Plans
+from daypass.user import Account
+
+A = TypeVar("A")
+Rows = Sequence[Sequence[Any]]
+Plan = Generator["Query", Rows, A]
+
+ATTEMPTS = 5
+"""How often a statement is repeated that others were in the way of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Step[Rows]):
+    """One statement, which is one transaction where no other is open; answered with its rows.
+
+    Attributes:
+        text: the statement, with parameters written ``:name``.
+        parameters: their values; others than the statement's own are left out.
+        repeatable: whether it may be sent again when nobody knows if it was performed.
+        announces: whether those who listen are to be told if it has rows.
+    """
+
+    text: str
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    repeatable: bool = True
+    announces: bool = False
+
+
+PLANS = Plans()
+"""A plan for each step but `Migrate`, which each store does in its own way."""
+
+
+# ---- sessions
+
+
+@PLANS(store_steps.Insert)
+def _insert(step: store_steps.Insert, _: Dialect) -> Plan[None]:
+    yield Query(sql.INSERT, sql.session_parameters(step.session))
+
+
+@PLANS(store_steps.Advance)
+def _advance(step: store_steps.Advance, dialect: Dialect) -> Plan[store_steps.Advanced]:
+    if dialect.advance:
+        return (yield from _advance_at_once(step, dialect.advance))
+    session = yield from _find_session(step.session_id)
+    moved = None if session is None else step.moved(session)
+    if session is None or moved is None:
+        return store_steps.Advanced(session, moved=False)
+    yield Query(sql.MOVE, sql.session_parameters(moved))
+    return store_steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
+
+
+def _advance_at_once(step: store_steps.Advance, text: str) -> Plan[store_steps.Advanced]:
+    query = Query(text, sql.advance_parameters(step))
+    for _ in range(ATTEMPTS):
+        rows = yield query
+        if not rows:
+            return store_steps.Advanced(None, moved=False)
+        session, (moved, rotated_at) = sql.session_of(rows[0]), rows[0][-2:]
+        if moved:
+            return store_steps.Advanced(session, moved=True, rotated_at=rotated_at)
+        if step.moved(session) is None:
+            return store_steps.Advanced(session, moved=False)
+        # Another moved it while this statement was waiting for the row: what was found is from before that.
+    raise StoreContended("others changed the session again and again")
+
+
+@PLANS(store_steps.Swap)
+def _swap(step: store_steps.Swap, _: Dialect) -> Plan[bool]:
+    ends = step.new.ended_at is not None
+    return bool((yield Query(sql.SWAP, sql.swap_parameters(step), repeatable=False, announces=ends)))
+
+
+@PLANS(store_steps.Find)
+def _find(step: store_steps.Find, _: Dialect) -> Plan[Session | None]:
+    return (yield from _find_session(step.session_id))
+
+
+def _find_session(session_id: str) -> Plan[Session | None]:
+    rows = yield Query(sql.FIND, {"id": sql.stored_id(session_id)})
+    return sql.session_of(rows[0]) if rows else None
+
+
+@PLANS(store_steps.End)
+def _end(step: store_steps.End, _: Dialect) -> Plan[Session | None]:
+    rows = yield Query(sql.END, sql.end_parameters(step), repeatable=False, announces=True)
+    return sql.session_of(rows[0]) if rows else None
+
+
+@PLANS(store_steps.EndAll)
+def _end_all(step: store_steps.EndAll, dialect: Dialect) -> Plan[tuple[str, ...]]:
+    text = sql.END_ALL.format(for_update=dialect.for_update)
+    rows = yield Query(text, sql.end_all_parameters(step), repeatable=False, announces=True)
+    return tuple(bytes(row[0]).hex() for row in rows)
+
+
+@PLANS(store_steps.EndEveryone)
+def _end_everyone(step: store_steps.EndEveryone, _: Dialect) -> Plan[None]:
+    yield Query(sql.END_EVERYONE, {"at": step.at}, announces=True)
+
+
+@PLANS(store_steps.ListSessions)
+def _list(step: store_steps.ListSessions, _: Dialect) -> Plan[tuple[Session, ...]]:
+    return tuple(map(sql.session_of, (yield Query(sql.LIST, sql.list_parameters(step)))))
+
+
+@PLANS(store_steps.ReadEndings)
+def _read_endings(step: store_steps.ReadEndings, _: Dialect) -> Plan[store_steps.Endings]:
+    return sql.endings_of((yield Query(sql.READ_ENDINGS, {"since": step.since})))
+
+
+@PLANS(store_steps.Sweep)
+def _sweep(step: store_steps.Sweep, dialect: Dialect) -> Plan[store_steps.Swept]:
+    due = {"now": step.now, "until": step.now + step.pause, "regardless": step.regardless}
+    claimed = yield Query(sql.CLAIM_SWEEP, due)
+    if not claimed:
+        return store_steps.Swept(0, (yield Query(sql.READ_SWEEP))[0][0])
+    place = claimed[0][0]
+    batch = yield Query(sql.SWEEP_BATCH, {"place": place, "batch": step.batch})
+    last = batch[-1][0] if batch else place
+    limits = {"before": step.before, "absolute_ttl": step.absolute_ttl}
+    text = sql.REMOVE_OVER.format(skip_locked=dialect.skip_locked)
+    removed = yield Query(text, {"place": place, "last": last, **limits})
+    whole = len(batch) < step.batch
+    swept = store_steps.Swept(len(removed), step.now + (step.rest if whole else step.pause), whole)
+    yield Query(sql.END_SWEEP, {"place": b"" if whole else last, "due_at": swept.due_at})
+    return swept
+
+
+# ---- keys
+
+
+@PLANS(store_steps.ReadKeys)
+def _read_keys(_: store_steps.ReadKeys, __: Dialect) -> Plan[tuple[KeyRecord, ...]]:
+    return tuple(map(sql.key_of, (yield Query(sql.READ_KEYS))))
+
+
+@PLANS(store_steps.AddKey)
+def _add_key(step: store_steps.AddKey, _: Dialect) -> Plan[None]:
+    yield Query(sql.ADD_KEY, sql.key_parameters(step.record, step.newest))
+
+
+@PLANS(store_steps.RemoveKey)
+def _remove_key(step: store_steps.RemoveKey, _: Dialect) -> Plan[None]:
+    yield Query(sql.REMOVE_KEY, {"kid": step.kid})
+
+
+@PLANS(store_steps.Rewrap)
+def _rewrap(step: store_steps.Rewrap, _: Dialect) -> Plan[None]:
+    yield Query(sql.REWRAP, {"kid": step.kid, "old": step.old, "new": step.new})
+
+
+# ---- the store itself
+
+
+@PLANS(store_steps.Probe)
+def _probe(_: store_steps.Probe, __: Dialect) -> Plan[None]:
+    yield Query(sql.PROBE)
+
+
+@PLANS(store_steps.ReadClock)
+def _read_clock(_: store_steps.ReadClock, dialect: Dialect) -> Plan[int | None]:
+    return (yield Query(dialect.clock))[0][0] if dialect.clock else None
+
+
+# ---- built-in users
+
+
+@PLANS(account_steps.AddAccount)
+def _add_account(step: account_steps.AddAccount, _: Dialect) -> Plan[bool]:
+    return bool((yield Query(sql.ADD_ACCOUNT, sql.account_parameters(step.account), repeatable=False)))
+
+
+@PLANS(account_steps.FindAccount)
+def _find_account(step: account_steps.FindAccount, _: Dialect) -> Plan[Account | None]:
+    return (yield from _account(sql.FIND_ACCOUNT, step.identifier.casefold()))
+
+
+@PLANS(account_steps.LoadAccount)
+def _load_account(step: account_steps.LoadAccount, _: Dialect) -> Plan[Account | None]:
+    return (yield from _account(sql.LOAD_ACCOUNT, step.subject))
+
+
+def _account(text: str, name: str) -> Plan[Account | None]:
+    if "\0" in name:  # no stored name has one, and PostgreSQL knows no such text
+        return None
+    rows = yield Query(text, {"name": name})
+    return sql.account_of(rows[0]) if rows else None
+
+
+@PLANS(account_steps.SetPasswordHash)
+def _set_password_hash(step: account_steps.SetPasswordHash, _: Dialect) -> Plan[None]:
+    yield Query(sql.UPDATE_HASH, {"subject": step.subject, "password_hash": step.password_hash})

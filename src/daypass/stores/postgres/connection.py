@@ -1,0 +1,190 @@
+"""psycopg's connections, with a deadline: a server that is frozen is left, where psycopg itself would wait for it."""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from psycopg import (
+    AsyncConnection,
+    AsyncRawCursor,
+    Connection,
+    Error,
+    OperationalError,
+    RawCursor,
+    adapters,
+    waiting,
+)
+from psycopg.abc import PQGen
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.rows import TupleRow
+from psycopg.types.numeric import Int8BinaryDumper
+
+from daypass.stores.plans import Query, Rows
+from daypass.stores.postgres.failure import OVERDUE, READ_ONLY, Failure, failure_of, refusal_of
+from daypass.stores.postgres.queries import READ_VERSION, check_version, numbered
+from daypass.stores.postgres.settings import Settings
+
+RV = TypeVar("RV")
+
+_adapters = AdaptersMap(adapters)
+_adapters.register_dumper(int, Int8BinaryDumper)  # one type for all numbers, and so one prepared statement
+
+
+class _Overdue(Exception):
+    """The deadline was reached; the connection is closed."""
+
+
+class ThreadConnection(Connection[TupleRow]):
+    """A connection for one thread at a time.
+
+    Attributes:
+        deadline: until when a query may take, by the monotonic clock.
+    """
+
+    deadline = math.inf
+
+    def __del__(self, *_: Any) -> None:
+        """Let libpq close the connection, without psycopg's warning: a store need not be closed."""
+
+    def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+        """Do as `psycopg.Connection.wait`, until the deadline; whoever is interrupted leaves no connection behind."""
+        try:
+            return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, *(args or (0.1,)), **options)
+        except (_Overdue, KeyboardInterrupt):
+            self.pgconn.finish()
+            raise
+
+    def ask(self, query: Query, deadline: float) -> Rows:
+        """Send ``query`` and return its rows.
+
+        Raises:
+            Failure: there is no answer, or it is a refusal.
+        """
+        self.deadline = deadline
+        text, names = numbered(query.text)
+        try:
+            cursor = self.execute(text, [query.parameters[name] for name in names], binary=True)
+            return cursor.fetchall() if cursor.description else []
+        except _Overdue:
+            raise Failure(OVERDUE, sent=True) from None
+        except Error as error:
+            raise failure_of(error, lost=self.closed) from None
+
+
+def _until(gen: PQGen[RV], deadline: float) -> PQGen[RV]:
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if ready == waiting.Ready.NONE and time.monotonic() >= deadline:
+                raise _Overdue
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: RV = end.value
+        return result
+
+
+class TaskConnection(AsyncConnection[TupleRow]):
+    """A connection for one task at a time."""
+
+    def __del__(self, *_: Any) -> None:
+        """Do as `ThreadConnection.__del__`."""
+
+    async def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+        """Do as `psycopg.AsyncConnection.wait`; whoever is cancelled during a query leaves no connection behind."""
+        try:
+            return await waiting.wait_async(gen, self.pgconn.socket, *(args or (0.1,)), **options)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()
+            raise
+
+    async def ask(self, query: Query, deadline: float) -> Rows:
+        """Do as `ThreadConnection.ask`."""
+        text, names = numbered(query.text)
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                cursor = await self.execute(text, [query.parameters[name] for name in names], binary=True)
+                return await cursor.fetchall() if cursor.description else []
+        except TimeoutError:
+            raise Failure(OVERDUE, sent=True) from None
+        except Error as error:
+            raise failure_of(error, lost=self.closed) from None
+
+
+def is_usable(connection: ThreadConnection | TaskConnection) -> bool:
+    """Tell whether the next query may be sent: the connection is idle, and its server has not left meanwhile."""
+    pgconn = connection.pgconn
+    try:
+        pgconn.consume_input()
+        pgconn.consume_input()  # a last message comes before the end of the connection
+    except OperationalError:
+        return False
+    return pgconn.status == ConnStatus.OK and pgconn.transaction_status == TransactionStatus.IDLE
+
+
+def leaves_connection(failure: Failure) -> bool:
+    """Tell whether a connection is to be closed after ``failure``: the next primary may be another server."""
+    return failure.state == READ_ONLY
+
+
+# ---- connecting
+
+
+def _options(settings: Settings) -> Mapping[str, Any]:
+    prepare = 5 if settings.prepares else None
+    return {**settings.parameters(), "autocommit": True, "prepare_threshold": prepare, "context": _Context()}
+
+
+class _Context:
+    adapters = _adapters
+    connection = None
+
+
+def connect(settings: Settings, deadline: float, *, checked: bool = True) -> ThreadConnection:
+    """Return a new connection; if ``checked``, to tables that this Daypass may use.
+
+    Raises:
+        Failure: the server cannot be reached.
+        ConfigurationError: the tables are not there, or of a version that is not known.
+    """
+    while True:
+        try:
+            made = ThreadConnection.connect(cursor_factory=RawCursor, **_options(settings))
+            break
+        except Error as error:
+            failure = refusal_of(error)
+            if not settings.learn(failure):
+                raise failure from None
+    try:
+        if checked:
+            check_version(made.ask(READ_VERSION, deadline), settings.shown)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+async def connect_async(settings: Settings, deadline: float, *, checked: bool = True) -> TaskConnection:
+    """Do as `connect`, and give up at the deadline."""
+    while True:
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                made = await TaskConnection.connect(cursor_factory=AsyncRawCursor, **_options(settings))
+            break
+        except TimeoutError:
+            raise Failure(OVERDUE) from None
+        except Error as error:
+            failure = refusal_of(error)
+            if not settings.learn(failure):
+                raise failure from None
+    try:
+        if checked:
+            check_version(await made.ask(READ_VERSION, deadline), settings.shown)
+    except BaseException:
+        made.pgconn.finish()
+        raise
+    return made

@@ -1,0 +1,112 @@
+"""The suite that a store of accounts has to pass, which ``daypass serve`` keeps its built-in users in.
+
+It is used like `daypass.testing.StoreContract`: override the fixture ``store``. An async store is given as
+`daypass.testing.Performing`.
+"""
+
+# ruff: noqa: S101, SIM300 - these are tests: they assert, and asserts read `expected == actual`
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from daypass.account_steps import AccountStep, AccountStore, AddAccount, FindAccount, LoadAccount, SetPasswordHash
+from daypass.testing.clock import START
+from daypass.testing.store_contract import CALLERS
+from daypass.user import Account
+
+
+def account(number: int = 1, **fields: Any) -> Account:
+    """Return a user for a test, save for ``fields``."""
+    made = Account(f"subject-{number}", f"user{number}@example.com", f"user{number}", f"hash-{number}", START)
+    return replace(made, **fields)
+
+
+class AccountStoreContract:
+    """What every store of accounts promises, as tests; a subclass says by the fixture ``store`` which one is meant."""
+
+    @pytest.fixture
+    def store(self) -> Any:
+        """Give an empty store; to be overridden."""
+        raise NotImplementedError("override the fixture `store`: it gives an empty store")
+
+    def race(self, store: AccountStore, steps: Sequence[AccountStep[Any]]) -> list[Any]:
+        """Perform ``steps`` all at once, each by its own caller, and return their answers."""
+        start = threading.Barrier(len(steps))
+
+        def caller(step: AccountStep[Any]) -> Any:
+            start.wait(timeout=30)
+            return store.perform_account(step)
+
+        with ThreadPoolExecutor(len(steps)) as callers:
+            return list(callers.map(caller, steps))
+
+    @pytest.mark.parametrize("identifier", ["user1@example.com", "USER1@Example.COM", "user1", "User1"])
+    def test_a_user_is_found_by_address_and_name(self, store: AccountStore, identifier: str) -> None:
+        """Whatever the case it is written in, and as it was added."""
+        store.perform_account(AddAccount(account(2)))
+        assert store.perform_account(AddAccount(account(1))) is True
+        assert account(1) == store.perform_account(FindAccount(identifier))
+
+    def test_case_is_that_of_all_writing(self, store: AccountStore) -> None:
+        """Names that differ in case alone are one, in any alphabet."""
+        greek = account(1, email="\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2@example.com", username="\u00c4RGER")
+        assert store.perform_account(AddAccount(greek)) is True
+        assert greek == store.perform_account(FindAccount("\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3@EXAMPLE.com"))
+        assert greek == store.perform_account(FindAccount("\u00e4rger"))
+        assert store.perform_account(AddAccount(account(2, username="\u00c4rger"))) is False
+
+    @pytest.mark.parametrize(
+        "identifier", ["", "nobody", "user1@example.co", "user1@example.com ", "user_", "%", "hash-1"]
+    )
+    def test_nobody_else_is_found(self, store: AccountStore, identifier: str) -> None:
+        """An unknown name finds nobody; nor does an empty one find a user who has no name."""
+        store.perform_account(AddAccount(account(1)))
+        store.perform_account(AddAccount(account(2, username=None)))
+        assert store.perform_account(FindAccount(identifier)) is None
+        assert store.perform_account(LoadAccount(identifier)) is None
+
+    def test_a_user_is_loaded_by_subject(self, store: AccountStore) -> None:
+        """Exactly as added, a disabled one too."""
+        disabled = account(1, username=None, disabled_at=START + 7)
+        store.perform_account(AddAccount(disabled))
+        assert disabled == store.perform_account(LoadAccount("subject-1"))
+        assert store.perform_account(LoadAccount("SUBJECT-1")) is None
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"email": "USER1@example.com"}, {"username": "uSER1"}, {"subject": "subject-1"}],
+        ids=["address", "name", "subject"],
+    )
+    def test_a_taken_name_stays_with_its_user(self, store: AccountStore, fields: dict[str, Any]) -> None:
+        """An address or a name that is taken, whatever its case, is refused and changes nothing."""
+        store.perform_account(AddAccount(account(1)))
+        assert store.perform_account(AddAccount(account(2, **fields))) is False
+        assert account(1) == store.perform_account(LoadAccount("subject-1"))
+        assert store.perform_account(LoadAccount("subject-2")) is None
+
+    def test_many_users_may_have_no_name(self, store: AccountStore) -> None:
+        """A user without a name takes none."""
+        assert [True, True] == [store.perform_account(AddAccount(account(n, username=None))) for n in (1, 2)]
+
+    def test_one_of_many_gets_the_address(self, store: AccountStore) -> None:
+        """Of many that add the same address at once exactly one does."""
+        steps = [
+            AddAccount(account(n, email="ada@example.com" if n % 2 else "ADA@EXAMPLE.COM")) for n in range(CALLERS)
+        ]
+        answers = self.race(store, steps)
+        (added,) = [step.account for step, done in zip(steps, answers, strict=True) if done]
+        assert added == store.perform_account(FindAccount("ada@example.com"))
+
+    def test_a_password_is_replaced_for_its_user_alone(self, store: AccountStore) -> None:
+        """The hash is replaced, and nothing else of that user or of any other; an unknown user is no error."""
+        store.perform_account(AddAccount(account(1)))
+        store.perform_account(AddAccount(account(2)))
+        store.perform_account(SetPasswordHash("subject-1", "new hash"))
+        store.perform_account(SetPasswordHash("subject-3", "new hash"))
+        assert account(1, password_hash="new hash") == store.perform_account(LoadAccount("subject-1"))  # noqa: S106 - nobody's
+        assert account(2) == store.perform_account(LoadAccount("subject-2"))
