@@ -4,6 +4,8 @@ The text of an HTTP library's error may quote what was sent. The words of the op
 only these are repeated; of everything else the name of its type.
 """
 
+import os
+import socket
 import ssl
 import traceback
 from collections.abc import Iterator
@@ -39,6 +41,8 @@ def _reason(error: BaseException) -> str | None:
         return f"certificate verify failed: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return str(error.reason or "TLS failed")
-    if isinstance(error, OSError) and isinstance(error.strerror, str):
-        return error.strerror if isinstance(error.errno, int) else None
+    if isinstance(error, socket.gaierror):
+        return error.strerror
+    if isinstance(error, OSError) and isinstance(error.errno, int):
+        return os.strerror(error.errno)  # not the error's own text, which a library may have written
     return None

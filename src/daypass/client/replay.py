@@ -184,7 +184,10 @@ class Replay(ABC, Generic[R]):
         """Tell whether an answer refuses the very token that was sent, and a newer one may help."""
         if self._settled or self._tokens is None or (seen := self.seen(response)) is None:
             return False
-        return seen.authorization == self._tokens.authorization and self._should_refresh(seen.status, seen.challenges)
+        status, authorization, challenges = seen
+        if status < 400 or authorization != self._tokens.authorization:
+            return False
+        return self._should_refresh(status, challenges)
 
     def _young(self) -> str | None:
         """Return the ``Authorization`` if the token is young: then the flow would only send, and is not begun."""

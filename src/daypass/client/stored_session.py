@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+from daypass.client.failures import described
 from daypass.client.record import Behind, Damaged, Ended, Now, Record, read_record, record_id_of, write_record
 from daypass.client.storage import Storage
 from daypass.client.timing import Timing
@@ -199,9 +200,7 @@ def describe_storage_error(error: Exception) -> str:
     """Return the reason without anything that a storage may have quoted: the system's own words, or the type."""
     if isinstance(error, ConfigurationError):
         return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{type(error).__name__}: {error.strerror}"
-    return type(error).__name__
+    return described(error)
 
 
 def _new_id() -> str:

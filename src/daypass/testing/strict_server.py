@@ -60,6 +60,7 @@ class StrictServer:
         sets_cookie: whether the refresh token is in a cookie even where the body was asked for.
         proxy_cookie: a ``Set-Cookie`` beside every grant.
         withholds: so many refreshes bring an access token and nothing else.
+        refuses_with: the status of a request without a live access token.
         location: where ``/hop`` and ``/hop-same`` redirect to.
         client: the id and the secret of a confidential OAuth client; without one, clients are public.
         refuses: the ``error`` that the token endpoint answers with, whatever comes.
@@ -92,6 +93,7 @@ class StrictServer:
     sets_cookie: bool = False
     proxy_cookie: str | None = None
     withholds: int = 0
+    refuses_with: int = 401
     location: str = "/me"
     client: tuple[str, str] | None = None
     refuses: str | None = None
@@ -294,7 +296,7 @@ class StrictServer:
             self.counts["admitted"] += 1
             return True
         self.counts["unauthorized"] += 1
-        await exchange.answer(401, {}, [("www-authenticate", 'Bearer error="invalid_token"')])
+        await exchange.answer(self.refuses_with, {}, [("www-authenticate", 'Bearer error="invalid_token"')])
         return False
 
     async def _presented(self, exchange: Exchange) -> tuple[str, bool]:
