@@ -49,7 +49,7 @@ def exchange(service: Service, *parts: bytes) -> bytes:
 
 
 def statuses(received: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"^HTTP/1\.1 (\d+) ", received, re.MULTILINE)]
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
 
 
 def memory(service: Service) -> int:

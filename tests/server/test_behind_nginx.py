@@ -1,0 +1,98 @@
+"""The service behind a real nginx that ends TLS: as docs/serve.md shows it, and with nothing but ``proxy_pass``."""
+
+import datetime
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from ..servers.reaching import wait_for
+from .processes import PASSWORD, SECRET, Service, add_user, running
+
+NGINX = Path("/usr/sbin/nginx")
+PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
+LOGIN = {"username": "alice", "password": PASSWORD}
+
+
+def certificate(folder: Path) -> Path:
+    """Make a key and a certificate for localhost, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return path
+
+
+@contextmanager
+def behind(service: Service, folder: Path, location: str) -> Iterator[httpx2.Client]:
+    """Run nginx with TLS and a location before the service; give a browser."""
+    if not NGINX.exists():
+        pytest.skip(f"there is no {NGINX}")
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+    pem = certificate(folder)
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi"))
+    (folder / "nginx.conf").write_text(
+        f"master_process off;\ndaemon off;\npid {folder}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}"
+        f"uwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\nserver {{\nlisten 127.0.0.1:{port} ssl;\n"
+        f"ssl_certificate {pem};\nssl_certificate_key {pem};\n{location}}}\n}}\n"
+    )
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"], stderr=output)
+    try:
+        wait_for(port, process, log)
+        trusted = ssl.create_default_context(cafile=pem)
+        with httpx2.Client(base_url=f"https://localhost:{port}", verify=trusted, timeout=30) as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_the_documented_location(tmp_path: Path) -> None:
+    """As the page shows it, cookies are ``__Host-`` and ``Secure``, a refresh goes through, and nothing is logged."""
+    add_user(tmp_path)
+    (shown,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    with running("--issuer", "https://localhost", folder=tmp_path, given={"DAYPASS_SECRET": SECRET}) as service:
+        location = shown.replace("http://127.0.0.1:8000", service.address)
+        with behind(service, tmp_path, location) as client:
+            own_page = {"origin": str(client.base_url).rstrip("/"), "sec-fetch-site": "same-origin"}
+            answer = client.post("/auth/login", json=LOGIN, headers=own_page)
+            assert 200 == answer.status_code
+            assert re.match(r"__Host-daypass=.*; Secure", answer.headers["set-cookie"])
+            assert 200 == client.post("/auth/refresh", headers={"origin": own_page["origin"]}).status_code
+        assert 0 == service.end()
+    assert "" == service.stderr
+
+
+def test_proxy_pass_alone_is_warned_of(tmp_path: Path) -> None:
+    """With an https issuer, the log says once that cookies are not ``Secure``, and what to write in nginx."""
+    add_user(tmp_path)
+    with running("--issuer", "https://localhost", folder=tmp_path, given={"DAYPASS_SECRET": SECRET}) as service:
+        location = f"location / {{ proxy_pass {service.address}; }}\n"
+        with behind(service, tmp_path, location) as client:
+            statuses = [client.post("/auth/login", json=LOGIN).status_code for _ in range(3)]
+        assert 0 == service.end()
+    assert 3 * [200] == statuses
+    assert 1 == service.stderr.count("cookies are set without Secure")
+    assert "proxy_set_header X-Forwarded-Proto $scheme" in service.stderr
