@@ -112,7 +112,7 @@ def test_a_wrong_password_keeps_the_session_there_was(logged_in: Run, url: str, 
     ("arguments", "told"),
     [
         (("login", "http://example.com/auth", "--email", "a"), "tokens do not travel over plain HTTP to example.com"),
-        (("login", "nonsense", "--email", "a"), "give a URL such as https://api.example.com/auth"),
+        (("login", "nonsense", "--email", "a"), "invalid URL: expected one such as https://api.example.com/auth"),
         (("login", "http://127.0.0.1:1/auth", "--email", "a"), "the server did not answer (ConnectError)"),
         (("token",), "there is no session here: write daypass login URL"),
         (("logout",), "there is no session here"),

@@ -14,7 +14,7 @@ from daypass.client.flow import State, token_flow
 from daypass.client.function import FunctionStrategy
 from daypass.client.library import Library
 from daypass.client.messages import Grant, Message
-from daypass.client.origin import Origin, origins_of
+from daypass.client.origin import OwnOrigins
 from daypass.client.parsing import is_token, jwt_claims, jwt_lifetime, lifetime_in_milliseconds
 from daypass.client.refresher import Refresher
 from daypass.client.replay import ReplayContext, ShouldRefresh, is_unauthorized
@@ -112,8 +112,7 @@ class SessionAuth:
         _check_callable("on_event", on_event)
         _check_size("keep_at_most", keep_at_most)
         _check_storage(storage)
-        none: frozenset[Origin] = frozenset()
-        self._own = none.union(*(origins_of(each, allow_http=allow_http) for each in (url, *origins)))
+        self._own = OwnOrigins((url, *origins), allow_http=allow_http)
         self._keep_at_most = keep_at_most
         self._strategy = _strategy(strategy, delivery, cookie_name)
         self._session = ClientSession(

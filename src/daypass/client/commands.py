@@ -20,7 +20,7 @@ import httpx2
 from platformdirs import user_state_path
 
 from daypass.client.httpx import DaypassAuth
-from daypass.client.origin import origin_of, origins_of
+from daypass.client.origin import OwnOrigins, checked_origin, origin_of
 from daypass.client.storage import FileStorage, KeyringStorage, Storage
 from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 
@@ -59,7 +59,7 @@ def login(
     After any of them, what was kept before is still kept.
     """
     url = url.rstrip("/")
-    origins_of(url, allow_http=False)
+    checked_origin(url, allow_http=False)
     auth = DaypassAuth(url, storage=_storage(url, keyring=keyring))
     with httpx2.Client(timeout=TIMEOUT) as client, _plain_errors():
         auth.login(client, password=password, email=email, username=username)
@@ -95,7 +95,7 @@ def request(
     """
     auth = _auth(url)
     where = urljoin(_current(url)[0], target)
-    if origin_of(where) != origin_of(_current(url)[0]):
+    if origin_of(where) not in OwnOrigins([_current(url)[0]], allow_http=False):
         raise ConfigurationError(f"the session is for {_current(url)[0]}; its token is not sent to another origin")
     with httpx2.Client(timeout=TIMEOUT, follow_redirects=True, max_redirects=_REDIRECTS) as client, _plain_errors():
         response = auth.attach(client).request(method.upper(), where, headers=_headers(headers), content=body)

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from daypass.client.messages import Answer, Message, Unavailable
-from daypass.client.origin import origins_of
+from daypass.client.origin import checked_origin
 from daypass.client.parsing import json_object, seconds
 from daypass.client.strategy import StrategyFlow
 from daypass.errors import ConfigurationError
@@ -79,7 +79,7 @@ def _read(metadata: dict[str, Any], url: str, *, allow_http: bool) -> Metadata:
     def trusted(name: str) -> str | None:
         found = metadata.get(name)
         try:
-            origins_of(str(found), allow_http=allow_http)
+            checked_origin(str(found), allow_http=allow_http)
         except ConfigurationError:
             return None
         return str(found)

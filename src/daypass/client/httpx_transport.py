@@ -14,11 +14,9 @@ from daypass.client.library import answer_of
 from daypass.client.replay import Replay, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from daypass.client.body import Body
     from daypass.client.messages import Answer
-    from daypass.client.origin import Origin
+    from daypass.client.origin import OwnOrigins
     from daypass.client.replay import ReplayContext
 
 REPLAY = "daypass.replay"
@@ -35,7 +33,7 @@ class HttpxReplay(Replay[Any]):
 
     __slots__ = ("_first_request", "_own_origins")
 
-    def __init__(self, context: ReplayContext, body: Body, request: Any, own_origins: Collection[Origin]) -> None:
+    def __init__(self, context: ReplayContext, body: Body, request: Any, own_origins: OwnOrigins) -> None:
         super().__init__(context, body)
         self._first_request = request
         self._own_origins = own_origins

@@ -26,7 +26,7 @@ from daypass.client.messages import (
     Rejected,
     Unavailable,
 )
-from daypass.client.origin import origins_of
+from daypass.client.origin import checked_origin
 from daypass.client.parsing import grace_in_milliseconds, is_token, jwt_lifetime, lifetime_in_milliseconds, seconds
 from daypass.client.server_message import code_of, fields_of, said
 from daypass.client.strategy import StrategyFlow
@@ -109,7 +109,7 @@ class OAuth:
             raise ConfigurationError(f"parameters cannot set {', '.join(sorted(taken))}: OAuth sets them itself")
         resources = (resource,) if isinstance(resource, str) else tuple(resource)
         for url in filter(None, (token_endpoint, issuer, revocation_endpoint)):
-            origins_of(url, allow_http=allow_http)
+            checked_origin(url, allow_http=allow_http)
         self._client = ClientAuthentication(client_id, client_secret, private_key, method, clock)
         self._issuer = issuer
         self._revocation = revocation_endpoint

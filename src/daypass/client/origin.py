@@ -1,22 +1,81 @@
-"""The origins that tokens may be sent to (RFC 6454): scheme, host and port. Pure."""
+"""The origins that tokens may be sent to (RFC 6454): scheme, host and port. Pure, save for one warning."""
 
+import logging
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from daypass.errors import ConfigurationError
 
+logger = logging.getLogger("daypass.client")
+
 Origin: TypeAlias = tuple[str, str, int | None]
-"""Scheme, host and port, the port ``None`` where it is the scheme's own."""
+"""Scheme, host and port; the port is ``None`` where it is the scheme's own."""
+
+_Spelled: TypeAlias = tuple[str, str | None, int | None]
+
+REMEMBERED = 1024
+"""Origins whose judgement is kept; others are judged again each time."""
 
 _PORTS = {"http": 80, "https": 443}
 
 
-def origins_of(text: str, *, allow_http: bool) -> frozenset[Origin]:
-    """Return the origin of a URL that tokens may be sent to, with its host in each form that a library may write it.
+class OwnOrigins:
+    """The origins that get the access token: ``(scheme, host, port) in own``.
+
+    A lookup takes any spelling that a library gives: in Unicode or ASCII (IDNA 2008), in any case, an address in any of
+    its forms. Each is judged once.
+
+    Args:
+        urls: whose origins they are.
+        allow_http: let tokens travel over plain HTTP to more than loopback.
 
     Raises:
-        ConfigurationError: it is no such URL; the message repeats none of it but the host.
+        ConfigurationError: tokens may not be sent to one of them.
+    """
+
+    def __init__(self, urls: Iterable[str], *, allow_http: bool) -> None:
+        self._origins = frozenset(checked_origin(url, allow_http=allow_http) for url in urls)
+        self._judged: dict[_Spelled | None, bool] = dict.fromkeys(self._origins, True)
+
+    def __contains__(self, origin: _Spelled | None) -> bool:
+        try:
+            return self._judged[origin]
+        except KeyError:
+            return self._judge(origin)
+
+    def __iter__(self) -> Iterator[Origin]:
+        return iter(self._origins)
+
+    def _judge(self, origin: _Spelled | None) -> bool:
+        """Compare an origin in its one spelling, and warn once if it is this machine by another name."""
+        found = origin and _canonical(*origin)
+        is_own = found in self._origins
+        if len(self._judged) < REMEMBERED:
+            self._judged[origin] = is_own
+            if found and not is_own:
+                self._warn(found)
+        return is_own
+
+    def _warn(self, origin: Origin) -> None:
+        scheme, host, port = origin
+        if not is_loopback(host):
+            return
+        for other in self._origins:
+            if is_loopback(other[1]) and (other[0], other[2]) == (scheme, port):
+                logger.warning(
+                    "%s gets no access token: DaypassAuth was given %s; use the same host name in both",
+                    _text(origin),
+                    _text(other),
+                )
+
+
+def checked_origin(text: str, *, allow_http: bool) -> Origin:
+    """Return the origin of a URL that tokens may be sent to.
+
+    Raises:
+        ConfigurationError: they may not; the message repeats the host and nothing else.
     """
     try:
         url = urlsplit(text)
@@ -24,11 +83,15 @@ def origins_of(text: str, *, allow_http: bool) -> frozenset[Origin]:
     except (ValueError, AttributeError, TypeError):
         scheme = host = ""
     if scheme not in _PORTS or not host or "@" in url.netloc or url.query or url.fragment:
-        raise ConfigurationError("give a URL such as https://api.example.com/auth: no user, no query, no fragment")
+        raise ConfigurationError(
+            "invalid URL: expected one such as https://api.example.com/auth, without user, query and fragment"
+        )
     if scheme == "http" and not allow_http and not is_loopback(host):
-        raise ConfigurationError(f"tokens do not travel over plain HTTP to {host}: write https, or allow_http=True")
-    port = None if port == _PORTS[scheme] else port
-    return frozenset((scheme, form, port) for form in _forms(host))
+        raise ConfigurationError(f"tokens do not travel over plain HTTP to {host}: use https, or allow_http=True")
+    found = _canonical(scheme, host, port)
+    if found is None:
+        raise ConfigurationError(f"invalid host name {host!r}: expected a name that IDNA 2008 allows, or an address")
+    return found
 
 
 def own_port(scheme: str, port: int | None) -> int | None:
@@ -37,12 +100,13 @@ def own_port(scheme: str, port: int | None) -> int | None:
 
 
 def origin_of(text: str) -> Origin | None:
-    """Return the origin of any URL; ``None`` where it has none."""
+    """Return the origin of any URL; ``None`` where it has none, or where libraries may read it in different ways."""
     try:
         url = urlsplit(text)
-        return url.scheme, url.hostname or "", own_port(url.scheme, url.port)
+        origin = url.scheme, url.hostname or "", url.port
     except ValueError:
         return None
+    return None if "@" in url.netloc or "\\" in text else origin
 
 
 def is_loopback(host: str) -> bool:
@@ -53,12 +117,30 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _forms(host: str) -> set[str]:
-    """Return a host in Unicode and in ASCII (RFC 5891)."""
-    forms = {host}
+def _canonical(scheme: str, host: str | None, port: int | None) -> Origin | None:
+    """Return an origin in its one spelling; ``None`` where its host is no name."""
+    name = _canonical_host(host) if host else None
+    return None if name is None else (scheme.lower(), name, own_port(scheme.lower(), port))
+
+
+def _canonical_host(host: str) -> str | None:
     try:
-        forms.add(host.encode("idna").decode())
-        forms.add(host.encode().decode("idna"))
-    except UnicodeError:  # an address, or a name that IDNA does not know: it stands as it is
+        return ip_address(host.strip("[]")).compressed
+    except ValueError:
         pass
-    return forms
+    if host.isascii():
+        return host.lower()
+    try:
+        import idna
+    except ModuleNotFoundError:
+        raise ConfigurationError(f"the host {host!r} is not ASCII; write: pip install idna") from None
+    try:
+        return idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:
+        return None
+
+
+def _text(origin: Origin) -> str:
+    scheme, host, port = origin
+    name = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{name}" if port is None else f"{scheme}://{name}:{port}"

@@ -45,7 +45,7 @@ class PreparedAuth(SessionAuth):
         self._prefixes = tuple(_prefixes(self._own))
 
     def _is_own(self, url: str) -> bool:
-        return url.startswith(self._prefixes)
+        return url.startswith(self._prefixes) or origin_of(url) in self._own
 
     def _replay(self, request: Any) -> PreparedReplay:
         body = body_of(request, self._keep_at_most)
