@@ -153,12 +153,54 @@ def keys_remove(options: argparse.Namespace) -> int:
 def login(options: argparse.Namespace) -> int:
     """Log in; every shell of this user shares the session."""
     _require("shell", "httpx2", "filelock", "platformdirs")
+    if options.oauth is not None:
+        return _login_by_oauth(options)
+    if options.url is None:
+        raise ConfigurationError("the URL is missing: daypass login URL --email you@example.com")
     from daypass.client import commands
 
     password = _read_password(again=False)
     name = {"username": options.username} if options.email is None else {"email": options.email}
-    commands.login(options.url, password, keyring=options.keyring, **name)
-    return _say(f"Logged in at {options.url}")
+    ended = commands.login(options.url, password, account=options.account, keyring=options.keyring, **name)
+    return _logged_in(options.url, ended=ended)
+
+
+def _login_by_oauth(options: argparse.Namespace) -> int:
+    _require("oauth", "authlib")
+    if options.client_id is None:
+        raise ConfigurationError("the client's id is missing: add --client-id ID")
+    from daypass.client import commands
+
+    ended = commands.login_by_oauth(
+        options.oauth,
+        options.client_id,
+        _show_page,
+        url=options.url,
+        scope=options.scope,
+        device=options.device,
+        account=options.account,
+        keyring=options.keyring,
+    )
+    return _logged_in(options.url or options.oauth, ended=ended)
+
+
+def _show_page(page: str, code: str | None) -> None:
+    import webbrowser
+
+    if code is None:
+        sys.stderr.write(f"Log in with your browser: {page}\n")
+        sys.stderr.flush()
+        webbrowser.open(page)
+    else:
+        sys.stderr.write(f"Open {page} on any device and enter the code: {code}\n")
+        sys.stderr.flush()
+
+
+def _logged_in(url: str, *, ended: bool) -> int:
+    _say(f"Logged in at {url}")
+    if not ended:
+        _warn("the replaced session could not be ended on the server; it stays there until it expires")
+    return 0
 
 
 def token(options: argparse.Namespace) -> int:
@@ -166,7 +208,7 @@ def token(options: argparse.Namespace) -> int:
     _require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
-    return _say(commands.token(options.url))
+    return _say(commands.token(options.url, options.account))
 
 
 def request(options: argparse.Namespace) -> int:
@@ -175,7 +217,9 @@ def request(options: argparse.Namespace) -> int:
     from daypass.client import commands
 
     body = sys.stdin.buffer.read() if options.data == "-" else options.data and options.data.encode()
-    answer = commands.request(options.method, options.target, url=options.url, headers=options.header, body=body)
+    answer = commands.request(
+        options.method, options.target, url=options.url, account=options.account, headers=options.header, body=body
+    )
     sys.stdout.buffer.write(answer.body)
     sys.stdout.flush()
     return 0 if answer.status < 400 else _fail(f"{answer.status} {answer.reason}")
@@ -186,8 +230,8 @@ def logout(options: argparse.Namespace) -> int:
     _require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
-    reached = commands.logout(options.url)
-    return _say("Logged out" if reached else "Logged out here; the server did not answer, so the session goes on there")
+    ended = commands.logout(options.url, options.account)
+    return _say("Logged out" if ended else "Logged out here; the session could not be ended on the server")
 
 
 def demo(options: argparse.Namespace) -> int:
@@ -329,11 +373,28 @@ def _time(milliseconds: int) -> str:
 
 
 def _add_client_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    entering = _command(commands, "login", login, help="log in; asks for the password, or reads it from standard input")
-    entering.add_argument("url", metavar="URL", help="base URL of the auth endpoints: https://api.example.com/auth")
+    entering = _command(
+        commands,
+        "login",
+        login,
+        help="log in; asks for the password, or reads it from standard input",
+        description="Log in, and keep the session for all shells. A session at the same URL with the same account is "
+        "replaced, and ended on the server.",
+    )
+    entering.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="base URL of the auth endpoints: https://api.example.com/auth; with --oauth, of the application",
+    )
     who = entering.add_mutually_exclusive_group(required=True)
     who.add_argument("--email")
     who.add_argument("--username", metavar="NAME")
+    who.add_argument("--oauth", metavar="ISSUER", help="log in at this OAuth 2 server, with a browser")
+    entering.add_argument("--client-id", metavar="ID", help="the client's id at ISSUER")
+    entering.add_argument("--scope", metavar="SCOPE", help="what to ask ISSUER for: 'openid offline_access'")
+    entering.add_argument("--device", action="store_true", help="log in with a browser on another device")
+    entering.add_argument("--account", metavar="NAME", default="", help="keep several sessions at one URL, by name")
     entering.add_argument("--keyring", action="store_true", help="store the session in the system's keyring")
 
     showing = _command(commands, "token", token, help="print a fresh access token; safe in many shells at once")
@@ -345,6 +406,7 @@ def _add_client_commands(commands: "argparse._SubParsersAction[_Parser]") -> Non
     leaving = _command(commands, "logout", logout, help="log out, here and on the server")
     for parser in (showing, sending, leaving):
         parser.add_argument("--url", metavar="URL", help="which session; the latest login by default")
+        parser.add_argument("--account", metavar="NAME", help="which of several sessions at one URL")
 
 
 def _require(extra: str, *modules: str) -> None:

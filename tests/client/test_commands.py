@@ -48,7 +48,8 @@ def test_a_session_serves_every_command(logged_in: Run, url: str, issuer: Any) -
     assert 1 == issuer.counts["ended"]
     after = logged_in("token")
     assert (1, "") == (after.returncode, after.stdout)
-    assert after.stderr.startswith("daypass: there is no session at")
+    told = f"daypass: Not logged in at {url}/auth. Run: daypass login {url}/auth --email you@example.com\n"
+    assert told == after.stderr
 
 
 def test_a_dead_token_is_replaced_first(logged_in: Run, issuer: Any) -> None:
@@ -113,10 +114,15 @@ def test_a_wrong_password_keeps_the_session_there_was(logged_in: Run, url: str, 
     [
         (("login", "http://example.com/auth", "--email", "a"), "tokens do not travel over plain HTTP to example.com"),
         (("login", "nonsense", "--email", "a"), "invalid URL: expected one such as https://api.example.com/auth"),
-        (("login", "http://127.0.0.1:1/auth", "--email", "a"), "the server did not answer (ConnectError)"),
-        (("token",), "there is no session here: write daypass login URL"),
-        (("logout",), "there is no session here"),
-        (("request", "GET", "/me"), "there is no session here"),
+        (("login", "http://127.0.0.1:1/auth", "--email", "a"), "http://127.0.0.1:1/auth did not answer (ConnectError)"),
+        (("login", "--email", "a"), "the URL is missing: daypass login URL --email you@example.com"),
+        (("token",), "Not logged in. Run: daypass login URL --email you@example.com"),
+        (("logout",), "Not logged in. Run: daypass login URL --email you@example.com"),
+        (("request", "GET", "/me"), "Not logged in. Run: daypass login URL --email you@example.com"),
+        (
+            ("token", "--url", "https://a.example", "--account", "b"),
+            "Not logged in at https://a.example. Run: daypass login https://a.example --email you@example.com --acc",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -125,6 +131,61 @@ def test_what_cannot_work_is_said_plainly(daypass: Run, arguments: tuple[str, ..
     done = daypass(*arguments, given="x\n")
     assert (1, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
     assert done.stderr.startswith(f"daypass: {told}")
+
+
+def test_a_session_that_was_ended_elsewhere_says_why(logged_in: Run, url: str, issuer: Any) -> None:
+    """Ended by an operator: the reason and the command to type, at once and in the next shell too."""
+    issuer.end_sessions()
+    command = f"Run: daypass login {url}/auth --email you@example.com\n"
+    for arguments in (("request", "GET", "/me"), ("token",)):
+        done = logged_in(*arguments)
+        assert 1 == done.returncode
+        assert done.stderr.startswith("daypass: the session has ended: the refresh was rejected (401")
+        assert done.stderr.endswith(command)
+
+
+def test_a_second_login_ends_the_session_it_replaces(logged_in: Run, url: str, issuer: Any) -> None:
+    """The replaced session is ended on the server, and the new one goes on; a failure to end it is a warning."""
+    first = logged_in("token").stdout.strip()
+    again = ("login", f"{url}/auth", "--email", "ada@example.com")
+    assert 0 == logged_in(*again, given=f"{PASSWORD}\n").returncode
+    assert 1 == issuer.counts["ended"]
+    assert first not in issuer.live
+    assert logged_in("token").stdout.strip() in issuer.live
+    issuer.refuses_logout = True
+    done = logged_in(*again, given=f"{PASSWORD}\n")
+    assert (0, f"Logged in at {url}/auth\n") == (done.returncode, done.stdout)
+    assert "the replaced session could not be ended on the server" in done.stderr
+
+
+def test_two_accounts_at_one_url_are_kept_apart(logged_in: Run, url: str, issuer: Any) -> None:
+    """`--account` names a second session at the same URL; the latest login is the current one, the first goes on."""
+    first = logged_in("token").stdout
+    work = ("login", f"{url}/auth", "--username", "bob", "--account", "work")
+    assert 0 == logged_in(*work, given=f"{PASSWORD}\n").returncode
+    second = logged_in("token").stdout
+    assert first != second
+    assert 0 == issuer.counts["ended"]
+    assert first == logged_in("token", "--url", f"{url}/auth").stdout
+    assert first == logged_in("token", "--account", "").stdout
+    assert second == logged_in("token", "--url", f"{url}/auth", "--account", "work").stdout
+    assert "Logged out\n" == logged_in("logout").stdout
+    assert first == logged_in("token", "--account", "").stdout
+
+
+def test_loopback_never_goes_through_a_proxy(
+    daypass: Run, environment: dict[str, str], url: str, issuer: Any, stranger: tuple[str, Any]
+) -> None:
+    """A proxy of the environment gets neither the password nor a token that is for this machine."""
+    environment.update({"HTTP_PROXY": stranger[0], "http_proxy": stranger[0], "ALL_PROXY": stranger[0]})
+    for name in ("NO_PROXY", "no_proxy"):
+        environment.pop(name, None)
+    assert 0 == daypass("login", f"{url}/auth", "--username", "ada", given=f"{PASSWORD}\n").returncode
+    assert 0 == daypass("request", "GET", "/me").returncode
+    issuer.revoke_access()
+    assert 0 == daypass("request", "GET", "/me").returncode
+    assert 0 == daypass("logout").returncode
+    assert {} == stranger[1].cookies
 
 
 def test_a_request_does_not_leave_its_origin(logged_in: Run, stranger: tuple[str, Any]) -> None:

@@ -357,3 +357,19 @@ def test_a_password_is_not_given_to_an_oauth_client(client: httpx2.Client) -> No
     with pytest.raises(ConfigurationError, match="start"):
         auth.login(client, email="ada", password="x")
     assert "s3cr3t" not in repr(strategy) + repr(auth)
+
+
+@pytest.mark.parametrize("library", ["httpx", "requests", "niquests", "aiohttp", "urllib3"])
+def test_a_token_for_this_machine_never_goes_through_a_proxy(
+    issuer: StrictServer, url: str, stranger: tuple[str, Any], monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    """Proxies of the environment are not used for loopback by the clients that Daypass opens, in every library."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, stranger[0])
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    strategy = OAuth(client_id="app", token_endpoint=f"{url}/oauth/token")
+    auth = importlib.import_module(f"daypass.client.{library}").DaypassAuth(url, strategy=strategy)
+    auth.start(refresh_token=given(issuer)["refresh_token"])
+    assert auth.token() in issuer.live
+    assert {} == stranger[1].cookies

@@ -1,33 +1,33 @@
-"""What ``daypass login``, ``token``, ``request`` and ``logout`` do: one user's sessions, kept for every shell.
+"""What ``daypass login``, ``token``, ``request`` and ``logout`` do: one user's sessions, shared by all shells.
 
-Each session is kept by its URL, in the folder that this system has for such things, or in its keyring. The one logged
-in last is the current one. Any number of processes may use it at once: they share one refresh, as `FileStorage` has it.
+`daypass.client.shell_sessions` keeps them. Any number of processes may use one at once: they share one refresh.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
-from platformdirs import user_state_path
 
+from daypass.client import shell_sessions
+from daypass.client.flow import NOT_LOGGED_IN
 from daypass.client.httpx import DaypassAuth
-from daypass.client.origin import OwnOrigins, checked_origin, origin_of
-from daypass.client.storage import FileStorage, KeyringStorage, Storage
+from daypass.client.messages import Answer, Grant, Message
+from daypass.client.origin import OwnOrigins, checked_origin, origin_of, uses_proxy
+from daypass.client.shell_sessions import ShellSession
+from daypass.client.storage import MemoryStorage
 from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 
 TIMEOUT = 30.0
 """Seconds for a request of ``daypass request``, at each step of it."""
 
 _REDIRECTS = 10
+_LONGEST_ACCOUNT = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,128 +46,221 @@ class Answered:
 
 
 def login(
-    url: str, password: str, *, email: str | None = None, username: str | None = None, keyring: bool = False
-) -> None:
+    url: str,
+    password: str,
+    *,
+    email: str | None = None,
+    username: str | None = None,
+    account: str = "",
+    keyring: bool = False,
+) -> bool:
     """Log in at the session endpoints of ``url``, keep the session, and make it the current one.
+
+    Args:
+        url: of the session endpoints.
+        password: the user's.
+        email: who logs in; or else
+        username: who logs in.
+        account: tells several sessions at one URL apart.
+        keyring: keep the session in the system's keyring.
+
+    Returns:
+        Whether no replaced session is left on the server: a session with the same URL and account is ended.
 
     Raises:
         CredentialsRejected: the server refused them.
         RefreshUnavailable: it did not answer, or could not decide now.
-        ConfigurationError: the URL is none that tokens may be sent to, or there is no login.
+        ConfigurationError: the URL is not one that tokens may be sent to, or there is no login.
         OSError: the session cannot be kept.
 
     After any of them, what was kept before is still kept.
     """
     url = url.rstrip("/")
     checked_origin(url, allow_http=False)
-    auth = DaypassAuth(url, storage=_storage(url, keyring=keyring))
-    with httpx2.Client(timeout=TIMEOUT) as client, _plain_errors():
+    session = ShellSession(url, _checked_account(account), keyring)
+
+    def begin(auth: DaypassAuth, client: httpx2.Client) -> None:
         auth.login(client, password=password, email=email, username=username)
-    _remember(url, keyring=keyring)
+
+    return _begin(session, begin)
 
 
-def token(url: str | None = None) -> str:
-    """Return an access token of the current session, or of that at ``url``, which is good for a while.
+def login_by_oauth(
+    issuer: str,
+    client_id: str,
+    show: Callable[[str, str | None], object],
+    *,
+    url: str | None = None,
+    scope: str | None = None,
+    device: bool = False,
+    account: str = "",
+    keyring: bool = False,
+) -> bool:
+    """Log in at an OAuth 2 server, keep the session, and make it the current one.
+
+    Args:
+        issuer: the server.
+        client_id: of a public client; the secret of a confidential one is in ``DAYPASS_CLIENT_SECRET``.
+        show: shows the page to log in at, and the code to type there, if any.
+        url: of the application that gets the token; by default the issuer.
+        scope: to ask for.
+        device: log in with a browser on any device (RFC 8628), not on this machine.
+        account: as for `login`.
+        keyring: as for `login`.
+
+    Returns:
+        As `login`.
 
     Raises:
-        LoginRequired: there is no session, or it is over.
-        RefreshUnavailable: the access token is dead, and could not be replaced now.
+        Exception: as `login`.
     """
-    return _auth(url).token()
+    from daypass.client import oauth_login  # here, because Authlib is an extra
+
+    url = (url or issuer).rstrip("/")
+    checked_origin(url, allow_http=False)
+    session = ShellSession(url, _checked_account(account), keyring, {"issuer": issuer, "client_id": client_id})
+    asking = session.oauth_client(scope)
+    assert asking is not None  # noqa: S101 - this session is by OAuth
+
+    def begin(auth: DaypassAuth, client: httpx2.Client) -> None:
+        def send(message: Message) -> Answer:
+            return DaypassAuth._library.send(client, message.path, message, None)  # noqa: SLF001 - of our own client
+
+        if device:
+            grant = oauth_login.by_device(asking, send, show)
+        else:
+            grant = oauth_login.by_browser(asking, send, lambda page: show(page, None))
+        _start(auth, grant)
+
+    return _begin(session, begin)
+
+
+def token(url: str | None = None, account: str | None = None) -> str:
+    """Return an access token of a session, valid for a while; by default of the current one.
+
+    Raises:
+        LoginRequired: there is no session, or it has ended.
+        RefreshUnavailable: the access token has expired, and could not be refreshed now.
+    """
+    session = shell_sessions.find(url, account)
+    with _login_command(session):
+        return session.auth(session.storage()).token()
 
 
 def request(
-    method: str, target: str, *, url: str | None = None, headers: Iterable[str] = (), body: bytes | None = None
+    method: str,
+    target: str,
+    *,
+    url: str | None = None,
+    account: str | None = None,
+    headers: Iterable[str] = (),
+    body: bytes | None = None,
 ) -> Answered:
-    """Send a request with the access token of the current session, or of that at ``url``.
+    """Send a request with the access token of a session; by default of the current one.
 
     Args:
         method: of the request.
         target: its URL, or a path on the session's origin.
         url: which session.
+        account: which of several sessions at one URL.
         headers: such as ``Accept: text/plain``.
         body: of the request.
 
     Raises:
-        LoginRequired: there is no session, or it is over.
-        RefreshUnavailable: the access token is dead and could not be replaced now, or no answer came.
-        ConfigurationError: ``target`` is on another origin, which gets no token; or a header is none.
+        LoginRequired: there is no session, or it has ended.
+        RefreshUnavailable: the access token has expired and could not be refreshed now, or no answer came.
+        ConfigurationError: ``target`` is on another origin, which gets no token; or a header is invalid.
     """
-    auth = _auth(url)
-    where = urljoin(_current(url)[0], target)
-    if origin_of(where) not in OwnOrigins([_current(url)[0]], allow_http=False):
-        raise ConfigurationError(f"the session is for {_current(url)[0]}; its token is not sent to another origin")
-    with httpx2.Client(timeout=TIMEOUT, follow_redirects=True, max_redirects=_REDIRECTS) as client, _plain_errors():
+    session = shell_sessions.find(url, account)
+    auth = _auth(session)
+    where = urljoin(session.url, target)
+    if origin_of(where) not in OwnOrigins([session.url], allow_http=False):
+        raise ConfigurationError(f"the session is for {session.url}; its token is not sent to another origin")
+    with (
+        _client(where, follow_redirects=True, max_redirects=_REDIRECTS) as client,
+        _plain_errors(where),
+        _login_command(session),
+    ):
         response = auth.attach(client).request(method.upper(), where, headers=_headers(headers), content=body)
     return Answered(response.status_code, response.reason_phrase, response.content)
 
 
-def logout(url: str | None = None) -> bool:
-    """End the current session, or that at ``url``; return whether the server could be told.
+def logout(url: str | None = None, account: str | None = None) -> bool:
+    """End a session, by default the current one; return whether it is known to be ended on the server.
 
     Raises:
         LoginRequired: there is no session.
     """
-    auth = _auth(url)
-    with httpx2.Client(timeout=TIMEOUT) as client:
+    session = shell_sessions.find(url, account)
+    auth = _auth(session)
+    with _client(*session.urls) as client:
         return auth.logout(client)
 
 
+def _begin(session: ShellSession, begin: Callable[[DaypassAuth, httpx2.Client], None]) -> bool:
+    """Begin a session, remember it, and end the one that it replaces; return whether that one is known to be over."""
+    before = shell_sessions.replaced_by(session)
+    with _client(*session.urls) as client:
+        with _plain_errors(session.url):
+            begin(session.auth(session.storage()), client)
+        shell_sessions.remember(session)
+        return before is None or _end(*before, client)
+
+
+def _end(session: ShellSession, text: str, client: httpx2.Client) -> bool:
+    storage = MemoryStorage()
+    storage.save(text)
+    try:
+        return session.auth(storage).logout(client)
+    except ConfigurationError:  # what was kept is no session
+        return False
+
+
+def _start(auth: DaypassAuth, grant: Grant) -> None:
+    lifetime = None if grant.lifetime is None else grant.lifetime / 1000
+    auth.start(access_token=grant.access_token, refresh_token=grant.refresh_token, expires_in=lifetime)
+
+
+def _client(*urls: str, **options: Any) -> httpx2.Client:
+    """Open a client that uses the proxies of the environment, but for none of ``urls`` on this machine."""
+    direct = {f"all://{httpx2.URL(url).netloc.decode()}": None for url in urls if not uses_proxy(url)}
+    return httpx2.Client(timeout=TIMEOUT, mounts=direct, **options)
+
+
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(url: str) -> Iterator[None]:
     """Say plainly that no answer came; the library's own text may quote what was sent."""
     try:
         yield
     except httpx2.TransportError as error:
-        raise RefreshUnavailable(f"the server did not answer ({type(error).__name__})") from None
+        raise RefreshUnavailable(f"{url} did not answer ({type(error).__name__})") from None
     except (httpx2.InvalidURL, httpx2.TooManyRedirects) as error:
         raise ConfigurationError(f"the request could not be sent ({type(error).__name__})") from None
 
 
-def _auth(url: str | None) -> DaypassAuth:
-    where, keyring = _current(url)
-    auth = DaypassAuth(where, storage=_storage(where, keyring=keyring))
+def _auth(session: ShellSession) -> DaypassAuth:
+    auth = session.auth(session.storage())
     if not auth.logged_in:
-        raise LoginRequired(f"there is no session at {where}: write daypass login {where}")
+        with _login_command(session):
+            auth.token()
     return auth
 
 
-def _storage(url: str, *, keyring: bool) -> Storage:
-    if keyring:
-        return KeyringStorage("daypass", url)
-    return FileStorage(_folder() / f"{sha256(url.encode()).hexdigest()[:32]}.json")
-
-
-def _folder() -> Path:
-    return user_state_path("daypass") / "sessions"
-
-
-def _current(url: str | None) -> tuple[str, bool]:
-    """Return the URL of a session, and whether the keyring has it."""
-    known = _known()
-    wanted = url.rstrip("/") if url is not None else known.get("current")
-    if wanted is None:
-        raise LoginRequired("there is no session here: write daypass login URL")
-    return wanted, wanted in known.get("keyring", [])
-
-
-def _known() -> dict[str, Any]:
-    text = FileStorage(_folder() / "current").load()
+@contextmanager
+def _login_command(session: ShellSession) -> Iterator[None]:
+    """Add the command to type to a `LoginRequired`."""
     try:
-        known = json.loads(text or "{}")
-    except ValueError:
-        known = None
-    if not isinstance(known, dict):
-        raise ConfigurationError(f"{_folder() / 'current'} is not as it was written; remove it and log in again")
-    return known
+        yield
+    except LoginRequired as error:
+        reason = str(error).removesuffix("; log in again")
+        reason = f"Not logged in at {session.url}" if reason.startswith(NOT_LOGGED_IN) else reason
+        raise LoginRequired(f"{reason}. Run: {session.login}") from None
 
 
-def _remember(url: str, *, keyring: bool) -> None:
-    storage = FileStorage(_folder() / "current")
-    with storage.changing():
-        known = _known()
-        others = [each for each in known.get("keyring", []) if each != url]
-        storage.save(json.dumps({"current": url, "keyring": [*others, url] if keyring else others}))
+def _checked_account(account: str) -> str:
+    if not account.isprintable() or len(account) > _LONGEST_ACCOUNT:
+        raise ConfigurationError(f"invalid account: expected at most {_LONGEST_ACCOUNT} printable characters")
+    return account
 
 
 def _headers(lines: Iterable[str]) -> list[tuple[str, str]]:
@@ -175,6 +268,6 @@ def _headers(lines: Iterable[str]) -> list[tuple[str, str]]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name.strip().isascii() or not name.strip() or os.linesep in line:
-            raise ConfigurationError("a header is written 'Name: value'")
+            raise ConfigurationError("invalid header: expected 'Name: value'")
         headers.append((name.strip(), value.strip()))
     return headers

@@ -20,6 +20,7 @@ from daypass.client.httpx_body import body_of
 from daypass.client.httpx_libraries import check_client, classes, default_library
 from daypass.client.httpx_transport import ANSWER, REPLAY, HttpxReplay, install, with_authorization
 from daypass.client.library import Library, forget_from_jar, with_cookie
+from daypass.client.origin import uses_proxy
 from daypass.client.replay import Drain, Resend, Wait
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class _Httpx:
 
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         if client is None:
-            with default_library().Client() as opened:
+            with default_library().Client(trust_env=uses_proxy(url)) as opened:
                 return self.send(opened, url, message, limit)
         request, box = _request(client, url, message, limit)
         try:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from daypass.client.content import is_enough
 from daypass.client.library import Library, forget_from_jar
 from daypass.client.messages import Answer, Message
+from daypass.client.origin import uses_proxy
 from daypass.client.prepared import (
     CHUNK,
     Bare,
@@ -73,6 +74,7 @@ class _Niquests:
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         if client is None:
             with niquests.Session() as opened:
+                opened.trust_env = uses_proxy(url)
                 return self.send(opened, url, message, limit)
         prepared, options = _prepared(client, url, message, limit)
         with closing(client.send(prepared, **options)) as response:

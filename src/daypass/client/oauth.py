@@ -118,14 +118,18 @@ class OAuth:
         self._ends = ENDS.union(ends)
         self._token_types = frozenset(each.casefold() for each in token_types)
         self._allow_http = allow_http
-        self._form: dict[str, Any] = {**(parameters or {}), **({"scope": scope} if scope is not None else {})}
-        if resources:
-            self._form["resource"] = list(resources)
+        self.scope = scope
+        self.parameters: dict[str, Any] = dict(parameters or {}) | ({"resource": list(resources)} if resources else {})
         self.repeats = repeats
 
     def __repr__(self) -> str:
         where = self._issuer or (self._metadata and self._metadata.token)
-        return f"<OAuth {where} client_id={self._client.client_id}>"
+        return f"<OAuth {where} client_id={self.client_id}>"
+
+    @property
+    def client_id(self) -> str:
+        """The client's id."""
+        return self._client.client_id
 
     @property
     def begins_by_refreshing(self) -> bool:
@@ -149,7 +153,7 @@ class OAuth:
         Raises:
             ConfigurationError: waiting will not help; the session is kept.
         """
-        form: dict[str, str] = {"grant_type": self._grant}
+        form: dict[str, str] = {"grant_type": self._grant} | ({} if self.scope is None else {"scope": self.scope})
         if self._grant == "refresh_token":
             if tokens.refresh_token is None:
                 return NOTHING_TO_PRESENT
@@ -198,7 +202,11 @@ class OAuth:
         self, metadata: Metadata, form: Mapping[str, str], secrets: Iterable[str]
     ) -> StrategyFlow[Outcome]:
         """Send a token request with the parameters of every one, and judge the answer; raises what `judge` raises."""
-        answer: Answer = yield self.message(metadata, metadata.token, {**self._form, **form})
+        answer: Answer = yield self.message(metadata, metadata.token, {**self.parameters, **form})
+        return self.judge(answer, secrets)
+
+    def judge(self, answer: Answer, secrets: Iterable[str]) -> Outcome:
+        """Return what an answer of the token endpoint means for this client; raises what `judge` raises."""
         known = (*filter(None, secrets), *self._client.secrets)
         return judge(answer, ends=self._ends, token_types=self._token_types, secrets=known)
 

@@ -117,6 +117,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def uses_proxy(url: str) -> bool:
+    """Tell whether a client of our own may use the proxies of the environment for ``url``: never to this machine."""
+    return not is_loopback(urlsplit(url).hostname or "")
+
+
 def _canonical(scheme: str, host: str | None, port: int | None) -> Origin | None:
     """Return an origin in its one spelling; ``None`` where its host is no name."""
     name = _canonical_host(host) if host else None

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from daypass.client.library import Library, forget_from_jar
 from daypass.client.messages import Answer, Message
+from daypass.client.origin import uses_proxy
 from daypass.client.prepared import Bare, SyncPreparedAuth, options_of, raw_body, read_answer
 from daypass.errors import ConfigurationError
 
@@ -53,6 +54,7 @@ class _Requests:
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         if client is None:
             with requests.Session() as opened:
+                opened.trust_env = uses_proxy(url)
                 return self.send(opened, url, message, limit)
         request = requests.Request(message.method, url, auth=Bare(message), **options_of(message))
         prepared = client.prepare_request(request)

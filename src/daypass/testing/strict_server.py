@@ -63,6 +63,7 @@ class StrictServer:
         refuses_with: the status of a request without a live access token.
         location: where ``/hop`` and ``/hop-same`` redirect to.
         client: the id and the secret of a confidential OAuth client; without one, clients are public.
+        refuses_logout: whether a logout is answered with 503.
         refuses: the ``error`` that the token endpoint answers with, whatever comes.
         metadata_at: the path of the metadata.
         metadata_status: the status of its answer.
@@ -96,6 +97,7 @@ class StrictServer:
     refuses_with: int = 401
     location: str = "/me"
     client: tuple[str, str] | None = None
+    refuses_logout: bool = False
     refuses: str | None = None
     metadata_at: str = "/.well-known/oauth-authorization-server"
     metadata_status: int = 200
@@ -236,6 +238,9 @@ class StrictServer:
     async def logout(self, exchange: Exchange) -> None:
         """Answer ``POST /auth/logout``."""
         self.counts["logouts"] += 1
+        if self.refuses_logout:
+            await exchange.answer(503, None)
+            return
         token, _ = await self._presented(exchange)
         self._end(token)
         await exchange.answer(204, None)

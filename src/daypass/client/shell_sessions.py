@@ -1,0 +1,133 @@
+"""Which sessions the shell has: by URL and account, where each is kept, and which one is current.
+
+The file ``current`` names them. Each session's tokens are in a file of their own, or in the system's keyring.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_state_path
+
+from daypass.client.httpx import DaypassAuth
+from daypass.client.oauth import OAuth
+from daypass.client.storage import FileStorage, KeyringStorage, Storage
+from daypass.errors import ConfigurationError, LoginRequired
+
+SECRET = "DAYPASS_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class ShellSession:
+    """One session of this user's shells.
+
+    Attributes:
+        url: of the session endpoints; with ``oauth``, of the application that gets the token.
+        account: tells several sessions at one URL apart; empty for the only one.
+        keyring: whether the system's keyring has its tokens.
+        oauth: the issuer and the client's id, for a session by OAuth.
+    """
+
+    url: str
+    account: str = ""
+    keyring: bool = False
+    oauth: dict[str, str] | None = field(default=None)
+
+    @property
+    def key(self) -> str:
+        """What names it in the file."""
+        return f"{self.url}#{self.account}" if self.account else self.url
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where its requests and its refreshes go."""
+        return (self.url, self.oauth["issuer"]) if self.oauth else (self.url,)
+
+    @property
+    def login(self) -> str:
+        """The command that logs in to it."""
+        who = f"--oauth {self.oauth['issuer']}" if self.oauth else "--email you@example.com"
+        return f"daypass login {self.url} {who}{f' --account {self.account}' if self.account else ''}"
+
+    def storage(self) -> Storage:
+        """Return where its tokens are."""
+        if self.keyring:
+            return KeyringStorage("daypass", self.key)
+        return FileStorage(_folder() / f"{sha256(self.key.encode()).hexdigest()[:32]}.json")
+
+    def auth(self, storage: Storage) -> DaypassAuth:
+        """Return the client's session with the tokens that ``storage`` has."""
+        return DaypassAuth(self.url, strategy=self.oauth_client(), storage=storage)
+
+    def oauth_client(self, scope: str | None = None) -> OAuth | None:
+        """Return the strategy of a session by OAuth."""
+        if self.oauth is None:
+            return None
+        issuer, client_id = self.oauth["issuer"], self.oauth["client_id"]
+        return OAuth(issuer=issuer, client_id=client_id, client_secret=os.environ.get(SECRET), scope=scope)
+
+
+def find(url: str | None, account: str | None) -> ShellSession:
+    """Return the session at ``url`` with that account; by default the current one's.
+
+    Raises:
+        LoginRequired: neither was given, and there is no current session.
+    """
+    known = _load()
+    current_url, _, current_account = str(known.get("current") or "").partition("#")
+    if url is None and not current_url:
+        raise LoginRequired("Not logged in. Run: daypass login URL --email you@example.com")
+    if account is None:
+        account = current_account if url is None else ""
+    session = ShellSession(current_url if url is None else url.rstrip("/"), account)
+    return _completed(session, known)
+
+
+def remember(session: ShellSession) -> None:
+    """Make ``session`` the current one."""
+    storage = FileStorage(_folder() / "current")
+    with storage.changing():
+        known, key = _load(), session.key
+        others = [each for each in known.get("keyring", []) if each != key]
+        oauth = {name: value for name, value in known.get("oauth", {}).items() if name != key}
+        storage.save(
+            json.dumps(
+                {
+                    "current": key,
+                    "keyring": [*others, key] if session.keyring else others,
+                    "oauth": oauth | ({key: session.oauth} if session.oauth else {}),
+                }
+            )
+        )
+
+
+def replaced_by(session: ShellSession) -> tuple[ShellSession, str] | None:
+    """Return the session that ``session`` is going to replace and the text of its tokens; ``None`` if there is none."""
+    before = _completed(session, _load())
+    text = before.storage().load()
+    return None if text is None else (before, text)
+
+
+def _completed(session: ShellSession, known: dict[str, Any]) -> ShellSession:
+    oauth = known.get("oauth", {}).get(session.key)
+    return ShellSession(session.url, session.account, session.key in known.get("keyring", []), oauth)
+
+
+def _folder() -> Path:
+    return user_state_path("daypass") / "sessions"
+
+
+def _load() -> dict[str, Any]:
+    text = FileStorage(_folder() / "current").load()
+    try:
+        known = json.loads(text or "{}")
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        raise ConfigurationError(f"{_folder() / 'current'} is damaged: remove it and log in again")
+    return known
