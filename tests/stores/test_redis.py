@@ -526,6 +526,28 @@ def test_a_silent_server_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what is open
 
 
+async def test_the_newer_protocol_of_redis_works_too(server: servers.Server, client: redis.Redis) -> None:
+    """With ``protocol=3`` answers and announcements come in other forms."""
+    url = f"{server.url}?protocol=3"
+    store, async_store = RedisStore(url), AsyncRedisStore(url)
+    subscription, async_subscription = store.subscribe(), await async_store.subscribe()
+    for number in (1, 2):
+        store.perform(Insert(session(number)))
+    assert (await async_store.perform(advance(session(1), START + 1))).moved
+    assert [2, 1] == [int(each.id, 16) for each in store.perform(ListSessions("user-1", START + 1))]
+    clock = await async_store.perform(ReadClock())
+    assert clock is not None
+    assert abs(clock - time.time() * 1000) < 5_000
+    assert (session(2).id, session(1).id) == store.perform(EndAll("user-1", START + 1, EndReason.ENDED))
+    assert subscription.wait(5) is True
+    assert await async_subscription.wait(5) is True
+    assert 2 == store.perform(sweep(START + 8_000_000)).removed
+    subscription.close()
+    await async_subscription.close()
+    store.close()
+    await async_store.close()
+
+
 def test_closing_gives_everything_back(server: servers.Server, client: redis.Redis) -> None:
     """A store that is closed has no connection left, nor has an event loop that ended without closing it."""
     store, async_store = RedisStore(server.url), AsyncRedisStore(server.url)
@@ -713,6 +735,7 @@ def test_a_url_that_cannot_be_is_refused(url: str) -> None:
     ("options", "message"),
     [
         ("?timout=5", "unknown option in a Redis URL 'timout': did you mean 'timeout'"),
+        ("?db=x", "invalid value of the option 'db' in a Redis URL"),
         ("?protocol=x", "invalid value of the option 'protocol' in a Redis URL"),
         ("?max_connections=many", "invalid max_connections 'many': expected a whole number, 1 or more"),
         ("?timeout=0", "invalid timeout '0': it must be above zero"),
@@ -723,6 +746,15 @@ def test_a_mistake_in_an_option_is_named(options: str, message: str) -> None:
     """The message says which option it is and what to write."""
     with pytest.raises(ConfigurationError, match=re.escape(message)):
         RedisStore(f"redis://host{options}")
+
+
+@pytest.mark.parametrize(
+    "option", ["ssl_ca_certs=/nowhere", "ssl_keyfile=", "ssl_cert_reqs=maybe", "ssl_check_hostname=2"]
+)
+def test_a_mistake_in_an_option_of_tls_is_named(option: str) -> None:
+    """When the store is made, not when the first user logs in."""
+    with pytest.raises(ConfigurationError, match=f"invalid value of the option '{option.partition('=')[0]}'"):
+        RedisStore(f"rediss://host?{option}")
 
 
 @pytest.mark.parametrize("written", ["?timeout=5", "?timeout=5s", "?timeout=5000ms"])

@@ -1,6 +1,7 @@
 """Redis in bad weather: down, frozen, full, read-only, killed; a refresh is refused or good, and never lost."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -350,3 +351,56 @@ def test_a_cluster_that_lost_a_server_serves_the_rest_of_it_again() -> None:
             time.sleep(0.1)
         assert [[each] * 2 for each in every] == [both.perform(Find(each.id)) for each in every]
         both.close()
+
+
+def test_a_frozen_server_of_a_cluster_delays_no_step_beyond_the_deadline() -> None:
+    """Its sessions are unavailable in time, those of the other servers are found, and afterwards all are."""
+    every = [session(n * 2**120 + 1) for n in range(0, 256, 16)]
+    with servers.Cluster("cluster-require-full-coverage no") as cluster:
+        both = Both(cluster.url)
+        for each in every:
+            both.perform(Insert(each))
+        found = 0
+        with cluster.servers[0].frozen():
+            for each in every:
+                started = time.monotonic()
+                outcomes = both.perform(Find(each.id))
+                assert time.monotonic() - started < 2 * (TIMEOUT + 0.5)
+                found += [each, each] == outcomes
+            assert 0 < found < len(every)
+        until = time.monotonic() + 15
+        while [[each] * 2 for each in every] != [both.perform(Find(each.id)) for each in every]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        both.close()
+
+
+def test_killed_connections_fail_no_refresh(server: servers.Server) -> None:
+    """An administrator may end connections at any time: what was under way is sent again."""
+    clock, events, wrong = Clock(), list[str](), list[Exception]()
+    store = RedisStore(server.url)
+    auth = issuer(store, clock, events)
+    done = threading.Event()
+
+    def refresh(token: str) -> None:
+        try:
+            while not done.is_set():
+                token = auth.refresh(token).refresh_token
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=refresh, args=(auth.start(User(f"user-{n}")).refresh_token,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    with server.client as client:
+        for _ in range(30):
+            client.client_kill_filter(_type="normal", skipme=True)
+            clock.advance(40_000)
+            time.sleep(0.05)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert [] == wrong
+    assert events.count("rotated") > 30
+    auth.close()
+    store.close()

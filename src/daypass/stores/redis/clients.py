@@ -26,8 +26,11 @@ from daypass.stores.redis.settings import Settings
 Words = Sequence[Any]
 Node = tuple[str, int]
 
-RETRIES = 1
-"""How often a command is sent again on a new connection: the old one may have been lost with an earlier restart."""
+RETRIES = 3
+"""How often a command is sent again, on a new connection, after its connection was lost. A time-out is final."""
+
+CLUSTER_RETRIES = 1
+"""The same for a cluster, whose client sends a command again after a time-out too: twice half of the time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def _make(
     }
     if settings.kind == "cluster" and node is None:
         nodes = [library.node(*host) for host in settings.hosts]
+        options["retry"] = library.retry(NoBackoff(), CLUSTER_RETRIES)
         return [library.cluster(startup_nodes=nodes, **options)]
     if settings.kind == "sentinel":
         patience = settings.timeout / 2 / len(settings.hosts)  # leaves time for the others when one does not answer

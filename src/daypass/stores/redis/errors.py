@@ -54,6 +54,7 @@ _REASONS = {
     "WRONGPASS": "it refuses the user name or the password",
     "NOPERM": "its user may not do this (ACL)",
     "max number of clients": "it has too many clients",
+    "CERTIFICATE_VERIFY_FAILED": "its TLS certificate is not trusted (ssl_ca_certs names the file of its authority)",
 }
 _COMMAND = re.compile(r"'([a-z|]+)' command")
 _WORD = re.compile("|".join(rf"(?<![A-Za-z]){word}(?![A-Za-z])" for word in _REASONS))

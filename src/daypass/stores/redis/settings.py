@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -44,6 +45,16 @@ def _protocol(text: str) -> int:
     return {"2": 2, "3": 3}[text]
 
 
+def _verification(text: str) -> str:
+    return {each: each for each in ("required", "optional", "none")}[text]
+
+
+def _path(text: str) -> str:
+    if not text or not Path(text).exists():
+        raise ValueError
+    return text
+
+
 _OWN = ("prefix", "timeout", "max_connections")
 _SENTINEL = ("sentinel_username", "sentinel_password")
 _CONNECTION: dict[str, Callable[[str], Any]] = {
@@ -54,14 +65,14 @@ _CONNECTION: dict[str, Callable[[str], Any]] = {
     "socket_keepalive": _flag,
 }
 _TLS: dict[str, Callable[[str], Any]] = {
-    "ssl_ca_certs": str,
+    "ssl_ca_certs": _path,
     "ssl_ca_data": str,
-    "ssl_ca_path": str,
-    "ssl_cert_reqs": str,
-    "ssl_certfile": str,
+    "ssl_ca_path": _path,
+    "ssl_cert_reqs": _verification,
+    "ssl_certfile": _path,
     "ssl_check_hostname": _flag,
     "ssl_ciphers": str,
-    "ssl_keyfile": str,
+    "ssl_keyfile": _path,
     "ssl_password": str,
 }
 """The options of redis-py that a URL may have, and how their text is read."""
@@ -152,7 +163,8 @@ def _connection_options(kind: Kind, options: dict[str, str], *, tls: bool) -> di
         try:
             connection[name] = known[name](options[name])
         except (ValueError, KeyError):
-            raise ConfigurationError(f"invalid value of the option {name!r} in a Redis URL") from None
+            missing = ": there is no such file" if known[name] is _path else ""
+            raise ConfigurationError(f"invalid value of the option {name!r} in a Redis URL{missing}") from None
     return connection
 
 
