@@ -35,7 +35,7 @@ class HttpxReplay(Replay[Any]):
 
     def __init__(self, context: ReplayContext, body: Body, request: Any, own_origins: OwnOrigins) -> None:
         super().__init__(context, body)
-        self._first_request = request
+        self._first_request = id(request)  # not the request: it has this replay, and a cycle costs a collection
         self._own_origins = own_origins
 
     def seen(self, response: Any) -> Seen | None:
@@ -48,7 +48,7 @@ class HttpxReplay(Replay[Any]):
 
     def remove_token_elsewhere(self, request: Any) -> None:
         """Take the token off a request that was redirected elsewhere: httpx lets it go along to HTTPS."""
-        if request is not self._first_request and not self._is_own(request.url):
+        if id(request) != self._first_request and not self._is_own(request.url):
             request.headers.pop("Authorization", None)
 
     def _is_own(self, url: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from daypass.client.auth import SessionAuth
-from daypass.client.body import Body, body_to_send
+from daypass.client.body import REPEATABLE, Body, body_to_send
 from daypass.client.content import ACCEPT_ENCODING, content_of, is_enough
 from daypass.client.library import answer_of, with_cookie
 from daypass.client.messages import Answer, Message
@@ -56,9 +56,10 @@ class PreparedAuth(SessionAuth):
 
         The libraries let it go along to HTTPS.
         """
-        if response.status_code >= 400:
+        status = response.status_code
+        if status >= 400:
             return True
-        if response.is_redirect:
+        if status >= 300 and response.is_redirect:
             target = urljoin(response.url, response.headers["location"])
             if origin_of(target) not in self._own:
                 response.request.headers.pop("Authorization", None)
@@ -113,7 +114,10 @@ def body_of(request: Any, limit: int) -> Body:
         request: its ``body`` is replaced if it can be read only once. Multipart is bytes already.
         limit: how many bytes of such a body are kept.
     """
-    body, request.body = body_to_send(request.body, limit)
+    given = request.body
+    if given is None:
+        return REPEATABLE
+    body, request.body = body_to_send(given, limit)
     return body
 
 
