@@ -20,6 +20,7 @@ class EventCode(StrEnum):
     HEALED = "healed"
     STALE = "stale"
     REUSED = "reused"
+    SUSPECTED = "suspected"
     REJECTED = "rejected"
     LOGGED_OUT = "logged_out"
     ENDED = "ended"

@@ -42,6 +42,7 @@ from daypass.rotation import (
 from daypass.session import Device, EndReason, Session, Tokens
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession
 from daypass.store_steps import PAGE, Advance, End, EndAll, EndEveryone, Find, Insert, ListSessions, Swap
+from daypass.suspicion import Suspicions
 from daypass.user import User
 
 ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
@@ -89,6 +90,7 @@ class Flows:
     def __init__(self, names: Names, policy: Policy) -> None:
         self.names = names
         self.policy = policy
+        self._suspicions = Suspicions()
 
     # ---- login
 
@@ -158,17 +160,27 @@ class Flows:
             return refresh_token.decode(text, ring.refresh_keys, client)
 
     def refresh_text(
-        self, text: str, call: Call, client_id: str | None = None, scope: str | None = None
+        self,
+        text: str,
+        call: Call,
+        client_id: str | None = None,
+        scope: str | None = None,
+        device: Device | None = None,
     ) -> Flow[Tokens]:
         """Open a refresh token and `refresh` with it; raises as both do."""
         try:
             token = yield from self.open(text, client_id)
         except TokenMalformed as error:
             raise (yield from self.reject(error, call.now)) from None
-        return (yield from self.refresh(token, call, scope))
+        return (yield from self.refresh(token, call, scope, device=device))
 
     def refresh(
-        self, token: RefreshToken, call: Call, scope: str | None = None, limit: str | None = None
+        self,
+        token: RefreshToken,
+        call: Call,
+        scope: str | None = None,
+        limit: str | None = None,
+        device: Device | None = None,
     ) -> Flow[Tokens]:
         """Give new tokens for a refresh token.
 
@@ -178,6 +190,7 @@ class Flows:
             scope: what the access token is to be used for, if that is less than was granted (RFC 6749 §6); the refresh
                 token keeps its own.
             limit: the most that the access token may bear of what was granted; None sets no limit.
+            device: where the request comes from, if it is known; only `suspected` events go by it.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
@@ -188,7 +201,7 @@ class Flows:
         """
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
-        session, verdict = yield from self._present(token, call.now)
+        session, verdict = yield from self._present(token, call.now, device)
         if verdict not in ISSUING:
             raise (yield from self.reject(TokenRejected(f"the verdict {verdict} gives no tokens"), call.now, session))
         user = yield from LoadUser(session.subject)
@@ -215,7 +228,7 @@ class Flows:
         if not scopes.covers(granted, scope):
             raise ScopeRejected("more is asked for than was granted")
 
-    def _present(self, token: RefreshToken, now: int) -> Flow[tuple[Session, Verdict]]:
+    def _present(self, token: RefreshToken, now: int, device: Device | None) -> Flow[tuple[Session, Verdict]]:
         """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
         policy = self.policy
         advance = Advance(
@@ -233,16 +246,18 @@ class Flows:
             if found is None:
                 raise (yield from self.reject(TokenUnknown("the session is not known"), now))
             if answer.moved:
-                yield from Emit(_verdict_event(Verdict.ROTATE, found, 1, answer.rotated_at, now))
+                yield from self._tell(Verdict.ROTATE, found, 1, answer.rotated_at, now, device)
                 return found, Verdict.ROTATE
             yield from self._require_live(found, now)
             verdict = judge(found, token, now, policy.grace_period)
-            settled = yield from self._settle(found, token, verdict, now)
+            settled = yield from self._settle(found, token, verdict, now, device)
             if settled is not None:
                 return settled, verdict
         raise StoreContended("others changed the session again and again")
 
-    def _settle(self, found: Session, token: RefreshToken, verdict: Verdict, now: int) -> Flow[Session | None]:
+    def _settle(
+        self, found: Session, token: RefreshToken, verdict: Verdict, now: int, device: Device | None
+    ) -> Flow[Session | None]:
         """Write what ``verdict`` changes; None when the session was changed by others since it was found."""
         if verdict is Verdict.ROTATE:  # what was found is what another node has just replaced: ask again
             return None
@@ -254,12 +269,23 @@ class Flows:
         if settled.ended_at is not None:
             yield from RefuseSession(settled.id, now)
         distance = token.generation - found.generation
-        yield from Emit(_verdict_event(verdict, found, distance, found.rotated_at, now))
+        yield from self._tell(verdict, found, distance, found.rotated_at, now, device)
         if verdict is Verdict.STALE:
             raise TokenStale("a newer refresh token was given out; nothing was changed")
         if verdict is Verdict.REUSE:
             raise TokenReused("the refresh token was used by two parties; the session is revoked")
         return settled
+
+    def _tell(
+        self, verdict: Verdict, session: Session, distance: int, rotated_at: int, now: int, device: Device | None
+    ) -> Flow[None]:
+        """Emit the event of a verdict, and one more if the session has become suspicious by it."""
+        age = None if rotated_at == NEVER_ROTATED else now - rotated_at
+        code = EventCode(verdict)
+        yield from Emit(Event(code, now, session.id, session.subject, generation_distance=distance, age=age))
+        reason = self._suspicions.note(verdict, session.id, session.generation, age, device)
+        if reason is not None:
+            yield from Emit(Event(EventCode.SUSPECTED, now, session.id, session.subject, reason))
 
     def _after(self, found: Session, token: RefreshToken, verdict: Verdict, now: int) -> Session:
         """Return the session as it is after ``verdict``."""
@@ -412,8 +438,3 @@ class Flows:
         code = EventCode.LOGGED_OUT if reason is EndReason.LOGOUT else EventCode.ENDED
         yield from Emit(Event(code, now, session.id, session.subject, reason))
         return True
-
-
-def _verdict_event(verdict: Verdict, session: Session, distance: int, rotated_at: int, now: int) -> Event:
-    age = None if rotated_at == NEVER_ROTATED else now - rotated_at
-    return Event(EventCode(verdict), now, session.id, session.subject, generation_distance=distance, age=age)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daypass import AsyncDaypass, Daypass, DaypassError, Event, Session, Tokens, User
+from daypass import AsyncDaypass, Daypass, DaypassError, Event, EventCode, Session, Tokens, User
 from daypass.flow import Flow
 from daypass.keys import MasterSecret
 from daypass.policy import Policy
@@ -240,4 +240,5 @@ def answered(call: Call, answer: object, told: list[Event]) -> Outcome:
         answer = getattr(answer, "session_id", None)
     if isinstance(call, EndAll):  # a store ends them in no particular order
         told = sorted(told, key=lambda event: str(event.session_id))
+    told = [event for event in told if event.code is not EventCode.SUSPECTED]  # of many presenters, for a good reason
     return Outcome(answer, tuple(told), error)

@@ -40,6 +40,7 @@ CheckT = TypeVar("CheckT", bound=Callable[[str, str], Any])
 _log = logging.getLogger("daypass")
 _LEVELS = {
     EventCode.REUSED: logging.WARNING,
+    EventCode.SUSPECTED: logging.WARNING,
     EventCode.ENDED_EVERYONE: logging.WARNING,
     EventCode.CLOCK_OFF: logging.WARNING,
     EventCode.CUT_OFF: logging.WARNING,

@@ -126,20 +126,28 @@ class Daypass(Issuer[Store, Load, Check]):
         """
         return self.run(self.flows.start(user, device, self.new_call(), client_id, scope))
 
-    def refresh(self, refresh_token: str, *, client_id: str | None = None, scope: str | None = None) -> Tokens:
+    def refresh(
+        self,
+        refresh_token: str,
+        *,
+        client_id: str | None = None,
+        scope: str | None = None,
+        device: Device | None = None,
+    ) -> Tokens:
         """Return new tokens for a refresh token.
 
         Args:
             refresh_token: as it was given out.
             client_id: the client that presents it; the issuer's own unless one is given.
             scope: what the access token is to be used for, where that is less than was granted (RFC 6749 §6).
+            device: where the request comes from, if you know it: ``suspected`` events go by it, and nothing else does.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
             TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
             StoreError: nothing was decided; the same token may be presented again.
         """
-        return self.run(self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope))
+        return self.run(self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope, device))
 
     def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
         """End the session of a refresh token, however old it is; return whether there was one to end.

@@ -16,7 +16,7 @@ from daypass.errors import ConfigurationError, TokenMalformed, TokenRejected, To
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
-from daypass.session import Tokens
+from daypass.session import Device, Tokens
 from daypass.steps import Count, Emit
 from daypass.user import fold_name
 from daypass.web.message import BadRequest, Request
@@ -245,8 +245,9 @@ def limited_refresh(
         raise (yield from flows.reject(error, call.now)) from None
     if limiter is not None:
         yield from limiter.refresh(token.session_id, call.now)
+    device = Device(None, request.headers.get("user-agent"), request.address)
     try:
-        return (yield from flows.refresh(token, call, scope, limit))
+        return (yield from flows.refresh(token, call, scope, limit, device))
     except TokenRejected as error:
         if limiter is not None and not isinstance(error, TokenStale):
             yield from limiter.rejected(request, call.now)

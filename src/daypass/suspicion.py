@@ -1,0 +1,142 @@
+"""Notices sessions whose refresh tokens are presented twice far more often than lost answers explain.
+
+A thief who always comes within the grace period of an owner who never pauses is not found by the rotation rule: each of
+his refreshes looks like a repeated request. But then nearly every token is presented twice. An honest client repeats
+one when an answer was lost: about one in six where 30 % of all messages are lost. What is noticed here changes no
+verdict; it becomes one event, `suspected`.
+
+Memory is bounded, and nothing is written to the store: each process counts the refreshes that it serves. The stored
+generation counts the rotations on all nodes, so none is missed.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from daypass.duration import SECOND
+from daypass.rotation import Verdict
+from daypass.session import Device
+
+FEW, OF_FEW = 14, 16
+"""So many of the last so many tokens presented twice are suspicious; lost answers do not come to that."""
+
+HALF, OF_ALL = 32, 64
+"""The same for a session whose refreshes are spread over two nodes, each of which sees half of them."""
+
+OTHER_AGENT = 4
+"""So often may another user agent present a token that was presented already: a browser is updated now and then."""
+
+OTHER_NETWORK = 8
+"""The same for another network, which phones change often."""
+
+AT_ONCE = 2 * SECOND
+"""Tabs of one browser may present the same token within this time; that is not counted where both are known."""
+
+MOST_SESSIONS = 10_000
+"""Sessions remembered at once, about 2 MB; then the oldest are forgotten."""
+
+_MASK = (1 << OF_ALL) - 1
+
+Peer = tuple[str | None, str | None]
+"""A user agent and a network; None is unknown."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What is known of one session; a bit of ``twice`` for each rotation: its token came twice."""
+
+    generation: int
+    twice: int = 0
+    agents: int = 0
+    networks: int = 0
+    told: bool = False
+
+
+class Suspicions:
+    """What one process has noticed; it may be shared by threads: a count that is lost in a race does no harm."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, _Counts] = {}
+        self._peers: dict[str, Peer] = {}
+
+    def note(
+        self, verdict: Verdict, session_id: str, generation: int, age: int | None, device: Device | None
+    ) -> str | None:
+        """Count a verdict; return what is suspicious about its session, the first time that it is.
+
+        Args:
+            verdict: on the presented token.
+            session_id: whose token it is.
+            generation: of the session, after the verdict.
+            age: milliseconds since the last rotation.
+            device: where the request came from, as far as known.
+        """
+        peer = None if device is None else (device.user_agent, _network(device.address))
+        if verdict in (Verdict.ROTATE, Verdict.HEAL):
+            self._rotated(session_id, generation, peer)
+            return None
+        if verdict not in (Verdict.REPEAT, Verdict.BRANCH):
+            return None
+        before = self._peers.get(session_id)
+        if peer is not None and peer == before and age is not None and age < AT_ONCE:
+            return None
+        counts = self._counts.get(session_id)
+        if counts is None:
+            counts = self._counts[session_id] = _Counts(generation)
+            _bound(self._counts)
+        new = max(0, generation - counts.generation) + (verdict is Verdict.BRANCH)
+        counts.twice = (counts.twice << min(new, OF_ALL) | 1) & _MASK
+        counts.generation = generation
+        if peer is not None and before is not None:
+            counts.agents += _differ(peer[0], before[0])
+            counts.networks += _differ(peer[1], before[1])
+        reason = None if counts.told else _reason(counts)
+        counts.told = counts.told or reason is not None
+        return reason
+
+    def _rotated(self, session_id: str, generation: int, peer: Peer | None) -> None:
+        if peer is not None:
+            self._peers.pop(session_id, None)
+            self._peers[session_id] = peer
+            _bound(self._peers)
+        counts = self._counts.get(session_id)
+        if counts is not None:
+            new = max(0, generation - counts.generation)
+            counts.twice, counts.generation = counts.twice << min(new, OF_ALL) & _MASK, generation
+            if not counts.twice:
+                self._counts.pop(session_id, None)
+
+
+def _reason(counts: _Counts) -> str | None:
+    few, half = (counts.twice & ((1 << OF_FEW) - 1)).bit_count(), counts.twice.bit_count()
+    if few >= FEW:
+        return f"{few} of the last {OF_FEW} refresh tokens were presented twice"
+    if half >= HALF:
+        return f"{half} of the last {OF_ALL} refresh tokens were presented twice"
+    if counts.agents >= OTHER_AGENT:
+        return f"{counts.agents} refresh tokens were presented by two user agents"
+    if counts.networks >= OTHER_NETWORK:
+        return f"{counts.networks} refresh tokens were presented from two networks"
+    return None
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
+def _network(address: str | None) -> str | None:
+    """Return the network of an address: 24 bits of IPv4, 48 of IPv6."""
+    if address is None:
+        return None
+    try:
+        version = ip_address(address).version
+        return str(ip_network(f"{address}/{24 if version == 4 else 48}", strict=False))
+    except ValueError:
+        return address
+
+
+def _bound(remembered: dict[str, _Counts] | dict[str, Peer]) -> None:
+    while len(remembered) > MOST_SESSIONS:
+        try:
+            remembered.pop(next(iter(remembered)), None)
+        except (RuntimeError, StopIteration):  # another thread is doing the same
+            return
