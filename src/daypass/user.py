@@ -28,6 +28,11 @@ def fold_name(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
+def name_keys(name: str) -> tuple[str, ...]:
+    """Return what an account with this name may be stored by, to be tried in turn: as 0.2 does it, and as 0.1 did."""
+    return tuple(dict.fromkeys((fold_name(name), name.casefold())))
+
+
 def _require_json(subject: str, username: str | None, email: str | None, claims: Mapping[str, Any]) -> None:
     """Refuse what could not be stored, or not be read by others once it is in a token."""
     try:

@@ -15,7 +15,7 @@ from daypass.keys import KeyRecord
 from daypass.session import Session
 from daypass.store_steps import StoreStep
 from daypass.stores.operations import Operations
-from daypass.user import Account
+from daypass.user import Account, fold_name
 
 A = TypeVar("A")
 
@@ -187,7 +187,7 @@ class MemoryStore:
         return self._by_name(step.identifier)
 
     def _by_name(self, name: str) -> Account | None:
-        folded = name.casefold()
+        folded = fold_name(name)
         return next((each for each in self._accounts.values() if folded in _folded_names(each)), None)
 
     @OPERATIONS(account_steps.LoadAccount)
@@ -220,7 +220,7 @@ class AsyncMemoryStore:
 
 
 def _folded_names(account: Account) -> tuple[str, ...]:
-    return tuple(name.casefold() for name in (account.email, account.username) if name)
+    return tuple(fold_name(name) for name in (account.email, account.username) if name)
 
 
 def _position(session: Session) -> tuple[int, bytes, int]:

@@ -16,7 +16,7 @@ from daypass.session import Session
 from daypass.stores import sql
 from daypass.stores.dialect import Dialect
 from daypass.stores.operations import Plans
-from daypass.user import Account
+from daypass.user import Account, name_keys
 
 A = TypeVar("A")
 Rows = Sequence[Sequence[Any]]
@@ -190,7 +190,11 @@ def _add_account(step: account_steps.AddAccount, _: Dialect) -> Plan[bool]:
 
 @PLANS(account_steps.FindAccount)
 def _find_account(step: account_steps.FindAccount, _: Dialect) -> Plan[Account | None]:
-    return (yield from _account(sql.FIND_ACCOUNT, step.identifier.casefold()))
+    for key in name_keys(step.identifier):
+        found = yield from _account(sql.FIND_ACCOUNT, key)
+        if found is not None:
+            return found
+    return None
 
 
 @PLANS(account_steps.LoadAccount)

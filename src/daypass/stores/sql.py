@@ -10,7 +10,7 @@ from typing import Any
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
 from daypass.store_steps import Advance, End, EndAll, Ending, Endings, ListSessions, Swap
-from daypass.user import Account
+from daypass.user import Account, fold_name
 
 Parameters = dict[str, Any]
 
@@ -288,8 +288,8 @@ def account_parameters(account: Account) -> Parameters:
         "password_hash": account.password_hash,
         "created_at": account.created_at,
         "disabled_at": account.disabled_at,
-        "folded_email": account.email.casefold(),  # here and not by the database, which may fold ASCII alone
-        "folded_username": account.username and account.username.casefold(),
+        "folded_email": fold_name(account.email),  # here and not by the database, which may fold ASCII alone
+        "folded_username": account.username and fold_name(account.username),
     }
 
 

@@ -60,8 +60,16 @@ class AccountStoreContract:
         assert greek == store.perform_account(FindAccount("\u00e4rger"))
         assert store.perform_account(AddAccount(account(2, username="\u00c4rger"))) is False
 
+    def test_spellings_of_one_name(self, store: AccountStore) -> None:
+        """Composed and decomposed letters, compatibility forms and outer spaces make no difference (NFKC)."""
+        rene = account(1, email="rene@example.com", username="ren\u00e9")
+        assert store.perform_account(AddAccount(rene)) is True
+        for name in ("rene\u0301", "REN\u00c9", " ren\u00e9 ", "\uff52\uff45\uff4e\u00e9", "\uff32ene@example.com"):
+            assert rene == store.perform_account(FindAccount(name))
+        assert store.perform_account(AddAccount(account(2, username="RENE\u0301"))) is False
+
     @pytest.mark.parametrize(
-        "identifier", ["", "nobody", "user1@example.co", "user1@example.com ", "user_", "%", "hash-1"]
+        "identifier", ["", " ", "nobody", "user1@example.co", "user1 @example.com", "user_", "%", "hash-1"]
     )
     def test_nobody_else_is_found(self, store: AccountStore, identifier: str) -> None:
         """An unknown name finds nobody; nor does an empty one find a user who has no name."""

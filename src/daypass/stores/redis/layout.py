@@ -30,7 +30,7 @@ from typing import Any
 from daypass.errors import ConfigurationError
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
-from daypass.user import Account
+from daypass.user import Account, fold_name
 
 VERSION = 2
 """2 added ``everyone``, which version 1 ignores: nodes of both versions work side by side."""
@@ -220,7 +220,7 @@ def account_of(subject: str, fields: Fields) -> Account:
 
 def folded_names(account: Account) -> list[bytes]:
     """Return the names that find a built-in user; folded here, because Redis folds only ASCII."""
-    return list(dict.fromkeys(name.casefold().encode() for name in (account.email, account.username) if name))
+    return list(dict.fromkeys(fold_name(name).encode() for name in (account.email, account.username) if name))
 
 
 def fields_of(reply: Any) -> Fields:

@@ -20,7 +20,7 @@ from daypass.session import Session
 from daypass.stores.redis import layout, scripts
 from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
 from daypass.stores.sql import stored_id
-from daypass.user import Account
+from daypass.user import Account, name_keys
 
 A = TypeVar("A")
 Value = bytes | str | int
@@ -400,10 +400,11 @@ class Plans:
         return bool(added)
 
     def _find_account(self, step: account_steps.FindAccount) -> Plan[Account | None]:
-        (subject,) = yield Exchange([asks("HGET", self._names.names, step.identifier.casefold())])
-        if subject is None:
-            return None
-        return (yield from self._load_account(account_steps.LoadAccount(subject.decode())))
+        for key in name_keys(step.identifier):
+            (subject,) = yield Exchange([asks("HGET", self._names.names, key)])
+            if subject is not None:
+                return (yield from self._load_account(account_steps.LoadAccount(subject.decode())))
+        return None
 
     def _load_account(self, step: account_steps.LoadAccount) -> Plan[Account | None]:
         (reply,) = yield Exchange([asks("HGETALL", self._names.account(step.subject))])
