@@ -98,6 +98,11 @@ def endless_trailers() -> Iterator[bytes]:
     yield from (b"".join(b"x-%d: %s\r\n" % (number, 1000 * b"x") for number in range(1000)) for _ in range(300))
 
 
+def endless_trailer() -> Iterator[bytes]:
+    yield b"POST /auth/login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nx: "
+    yield from (MEGABYTE * b"x" for _ in range(300))
+
+
 def endless_requests() -> Iterator[bytes]:
     yield from (15_000 * (HEALTH + b"\r\n") for _ in range(300))
 
@@ -109,6 +114,7 @@ ENDLESS = [
     endless_body,
     endless_chunk_extension,
     endless_trailers,
+    endless_trailer,
     endless_requests,
 ]
 

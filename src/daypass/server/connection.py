@@ -17,9 +17,12 @@ from uvicorn.server import ServerState
 from daypass.web.message import Response, failure
 
 MAXIMUM_HEAD = 32_768
-"""Bytes of a request line and its headers, and of trailers."""
+"""Bytes of a request line and its headers."""
 
 MAXIMUM_HEADERS = 100
+
+MAXIMUM_REQUEST = 1_000_000
+"""Bytes of a whole request: its body, which the endpoints refuse at 64 kB, and what else chunks and trailers have."""
 
 MAXIMUM_PIPELINED = 16
 """Requests that wait for the answer to an earlier one on the same connection."""
@@ -76,7 +79,8 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._in_message = False
         self._in_head = False
-        self._head_size = 0
+        self._chunk = 0
+        self._received = 0
         self._unanswered = 0
         self._refusal: Response | None = None
         self._closed = False
@@ -100,17 +104,21 @@ class Connection(HttpToolsProtocol):
         if self._closed:
             return
         self._unset_keepalive_if_required()
-        head_only = self._in_head or not self._in_message
+        self._chunk = len(data)
+        self._received += len(data)
         try:
             self.parser.feed_data(data)
-            if self._in_head and head_only:
-                self._count(len(data))
+            if self._in_head and self._received > MAXIMUM_HEAD:
+                self._fail(_TOO_LARGE)
         except httptools.HttpParserUpgrade:
             self._closed = True  # nothing is upgraded; what follows is no request, and the answer closes
         except httptools.HttpParserError:
             self._refuse(self._refusal or failure(400, "bad_request", "This is not a valid HTTP request"))
             return
-        self._wait_or_proceed()
+        if self._in_message and self._received > MAXIMUM_REQUEST:
+            self.cut()
+        else:
+            self._wait_or_proceed()
 
     def pause_writing(self) -> None:
         """Give the client time to read what was sent."""
@@ -128,31 +136,20 @@ class Connection(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._in_message = self._in_head = True
-        self._head_size = 0
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the request target."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; drop a trailer, which uvicorn would add to the headers."""
-        self._count(len(name) + len(value))
-        if self._in_head:
-            super().on_header(name, value)
-            if len(self.headers) > MAXIMUM_HEADERS:
-                self._fail(_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """Begin to answer a request whose head is valid."""
         self._in_head = False
-        self._head_size = 0
+        can_be_long = max(self._received, self._chunk) > MAXIMUM_HEAD
+        if len(self.headers) > MAXIMUM_HEADERS or (can_be_long and self._head_size() > MAXIMUM_HEAD):
+            self._fail(_TOO_LARGE)
         if self.parser.get_http_version() not in ("1.0", "1.1"):
             self._fail(failure(505, "http_version_not_supported", "Send HTTP/1.1"))
         self._check_host()
         if self._unanswered > MAXIMUM_PIPELINED:
             self._fail(failure(400, "bad_request", "Too many requests before the first answer"))
         super().on_headers_complete()
+        self.headers = []  # for trailers, which uvicorn would add to the headers that the application has
         self._unanswered += 1
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
@@ -161,6 +158,7 @@ class Connection(HttpToolsProtocol):
         """End a request: from here on the client waits for us."""
         super().on_message_complete()
         self._in_message = False
+        self._received = 0
 
     def on_response_complete(self) -> None:
         """Wait for the client: to read the answer, to send the rest of its body, or to send another request."""
@@ -200,17 +198,15 @@ class Connection(HttpToolsProtocol):
             self._deadline = None
         self.server_state.waiting.pop(self, None)
 
-    def _count(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > MAXIMUM_HEAD:
-            self._fail(_TOO_LARGE)
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _check_host(self) -> None:
         """Refuse a request that does not say, or says twice, which host it is for (RFC 9112 §3.2)."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._fail(failure(400, "bad_request", "Send one Host header"))
-        target = _ABSOLUTE.match(self.url)
+        target = None if self.url.startswith(b"/") else _ABSOLUTE.match(self.url)
         if target and target[1] not in hosts:
             self._fail(failure(400, "bad_request", "The URL and the Host header name different hosts"))
 
