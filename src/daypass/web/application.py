@@ -48,6 +48,7 @@ class Application(Generic[IssuerT]):
             and its keys at the host's root and below its own.
         cookie_policy: how the endpoints set and use cookies.
         filter: checks every request, and adds CORS headers to every response.
+        endpoints: the session endpoints, as flows.
         limiter: counts logins and refreshes; None if nothing is limited.
 
     Raises:
@@ -74,7 +75,7 @@ class Application(Generic[IssuerT]):
         limits = default_limits(knows_clients=bool(proxies.trusted))
         self.limiter = shared_limiter(auth, options.get("rate_limits", limits))
         check = authenticate or auth.authenticate
-        self._endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check))
+        self.endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check))
         self.auth_routes = self._session_routes()
         self.oauth_routes, self.well_known_routes = self._client_routes(clients)
 
@@ -108,7 +109,7 @@ class Application(Generic[IssuerT]):
         return Route(path, operations, self.filter)
 
     def _session_routes(self) -> tuple[Route, ...]:
-        endpoints = self._endpoints
+        endpoints = self.endpoints
         for_proxies = Pages(self.auth.flows, self.cookie_policy, self.filter, limiter=self.limiter)
         return (
             self._route("/login", POST=endpoints.login),
@@ -125,7 +126,7 @@ class Application(Generic[IssuerT]):
         """Return the OAuth endpoints, and the routes at the root of the host."""
         issuer = self.auth.names.issuer
         paths = dict.fromkeys((JWKS_PATH, issuer_path(issuer) + JWKS_PATH))
-        keys = tuple(self._route(path, GET=self._endpoints.jwks) for path in paths)
+        keys = tuple(self._route(path, GET=self.endpoints.jwks) for path in paths)
         mount = _mount_path(self._options.get("oauth_path", "/oauth"))
         if not clients:
             return (), keys

@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 from daypass.access_token import AccessToken
 from daypass.errors import DaypassError
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
+from daypass.session import Tokens
 from daypass.user import User
-from daypass.web import guard
+from daypass.web import guard, own_login
 from daypass.web.application import Application, async_application
 from daypass.web.bearer import refused
 from daypass.web.clients import Registry
@@ -306,6 +307,47 @@ def current_user(
     401.
     """
     return Guard(auth, scope, optional=optional, user=True)
+
+
+async def log_in(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: Scope,
+    headers: list[tuple[bytes, bytes]],
+    user: User,
+    *,
+    granted: str | None = None,
+    device_name: str | None = None,
+    cross_site: bool = False,
+) -> Tokens:
+    """Log the browser in from an application of your own, after you authenticated the user.
+
+    The cookie is added to ``headers``, those of your response. If `daypass.web.asgi_pages.Pages` runs around your
+    application, it sets the cookies. ``granted`` is the session's scope; for ``device_name`` and ``cross_site`` see
+    `daypass.web.own_login.log_in`.
+
+    Raises:
+        LoginRefused: nothing was started; answer with ``await send_response(error.response, scope, send)``.
+    """
+    app = async_application(own_login.application_for(auth), {})
+    options: dict[str, Any] = {"scope": granted, "device_name": device_name, "cross_site": cross_site}
+    request, login = read_request(scope), scope.get("daypass")
+    tokens, ours = await app.auth.run(own_login.log_in(app, request, user, app.auth.new_call(), login, **options))
+    headers.extend(encoded(ours))
+    return tokens
+
+
+async def log_out(
+    auth: AsyncDaypass | Application[AsyncDaypass], scope: Scope, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """End the session of the browser's cookie; what removes the cookie is added to ``headers``.
+
+    Raises:
+        LoginRefused: the session lives on; answer with ``await send_response(error.response, scope, send)``.
+    """
+    app = async_application(own_login.application_for(auth), {})
+    request, login = read_request(scope), scope.get("daypass")
+    _, ours = await app.auth.run(own_login.log_out(app, request, app.auth.new_call(), login))
+    headers.extend(encoded(ours))
 
 
 def authorization_of(scope: Scope) -> str:

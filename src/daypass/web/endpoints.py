@@ -8,10 +8,11 @@ another tab may have put a new token into the same jar, and HTTP knows no way to
 one that was sent. The dead cookie costs its client one rejected request, and goes with the next login.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -44,6 +45,8 @@ _LAST_TIME = 253_402_300_799_999
 """The last moment that RFC 3339 can write: the end of the year 9999."""
 
 _SESSION_ID = 32
+
+_OWN_FIELDS = frozenset(("email", "username", "password", "tokenDelivery", "deviceName"))
 
 MAXIMUM_PAGE = 100
 """Sessions in one answer."""
@@ -80,7 +83,8 @@ class Endpoints:
     Args:
         flows: the issuer's.
         cookie_policy: how the cookie is set and used.
-        authenticate: returns the `daypass.User` with a name (or address) and a password, or None.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, or None. If it has a parameter
+            ``fields``, it gets the other fields of the login's body there.
         limiter: counts logins and refreshes; None if nothing is limited.
         slots: bound how many passwords are checked at the same time; None if nothing does.
     """
@@ -98,6 +102,7 @@ class Endpoints:
         self._limiter = limiter
         self._cookies = cookie_policy
         self._authenticate = authenticate
+        self._takes_fields = _takes_fields(authenticate)
         self._times = SessionTimes(flows.policy)
 
     @_answering
@@ -118,10 +123,13 @@ class Endpoints:
         delivery = body.get("tokenDelivery", "cookie")
         if delivery not in ("cookie", "body"):
             raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
-        device = _device(request, body)
+        device = device_of(request, _text(body, "deviceName"))
         if self._limiter is not None:
             yield from self._limiter.login(request, identifier, call.now)
-        credentials = Authenticate(self._authenticate, identifier, password)
+        check: Callable[..., Any] = self._authenticate
+        if self._takes_fields:
+            check = partial(check, fields={name: value for name, value in body.items() if name not in _OWN_FIELDS})
+        credentials = Authenticate(check, identifier, password)
         login = self._flows.login(credentials, device, call)
         try:
             tokens = yield from (login if self._slots is None else self._slots.during(login, call.now))
@@ -134,20 +142,8 @@ class Endpoints:
         if self._limiter is not None:
             yield from self._limiter.logged_in(request, identifier, call.now)
         if delivery == "cookie":
-            yield from self._end_replaced(request, call)
+            yield from end_replaced(self._flows, self._cookies, request, call)
         return self._deliver(request, tokens, call, in_body=delivery == "body", new=True)
-
-    def _end_replaced(self, request: Request, call: Call) -> Flow[None]:
-        """End the session whose cookie a login has brought, whoever's it was: nobody else should hold its token.
-
-        The login stands even where that cannot be done.
-        """
-        replaced = cookies.read(request, self._cookies)
-        if replaced is not None:
-            try:
-                yield from self._flows.logout_text(replaced, call)
-            except StoreError as error:
-                yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
 
     @_answering
     def refresh(self, request: Request, call: Call) -> Flow[Response]:
@@ -330,9 +326,22 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _device(request: Request, body: Mapping[str, Any]) -> Device:
+def end_replaced(flows: Flows, policy: CookiePolicy, request: Request, call: Call) -> Flow[None]:
+    """End the session whose cookie a login replaces, even another user's: only a thief could still have its token.
+
+    The login succeeds even if the store cannot do that.
+    """
+    replaced = cookies.read(request, policy)
+    if replaced is not None:
+        try:
+            yield from flows.logout_text(replaced, call)
+        except StoreError as error:
+            yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
+
+
+def device_of(request: Request, name: str | None) -> Device:
+    """Return the device that a request comes from; long names are cut."""
     agent = request.headers.get("user-agent")
-    name = _text(body, "deviceName")
     return Device(name and name[:100], agent and agent[:200], request.address)
 
 
@@ -344,6 +353,14 @@ def _user(token: AccessToken) -> dict[str, Any]:
         "sessionId": token.session_id,
         "claims": {name: value for name, value in token.claims.items() if name not in RESERVED_CLAIMS},
     }
+
+
+def _takes_fields(check: Callable[..., Any] | None) -> bool:
+    """Tell whether ``authenticate`` has a parameter ``fields``: it gets the other fields of a login's body."""
+    try:
+        return check is not None and "fields" in inspect.signature(check).parameters
+    except (TypeError, ValueError):  # a builtin function without a signature
+        return False
 
 
 def _page(query: str) -> tuple[int, tuple[int, str] | None]:

@@ -16,7 +16,7 @@ try:
     from fastapi import APIRouter, Depends, HTTPException, Security
     from fastapi.openapi.models import APIKey, HTTPBase, HTTPBearer
     from fastapi.openapi.models import SecurityBase as SecurityBaseModel
-    from fastapi.requests import HTTPConnection
+    from fastapi.requests import HTTPConnection, Request
     from fastapi.responses import Response as PlainResponse
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
@@ -27,6 +27,7 @@ from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
+from daypass.session import Tokens
 from daypass.user import User
 from daypass.web import openapi, starlette
 from daypass.web.application import Application, async_application
@@ -35,6 +36,7 @@ from daypass.web.guard import AsyncVerifying
 from daypass.web.message import Response
 from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
+from daypass.web.own_login import LoginRefused
 from daypass.web.routes import Route
 
 FoundT = TypeVar("FoundT")
@@ -101,7 +103,7 @@ class Guard(starlette.Guard[FoundT]):
         return await self._checked(request, "" if security_scopes is None else security_scopes.scope_str)
 
     def _refusal(self, response: Response) -> HTTPException:
-        return HTTPException(response.status, json.loads(response.body), headers=starlette.own_headers(response))
+        return _exception(response)
 
 
 @overload
@@ -153,6 +155,39 @@ def current_user(
     The arguments and errors are those of `daypass.web.starlette.current_user`.
     """
     return Guard(auth, scope, optional=optional, user=True)
+
+
+async def log_in(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    request: Request,
+    response: PlainResponse,
+    user: User,
+    *,
+    scope: str | None = None,
+    device_name: str | None = None,
+    cross_site: bool = False,
+) -> Tokens:
+    """Log the browser in from a route of your own; see `daypass.web.starlette.log_in`.
+
+    ``response`` is the route's parameter (``response: Response``), or what the route returns.
+    """
+    options = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    try:
+        return await starlette.log_in_or_refuse(auth, request, response, user, **options)
+    except LoginRefused as error:
+        raise _exception(error.response) from None
+
+
+async def log_out(auth: AsyncDaypass | Application[AsyncDaypass], request: Request, response: PlainResponse) -> None:
+    """Log the browser out from a route of your own; see `daypass.web.starlette.log_out`."""
+    try:
+        await starlette.log_out_or_refuse(auth, request, response)
+    except LoginRefused as error:
+        raise _exception(error.response) from None
+
+
+def _exception(response: Response) -> HTTPException:
+    return HTTPException(response.status, json.loads(response.body), headers=starlette.own_headers(response))
 
 
 def auth_router(

@@ -22,6 +22,7 @@ from urllib.parse import urlencode
 
 try:
     from flask import Blueprint, current_app, g, has_request_context, request
+    from flask import Request as FlaskRequest
     from flask import Response as FlaskResponse
     from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, default_exceptions
     from werkzeug.local import LocalProxy
@@ -31,8 +32,9 @@ except ModuleNotFoundError as missing:
 from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError
 from daypass.issuer import Check, Daypass
+from daypass.session import Tokens
 from daypass.user import User
-from daypass.web import guard
+from daypass.web import guard, wsgi
 from daypass.web.application import Application, sync_application
 from daypass.web.bearer import refused
 from daypass.web.browser_login import BrowserLogin
@@ -40,9 +42,11 @@ from daypass.web.clients import Registry
 from daypass.web.guard import Verifying
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
+from daypass.web.own_login import LoginRefused
+from daypass.web.page_headers import Headers
 from daypass.web.routes import Route
-from daypass.web.wsgi import read_request
-from daypass.web.wsgi_pages import ENVIRON_KEY, ISSUER_KEY
+from daypass.web.wsgi import LOGIN_KEY, read_request
+from daypass.web.wsgi_pages import ISSUER_KEY
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -157,7 +161,7 @@ class Guard(guard.SyncGuard[T]):
 
     def verify(self, text: str) -> AccessToken:
         """Return what an access token says; one that `Pages` has checked is not checked again in the same request."""
-        login = request.environ.get(ENVIRON_KEY)
+        login = request.environ.get(LOGIN_KEY)
         if isinstance(login, BrowserLogin) and login.token is not None:
             header, issuer = request.environ.get("HTTP_AUTHORIZATION"), request.environ.get(ISSUER_KEY)
             if login.authorization == header and issuer is self._auth:
@@ -233,13 +237,66 @@ current_token = cast("AccessToken", LocalProxy(_held))
 
 
 def _login() -> BrowserLogin:
-    if not has_request_context() or ENVIRON_KEY not in request.environ:
+    if not has_request_context() or LOGIN_KEY not in request.environ:
         raise RuntimeError("there are no pages: write app.wsgi_app = daypass.web.wsgi_pages.Pages(app.wsgi_app, auth)")
-    return cast("BrowserLogin", request.environ[ENVIRON_KEY])
+    return cast("BrowserLogin", request.environ[LOGIN_KEY])
 
 
 current_login = cast("BrowserLogin", LocalProxy(_login))
 """The login of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
+
+
+def log_in(
+    auth: Daypass | Application[Daypass],
+    request: FlaskRequest,
+    response: FlaskResponse,
+    user: User,
+    *,
+    scope: str | None = None,
+    device_name: str | None = None,
+    cross_site: bool = False,
+) -> Tokens:
+    """Log the browser in from a view of your own, after you authenticated the user; ``response`` sets the cookie.
+
+    Give the `Application` if your blueprints have options. If `daypass.web.wsgi_pages.Pages` runs around the view, it
+    sets the cookies. For ``scope``, ``device_name`` and ``cross_site`` see `daypass.web.own_login.log_in`.
+
+    Returns:
+        The tokens of the new session; send ``access_token`` and ``expires_in`` to a page with JavaScript.
+
+    Raises:
+        HTTPException: 401 if the user is disabled; 403 if a page of another site caused the request, or it came by
+            plain HTTP; 503 if the store is down. Nothing was started.
+    """
+    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    try:
+        tokens, headers = wsgi.log_in_or_refuse(auth, request.environ, user, **options)
+    except LoginRefused as error:
+        raise _refusal(error.response) from None
+    _put(response, headers)
+    return tokens
+
+
+def log_out(auth: Daypass | Application[Daypass], request: FlaskRequest, response: FlaskResponse) -> None:
+    """End the session of the browser's cookie from a view of your own, and remove the cookie by ``response``.
+
+    Raises:
+        HTTPException: 403 if a page of another site caused the request, or it came by plain HTTP; 503 if the store is
+            down. The session lives on.
+    """
+    try:
+        headers = wsgi.log_out_or_refuse(auth, request.environ)
+    except LoginRefused as error:
+        raise _refusal(error.response) from None
+    _put(response, headers)
+
+
+def _put(response: FlaskResponse, headers: Headers) -> None:
+    for name, value in headers:
+        if name == "set-cookie":
+            response.headers.add(name, value)
+        else:
+            response.headers.setdefault(name, value)
 
 
 def _refusal(response: Response) -> HTTPException:

@@ -63,7 +63,9 @@ Render = Callable[[int, str, str], str]
 LONGEST = 4096
 """Bytes of a cookie's name and value: browsers keep no longer one (RFC 6265bis §5.6)."""
 
-_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+"""Methods that change nothing (RFC 9110 §9.2.1); pages of other sites may cause them."""
+
 _WEBSOCKET_HEADERS = frozenset(("sec-websocket-key", "sec-websocket-version"))
 _TRIED_AGE = 60 * SECOND
 _CLEARS_WITHIN = 1 * SECOND
@@ -144,7 +146,7 @@ class Pages:
 
     def _admit(self, request: Request) -> None:
         cookies.require_secure_transport(request, self._policy)
-        if request.method not in _SAFE or _is_websocket(request):
+        if request.method not in SAFE_METHODS or _is_websocket(request):
             cookies.require_same_site(request, self._policy)
 
     def _recognise(self, login: BrowserLogin, access: str | None, call: Call) -> Flow[None]:
@@ -227,7 +229,7 @@ class Pages:
         request = login.request
         try:
             cookies.require_secure_transport(request, self._policy)
-            if request.method not in _SAFE and not login.state.cross_site:
+            if request.method not in SAFE_METHODS and not login.state.cross_site:
                 cookies.require_same_site(request, self._policy)
         except BadRequest:
             yield from self._flows.logout_text(tokens.refresh_token, call)

@@ -7,6 +7,7 @@ async def profile(request: Request) -> Response:
     token = await require(request)
 """
 
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -21,8 +22,9 @@ except ModuleNotFoundError as missing:
 
 from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
+from daypass.session import Tokens
 from daypass.user import User
-from daypass.web import guard, routes
+from daypass.web import guard, own_login, routes
 from daypass.web.application import Application, async_application
 from daypass.web.asgi import Receive, Scope, Send, authorization_of, encoded, read_request, respond
 from daypass.web.bearer import refused
@@ -30,6 +32,8 @@ from daypass.web.clients import Registry
 from daypass.web.guard import AsyncVerifying
 from daypass.web.message import MAXIMUM_BODY, Response, failure, too_large
 from daypass.web.options import Options
+from daypass.web.own_login import LoginRefused
+from daypass.web.page_headers import Headers
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
@@ -186,6 +190,84 @@ def current_user(
     or disabled.
     """
     return Guard(auth, scope, optional=optional, user=True)
+
+
+async def log_in(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    request: StarletteRequest,
+    response: StarletteResponse,
+    user: User,
+    *,
+    scope: str | None = None,
+    device_name: str | None = None,
+    cross_site: bool = False,
+) -> Tokens:
+    """Log the browser in from an endpoint of your own, after you authenticated the user; ``response`` sets the cookie.
+
+    Give the `Application` if your mounts have options. If `daypass.web.asgi_pages.Pages` runs around the endpoint, it
+    sets the cookies. For ``scope``, ``device_name`` and ``cross_site`` see `daypass.web.own_login.log_in`.
+
+    Returns:
+        The tokens of the new session; send ``access_token`` and ``expires_in`` to a page with JavaScript.
+
+    Raises:
+        HTTPException: 401 if the user is disabled; 403 if a page of another site caused the request, or it came by
+            plain HTTP; 503 if the store is down. Nothing was started.
+    """
+    options = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    try:
+        return await log_in_or_refuse(auth, request, response, user, **options)
+    except LoginRefused as error:
+        raise _exception(error.response) from None
+
+
+async def log_out(
+    auth: AsyncDaypass | Application[AsyncDaypass], request: StarletteRequest, response: StarletteResponse
+) -> None:
+    """End the session of the browser's cookie from an endpoint of your own, and remove the cookie by ``response``.
+
+    Raises:
+        HTTPException: 403 if a page of another site caused the request, or it came by plain HTTP; 503 if the store is
+            down. The session lives on.
+    """
+    try:
+        await log_out_or_refuse(auth, request, response)
+    except LoginRefused as error:
+        raise _exception(error.response) from None
+
+
+async def log_in_or_refuse(
+    auth: Any, request: StarletteRequest, response: StarletteResponse, user: User, **options: Any
+) -> Tokens:
+    """Do as `log_in` does, but raise `LoginRefused`; for those who write an adapter."""
+    app = async_application(own_login.application_for(auth), {})
+    login, call = request.scope.get("daypass"), app.auth.new_call()
+    tokens, headers = await app.auth.run(
+        own_login.log_in(app, read_request(request.scope), user, call, login, **options)
+    )
+    _put(response, headers)
+    return tokens
+
+
+async def log_out_or_refuse(auth: Any, request: StarletteRequest, response: StarletteResponse) -> None:
+    """Do as `log_out` does, but raise `LoginRefused`."""
+    app = async_application(own_login.application_for(auth), {})
+    login, call = request.scope.get("daypass"), app.auth.new_call()
+    _, headers = await app.auth.run(own_login.log_out(app, read_request(request.scope), call, login))
+    _put(response, headers)
+
+
+def _put(response: StarletteResponse, headers: Headers) -> None:
+    for name, value in headers:
+        if name == "set-cookie":
+            response.headers.append(name, value)
+        else:
+            response.headers.setdefault(name, value)
+
+
+def _exception(response: Response) -> HTTPException:
+    """Return the error that Starlette answers with a refusal's status, message and headers."""
+    return HTTPException(response.status, json.loads(response.body)["message"], own_headers(response))
 
 
 class _Endpoint:

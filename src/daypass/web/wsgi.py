@@ -5,18 +5,26 @@ app = well_known_app(DispatcherMiddleware(app, {"/auth": auth_app(auth, authenti
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Unpack
+from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from daypass.flows import Call
 from daypass.issuer import Check, Daypass
+from daypass.session import Tokens
+from daypass.user import User
+from daypass.web import own_login
 from daypass.web.application import Application, sync_application
 from daypass.web.clients import Registry
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
+from daypass.web.page_headers import Headers
 from daypass.web.routes import Route, find_route, route_table
 
 _BODILESS = (204, 304)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+LOGIN_KEY = "daypass.login"
+"""The key in the environ under which `daypass.web.wsgi_pages.Pages` puts the `BrowserLogin`."""
 
 
 def auth_app(
@@ -103,6 +111,58 @@ def send(response: Response, environ: WSGIEnvironment, start_response: StartResp
     length = () if response.status in _BODILESS else (("content-length", str(len(response.body))),)
     start_response(f"{response.status} {HTTPStatus(response.status).phrase}", [*response.headers, *length])
     return [] if environ["REQUEST_METHOD"] == "HEAD" or not response.body else [response.body]
+
+
+def log_in(
+    auth: Daypass | Application[Daypass],
+    environ: WSGIEnvironment,
+    headers: list[tuple[str, str]],
+    user: User,
+    *,
+    scope: str | None = None,
+    device_name: str | None = None,
+    cross_site: bool = False,
+) -> Tokens:
+    """Log the browser in from an application of your own, after you authenticated the user.
+
+    The cookie is added to ``headers``, those of your response. If `daypass.web.wsgi_pages.Pages` runs around your
+    application, it sets the cookies. For ``scope``, ``device_name`` and ``cross_site`` see
+    `daypass.web.own_login.log_in`.
+
+    Raises:
+        LoginRefused: nothing was started; answer with ``send(error.response, environ, start_response)``.
+    """
+    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    tokens, ours = log_in_or_refuse(auth, environ, user, **options)
+    headers.extend(ours)
+    return tokens
+
+
+def log_out(auth: Daypass | Application[Daypass], environ: WSGIEnvironment, headers: list[tuple[str, str]]) -> None:
+    """End the session of the browser's cookie; what removes the cookie is added to ``headers``.
+
+    Raises:
+        LoginRefused: the session lives on; answer with ``send(error.response, environ, start_response)``.
+    """
+    headers.extend(log_out_or_refuse(auth, environ))
+
+
+def log_in_or_refuse(auth: Any, environ: WSGIEnvironment, user: User, **options: Any) -> tuple[Tokens, Headers]:
+    """Log in; return the tokens, and the headers to add to the response."""
+    app, call = _login_application(auth)
+    return app.auth.run(own_login.log_in(app, read_request(environ), user, call, environ.get(LOGIN_KEY), **options))
+
+
+def log_out_or_refuse(auth: Any, environ: WSGIEnvironment) -> Headers:
+    """Log out; return the headers to add to the response."""
+    app, call = _login_application(auth)
+    _, headers = app.auth.run(own_login.log_out(app, read_request(environ), call, environ.get(LOGIN_KEY)))
+    return headers
+
+
+def _login_application(auth: Any) -> tuple[Application[Daypass], Call]:
+    app = sync_application(own_login.application_for(auth), {})
+    return app, app.auth.new_call()
 
 
 def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | None = None) -> Request:

@@ -17,10 +17,7 @@ from daypass.web.message import Response
 from daypass.web.options import Options
 from daypass.web.page_headers import Headers, merge_headers
 from daypass.web.pages import Render
-from daypass.web.wsgi import read_request, send
-
-ENVIRON_KEY = "daypass.login"
-"""The key of the `BrowserLogin` in the environ."""
+from daypass.web.wsgi import LOGIN_KEY, read_request, send
 
 ISSUER_KEY = "daypass.issuer"
 """The key of the issuer in the environ."""
@@ -64,7 +61,7 @@ class Pages:
         login = auth.run(self._pages.process_request(read_request(environ), auth.new_call()))
         if login.refusal is not None:
             return send(login.refusal, environ, start_response)
-        environ[ENVIRON_KEY], environ[ISSUER_KEY] = login, auth
+        environ[LOGIN_KEY], environ[ISSUER_KEY] = login, auth
         if login.authorization is not None:
             environ["HTTP_AUTHORIZATION"] = login.authorization
         response = _PageResponse(

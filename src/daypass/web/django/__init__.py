@@ -14,7 +14,8 @@ try:
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.django needs Django: pip install "daypass[django]"') from missing
 
+from daypass.web.django.login import log_in, log_out
 from daypass.web.django.require import Refused, bearer, current_user
 from daypass.web.django.urls import auth_urls, oauth_urls, well_known_urls
 
-__all__ = ["Refused", "auth_urls", "bearer", "current_user", "oauth_urls", "well_known_urls"]
+__all__ = ["Refused", "auth_urls", "bearer", "current_user", "log_in", "log_out", "oauth_urls", "well_known_urls"]

@@ -16,13 +16,14 @@ from daypass.web.application import Application, issuer_of
 from daypass.web.bearer import refused
 from daypass.web.django.translate import returned
 from daypass.web.guard import Admitted, AsyncVerifying, Verifying
+from daypass.web.own_login import LoginRefused
 
 T = TypeVar("T")
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
 
 class Refused(DaypassError):
-    """A request that bears no access token, or none that will do.
+    """A request without an access token, or with one that is not good enough; or a login or logout that was refused.
 
     A decorated view is not entered then. Where `bearer` is called in the middle of a view, that one answers with
     ``response``, or leaves it to the middleware `daypass.web.django.refusals.AnswerRefusals`.
@@ -32,14 +33,15 @@ class Refused(DaypassError):
             too small; 503 when the signing keys cannot be read. Its body has the one shape that every failure has.
     """
 
-    def __init__(self, error: TokenRejected | ScopeInsufficient | StoreError) -> None:
+    def __init__(self, error: TokenRejected | ScopeInsufficient | StoreError | LoginRefused) -> None:
         super().__init__(str(error))
         self.error = error
 
     @property
     def response(self) -> HttpResponse:
         """Return what the caller gets, made anew each time."""
-        return returned(refused(self.error))
+        error = self.error
+        return returned(error.response if isinstance(error, LoginRefused) else refused(error))
 
 
 class Guard(guard.SyncGuard[T]):
