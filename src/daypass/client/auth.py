@@ -1,7 +1,7 @@
 """What `DaypassAuth` is in every HTTP library: one user's session, login and logout."""
 
-import asyncio
 import random
+import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Literal
@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from daypass.client.body import KEPT_AT_MOST
 from daypass.client.clock import monotonic_ms, wall_ms
 from daypass.client.endpoints import Endpoints
+from daypass.client.event_loop import in_thread
 from daypass.client.events import ClientEvent, Reporter
 from daypass.client.flow import State, token_flow
 from daypass.client.function import FunctionStrategy
@@ -105,6 +106,8 @@ class SessionAuth:
         wall_clock: Callable[[], int] = wall_ms,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        if sys.platform == "emscripten":
+            raise ConfigurationError("the client needs threads, and Pyodide has none: use daypass.js in a browser")
         if client is not None:
             self._library.check(client, is_async=None)
         _check_callable("on_tokens", on_tokens)
@@ -254,7 +257,7 @@ class SessionAuth:
         grant = await arun(flow, lambda request: self._sender.send_async(client, _message(request)))
         self._bind(client)
         if self._session.stored is not None:
-            await asyncio.to_thread(self._session.begin, grant, sent_at)
+            await in_thread(self._session.begin, grant, sent_at)
         else:
             self._session.begin(grant, sent_at)
 
@@ -277,7 +280,7 @@ class SessionAuth:
         """End the session, through an async client; the twin of `logout`."""
         self._library.check(client, is_async=True)
         end = self._session.end
-        tokens = await asyncio.to_thread(end, "logout") if self._session.stored is not None else end("logout")
+        tokens = await in_thread(end, "logout") if self._session.stored is not None else end("logout")
         with suppress(*self._library.transport_errors):
             return tokens is None or await arun(
                 self._logout_flow(tokens), lambda request: self._sender.send_async(client, _message(request))

@@ -11,7 +11,6 @@
   count, so an outage is met by fewer and fewer requests.
 """
 
-import asyncio
 import atexit
 import threading
 import time
@@ -21,12 +20,13 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from daypass.client.event_loop import EventLoop, running_loop, wait_for
 from daypass.client.events import EventKind, logger
 from daypass.client.failures import described, frames_of
 from daypass.client.flow import State
 from daypass.client.messages import Adopted, Grant, Outcome, Refreshed, Rejected, Stale, Unavailable
 from daypass.client.record import Behind, Ended
-from daypass.client.sender import NoAnswer, Sender, running_loop
+from daypass.client.sender import NoAnswer, Sender
 from daypass.client.session import ClientSession
 from daypass.client.stored_session import Overtaken
 from daypass.client.strategy import Strategy
@@ -126,10 +126,8 @@ class Refresher:
         if pending is None:
             return self._session.state()
         try:
-            async with asyncio.timeout(self._left(pending)):
-                # Without the shield, cancelling this task would cancel the future that all the others wait for.
-                outcome: Outcome = await asyncio.shield(asyncio.wrap_future(pending.done))
-                return self._session.state(outcome=outcome)
+            outcome: Outcome = await wait_for(pending.done, self._left(pending))
+            return self._session.state(outcome=outcome)
         except TimeoutError:
             return self._session.state(outcome=_LOST)
 
@@ -178,7 +176,7 @@ class Refresher:
         except RuntimeError as error:  # no more threads, or the interpreter is ending
             self._finish(pending, Unavailable(f"no thread for the refresh: {error}", unused=True))
 
-    def _run(self, pending: PendingRefresh, blocked: asyncio.AbstractEventLoop | None) -> None:
+    def _run(self, pending: PendingRefresh, blocked: EventLoop | None) -> None:
         outcome: Outcome = _LOST
         stored = self._session.stored
         try:
@@ -205,7 +203,7 @@ class Refresher:
                 self._session.reporter.emit(EventKind.ADOPTED, took=took)
                 return None if newer.expired(self._session.clock()) else Adopted()
 
-    def _send(self, pending: PendingRefresh, blocked: asyncio.AbstractEventLoop | None) -> Outcome:
+    def _send(self, pending: PendingRefresh, blocked: EventLoop | None) -> Outcome:
         outcome: Outcome = _LOST
         attempts = 0
         while (pause := self._pause(pending, outcome, attempts)) is not None:
@@ -231,7 +229,7 @@ class Refresher:
         pause = retry_pause(outcome, attempts, self._failures, left, grace, jitter, self._timing)
         return None if pause is None else pause / 1000
 
-    def _attempt(self, pending: PendingRefresh, blocked: asyncio.AbstractEventLoop | None) -> Outcome:
+    def _attempt(self, pending: PendingRefresh, blocked: EventLoop | None) -> Outcome:
         clock, timing = self._session.clock, self._timing
         tokens, sent_at = pending.tokens, clock()
 

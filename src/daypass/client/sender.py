@@ -11,21 +11,16 @@ A message is sent without the client's auth, follows no redirect, and has the cl
 
 import asyncio
 import inspect
-import math
-from collections.abc import Coroutine
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
+from daypass.client.event_loop import EventLoop, LoopEnded, running_loop
 from daypass.client.failures import described
 from daypass.client.library import Library
 from daypass.client.messages import Answer, Message
 from daypass.client.strategy import Call, Strategy
 from daypass.forks import survive_forks
-
-_LOOK = 0.05
-_BLOCKED = 0.5
-"""Seconds after which an event loop that does not run is not waited for any more."""
 
 
 class NoAnswer(Exception):
@@ -56,7 +51,7 @@ class Sender:
         self._library = library
         self._sync: Any = None
         self._async: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: EventLoop | None = None
         survive_forks(self)
 
     def bind(self, client: Any) -> None:
@@ -97,7 +92,7 @@ class Sender:
         self._keep_back(client, message, answer)
         return answer
 
-    def perform(self, request: Message | Call, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Any:
+    def perform(self, request: Message | Call, limit: float, blocked: EventLoop | None) -> Any:
         """Do what a strategy asks for, in the thread of a refresh.
 
         Args:
@@ -117,14 +112,14 @@ class Sender:
             url, unsent = request.url(self.url), self._library.is_unsent(error)
             raise NoAnswer(url, error, unsent=unsent) from error
 
-    def _send_by_any(self, message: Message, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Answer:
+    def _send_by_any(self, message: Message, limit: float, blocked: EventLoop | None) -> Answer:
         if not self._is_closed(self._sync):
             return self.send(self._sync, message, limit)
         if not self._is_closed(self._async) and _can_run(self._loop, blocked):
-            return self._on_loop(self.send_async(self._async, message, limit), limit)  # type: ignore[no-any-return]  # what it returns is what the coroutine does
+            return self._on_loop(lambda: self.send_async(self._async, message, limit), limit)  # type: ignore[no-any-return]  # what it returns is what the coroutine does
         return self.send(None, message, limit)
 
-    def _call(self, call: Call, limit: float, blocked: asyncio.AbstractEventLoop | None) -> Any:
+    def _call(self, call: Call, limit: float, blocked: EventLoop | None) -> Any:
         given = call.function(call.refresh_token)
         if not inspect.isawaitable(given):
             return given
@@ -132,30 +127,15 @@ class Sender:
         async def awaited() -> Any:
             return await given
 
-        return self._on_loop(awaited(), limit) if _can_run(self._loop, blocked) else asyncio.run(awaited())
+        return self._on_loop(awaited, limit) if _can_run(self._loop, blocked) else asyncio.run(awaited())
 
-    def _on_loop(self, coroutine: Coroutine[Any, Any, Any], limit: float) -> Any:
+    def _on_loop(self, function: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> Any:
         assert self._loop is not None  # noqa: S101 - `_can_run` has seen it
         try:
-            running = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:  # it was closed this moment
-            coroutine.close()
+            return self._loop.call(function, limit)
+        except LoopEnded:
+            self._async = self._loop = None
             raise
-        blocked_for = 0
-        for _ in range(math.ceil(limit / _LOOK)):
-            try:
-                return running.result(_LOOK)
-            except CancelledError:  # only a loop that is being closed cancels it
-                self._async = self._loop = None
-                raise
-            except TimeoutError:
-                if running.done():  # the library's own time-out
-                    raise
-                blocked_for = 0 if self._loop.is_running() else blocked_for + 1
-                if self._loop.is_closed() or blocked_for * _LOOK >= _BLOCKED:
-                    break
-        running.cancel()
-        raise TimeoutError
 
     def _is_closed(self, client: Any) -> bool:
         return client is None or self._library.is_closed(client)
@@ -166,13 +146,5 @@ class Sender:
             self._library.forget_cookie(client, cookie.name)
 
 
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, if any."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _can_run(loop: asyncio.AbstractEventLoop | None, blocked: asyncio.AbstractEventLoop | None) -> bool:
-    return loop is not None and loop is not blocked and loop.is_running()
+def _can_run(loop: EventLoop | None, blocked: EventLoop | None) -> bool:
+    return loop is not None and (blocked is None or loop.key is not blocked.key) and loop.can_run()
