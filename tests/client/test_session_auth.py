@@ -276,7 +276,8 @@ def test_new_tokens_are_given_out(url: str, issuer: StrictServer, clock: Any) ->
         assert 200 == client.get("/me").status_code
         later = for_httpx.DaypassAuth(f"{url}/auth", clock=clock)
         later.start(refresh_token=kept[-1].refresh_token)
-        assert 200 == later.attach(httpx2.Client(base_url=url)).get("/me").status_code
+        with httpx2.Client(base_url=url) as another:
+            assert 200 == later.attach(another).get("/me").status_code
     (line,) = issuer.lines.values()
     assert line.tokens[:2] == [each.refresh_token for each in kept]
     assert 1 == len({each.login_id for each in kept})
