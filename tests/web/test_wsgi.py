@@ -24,7 +24,7 @@ from .live import LOGIN, told
 from .live_wsgi import MountedInWsgi, SyncApplication
 from .world import ALICE, body_of
 
-GONE = failure(400, "invalid_request", "The body is not what was announced")
+GONE = failure(400, "invalid_request", "The body is shorter than its Content-Length")
 
 
 def profile_of(application: SyncApplication) -> WSGIApplication:

@@ -51,7 +51,7 @@ def auth_app(
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, authenticate=authenticate)
     return serving(application.auth, application.auth_routes)
@@ -69,7 +69,7 @@ def oauth_app(
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, clients=clients)
     return serving(application.auth, application.oauth_routes)
@@ -91,7 +91,7 @@ def well_known_app(
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, clients=clients)
     return serving(application.auth, application.well_known_routes, app)
@@ -273,7 +273,7 @@ def bearer(
 def bearer(
     auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
 ) -> Guard[Any]:
-    """Return what requires an access token: ``token = await require(scope)``, of the ASGI scope of a connection.
+    """Return a `Guard`: ``token = await require(scope)``, with the ASGI scope of a request or a WebSocket.
 
     Args:
         auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier` where the issuer is elsewhere.
@@ -281,7 +281,7 @@ def bearer(
         optional: give None where no access token was sent; a bad one is still refused.
 
     Raises:
-        ConfigurationError: ``auth`` would block the event loop, or ``scope`` is no scope.
+        ConfigurationError: ``auth`` would block the event loop, or ``scope`` is not a scope.
     """
     return Guard(auth, scope, optional=optional)
 
@@ -301,10 +301,9 @@ def current_user(
 def current_user(
     auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
 ) -> Guard[Any]:
-    """Return what requires an access token and gives its user, as ``load_user`` knows them now.
+    """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
-    The arguments and errors are those of `bearer`; only the issuer knows users. A user who is gone or disabled gets
-    401.
+    The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
     """
     return Guard(auth, scope, optional=optional, user=True)
 

@@ -45,7 +45,7 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class Scheme(SecurityBase):
-    """Says in OpenAPI that a route needs something, which is checked elsewhere."""
+    """Shows in OpenAPI that a route needs a token or a cookie; others check it."""
 
     def __init__(self, name: str, model: SecurityBaseModel) -> None:
         self.scheme_name = name
@@ -62,7 +62,7 @@ SCHEMES = {
 }
 
 REFUSALS: dict[int | str, dict[str, Any]] = dict(openapi.refusals().items())
-"""What a guarded route answers when it refuses, for its ``responses=`` or its router's."""
+"""The refusals of a guarded route, for ``responses=`` of the route or its router."""
 
 
 class _Uncalled:
@@ -80,9 +80,9 @@ class _Uncalled:
 
 
 class Guard(starlette.Guard[FoundT]):
-    """A `daypass.web.starlette.Guard` as a dependency, which OpenAPI shows with the scope that it requires.
+    """A `daypass.web.starlette.Guard` as a dependency; OpenAPI shows it with its scope.
 
-    What it refuses is an ``HTTPException`` whose detail is what the endpoints answer: a message and an error.
+    A refused request raises an ``HTTPException``; its detail is what the endpoints answer, a message and an error.
     """
 
     def __init__(self, auth: object, scope: str | None = None, *, optional: bool = False, user: bool = False) -> None:
@@ -99,7 +99,7 @@ class Guard(starlette.Guard[FoundT]):
     async def __call__(
         self, request: HTTPConnection, security_scopes: SecurityScopes | None = None, _shown: None = None
     ) -> FoundT:
-        """Return what the route is given; what ``Security(…, scopes=[…])`` asks for is required, too."""
+        """Return the access token, or the user; scopes of ``Security(…, scopes=[…])`` are required too."""
         return await self._checked(request, "" if security_scopes is None else security_scopes.scope_str)
 
     def _refusal(self, response: Response) -> HTTPException:
@@ -126,7 +126,7 @@ def bearer(
 ) -> Guard[Any]:
     """Return the dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
 
-    It guards a whole router, too: ``APIRouter(dependencies=[Depends(bearer(auth, scope="admin"))])``. The arguments and
+    It can guard a whole router: ``APIRouter(dependencies=[Depends(bearer(auth, scope="admin"))])``. The arguments and
     errors are those of `daypass.web.starlette.bearer`.
     """
     return Guard(auth, scope, optional=optional)
@@ -196,7 +196,7 @@ def auth_router(
     authenticate: Check | AsyncCheck | None = None,
     **options: Unpack[Options],
 ) -> APIRouter:
-    """Return the router of the first-party endpoints, to be included with ``prefix="/auth"``.
+    """Return the router of the session endpoints, to be included with ``prefix="/auth"``.
 
     The arguments and errors are those of `daypass.web.starlette.auth_routes`.
     """
@@ -224,7 +224,7 @@ def well_known_router(
     clients: Registry = (),
     **options: Unpack[Options],
 ) -> APIRouter:
-    """Return the router of what stands at the root of the host: the public signing keys, and the metadata for clients.
+    """Return the router at the root of the host: the public signing keys, and the metadata for OAuth clients.
 
     The arguments and errors are those of `daypass.web.starlette.well_known_routes`.
     """
@@ -247,7 +247,7 @@ def _router(auth: AsyncDaypass, routes: Iterable[Route], described: openapi.Oper
 
 
 def _description(operation: openapi.Operation) -> dict[str, Any]:
-    """Return what FastAPI is told of an operation: it puts the security schemes where they belong by itself."""
+    """Return the description of an operation for FastAPI, which adds the security schemes itself."""
     extra = openapi.inlined(operation)
     security = extra.pop("security", [])
     anonymous = [each for each in security if not each]

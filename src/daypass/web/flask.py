@@ -1,4 +1,4 @@
-"""Daypass in Flask: the blueprints, and what requires an access token.
+"""Daypass in Flask: the blueprints, and the guards that require an access token.
 
 app.register_blueprint(auth_blueprint(auth, authenticate=check_password), url_prefix="/auth")
 app.register_blueprint(well_known_blueprint(auth))
@@ -9,8 +9,8 @@ require = bearer(auth)
 def me():
     return {"user": current_token.subject}
 
-A view that needs the token in the midst of it asks for it there: ``token = require()``. Both forms keep it in
-``flask.g.daypass_token`` for the rest of the request, and `current_token` stands for it.
+Inside a view write ``token = require()``. Both forms keep the token in ``flask.g.daypass_token`` for the rest of the
+request; `current_token` is a proxy for it.
 """
 
 import json
@@ -60,17 +60,17 @@ def auth_blueprint(
     name: str = "daypass",
     **options: Unpack[Options],
 ) -> Blueprint:
-    """Return the blueprint of the first-party endpoints; it stands at ``/auth`` unless it is registered elsewhere.
+    """Return the blueprint of the session endpoints, at ``/auth`` unless it is registered elsewhere.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
-            issuer's own unless one is given.
+            issuer's own unless given.
         name: the blueprint's, for ``url_for("daypass.login")``.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, authenticate=authenticate)
     return _blueprint(application.auth, name, "/auth", application.auth_routes)
@@ -83,7 +83,7 @@ def oauth_blueprint(
     name: str = "daypass_oauth",
     **options: Unpack[Options],
 ) -> Blueprint:
-    """Return the blueprint of the OAuth endpoints; it stands at ``/oauth`` unless it is registered elsewhere.
+    """Return the blueprint of the OAuth endpoints, at ``/oauth`` unless it is registered elsewhere.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
@@ -93,7 +93,7 @@ def oauth_blueprint(
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, clients=clients)
     return _blueprint(application.auth, name, "/oauth", application.oauth_routes)
@@ -106,7 +106,7 @@ def well_known_blueprint(
     name: str = "daypass_well_known",
     **options: Unpack[Options],
 ) -> Blueprint:
-    """Return the blueprint of what stands at the root of the host: the public signing keys, the metadata for clients.
+    """Return the blueprint at the root of the host: the public signing keys, and the metadata for OAuth clients.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
@@ -115,7 +115,7 @@ def well_known_blueprint(
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are if not at ``/oauth``.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, clients=clients)
     return _blueprint(application.auth, name, None, application.well_known_routes)
@@ -190,15 +190,15 @@ def bearer(
 
 
 def bearer(auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
-    """Return what requires an access token, in its two forms: see `Guard`.
+    """Return a `Guard` that requires an access token.
 
     Args:
         auth: a `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
-        optional: give None where no access token was sent; one that is bad is refused all the same.
+        optional: give None where no access token was sent; a bad one is still refused.
 
     Raises:
-        ConfigurationError: ``auth`` needs an event loop, or ``scope`` is no scope.
+        ConfigurationError: ``auth`` needs an event loop, or ``scope`` is not a scope.
     """
     return Guard(auth, scope, optional=optional)
 
@@ -218,10 +218,9 @@ def current_user(
 def current_user(
     auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool = False
 ) -> Guard[Any]:
-    """Return what requires the user of an access token, as ``load_user`` knows them now.
+    """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
-    The arguments and errors are those of `bearer`; only the issuer knows users. A user who is gone or disabled is a
-    401, too.
+    The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
     """
     return Guard(auth, scope, optional=optional, user=True)
 
@@ -233,7 +232,7 @@ def _held() -> AccessToken | None:
 
 
 current_token = cast("AccessToken", LocalProxy(_held))
-"""The access token that this request was required to bear; false where it was optional and none was sent."""
+"""The access token of this request; false if it was optional and none was sent."""
 
 
 def _login() -> BrowserLogin:
@@ -243,7 +242,7 @@ def _login() -> BrowserLogin:
 
 
 current_login = cast("BrowserLogin", LocalProxy(_login))
-"""The login of this request, in an application whose pages have `daypass.web.wsgi_pages.Pages` around them."""
+"""The login of this request, in an application with `daypass.web.wsgi_pages.Pages` around it."""
 
 
 def log_in(
@@ -300,7 +299,7 @@ def _put(response: FlaskResponse, headers: Headers) -> None:
 
 
 def _refusal(response: Response) -> HTTPException:
-    """Return the error that the application's own handlers see by its code, and that answers with ``response``."""
+    """Return the error for the application's own handlers, which answers with ``response`` unless they do."""
     message = json.loads(response.body)["message"]
     return default_exceptions[response.status](message, _returned(response))
 
@@ -330,11 +329,11 @@ def _view(auth: Daypass, route: Route) -> Callable[..., FlaskResponse]:
 
 
 def _body() -> bytes | None:
-    """Return the body, which a hook of the application's may have read before; None if it is too large.
+    """Return the body, also if a hook of the application has read it before; None if it is too large.
 
-    Of a client that goes away in the midst of it, Werkzeug makes a 400. A form that was read before is written again.
+    Werkzeug answers 400 if the client goes away in the middle of it. A form that was read before is written again.
     """
-    request.max_content_length = MAXIMUM_BODY + 1  # one that comes in chunks is just cut off there
+    request.max_content_length = MAXIMUM_BODY + 1  # a chunked body is cut off there
     try:
         body = request.get_data() or urlencode(list(request.form.items(multi=True))).encode()
     except RequestEntityTooLarge:

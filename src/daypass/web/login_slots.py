@@ -53,7 +53,7 @@ class LoginSlots:
         awaits: whether an event loop asks, which must not block.
 
     Raises:
-        ConfigurationError: ``most`` is no number above zero.
+        ConfigurationError: ``most`` is not a number above zero.
     """
 
     def __init__(self, most: int, *, awaits: bool) -> None:

@@ -133,7 +133,7 @@ class MemoryCounter:
 
 @dataclass(slots=True)
 class _Window:
-    """What was counted since ``start``, and in the window before."""
+    """The count since ``start``, and that of the window before."""
 
     start: int
     current: int = 0

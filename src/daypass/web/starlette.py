@@ -1,4 +1,4 @@
-"""Daypass in Starlette: the routes, and what requires an access token.
+"""Daypass in Starlette: the routes, and the guards that require an access token.
 
 routes = [Mount("/auth", routes=auth_routes(auth, authenticate=check_password)), *well_known_routes(auth)]
 require = bearer(auth)
@@ -47,16 +47,16 @@ def auth_routes(
     authenticate: Check | AsyncCheck | None = None,
     **options: Unpack[Options],
 ) -> list[Route]:
-    """Return the routes of the first-party endpoints, to be mounted at ``/auth``.
+    """Return the routes of the session endpoints, to be mounted at ``/auth``.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong;
-            may be async, and is called in a thread when it is not. The issuer's own unless one is given.
+            may be async, and is called in a thread when it is not. The issuer's own unless given.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, authenticate=authenticate)
     return _mounted(application.auth, application.auth_routes)
@@ -77,7 +77,7 @@ def oauth_routes(
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, clients=clients)
     return _mounted(application.auth, application.oauth_routes)
@@ -89,7 +89,7 @@ def well_known_routes(
     clients: Registry = (),
     **options: Unpack[Options],
 ) -> list[Route]:
-    """Return the routes that stand at the root of the host: the public signing keys, and the metadata for clients.
+    """Return the routes at the root of the host: the public signing keys, and the metadata for OAuth clients.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
@@ -97,7 +97,7 @@ def well_known_routes(
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, clients=clients)
     return _mounted(application.auth, application.well_known_routes)
@@ -112,9 +112,10 @@ def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Rou
 
 
 async def absent(_: StarletteRequest) -> StarletteResponse:
-    """Answer 404 to a path with a slash too many.
+    """Answer 404 to a path with a slash at its end.
 
-    Starlette would redirect it, by the scheme that the proxy speaks, and have a password sent again by plain HTTP.
+    Starlette would redirect it, with the scheme of the connection from the proxy. So a client would send its password
+    again over plain HTTP.
     """
     return _returned(failure(404, "not_found", "There is nothing here; leave out the slash at the end"))
 
@@ -156,15 +157,15 @@ def bearer(
 def bearer(
     auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
 ) -> Guard[Any]:
-    """Return what requires an access token: ``token = await require(request)``, of a WebSocket, too.
+    """Return a `Guard`: ``token = await require(request)``, for a WebSocket too.
 
     Args:
         auth: an `AsyncDaypass`, or a `daypass.AsyncRemoteVerifier` where the issuer is elsewhere.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
-        optional: give None where no access token was sent; one that is bad is refused all the same.
+        optional: give None where no access token was sent; a bad one is still refused.
 
     Raises:
-        ConfigurationError: ``auth`` would block the event loop, or ``scope`` is no scope.
+        ConfigurationError: ``auth`` would block the event loop, or ``scope`` is not a scope.
     """
     return Guard(auth, scope, optional=optional)
 
@@ -184,10 +185,9 @@ def current_user(
 def current_user(
     auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
 ) -> Guard[Any]:
-    """Return what requires an access token and gives its user, as ``load_user`` knows them now.
+    """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
-    The arguments and errors are those of `bearer`; only the issuer knows users. It is 401, too, when the user is gone
-    or disabled.
+    The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
     """
     return Guard(auth, scope, optional=optional, user=True)
 
@@ -287,7 +287,7 @@ def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
     async def serve(request: StarletteRequest) -> StarletteResponse:
         try:
             body = await _read(request)
-        except ClientDisconnect:  # nobody is there to read an answer, and nothing was done
+        except ClientDisconnect:  # the client is gone, and nothing was done
             return StarletteResponse(status_code=400)
         if body is None:
             return _returned(route.refuse(read_request(request.scope), too_large()))
@@ -298,7 +298,7 @@ def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
 
 
 def own_headers(response: Response) -> dict[str, str]:
-    """Return the headers that say more than the body's type."""
+    """Return the headers of a refusal that a framework's own error response has to keep."""
     return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after")}
 
 

@@ -33,16 +33,16 @@ def auth_app(
     authenticate: Check | None = None,
     **options: Unpack[Options],
 ) -> WSGIApplication:
-    """Return the application that serves the first-party endpoints, to be mounted at ``/auth``.
+    """Return the application that serves the session endpoints, to be mounted at ``/auth``.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
         authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
-            issuer's own unless one is given.
+            issuer's own unless given.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, authenticate=authenticate)
     return serving(application.auth, application.auth_routes)
@@ -63,7 +63,7 @@ def oauth_app(
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, clients=clients)
     return serving(application.auth, application.oauth_routes)
@@ -76,7 +76,7 @@ def well_known_app(
     clients: Registry = (),
     **options: Unpack[Options],
 ) -> WSGIApplication:
-    """Return the application that serves what stands at the root of the host, and asks ``app`` for everything else.
+    """Return the application that serves the public keys and the metadata, and passes everything else to ``app``.
 
     Args:
         app: the application at the root.
@@ -85,14 +85,14 @@ def well_known_app(
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, clients=clients)
     return serving(application.auth, application.well_known_routes, app)
 
 
 def serving(auth: Daypass, routes: Iterable[Route], others: WSGIApplication | None = None) -> WSGIApplication:
-    """Return the WSGI application of some routes; any other path is for ``others``, or a 404."""
+    """Return the WSGI application of some routes; other paths go to ``others``, or get 404."""
     table = route_table(routes)
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -107,7 +107,7 @@ def serving(auth: Daypass, routes: Iterable[Route], others: WSGIApplication | No
 
 
 def send(response: Response, environ: WSGIEnvironment, start_response: StartResponse) -> Sequence[bytes]:
-    """Begin the response and return its body: none of it where the request was a HEAD (RFC 9110 §9.3.2)."""
+    """Begin the response and return its body; nothing for a HEAD (RFC 9110 §9.3.2)."""
     length = () if response.status in _BODILESS else (("content-length", str(len(response.body))),)
     start_response(f"{response.status} {HTTPStatus(response.status).phrase}", [*response.headers, *length])
     return [] if environ["REQUEST_METHOD"] == "HEAD" or not response.body else [response.body]
@@ -166,15 +166,15 @@ def _login_application(auth: Any) -> tuple[Application[Daypass], Call]:
 
 
 def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | None = None) -> Request:
-    """Return the request in an environ; its body is not touched.
+    """Return the request in an environ, without reading its body.
 
-    The server has joined headers of one name, and its strings are latin-1 (PEP 3333). Cookies that came in several, as
-    HTTP/2 has them, were joined by whoever speaks HTTP/2 (RFC 9113 §8.2.3). What was joined by a comma is not taken
-    apart here, because then a cookie of another name could smuggle in one of ours.
+    The server has joined headers of one name, and its strings are latin-1 (PEP 3333). Several cookie headers, as HTTP/2
+    has them, were joined by the HTTP/2 server (RFC 9113 §8.2.3). Cookies joined by a comma are not split here, because
+    then a cookie of another name could smuggle in one of ours.
 
     Args:
-        environ: what the server gave.
-        body: read by somebody else, such as `read_body`.
+        environ: the request, as the server gives it.
+        body: what was read of its body, such as by `read_body`.
         session_id: the one parameter that a path may have.
     """
     headers = {
@@ -199,14 +199,14 @@ def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | 
 
 
 def read_body(environ: WSGIEnvironment) -> bytes | Response:
-    """Read the body and return it; or the answer to one that is too large, or that its client did not send in full.
+    """Return the body; or the response to one that is too large, or that the client did not send in full.
 
-    No more than `MAXIMUM_BODY` bytes are kept, whatever the ``Content-Length`` says. One without a length is read where
-    the server says that it ends the stream (``wsgi.input_terminated``); elsewhere it cannot be, and counts as empty.
+    At most `MAXIMUM_BODY` bytes are kept, whatever the ``Content-Length`` says. A body without a length is read if the
+    server ends the stream (``wsgi.input_terminated``); otherwise it counts as empty.
     """
     declared = environ.get("CONTENT_LENGTH") or None
     if declared is not None and not (declared.isascii() and declared.isdigit()):
-        return failure(400, "invalid_request", "Content-Length is no number")
+        return failure(400, "invalid_request", "Content-Length is not a number")
     if declared is not None and (len(declared) > 9 or int(declared) > MAXIMUM_BODY):
         return too_large()
     expected = None if declared is None else int(declared)
@@ -215,7 +215,7 @@ def read_body(environ: WSGIEnvironment) -> bytes | Response:
     try:
         while len(body) < wanted and (chunk := environ["wsgi.input"].read(wanted - len(body))):
             body += chunk
-    except OSError:  # what servers raise when the client has gone away, or its chunks are none
+    except OSError:  # the client has gone away, or sent broken chunks
         return _cut_short()
     if len(body) > MAXIMUM_BODY:
         return too_large()
@@ -231,7 +231,7 @@ def _answer(auth: Daypass, route: Route, session_id: str | None, environ: WSGIEn
 
 
 def _cut_short() -> Response:
-    return failure(400, "invalid_request", "The body is not what was announced")
+    return failure(400, "invalid_request", "The body is shorter than its Content-Length")
 
 
 def _server(environ: WSGIEnvironment, scheme: str) -> str:

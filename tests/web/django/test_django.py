@@ -412,7 +412,7 @@ def test_what_cannot_be(auth: Daypass) -> None:
             make(None)  # type: ignore[call-overload]  # that is the mistake
         with pytest.raises(ConfigurationError, match="a scope has to be words"):
             make(auth, scope='"')
-    with pytest.raises(ConfigurationError, match="is no view"):
+    with pytest.raises(ConfigurationError, match="called without a request"):
         bearer(auth)(lambda: None)()
     view = bearer(Application().auth)(lambda _request: HttpResponse())
     with pytest.raises(ConfigurationError, match="needs Daypass, not AsyncDaypass"):

@@ -1,4 +1,4 @@
-"""The middleware that answers for a view whose request was refused in the middle of it."""
+"""The middleware that answers a request which a guard refused inside a view."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from daypass.web.django.require import Refused
 
 
 class AnswerRefusals:
-    """Answers with `Refused.response` where a view lets that error through."""
+    """Answers with `Refused.response` if a view raises `Refused`."""
 
     sync_capable = True
     async_capable = True
@@ -20,7 +20,7 @@ class AnswerRefusals:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Hand the request on; what comes back is awaited by whoever handed on a coroutine function."""
+        """Pass the request on; Django awaits the result if ``get_response`` is async."""
         return self._get_response(request)
 
     def process_exception(self, _request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -1,4 +1,4 @@
-"""What requires an access token: of a view, or in the middle of one."""
+"""Guards that require an access token, as a decorator of a view or in the middle of one."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
@@ -23,14 +23,14 @@ ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
 
 class Refused(DaypassError):
-    """A request without an access token, or with one that is not good enough; or a login or logout that was refused.
+    """A request without an access token, or with one that does not allow this; or a login or logout that was refused.
 
-    A decorated view is not entered then. Where `bearer` is called in the middle of a view, that one answers with
-    ``response``, or leaves it to the middleware `daypass.web.django.refusals.AnswerRefusals`.
+    A decorated view is not called then. If you call a guard inside a view, return ``response`` from it, or let the
+    middleware `daypass.web.django.refusals.AnswerRefusals` do that.
 
     Attributes:
         response: 401 with the challenge of RFC 6750 §3 when there is no token or it was refused; 403 when its scope is
-            too small; 503 when the signing keys cannot be read. Its body has the one shape that every failure has.
+            too small; 503 when the signing keys cannot be read. The body has the JSON shape of every failure.
     """
 
     def __init__(self, error: TokenRejected | ScopeInsufficient | StoreError | LoginRefused) -> None:
@@ -39,7 +39,7 @@ class Refused(DaypassError):
 
     @property
     def response(self) -> HttpResponse:
-        """Return what the caller gets, made anew each time."""
+        """Return a new response each time."""
         error = self.error
         return returned(error.response if isinstance(error, LoginRefused) else refused(error))
 
@@ -52,10 +52,10 @@ class Guard(guard.SyncGuard[T]):
     @overload
     def __call__(self, view: ViewT, /) -> ViewT: ...
     def __call__(self, what: Any, /) -> Any:
-        """Return what a request's access token says, or the view that is entered with a good one alone.
+        """Return the access token or the user of a request; or, given a view, the view that requires it.
 
         Raises:
-            Refused: a request's will not do.
+            Refused: the request may not pass.
         """
         request = _asked(what)
         return self._decorated(what) if request is None else self._found(request)
@@ -100,11 +100,11 @@ class AsyncGuard(guard.AsyncGuard[T]):
     @overload
     def __call__(self, view: ViewT, /) -> ViewT: ...
     def __call__(self, what: Any, /) -> Any:
-        """Return what a request's access token says, to be awaited, or the view that is entered with a good one alone.
+        """Return the access token or the user of a request, to be awaited; or, given a view, the view that requires it.
 
         Raises:
-            Refused: a request's will not do.
-            ConfigurationError: the view is not async; when it is entered.
+            Refused: the request may not pass.
+            ConfigurationError: the view is not async; raised when it is called.
         """
         request = _asked(what)
         return self._decorated(what) if request is None else self._found(request)
@@ -117,11 +117,11 @@ class AsyncGuard(guard.AsyncGuard[T]):
             raise Refused(error) from None
 
     def _decorated(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        if not _is_async(view):  # refused when it is entered: `method_decorator` tries a decorator on any function
+        if not _is_async(view):  # refused when it is called: `method_decorator` tries a decorator on any function
 
             @wraps(view)
             def refusing(*_args: Any, **_kwargs: Any) -> Any:
-                raise ConfigurationError("this view needs Daypass, not AsyncDaypass, which has to be awaited")
+                raise ConfigurationError("this view needs Daypass, not AsyncDaypass: make it async, to be awaited")
 
             return refusing
 
@@ -161,19 +161,19 @@ def bearer(
 
 
 def bearer(auth: object, scope: str | None = None, *, optional: bool = False) -> Any:
-    """Return what requires an access token.
+    """Return a `Guard`, or an `AsyncGuard` for what is awaited.
 
-    ``token = bearer(auth)(request)`` returns what it says (to be awaited, with an `AsyncDaypass`). ``@bearer(auth)``
-    decorates a view or a method of one, which finds it in ``request.daypass_token``.
+    ``token = bearer(auth)(request)`` returns the access token (await it with an `AsyncDaypass`). ``@bearer(auth)``
+    decorates a view, or a method of one, which then has the token in ``request.daypass_token``.
 
     Args:
-        auth: the issuer; or a `daypass.RemoteVerifier` or `daypass.AsyncRemoteVerifier` where that is elsewhere.
+        auth: the issuer or its application; or a `daypass.RemoteVerifier` or `daypass.AsyncRemoteVerifier` where the
+            issuer is elsewhere.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
-        optional: accept a request without a token, and give None; one that is bad is refused all the same.
+        optional: give None where no access token was sent; a bad one is still refused.
 
     Raises:
-        ConfigurationError: an argument cannot work.
-        Refused: later, when a request's token will not do.
+        ConfigurationError: an argument is invalid; the message says what to write.
     """
     return _guard(auth, scope, optional=optional)
 
@@ -203,10 +203,10 @@ def current_user(
 
 
 def current_user(auth: object, scope: str | None = None, *, optional: bool = False) -> Any:
-    """Return what requires an access token and gives its `daypass.User`, as ``load_user`` knows it now.
+    """Return a guard that gives the access token's `daypass.User`, as ``load_user`` returns it now.
 
-    It is used as `bearer` is, and leaves the user in ``request.daypass_user`` besides. One who is gone or disabled is
-    refused with 401. Only the issuer knows users.
+    It is used like `bearer`; the view also has the user in ``request.daypass_user``. One who is gone or disabled gets
+    401. Only the issuer knows users.
     """
     return _guard(auth, scope, optional=optional, user=True)
 
@@ -236,11 +236,11 @@ def _request(args: tuple[Any, ...]) -> HttpRequest:
         request = _asked(argument)
         if request is not None:
             return request
-    raise ConfigurationError("what is decorated is no view: it was not called with a request")
+    raise ConfigurationError("a guard decorates views: this function was called without a request")
 
 
 def _asked(what: Any) -> HttpRequest | None:
-    """Return a request of Django's, from one of REST framework's too; None for what is no request."""
+    """Return the Django request, also inside one of REST framework; None if ``what`` is something else."""
     if isinstance(what, HttpRequest):
         return what
     within = getattr(what, "_request", None)
@@ -248,7 +248,7 @@ def _asked(what: Any) -> HttpRequest | None:
 
 
 def _is_async(view: Callable[..., Any]) -> bool:
-    """Tell whether a view has to be awaited; ``dispatch`` of an async class has, though it is no coroutine function."""
+    """Tell whether a view has to be awaited; so has ``dispatch`` of an async class, which is no coroutine function."""
     inner = view.func if isinstance(view, partial) else view
     owner = getattr(inner, "__self__", None)
     return iscoroutinefunction(view) or iscoroutinefunction(inner) or bool(getattr(owner, "view_is_async", False))
