@@ -1,4 +1,4 @@
-"""Redis in bad weather: down, frozen, full, read-only, killed; a refresh is refused or good, and never lost."""
+"""Redis that fails: down, frozen, full, read-only, killed; a refresh is refused or good, and never lost."""
 
 import asyncio
 import threading
@@ -151,6 +151,34 @@ def test_a_full_server_refuses_and_loses_nothing(server: servers.Server, both: B
     configure(server, maxmemory=0)
     assert [None, None] == both.perform(Probe())
     assert session() == both.perform(Find(session().id))[0]
+
+
+def test_a_server_that_evicts_sessions_is_warned_of(server: servers.Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Once for each store and process; a server that evicts nothing, or nothing of ours, is fine."""
+    for memory, policy in ((10**8, "noeviction"), (10**8, "volatile-lru"), (0, "allkeys-lru")):
+        configure(server, maxmemory=memory, maxmemory_policy=policy)
+        both = Both(server.url)
+        both.perform(Insert(session()))
+        both.close()
+        assert [] == caplog.messages
+    configure(server, maxmemory=10**8, maxmemory_policy="allkeys-lru")
+    both = Both(server.url)
+    for _ in range(2):
+        both.perform(Insert(session()))
+    both.close()
+    assert 2 == len(caplog.messages)
+    assert all("(allkeys-lru): set maxmemory-policy noeviction" in each for each in caplog.messages)
+
+
+def test_a_user_who_may_not_run_a_script_s_command_is_told(server: servers.Server) -> None:
+    """Nothing is decided then, and the message says that the rights are missing."""
+    with server.client as client:
+        client.execute_command("ACL", "SETUSER", "app", "on", ">swordfish", "~*", "&*", "+@all", "-hgetall", "-scan")
+    both = Both(server.url.replace("//", "//app:swordfish@"))
+    both.perform(Insert(session()))
+    assert all_say("its user may not run a command of a script (ACL)", both.perform(Find(session().id)))
+    assert all_say("its user may not run 'scan' (ACL)", both.perform(sweep(START, regardless=True)))
+    both.close()
 
 
 def test_a_replica_refuses_what_writes(server: servers.Server, both: Both) -> None:

@@ -53,6 +53,8 @@ _REASONS = {
     "NOAUTH": "it asks for a password",
     "WRONGPASS": "it refuses the user name or the password",
     "NOPERM": "its user may not do this (ACL)",
+    "ACL failure in script": "its user may not run a command of a script (ACL)",
+    "can't run this command": "its user may not run a command of a script (ACL)",
     "max number of clients": "it has too many clients",
     "CERTIFICATE_VERIFY_FAILED": "its TLS certificate is not trusted (ssl_ca_certs names the file of its authority)",
 }

@@ -380,14 +380,25 @@ class Plans:
         return int(seconds) * SECOND + int(microseconds) // SECOND
 
     def _migrate(self, _: store_steps.Migrate) -> Plan[int]:
+        version, _policy = yield from self._bring_up_to_date()
+        return version
+
+    def prepare(self) -> Plan[str]:
+        """Do what `Migrate` does; return what to warn of, or an empty string."""
+        _version, policy = yield from self._bring_up_to_date()
+        if not policy.startswith("allkeys"):
+            return ""
+        return f"it evicts sessions and keys when it is full ({policy}): set maxmemory-policy noeviction"
+
+    def _bring_up_to_date(self) -> Plan[tuple[int, str]]:
         versions = (layout.VERSION, layout.COMPATIBLE_FROM)
-        ((oldest, version),) = yield Exchange([calls(scripts.MIGRATE, self._names.schema, *versions)])
+        ((oldest, version, policy),) = yield Exchange([calls(scripts.MIGRATE, self._names.schema, *versions)])
         if int(oldest) > layout.VERSION:
             raise ConfigurationError(
                 f"the Redis store needs a Daypass that knows schema {int(oldest)}, and this one knows "
                 f"{layout.VERSION}: upgrade it"
             )
-        return int(version)
+        return int(version), policy.decode()
 
     # ---- built-in users
 

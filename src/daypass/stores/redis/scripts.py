@@ -263,14 +263,19 @@ return 1
 MIGRATE = Script.of(
     """
 -- KEYS: schema, its version. ARGV: the version that the caller knows, the oldest that can read what it writes
--- Answers with the oldest version that can read the data, and with the version from now on.
+-- Answers with the oldest version that can read the data, the version from now on, and which keys a full server evicts
+-- ('' if none, or if the user may not ask).
+local info, policy = redis.pcall('INFO', 'memory'), ''
+if type(info) == 'string' and string.match(info, 'maxmemory:(%d+)') ~= '0' then
+  policy = string.match(info, 'maxmemory_policy:(%S+)')
+end
 redis.call('SET', KEYS[1], ARGV[2], 'NX')
 local oldest, version = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
-if tonumber(oldest) > tonumber(ARGV[1]) then return {oldest, version or oldest} end
+if tonumber(oldest) > tonumber(ARGV[1]) then return {oldest, version or oldest, policy} end
 if not version or tonumber(version) < tonumber(ARGV[1]) then
   version = ARGV[1]
   redis.call('SET', KEYS[2], version)
 end
-return {oldest, version}
+return {oldest, version, policy}
 """
 )

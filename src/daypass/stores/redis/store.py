@@ -1,6 +1,7 @@
 """The Redis store for threads and the one for event loops. They differ in waiting; everything else is shared."""
 
 import asyncio
+import logging
 import secrets
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from daypass.account_steps import AccountStep
 from daypass.duration import Duration
 from daypass.forks import survive_forks
-from daypass.store_steps import Migrate, StoreStep
+from daypass.store_steps import StoreStep
 from daypass.stores.redis import clients, errors
 from daypass.stores.redis.batching import Batches, Send, Words
 from daypass.stores.redis.event_loops import LoopEnd
@@ -20,6 +21,8 @@ from daypass.stores.redis.settings import Settings, read_settings
 from daypass.stores.redis.subscriptions import PROOF, AsyncRedisSubscription, RedisSubscription
 
 A = TypeVar("A")
+
+_log = logging.getLogger("daypass")
 
 
 class RedisStore:
@@ -112,9 +115,9 @@ class RedisStore:
             if not opened.turns.acquire(timeout=settings.timeout):
                 raise errors.too_slow(settings.shown, settings.timeout)
             try:
-                if not opened.migrated:
-                    self._drive(opened.client, self._plans.of(Migrate()), until)
-                    opened.migrated = True
+                if not opened.prepared:
+                    _warn(settings, self._drive(opened.client, self._plans.prepare(), until))
+                    opened.prepared = True
                 return self._drive(opened.client, plan, until)
             finally:
                 opened.turns.release()
@@ -151,7 +154,7 @@ class _Opened:
         self._clients = clients.make_clients(settings)
         self.client = self._clients[0]
         self.turns = threading.BoundedSemaphore(settings.max_connections)
-        self.migrated = False
+        self.prepared = False
 
     def close(self) -> None:
         """Let the steps under way end, and close all connections."""
@@ -168,6 +171,11 @@ def _answer(client: Any, request: Request) -> Any:
     replies = clients.exchange(client, request)
     errors.check(replies)
     return replies
+
+
+def _warn(settings: Settings, warning: str) -> None:
+    if warning:
+        _log.warning("the Redis server at %s may log users out: %s", settings.shown, warning)
 
 
 def _any_node(client: Any) -> clients.Node:
@@ -247,9 +255,9 @@ class AsyncRedisStore:
         opened.step_begins()
         try:
             async with asyncio.timeout(settings.timeout):
-                if not opened.migrated:
-                    await self._drive(opened, self._plans.of(Migrate()))
-                    opened.migrated = True
+                if not opened.prepared:
+                    _warn(settings, await self._drive(opened, self._plans.prepare()))
+                    opened.prepared = True
                 return await self._drive(opened, plan)
         except TimeoutError:
             raise errors.too_slow(settings.shown, settings.timeout) from None
@@ -290,7 +298,7 @@ class _AsyncOpened:
         self._clients = clients.make_async_clients(settings)
         self.client = self._clients[0]
         self.end = LoopEnd(self._close)
-        self.migrated = False
+        self.prepared = False
         self._send = self._sending(settings)
         self._steps = 0
         self._idle = asyncio.Event()
