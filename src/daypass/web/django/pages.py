@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Unpack
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.contrib.auth.signals import user_logged_out
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
@@ -65,6 +66,7 @@ class Pages:
         self._auth = application.auth
         self._user = user
         self._pages = application.pages(render)
+        user_logged_out.connect(_log_out, dispatch_uid="daypass")
         self.sync_capable = isinstance(self._auth, Daypass)
         self.async_capable = True
 
@@ -126,6 +128,13 @@ class Pages:
             person = _Person(request, login)
             noted.user = SimpleLazyObject(person.get)
             noted.auser = person.aget
+
+
+def _log_out(request: HttpRequest | None, **_: Any) -> None:
+    """End the browser's session when ``django.contrib.auth.logout`` is called, as by the admin's "Log out"."""
+    login = getattr(request, "daypass", None)
+    if isinstance(login, BrowserLogin):
+        login.log_out()
 
 
 class _Person:

@@ -1,4 +1,4 @@
-"""What ends all sessions of a user whose password was changed.
+"""Ends the sessions of a user whose password was changed.
 
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "daypass.web.django.passwords.EndSessions"}, …]
 """
@@ -6,14 +6,17 @@ AUTH_PASSWORD_VALIDATORS = [{"NAME": "daypass.web.django.passwords.EndSessions"}
 from typing import Any
 
 from daypass.issuer import AsyncDaypass, Daypass
+from daypass.web.browser_login import BrowserLogin
 from daypass.web.django.configured import configured_sync
+from daypass.web.django.current import current_request
 
 
 class EndSessions:
-    """A password validator that accepts every password; Django tells it of each one that was changed and saved.
+    """A password validator that accepts every password; Django calls it after each change of a password.
 
-    It is told whichever way that was done, by a form, the admin, a command or ``set_password`` and ``save``, and not
-    when an old hash is merely made anew.
+    It ends the user's sessions however the password was changed: by a form, the admin, a command, or ``set_password``
+    and ``save``. A hash that is only upgraded ends nothing. A user who changes the own password on a page stays logged
+    in there: the session of that request is kept, if `daypass.web.django.pages.Pages` is in ``MIDDLEWARE``.
 
     Args:
         auth: the issuer, or its dotted path; that of the setting ``DAYPASS`` unless one is given.
@@ -30,14 +33,23 @@ class EndSessions:
         """Accept any password."""
 
     def get_help_text(self) -> str:
-        """Return what a form says of it, beside what a password has to be like."""
-        return "A new password logs you out on all devices."
+        """Return what a form says beside the rules for passwords."""
+        return "A new password logs you out on all other devices."
 
     def password_changed(self, password: str, user: Any = None) -> None:  # noqa: ARG002 - as Django calls it
-        """End all sessions of the user.
+        """End the user's sessions, except that of the request in which the user changes the own password.
 
         Raises:
             StoreError: they may live on; the new password is saved, unless the project's transaction is rolled back.
         """
         if user is not None and user.pk is not None:
-            configured_sync(self._auth, "ending sessions when a password is saved").end_all(str(user.pk))
+            subject = str(user.pk)
+            auth = configured_sync(self._auth, "ending sessions when a password is saved")
+            auth.end_all(subject, keep=_own_session(subject))
+
+
+def _own_session(subject: str) -> str | None:
+    """Return the session of the request that is being answered, if it is this user's."""
+    login = getattr(current_request(), "daypass", None)
+    token = login.token if isinstance(login, BrowserLogin) else None
+    return token.session_id if token is not None and token.subject == subject else None
