@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.http import HttpRequest
 from fastapi import Depends, FastAPI
 
 from daypass import AsyncDaypass, ConfigurationError, Daypass
@@ -217,3 +218,21 @@ def test_guards_have_one_name(module: Any, name: str) -> None:
         assert ("Guard", True) == (type(guard).__name__, isinstance(guard, Guard))
     with pytest.raises(ConfigurationError, match="scope"):
         getattr(module, name)(auth, '"')
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("daypass", "add your Pages.auth. to MIDDLEWARE"),
+        ("daypass_token", "write @bearer.auth. above it"),
+        ("daypass_user", "write @current_user.auth. above it"),
+    ],
+)
+def test_django_says_what_is_missing(name: str, advice: str) -> None:
+    """A request without the middleware or the guard says what to write; asked politely it only has no such thing."""
+    request = HttpRequest()
+    with pytest.raises(AttributeError, match=advice):
+        getattr(request, name)
+    assert (False, None) == (hasattr(request, name), getattr(request, name, None))
+    setattr(request, name, "there")
+    assert "there" == getattr(request, name)
