@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from daypass.duration import SECOND, milliseconds
@@ -256,6 +255,19 @@ class _Parser(argparse.ArgumentParser):
         self.error(f"unknown argument {unknown}" + (f": did you mean {near[0]}?" if near else ""))
 
 
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: that takes longer than most commands."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002 - argparse's name
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        _say(f"daypass {version('daypass')}")
+        parser.exit()
+
+
 def _command(
     commands: "argparse._SubParsersAction[_Parser]", name: str, call: Callable[[argparse.Namespace], int], **texts: Any
 ) -> _Parser:
@@ -272,7 +284,7 @@ def _group(commands: "argparse._SubParsersAction[_Parser]", name: str, text: str
 
 def _parser() -> _Parser:
     parser = _Parser(prog="daypass", description="Keeps users logged in.")
-    parser.add_argument("--version", action="version", version=f"daypass {version('daypass')}")
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
     parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serve(commands)

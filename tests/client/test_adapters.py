@@ -342,3 +342,22 @@ def test_a_refresh_has_a_deadline_of_its_own_under_any_timeout_of_the_callers(
             session.get(f"{url}/me", timeout=30)
         assert time.monotonic() - began < 3
         issuer.gate.set()
+
+
+def test_an_auth_that_was_made_before_httpx_was_loaded_works_with_it(issuer: Any, url: str) -> None:
+    """A program that imports httpx late, after the session was made with httpx2: both take the same auth."""
+    script = f"""
+import httpx2
+from daypass.client.httpx import DaypassAuth
+import sys
+auth = DaypassAuth({url + "/auth"!r})
+with httpx2.Client(base_url={url!r}, auth=auth) as client:
+    auth.login(client, email="ada", password="correct horse")
+    assert "httpx" not in sys.modules
+    import httpx
+    chunks = (each for each in [b"a", b"b"])
+    with httpx.Client(base_url={url!r}, auth=auth) as other:
+        print(client.get("/me").status_code, other.post("/upload", content=chunks).status_code)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert ("200 200\n", "") == (done.stdout, done.stderr)

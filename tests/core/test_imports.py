@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ FOREIGN = (
     "requests", "rich", "sqlite3", "starlette", "urllib3", "uvicorn", "uvloop", "werkzeug",
 )
 # fmt: on
+
+HEAVY = ("asyncio", "authlib", "email.utils", "filelock", "httpx", "httpx2", "importlib.metadata", "joserfc", "ssl")
+"""What is not needed to print a token that is good."""
 
 SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 """What only a server needs."""
@@ -191,6 +195,28 @@ def test_a_client_loads_no_server(module: str) -> None:
     rooms = {name.split(".")[1] for name in there if name.startswith("daypass.")}
     assert rooms <= {"client", "cookie_names", "drive", "errors", "flow", "forks"}
     assert [] == [name for name in SERVER if name in there]
+
+
+def test_a_client_loads_one_http_library() -> None:
+    """`daypass.client.httpx` loads httpx2 and not httpx as well, nor asyncio; or the one that the program has."""
+    there = loaded("import daypass.client.httpx")
+    assert ("httpx2" in there, "httpx" in there, "asyncio" in there) == (True, False, False)
+    there = loaded("import httpx, daypass.client.httpx")
+    assert ("httpx2" in there, "httpx" in there) == (False, True)
+
+
+def test_printing_a_good_token_loads_no_http_library(tmp_path: Path) -> None:
+    """`daypass token` reads the session's file; an HTTP library, locks and package metadata are for a refresh."""
+    script = (
+        "from daypass.client import shell_sessions as s; session = s.ShellSession('https://a.example');"
+        "session.auth(session.storage()).start(access_token='t0ken', expires_in=900); s.remember(session)"
+    )
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60, env=environment)
+    command = "import sys; from daypass.cli import main; main(['token'])"
+    script = f"{command}; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60, env=environment)
+    assert b"t0ken\n[]\n" == done.stdout
 
 
 @pytest.mark.parametrize(

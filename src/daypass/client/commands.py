@@ -9,19 +9,21 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
-
-import httpx2
 
 from daypass.client import shell_sessions
 from daypass.client.flow import NOT_LOGGED_IN
-from daypass.client.httpx import DaypassAuth
 from daypass.client.messages import Answer, Grant, Message
 from daypass.client.origin import OwnOrigins, checked_origin, origin_of, uses_proxy
 from daypass.client.shell_sessions import ShellSession
 from daypass.client.storage import MemoryStorage
 from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from daypass.client.httpx import DaypassAuth
 
 TIMEOUT = 30.0
 """Seconds for a request of ``daypass request``, at each step of it."""
@@ -115,6 +117,7 @@ def login_by_oauth(
         Exception: as `login`.
     """
     from daypass.client import oauth_login  # here, because Authlib is an extra
+    from daypass.client.httpx import DaypassAuth
 
     url = (url or issuer).rstrip("/")
     checked_origin(url, allow_http=False)
@@ -144,7 +147,7 @@ def token(url: str | None = None, account: str | None = None) -> str:
     """
     session = shell_sessions.find(url, account)
     with _login_command(session):
-        return session.auth(session.storage()).token()
+        return session.token()
 
 
 def request(
@@ -223,6 +226,8 @@ def _start(auth: DaypassAuth, grant: Grant) -> None:
 
 def _client(*urls: str, **options: Any) -> httpx2.Client:
     """Open a client that uses the proxies of the environment, but for none of ``urls`` on this machine."""
+    import httpx2  # here: a token that is good needs no HTTP library
+
     direct = {f"all://{httpx2.URL(url).netloc.decode()}": None for url in urls if not uses_proxy(url)}
     return httpx2.Client(timeout=TIMEOUT, mounts=direct, **options)
 
@@ -230,6 +235,8 @@ def _client(*urls: str, **options: Any) -> httpx2.Client:
 @contextmanager
 def _plain_errors(url: str) -> Iterator[None]:
     """Say plainly that no answer came; the library's own text may quote what was sent."""
+    import httpx2
+
     try:
         yield
     except httpx2.TransportError as error:

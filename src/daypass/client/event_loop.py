@@ -1,12 +1,19 @@
-"""The event loop that runs in a thread, asyncio's or trio's: work on it from another thread, and waiting on it."""
+"""The event loop that runs in a thread, asyncio's or trio's: work on it from another thread, and waiting on it.
 
-import asyncio
+Neither is imported before a program uses it.
+"""
+
+from __future__ import annotations
+
 import math
 import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 A = TypeVar("A")
 
@@ -38,6 +45,8 @@ class AsyncioLoop:
             TimeoutError: the time is over, or the loop is blocked.
             Exception: the coroutine's own.
         """
+        import asyncio
+
         coroutine = function()
         try:
             running = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -98,8 +107,9 @@ def running_loop() -> EventLoop | None:
     """Return the event loop that runs in this thread, if any."""
     if (trio := _trio()) is not None:
         return TrioLoop(trio.lowlevel.current_trio_token())
+    asyncio = sys.modules.get("asyncio")
     try:
-        return AsyncioLoop(asyncio.get_running_loop())
+        return None if asyncio is None else AsyncioLoop(asyncio.get_running_loop())
     except RuntimeError:
         return None
 
@@ -112,6 +122,8 @@ async def wait_for(future: Future[A], seconds: float) -> A:
     """
     trio = _trio()
     if trio is None:
+        import asyncio
+
         async with asyncio.timeout(seconds):
             # Without the shield, cancelling this task would cancel the future that all the others wait for.
             return await asyncio.shield(asyncio.wrap_future(future))
@@ -131,6 +143,8 @@ async def in_thread(function: Callable[..., A], *arguments: Any) -> A:
     """Call a function that blocks, in a thread."""
     trio = _trio()
     if trio is None:
+        import asyncio
+
         return await asyncio.to_thread(function, *arguments)
     return await trio.to_thread.run_sync(function, *arguments)  # type: ignore[no-any-return]  # trio is not imported
 

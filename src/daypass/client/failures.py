@@ -5,8 +5,6 @@ only these are repeated; of everything else the name of its type.
 """
 
 import os
-import socket
-import ssl
 import traceback
 from collections.abc import Iterator
 
@@ -37,6 +35,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> str | None:
+    import socket  # here, with ssl: few programs that import Daypass ever get here
+    import ssl
+
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

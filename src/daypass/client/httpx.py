@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from daypass.client.auth import SessionAuth
 from daypass.client.content import ACCEPT_ENCODING
 from daypass.client.httpx_body import body_of
-from daypass.client.httpx_libraries import check_client, classes, default_library
+from daypass.client.httpx_libraries import AuthOfAllLibraries, check_client, classes, default_library
 from daypass.client.httpx_transport import ANSWER, REPLAY, HttpxReplay, install, with_authorization
 from daypass.client.library import Library, forget_from_jar, with_cookie
 from daypass.client.origin import uses_proxy
@@ -34,30 +34,29 @@ if TYPE_CHECKING:
     class _Auth(httpx2.Auth, httpx.Auth):  # type: ignore[misc]  # the same methods over each library's own classes
         pass
 else:
-    _Auth = type("_Auth", classes("Auth"), {})
+    _Auth = type("_Auth", (AuthOfAllLibraries, default_library().Auth), {})
 
 __all__ = ["DaypassAuth"]
-
-_ASYNC_CLIENTS = classes("AsyncClient")
-_UNSENT = (*classes("ConnectError"), *classes("ConnectTimeout"), *classes("PoolTimeout"))
 
 
 class _Httpx:
     """How messages go through a client of ``httpx2`` or ``httpx``."""
 
-    transport_errors: tuple[type[Exception], ...] = classes("TransportError")
+    @property
+    def transport_errors(self) -> tuple[type[Exception], ...]:
+        return classes("TransportError")
 
     def check(self, client: Any, *, is_async: bool | None) -> None:
         check_client(client, is_async=is_async)
 
     def is_async(self, client: Any) -> bool:
-        return isinstance(client, _ASYNC_CLIENTS)
+        return isinstance(client, classes("AsyncClient"))
 
     def is_closed(self, client: Any) -> bool:
         return bool(client.is_closed)
 
     def is_unsent(self, error: Exception) -> bool:
-        return isinstance(error, _UNSENT)
+        return any(isinstance(error, classes(name)) for name in ("ConnectError", "ConnectTimeout", "PoolTimeout"))
 
     def send(self, client: Any | None, url: str, message: Message, limit: float | None) -> Answer:
         if client is None:

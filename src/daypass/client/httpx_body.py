@@ -4,31 +4,29 @@ Multipart is sent again as it is where all its files can be rewound: httpx does 
 where it stood: httpx would send it empty. What can be read only once is recorded.
 """
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from daypass.client.body import REPEATABLE, AsyncRecorded, Body, Recorded, SeekableFile, is_seekable
-from daypass.client.httpx_libraries import classes
-
-if TYPE_CHECKING:
-    import httpx2
-
-    _SyncStream = httpx2.SyncByteStream
-    _AsyncStream = httpx2.AsyncByteStream
-else:
-    _SyncStream = type("_SyncStream", classes("SyncByteStream"), {})
-    _AsyncStream = type("_AsyncStream", classes("AsyncByteStream"), {})
-
-_BYTES = classes("ByteStream")
-_SYNC = classes("SyncByteStream")
-_ASYNC = classes("AsyncByteStream")
+from daypass.client.httpx_libraries import library_of
 
 
-class RecordedStream(Recorded, _SyncStream):
-    """A recorded body, as a stream of both libraries."""
+class _Streams(NamedTuple):
+    """The classes of streams of one library, and those of a recorded body."""
+
+    bytes: type[Any]
+    sync: type[Any]
+    async_: type[Any]
+    recorded: type[Any]
+    async_recorded: type[Any]
 
 
-class AsyncRecordedStream(AsyncRecorded, _AsyncStream):
-    """The async twin of `RecordedStream`."""
+@lru_cache(maxsize=16)
+def _streams_of(request: Any) -> _Streams:
+    library = library_of(request)
+    sync, async_ = library.SyncByteStream, library.AsyncByteStream
+    recorded = type("RecordedStream", (Recorded, sync), {})
+    return _Streams(library.ByteStream, sync, async_, recorded, type("RecordedStream", (AsyncRecorded, async_), {}))
 
 
 def body_of(request: Any, limit: int, *, is_async: bool) -> Body:
@@ -39,10 +37,11 @@ def body_of(request: Any, limit: int, *, is_async: bool) -> Body:
         limit: how many bytes of such a body are kept.
         is_async: which kind of client sends it.
     """
-    stream = request.stream
-    if isinstance(stream, _BYTES):
+    kind: Any = type(request)
+    stream, streams = request.stream, _streams_of(kind)
+    if isinstance(stream, streams.bytes):
         return REPEATABLE
-    return _file_or_list(stream) or _multipart(stream) or _record(request, limit, is_async=is_async)
+    return _file_or_list(stream) or _multipart(stream) or _record(request, streams, limit, is_async=is_async)
 
 
 def _file_or_list(stream: Any) -> Body | None:
@@ -64,10 +63,10 @@ def _multipart(stream: Any) -> Body | None:
     return REPEATABLE if all(isinstance(file, (bytes, str)) or is_seekable(file) for file in files) else None
 
 
-def _record(request: Any, limit: int, *, is_async: bool) -> Body:
+def _record(request: Any, streams: _Streams, limit: int, *, is_async: bool) -> Body:
     stream = request.stream
-    if not isinstance(stream, _ASYNC if is_async else _SYNC):
+    if not isinstance(stream, streams.async_ if is_async else streams.sync):
         return REPEATABLE  # the client is about to refuse it, in its own words
-    recorded = AsyncRecordedStream(stream, limit) if is_async else RecordedStream(stream, limit)
+    recorded: Body = (streams.async_recorded if is_async else streams.recorded)(stream, limit)
     request.stream = recorded
     return recorded

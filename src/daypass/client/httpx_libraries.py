@@ -1,41 +1,38 @@
-"""Which of ``httpx2`` and ``httpx`` are installed, and what of theirs the adapter stands on.
+"""Which of ``httpx2`` and ``httpx`` a program uses, and what the adapter uses of theirs.
 
-The two have the same interface and different classes, so one class of ours descends from both where both are there.
+The two have the same interface and different classes. Only what the program has loaded is used, and one of them is
+loaded if it has loaded neither: each takes a while.
 """
 
 import importlib
+import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from daypass.errors import ConfigurationError
 
-
-def _installed() -> list[ModuleType]:
-    modules: list[ModuleType] = []
-    for name in ("httpx2", "httpx"):
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-            continue
-        if module not in modules:  # httpx2.alias_httpx() makes the two names one module
-            modules.append(module)
-    if not modules:
-        raise ConfigurationError('there is no httpx2 or httpx here; write: pip install "daypass[httpx]"')
-    return modules
+_NAMES = ("httpx2", "httpx")
 
 
-_MODULES = _installed()
+def loaded() -> tuple[ModuleType, ...]:
+    """Return the libraries that the program has loaded so far; ``httpx2.alias_httpx()`` makes the two one module."""
+    return tuple(dict.fromkeys(sys.modules[name] for name in _NAMES if name in sys.modules))
 
 
 def classes(name: str) -> tuple[type[Any], ...]:
-    """Return the class called ``name`` of every library that is installed."""
-    return tuple(getattr(module, name) for module in _MODULES)
+    """Return the class called ``name`` of every library that the program has loaded."""
+    return tuple(getattr(module, name) for module in loaded())
+
+
+def library_of(kind: type[Any]) -> ModuleType:
+    """Return the library that a class descends from."""
+    names = (each.__module__.partition(".")[0] for each in kind.__mro__)
+    return sys.modules[next(name for name in names if name in _NAMES)]
 
 
 def check_client(client: object, *, is_async: bool | None = None) -> None:
-    """Make sure that ``client`` is a client of either library, and of the right colour.
+    """Make sure that ``client`` is a client of either library, and sync or async as it is needed.
 
     Raises:
         ConfigurationError: it is not.
@@ -52,5 +49,33 @@ def check_client(client: object, *, is_async: bool | None = None) -> None:
 
 
 def default_library() -> ModuleType:
-    """Return the library for a client of our own: httpx2 where it is installed."""
-    return _MODULES[0]
+    """Return the library for a client of our own: one that is loaded, or else one that is installed; httpx2 first.
+
+    Raises:
+        ConfigurationError: neither is installed.
+    """
+    for module in loaded():
+        return module
+    for name in _NAMES:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+    raise ConfigurationError('there is no httpx2 or httpx here; write: pip install "daypass[httpx]"')
+
+
+class AuthOfAllLibraries:
+    """Makes an auth of one library an ``Auth`` of the other one too, as soon as the program has loaded that."""
+
+    @property  # type: ignore[misc]  # nothing writes it
+    def __class__(self) -> Any:
+        """The class that `isinstance` sees."""
+        kind: Any = type(self)
+        return _with_bases(kind, classes("Auth"))
+
+
+@lru_cache(maxsize=16)
+def _with_bases(kind: Any, bases: tuple[Any, ...]) -> Any:
+    missing = tuple(base for base in bases if base not in kind.__mro__)
+    return type(kind.__name__, (kind, *missing), {}) if missing else kind

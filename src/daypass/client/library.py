@@ -10,8 +10,9 @@ from daypass.client.messages import Answer, Message
 class Library(Protocol):
     """An HTTP library."""
 
-    transport_errors: tuple[type[Exception], ...]
-    """What it raises if no answer came."""
+    @property
+    def transport_errors(self) -> tuple[type[Exception], ...]:
+        """What it raises if no answer came."""
 
     def check(self, client: Any, *, is_async: bool | None) -> None:
         """Make sure that ``client`` is one of this library's, and sync or async as asked for.

@@ -4,7 +4,6 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeGuard
 
 from daypass.client.messages import Cookie
@@ -120,7 +119,11 @@ def read_cookie(header: str) -> tuple[Cookie | None, bool]:
 
 def _epoch(date: str | None) -> float | None:
     """Read an HTTP date, in seconds since the epoch."""
+    if not date:
+        return None
+    from email.utils import parsedate_to_datetime  # here: it loads sockets and calendars
+
     try:
-        return parsedate_to_datetime(date or "").timestamp()
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None

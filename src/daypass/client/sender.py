@@ -9,7 +9,6 @@ A message is sent without the client's auth, follows no redirect, and has the cl
 ``Authorization``. The refresh cookie is kept out of the client's jar, which would send it with everything.
 """
 
-import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -123,6 +122,8 @@ class Sender:
         given = call.function(call.refresh_token)
         if not inspect.isawaitable(given):
             return given
+
+        import asyncio  # here: a program without async does not load it
 
         async def awaited() -> Any:
             return await given

@@ -10,16 +10,33 @@ import os
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from platformdirs import user_state_path
 
-from daypass.client.httpx import DaypassAuth
-from daypass.client.oauth import OAuth
+from daypass.client.auth import SessionAuth
 from daypass.client.storage import FileStorage, KeyringStorage, Storage
 from daypass.errors import ConfigurationError, LoginRequired
 
+if TYPE_CHECKING:
+    from daypass.client.httpx import DaypassAuth
+    from daypass.client.library import Library
+    from daypass.client.oauth import OAuth
+
 SECRET = "DAYPASS_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+
+
+class _HttpxWhenNeeded:
+    """The `Library` of httpx, which is loaded when something is sent."""
+
+    def __getattr__(self, name: str) -> Any:
+        from daypass.client.httpx import DaypassAuth
+
+        return getattr(DaypassAuth._library, name)  # noqa: SLF001 - the same adapter, later
+
+
+class _TokenAuth(SessionAuth):
+    _library: ClassVar[Library] = _HttpxWhenNeeded()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +79,25 @@ class ShellSession:
 
     def auth(self, storage: Storage) -> DaypassAuth:
         """Return the client's session with the tokens that ``storage`` has."""
+        from daypass.client.httpx import DaypassAuth
+
         return DaypassAuth(self.url, strategy=self.oauth_client(), storage=storage)
+
+    def token(self) -> str:
+        """Return its access token, refreshed first where needed; only then an HTTP library is loaded.
+
+        Raises:
+            LoginRequired: there is no session, or it has ended.
+            RefreshUnavailable: the access token has expired, and could not be refreshed now.
+        """
+        return _TokenAuth(self.url, strategy=self.oauth_client(), storage=self.storage()).token()
 
     def oauth_client(self, scope: str | None = None) -> OAuth | None:
         """Return the strategy of a session by OAuth."""
         if self.oauth is None:
             return None
+        from daypass.client.oauth import OAuth
+
         issuer, client_id = self.oauth["issuer"], self.oauth["client_id"]
         return OAuth(issuer=issuer, client_id=client_id, client_secret=os.environ.get(SECRET), scope=scope)
 

@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
+from importlib.util import find_spec
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ class LockedByFile(Storage):
 
     def __init__(self, lock: Path) -> None:
         self._lock = lock
-        _file_lock(lock)
+        if find_spec("filelock") is None:  # not imported before something is written: reading needs no lock
+            raise ConfigurationError('sessions in files need: pip install "daypass[storage]"')
         super().__init__()
 
     def refreshing(self, seconds: float) -> AbstractContextManager[bool]:
@@ -303,10 +305,8 @@ def _make_folder(folder: Path) -> None:
 
 def _file_lock(path: Path) -> Any:
     """Return a new lock: each is used once, by one thread of one process, so none is inherited by a forked child."""
-    try:
-        from filelock import FileLock
-    except ModuleNotFoundError as error:
-        raise ConfigurationError('sessions in files need: pip install "daypass[storage]"') from error
+    from filelock import FileLock
+
     return FileLock(path, mode=0o600, poll_interval=_POLL)
 
 
