@@ -54,7 +54,8 @@ def binaries(version: int) -> Path:
     return Path(found.origin).with_name({16: "pginstall", 18: "pginstall18"}[version]) / "bin"
 
 
-def _as_another() -> dict[str, Any]:
+def as_another() -> dict[str, Any]:
+    """Return the arguments that make a process an unprivileged one, where the tests run as root."""
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
@@ -65,7 +66,7 @@ def _run(*command: str | Path, **options: Any) -> None:
         text=True,
         check=False,
         cwd="/",
-        **_as_another(),
+        **as_another(),
         **options,
     )
     assert done.returncode == 0, f"{command[0]} failed: {done.stdout}{done.stderr}"
@@ -163,7 +164,7 @@ class PostgresServer:
                 stdin=subprocess.DEVNULL,
                 cwd="/",
                 start_new_session=True,
-                **_as_another(),
+                **as_another(),
             )
         until = time.monotonic() + PATIENCE
         while True:
@@ -262,14 +263,18 @@ def _tables(url: str) -> str:
     return made
 
 
+CLEAR = (
+    "DELETE FROM daypass_sessions; DELETE FROM daypass_keys; DELETE FROM daypass_accounts; "
+    "UPDATE daypass_sweep SET place = '', due_at = 0; UPDATE daypass_everyone SET ended_until = 0"
+)
+"""Empties the tables."""
+
+
 def tables(url: str) -> str:
     """Return the URL of a schema with tables that are empty; those of the test before, which is over."""
     made = _tables(url)
     with psycopg.connect(made, autocommit=True) as connection:
-        connection.execute(
-            "DELETE FROM daypass_sessions; DELETE FROM daypass_keys; DELETE FROM daypass_accounts; "
-            "UPDATE daypass_sweep SET place = '', due_at = 0; UPDATE daypass_everyone SET ended_until = 0"
-        )
+        connection.execute(CLEAR)
     return made
 
 

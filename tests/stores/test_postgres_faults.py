@@ -228,13 +228,13 @@ def test_a_pool_whose_connections_are_all_in_use(url: str) -> None:
     store = PostgresStore(f"{url}&pool_size=1")
     store.perform(Insert(session()))
     pool = store._pool()
-    assert pool._free.acquire(timeout=5)
+    assert pool._turns.acquire(5)
     with pytest.raises(StoreUnavailable, match="all 1 connections of the pool were busy"):
         store.perform(Find(session().id))
     with ThreadPoolExecutor(4) as callers:
         waiting = [callers.submit(store.perform, Find(session().id)) for _ in range(4)]
         time.sleep(0.1)
-        pool._free.release()
+        pool._turns.release()
         assert [session()] * 4 == [each.result() for each in waiting]
     assert 1 == connections(url)
     store.close()

@@ -34,6 +34,7 @@ NOT_PREPARED = ("26000", "42P05")
 """A prepared statement is not there, or is there unexpectedly: a pooler gave us another connection."""
 
 READ_ONLY = "25006"
+_POOLER = "the pooler before it has no connection to it"
 NO_OPTIONS = "08P01"
 _CONTENDED = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
 _NUL = "22021"
@@ -77,6 +78,8 @@ def failure_of(error: psycopg.Error, *, lost: bool) -> Failure:
     state = error.sqlstate or ""
     if not state and isinstance(error, psycopg.DataError):  # psycopg refuses NUL before the server can
         state = _NUL
+    if lost and state.startswith("08"):  # what a pooler says when it has lost the server
+        return Failure(_POOLER, again=True, sent=True)
     if state:
         return Failure("PostgreSQL refused it", state=state, again=state in _AGAIN)
     return Failure("the connection was lost", again=lost, sent=True)
@@ -104,6 +107,8 @@ _REFUSALS = (
     ("failed to resolve", "its name has no address", ""),
     ("could not translate host name", "its name has no address", ""),
     ("timeout expired", OVERDUE, ""),
+    ("pgbouncer cannot connect", _POOLER, ""),
+    ("server login has been failing", _POOLER, ""),
     ("Connection refused", "nobody listens there", ""),
     ("No such file or directory", "nobody listens there", ""),
     ("Permission denied", "its socket may not be opened", ""),

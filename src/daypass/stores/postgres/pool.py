@@ -7,6 +7,7 @@ threads of its own, tries again with growing pauses, and only tells a caller tha
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -63,12 +64,55 @@ class _Idle(Generic[C]):
         self.clear()
 
 
+class _Turns:
+    """A semaphore for threads that serves them in the order they came, which `threading.Semaphore` does not."""
+
+    def __init__(self, size: int) -> None:
+        self._changing = threading.Lock()
+        self._free = size
+        self._waiting: deque[threading.Lock] = deque()
+
+    def acquire(self, seconds: float) -> bool:
+        """Wait for a turn; False when there was none in time."""
+        with self._changing:
+            if self._free:
+                self._free -= 1
+                return True
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            if turn.acquire(timeout=max(seconds, 0)):
+                return True
+        except BaseException:  # interrupted
+            if not self._leave(turn):
+                self.release()
+            raise
+        return not self._leave(turn)
+
+    def _leave(self, turn: threading.Lock) -> bool:
+        """Wait no more; False when the turn was given meanwhile."""
+        with self._changing:
+            if turn not in self._waiting:
+                return False
+            self._waiting.remove(turn)
+            return True
+
+    def release(self) -> None:
+        """Give the turn to the next in line."""
+        with self._changing:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+
 class ThreadPool:
     """The connections of the threads of one process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._free = threading.Semaphore(settings.pool_size)
+        self._turns = _Turns(settings.pool_size)
         self.idle: _Idle[ThreadConnection] = _Idle(settings)
         self.close: Callable[[], None] = self.idle.close
 
@@ -83,7 +127,7 @@ class ThreadPool:
             Failure: there is no answer, or it is a refusal; a connection that is in doubt was closed.
             ConfigurationError: the tables are not there, or of a version that is not known.
         """
-        if not self._free.acquire(timeout=max(deadline - time.monotonic(), 0)):
+        if not self._turns.acquire(deadline - time.monotonic()):
             raise all_busy(self._settings)
         try:
             connection = self.idle.take() or connect(self._settings, deadline)
@@ -97,7 +141,7 @@ class ThreadPool:
             finally:
                 self.idle.give(connection)
         finally:
-            self._free.release()
+            self._turns.release()
 
 
 class TaskPool:
