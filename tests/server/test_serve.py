@@ -594,7 +594,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "a short old secret": ([], {"DAYPASS_SECRET": f"{SECRET} short"}, "secret has 5 bytes and needs at least 32"),
     "an unknown store": (["--store", "mysql://user:password@host/db"], {}, "no store is called 'mysql'"),
     "no store": (["--store", ""], {}, "no store is called ''"),
-    "a store without a file": (["--store", "sqlite:///"], {}, "name a file; write memory:, sqlite:///app.db"),
+    "a store without a file": (["--store", "sqlite:///"], {}, "name a file: memory:, sqlite:///app.db"),
     "no duration": (["--access-ttl", "soon"], {}, "access_ttl: invalid duration 'soon': write a number and a unit"),
     "no unit": (["--idle-ttl", "15"], {}, "idle_ttl: invalid duration '15': write a number and a unit"),
     "a negative duration": (["--grace-period=-1s"], {}, "grace_period: invalid duration '-1s'"),

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from daypass import Daypass, DaypassError, User
-from daypass.errors import StoreError
+from daypass.errors import StoreError, StoreUnavailable
 from daypass.session import EndReason
-from daypass.store_steps import End, Find, Insert
+from daypass.store_steps import End, Find, Insert, Probe
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import START, advance, session
 
@@ -108,11 +108,23 @@ def on_a_full_disk(path: Path, pipe: Connection) -> None:
         except StoreError as raised:
             error = raised
     readable = [store.perform(Find(session(n).id)) is not None for n in (1, written, written + 1)]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, most))  # room for no page at all
+    probed = [probes(store)]
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    probed.append(probes(store))
     store.perform(Insert(session(written + 1)))
     ended = store.perform(End(session(1).id, START, EndReason.ENDED))
-    pipe.send((type(error).__name__, written, readable, ended is not None))
+    pipe.send((type(error).__name__, written, readable, probed, ended is not None))
     store.close()
+
+
+def probes(store: SqliteStore) -> bool:
+    """Return whether the store says that it can be used."""
+    try:
+        store.perform(Probe())
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def hold_the_lock(path: Path, pipe: Connection) -> None:

@@ -825,10 +825,10 @@ def test_a_file_that_may_not_be_written_is_unavailable(open_to_all: Path) -> Non
 
 
 def test_a_full_disk_is_unavailable(path: Path) -> None:
-    """What was answered before the disk was full is there, what was refused is not; with room again all goes on."""
+    """What was answered before is there, what was refused is not, and a probe says so; with room again all goes on."""
     with another(processes.on_a_full_disk, path) as (_, pipe):
-        error, written, readable, ended = told(pipe)
-    assert ("StoreUnavailable", [True, True, False], True) == (error, readable, ended)
+        error, written, readable, probed, ended = told(pipe)
+    assert ("StoreUnavailable", [True, True, False], [False, True], True) == (error, readable, probed, ended)
     store = SqliteStore(path)
     assert written == len(store.perform(ListSessions("user-1", START)))  # one was ended, one was added
     store.close()

@@ -1,11 +1,14 @@
-"""Where sessions live: what a store is, and how one is opened by URL. No driver is imported before it is needed."""
+"""Where sessions live: what a store is, and how to open one by URL. A driver is imported when it is needed."""
 
 import importlib.util
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypedDict, TypeVar, cast, runtime_checkable
+from urllib.parse import parse_qsl
 
 from daypass.errors import ConfigurationError
 from daypass.store_steps import StoreStep
+from daypass.unknown_options import refuse_unknown
 
 A = TypeVar("A")
 
@@ -14,18 +17,18 @@ A = TypeVar("A")
 class Store(Protocol):
     """A store for `Daypass`: performs each of the steps of `daypass.store_steps`, atomically.
 
-    One that lives in a file says so by an attribute ``path``; the default secret is then made beside that file.
+    A store in a file has an attribute ``path``; the default secret is made beside that file.
     """
 
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer.
 
         Raises:
-            StoreError: it was not performed, or nobody knows whether it was; performing it again is safe.
+            StoreError: it was not performed, or it is not known whether it was; performing it again is safe.
         """
 
     def close(self) -> None:
-        """Give back whatever it holds; performing a step opens it again."""
+        """Close connections and files; performing a step opens them again."""
 
 
 @runtime_checkable
@@ -36,23 +39,23 @@ class AsyncStore(Protocol):
         """Perform ``step`` and return its answer; raises as `Store.perform` does."""
 
     async def close(self) -> None:
-        """Give back whatever it holds; performing a step opens it again."""
+        """Close connections and files; performing a step opens them again."""
 
 
 class Subscription(Protocol):
-    """Tells that something was announced: that a session was ended, by whomever."""
+    """Tells that a session was ended, by any process."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something is announced, then return True; False when nothing was in so many seconds.
+        """Wait until something is announced, and return True; False if nothing is for ``seconds``.
 
-        Announcements that come together may be told of once.
+        Several announcements may count as one.
 
         Raises:
-            StoreError: announcements can no longer be heard; it is of no more use and has been closed.
+            StoreError: announcements no longer arrive; the subscription has been closed.
         """
 
     def close(self) -> None:
-        """Give back its connection; whoever is waiting is told False, or a `StoreError`."""
+        """Close the connection; a caller that waits gets False, or a `StoreError`."""
 
 
 class AsyncSubscription(Protocol):
@@ -67,19 +70,19 @@ class AsyncSubscription(Protocol):
 
 @runtime_checkable
 class Announcing(Protocol):
-    """What a `Store` may do besides: announce to all processes what was ended, at once. One that does not is polled."""
+    """A `Store` that announces to all processes, at once, that a session was ended. Other stores are polled."""
 
     def subscribe(self) -> Subscription:
-        """Return a subscription that was seen to work: it has heard an announcement of its own.
+        """Return a subscription that works: it has received an announcement of its own.
 
         Raises:
-            StoreError: it cannot be had now, or not at all; the store has to be polled.
+            StoreError: that is not possible now, or not at all; the store has to be polled.
         """
 
 
 @runtime_checkable
 class AsyncAnnouncing(Protocol):
-    """What an `AsyncStore` may do besides."""
+    """The same for an `AsyncStore`."""
 
     async def subscribe(self) -> AsyncSubscription:
         """Do as `Announcing.subscribe`."""
@@ -89,78 +92,104 @@ def open_store(url: str) -> Store:
     """Return the store at ``url``.
 
     It is ``memory:``, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``postgresql://user@host/database`` or
-    ``redis://host:port/0``; docs/stores.md has all of them.
+    ``redis://host:port/0``; docs/stores.md has all of them, and their options.
 
     Raises:
-        ConfigurationError: there is no such kind of store, or its driver is not installed.
+        ConfigurationError: there is no such kind of store, an option is unknown, or the driver is not installed.
     """
-    if url == "memory:":
-        from daypass.stores.memory import MemoryStore
+    match _kind(url):
+        case "memory":
+            from daypass.stores.memory import MemoryStore
 
-        return MemoryStore()
-    if url.startswith(POSTGRES):
-        from daypass.stores.postgres import PostgresStore
+            return MemoryStore()
+        case "postgresql":
+            from daypass.stores.postgres import PostgresStore
 
-        return PostgresStore(url)
-    if _is_redis(url):
-        _require_redis()
-        from daypass.stores.redis import RedisStore
+            return PostgresStore(url)
+        case "redis":
+            from daypass.stores.redis import RedisStore
 
-        return RedisStore(url)
-    from daypass.stores.sqlite import SqliteStore
+            return RedisStore(url)
+        case _:
+            from daypass.stores.sqlite import SqliteStore
 
-    return SqliteStore(sqlite_path(url))
+            path, options = sqlite_path(url)
+            return SqliteStore(path, **options)
 
 
 def open_async_store(url: str) -> AsyncStore:
     """Return the same for `AsyncDaypass`.
 
     Raises:
-        ConfigurationError: there is no such kind of store, or its driver is not installed.
+        ConfigurationError: as `open_store`.
     """
-    if url == "memory:":
-        from daypass.stores.memory import AsyncMemoryStore
+    match _kind(url):
+        case "memory":
+            from daypass.stores.memory import AsyncMemoryStore
 
-        return AsyncMemoryStore()
-    if url.startswith(POSTGRES):
-        from daypass.stores.postgres import AsyncPostgresStore
+            return AsyncMemoryStore()
+        case "postgresql":
+            from daypass.stores.postgres import AsyncPostgresStore
 
-        return AsyncPostgresStore(url)
-    if _is_redis(url):
-        _require_redis()
-        from daypass.stores.redis import AsyncRedisStore
+            return AsyncPostgresStore(url)
+        case "redis":
+            from daypass.stores.redis import AsyncRedisStore
 
-        return AsyncRedisStore(url)
-    from daypass.stores.sqlite import AsyncSqliteStore
+            return AsyncRedisStore(url)
+        case _:
+            from daypass.stores.sqlite import AsyncSqliteStore
 
-    return AsyncSqliteStore(sqlite_path(url))
-
-
-POSTGRES = ("postgresql://", "postgres://")
-"""How a URL of PostgreSQL begins."""
+            path, options = sqlite_path(url)
+            return AsyncSqliteStore(path, **options)
 
 
-def _is_redis(url: str) -> bool:
-    """Return whether a URL means Redis or Valkey, whether or not the rest of it is right."""
-    return url.partition(":")[0].partition("+")[0] in ("redis", "rediss", "valkey", "valkeys", "unix")
+_SCHEMES = {
+    "memory": "memory",
+    "sqlite": "sqlite",
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "unix"), "redis"),
+}
+_EXAMPLES = "memory:, sqlite:///app.db, postgresql://user@host/database or redis://host:6379/0"
 
 
-def _require_redis() -> None:
-    if importlib.util.find_spec("redis") is None:
-        raise ConfigurationError('the driver for Redis is not installed: pip install "daypass[redis]"')
-
-
-def sqlite_path(url: str) -> Path:
-    """Return the file that a ``sqlite:///`` URL names.
+def _kind(url: str) -> str:
+    """Return the kind of store that a URL names.
 
     Raises:
-        ConfigurationError: it is no such URL.
+        ConfigurationError: there is no such kind, or its driver is not installed.
     """
-    scheme, separator, path = url.partition(":///")
-    if scheme != "sqlite" or not separator or not path or "\0" in path:
-        kind = url.partition(":")[0]
-        hint = "name a file" if kind == "sqlite" else f"no store is called {kind!r}"
-        raise ConfigurationError(f"{hint}; write memory:, sqlite:///app.db, postgresql://… or redis://…")
+    scheme, _, rest = url.partition(":")
+    kind = _SCHEMES.get(scheme.partition("+")[0].lower())
+    if kind is None:
+        near = get_close_matches(scheme.lower(), _SCHEMES, n=1)
+        hint = f"did you mean {near[0]}: ? Otherwise write" if near else "write"
+        raise ConfigurationError(f"no store is called {scheme!r}: {hint} {_EXAMPLES}")
+    if kind == "memory" and rest:
+        raise ConfigurationError(f"the store in memory has no name and no options: write memory: instead of {url!r}")
+    if kind == "redis" and importlib.util.find_spec("redis") is None:
+        raise ConfigurationError('the driver for Redis is not installed: pip install "daypass[redis]"')
+    return kind
+
+
+class SqliteOptions(TypedDict, total=False):
+    """The options in the URL of a SQLite store; `daypass.stores.sqlite.SqliteStore` says what they mean."""
+
+    synchronous: Literal["FULL", "NORMAL"]
+
+
+def sqlite_path(url: str) -> tuple[Path, SqliteOptions]:
+    """Return the file that a ``sqlite:///`` URL names, and the options in it.
+
+    Raises:
+        ConfigurationError: it is not such a URL, or an option is unknown.
+    """
+    scheme, separator, rest = url.partition(":///")
+    path, _, query = rest.partition("?")
+    if scheme.lower() != "sqlite" or not separator or not path or "\0" in path:
+        raise ConfigurationError(f"this is not the URL of a SQLite file; name a file: {_EXAMPLES}")
     if path == ":memory:":
         raise ConfigurationError("a SQLite database in memory would be lost with each connection; write memory:")
-    return Path(path)
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    refuse_unknown(given, SqliteOptions.__annotations__, "option in the SQLite URL")
+    return Path(path), cast("SqliteOptions", given)

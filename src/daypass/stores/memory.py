@@ -111,7 +111,7 @@ class MemoryStore:
     @OPERATIONS(store_steps.ListSessions)
     def _list(self, step: store_steps.ListSessions) -> tuple[Session, ...]:
         place = attrgetter("created_at", "id")
-        live = [each for each in self._live(step.subject, step.now) if step.after is None or place(each) < step.after]
+        live = (each for each in self._live(step.subject, step.now) if step.after is None or place(each) < step.after)
         return tuple(nlargest(step.limit, live, key=place))
 
     def _live(self, subject: str, now: int) -> Iterator[Session]:

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from psycopg import (
     AsyncConnection,
+    AsyncCursor,
     AsyncRawCursor,
     Connection,
+    Cursor,
     Error,
     OperationalError,
     RawCursor,
@@ -18,7 +20,7 @@ from psycopg import (
 )
 from psycopg.abc import PQGen
 from psycopg.adapt import AdaptersMap
-from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper
 
@@ -33,6 +35,10 @@ _adapters = AdaptersMap(adapters)
 _adapters.register_dumper(int, Int8BinaryDumper)  # one type for all numbers, and so one prepared statement
 
 
+_LOOK_EVERY = 0.1
+"""Seconds after which a query that waits looks at its deadline."""
+
+
 class _Overdue(Exception):
     """The deadline was reached; the connection is closed."""
 
@@ -42,9 +48,11 @@ class ThreadConnection(Connection[TupleRow]):
 
     Attributes:
         deadline: until when a query may take, by the monotonic clock.
+        asking: the cursor of all its queries.
     """
 
     deadline = math.inf
+    asking: Cursor[TupleRow] | None = None
 
     def __del__(self, *_: Any) -> None:
         """Let libpq close the connection, without psycopg's warning: a store need not be closed."""
@@ -52,7 +60,7 @@ class ThreadConnection(Connection[TupleRow]):
     def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
         """Do as `psycopg.Connection.wait`, until the deadline; whoever is interrupted leaves no connection behind."""
         try:
-            return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, *(args or (0.1,)), **options)
+            return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options)
         except (_Overdue, KeyboardInterrupt):
             self.pgconn.finish()
             raise
@@ -65,9 +73,10 @@ class ThreadConnection(Connection[TupleRow]):
         """
         self.deadline = deadline
         text, names = numbered(query.text)
+        cursor = self.asking = self.asking or self.cursor(binary=True)
         try:
-            cursor = self.execute(text, [query.parameters[name] for name in names], binary=True)
-            return cursor.fetchall() if cursor.description else []
+            cursor.execute(text, [query.parameters[name] for name in names])
+            return cursor.fetchall() if cursor.rownumber is not None else []
         except _Overdue:
             raise Failure(OVERDUE, sent=True) from None
         except Error as error:
@@ -88,7 +97,10 @@ def _until(gen: PQGen[RV], deadline: float) -> PQGen[RV]:
 
 
 class TaskConnection(AsyncConnection[TupleRow]):
-    """A connection for one task at a time."""
+    """A connection for one task at a time; attributes as of `ThreadConnection`."""
+
+    deadline = math.inf
+    asking: AsyncCursor[TupleRow] | None = None
 
     def __del__(self, *_: Any) -> None:
         """Do as `ThreadConnection.__del__`."""
@@ -96,34 +108,40 @@ class TaskConnection(AsyncConnection[TupleRow]):
     async def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
         """Do as `psycopg.AsyncConnection.wait`; whoever is cancelled during a query leaves no connection behind."""
         try:
-            return await waiting.wait_async(gen, self.pgconn.socket, *(args or (0.1,)), **options)
-        except (asyncio.CancelledError, KeyboardInterrupt):
+            return await waiting.wait_async(
+                _until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options
+            )
+        except (_Overdue, asyncio.CancelledError, KeyboardInterrupt):
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
             raise
 
     async def ask(self, query: Query, deadline: float) -> Rows:
         """Do as `ThreadConnection.ask`."""
+        self.deadline = deadline
         text, names = numbered(query.text)
+        cursor = self.asking = self.asking or self.cursor(binary=True)
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                cursor = await self.execute(text, [query.parameters[name] for name in names], binary=True)
-                return await cursor.fetchall() if cursor.description else []
-        except TimeoutError:
+            await cursor.execute(text, [query.parameters[name] for name in names])
+            return await cursor.fetchall() if cursor.rownumber is not None else []
+        except _Overdue:
             raise Failure(OVERDUE, sent=True) from None
         except Error as error:
             raise failure_of(error, lost=self.closed) from None
 
 
-def is_usable(connection: ThreadConnection | TaskConnection) -> bool:
-    """Tell whether the next query may be sent: the connection is idle, and its server has not left meanwhile."""
-    pgconn = connection.pgconn
+def is_idle(connection: ThreadConnection | TaskConnection) -> bool:
+    """Tell whether the next query may be sent."""
+    return connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+
+def is_alive(connection: ThreadConnection | TaskConnection) -> bool:
+    """Tell whether the server has not left while the connection was idle."""
     try:
-        pgconn.consume_input()
-        pgconn.consume_input()  # a last message comes before the end of the connection
+        connection.pgconn.consume_input()
     except OperationalError:
         return False
-    return pgconn.status == ConnStatus.OK and pgconn.transaction_status == TransactionStatus.IDLE
+    return is_idle(connection)
 
 
 def leaves_connection(failure: Failure) -> bool:

@@ -17,7 +17,8 @@ from daypass.stores.postgres.connection import (
     ThreadConnection,
     connect,
     connect_async,
-    is_usable,
+    is_alive,
+    is_idle,
     leaves_connection,
 )
 from daypass.stores.postgres.failure import Failure
@@ -35,10 +36,10 @@ class _Idle(Generic[C]):
         self._closed = False
 
     def take(self) -> C | None:
-        """Return a connection that is usable, None if there is none."""
+        """Return a connection whose server has not left, None if there is none."""
         while self._connections:
             connection = self._connections.pop()
-            if is_usable(connection):
+            if is_alive(connection):
                 if not self._settings.prepares:
                     connection.prepare_threshold = None
                 return connection
@@ -47,7 +48,7 @@ class _Idle(Generic[C]):
 
     def give(self, connection: C) -> None:
         """Take a connection back; one that is in doubt is closed."""
-        if self._closed or not is_usable(connection):
+        if self._closed or not is_idle(connection):
             connection.pgconn.finish()
         else:
             self._connections.append(connection)
