@@ -25,7 +25,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "aiohttp":
         raise
-    raise ConfigurationError('there is no aiohttp here; write: pip install "daypass[aiohttp]"') from error
+    raise ConfigurationError('aiohttp is not installed; run: pip install "daypass[aiohttp]"') from error
 
 __all__ = ["DaypassAuth"]
 
@@ -108,7 +108,7 @@ class DaypassAuth(SessionAuth):
     request with ``middlewares=()`` to have it go as it is.
     """
 
-    _library: ClassVar[Library] = _Aiohttp()
+    library: ClassVar[Library] = _Aiohttp()
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -120,9 +120,9 @@ class DaypassAuth(SessionAuth):
             RefreshUnavailable: the access token has expired, and could not be replaced now.
         """
         url = request.url
-        if (url.scheme, url.host, own_port(url.scheme, url.explicit_port)) not in self._own:
+        if (url.scheme, url.host, own_port(url.scheme, url.explicit_port)) not in self.own_origins:
             return await handler(request)
-        body, source = await _body_of(request, self._keep_at_most)
+        body, source = await _body_of(request, self.keep_at_most)
         replay = AiohttpReplay(self.context, body)
         replay.request = request
 
@@ -139,7 +139,12 @@ class DaypassAuth(SessionAuth):
         replay.done()
         return response
 
-    def _use_in(self, client: Any) -> None:
+    def use_in(self, client: Any) -> None:
+        """Make sure that ``client`` has this middleware.
+
+        Raises:
+            ConfigurationError: it has not.
+        """
         # There is no public way to ask for, or to add, the middlewares of a session.
         middlewares = getattr(client, "_middlewares", None)
         if isinstance(middlewares, tuple | list) and self not in middlewares:
@@ -160,7 +165,7 @@ async def _drain(request: aiohttp.ClientRequest, response: aiohttp.ClientRespons
 
 
 async def _body_of(request: aiohttp.ClientRequest, limit: int) -> tuple[Body, AsyncRecorded | None]:
-    """Return the body of ``request``, and what it has to be made of anew before each sending, if that is needed.
+    """Return the body of ``request``, and what has to be given to it before each sending, if anything.
 
     aiohttp itself rewinds the files that it sends, and those in a form, to where they stood.
     """

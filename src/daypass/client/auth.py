@@ -83,7 +83,8 @@ class SessionAuth:
         Exception: the storage's own; it cannot be read.
     """
 
-    _library: ClassVar[Library]
+    library: ClassVar[Library]
+    """How Daypass's own messages go through a client; each adapter has its own."""
 
     def __init__(
         self,
@@ -109,14 +110,14 @@ class SessionAuth:
         if sys.platform == "emscripten":
             raise ConfigurationError("the client needs threads, and Pyodide has none: use daypass.js in a browser")
         if client is not None:
-            self._library.check(client, is_async=None)
+            self.library.check(client, is_async=None)
         _check_callable("on_tokens", on_tokens)
         _check_callable("on_logged_out", on_logged_out)
         _check_callable("on_event", on_event)
         _check_size("keep_at_most", keep_at_most)
         _check_storage(storage)
-        self._own = OwnOrigins((url, *origins), allow_http=allow_http)
-        self._keep_at_most = keep_at_most
+        self.own_origins = OwnOrigins((url, *origins), allow_http=allow_http)
+        self.keep_at_most = keep_at_most
         self._strategy = _strategy(strategy, delivery, cookie_name)
         self._session = ClientSession(
             timing=timing or Timing(),
@@ -128,7 +129,7 @@ class SessionAuth:
             on_tokens=on_tokens,
             begins_by_refreshing=self._strategy.begins_by_refreshing,
         )
-        self._sender = Sender(url.rstrip("/"), self._strategy, self._library)
+        self._sender = Sender(url.rstrip("/"), self._strategy, self.library)
         self._refresher = Refresher(self._session, self._strategy, self._sender)
         self.context = ReplayContext(self._session, self._refresher, _rule(should_refresh))
         if client is not None:
@@ -238,8 +239,8 @@ class SessionAuth:
 
         After any of them, what was there before is kept.
         """
-        self._library.check(client, is_async=False)
-        self._use_in(client)
+        self.library.check(client, is_async=False)
+        self.use_in(client)
         flow = self._strategy.login(_credentials(password, email, username, extra))
         sent_at = self._session.clock()
         grant = run(flow, lambda request: self._sender.send(client, _message(request)))
@@ -250,8 +251,8 @@ class SessionAuth:
         self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
     ) -> None:
         """Log in through ``client``, an async one; the twin of `login`, and raises the same."""
-        self._library.check(client, is_async=True)
-        self._use_in(client)
+        self.library.check(client, is_async=True)
+        self.use_in(client)
         flow = self._strategy.login(_credentials(password, email, username, extra))
         sent_at = self._session.clock()
         grant = await arun(flow, lambda request: self._sender.send_async(client, _message(request)))
@@ -268,9 +269,9 @@ class SessionAuth:
             Whether the session is known to have ended on the server too. ``False``: the server could not be reached,
             and the session lives there until it expires.
         """
-        self._library.check(client, is_async=False)
+        self.library.check(client, is_async=False)
         tokens = self._session.end("logout")
-        with suppress(*self._library.transport_errors):
+        with suppress(*self.library.transport_errors):
             return tokens is None or run(
                 self._logout_flow(tokens), lambda request: self._sender.send(client, _message(request))
             )
@@ -278,10 +279,10 @@ class SessionAuth:
 
     async def alogout(self, client: Any) -> bool:
         """End the session, through an async client; the twin of `logout`."""
-        self._library.check(client, is_async=True)
+        self.library.check(client, is_async=True)
         end = self._session.end
         tokens = await in_thread(end, "logout") if self._session.stored is not None else end("logout")
-        with suppress(*self._library.transport_errors):
+        with suppress(*self.library.transport_errors):
             return tokens is None or await arun(
                 self._logout_flow(tokens), lambda request: self._sender.send_async(client, _message(request))
             )
@@ -296,12 +297,12 @@ class SessionAuth:
         Raises:
             ConfigurationError: it is not a client of this library, or it has an auth of its own.
         """
-        self._library.check(client, is_async=None)
-        self._use_in(client)
+        self.library.check(client, is_async=None)
+        self.use_in(client)
         self._bind(client)
         return client
 
-    def _use_in(self, client: Any) -> None:
+    def use_in(self, client: Any) -> None:
         """Have ``client`` send the access token.
 
         Raises:
@@ -345,7 +346,7 @@ def _strategy(given: Any, delivery: Any, cookie_name: Any) -> Strategy:
         raise ConfigurationError("delivery and cookie_name are for the strategy that is made of them: give them to it")
     if isinstance(given, type) or not hasattr(given, "begins_by_refreshing"):
         return FunctionStrategy(given)
-    return given  # type: ignore[no-any-return]  # a protocol, told by what it has
+    return given  # type: ignore[no-any-return]  # a protocol, recognised by its attribute
 
 
 def _check_callable(name: str, value: object) -> None:

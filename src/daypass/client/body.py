@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any, Protocol
 
 KEPT_AT_MOST = 1_048_576
-"""Bytes of a body that can be read only once which are kept for a second sending, unless told otherwise."""
+"""Bytes of a body that can be read only once which are kept to be sent again, by default."""
 
 _CHUNK = 65_536
 
@@ -26,7 +26,7 @@ class Body(Protocol):
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be sent again, as it stands after being sent."""
+        """Whether it can be sent again, now that it was sent."""
 
     def rewind(self) -> bool:
         """Make it ready to be sent again, whole; ``False`` where that is no longer possible."""
@@ -62,7 +62,7 @@ class Unrepeatable:
 
 
 class SeekableFile:
-    """A file that is sent from where it stands, which need not be its beginning."""
+    """A file that is sent from its current position, which need not be its beginning."""
 
     sure = repeatable = True
 
@@ -71,7 +71,7 @@ class SeekableFile:
         self._position = position
 
     def rewind(self) -> bool:
-        """Go back to where the file stood; ``False`` where it has been closed meanwhile."""
+        """Go back to that position; ``False`` if the file has been closed meanwhile."""
         try:
             self._file.seek(self._position)
         except (OSError, ValueError):
@@ -152,7 +152,7 @@ UNREPEATABLE = Unrepeatable()
 
 
 def is_seekable(file: Any) -> bool:
-    """Tell whether a file can go back to where it stands."""
+    """Tell whether a file can go back to its current position."""
     try:
         return bool(file.seekable())
     except (AttributeError, OSError, ValueError):

@@ -1,9 +1,9 @@
-"""What time it is for a client: a clock that nobody sets and that goes on while the machine sleeps."""
+"""The clocks of a client: a monotonic one that runs on while the machine sleeps, and the wall clock."""
 
 import time
 from pathlib import Path
 
-# Linux's monotonic clock stands still while the machine sleeps; a token's life does not. macOS's does not stand still.
+# Linux's monotonic clock stops while the machine sleeps; a token's life does not. That of macOS runs on.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -18,7 +18,7 @@ def wall_ms() -> int:
 
 
 def boot_id() -> str | None:
-    """Return what tells this run of the machine from every other; ``None`` where there is no such thing."""
+    """Return an id that differs after each restart of the machine; ``None`` if there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() or None
     except (OSError, UnicodeError):

@@ -127,7 +127,7 @@ def login_by_oauth(
 
     def begin(auth: DaypassAuth, client: httpx2.Client) -> None:
         def send(message: Message) -> Answer:
-            return DaypassAuth._library.send(client, message.path, message, None)  # noqa: SLF001 - of our own client
+            return DaypassAuth.library.send(client, message.path, message, None)
 
         if device:
             grant = oauth_login.by_device(asking, send, show)

@@ -1,8 +1,7 @@
 """The body of an answer to Daypass's own messages, bounded before and after it is decoded. Pure.
 
-A few kilobytes of gzip can hold gigabytes. So Daypass asks for no content coding, and decodes what comes all the same
-by itself, up to a bound. A body that is longer, or in a coding that it does not know, is not an answer of a token
-endpoint: it counts as empty.
+A few kilobytes of gzip can hold gigabytes. So Daypass asks for no content coding. If a body is coded anyway, Daypass
+decodes it by itself, up to a bound. A body in an unknown coding counts as empty.
 """
 
 import zlib
@@ -16,7 +15,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 def is_enough(raw: bytes | bytearray) -> bool:
-    """Tell whether no more of a body needs to be read."""
+    """Tell whether enough of a body has been read."""
     return len(raw) > LONGEST_ANSWER
 
 

@@ -49,7 +49,7 @@ def login_message(credentials: dict[str, str], *, in_body: bool) -> Message:
 def session_message(
     path: str, refresh_token: str | None, cookie: Cookie | None, refresh_field: str = "refreshToken"
 ) -> Message:
-    """Return the request to ``refresh`` or ``logout`` that presents what the client holds."""
+    """Return the request to ``refresh`` or ``logout`` that presents the client's refresh token or cookie."""
     return Message(path, None if refresh_token is None else {refresh_field: refresh_token}, cookie)
 
 
@@ -91,7 +91,7 @@ def judge_refresh(
     """Return what an answer to a refresh means; the module's docstring has the rule."""
     if 200 <= answer.status <= 299:
         grant = read_grant(answer, cookie_name, field, refresh_field)
-        return Refreshed(grant) if grant else Unavailable("the answer to the refresh held no access token")
+        return Refreshed(grant) if grant else Unavailable("the answer to the refresh had no access token")
     if is_rejection(answer):
         return Rejected(f"the refresh was rejected ({answer.status})")
     if answer.status == 409:
@@ -115,7 +115,7 @@ def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess
     """Find the cookie that carries the refresh token among ``Set-Cookie`` headers.
 
     It is the one called ``name``; with no name given, the one with a name of Daypass's own, else, to ``guess``, the
-    only ``HttpOnly`` cookie there is. A cookie that is being deleted is none.
+    only ``HttpOnly`` cookie there is. A cookie that is being deleted does not count.
     """
     cookies = [(cookie, http_only) for cookie, http_only in map(read_cookie, set_cookies) if cookie]
     named = [cookie for cookie, _ in cookies if (cookie.name == name if name else is_default(cookie.name))]

@@ -68,7 +68,7 @@ class _Httpx:
         except Exception:
             if not box:
                 raise
-            # A hook of the user's, such as one that raises for every status; the answer is there all the same.
+            # A hook of the user's has raised, as `raise_for_status` does; the answer is in the box.
         return box[0]
 
     async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
@@ -95,7 +95,7 @@ class DaypassAuth(SessionAuth, _Auth):
     its hooks see each 401 first.
     """
 
-    _library: ClassVar[Library] = _Httpx()
+    library: ClassVar[Library] = _Httpx()
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Not used: the sync and the async flow each do I/O of their own."""
@@ -155,11 +155,11 @@ class DaypassAuth(SessionAuth, _Auth):
         super()._bind(client)
 
     def _is_own(self, url: Any) -> bool:
-        return (url.scheme, url.host, url.port) in self._own
+        return (url.scheme, url.host, url.port) in self.own_origins
 
     def _replay(self, request: Any, *, is_async: bool) -> HttpxReplay:
-        body = body_of(request, self._keep_at_most, is_async=is_async)
-        replay = HttpxReplay(self.context, body, request, self._own)
+        body = body_of(request, self.keep_at_most, is_async=is_async)
+        replay = HttpxReplay(self.context, body, request, self.own_origins)
         request.extensions[REPLAY] = replay
         return replay
 

@@ -57,11 +57,11 @@ class Answer:
     Attributes:
         status: the HTTP status.
         body: the whole body, decoded from its transfer and content codings, up to `LONGEST_ANSWER`.
-        retry_after: the ``Retry-After`` header as it stands, if there was one.
-        set_cookies: every ``Set-Cookie`` header as it stands.
-        challenges: every ``WWW-Authenticate`` header as it stands.
-        date: the ``Date`` header as it stands: what time the server says it is.
-        grace: the ``Daypass-Grace`` header as it stands: for how many seconds a refresh may be repeated.
+        retry_after: the ``Retry-After`` header as it came, if there was one.
+        set_cookies: every ``Set-Cookie`` header as it came.
+        challenges: every ``WWW-Authenticate`` header as it came.
+        date: the ``Date`` header as it came: what time the server says it is.
+        grace: the ``Daypass-Grace`` header as it came: for how many seconds a refresh may be repeated.
     """
 
     status: int

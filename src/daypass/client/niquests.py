@@ -6,8 +6,8 @@ of a `niquests.AsyncSession`.
         auth.login(session, email="user@example.com", password="…")
         session.get("https://api.example.com/me")
 
-Two classes, because niquests tells by its auth whether to wait for it. To share one session between both, give them one
-storage: `daypass.client.storage.MemoryStorage` will do.
+There are two classes, because niquests looks at its auth to know whether to await it. To share one session between both,
+give them one storage: `daypass.client.storage.MemoryStorage` will do.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "niquests":
         raise
-    raise ConfigurationError('there is no niquests here; write: pip install "daypass[niquests]"') from error
+    raise ConfigurationError('niquests is not installed; run: pip install "daypass[niquests]"') from error
 
 __all__ = ["AsyncDaypassAuth", "DaypassAuth"]
 
@@ -104,13 +104,13 @@ class DaypassAuth(SyncPreparedAuth, AuthBase):
     Its arguments are those of `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
     """
 
-    _library: ClassVar[Library] = _Niquests(niquests.Session)
+    library: ClassVar[Library] = _Niquests(niquests.Session)
 
 
 class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
     """The async twin of `DaypassAuth`, for a `niquests.AsyncSession`; log in with `alogin`."""
 
-    _library: ClassVar[Library] = _Niquests(niquests.AsyncSession)
+    library: ClassVar[Library] = _Niquests(niquests.AsyncSession)
 
     async def __call__(self, request: Any) -> Any:
         """Put the access token into a prepared request, and look at its answers; called by the session.

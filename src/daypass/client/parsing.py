@@ -31,7 +31,7 @@ def is_token(value: object) -> TypeGuard[str]:
 
 
 def json_object(text: bytes) -> dict[str, Any] | None:
-    """Read a JSON object; ``None`` where ``text`` is none."""
+    """Read a JSON object; ``None`` if ``text`` is not one."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -48,7 +48,7 @@ def lifetime_in_milliseconds(value: object) -> int | None:
 
 
 def jwt_lifetime(token: str, date: str | None = None) -> int | None:
-    """Return how long a JWT lives, in milliseconds; ``None`` where it is none, or does not say.
+    """Return how long a JWT lives, in milliseconds; ``None`` if it is not a JWT, or does not say.
 
     It is ``exp`` less ``iat``, or else less the ``date`` of the answer that brought it: both are the server's clock, so
     the lifetime holds whatever this machine's wall clock says.
@@ -87,7 +87,7 @@ def seconds(retry_after: str | None, date: str | None = None) -> float | None:
 
 
 def grace_in_milliseconds(header: str | None) -> int:
-    """Read a ``Daypass-Grace`` header, a whole number of seconds; 0 where there is none, or none that makes sense."""
+    """Read a ``Daypass-Grace`` header, a whole number of seconds; 0 if there is no such number."""
     text = (header or "").strip()
     return int(text) * 1000 if text.isascii() and text.isdigit() and len(text) < 10 else 0
 

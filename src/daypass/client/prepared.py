@@ -42,13 +42,13 @@ class PreparedAuth(SessionAuth):
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
-        self._prefixes = tuple(_prefixes(self._own))
+        self._prefixes = tuple(_prefixes(self.own_origins))
 
     def _is_own(self, url: str) -> bool:
-        return url.startswith(self._prefixes) or origin_of(url) in self._own
+        return url.startswith(self._prefixes) or origin_of(url) in self.own_origins
 
     def _replay(self, request: Any) -> PreparedReplay:
-        body = body_of(request, self._keep_at_most)
+        body = body_of(request, self.keep_at_most)
         return PreparedReplay(self.context, body, self._is_own)
 
     def _may_be_refused(self, replay: PreparedReplay, response: Any) -> bool:
@@ -61,7 +61,7 @@ class PreparedAuth(SessionAuth):
             return True
         if status >= 300 and response.is_redirect:
             target = urljoin(response.url, response.headers["location"])
-            if origin_of(target) not in self._own:
+            if origin_of(target) not in self.own_origins:
                 response.request.headers.pop("Authorization", None)
         else:
             replay.done()

@@ -72,7 +72,7 @@ def write_record(record: Tokens | Ended | Behind, record_id: str, now: Now) -> s
 
 
 def record_id_of(text: str | None) -> str | None:
-    """Return the id of a record; ``None`` where there is none, or none that makes sense."""
+    """Return the id of a record; ``None`` if there is no id in it."""
     found = (json_object(text.encode()) or {}).get("id") if text else None
     return found if isinstance(found, str) else None
 

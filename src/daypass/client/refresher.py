@@ -7,8 +7,8 @@
   later still, its token is used unless there is a newer one.
 - Where a storage keeps the session, a refresh waits for its turn among the processes that share it, reads the storage
   before it sends, and stores what it got before the next process has its turn.
-- Failed attempts are counted until a refresh succeeds, whoever started them: the pause between attempts grows with that
-  count, so an outage is met by fewer and fewer requests.
+- Failed attempts are counted until a refresh succeeds, for all callers together: the pause between attempts grows with
+  that count, so an outage is met by fewer and fewer requests.
 """
 
 import atexit
@@ -46,7 +46,7 @@ class PendingRefresh:
         tokens: what it presents.
         started_at: in milliseconds on the session's clock.
         sent_at: when the attempt that was answered was sent, on the same clock.
-        ends_at: when nobody waits for it any more, on the same clock.
+        ends_at: its deadline, on the same clock.
         done: has the outcome once that has been stored.
     """
 

@@ -23,7 +23,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "requests":
         raise
-    raise ConfigurationError('there is no requests here; write: pip install "daypass[requests]"') from error
+    raise ConfigurationError('requests is not installed; run: pip install "daypass[requests]"') from error
 
 __all__ = ["DaypassAuth"]
 
@@ -78,4 +78,4 @@ class DaypassAuth(SyncPreparedAuth, AuthBase):
     Its arguments are those of `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
     """
 
-    _library: ClassVar[Library] = _Requests()
+    library: ClassVar[Library] = _Requests()

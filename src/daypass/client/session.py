@@ -1,7 +1,7 @@
 """The tokens of one session, in memory and in a storage; who may change them, and when.
 
 - The tokens are one frozen `Tokens`, replaced as a whole. Reading them is a plain attribute read; the lock guards
-  changes only, and is never held across I/O, a callback or a wait.
+  changes only, and no thread has it during I/O, a callback or a wait.
 - Every change has a version above all before it. A refresh stores its result only if the version is still the one that
   it started from: after a logout or a login in between, the result is dropped.
 - Every login has an id, in memory and in the storage, which its refreshes keep. So a request that was begun under one

@@ -46,7 +46,7 @@ class Storage(ABC):
 
     @abstractmethod
     def load(self) -> str | None:
-        """Return the text that was saved last; ``None`` where there is none.
+        """Return the text that was saved last; ``None`` if there is nothing.
 
         Raises:
             OSError: it cannot be read now.
@@ -94,7 +94,7 @@ class LockedByFile(Storage):
     """A storage whose locks are files, for all processes of a machine. They are the kernel's: they end with a process.
 
     Args:
-        lock: the path of the lock file; a second one, for a moment's writing, stands beside it.
+        lock: the path of the lock file; a second one, for writing, is beside it.
 
     Raises:
         ConfigurationError: ``filelock`` is not installed.
@@ -268,7 +268,9 @@ class KeyringStorage(LockedByFile):
             from keyring import errors, get_keyring
             from platformdirs import user_state_path
         except ModuleNotFoundError as error:
-            raise ConfigurationError('the system keyring needs: pip install "daypass[keyring]"') from error
+            raise ConfigurationError(
+                'the system keyring needs a package; run: pip install "daypass[keyring]"'
+            ) from error
         self._failure: type[Exception] = errors.KeyringError
         self._keyring = get_keyring() if keyring is None else keyring
         if self._keyring.priority <= 0:

@@ -88,7 +88,7 @@ def retry_pause(
 
 
 def backoff(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:
-    """Return for how many milliseconds nobody refreshes after a refresh that failed.
+    """Return the pause after a refresh that failed as a whole, in milliseconds.
 
     Args:
         outcome: of its last attempt.

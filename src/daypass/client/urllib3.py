@@ -37,7 +37,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "urllib3":
         raise
-    raise ConfigurationError('there is no urllib3 here; write: pip install "daypass[urllib3]"') from error
+    raise ConfigurationError('urllib3 is not installed; run: pip install "daypass[urllib3]"') from error
 
 __all__ = ["DaypassAuth"]
 
@@ -124,9 +124,10 @@ class DaypassAuth(SessionAuth):
     is not replayed is in ``response.data``.
     """
 
-    _library: ClassVar[Library] = _Urllib3()
+    library: ClassVar[Library] = _Urllib3()
 
-    def _use_in(self, client: Any) -> None:
+    def use_in(self, client: Any) -> None:
+        """Have the connection pools of ``client`` send the access token."""
         kinds = client.pool_classes_by_scheme.items()
         client.pool_classes_by_scheme = {scheme: _pool_class(_original(kind), self) for scheme, kind in kinds}
         client.clear()
@@ -139,9 +140,9 @@ class DaypassAuth(SessionAuth):
             RefreshUnavailable: the access token has expired, and could not be replaced now.
         """
         target = origin_of(url) if "://" in url else (pool.scheme, pool.host, own_port(pool.scheme, pool.port))
-        if target not in self._own:
+        if target not in self.own_origins:
             return urlopen(body, headers)
-        kept, body = body_to_send(body, self._keep_at_most)
+        kept, body = body_to_send(body, self.keep_at_most)
         replay = _Replay(self.context, kept)
         replay.headers = _Headers(pool.headers if headers is None else headers)
 

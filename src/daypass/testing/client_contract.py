@@ -30,7 +30,7 @@ class ClientContract:
 
     @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
     def test_a_scenario_ends_as_promised(self, scenario: Scenario, tmp_path: Path) -> None:
-        """What comes of each scenario is what stands beside it, to the letter."""
+        """The result of each scenario is its promise, to the letter."""
         if scenario.concerns(self.subject):
             with stage(self.subject, tmp_path, self.processes, self.rounds) as staged:
                 promise = promised(scenario, self.processes, self.rounds)
@@ -38,6 +38,6 @@ class ClientContract:
 
 
 def promised(scenario: Scenario, processes: int = 8, rounds: int = 50) -> str:
-    """Return a scenario's promise, in its numbers for so many processes and rounds."""
+    """Return a scenario's promise, with the numbers of these processes and rounds."""
     full, less = f"{8 * 50} of {8 * 50} answered, 50 refreshes", processes * rounds
     return scenario.promise.replace(full, f"{less} of {less} answered, {rounds} refreshes")

@@ -1,6 +1,6 @@
-"""The scenarios that a client has to go through unharmed, each a function that tells what came of it.
+"""The scenarios that a client has to go through unharmed, each a function that returns its result.
 
-What should come of it, its promise, stands beside it. `daypass.testing.client_contract` runs them as tests, and
+Beside it is its promise: what the result has to be. `daypass.testing.client_contract` runs them as tests, and
 `daypass.testing.client_table` makes the table of docs/clients.md of them.
 """
 
@@ -81,8 +81,8 @@ class Scenario:
 
     Attributes:
         name: for the table.
-        promise: what has to come of it.
-        play: plays it, and tells what came of it.
+        promise: what the result has to be.
+        play: plays it, and returns its result.
         concerns: whether it is about this kind of client at all.
     """
 
@@ -412,7 +412,7 @@ def outage_ahead(stage: Stage) -> str:
 
 @_scenario("dead refresh token", "50 of 50 told that the session is over, 1 refresh, 0 dead tokens sent after")
 def dead(stage: Stage) -> str:
-    """Everybody who waits is told, and nothing dead is sent again."""
+    """All who wait get the error, and no dead token is sent again."""
     with stage.user() as user:
         stage.server.latency = 0.1
         stage.server.end_sessions()

@@ -30,7 +30,7 @@ class Subject(ABC):
 
     Attributes:
         name: for the table.
-        session_over: what a request raises when the session is over.
+        session_over: what a request raises when the session has ended.
         unavailable: what a request raises when it cannot go on now, and may later.
         kinds: the classes of bodies that the library sends.
         keeps: whether it keeps sessions in files, shared by processes.
