@@ -6,8 +6,8 @@ of a `niquests.AsyncSession`.
         auth.login(session, email="user@example.com", password="…")
         session.get("https://api.example.com/me")
 
-There are two classes, because niquests looks at its auth to know whether to await it. To share one session between both,
-give them one storage: `daypass.client.storage.MemoryStorage` will do.
+There are two classes, because niquests looks at its auth to know whether to await it. To share one session between
+both, give them one storage: `daypass.client.storage.MemoryStorage` will do.
 """
 
 from collections.abc import Mapping
