@@ -32,7 +32,7 @@ class _HttpxWhenNeeded:
     def __getattr__(self, name: str) -> Any:
         from daypass.client.httpx import DaypassAuth
 
-        return getattr(DaypassAuth._library, name)  # noqa: SLF001 - the same adapter, later
+        return getattr(DaypassAuth.library, name)
 
 
 class _TokenAuth(SessionAuth):
