@@ -207,6 +207,7 @@ class Flows:
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, call.now)
+            yield from RefuseSession(session.id, call.now)  # another node may have ended it
             raise (yield from self.reject(SessionRevoked("the user is gone or disabled"), call.now, session))
         successor = refresh_token.successor(token.secret, session, token.client_id)
         if verdict is Verdict.HOLD:

@@ -1,0 +1,29 @@
+"""The page of what is public is complete, and names nothing that is not there."""
+
+import importlib
+import re
+from pathlib import Path
+
+import daypass
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "public.md"
+NAME = re.compile(r"^\| `(daypass(?:\.\w+)*)\.(\w+)`", re.MULTILINE)
+
+
+def test_every_public_name_is_on_the_page() -> None:
+    """What `import daypass` offers is listed."""
+    listed = {name for module, name in NAME.findall(PAGE.read_text(encoding="utf-8")) if module == "daypass"}
+    assert set(daypass.__all__) == listed
+
+
+def test_every_name_on_the_page_is_there() -> None:
+    """Each can be imported from where the page says."""
+    missing = []
+    for module, name in NAME.findall(PAGE.read_text(encoding="utf-8")):
+        try:
+            found = hasattr(importlib.import_module(module), name)
+        except ImportError:
+            found = False
+        if not found:
+            missing.append(f"{module}.{name}")
+    assert [] == missing
