@@ -46,7 +46,7 @@ def test_a_client_is_added(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("Again", "--id", "daypass"), "two clients have the id daypass"),
+        (("Again", "--id", "daypass"), "two clients have the id 'daypass'"),
         (("Service", "--public", "--introspects"), "cannot introspect"),
         ((" ",), "invalid client name ' '"),
         (("A", "--scope", 'a"b'), "scope"),

@@ -260,7 +260,7 @@ class MountedAnywhere:
     def test_a_body_that_is_too_large(self, client: httpx2.Client, application: Application) -> None:
         """A body of more than 64 KiB is refused, announced or not, and nothing is changed."""
         client.post("/auth/login", json=LOGIN)
-        expected = body_of("content_too_large", "The body may have 65536 bytes at the most")
+        expected = body_of("content_too_large", "The body is too large: send at most 65536 bytes")
         chunks = 70 * [1_000 * b"x"]
         for path in ("login", "refresh", "logout"):
             announced = client.post(f"/auth/{path}", content=65_537 * b"x")

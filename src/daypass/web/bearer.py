@@ -1,4 +1,4 @@
-"""The access token that a request bears (RFC 6750), and what is answered where it will not do. Pure."""
+"""The access token of a request (RFC 6750), and the responses that refuse it. Pure."""
 
 from daypass.access_token import AccessToken
 from daypass.errors import ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
@@ -13,7 +13,7 @@ RETRY_AFTER = 1
 
 
 class TokenMissing(TokenRejected):
-    """The request bears no access token at all."""
+    """The request has no access token."""
 
     code = "token_missing"
 
@@ -82,7 +82,7 @@ def unavailable(error: StoreError) -> Response:
 
 def unauthorized(error: TokenRejected) -> Response:
     """Return the 401 for a refused access token, with its challenge (RFC 6750 §3)."""
-    if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge bears no error
+    if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge has no error
         return challenge(failure(401, "invalid_token"))
     return failure(401, "invalid_token").with_headers(
         ("www-authenticate", f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"')

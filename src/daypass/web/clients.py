@@ -1,8 +1,7 @@
-"""OAuth clients: who they are, and how they show it (RFC 6749 §2). Pure, save that a new client draws its secret.
+"""OAuth clients and how they authenticate (RFC 6749 §2). Pure, except that a new client draws its secret.
 
-A secret is 32 random bytes that were drawn here. So it cannot be guessed, and a plain SHA-256 of it is all that has to
-be kept: a slow hash makes up for what a person's password lacks. Its text is ``dpc_`` and base64url, so that secret
-scanners find it.
+A secret is 32 random bytes. It cannot be guessed, so a plain SHA-256 of it is enough to store: a slow hash is for the
+passwords of people. Its text is ``dpc_`` and base64url, so that secret scanners find it.
 """
 
 import base64
@@ -30,23 +29,23 @@ MINIMUM_SECRET = 32
 _ID = re.compile(r"[\x20-\x7e]{1,255}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NOBODY = "0" * 64
-"""What an unknown client's secret is compared with."""
+"""The hash that an unknown client's secret is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An application that refreshes sessions of its own, or a service that asks what tokens are worth.
+    """An application that refreshes its own sessions, or a service that introspects tokens.
 
     Attributes:
-        id: what it is known by (RFC 6749 §2.2); the sessions it may refresh were started with this ``client_id``.
+        id: its ``client_id`` (RFC 6749 §2.2); it refreshes sessions that were started with this id.
         secret_hash: `hash_secret` of its secret, or several of them while a secret is being replaced; None for a public
-            client, which can keep no secret: a page, an app on a phone, a command line (RFC 6749 §2.1).
-        scope: the most that its access tokens may bear, words with spaces between them; None sets no such limit.
-        introspects: whether it may ask what tokens are worth (RFC 7662); for services that are sent access tokens.
-        name: for people.
+            client, which cannot keep a secret: a page, an app on a phone, a command line (RFC 6749 §2.1).
+        scope: the largest scope of its access tokens, words with spaces between them; None for no limit.
+        introspects: whether it may introspect tokens (RFC 7662); for services that receive access tokens.
+        name: its name, for people.
 
     Raises:
-        ConfigurationError: a part is not what it has to be, or a public client may introspect.
+        ConfigurationError: a value is invalid, or a public client may introspect.
     """
 
     id: str
@@ -57,12 +56,16 @@ class Client:
 
     def __post_init__(self) -> None:
         if type(self.id) is not str or _ID.fullmatch(self.id) is None:
-            raise ConfigurationError("a client's id has to be 1 to 255 characters of ASCII that can be seen")
+            raise ConfigurationError(f"invalid client id {self.id!r}: expected 1 to 255 characters of printable ASCII")
         if not all(type(each) is str and _HASH.fullmatch(each) for each in self._hashes) or self.secret_hash == ():
-            raise ConfigurationError("secret_hash has to be what hash_secret returned, or None for a public client")
+            raise ConfigurationError(
+                "invalid secret_hash: expected what hash_secret returns, or None for a public client"
+            )
         object.__setattr__(self, "scope", scopes.checked(self.scope))
         if self.introspects and not self.is_confidential:
-            raise ConfigurationError("a client without a secret cannot introspect: anybody could say to be that client")
+            raise ConfigurationError(
+                "a client without a secret cannot introspect: anyone could claim to be that client"
+            )
 
     @property
     def is_confidential(self) -> bool:
@@ -70,7 +73,7 @@ class Client:
         return self.secret_hash is not None
 
     def has_secret(self, secret: str) -> bool:
-        """Tell whether ``secret`` is the client's; it takes as long whatever the answer."""
+        """Return whether ``secret`` is the client's, in constant time."""
         hashed = _hash(secret)
         return True in [hmac.compare_digest(each, hashed) for each in self._hashes]
 
@@ -91,9 +94,9 @@ class Client:
         introspects: bool = False,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> "tuple[Client, str | None]":
-        """Return a new client, with an id of its own unless one is given, and its secret, None for a public one.
+        """Return a new client, with a random id unless one is given, and its secret, None for a public client.
 
-        The secret is in no place but here: give it to the client and keep the `Client`, which holds its hash alone.
+        Nothing stores the secret: give it to the client and keep the `Client`, which has only its hash.
 
         Raises:
             ConfigurationError: the arguments contradict each other.
@@ -106,37 +109,40 @@ class Client:
 FindClient = Callable[[str], Client | None]
 AsyncFindClient = Callable[[str], Awaitable[Client | None]]
 Registry = Collection[Client] | FindClient | AsyncFindClient
-"""The clients there are, or a function that returns the one with an id, None when there is none; it may be async for an
-`AsyncDaypass`, and is called in a thread there when it is not."""
+"""The clients, or a function that returns the client with an id or None.
+
+For an `AsyncDaypass` the function may be async; a plain one is called in a thread there."""
 
 
 def hash_secret(secret: str) -> str:
-    """Return what is kept of a client's secret: its SHA-256, as 64 hexadecimal digits.
+    """Return the SHA-256 of a client's secret, as 64 hexadecimal digits; this is what is stored.
 
-    For a secret that was not drawn by `Client.register`; it has to be as random, and is looked at for its length alone.
+    For a secret that `Client.register` did not make: it must be as random. Only its length is checked.
 
     Raises:
         ConfigurationError: it is shorter than 32 characters, so that it could be guessed.
     """
     if len(secret) < MINIMUM_SECRET:
-        raise ConfigurationError(f"a client's secret needs {MINIMUM_SECRET} random characters at least")
+        raise ConfigurationError(
+            f"the secret of a client is too short: expected at least {MINIMUM_SECRET} random characters"
+        )
     return _hash(secret)
 
 
 class ClientRejected(DaypassError):
-    """Whoever asks is no client of this issuer, or did not show it; it stays inside this room.
+    """The client is unknown, or failed to authenticate; for this package alone.
 
     Attributes:
-        by_header: whether it tried to by the ``Authorization`` header (RFC 6749 §5.2).
+        by_header: whether it used the ``Authorization`` header (RFC 6749 §5.2).
     """
 
     def __init__(self, *, by_header: bool) -> None:
-        super().__init__("the client is not known, or did not show who it is")
+        super().__init__("the client is unknown, or failed to authenticate")
         self.by_header = by_header
 
 
 class TwoMethods(DaypassError):
-    """A client showed who it is in more than one way (RFC 6749 §2.3); it stays inside this room."""
+    """A client authenticated in more than one way (RFC 6749 §2.3); for this package alone."""
 
 
 class Clients:
@@ -146,7 +152,7 @@ class Clients:
         registry: the clients, or a function that finds one.
 
     Raises:
-        ConfigurationError: it is something else, or two clients have one id.
+        ConfigurationError: it is neither, or two clients have the same id.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -155,38 +161,40 @@ class Clients:
         if not callable(registry):
             for client in registry:
                 if type(client) is not Client:
-                    raise ConfigurationError("clients has to be a list of Client, or a function that finds one by id")
+                    raise ConfigurationError(
+                        "invalid clients: expected a list of Client(…), or a function that returns the one with an id"
+                    )
                 if client.id in self._known:
-                    raise ConfigurationError(f"two clients have the id {client.id}")
+                    raise ConfigurationError(f"two clients have the id {client.id!r}")
                 self._known[client.id] = client
 
     @property
     def scopes(self) -> tuple[str, ...] | None:
-        """Every word that a client's access token may bear, None where that is not known."""
+        """Every word that a client's access token may have; None if that is unknown."""
         limits = [client.scope for client in self._known.values()]
         if not limits or None in limits:
             return None
         return tuple(sorted({word for limit in limits for word in scopes.words(limit)}))
 
     def authenticate(self, request: Request, form: Mapping[str, str]) -> Flow[Client]:
-        """Return the client that asks (RFC 6749 §2.3): by the header, by the body, or a public one by its id alone.
+        """Return the client of a request (RFC 6749 §2.3): by the header, by the body, or a public one by its id alone.
 
-        An empty secret is none (RFC 6749 §2.3.1).
+        An empty secret counts as no secret (RFC 6749 §2.3.1).
 
         Raises:
             ClientRejected: it is unknown, or its secret is wrong, missing, or sent by a client that has none.
-            TwoMethods: it showed who it is in more than one way.
+            TwoMethods: it authenticated in more than one way.
             ConfigurationError: the function that finds clients returned something else.
         """
         header = request.headers.get("authorization")
         client_id, secret = form.get("client_id"), form.get("client_secret")
         if header is not None:
             if secret is not None:
-                raise TwoMethods("the client's secret stands in the header and in the body")
+                raise TwoMethods("send the client's secret in the header or in the body, not in both")
             named = client_id
             client_id, secret = _basic(header)
             if named not in (None, client_id):
-                raise TwoMethods("the header and the body name two clients")
+                raise TwoMethods("the header and the body name different clients")
         client = None if client_id is None else (yield from self._found(client_id))
         if client is None:
             hmac.compare_digest(_NOBODY, _hash(secret or ""))
@@ -202,8 +210,10 @@ class Clients:
             return self._known.get(client_id)
         client = yield from Ask("the function that finds clients", self._find, client_id)
         if client is not None and type(client) is not Client:
-            raise ConfigurationError(f"the function that finds clients returned a {type(client).__name__}, no Client")
-        return client if client is not None and client.id == client_id else None  # whatever a database takes for equal
+            raise ConfigurationError(
+                f"the function that finds clients returned a {type(client).__name__}, not a Client"
+            )
+        return client if client is not None and client.id == client_id else None  # some databases ignore case
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -270,7 +270,7 @@ def _rate(text: str | None) -> Rate | None:
 
 
 def _network(address: str | None) -> str | None:
-    """Return whom an address stands for: of IPv6 a network of 64 bits, of which one customer has one at least."""
+    """Return a key for an address: for IPv6 its /64, because one customer has at least that."""
     if not address:
         return None
     parsed = parse_address(address)

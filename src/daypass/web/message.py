@@ -27,7 +27,7 @@ class Request:
         address: the client's, where it is known.
         session_id: the id in the path, for the one endpoint that has it there.
         method: in capitals.
-        query: what stands behind the ``?``, still encoded.
+        query: the text after the ``?``, still encoded.
     """
 
     scheme: str
@@ -65,7 +65,7 @@ class BadRequest(DaypassError):
 
 
 def answer(status: int, content: Mapping[str, Any]) -> Response:
-    """Return a JSON response that nobody may store (RFC 6749 §5.1)."""
+    """Return a JSON response with ``Cache-Control: no-store`` (RFC 6749 §5.1)."""
     headers = (("content-type", "application/json"), ("cache-control", "no-store"))
     return Response(status, headers, _encode(content).encode())
 
@@ -82,7 +82,7 @@ def failure(status: int, code: str, message: str = "Authentication failed") -> R
 
 def too_large() -> Response:
     """Return the answer to a body of more than `MAXIMUM_BODY` bytes."""
-    return failure(413, "content_too_large", f"The body may have {MAXIMUM_BODY} bytes at the most")
+    return failure(413, "content_too_large", f"The body is too large: send at most {MAXIMUM_BODY} bytes")
 
 
 def json_object(request: Request) -> dict[str, Any]:

@@ -1,16 +1,15 @@
 """The OAuth endpoints: refresh (RFC 6749 §6), revoke (RFC 7009), introspect (RFC 7662), metadata (RFC 8414). Pure.
 
-For clients that know nothing of Daypass. The only grant is ``refresh_token``: sessions are started by the application
+For clients that know nothing of Daypass. The only grant is ``refresh_token``: the application starts sessions itself
 (`daypass.Daypass.start`), whatever way it logs its users in.
 
-**A refresh token that is merely stale** is no ``invalid_grant`` here. Its client is most likely one of two processes
-that share a session: the other has a newer token by now, and nothing was changed. To an OAuth client ``invalid_grant``
-means that the session is over: it throws away what it has, perhaps the newer token too, and its user is logged out. So
-it is told what it is told when the store is down: not now, try again (503, ``temporarily_unavailable``,
-``Retry-After``). A client that looks at what it keeps before it tries again finds the newer token. One that sends the
-same again is told the same, until the grace period is over; a token that is that old is *reuse*, whatever was answered
-before. 409, as the first-party endpoints have it, would say more, but is no answer that OAuth has, and to many
-applications any 4xx is final.
+**A stale refresh token** does not get ``invalid_grant`` here. Its client is most likely one of two processes that share
+a session: the other has a newer token, and nothing was changed. For an OAuth client ``invalid_grant`` means that the
+session has ended: it deletes its tokens, perhaps the newer one too, and its user is logged out. So the answer is the
+same as when the store is down: not now, try again (503, ``temporarily_unavailable``, ``Retry-After``). A client that
+reads its storage before it tries again finds the newer token. A client that sends the same token again gets the same
+answer until the grace period has passed; after that the token counts as *reuse*. The 409 of the session endpoints would
+say more, but OAuth has no such answer, and many applications treat any 4xx as final.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,10 +38,10 @@ JWKS_PATH = "/.well-known/jwks.json"
 
 _MAXIMUM_FIELDS = 100
 _OURS = frozenset(("grant_type", "refresh_token", "scope", "client_id", "client_secret", "token", "token_type_hint"))
-"""The parameters that are known here; others are ignored, however often they come (RFC 6749 §3.2, RFC 8707 §2)."""
+"""The known parameters; others are ignored, also when repeated (RFC 6749 §3.2, RFC 8707 §2)."""
 
 _TOLD = ("scope", "client_id", "username", "exp", "iat", "sub", "aud", "iss", "jti", "sid")
-"""What of an access token's claims an introspection tells (RFC 7662 §2.2)."""
+"""The claims of an access token that introspection returns (RFC 7662 §2.2)."""
 
 _BY_SECRET = ("client_secret_basic", "client_secret_post")
 _METADATA_AGE = 300
@@ -224,11 +223,11 @@ class OAuth:
                 request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAXIMUM_FIELDS
             )
         except ValueError:
-            raise _Refused(400, "invalid_request", "the body is no form") from None
+            raise _Refused(400, "invalid_request", "the body is not a form") from None
         known = [(name, value) for name, value in pairs if name in _OURS]
         form = dict(known)
         if len(form) != len(known):
-            raise _Refused(400, "invalid_request", "a parameter stands there twice")
+            raise _Refused(400, "invalid_request", "a parameter is there twice")
         return {name: value for name, value in form.items() if value}
 
     def _access_token(self, text: str, call: Call) -> Flow[dict[str, Any] | None]:
@@ -273,7 +272,7 @@ def issuer_path(issuer: str) -> str:
 
 
 def _granted(tokens: Tokens) -> dict[str, Any]:
-    """Return a success by RFC 6749 §5.1; ``scope`` stands in it wherever something is said of it."""
+    """Return a success by RFC 6749 §5.1, with ``scope`` if the tokens have one."""
     content: dict[str, Any] = {
         "access_token": tokens.access_token,
         "token_type": "Bearer",

@@ -232,7 +232,7 @@ _FAILURES: Mapping[int, tuple[str, str, str]] = {
     403: ("Plain HTTP, or a page of another origin.", "cross_site_request", "This may not be asked for by a page …"),
     404: ("There is no such session.", "not_found", "There is no such session"),
     409: ("A newer refresh token was given out moments ago; the cookie is kept.", "token_stale", "A newer …"),
-    413: (f"The body has more than {MAXIMUM_BODY} bytes.", "content_too_large", "The body may have …"),
+    413: (f"The body has more than {MAXIMUM_BODY} bytes.", "content_too_large", "The body is too large …"),
     415: ("The body is no JSON.", "unsupported_media_type", "Send the body as application/json"),
     429: ("Too many requests.", "too_many_requests", "Try again later"),
     431: ("The headers are too large.", "request_header_fields_too_large", "Send less"),

@@ -19,8 +19,8 @@ class Route:
     """One path.
 
     Attributes:
-        path: below the place where it is mounted, such as ``/sessions/{session_id}``; what stands in braces is given
-            on as `Request.session_id`.
+        path: below the place where it is mounted, such as ``/sessions/{session_id}``; the part in braces becomes
+            `Request.session_id`.
         operations: by method.
         filter: checks every request, and adds CORS headers to every response.
     """

@@ -66,7 +66,7 @@ class DaypassAuthentication(BaseAuthentication):
         return str(request.META.get(_CHALLENGE, f'Bearer realm="{REALM}"'))
 
     def user_of(self, token: AccessToken) -> Any:
-        """Return the user that an access token stands for.
+        """Return the user of an access token.
 
         Raises:
             SessionRevoked: it is gone, or may not log in any more.
@@ -78,7 +78,7 @@ class DaypassAuthentication(BaseAuthentication):
 
 
 class StatelessAuthentication(DaypassAuthentication):
-    """Has ``request.user`` be a `Principal`: what stands in the access token, without any query."""
+    """Sets ``request.user`` to a `Principal`, made of the access token without a query."""
 
     def user_of(self, token: AccessToken) -> Any:
         """Return what the token says of its user."""
@@ -86,7 +86,7 @@ class StatelessAuthentication(DaypassAuthentication):
 
 
 class Principal:
-    """A user as an access token tells of it; for services that have no table of users, or need none of it.
+    """A user by the claims of an access token; for services without a table of users.
 
     Attributes:
         pk: the subject, text; ``id`` is the same.
@@ -145,7 +145,7 @@ class _HasScope(BasePermission):
     def message(self) -> str | None:
         """Raise what says which scope is needed: REST framework asks when it was this permission that denied.
 
-        One that stands in a composition (``HasScope("read") | IsAdminUser``) only says no.
+        A permission within a composition (``HasScope("read") | IsAdminUser``) only says no.
         """
         if self._insufficient is not None:
             raise InsufficientScope(self._insufficient)
