@@ -615,6 +615,17 @@ async def test_those_who_wait_have_their_turn(server: servers.Server, client: re
     await store.close()
 
 
+async def test_one_connection_is_enough(server: servers.Server, client: redis.Redis) -> None:
+    """One step after another and many at once are answered by a single connection."""
+    store = AsyncRedisStore(server.url, max_connections=1)
+    for number in range(1, 20):
+        await store.perform(Insert(session(number)))
+    found = await asyncio.gather(*(store.perform(Find(session(number).id)) for number in range(1, 20)))
+    assert [session(number) for number in range(1, 20)] == found
+    assert 1 == connections(client)
+    await store.close()
+
+
 async def test_who_asks_at_once_is_answered_at_once(server: servers.Server, client: redis.Redis) -> None:
     """What tasks ask for in one turn of the loop shares its round trips; an error of one is no error of another."""
     with Wire(server.port) as wire:

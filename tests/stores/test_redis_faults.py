@@ -1,6 +1,7 @@
 """Redis that fails: down, frozen, full, read-only, killed; a refresh is refused or good, and never lost."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -396,6 +397,10 @@ def test_a_frozen_server_of_a_cluster_delays_no_step_beyond_the_deadline() -> No
                 assert time.monotonic() - started < 2 * (TIMEOUT + 0.5)
                 found += [each, each] == outcomes
             assert 0 < found < len(every)
+            for step in (ReadEndings(START), ListSessions("user-1", START), Probe()):
+                started = time.monotonic()
+                assert all(isinstance(each, str) for each in both.perform(step))
+                assert time.monotonic() - started < 2 * (TIMEOUT + 0.5)
         until = time.monotonic() + 15
         while [[each] * 2 for each in every] != [both.perform(Find(each.id)) for each in every]:
             assert time.monotonic() < until
@@ -432,3 +437,34 @@ def test_killed_connections_fail_no_refresh(server: servers.Server) -> None:
     assert events.count("rotated") > 30
     auth.close()
     store.close()
+
+
+@pytest.mark.parametrize("where", ["one server", "sentinels", "a cluster"])
+def test_an_answer_that_comes_too_late_is_given_to_nobody(where: str) -> None:
+    """After a time-out the next step asks on another connection, so it never reads the answer to the step before."""
+    group = {"one server": servers.Server, "sentinels": servers.Sentinels, "a cluster": servers.Cluster}[where]()
+    with group:
+        frozen = {"one server": [group], "sentinels": [getattr(group, "master", None)]}.get(
+            where, getattr(group, "servers", [])
+        )
+        store = RedisStore(group.url, timeout=TIMEOUT, max_connections=1)
+        async_store = AsyncRedisStore(group.url, timeout=TIMEOUT, max_connections=1)
+        every = [session(number, subject=f"user-{number}") for number in (1, 2)]
+        with asyncio.Runner() as runner:
+            performing: list[Callable[[Any], Any]] = [
+                store.perform,
+                lambda step: runner.run(async_store.perform(step)),
+            ]
+            for perform in performing:
+                for each in every:
+                    perform(Insert(each))
+                for _ in range(5):
+                    with contextlib.ExitStack() as stack:
+                        for server in frozen:
+                            stack.enter_context(server.frozen())
+                        with pytest.raises(StoreUnavailable):
+                            perform(Find(every[0].id))
+                    answer = _outcome(lambda perform=perform: perform(Find(every[1].id)))  # type: ignore[misc]
+                    assert answer == every[1] or isinstance(answer, str)
+            runner.run(async_store.close())
+        store.close()

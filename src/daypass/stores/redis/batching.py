@@ -36,7 +36,7 @@ class Batches:
         self._timeout = timeout
         self._at_once = min(at_once, AT_ONCE)
         self._waiting: deque[_Waiting] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: set[asyncio.Task[None] | None] = set()
         self._starting = False
 
     async def send(self, commands: Sequence[Words]) -> list[Any]:
@@ -45,15 +45,16 @@ class Batches:
         self._waiting.append((commands, replies))
         if not self._starting and len(self._workers) < self._at_once:
             self._starting = True  # the worker begins in the next turn of the loop; until then it covers everybody
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            self._workers.add(asyncio.create_task(self._work()))
         return await replies
 
     async def _work(self) -> None:
         self._starting = False
-        while batch := self._next_batch():
-            await self._send_batch(batch)
+        try:
+            while batch := self._next_batch():
+                await self._send_batch(batch)
+        finally:
+            self._workers.discard(asyncio.current_task())  # at once: a task that is answered now may ask again now
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

@@ -3,6 +3,7 @@
 Sync and async differ by ``await`` alone.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,16 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.exceptions import (
+    AskError,
+    ClusterDownError,
     ConnectionError,  # noqa: A004 - the driver's own
     ResponseError,
+    SlotNotCoveredError,
+    TimeoutError,  # noqa: A004 - the driver's own
+    TryAgainError,
 )
 from redis.retry import Retry
+from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
 from daypass.stores.redis import errors
 from daypass.stores.redis.plans import Scan, Scanned
@@ -31,6 +38,25 @@ RETRIES = 3
 
 CLUSTER_RETRIES = 1
 """The same for a cluster, whose client sends a command again after a time-out too: twice half of the time-out."""
+
+
+_SEND_AGAIN = (ConnectionError, AskError, ClusterDownError, TryAgainError)
+"""What a server of a cluster answers if another one has the key; an `AskError` may be a ``MovedError``."""
+
+
+class _MasterConnection(SentinelManagedConnection):
+    """A connection that is closed when an answer does not come in time.
+
+    redis-py gives it back to the pool as it is, and the next caller reads the answer to the command before.
+    """
+
+    def read_response(self, disable_decoding: bool = False, **options: Any) -> Any:  # noqa: FBT001, FBT002 - redis-py's
+        """Read an answer; by default an error closes the connection."""
+        return super().read_response(disable_decoding, **{"disconnect_on_error": True, **options})
+
+
+class _TlsMasterConnection(_MasterConnection, SentinelManagedSSLConnection):
+    """The same with TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +120,8 @@ def _make(
                 "retry": library.retry(NoBackoff(), 0),
             },
         )
+        if library is _SYNC:
+            options["connection_class"] = _TlsMasterConnection if options.pop("ssl", False) else _MasterConnection
         return [sentinel.master_for(settings.service, **options), *sentinel.sentinels]
     host, port = node or (settings.hosts or ((None, None),))[0]
     return [library.client(host=host, port=port, **options)]
@@ -126,7 +154,48 @@ def _send(client: Any, commands: Sequence[Words]) -> list[Any]:
             return [client.execute_command(*commands[0])]
         except ResponseError as error:
             return [error]
+    if isinstance(client, redis.RedisCluster):
+        return _send_to_cluster(client, commands)
     return list(_piped(client, commands).execute(raise_on_error=False))
+
+
+def _send_to_cluster(client: Any, commands: Sequence[Words]) -> list[Any]:
+    """Send the commands of each server together.
+
+    The pipeline of redis-py's cluster client sends every command of a server that does not answer once more, one after
+    another, which takes many times the time-out. Tasks have a deadline around it; threads have not.
+    """
+    parts: defaultdict[Any, list[int]] = defaultdict(list)
+    for at, words in enumerate(commands):
+        parts[_node(client, words)].append(at)
+    replies: list[Any] = [None] * len(commands)
+    for node, places in parts.items():
+        for at, reply in zip(places, _send_to_node(client, node, [commands[at] for at in places]), strict=True):
+            replies[at] = reply
+    return replies
+
+
+def _send_to_node(client: Any, node: Any, commands: Sequence[Words]) -> list[Any]:
+    try:
+        replies = _piped(client.get_redis_connection(node), commands).execute(raise_on_error=False) if node else []
+    except ConnectionError:
+        replies = []
+    except TimeoutError:
+        client.nodes_manager.initialize()  # another server may have taken over
+        raise
+    replies = replies or [ConnectionError()] * len(commands)
+    return [
+        _send(client, [words])[0] if isinstance(reply, _SEND_AGAIN) else reply
+        for words, reply in zip(commands, replies, strict=True)
+    ]
+
+
+def _node(client: Any, words: Words) -> Any:
+    """Return the server that has the key of a command, None if it is not known."""
+    try:
+        return client.get_node_from_key(words[3] if words[0] in ("EVALSHA", "EVAL") else words[1])
+    except SlotNotCoveredError:
+        return None
 
 
 async def _send_async(client: Any, commands: Sequence[Words]) -> list[Any]:
