@@ -4,7 +4,7 @@ Only a definite rejection ends a session on the client. `judge_refresh` tells fo
 
 - `Refreshed`: a new access token, and usually a new refresh token or cookie.
 - `Rejected`: the issuer itself rejected the refresh token (`is_rejection`):
-  400 with JSON whose ``error`` is ``invalid_grant`` (RFC 6749 §5.2) or ``invalid_token``;
+  400, or 2xx, with JSON whose ``error`` is ``invalid_grant`` (RFC 6749 §5.2) or ``invalid_token``;
   401 whose body is empty or a JSON object, and whose challenges, if any, include Bearer. Proxies, gateways, firewalls
   and captive portals also answer 400, 401 and 403, mostly in HTML. They know nothing about the token, so they do not
   end a session.
@@ -89,7 +89,7 @@ def judge_refresh(
     refresh_field: str = "refreshToken",
 ) -> Outcome:
     """Return what an answer to a refresh means; the module's docstring has the rule."""
-    if 200 <= answer.status <= 299:
+    if 200 <= answer.status <= 299 and not is_rejection(answer):
         grant = read_grant(answer, cookie_name, field, refresh_field)
         return Refreshed(grant) if grant else Unavailable("the answer to the refresh had no access token")
     if is_rejection(answer):
@@ -106,7 +106,7 @@ def judge_refresh(
 def is_rejection(answer: Answer) -> bool:
     """Tell whether the issuer itself says that the refresh token gets nothing any more; the module has the rule."""
     body = json_object(answer.body)
-    if answer.status == 400:
+    if answer.status == 400 or 200 <= answer.status <= 299:
         return body is not None and body.get("error") in _REJECTIONS
     return answer.status == 401 and (body is not None or not answer.body.strip()) and asks_for_bearer(answer.challenges)
 

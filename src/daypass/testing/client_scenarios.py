@@ -426,6 +426,26 @@ def dead(stage: Stage) -> str:
         return f"{told} of 50 told that the session is over, {refreshes}, {sent} dead tokens sent after"
 
 
+@_scenario("provider that answers JSON only if asked to", "1 of 1 answered, 1 refresh")
+def json_if_asked(stage: Stage) -> str:
+    """GitHub's manner: without ``Accept: application/json`` the answer to a refresh is a form."""
+    stage.server.prefers_form = True
+    with stage.user() as user:
+        stage.server.revoke_access()
+        return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"
+
+
+@_scenario("provider that rejects with status 200", "10 of 10 told that the session is over, 1 refresh")
+def rejected_with_200(stage: Stage) -> str:
+    """GitHub's, Slack's and Zoho's manner: the status is 200, and the body says that the refresh token is dead."""
+    stage.server.rejects_with = 200
+    with stage.user() as user:
+        stage.server.end_sessions()
+        results = user.burst(10)
+        told = sum(isinstance(each, user.session_over) for each in results)
+        return f"{told} of {len(results)} told that the session is over, {stage.refreshes().split(',')[0]}"
+
+
 @_scenario("redirect after a POST", "answered, the POST done once, 1 refresh")
 def redirected(stage: Stage) -> str:
     """What a POST led to refuses the token: that is asked again, and the POST is not sent again."""

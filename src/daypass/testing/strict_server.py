@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus
+from urllib.parse import parse_qs, unquote_plus, urlencode
 
 from daypass import cookie_names
 
@@ -63,6 +63,8 @@ class StrictServer:
         refuses_with: the status of a request without a live access token.
         location: where ``/hop`` and ``/hop-same`` redirect to.
         client: the id and the secret of a confidential OAuth client; without one, clients are public.
+        prefers_form: whether a refresh is answered with a form unless JSON is asked for, as GitHub does.
+        rejects_with: the status that comes with ``invalid_grant``; some providers say it with 200.
         refuses_logout: whether a logout is answered with 503.
         refuses: the ``error`` that the token endpoint answers with, whatever comes.
         metadata_at: the path of the metadata.
@@ -97,6 +99,8 @@ class StrictServer:
     refuses_with: int = 401
     location: str = "/me"
     client: tuple[str, str] | None = None
+    prefers_form: bool = False
+    rejects_with: int | None = None
     refuses_logout: bool = False
     refuses: str | None = None
     metadata_at: str = "/.well-known/oauth-authorization-server"
@@ -228,7 +232,7 @@ class StrictServer:
             self.lose -= 1
             await exchange.hang_up()
         elif line is None or verdict in ("reused", "revoked"):
-            await exchange.answer(refused, {"error": "invalid_grant"})
+            await exchange.answer(self.rejects_with or refused, {"error": "invalid_grant"})
         elif verdict == "stale":
             await exchange.answer(409, {"error": "token_stale"})
         else:
@@ -338,7 +342,9 @@ class StrictServer:
         if self.expires_in is not None and self.says_lifetime:
             body["expiresIn"] = self.expires_in
         proxys = ("set-cookie", self.proxy_cookie)
-        if refresh_token is None:
+        if self.prefers_form and "application/json" not in (exchange.header("accept") or ""):
+            await exchange.answer(200, urlencode(body))
+        elif refresh_token is None:
             await exchange.answer(200, body, [proxys, *self._headers()])
         elif in_body and not self.sets_cookie:
             await exchange.answer(200, body | {"refreshToken": refresh_token}, [proxys, *self._headers()])
