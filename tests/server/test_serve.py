@@ -25,7 +25,7 @@ from daypass.store_steps import ReadKeys
 from daypass.stores.sqlite import SqliteStore
 
 from ..cookie_names import refresh_cookie, without_port
-from .processes import PASSWORD, READY, SECRET, Service, add_user, daypass, launch, running, untouched
+from .processes import PASSWORD, PATIENCE, READY, SECRET, Service, add_user, daypass, launch, running, untouched
 
 ISSUER = "https://api.example.com"
 HOST = {"host": "api.example.com"}
@@ -179,6 +179,19 @@ def test_health_of_a_store_that_is_gone(tmp_path: Path) -> None:
         breaking.execute("ALTER TABLE keys_away RENAME TO daypass_keys")
         breaking.close()
         assert [200, 200] == [client.get("/healthz").status_code, client.post("/auth/refresh").status_code]
+
+
+def test_health_costs_one_write_a_second(tmp_path: Path) -> None:
+    """Anyone may ask for it, as often as they like; the store is written at most once a second."""
+    add_user(tmp_path)
+    log = tmp_path / "app.db-wal"
+    with running(folder=tmp_path) as service, service.client() as client:
+        assert 200 == client.get("/healthz").status_code
+        began, written = time.monotonic(), {log.stat().st_mtime_ns}
+        for _ in range(100):
+            assert 200 == client.get("/healthz").status_code
+            written.add(log.stat().st_mtime_ns)
+        assert len(written) <= 2 + time.monotonic() - began
 
 
 def test_health_of_a_full_disk(tmp_path: Path) -> None:
@@ -472,9 +485,11 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
     with launch([], tmp_path, given) as process:
         assert process.stdout is not None
         address = process.stdout.readline().removeprefix(READY).strip()
-        login = httpx2.post(f"{address}/auth/login", json={"username": "alice", "password": PASSWORD})
+        credentials = {"username": "alice", "password": PASSWORD}
+        login = httpx2.post(f"{address}/auth/login", json=credentials, timeout=PATIENCE)
         process.terminate()
-        assert "" == process.communicate(timeout=30)[1]
+        logged = process.communicate(timeout=PATIENCE)[1].splitlines()
+    assert all("cookies are set without Secure" in line for line in logged)  # an https issuer, without a proxy
     claims = json.loads(base64.urlsafe_b64decode(login.json()["accessToken"].split(".")[1] + "=="))
     assert ("http://127.0.0.2:", ISSUER, ISSUER) == (address[:17], claims["iss"], claims["aud"])
     assert {"other.db", "secret"} == {path.name for path in tmp_path.iterdir()}

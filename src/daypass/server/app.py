@@ -1,4 +1,4 @@
-"""The application that `daypass serve` runs: the endpoints, for OAuth clients too, the public keys, a health check."""
+"""The application that `daypass serve` runs: the endpoints, the public keys and a health check."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,12 +26,15 @@ from daypass.web.openapi import AUTH, METADATA, OAUTH, WELL_KNOWN, document
 from daypass.web.options import Options
 from daypass.web.starlette import auth_routes, oauth_routes, well_known_routes
 
+HEALTHY_SECONDS = 1
+"""After a probe of the store that succeeded, `/healthz` does not make another."""
+
 
 def open_service(configuration: Configuration) -> Starlette:
-    """Return the application that ``configuration`` describes, its store opened.
+    """Open the store, and return the application that ``configuration`` describes.
 
     Raises:
-        ConfigurationError: something in it cannot work; nothing was made or changed.
+        ConfigurationError: a setting cannot work; nothing was made or changed.
         StoreError: the store cannot be used; nothing was made or changed.
     """
     store = open_async_store(configuration.store)
@@ -54,7 +57,7 @@ def open_service(configuration: Configuration) -> Starlette:
 
 
 async def _look_at(store: AsyncStore) -> None:
-    """Find out whether a database that is there can be used, before a secret is made beside it.
+    """Check that an existing database can be used, before a secret is made beside it.
 
     Raises:
         StoreError: it cannot.
@@ -67,13 +70,18 @@ async def _look_at(store: AsyncStore) -> None:
 def build_app(
     auth: AsyncDaypass, store: AsyncStore, *, clients: tuple[Client, ...] = (), **options: Unpack[Options]
 ) -> Starlette:
-    """Return the application around ``auth``, served as ``options`` say; it closes the store when it ends."""
+    """Return the application around ``auth``; it closes the store when it ends."""
+    healthy_until = 0.0
 
     async def health(_: Request) -> JSONResponse:
-        try:
-            await store.perform(Probe())
-        except StoreError as error:
-            return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
+        nonlocal healthy_until
+        now = asyncio.get_running_loop().time()
+        if now >= healthy_until:  # a probe writes, and anyone may ask
+            try:
+                await store.perform(Probe())
+            except StoreError as error:
+                return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
+            healthy_until = now + HEALTHY_SECONDS
         return JSONResponse({"status": "ok"})
 
     options.setdefault("concurrent_logins", processors())  # `Users.check` is async, and hashes in threads
@@ -104,7 +112,7 @@ def build_app(
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:
-    """Give whatever else goes wrong, a wrong path or method for one, the shape that every failure has."""
+    """Answer other failures, such as a wrong path or method, in the shape that all failures have."""
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
     headers = error.headers if isinstance(error, HTTPException) else None
     return JSONResponse({"message": status.phrase, "error": status.name.lower()}, status, headers)
