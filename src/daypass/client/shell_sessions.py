@@ -36,7 +36,7 @@ class _HttpxWhenNeeded:
 
 
 class _TokenAuth(SessionAuth):
-    _library: ClassVar[Library] = _HttpxWhenNeeded()
+    library: ClassVar[Library] = _HttpxWhenNeeded()
 
 
 @dataclass(frozen=True, slots=True)
