@@ -186,7 +186,7 @@ def test_what_a_form_says(auth: Daypass) -> None:
     """It accepts any password, and forms say what a new one does."""
     with validating(auth=auth):
         validate_password("a")
-        assert ["A new password logs you out on all devices."] == password_validators_help_texts()
+        assert ["A new password logs you out on all other devices."] == password_validators_help_texts()
 
 
 def test_an_old_hash_made_anew(auth: Daypass, person: Any) -> None:
