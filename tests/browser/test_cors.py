@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
@@ -103,6 +105,34 @@ def test_another_origin_of_the_same_site(context: BrowserContext, apart: Apart) 
     assert {"value": 401} == tried(page, ME, me)
     assert [EventCode.STARTED, EventCode.ROTATED] == apart.codes()[:2]
     assert EventCode.LOGGED_OUT == apart.codes()[-1]
+
+
+@pytest.mark.parametrize("credentials", [True, False])
+def test_cors_middleware_around_the_endpoints(context: BrowserContext, *, credentials: bool) -> None:
+    """`CORSMiddleware` as in docs/http.md lets a page log in and refresh; without credentials it blocks both."""
+
+    async def page(_: Request) -> HTMLResponse:
+        return HTMLResponse(PAGE)
+
+    auth = AsyncDaypass("memory:", issuer="http://127.0.0.1", load_user=lambda _: ALICE, authenticate=lambda *_: ALICE)
+    with serving(Starlette(routes=[Route("/", page)])) as pages:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=[pages],
+            allow_credentials=credentials,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After", "WWW-Authenticate"],
+        )
+        mount = Mount("/auth", routes=auth_routes(auth, allowed_origins=[pages]))
+        with serving(Starlette(routes=[mount], middleware=[cors])) as issuer:
+            apart = Apart(f"{issuer}/auth", (pages, pages), pages, Clock(), [])
+            tab = apart.open(context, pages)
+            login = tried(tab, "session.login(given[0])", CREDENTIALS)
+            assert credentials == ("value" in login)
+            if credentials:
+                assert tried(tab, "session.refresh()").get("error") is None
+                assert {"value": 200} == tried(tab, ME, f"{issuer}/auth/me")
 
 
 def test_another_site(context: BrowserContext, apart: Apart) -> None:

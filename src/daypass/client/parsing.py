@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 _COOKIE_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]+")
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')  # one that is not closed goes to the end: each place is read once
 
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w!#$%&*+.^`|~-]*)(?=\s+[^\s=,]|\s*(?:,|$))")
 
