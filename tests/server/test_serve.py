@@ -567,7 +567,9 @@ def test_rates_of_ones_own(tmp_path: Path) -> None:
     add_user(tmp_path)
     options = ("--rate-limits", "memory:", "--login-per-account", "off", "--login-per-address", "12/hour")
     with running(*options, folder=tmp_path) as service, service.client() as client:
-        assert [200] * 12 + [429] == [service.login(client).status_code for _ in range(13)]
+        assert 200 == service.login(client).status_code
+        guesses = [service.login(client, password=f"guess {number}").status_code for number in range(13)]
+        assert [401] * 12 + [429] == guesses
         assert 200 == client.post("/auth/refresh").status_code
 
 
@@ -651,7 +653,11 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no proxy": (["--trusted-proxies", "nginx"], {}, "'nginx' is no address and no network"),
     "half a network": (["--trusted-proxies", "10.0.0.1/8"], {}, "'10.0.0.1/8' is no address and no network"),
     "no proxy header": (["--proxy-header", "via"], {}, "invalid proxy_header 'via': write x-forwarded or forwarded"),
-    "no origin": (["--allowed-origins", "https://a.example/ *"], {}, "is no origin; write https://app.example.com"),
+    "no origin": (
+        ["--allowed-origins", "https://a.example/ *"],
+        {},
+        "invalid origin 'https://a.example/': write https",
+    ),
     "no rate": (["--login-per-address", "often"], {}, "login_per_address: invalid rate 'often': write 30/minute"),
     "an unknown variable": (
         [],
@@ -672,8 +678,12 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
         {"DAYPASS_LOGIN_PER_ACCOUNT": "0/minute"},
         "login_per_account: invalid rate '0/minute'",
     ),
-    "no place to count": (["--rate-limits", "nowhere://user:pass@host"], {}, "cannot be counted at a 'nowhere' URL"),
-    "no URL to count at": (["--rate-limits", "redis"], {}, "has to be a URL: memory: or redis://"),
+    "no place to count": (["--rate-limits", "nowhere://user:pass@host"], {}, "cannot be counted at this 'nowhere' URL"),
+    "no URL to count at": (
+        ["--rate-limits", "redis"],
+        {},
+        "invalid storage of rate limits 'redis': write memory: or redis://",
+    ),
     "a secret beside the database that others can read": (["--store", "sqlite:///exposed.db"], {}, "chmod 600 exposed"),
 }
 
@@ -697,6 +707,7 @@ def full_folder(tmp_path: Path) -> Path:
     future.execute("PRAGMA journal_mode = WAL")
     future.execute("CREATE TABLE daypass_schema AS SELECT 99 AS version")
     future.close()
+    (tmp_path / "future.db").chmod(0o600)
     return tmp_path
 
 

@@ -164,7 +164,8 @@ def _make_private(path: Path) -> None:
         try:
             os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
-            if path.stat().st_mode & stat.S_IRWXO:
+            mode = path.stat().st_mode
+            if stat.S_ISREG(mode) and mode & stat.S_IRWXO:
                 _log.warning("every user of this machine can open the database %s; run: chmod 600 %s", path, path)
 
 
