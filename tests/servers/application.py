@@ -23,7 +23,9 @@ def serving_on_ports(app: ASGIApp, ports: int, *, grace: int = 5) -> Iterator[li
     """Do as `serving`, once, for as many ports; give their addresses. A browser opens six connections to each."""
     with ExitStack() as stack:
         listening = [stack.enter_context(run.bind("127.0.0.1", 0)) for _ in range(ports)]
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=grace))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=grace)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": listening})
         thread.start()
         try:
