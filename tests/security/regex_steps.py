@@ -106,7 +106,7 @@ def _fits(code: str, argument: Tree, character: str) -> bool:
 
 def _in(kind: str, value: Tree, character: str) -> bool:
     if kind == "LITERAL":
-        return ord(character) == value
+        return bool(ord(character) == value)
     if kind == "RANGE":
         return bool(value[0] <= ord(character) <= value[1])
     name = str(value)
