@@ -649,7 +649,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no database": (["--store", "sqlite:///binary"], {}, "file is not a database"),
     "no database, with a secret": (["--store", "sqlite:///binary"], LONG, "file is not a database"),
     "a name that is too long": (["--store", f"sqlite:///{300 * 'x'}"], {}, "File name too long"),
-    "a database from the future": (["--store", "sqlite:///future.db"], {}, "the database has schema 99"),
+    "a database from the future": (["--store", "sqlite:///future.db"], {}, "needs a Daypass that knows schema 99"),
     "no proxy": (["--trusted-proxies", "nginx"], {}, "'nginx' is no address and no network"),
     "half a network": (["--trusted-proxies", "10.0.0.1/8"], {}, "'10.0.0.1/8' is no address and no network"),
     "no proxy header": (["--proxy-header", "via"], {}, "invalid proxy_header 'via': write x-forwarded or forwarded"),
