@@ -6,6 +6,7 @@ import gzip
 import importlib
 import json
 import logging
+import socket
 import threading
 import time
 import tracemalloc
@@ -24,6 +25,7 @@ from daypass.client import httpx as for_httpx
 from daypass.client import requests as for_requests
 from daypass.client import urllib3 as for_urllib3
 from daypass.client.content import content_of
+from daypass.client.failures import was_not_written
 from daypass.client.messages import LONGEST_ANSWER
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens
@@ -131,6 +133,19 @@ def test_error_says_address_and_reason_and_no_secret(subject: type[Any], url: st
     assert not [token for token in tokens if token in f"{failure!r} {failure.__cause__!r}"]
     assert 0 == issuer.counts["refreshes"]
     user.close()
+
+
+def test_connection_that_the_server_has_closed_is_no_reason_to_give_up() -> None:
+    """A write to it fails (EPIPE), so a strict server may be asked again; a reset may come after the work was done."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours, pytest.raises(BrokenPipeError) as caught:
+        ours.sendall(b"refresh")
+    wrapped = httpx2.ReadError("it broke")
+    wrapped.__cause__ = caught.value
+    assert was_not_written(wrapped)
+    assert not was_not_written(httpx2.ReadError("it broke"))
+    assert not was_not_written(ConnectionResetError(104, "reset"))
 
 
 def test_bug_in_a_strategy_is_logged_with_its_place(url: str, issuer: StrictServer, caplog: Any) -> None:

@@ -16,6 +16,14 @@ def described(error: BaseException) -> str:
     return f"{name}: {reasons[-1]}" if reasons else name
 
 
+def was_not_written(error: BaseException) -> bool:
+    """Tell whether a connection was found closed while the request was being written (EPIPE).
+
+    That happens to a kept-alive connection that the server has closed meanwhile: it did not get the whole request.
+    """
+    return any(isinstance(each, BrokenPipeError) for each in _chain(error))
+
+
 def frames_of(error: BaseException) -> str:
     """Return where an error was raised: files, lines and functions, without its message."""
     return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from daypass.client.event_loop import EventLoop, LoopEnded, running_loop
-from daypass.client.failures import described
+from daypass.client.failures import described, was_not_written
 from daypass.client.library import Library
 from daypass.client.messages import Answer, Message
 from daypass.client.strategy import Call, Strategy
@@ -108,7 +108,7 @@ class Sender:
         try:
             return self._send_by_any(request, limit, blocked)
         except Exception as error:
-            url, unsent = request.url(self.url), self._library.is_unsent(error)
+            url, unsent = request.url(self.url), self._library.is_unsent(error) or was_not_written(error)
             raise NoAnswer(url, error, unsent=unsent) from error
 
     def _send_by_any(self, message: Message, limit: float, blocked: EventLoop | None) -> Answer:
