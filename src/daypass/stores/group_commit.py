@@ -1,7 +1,7 @@
-"""Group commit for SQLite: whatever is waiting is written in one transaction, so that one ``fsync`` serves them all.
+"""Group commit for SQLite: all waiting operations are written in one transaction, so one ``fsync`` serves them all.
 
-`Database` is the one connection and how a batch becomes one transaction. Threads share it by turns, each taking along
-what the others have left (`ThreadQueue`); an event loop hands its work to one thread (`LoopQueue`).
+`Database` has the one connection and makes a batch one transaction. Threads share it: the thread that holds the lock
+commits all waiting operations (`ThreadQueue`). An event loop hands its operations to one thread (`LoopQueue`).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _log = logging.getLogger("daypass")
 
 
 class Waiting(Generic[A]):
-    """An operation that waits for its turn, and afterwards its answer or its error."""
+    """An operation that waits to be committed, and then its answer or its error."""
 
     __slots__ = ("answer", "done", "error", "future", "operation", "writes")
 
@@ -53,8 +53,8 @@ class Waiting(Generic[A]):
 class Database:
     """One connection to a SQLite file, opened when it is first needed.
 
-    It is closed before a fork, and opened anew on both sides when it is needed there: a connection that crosses one
-    takes the other side for the holder of its locks (sqlite.org/howtocorrupt.html §2.6).
+    It is closed before a fork, and opened again on each side when it is needed: a connection must not be carried across
+    a fork (sqlite.org/howtocorrupt.html §2.6).
 
     Args:
         path: the file.
@@ -75,13 +75,13 @@ class Database:
         )
 
     def commit(self, batch: Sequence[Waiting[Any]]) -> None:
-        """Perform the operations of ``batch`` in one transaction; nobody gets an answer before it is on the disk."""
+        """Perform the operations of ``batch`` in one transaction; answers are given when it is on the disk."""
         try:
             self._transact(batch)
         except (sqlite3.OperationalError, OSError) as error:
             _fail(batch, self._translated(error))
         except Exception as error:
-            if len(batch) > 1:  # one of them is at fault, and only that one shall fail
+            if len(batch) > 1:  # one of them is at fault, and only that one must fail
                 for waiting in batch:
                     self.commit([waiting])
             else:
@@ -103,8 +103,8 @@ class Database:
             self._connection = None
 
     def _before_fork(self) -> None:
-        self._using.acquire()  # after whoever is committing
-        with contextlib.suppress(sqlite3.Error):  # what cannot be closed is left behind, by `_open`
+        self._using.acquire()  # after the thread that is committing
+        with contextlib.suppress(sqlite3.Error):  # `_open` leaves behind what cannot be closed
             self._close()
 
     def _after_fork_in_parent(self) -> None:
@@ -122,7 +122,7 @@ class Database:
                     waiting.answer = waiting.operation(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell of
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to report
                     connection.execute("ROLLBACK")
                 raise
 
@@ -176,7 +176,7 @@ def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
 
 
 class ThreadQueue:
-    """Threads that commit together: whose turn it is takes along all that wait."""
+    """Threads that commit together: the lock's holder commits all waiting operations."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -195,26 +195,26 @@ class ThreadQueue:
         with self._turn:
             while not waiting.done:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
-                if not batch:  # whoever took it along was interrupted
+                if not batch:  # the thread that took it was interrupted
                     raise StoreUnavailable("interrupted before the commit")
                 self._database.commit(batch)
         return waiting.result()
 
     def close(self) -> None:
-        """Close the database, after whoever is committing."""
+        """Close the database, after the thread that is committing."""
         with self._turn:
             self._database.close()
 
     def recover_from_fork(self) -> None:
-        """Forget the threads that a forked child does not have, and the turn that one of them may have had."""
+        """Forget the parent's threads, which a forked child does not have, and the lock that one may have held."""
         self._turn = threading.Lock()
         self._waiting.clear()
 
 
 class LoopQueue:
-    """An event loop's way in: one thread commits all that has come while it was committing.
+    """Event loops that commit by one thread, which takes all operations that came while it was committing.
 
-    What one turn of the loop brings is gathered and handed over at once, so that it wakes the thread once.
+    The operations of one iteration of the loop are handed over together, so they wake the thread once.
     """
 
     def __init__(self, database: Database) -> None:
@@ -232,7 +232,7 @@ class LoopQueue:
             StoreError: it was not committed.
         """
         if self._pid != os.getpid():
-            self._start_anew()
+            self._reset_after_fork()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[A] = loop.create_future()
         gathered = self._gathered.get(loop)
@@ -250,12 +250,12 @@ class LoopQueue:
             await asyncio.to_thread(ending.join)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over what this turn of ``loop`` has brought, and what loops have left that stopped before theirs came.
+        """Hand over the operations of this iteration of ``loop``, and those of loops that have stopped since.
 
-        Those would else be kept alive by the futures that wait, and their steps would never be committed.
+        Otherwise the waiting futures would keep those loops alive, and their operations would never be committed.
         """
         if self._pid != os.getpid():
-            self._start_anew()
+            self._reset_after_fork()
         for each in list(self._gathered):
             if (each is loop or not each.is_running()) and (waiting := self._gathered.pop(each, None)):
                 self._hand_over(waiting)
@@ -275,14 +275,14 @@ class LoopQueue:
                 self._worker, self._ended = None, self._worker
             return self._ended
 
-    def _start_anew(self) -> None:
-        """Forget what a forked child does not have: its parent's threads and loops, and what is theirs to commit."""
+    def _reset_after_fork(self) -> None:
+        """Forget what a forked child does not have: its parent's threads and loops, and their operations."""
         self._pid, self._changing, self._worker, self._ended = os.getpid(), threading.Lock(), None, None
         self._gathered.clear()
 
 
 class _Worker(threading.Thread):
-    """The thread that has the database, after the one that had it before; None ends it."""
+    """The thread that uses the database, after the thread before it has ended; None ends it."""
 
     def __init__(self, database: Database, before: "_Worker | None") -> None:
         super().__init__(name="daypass-sqlite", daemon=True)
@@ -300,7 +300,7 @@ class _Worker(threading.Thread):
             batch, ending = self._take()
             if batch:
                 self._database.commit(batch)
-                _tell(batch)
+                _answer(batch)
         self._database.close()
 
     def _take(self) -> tuple[list[Waiting[Any]], bool]:
@@ -318,19 +318,19 @@ class _Worker(threading.Thread):
         return batch, True
 
 
-def _tell(batch: Sequence[Waiting[Any]]) -> None:
-    """Wake each loop once, with all the answers that are for it."""
+def _answer(batch: Sequence[Waiting[Any]]) -> None:
+    """Wake each loop once, with all its answers."""
     loops = {waiting.future.get_loop() for waiting in batch if waiting.future is not None}
     for loop in loops:
         answered = [each for each in batch if each.future is not None and each.future.get_loop() is loop]
-        with contextlib.suppress(RuntimeError):  # a loop that was closed meanwhile has nobody who waits
+        with contextlib.suppress(RuntimeError):  # nobody waits on a loop that was closed meanwhile
             loop.call_soon_threadsafe(_settle, answered)
 
 
 def _settle(answered: Sequence[Waiting[Any]]) -> None:
     for waiting in answered:
         future = waiting.future
-        if future is None or future.done():  # whoever asked was cancelled
+        if future is None or future.done():  # the caller was cancelled
             continue
         if waiting.error is not None:
             future.set_exception(waiting.error)
