@@ -518,7 +518,7 @@ async def test_async_callbacks_are_awaited_and_others_run_in_a_thread() -> None:
 
 
 def test_an_async_callback_is_not_for_daypass() -> None:
-    """`Daypass` says so, and leaves nothing unawaited; the session lives on."""
+    """One that only shows it when it is called is refused then, with nothing left unawaited; the session lives on."""
 
     async def load(subject: str) -> User | None:
         return ADA
@@ -527,7 +527,7 @@ def test_an_async_callback_is_not_for_daypass() -> None:
         return ADA
 
     store = MemoryStore()
-    wrong: Any = {"load_user": load, "authenticate": check}
+    wrong: Any = {"load_user": lambda subject: load(subject), "authenticate": lambda name, word: check(name, word)}
     broken = Daypass(store, issuer=ISSUER, secret=SECRET, **wrong)
     tokens = broken.start(ADA)
     with pytest.raises(ConfigurationError, match="AsyncDaypass"):
