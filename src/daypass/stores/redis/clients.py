@@ -75,7 +75,7 @@ _ASYNC = _Library(redis.asyncio.Redis, redis.asyncio.Sentinel, redis.asyncio.Red
 
 
 def make_clients(settings: Settings, *, retries: int = RETRIES, node: Node | None = None) -> list[Any]:
-    """Return the client for the servers, followed by those of the sentinels; whoever uses the first closes them all.
+    """Return the client for the servers, followed by those of the sentinels; close all of them.
 
     One read may take half of the time-out, so that connecting and reading together stay within it. Only the client for
     a cluster opens connections at once.

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 
 class LoopEnd:
-    """Calls ``close`` once: when told to, or when the event loop ends.
+    """Calls ``close`` once: when `now` is called, or when the event loop ends.
 
     ``asyncio.run``, like everything that ends a loop as asyncio asks, closes the async generators that are suspended
     on it. So a suspended async generator gets a signal when the loop ends.

@@ -1,7 +1,7 @@
-"""What each store step asks of Redis: as generators of commands, no I/O and no driver here.
+"""What each store step asks of Redis: generators of commands, without I/O.
 
-A plan says ``replies = yield Exchange([...])`` and whoever drives it sends the commands and gives their replies; what
-differs between sync and async, and between one server and a cluster, is the driving alone.
+A plan yields an `Exchange` or a `Scan` and is sent the replies. Sync and async, one server and a cluster, differ only in
+who sends the commands.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -99,13 +99,13 @@ def requests(plan: Plan[A]) -> Generator[Request, Any, A]:
 
 
 BATCH = 100
-"""So many commands are sent at once at the most, so that nobody else waits for long."""
+"""The most commands that one step sends at once, so that others do not wait for long."""
 
 GRACE = MINUTE
-"""The index of a user's sessions is written before the session: so long a member without one is left alone."""
+"""How long a member of an index may have no session: the index is written before the session."""
 
 ENDING_KEPT = DAY
-"""So long an ending is kept at least, whatever the policy here says: that of another node may be another one."""
+"""The shortest time an ending is kept, because another node may have a longer ``access_ttl`` than this one."""
 
 
 def calls(script: scripts.Script, keys: Sequence[bytes], *arguments: Value) -> Command:
@@ -158,7 +158,7 @@ class Plans:
         return self._table[type(step)](step)
 
     def announce(self) -> Plan[None]:
-        """Announce something although nothing was ended: so a subscription can tell that it hears."""
+        """Announce something although nothing was ended, so that a new subscription can check that it works."""
         yield Exchange([asks("PUBLISH", self._names.channel, b"")])
 
     # ---- sessions

@@ -80,7 +80,7 @@ _TLS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the servers are, how to connect, and what else the store is told.
+    """Where the servers are, how to connect, and the options of the store.
 
     Attributes:
         kind: one server, one behind sentinels, or a cluster.
