@@ -1,7 +1,7 @@
 """What each store step asks of Redis: generators of commands, without I/O.
 
-A plan yields an `Exchange` or a `Scan` and is sent the replies. Sync and async, one server and a cluster, differ only in
-who sends the commands.
+A plan yields an `Exchange` or a `Scan` and is sent the replies. Sync and async, one server and a cluster, differ only
+in who sends the commands.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
