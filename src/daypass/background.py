@@ -98,7 +98,7 @@ class BackgroundThread(_Background[Store, Subscription]):
                 try:
                     run(self._life(), self._reply)
                 except Exception:
-                    _log.exception("upkeep failed; it begins anew")
+                    _log.exception("background work failed; starting it again in 5 s")
                     self.gone.wait(_PATIENCE)
         if self._subscription is not None:
             self._subscription.close()
@@ -149,7 +149,7 @@ class BackgroundTask(_Background[AsyncStore, AsyncSubscription]):
                 try:
                     await arun(self._life(), self._reply)
                 except Exception:
-                    _log.exception("upkeep failed; it begins anew")
+                    _log.exception("background work failed; starting it again in 5 s")
                     await self._sleep(_PATIENCE)
         except Gone:
             pass

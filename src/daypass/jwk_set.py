@@ -53,9 +53,11 @@ def checked_url(name: str, url: object) -> str:
         host, parts = "", urlsplit("")
     strange = parts.fragment or "@" in parts.netloc or not text.isascii() or any(c <= " " or c == "\x7f" for c in text)
     if parts.scheme not in ("https", "http") or not host or strange:
-        raise ConfigurationError(f"{name}={url!r} is no URL to fetch keys from; write https://api.example.com")
+        raise ConfigurationError(f"invalid {name} {url!r}: write a URL such as https://api.example.com")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(f"{name}={url!r}: keys over plain HTTP could be anybody's; write https://")
+        raise ConfigurationError(
+            f"insecure {name} {url!r}: anyone could replace keys that are sent over plain HTTP; write https://"
+        )
     return text
 
 
@@ -95,7 +97,7 @@ def keys_in(body: bytes) -> dict[str, SigningKey]:
     """
     listed = _json_object(body).get("keys")
     if not isinstance(listed, list) or len(listed) > MAXIMUM_KEYS:
-        raise KeysUnavailable("what the issuer publishes is no JWK Set")
+        raise KeysUnavailable("the issuer's keys are not a JWK Set")
     found: dict[str, SigningKey] = {}
     for jwk in listed:
         key = _usable(jwk)
@@ -149,7 +151,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise KeysUnavailable("what the issuer publishes is no JSON object")
+        raise KeysUnavailable("the issuer's answer is not a JSON object")
     return content
 
 

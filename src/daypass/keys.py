@@ -235,7 +235,7 @@ def _secret_bytes(secret: object) -> bytes:
     try:
         raw = secret.encode() if isinstance(secret, str) else secret
     except UnicodeEncodeError:  # as an environment variable that is not UTF-8 comes
-        raise ConfigurationError("secret is no text; make one with: openssl rand -base64 32") from None
+        raise ConfigurationError("secret is not valid UTF-8; make one with: openssl rand -base64 32") from None
     if len(raw) < MINIMUM_SECRET:
         raise ConfigurationError(
             f"secret has {len(raw)} bytes and needs at least {MINIMUM_SECRET}; make one with: openssl rand -base64 32"

@@ -46,11 +46,11 @@ class Policy:
                 "idle_ttl has to be at least access_ttl, or a session ends before its first refresh"
             )
         if self.absolute_ttl < self.idle_ttl:
-            raise ConfigurationError("absolute_ttl has to be at least idle_ttl, which it bounds")
+            raise ConfigurationError("absolute_ttl must be at least idle_ttl")
         if self.grace_period >= self.idle_ttl:
             raise ConfigurationError("grace_period has to be shorter than idle_ttl; the usual value is 30s")
         if self.leeway > MINUTE:
-            raise ConfigurationError("leeway may be one minute at the most; set the clocks right instead")
+            raise ConfigurationError("leeway must be at most one minute; synchronise the clocks instead")
         if 0 < self.key_ttl < HOUR:
             raise ConfigurationError("key_ttl has to be at least one hour, or 0 for never; the usual value is 90d")
 

@@ -64,18 +64,18 @@ class _Remote:
     ) -> None:
         refuse_unknown(unknown, ("audience", "jwks_url", "leeway", "clock"), "argument")
         if type(issuer) is not str or not issuer:
-            raise ConfigurationError("issuer has to be the URL that access tokens name as theirs")
+            raise ConfigurationError("issuer must be the URL in the iss claim of the access tokens")
         if audience is not None and (type(audience) is not str or not audience):
-            raise ConfigurationError("audience has to be text, and not empty; the issuer's own unless one is given")
+            raise ConfigurationError("audience must be text that is not empty; leave it out to use the issuer")
         if jwks_url is None:
             jwk_set.checked_url("issuer", issuer)
             if urlsplit(issuer).query:
-                raise ConfigurationError(f"issuer={issuer!r} is no URL of an issuer; write https://api.example.com")
+                raise ConfigurationError(f"invalid issuer {issuer!r}: write a URL such as https://api.example.com")
         else:
             jwk_set.checked_url("jwks_url", jwks_url)
         self._leeway = milliseconds(leeway)
         if self._leeway > MINUTE:
-            raise ConfigurationError("leeway may be one minute at the most; set the clocks right instead")
+            raise ConfigurationError("leeway must be at most one minute; synchronise the clocks instead")
         self._names = Names(issuer, audience or issuer, "")
         self._given_url = jwks_url
         self._url = jwks_url

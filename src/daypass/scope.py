@@ -38,7 +38,7 @@ def asked(text: str) -> str:
     try:
         return checked(text) or ""
     except ConfigurationError:
-        raise ScopeRejected("what was asked for is no scope") from None
+        raise ScopeRejected("the requested scope is invalid: write words with spaces between them") from None
 
 
 def covers(granted: str | None, wanted: str) -> bool:

@@ -149,18 +149,18 @@ class Verifier:
         audience = claims.get("aud")
         audiences = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, list) else ()
         if not all(isinstance(each, str) for each in audiences):
-            raise TokenMalformed("an access token for an audience that is no text")
+            raise TokenMalformed("an access token whose audience is not text")
         if claims.get("iss") != self._names.issuer or self._names.audience not in audiences:
             raise TokenMalformed("an access token of another issuer or for another audience")
         if not all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "jti", "sid")):
-            raise TokenMalformed("an access token without a claim that it has to have")
+            raise TokenMalformed("an access token without a required claim")
         if "nbf" in claims:  # never set here, and not to be overlooked (RFC 7519 §4.1.5)
             raise TokenMalformed("an access token with a claim that this issuer does not set")
         times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
         if not all(type(time) is int and 0 <= time < 2**53 for time in times):
-            raise TokenMalformed("an access token without a time that it has to have")
+            raise TokenMalformed("an access token without a required time")
         if not isinstance(claims.get("scope", ""), str):
-            raise TokenMalformed("an access token with a scope that is no text")
+            raise TokenMalformed("an access token whose scope is not text")
         issued_at, expires_at, auth_time = (time * SECOND for time in times if time is not None)
         return AccessToken(
             subject=claims["sub"],

@@ -506,7 +506,7 @@ def test_a_failure_of_ours_does_not_end_it(caplog: pytest.LogCaptureFixture, mon
         eventually(lambda: not broken)
         other.logout(tokens.refresh_token)
         eventually(lambda: refuses(auth, tokens.access_token))
-    assert any("upkeep failed" in record.getMessage() for record in caplog.records)
+    assert any("background work failed" in record.getMessage() for record in caplog.records)
 
 
 FORKING = """

@@ -7,7 +7,7 @@ from pathlib import Path
 import daypass
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "public.md"
-NAME = re.compile(r"^\| `(daypass(?:\.\w+)*)\.(\w+)`", re.MULTILINE)
+NAME = re.compile(r"^\| `(daypass(?:\.\w+)*)\.([A-Z]\w*)`", re.MULTILINE)
 
 
 def test_every_public_name_is_on_the_page() -> None:
@@ -27,3 +27,16 @@ def test_every_name_on_the_page_is_there() -> None:
         if not found:
             missing.append(f"{module}.{name}")
     assert [] == missing
+
+
+MODULE = re.compile(r"^\| `(daypass[\w.]*)` \| (`.*`) \|$", re.MULTILINE)
+
+
+def test_public_names_of_a_module_are_its_all() -> None:
+    """For each module, the page lists exactly what the module's ``__all__`` lists, and all of it is there."""
+    listed = dict(MODULE.findall(PAGE.read_text(encoding="utf-8")))
+    assert 20 < len(listed)
+    for name, row in listed.items():
+        module = importlib.import_module(name)
+        assert sorted(module.__all__) == re.findall(r"`(\w+)`", row), name
+        assert [] == [each for each in module.__all__ if not hasattr(module, each)], name

@@ -625,10 +625,10 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
         "grace_period has to be shorter than idle_ttl",
     ),
     "too short": (["--access-ttl", "999ms"], {}, "access_ttl has to be at least one second"),
-    "no issuer": (["--issuer", "example"], {}, "issuer='example' is no URL of an issuer"),
-    "an issuer with a query": (["--issuer", f"{ISSUER}?a=b"], {}, "is no URL of an issuer"),
-    "an issuer without a host": (["--issuer", "https://"], {}, "is no URL of an issuer"),
-    "an issuer of another scheme": (["--issuer", "ftp://example.com"], {}, "is no URL of an issuer"),
+    "no issuer": (["--issuer", "example"], {}, "invalid issuer 'example'"),
+    "an issuer with a query": (["--issuer", f"{ISSUER}?a=b"], {}, "invalid issuer"),
+    "an issuer without a host": (["--issuer", "https://"], {}, "invalid issuer"),
+    "an issuer of another scheme": (["--issuer", "ftp://example.com"], {}, "invalid issuer"),
     "no secret file": (["--secret-file", "missing"], {}, "the secret file missing cannot be read: No such file"),
     "a folder as secret file": (["--secret-file", "folder"], {}, "the secret file folder cannot be read: "),
     "an empty secret file": (["--secret-file", "empty"], {}, "the secret file empty is empty"),
@@ -650,8 +650,8 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "no database, with a secret": (["--store", "sqlite:///binary"], LONG, "file is not a database"),
     "a name that is too long": (["--store", f"sqlite:///{300 * 'x'}"], {}, "File name too long"),
     "a database from the future": (["--store", "sqlite:///future.db"], {}, "needs a Daypass that knows schema 99"),
-    "no proxy": (["--trusted-proxies", "nginx"], {}, "'nginx' is no address and no network"),
-    "half a network": (["--trusted-proxies", "10.0.0.1/8"], {}, "'10.0.0.1/8' is no address and no network"),
+    "no proxy": (["--trusted-proxies", "nginx"], {}, "invalid trusted_proxies entry 'nginx'"),
+    "half a network": (["--trusted-proxies", "10.0.0.1/8"], {}, "invalid trusted_proxies entry '10.0.0.1/8'"),
     "no proxy header": (["--proxy-header", "via"], {}, "invalid proxy_header 'via': write x-forwarded or forwarded"),
     "no origin": (
         ["--allowed-origins", "https://a.example/ *"],
@@ -726,7 +726,7 @@ def test_an_issuer_with_half_an_address(tmp_path: Path) -> None:
     """An issuer that is no URL at all is told in one line like any other that is none."""
     with untouched(tmp_path):
         refused = daypass("serve", "--port", "0", "--issuer", "http://[::1", folder=tmp_path)
-    assert "is no URL of an issuer" in one_line(refused.stderr)
+    assert "invalid issuer" in one_line(refused.stderr)
 
 
 def test_a_port_in_use(service: Service, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ WRONG_DELIVERY = body_of("invalid_request", "tokenDelivery is either cookie or b
 
 
 def no_text(name: str) -> bytes:
-    return body_of("invalid_request", f"{name} has to be text of 1024 characters at the most")
+    return body_of("invalid_request", f"{name} must be text of at most 1024 characters")
 
 
 @pytest.mark.parametrize(
@@ -786,7 +786,7 @@ def test_end_no_session(session_id: str) -> None:
     asked = Asked()
     access, _ = asked.login()
     response = asked.ask("DELETE", f"/sessions/{session_id}", token=access)
-    assert Response(404, (JSON, NO_STORE, VARY), body_of("not_found", "There is no such session")) == response
+    assert Response(404, (JSON, NO_STORE, VARY), body_of("not_found", "Session not found")) == response
     assert 1 == len(asked.auth.sessions("user-1"))
 
 

@@ -22,6 +22,10 @@ from daypass.client.strategy import StrategyFlow
 from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError, CredentialsRejected, RefreshUnavailable
 
+__all__ = [
+    "Endpoints",
+]
+
 NOTHING_TO_PRESENT = Rejected("the access token has expired, and the server gave no refresh token")
 
 _MISTAKES = ("insecure_transport", "cross_site_request", "invalid_request", "unsupported_media_type",

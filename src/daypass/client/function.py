@@ -35,7 +35,7 @@ class FunctionStrategy:
         Raises:
             ConfigurationError: always.
         """
-        raise ConfigurationError("there is no login with a function of your own; begin with start(), or just send")
+        raise ConfigurationError("a refresh function has no login: call start() with a token, or send the request")
 
     def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
         """Call the function."""

@@ -62,7 +62,7 @@ def default_library() -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name != name:
                 raise
-    raise ConfigurationError('there is no httpx2 or httpx here; write: pip install "daypass[httpx]"')
+    raise ConfigurationError('httpx2 or httpx is not installed; run: pip install "daypass[httpx]"')
 
 
 class AuthOfAllLibraries:

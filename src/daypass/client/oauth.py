@@ -33,6 +33,10 @@ from daypass.client.strategy import StrategyFlow
 from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError
 
+__all__ = [
+    "OAuth",
+]
+
 ENDS = frozenset({"invalid_grant"})
 """The codes that end a session, whatever the provider."""
 

@@ -10,6 +10,20 @@ from typing import Any
 
 from daypass.client.oauth import OAuth
 
+__all__ = [
+    "auth0",
+    "github",
+    "google",
+    "hubspot",
+    "keycloak",
+    "microsoft",
+    "quickbooks",
+    "salesforce",
+    "slack",
+    "xero",
+    "zoho",
+]
+
 
 def auth0(client_id: str, client_secret: str | None = None, *, url: str, **options: Any) -> OAuth:
     """Return the strategy for Auth0; ``url`` is the tenant's, such as ``https://example.eu.auth0.com``.

@@ -26,6 +26,13 @@ from typing import Any
 from daypass.errors import ConfigurationError
 from daypass.forks import survive_forks
 
+__all__ = [
+    "FileStorage",
+    "KeyringStorage",
+    "MemoryStorage",
+    "Storage",
+]
+
 CHANGING_AT_MOST = 2.0
 """Seconds that a compare-and-write waits for another's, which takes a moment."""
 

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from daypass.client.messages import Outcome, Stale, Unavailable
 
+__all__ = [
+    "Timing",
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:

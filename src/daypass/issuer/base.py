@@ -187,7 +187,7 @@ def _check_issuer(issuer: object) -> None:
         parts = urlsplit("")
     strange = parts.query or parts.fragment or "@" in parts.netloc or any(c.isspace() for c in str(issuer))
     if parts.scheme not in ("https", "http") or not parts.hostname or strange:
-        raise ConfigurationError(f"issuer={issuer!r} is no URL of an issuer; write https://api.example.com")
+        raise ConfigurationError(f"invalid issuer {issuer!r}: write a URL such as https://api.example.com")
 
 
 def is_async_function(function: object) -> bool:

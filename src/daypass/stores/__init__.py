@@ -10,6 +10,17 @@ from daypass.errors import ConfigurationError
 from daypass.store_steps import StoreStep
 from daypass.unknown_options import refuse_unknown
 
+__all__ = [
+    "Announcing",
+    "AsyncAnnouncing",
+    "AsyncStore",
+    "AsyncSubscription",
+    "Store",
+    "Subscription",
+    "open_async_store",
+    "open_store",
+]
+
 A = TypeVar("A")
 
 

@@ -24,6 +24,22 @@ from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_la
 from daypass.web.options import Options
 from daypass.web.routes import Route, find_route, route_table
 
+__all__ = [
+    "Guard",
+    "Refused",
+    "auth_app",
+    "bearer",
+    "current_user",
+    "dispatch",
+    "log_in",
+    "log_out",
+    "oauth_app",
+    "read_body",
+    "read_request",
+    "send_response",
+    "well_known_app",
+]
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

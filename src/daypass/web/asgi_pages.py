@@ -19,6 +19,10 @@ from daypass.web.options import Options
 from daypass.web.page_headers import Headers, merge_headers
 from daypass.web.pages import Render
 
+__all__ = [
+    "Pages",
+]
+
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 

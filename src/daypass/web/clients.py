@@ -21,6 +21,11 @@ from daypass.flow import Flow
 from daypass.steps import Ask
 from daypass.web.message import Request
 
+__all__ = [
+    "Client",
+    "hash_secret",
+]
+
 PREFIX = "dpc_"
 SECRET_SIZE = 32
 MINIMUM_SECRET = 32

@@ -212,11 +212,11 @@ class Endpoints:
         token = yield from self._own_bearer(request)
         session_id = request.session_id or ""
         if not _is_session_id(session_id):
-            return failure(404, "not_found", "There is no such session")
+            return failure(404, "not_found", "Session not found")
         its_cookie = (yield from self._cookie_session(request)) == session_id
         ended = yield from self._flows.end_session(token.subject, session_id, call)
         if not ended:
-            return failure(404, "not_found", "There is no such session")
+            return failure(404, "not_found", "Session not found")
         return self._ended(request, its_cookie=its_cookie)
 
     @_answering
@@ -322,7 +322,7 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > _LONGEST or _UNFIT.search(value):
-        raise BadRequest(400, "invalid_request", f"{name} has to be text of {_LONGEST} characters at the most")
+        raise BadRequest(400, "invalid_request", f"{name} must be text of at most {_LONGEST} characters")
     return value
 
 

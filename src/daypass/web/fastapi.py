@@ -39,6 +39,18 @@ from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
 from daypass.web.routes import Route
 
+__all__ = [
+    "REFUSALS",
+    "Guard",
+    "auth_router",
+    "bearer",
+    "current_user",
+    "log_in",
+    "log_out",
+    "oauth_router",
+    "well_known_router",
+]
+
 FoundT = TypeVar("FoundT")
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY

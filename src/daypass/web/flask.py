@@ -48,6 +48,19 @@ from daypass.web.routes import Route
 from daypass.web.wsgi import LOGIN_KEY, read_request
 from daypass.web.wsgi_pages import ISSUER_KEY
 
+__all__ = [
+    "Guard",
+    "auth_blueprint",
+    "bearer",
+    "current_login",
+    "current_token",
+    "current_user",
+    "log_in",
+    "log_out",
+    "oauth_blueprint",
+    "well_known_blueprint",
+]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")

@@ -23,6 +23,11 @@ from daypass.web.message import BadRequest, Request
 from daypass.web.proxies import parse_address
 from daypass.web.rate_counters import MEMORY, Counter, MemoryCounter, Rate, open_counter
 
+__all__ = [
+    "Limiter",
+    "RateLimits",
+]
+
 _ONCE_A_MONTH = Rate(1, 30 * DAY)
 """Used up where an account has logged in within thirty days."""
 

@@ -230,7 +230,7 @@ _FAILURES: Mapping[int, tuple[str, str, str]] = {
     400: ("The body makes no sense.", "invalid_request", "The body is not JSON"),
     401: ("No access token, or a bad one.", "invalid_token", "Authentication failed"),
     403: ("Plain HTTP, or a page of another origin.", "cross_site_request", "This may not be asked for by a page …"),
-    404: ("There is no such session.", "not_found", "There is no such session"),
+    404: ("Session not found.", "not_found", "Session not found"),
     409: ("A newer refresh token was given out moments ago; the cookie is kept.", "token_stale", "A newer …"),
     413: (f"The body has more than {MAXIMUM_BODY} bytes.", "content_too_large", "The body is too large …"),
     415: ("The body is no JSON.", "unsupported_media_type", "Send the body as application/json"),
@@ -439,7 +439,7 @@ OAUTH: Operations = {
         (CLIENT, ""),
     ),
     ("POST", "/revoke"): _oauth(
-        "revoke", "End a token's session", "There is no such session any more.", "TokenForm", None, (CLIENT, "")
+        "revoke", "End a token's session", "Session not found any more.", "TokenForm", None, (CLIENT, "")
     ),
     ("POST", "/introspect"): _oauth(
         "introspect", "What a token is worth", "What it says.", "TokenForm", "Introspection", (CLIENT, "")

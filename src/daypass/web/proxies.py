@@ -181,7 +181,7 @@ def _listed(request: Request, name: str) -> list[str]:
 def _bounded(request: Request, name: str) -> str:
     text = request.headers.get(name, "")
     if len(text) > MAXIMUM:
-        raise BadRequest(431, "request_header_fields_too_large", f"{name} may have {MAXIMUM} characters at the most")
+        raise BadRequest(431, "request_header_fields_too_large", f"{name} must have at most {MAXIMUM} characters")
     return text
 
 
@@ -212,5 +212,5 @@ def _network(text: str) -> _Network:
         return ipaddress.ip_network(text)
     except ValueError:
         raise ConfigurationError(
-            f"{text!r} is no address and no network; write 10.1.2.3, 10.0.0.0/8 or unix among trusted_proxies"
+            f"invalid trusted_proxies entry {text!r}: write an address (10.1.2.3), a network (10.0.0.0/8) or unix"
         ) from None

@@ -35,6 +35,17 @@ from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
 from daypass.web.page_headers import Headers
 
+__all__ = [
+    "Guard",
+    "auth_routes",
+    "bearer",
+    "current_user",
+    "log_in",
+    "log_out",
+    "oauth_routes",
+    "well_known_routes",
+]
+
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Endpoint = Callable[[StarletteRequest], Awaitable[StarletteResponse]]
 

@@ -8,7 +8,7 @@ the method, the request is judged like a ``POST``:
 |---|---|
 | 204 | the access token, of the ``Authorization`` header or the cookie, is good; ``X-Auth-…`` say whose it is |
 | 400 | the request has a header that looks like one of ours, such as ``X_Auth_Subject``, or an unknown parameter |
-| 401 | nobody is logged in, or the access token is bad; with the challenge of RFC 6750 §3 |
+| 401 | not logged in, or the access token is bad; with the challenge of RFC 6750 §3 |
 | 403 | ``?scope=…`` asks for more than the token may do; or a page of another site caused a write or a WebSocket |
 | 429 | too many refreshes of one session (`daypass.web.limits`); with ``Retry-After`` |
 | 503 | the store is down, or the browser has newer cookies by now: the same request will pass in a moment |
@@ -96,7 +96,7 @@ class Verify:
                 cookies.require_secure_transport(request, self._policy)
                 token = yield from bearer_token(request)
             elif token is None:
-                raise TokenMissing("nobody is logged in")
+                raise TokenMissing("not logged in")
             _require(token, request)
             return Response(204, (("cache-control", "no-store"), *_identity(token)))
         except BadRequest as error:

@@ -20,6 +20,17 @@ from daypass.web.options import Options
 from daypass.web.page_headers import Headers
 from daypass.web.routes import Route, find_route, route_table
 
+__all__ = [
+    "auth_app",
+    "log_in",
+    "log_out",
+    "oauth_app",
+    "read_body",
+    "read_request",
+    "send",
+    "well_known_app",
+]
+
 _BODILESS = (204, 304)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 

@@ -19,6 +19,10 @@ from daypass.web.page_headers import Headers, merge_headers
 from daypass.web.pages import Render
 from daypass.web.wsgi import LOGIN_KEY, read_request, send
 
+__all__ = [
+    "Pages",
+]
+
 ISSUER_KEY = "daypass.issuer"
 """The key of the issuer in the environ."""
 

@@ -27,6 +27,10 @@ from daypass.web.options import Options
 from daypass.web.page_headers import Headers, merge_headers
 from daypass.web.pages import Render
 
+__all__ = [
+    "Pages",
+]
+
 Handler = Callable[[HttpRequest], Any]
 """What a middleware hands requests on to; its answer is to be awaited where it is a coroutine function."""
 

@@ -22,6 +22,13 @@ from daypass.web.django.users import find
 from daypass.web.guard import Verifying
 from daypass.web.message import Response
 
+__all__ = [
+    "DaypassAuthentication",
+    "HasScope",
+    "Principal",
+    "StatelessAuthentication",
+]
+
 
 class DaypassAuthentication(BaseAuthentication):
     """Has ``request.user`` be the Django user of an access token, and ``request.auth`` what the token says.

@@ -16,6 +16,13 @@ from daypass.web.django.current import current_request
 if TYPE_CHECKING:  # it is a model, which cannot be imported before the settings are there
     from django.contrib.auth.base_user import AbstractBaseUser
 
+__all__ = [
+    "Users",
+    "afind",
+    "as_user",
+    "find",
+]
+
 
 def as_user(person: "AbstractBaseUser", **known: Any) -> User:
     """Return the `daypass.User` that stands for a user of Django's.
