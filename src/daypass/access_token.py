@@ -58,7 +58,7 @@ class AccessToken:
         """All claims as they stand in the token, the application's own among them.
 
         They are read-only dicts and lists: ``json.dumps`` writes them, ``==`` compares them with plain ones, and
-        ``dict(token.claims)`` or ``copy.deepcopy(token.claims)`` can be changed.
+        ``copy.deepcopy(token.claims)`` can be changed.
         """
         return self._claims
 

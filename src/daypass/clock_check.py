@@ -15,22 +15,27 @@ def clock_error(now: int) -> Flow[str | None]:
     Raises:
         StoreError: the store's clock could not be read.
     """
-    theirs = yield from StoreClock()
-    if theirs is None or abs(now - theirs) <= APART_AT_MOST:
-        return None
-    return f"this machine's clock is {_span(abs(now - theirs))} {'ahead of' if now > theirs else 'behind'} the store's"
+    return _error(now, (yield from StoreClock()))
 
 
-def require_right_clock(now: int) -> Flow[None]:
-    """Decide nothing by a clock that is wrong.
+def require_right_clock(now: int) -> Flow[int]:
+    """Decide nothing by a clock that is wrong; return the later of ``now`` and the store's time.
 
     Raises:
         StoreUnavailable: it is; nothing was decided.
         StoreError: the store's clock could not be read.
     """
-    error = yield from clock_error(now)
+    theirs = yield from StoreClock()
+    error = _error(now, theirs)
     if error is not None:
         raise StoreUnavailable(f"{error}: nothing is ended by it; set the clock right")
+    return max(now, theirs or 0)
+
+
+def _error(now: int, theirs: int | None) -> str | None:
+    if theirs is None or abs(now - theirs) <= APART_AT_MOST:
+        return None
+    return f"this machine's clock is {_span(abs(now - theirs))} {'ahead of' if now > theirs else 'behind'} the store's"
 
 
 def _span(milliseconds: int) -> str:

@@ -363,16 +363,20 @@ class Flows:
     def end_everyone(self, call: Call) -> Flow[None]:
         """End every session of every user that began until the end of this second, and return when it is over.
 
-        Access tokens say in whole seconds when their session began, so verifiers can tell no smaller part of it.
+        Access tokens say in whole seconds when their session began, so verifiers can tell no smaller part of it. It is
+        the later second of this machine's clock and the store's: a store never takes an earlier one again, so one that
+        is far ahead would end every login until then.
 
         Raises:
+            StoreUnavailable: this machine's clock is wrong; nothing was ended.
             StoreError: nothing was decided; doing it again is safe.
         """
-        at = call.now // SECOND * SECOND + SECOND - 1
+        now = yield from require_right_clock(call.now)
+        at = now // SECOND * SECOND + SECOND - 1
         yield from EndEveryone(at)
         yield from RefuseEveryone(at)
         yield from Emit(Event(EventCode.ENDED_EVERYONE, call.now, reason=EndReason.EVERYONE))
-        yield from Pause(at + 1 - call.now)
+        yield from Pause(at + 1 - now)
 
     def sessions(
         self, subject: str, call: Call, limit: int = PAGE, after: tuple[int, str] | None = None

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 def _refuse(*_: object, **__: object) -> NoReturn:
     """Refuse the change."""
-    raise TypeError("verified claims are read-only; change a copy: dict(token.claims)")
+    raise TypeError("verified claims are read-only; change a copy: copy.deepcopy(token.claims)")
 
 
 class ReadOnlyDict(dict[str, Any]):

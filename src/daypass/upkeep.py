@@ -11,7 +11,7 @@ import threading
 from dataclasses import replace
 
 from daypass.access_token import Names
-from daypass.clock_check import clock_error, require_right_clock
+from daypass.clock_check import APART_AT_MOST, clock_error, require_right_clock
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.errors import ConfigurationError, DaypassError, StoreError
 from daypass.event import Event, EventCode
@@ -40,6 +40,12 @@ _READ_KEYS_APART = SECOND // 20
 
 _LATE = 10 * SECOND
 """By so much an ending may come late: clocks of nodes differ, and a commit takes its time."""
+
+_BEHIND = APART_AT_MOST + _LATE
+"""By so much it comes late from a node whose clock is as far behind as it may be."""
+
+_LOOK_BACK_EVERY = 10 * SECOND
+"""How often the endings of such nodes are read."""
 
 _BATCH = 1000
 _REST = 1 * HOUR
@@ -71,6 +77,7 @@ class Upkeep:
         self._keys_read_at = 0
         self._endings_read_at: int | None = None
         self._pruned_at = 0
+        self._looked_back_at = 0
         self._sweep_due_at = 0
         self._link: EventCode | None = None
         self._compared_at = 0
@@ -163,14 +170,16 @@ class Upkeep:
         if known_until is None or now < max(known_until, self.verifier.pruned_at):  # the clock was ahead
             known_until = now - self._alive_for
             self.verifier.pruned_at = self._pruned_at = 0
-        read = yield from ReadEndings(known_until - _LATE)
+        looks_back = abs(now - self._looked_back_at) >= _LOOK_BACK_EVERY
+        read = yield from ReadEndings(known_until - (_BEHIND if looks_back else _LATE))
+        self._looked_back_at = now if looks_back else self._looked_back_at
         self.verifier.end_everyone(read.everyone_at)
         for ending in read.endings:
             self.verifier.end(ending.session_id, now, ending.ended_at + self._alive_for)
         self._endings_read_at = now
         if now - self._pruned_at >= MINUTE:
             self._pruned_at = now
-            self.verifier.forget_endings(now - _LATE)
+            self.verifier.forget_endings(now - _BEHIND)
 
     def prepare(self, now: int) -> Flow[None]:
         """Read what the first check needs.
