@@ -127,17 +127,16 @@ def log_in(application: Application[Daypass]) -> int:
 
 
 def test_threads(threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads of a `Daypass` wait in the same way."""
-    monkeypatch.setattr(login_slots, "WAITING", 2)
+    """Threads of a `Daypass` wait too, but few, so that a server with eight threads has some left for refreshes."""
     monkeypatch.setattr(login_slots, "PATIENCE", 60)
     check = Check()
     application = sync_application(check, concurrent_logins=2)
     check.gate.clear()
     logins = [threads.submit(log_in, application) for _ in range(20)]
-    while sum(login.done() for login in logins) < 14:
+    while sum(login.done() for login in logins) < 16:
         time.sleep(0.01)
     check.gate.set()
-    assert ([200] * 6 + [503] * 14, 2) == (sorted(login.result() for login in logins), check.most)
+    assert ([200] * 4 + [503] * 16, 2) == (sorted(login.result() for login in logins), check.most)
 
 
 def test_a_refused_login_uses_up_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,10 @@ AWAITED = 32
 """Slots for an async ``authenticate``, which mostly waits for something else."""
 
 WAITING = 32
-"""How many logins may wait for each slot; further ones are refused at once."""
+"""How many logins of an event loop may wait for each slot; further ones are refused at once."""
+
+WAITING_THREADS = 1
+"""How many threads may: a thread that waits answers nobody else, and servers have few."""
 
 PATIENCE = 2.0
 """Seconds that a login waits for a slot."""
@@ -61,6 +64,7 @@ class LoginSlots:
             raise ConfigurationError(f"concurrent_logins={most!r}: expected a number above zero, or None for no bound")
         self._most = most
         self._enter: Callable[[str], object] = self._aenter if awaits else self._block
+        self._may_wait = most * (WAITING if awaits else WAITING_THREADS)
         self.recover_from_fork()
         survive_forks(self)
 
@@ -112,7 +116,7 @@ class LoginSlots:
             if self._active < self._most:
                 self._active += 1
                 slot.set_result(True)
-            elif len(self._waiting) < self._most * WAITING:
+            elif len(self._waiting) < self._may_wait:
                 self._waiting.append(slot)
             else:
                 slot.set_result(False)
