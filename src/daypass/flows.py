@@ -348,8 +348,10 @@ class Flows:
         """End all of a user's sessions except ``keep``, in batches; return how many.
 
         Raises:
+            ConfigurationError: the subject is not text; nothing was ended.
             StoreError: some may have been ended; those that were are told as events. Calling it again ends the rest.
         """
+        _check_subject(subject)
         batch, count = EndAll(subject, call.now, EndReason.ENDED, keep), 0
         while True:
             ended = yield from batch
@@ -388,7 +390,11 @@ class Flows:
             call: the time.
             limit: sessions to return at most.
             after: ``(created_at, id)`` of the last session of the page before.
+
+        Raises:
+            ConfigurationError: the subject is not text.
         """
+        _check_subject(subject)
         return (yield from ListSessions(subject, call.now, limit, after))
 
     # ---- parts of the above
@@ -443,3 +449,9 @@ class Flows:
         code = EventCode.LOGGED_OUT if reason is EndReason.LOGOUT else EventCode.ENDED
         yield from Emit(Event(code, now, session.id, session.subject, reason))
         return True
+
+
+def _check_subject(subject: object) -> None:
+    """Refuse the number of a user: no session has it, so nothing would be found or ended."""
+    if not isinstance(subject, str):
+        raise ConfigurationError(f"a subject is text, not {type(subject).__name__}: write str(user.id)")

@@ -72,6 +72,19 @@ def test_an_async_function_is_refused_by_the_sync_issuer(name: str, function: An
     AsyncDaypass("memory:", issuer=ISSUER, **functions)
 
 
+async def test_a_number_as_subject_is_refused() -> None:
+    """The sessions of user "1" are not found by 1; without an error they would seem to be ended."""
+    sync = Daypass("memory:", issuer=ISSUER, load_user=User)
+    coloured = AsyncDaypass("memory:", issuer=ISSUER, load_user=User)
+    number: Any = 1
+    for call in (sync.end_all, sync.sessions):
+        with pytest.raises(ConfigurationError, match=r"text, not int: write str\(user\.id\)"):
+            call(number)
+    for awaited in (coloured.end_all, coloured.sessions):
+        with pytest.raises(ConfigurationError, match=r"text, not int: write str\(user\.id\)"):
+            await awaited(number)
+
+
 async def test_load_user_returns_the_user_it_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     """Another user's data never gets into a token: the refresh fails, the log says why, and nobody is logged out."""
     wrong = [True]

@@ -236,3 +236,21 @@ def test_django_says_what_is_missing(name: str, advice: str) -> None:
     assert (False, None) == (hasattr(request, name), getattr(request, name, None))
     setattr(request, name, "there")
     assert "there" == getattr(request, name)
+
+
+async def authenticate_async(name: str, password: str) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("authenticate", "message"),
+    [(authenticate_async, "authenticate is async; use AsyncDaypass"), ("users", "authenticate has to be a function")],
+)
+def test_authenticate_is_checked_when_it_is_given(authenticate: Any, message: str) -> None:
+    """At start, as the issuer's own is, and not with a 500 at the first login."""
+    with pytest.raises(ConfigurationError, match=message):
+        flask.auth_blueprint(issuer(), authenticate=authenticate)
+
+
+def test_an_async_authenticate_is_taken_by_an_async_issuer() -> None:
+    Application(issuer(AsyncDaypass), authenticate=authenticate_async)

@@ -1,11 +1,11 @@
 """The application object: an issuer and its options, given once, for every mount, guard and page."""
 
 from collections.abc import Callable
-from inspect import iscoroutinefunction
 from typing import Any, Generic, TypeVar, Unpack
 
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
+from daypass.issuer.base import is_async_function
 from daypass.unknown_options import refuse_unknown
 from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
@@ -74,7 +74,8 @@ class Application(Generic[IssuerT]):
         self.filter = Filter(policy.allowed_origins, proxies)
         limits = default_limits(knows_clients=bool(proxies.trusted))
         self.limiter = shared_limiter(auth, options.get("rate_limits", limits))
-        check = authenticate or auth.authenticate
+        check = auth.authenticate if authenticate is None else authenticate
+        _check_authenticate(check, auth)
         self.endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check))
         self.auth_routes = self._session_routes()
         self.oauth_routes, self.well_known_routes = self._client_routes(clients)
@@ -91,7 +92,7 @@ class Application(Generic[IssuerT]):
         return Pages(self.auth.flows, self._cookie_policy("Lax"), self.filter, render=render, limiter=self.limiter)
 
     def _login_slots(self, check: Callable[[str, str], Any] | None) -> LoginSlots | None:
-        most = self._options.get("concurrent_logins", AWAITED if iscoroutinefunction(check) else processors())
+        most = self._options.get("concurrent_logins", AWAITED if is_async_function(check) else processors())
         return None if most is None else LoginSlots(most, awaits=isinstance(self.auth, AsyncDaypass))
 
     def _cookie_policy(self, same_site: Any) -> CookiePolicy:
@@ -137,6 +138,13 @@ class Application(Generic[IssuerT]):
             self._route("/introspect", POST=oauth.introspect),
         )
         return endpoints, (*keys, self._route(metadata_path(issuer), GET=oauth.metadata))
+
+
+def _check_authenticate(check: object, auth: Daypass | AsyncDaypass) -> None:
+    if check is not None and not callable(check):
+        raise ConfigurationError("authenticate has to be a function of a name and a password, or None")
+    if isinstance(auth, Daypass) and is_async_function(check):
+        raise ConfigurationError("authenticate is async; use AsyncDaypass, or give a plain function")
 
 
 def sync_application(auth: object, options: Options, **arguments: Any) -> Application[Daypass]:
