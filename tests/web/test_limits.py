@@ -467,11 +467,21 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     counter.hit("mine", rate, later)
     for number in range(800):
         counter.hit(f"new {number}", rate, later)
-    assert 801 == len(counter._windows)
+    assert 801 == len(counter._windows[MINUTE])
     assert counter.look("mine", rate, later)
     for number in range(5000):
         counter.hit(f"flood {number}", rate, later)
-    assert len(counter._windows) <= 1000
+    assert len(counter._windows[MINUTE]) <= 1000
+
+
+def test_strangers_displace_nothing_that_is_kept_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an account has logged in before stays known, however many addresses send garbage."""
+    monkeypatch.setattr(rate_counters, "MOST_KEYS", 1000)
+    counter, month = MemoryCounter(), Rate(1, 30 * DAY)
+    counter.hit("known", month, START)
+    for number in range(5000):
+        counter.hit(f"flood {number}", Rate(60, MINUTE), START)
+    assert counter.look("known", month, START)
 
 
 def test_threads_count_together() -> None:

@@ -9,6 +9,7 @@ import logging
 import math
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from daypass.forks import survive_forks
 MEMORY = "memory:"
 
 MOST_KEYS = 100_000
-"""The most keys in one process, some 20 MB; beyond that the oldest are forgotten."""
+"""The most keys of one span in one process, some 20 MB; beyond that the oldest of that span are forgotten."""
 
 PAUSE_AFTER_FAILURE = 1 * SECOND
 """Milliseconds after a failure in which the shared storage is not asked again."""
@@ -83,7 +84,10 @@ class Counter(Protocol):
 
 
 class MemoryCounter:
-    """Counts in this process; threads may share it."""
+    """Counts in this process; threads may share it.
+
+    Each span has room of its own: what strangers can count by the minute displaces nothing that is kept for a month.
+    """
 
     waits = False
 
@@ -94,15 +98,15 @@ class MemoryCounter:
     def recover_from_fork(self) -> None:
         """Start with no counts: a thread of the parent may have held the lock."""
         self._lock = threading.Lock()
-        self._windows: dict[tuple[str, int], _Window] = {}
+        self._windows: defaultdict[int, dict[str, _Window]] = defaultdict(dict)
 
     def hit(self, key: str, rate: Rate, now: int) -> int:
         """Count one if the rate allows it; return 0, or milliseconds to wait."""
         with self._lock:
-            window = self._windows.get((key, rate.span))
+            window = self._windows[rate.span].get(key)
             if window is None:
-                self._make_room(now)
-                window = self._windows[key, rate.span] = _Window(now)
+                self._make_room(rate.span, now)
+                window = self._windows[rate.span][key] = _Window(now)
             wait = window.wait(rate, now)
             window.current += wait == 0
             return wait
@@ -110,25 +114,25 @@ class MemoryCounter:
     def look(self, key: str, rate: Rate, now: int) -> int:
         """Return the same, and count nothing."""
         with self._lock:
-            window = self._windows.get((key, rate.span))
+            window = self._windows[rate.span].get(key)
             return 0 if window is None else window.wait(rate, now)
 
     def take_back(self, key: str, rate: Rate, now: int) -> int:  # noqa: ARG002 - the window is found without the time
         """Count one less; return 0."""
         with self._lock:
-            window = self._windows.get((key, rate.span))
+            window = self._windows[rate.span].get(key)
             if window is not None and window.current:
                 window.current -= 1
             return 0
 
-    def _make_room(self, now: int) -> None:
-        if len(self._windows) < MOST_KEYS:
+    def _make_room(self, span: int, now: int) -> None:
+        windows = self._windows[span]
+        if len(windows) < MOST_KEYS:
             return
-        self._windows = {
-            (key, span): window for (key, span), window in self._windows.items() if now - window.start < 2 * span
-        }
-        for key in list(self._windows)[: len(self._windows) - MOST_KEYS * 9 // 10]:
-            del self._windows[key]
+        windows = {key: window for key, window in windows.items() if now - window.start < 2 * span}
+        for key in list(windows)[: len(windows) - MOST_KEYS * 9 // 10]:
+            del windows[key]
+        self._windows[span] = windows
 
 
 @dataclass(slots=True)
