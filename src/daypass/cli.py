@@ -317,6 +317,9 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     serving.add_argument("--secret-file", metavar="FILE", help=_FILE_OF_SECRETS)
     serving.add_argument("--clients", metavar="FILE", help="file of OAuth clients, as daypass client add writes it")
     serving.add_argument("--allow-insecure", action="store_true", help="accept plain HTTP from other machines")
+    serving.add_argument(
+        "--cookie-name", metavar="NAME", help="name of the cookie; the same for all nodes of a service"
+    )
     serving.add_argument("--allowed-origins", metavar="ORIGINS", help="other origins whose pages may use the service")
     serving.add_argument("--trusted-proxies", metavar="PROXIES", help="addresses and networks, or off (127.0.0.1 ::1)")
     serving.add_argument("--proxy-header", metavar="NAME", help="header they write: x-forwarded or forwarded")

@@ -92,7 +92,7 @@ class Site:
             async with self.auth:
                 yield
 
-        self._app: ASGIApp = Pages(Starlette(routes=routes, lifespan=lifespan), self.auth)
+        self._app: ASGIApp = Pages(Starlette(routes=routes, lifespan=lifespan), self.auth, cookie_name="daypass")
 
     async def _page(self, request: Request) -> Response:
         login: BrowserLogin = request.scope["daypass"]
@@ -154,7 +154,7 @@ class Site:
         path = scope["path"]
         if path.startswith("/image/"):
             cookie = SimpleCookie(dict(scope["headers"]).get(b"cookie", b"").decode())
-            self.tokens.append({name: morsel.value for name, morsel in cookie.items()})
+            self.tokens.append({without_port([name])[0]: morsel.value for name, morsel in cookie.items()})
             if len(self.tokens) == IMAGES:
                 self._all_asked.set()
             with suppress(TimeoutError):

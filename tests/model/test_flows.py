@@ -16,7 +16,7 @@ from daypass.policy import Policy
 from daypass.refresh_token import encode
 from daypass.rotation import TABLE, Verdict
 from daypass.session import EndReason, Session, Tokens
-from daypass.steps import Emit, Keys, LoadUser
+from daypass.steps import Emit, Keys, LoadUser, RefuseSession, StoreClock
 from daypass.store_steps import Advance, Advanced, Swap
 from daypass.user import User
 
@@ -52,6 +52,8 @@ class _OneRow:
                 return User(step.subject)
             case Keys():
                 return _RING
+            case StoreClock() | RefuseSession():  # the store has no clock; nothing verifies here
+                return None
         raise AssertionError(step)
 
     def _advance(self, step: Advance) -> Advanced:

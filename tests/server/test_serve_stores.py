@@ -138,8 +138,10 @@ def prepare(url: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def node(place: Place, folder: Path, *options: str) -> Iterator[Service]:
-    """Run a node, in strict mode, so that each refresh rotates."""
-    with running("--store", place.url, "--grace-period", "0s", *options, folder=folder, given=GIVEN) as service:
+    """Run a node in strict mode, so that each refresh rotates; one cookie for all ports, as behind a proxy."""
+    with running(
+        "--store", place.url, "--grace-period", "0s", "--cookie-name", "daypass", *options, folder=folder, given=GIVEN
+    ) as service:
         yield service
 
 

@@ -144,7 +144,7 @@ def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None
         (["--store", "memory:"], "memory: is empty in a new process; give the service's store with --store"),
         (
             ["--store", "mongodb://u:p@host"],
-            "no store is called 'mongodb': write memory:, sqlite:///app.db, postgresql://user@host/database",
+            "no store is called 'mongodb': write memory:, sqlite:///app.db, postgresql://user@host/database or redis://host:6379/0",
         ),
         (["--store", "sqlite:///missing/a.db"], f"the SQLite database missing/a.db cannot be used: {os.strerror(2)}"),
         (

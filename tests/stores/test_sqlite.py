@@ -5,6 +5,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -117,7 +118,7 @@ def test_another_way_to_sync_is_refused(path: Path) -> None:
 def test_another_url_is_refused(url: str) -> None:
     """What is no URL of a store is a mistake of set-up, and the message says what to write."""
     for opening in (open_store, open_async_store):
-        with pytest.raises(ConfigurationError, match="write memory:, sqlite"):
+        with pytest.raises(ConfigurationError, match=re.escape("memory:, sqlite:///app.db")):
             opening(url)
 
 

@@ -41,7 +41,7 @@ OFF = "off"
 _INSECURE = "DAYPASS_ALLOW_INSECURE"
 _PROXY_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwarded": "Forwarded"}
 
-_OTHERS = ("secret", "secret_file", "clients", "allow_insecure", "allowed_origins")
+_OTHERS = ("secret", "secret_file", "clients", "allow_insecure", "allowed_origins", "cookie_name")
 VARIABLES = frozenset(f"DAYPASS_{name.upper()}" for name in (*DEFAULTS, *_OTHERS))
 """The environment variables there are."""
 
@@ -144,14 +144,19 @@ def _options(value: Callable[[str], str | None], *, insecure: bool) -> Options:
     if header is None:
         raise ConfigurationError(f"invalid proxy_header {value('proxy_header')!r}: write x-forwarded or forwarded")
     proxies = Proxies(_words(value("trusted_proxies")), header)
-    policy = CookiePolicy(allowed_origins=_words(value("allowed_origins")), allow_insecure=insecure)
-    return Options(
+    policy = CookiePolicy(
+        allowed_origins=_words(value("allowed_origins")), allow_insecure=insecure, name=value("cookie_name")
+    )
+    options = Options(
         allowed_origins=policy.allowed_origins,
         allow_insecure=insecure,
         trusted_proxies=proxies.trusted,
         proxy_header=header,
         rate_limits=_rate_limits(value),
     )
+    if policy.name is not None:
+        options["cookie_name"] = policy.name
+    return options
 
 
 def _rate_limits(value: Callable[[str], str | None]) -> RateLimits | None:

@@ -170,14 +170,14 @@ def _kind(url: str) -> str:
     Raises:
         ConfigurationError: there is no such kind, or its driver is not installed.
     """
-    scheme, _, rest = url.partition(":")
+    scheme = url.partition(":")[0]
     kind = _SCHEMES.get(scheme.partition("+")[0].lower())
     if kind is None:
         near = get_close_matches(scheme.lower(), _SCHEMES, n=1)
         hint = f"did you mean {near[0]}: ? Otherwise write" if near else "write"
         raise ConfigurationError(f"no store is called {scheme!r}: {hint} {_EXAMPLES}")
-    if kind == "memory" and rest:
-        raise ConfigurationError(f"the store in memory has no name and no options: write memory: instead of {url!r}")
+    if kind == "memory" and url.lower() != "memory:":
+        raise ConfigurationError(f"invalid store URL {url!r}: write {_EXAMPLES}")
     if kind == "redis" and importlib.util.find_spec("redis") is None:
         raise ConfigurationError('the driver for Redis is not installed: pip install "daypass[redis]"')
     return kind
