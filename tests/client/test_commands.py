@@ -112,7 +112,10 @@ def test_a_wrong_password_keeps_the_session_there_was(logged_in: Run, url: str, 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("login", "http://example.com/auth", "--email", "a"), "tokens do not travel over plain HTTP to example.com"),
+        (
+            ("login", "http://example.com/auth", "--email", "a"),
+            "Daypass sends no tokens over plain HTTP to example.com",
+        ),
         (("login", "nonsense", "--email", "a"), "invalid URL: expected one such as https://api.example.com/auth"),
         (("login", "http://127.0.0.1:1/auth", "--email", "a"), "http://127.0.0.1:1/auth did not answer (ConnectError)"),
         (("login", "--email", "a"), "the URL is missing: daypass login URL --email you@example.com"),

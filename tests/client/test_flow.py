@@ -22,7 +22,7 @@ from daypass.client.messages import Answer, Cookie, Grant, Message, Refreshed, R
 from daypass.client.parsing import jwt_lifetime, refreshing_can_help
 from daypass.client.timing import Timing, backoff, pause_after, retry_pause
 from daypass.client.tokens import Tokens, refreshed, tokens_from
-from daypass.errors import LoginRequired, RefreshUnavailable
+from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 
 TIMING = Timing()
 
@@ -249,6 +249,13 @@ def test_the_plan_is_the_table_of_the_module(now: int, repeatable: bool, expecte
 def test_a_token_of_unknown_lifetime_never_expires_by_the_clock() -> None:
     """It is used until it is refused."""
     assert Plan.USE is plan(held(lifetime=None), 10**12, repeatable=False)
+
+
+@pytest.mark.parametrize("ahead", [-0.1, 1, 20])
+def test_ahead_is_a_share_of_the_lifetime(ahead: float) -> None:
+    """Of 1 or more each token would be refreshed at once, for ever."""
+    with pytest.raises(ConfigurationError, match=f"from 0 to below 1, not {ahead}"):
+        Timing(ahead=ahead)
 
 
 def test_jitter_spreads_the_refreshes_ahead_of_expiry() -> None:

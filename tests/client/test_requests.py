@@ -351,6 +351,9 @@ def test_mistakes_are_answered_with_what_to_write(url: str, issuer: Any) -> None
         {"keep_at_most": "x"},
         {"keep_at_most": True},
         {"keep_at_most": -1},
+        {"timing": 30},
+        {"origins": "https://api.example.com"},
+        {"should_refresh": 401},
     ],
     ids=str,
 )

@@ -59,7 +59,7 @@ REJECTED, MISTAKE, OUTAGE = CredentialsRejected, ConfigurationError, RefreshUnav
             MISTAKE,
             "could not read the login request (422): body.username: Field required; try form=True",
         ),
-        (404, {}, MISTAKE, "no login there (404)"),
+        (404, {}, MISTAKE, "no login there (404): check the URL. Give the one above /login, such as https://"),
         (307, {}, MISTAKE, "no login there (307)"),
         (401, {"error": "invalid_credentials", "message": "no"}, REJECTED, "rejected (401): no"),
         (400, {"detail": "Incorrect username or password"}, REJECTED, "rejected (400): Incorrect username or password"),

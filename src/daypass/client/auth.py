@@ -116,6 +116,9 @@ class SessionAuth:
         _check_callable("on_event", on_event)
         _check_size("keep_at_most", keep_at_most)
         _check_storage(storage)
+        _check_timing(timing)
+        if isinstance(origins, str):
+            raise ConfigurationError("origins is a list of URLs: origins=['https://api.example.com']")
         self.own_origins = OwnOrigins((url, *origins), allow_http=allow_http)
         self.keep_at_most = keep_at_most
         self._strategy = _strategy(strategy, delivery, cookie_name)
@@ -333,7 +336,10 @@ def _rule(given: Collection[int] | ShouldRefresh | None) -> ShouldRefresh:
         return is_unauthorized
     if callable(given):
         return given
-    statuses = frozenset(given)
+    try:
+        statuses = frozenset(given)
+    except TypeError:
+        statuses = frozenset()
     if not statuses or not statuses <= frozenset(range(400, 600)):
         raise ConfigurationError("should_refresh is statuses from 400 to 599, such as {401, 419}, or a function")
     return lambda status, challenges: is_unauthorized(status, challenges) if status == 401 else status in statuses
@@ -358,6 +364,11 @@ def _check_storage(storage: object) -> None:
     if not isinstance(storage, Storage | None):
         wrong = type(storage).__name__
         raise ConfigurationError(f"storage is a daypass.client.storage.Storage, or None; not {wrong}")
+
+
+def _check_timing(timing: object) -> None:
+    if not isinstance(timing, Timing | None):
+        raise ConfigurationError(f"timing is a daypass.client.timing.Timing, or None; not {type(timing).__name__}")
 
 
 def _check_size(name: str, value: object) -> None:

@@ -159,7 +159,9 @@ def _refuse(answer: Answer, secrets: tuple[str, ...]) -> NoReturn:
     if status in _ABOUT_CREDENTIALS:
         raise CredentialsRejected(f"the login was rejected ({status}){words}")
     if status in (404, 405) or 300 <= status <= 399:
-        raise ConfigurationError(f"no login there ({status}): give DaypassAuth the URL that /login is below")
+        raise ConfigurationError(
+            f"no login there ({status}): check the URL. Give the one above /login, such as https://api.example.com/auth"
+        )
     if 400 <= status <= 499 and status not in _TEMPORARY:
         raise ConfigurationError(f"the server refused the login request ({status}){words}")
     retry_after = seconds(answer.retry_after, answer.date)

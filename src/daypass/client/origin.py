@@ -84,10 +84,11 @@ def checked_origin(text: str, *, allow_http: bool) -> Origin:
         scheme = host = ""
     if scheme not in _PORTS or not host or "@" in url.netloc or url.query or url.fragment:
         raise ConfigurationError(
-            "invalid URL: expected one such as https://api.example.com/auth, without user, query and fragment"
+            "invalid URL: expected one such as https://api.example.com/auth, with https:// and without user, query and "
+            "fragment"
         )
     if scheme == "http" and not allow_http and not is_loopback(host):
-        raise ConfigurationError(f"tokens do not travel over plain HTTP to {host}: use https, or allow_http=True")
+        raise ConfigurationError(f"Daypass sends no tokens over plain HTTP to {host}: use https, or allow_http=True")
     found = _canonical(scheme, host, port)
     if found is None:
         raise ConfigurationError(f"invalid host name {host!r}: expected a name that IDNA 2008 allows, or an address")

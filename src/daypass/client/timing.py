@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from daypass.client.messages import Outcome, Stale, Unavailable
+from daypass.errors import ConfigurationError
 
 __all__ = [
     "Timing",
@@ -32,6 +33,9 @@ class Timing:
         longest_backoff: where the doubling ends. ``Retry-After`` of the server may ask for a longer pause.
         turn: how long a process waits for another process that refreshes the same stored session. ``None``: one second
             longer than the deadline.
+
+    Raises:
+        ConfigurationError: ``ahead`` is not a share of the lifetime.
     """
 
     ahead: float = 0.2
@@ -44,6 +48,10 @@ class Timing:
     backoff: int = 1_000
     longest_backoff: int = 30_000
     turn: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ahead < 1:
+            raise ConfigurationError(f"ahead is a share of a token's lifetime, from 0 to below 1, not {self.ahead}")
 
     def repeats_safely(self, grace: int) -> bool:
         """Tell whether a server with this grace period, in milliseconds, takes every resend of one refresh."""
