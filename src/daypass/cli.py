@@ -101,7 +101,7 @@ def sessions_end_everyone(options: argparse.Namespace) -> int:
 
     if not options.yes and not _confirmed("This logs out every user. Type yes to go on: "):
         raise ConfigurationError("this logs out every user; write --yes to confirm. Nothing was changed")
-    with contextlib.closing(_open_store(options)) as store:
+    with contextlib.closing(_open_existing_store(options)) as store:
         unused = secrets.token_bytes(32)  # no key is read or made
         Daypass(store, issuer="http://localhost", load_user=_nobody, secret=unused).end_everyone()
     return _say("Ended all sessions; every user has to log in again")
@@ -113,7 +113,7 @@ def keys_list(options: argparse.Namespace) -> int:
     from daypass.keys import in_use
     from daypass.store_steps import ReadKeys
 
-    with contextlib.closing(_open_store(options)) as store:
+    with contextlib.closing(_open_existing_store(options)) as store:
         records = store.perform(ReadKeys())
     now = system_clock()
     for record in records:
@@ -144,7 +144,7 @@ def keys_remove(options: argparse.Namespace) -> int:
     from daypass.drive import run
     from daypass.key_flows import remove
 
-    with contextlib.closing(_open_store(options)) as store:
+    with contextlib.closing(_open_existing_store(options)) as store:
         run(remove(options.kid), store.perform)  # type: ignore[arg-type]  # its steps are the store's
     return _say(f"Removed {options.kid}")
 
@@ -377,6 +377,16 @@ def _open_store(options: argparse.Namespace) -> "Store":
     if url == "memory:":
         raise ConfigurationError("memory: is empty in a new process; give the service's store with --store")
     return open_store(url)
+
+
+def _open_existing_store(options: argparse.Namespace) -> "Store":
+    """Open the store; in a new, empty database nothing would be found or ended, and nothing would say so."""
+    store = _open_store(options)
+    path = getattr(store, "path", None)
+    if path is None or path.exists():
+        return store
+    store.close()
+    raise ConfigurationError(f"no database at {path}: give the service's store with --store. Nothing was changed")
 
 
 def _nobody(_: str) -> None:

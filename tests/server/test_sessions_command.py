@@ -36,3 +36,13 @@ def test_it_asks_first(tmp_path: Path, typed: str) -> None:
         refused = daypass(*COMMAND, *STORE, folder=tmp_path, text=typed)
     assert (1, "") == (refused.returncode, refused.stdout)
     assert "write --yes to confirm. Nothing was changed" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [(*COMMAND, "--yes"), ("keys", "list"), ("keys", "remove", "abc")], ids=" ".join)
+def test_a_misspelt_database_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """No new one is made, in which everyone would seem to be logged out."""
+    add_user(tmp_path)
+    with untouched(tmp_path):
+        refused = daypass(*command, "--store", "sqlite:///ap.db", folder=tmp_path)
+    assert (1, "") == (refused.returncode, refused.stdout)
+    assert "no database at ap.db: give the service's store with --store" in refused.stderr
