@@ -56,7 +56,7 @@ def test_a_count_may_be_text() -> None:
         ("postgresql://user:a%zz@host/app", "a % that is not followed by two hexadecimal digits"),
         ("postgresql://host:80x/app", "a port that is not a number"),
         ("redis://host/0?prefx=a", "did you mean 'prefix'"),
-        ("memory:?x=1", "no options"),
+        ("memory:?x=1", "write memory:"),
         ("postgress://host/app", "did you mean postgres"),
         ("sqlite:app.db", "not the URL of a SQLite file"),
         ("mysql://host/app", "no store is called 'mysql'"),
