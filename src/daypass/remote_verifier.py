@@ -216,7 +216,8 @@ class _Remote:
         url = self._url or self._find_url()
         answer = fetch(url)
         if answer.status != 200:
-            raise KeysUnavailable(f"{url} answered with {answer.status}")
+            hint = ": mount the issuer's well-known routes there, or give jwks_url" if answer.status == 404 else ""
+            raise KeysUnavailable(f"{url} answered with {answer.status}{hint}")
         keys = jwk_set.keys_in(answer.body)
         gone = not self._keys.keys() <= keys.keys()
         changed = any(key.public != keys[kid].public for kid, key in self._keys.items() if kid in keys)

@@ -734,7 +734,7 @@ def test_a_port_in_use(service: Service, tmp_path: Path) -> None:
     port = service.address.rpartition(":")[2]
     with untouched(tmp_path):
         refused = daypass("serve", "--port", port, folder=tmp_path)
-    told = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --port"
+    told = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --host or --port"
     assert (1, told) == (refused.returncode, one_line(refused.stderr))
 
 

@@ -353,9 +353,10 @@ def redirect(publisher: Publisher, handler: BaseHTTPRequestHandler) -> None:
         (sending(b'{"keys": [' + b"{}," * 200 + b"{}]}"), "not a JWK Set"),
         (sending(b"[" * 100_000), "not a JSON object"),
         (sending(b"not JSON"), "not a JSON object"),
-        (sending(b"{}", 204), "answered with 204"),
+        (sending(b"{}", 204), "answered with 204$"),
+        (sending(b"{}", 404), "answered with 404: mount the issuer's well-known routes there, or give jwks_url"),
     ],
-    ids=["huge", "short", "redirect", "crowded", "deep", "garbage", "empty"],
+    ids=["huge", "short", "redirect", "crowded", "deep", "garbage", "empty", "missing"],
 )
 def test_an_answer_that_will_not_do(
     answer: Callable[[Publisher, BaseHTTPRequestHandler], None],

@@ -29,7 +29,9 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, TypeError, UnicodeError) as error:  # the last two for a host that is not a possible name
         listening.close()
         reason = error.strerror if isinstance(error, OSError) else "this is not a host name"
-        raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}; choose another with --port") from None
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {reason}; choose another with --host or --port"
+        ) from None
     return listening
 
 
