@@ -6,7 +6,7 @@ import time
 
 CLIENTS = 16
 SECONDS = 3.0
-COOKIE = re.compile(rb"set-cookie: (daypass=[^;]*)", re.IGNORECASE)
+COOKIE = re.compile(rb"set-cookie: (daypass[0-9a-z-]*=[^;]*)", re.IGNORECASE)
 
 
 class Client(asyncio.Protocol):
