@@ -23,9 +23,9 @@ HALF, OF_ALL = 32, 64
 """The same for a session whose refreshes are spread over two nodes, each of which sees half of them."""
 
 OTHER_AGENT = 4
-"""So often may another user agent present a token that was presented already: a browser is updated now and then."""
+"""So many of the last `OF_ALL` tokens presented again by another user agent: a browser is updated now and then."""
 
-OTHER_NETWORK = 8
+OTHER_NETWORK = 16
 """The same for another network, which phones change often."""
 
 AT_ONCE = 2 * SECOND
@@ -42,13 +42,29 @@ Peer = tuple[str | None, str | None]
 
 @dataclass(slots=True)
 class _Counts:
-    """What is known of one session; a bit of ``twice`` for each rotation: its token came twice."""
+    """What is known of one session: a bit for each of its last tokens.
+
+    Attributes:
+        generation: of the last one.
+        twice: whether it came twice.
+        agents: whether by two user agents.
+        networks: whether from two networks.
+        told: whether the session was reported.
+    """
 
     generation: int
     twice: int = 0
     agents: int = 0
     networks: int = 0
     told: bool = False
+
+    def move(self, generation: int, *, branched: bool = False) -> None:
+        """Go on to the token of ``generation``; what was long ago is forgotten."""
+        by = min(max(0, generation - self.generation) + branched, OF_ALL)
+        self.twice = self.twice << by & _MASK
+        self.agents = self.agents << by & _MASK
+        self.networks = self.networks << by & _MASK
+        self.generation = generation
 
 
 class Suspicions:
@@ -83,12 +99,11 @@ class Suspicions:
         if counts is None:
             counts = self._counts[session_id] = _Counts(generation)
             _bound(self._counts)
-        new = max(0, generation - counts.generation) + (verdict is Verdict.BRANCH)
-        counts.twice = (counts.twice << min(new, OF_ALL) | 1) & _MASK
-        counts.generation = generation
+        counts.move(generation, branched=verdict is Verdict.BRANCH)
+        counts.twice |= 1
         if peer is not None and before is not None:
-            counts.agents += _differ(peer[0], before[0])
-            counts.networks += _differ(peer[1], before[1])
+            counts.agents |= _differ(peer[0], before[0])
+            counts.networks |= _differ(peer[1], before[1])
         reason = None if counts.told else _reason(counts)
         counts.told = counts.told or reason is not None
         return reason
@@ -100,8 +115,7 @@ class Suspicions:
             _bound(self._peers)
         counts = self._counts.get(session_id)
         if counts is not None:
-            new = max(0, generation - counts.generation)
-            counts.twice, counts.generation = counts.twice << min(new, OF_ALL) & _MASK, generation
+            counts.move(generation)
             if not counts.twice:
                 self._counts.pop(session_id, None)
 
@@ -112,10 +126,11 @@ def _reason(counts: _Counts) -> str | None:
         return f"{few} of the last {OF_FEW} refresh tokens were presented twice"
     if half >= HALF:
         return f"{half} of the last {OF_ALL} refresh tokens were presented twice"
-    if counts.agents >= OTHER_AGENT:
-        return f"{counts.agents} refresh tokens were presented by two user agents"
-    if counts.networks >= OTHER_NETWORK:
-        return f"{counts.networks} refresh tokens were presented from two networks"
+    agents, networks = counts.agents.bit_count(), counts.networks.bit_count()
+    if agents >= OTHER_AGENT:
+        return f"{agents} of the last {OF_ALL} refresh tokens were presented by two user agents"
+    if networks >= OTHER_NETWORK:
+        return f"{networks} of the last {OF_ALL} refresh tokens were presented from two networks"
     return None
 
 

@@ -135,8 +135,22 @@ def test_another_user_agent_now_and_then() -> None:
         told.note(Verdict.ROTATE, "s", at, 60_000, BROWSER)
         reasons.append(told.note(Verdict.REPEAT, "s", at, 10_000, SCRIPT if number else BROWSER))
     assert [None] * 4 == reasons[:4]
-    assert "4 refresh tokens were presented by two user agents" == reasons[4]
+    assert "4 of the last 64 refresh tokens were presented by two user agents" == reasons[4]
     assert None is reasons[5]
+
+
+def test_a_phone_between_two_networks() -> None:
+    """A phone that loses one answer in twenty, in one network or another, is suspected in years not once."""
+    rng, told = random.Random(1), Suspicions()
+    reasons = set()
+    for generation in range(1, 50_000):
+        told.note(
+            Verdict.ROTATE, "s", generation, 60_000, Device(None, "Phone", rng.choice(("192.0.2.7", "203.0.113.9")))
+        )
+        if rng.random() < 0.05:
+            phone = Device(None, "Phone", rng.choice(("192.0.2.7", "203.0.113.9")))
+            reasons.add(told.note(Verdict.REPEAT, "s", generation, 10_000, phone))
+    assert {None} == reasons
 
 
 def test_memory_is_bounded() -> None:
