@@ -336,6 +336,7 @@ def test_a_refresh_token_alone_is_enough(issuer: StrictServer, url: str, client:
         {"token_endpoint": "https://a.example/token", "private_key": "another", "client_secret": "s3cr3t"},
         {"token_endpoint": "https://a.example/token", "grant": "password"},
         {"token_endpoint": "https://a.example/token", "ends": "bad_refresh_token"},
+        {"token_endpoint": "https://a.example/token", "scope": ["read", "write"]},
         {"token_endpoint": "https://a.example/token", "parameters": {"client_secret": "s3cr3t"}},
         {"token_endpoint": "https://a.example/token", "method": "client_secret_basic"},
         {"token_endpoint": "https://a.example/token", "method": "none", "client_secret": "s3cr3t"},

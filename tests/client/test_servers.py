@@ -164,6 +164,11 @@ def test_a_function_says_that_the_session_is_over_or_fails(url: str, issuer: Any
     auth = DaypassAuth(url, strategy=lambda _: "", timing=TIMING)
     with pytest.raises(RefreshUnavailable, match="no access token"):
         client.get(f"{url}/me", auth=auth)
+    wrong: Any = lambda _: {"access_token": "in-a-dict"}  # noqa: E731 - of another type than a function may have
+    auth = DaypassAuth(url, strategy=wrong, timing=TIMING)
+    with pytest.raises(RefreshUnavailable, match=r"no access token \(a dict\): return the token as text") as caught:
+        client.get(f"{url}/me", auth=auth)
+    assert "in-a-dict" not in str(caught.value)
 
 
 def test_a_strategy_that_is_none_is_refused() -> None:

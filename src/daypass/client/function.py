@@ -45,7 +45,11 @@ class FunctionStrategy:
             return Rejected("the function that refreshes says that the session is over")
         grant = given if isinstance(given, Grant) else Grant(given, jwt_lifetime(str(given)))
         if not is_token(grant.access_token):
-            return Unavailable("the function that refreshes returned no access token")
+            kind = type(grant.access_token).__name__
+            return Unavailable(
+                f"the function that refreshes returned no access token (a {kind}): return the token as text, or a "
+                "daypass.client.messages.Grant"
+            )
         return Refreshed(grant)
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:

@@ -109,6 +109,8 @@ class OAuth:
             raise ConfigurationError(f'invalid grant {grant!r}: expected "refresh_token" or "client_credentials"')
         if isinstance(ends, str) or isinstance(token_types, str):
             raise ConfigurationError('ends and token_types are collections of text: write ends=["bad_refresh_token"]')
+        if not isinstance(scope, str | None):
+            raise ConfigurationError("scope is text, with spaces between its words: scope='read write'")
         if taken := _RESERVED.intersection(parameters or ()):
             raise ConfigurationError(f"parameters cannot set {', '.join(sorted(taken))}: OAuth sets them itself")
         resources = (resource,) if isinstance(resource, str) else tuple(resource)
