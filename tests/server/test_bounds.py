@@ -190,6 +190,23 @@ def test_half_sent_requests_are_cut(service: Service) -> None:
         assert [] == slow
 
 
+def test_each_request_of_a_pipeline_has_its_own_time(service: Service) -> None:
+    """A client whose every packet ends within the next request is served for longer than one request may take."""
+    request = HEALTH + b"\r\n"
+    end, begin = request[20:], request[:20]
+    with connect(service) as client:
+        client.sendall(begin)
+        until = time.monotonic() + connection.REQUEST_SECONDS + 2
+        while time.monotonic() < until:
+            client.sendall(end + begin)
+            received = b""
+            while not received.endswith(b'{"status":"ok"}'):
+                chunk = client.recv(65_536)
+                assert chunk
+                received += chunk
+            time.sleep(0.2)
+
+
 def still_open(client: socket.socket) -> bool:
     """Read what there is, send one byte more; return whether the server has not closed."""
     client.setblocking(False)  # noqa: FBT003 - the standard library's own signature

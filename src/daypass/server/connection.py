@@ -159,6 +159,8 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._in_message = False
         self._received = 0
+        if not self.flow.write_paused:  # else the time to read an answer runs on, however much is sent
+            self._proceed()
 
     def on_response_complete(self) -> None:
         """Wait for the client: to read the answer, to send the rest of its body, or to send another request."""
