@@ -13,7 +13,7 @@ from daypass.web.cookies import CookiePolicy, SameSite
 from daypass.web.options import Options
 from daypass.web.refusal_log import MAXIMUM
 
-from .world import HOST, PASSWORD, SECRET, VARY, Asked, body_of, cookie_value, headers_named
+from .world import BOB, HOST, PASSWORD, SECRET, VARY, Asked, body_of, cookie_value, headers_named
 
 LOGIN = {"username": "alice", "password": PASSWORD}
 OWN = f"https://{HOST}"
@@ -181,6 +181,23 @@ def test_a_logout_leaves_the_cookie_of_another_application() -> None:
     cookie = {"cookie": f"daypass={foreign}"}
     out = asked.ask("POST", "/logout", scheme="http", host="localhost:8000", headers=cookie)
     assert (204, []) == (out.status, headers_named(out, "set-cookie"))
+
+
+def test_a_logout_ends_an_older_cookie_too() -> None:
+    """A cookie of 0.1 beside the one with a port is removed and its session ended: the browser would use it next.
+
+    One that is not ours is left alone.
+    """
+    asked, other = Asked(), Asked(secret=f"other {SECRET}")
+    (_, mine), (_, older), (_, foreign) = asked.login(), asked.login(BOB), other.login()
+    near: dict[str, Any] = {"scheme": "http", "host": "localhost:8000"}
+    out = asked.ask("POST", "/logout", headers={"cookie": f"daypass={older}; daypass-8000={mine}"}, **near)
+    removed = [header.partition(";")[0] for header in headers_named(out, "set-cookie")]
+    assert (204, ["daypass-8000=", "daypass="]) == (out.status, removed)
+    assert (False, False) == (asked.lives(mine), asked.lives(older))
+    _, mine = asked.login()
+    out = asked.ask("POST", "/logout", headers={"cookie": f"daypass={foreign}; daypass-8000={mine}"}, **near)
+    assert ["daypass-8000="] == [header.partition(";")[0] for header in headers_named(out, "set-cookie")]
 
 
 def test_own_name() -> None:

@@ -591,6 +591,20 @@ def test_a_logout(browser: Browser, state: str) -> None:
     assert ("cache-control", "private") in headers
 
 
+def test_a_logout_ends_an_older_login_too(asked: Asked) -> None:
+    """Cookies of 0.1 beside those with a port are removed and their session ended; those of other issuers stay."""
+    browser = Browser(asked, scheme="http", host="localhost:8000")
+    tokens, older = browser.log_in(), asked.auth.login("bob@example.com", PASSWORD)
+    browser.jar |= {"daypass": older.refresh_token, "daypass-access": older.access_token}
+    browser.ask("POST", act=lambda login: login.log_out())
+    assert {} == browser.jar
+    assert (False, False) == (lives(asked, tokens), lives(asked, older))
+    browser.log_in()
+    browser.jar["daypass"] = Asked(secret=f"other {SECRET}").login()[1]
+    browser.ask("POST", act=lambda login: login.log_out())
+    assert {"daypass"} == browser.jar.keys()
+
+
 def test_a_logout_while_the_store_is_down(browser: Browser, store: Failing) -> None:
     """A logout that cannot be done is not pretended: 503, and the browser keeps its cookies until it is."""
     tokens = browser.log_in()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -100,6 +101,16 @@ def write(
 def clear(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:
     """Return the header that removes a cookie."""
     return _header(request, policy, _name_in_use(request, policy, kind), "", 0)
+
+
+def read_older(request: Request, policy: CookiePolicy) -> str | None:
+    """Return the refresh token in a cookie of 0.1 that lies beside the one in use; it may be another application's."""
+    return next(islice(_values(request, policy, ""), 1, None), None)
+
+
+def clear_older(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:
+    """Return the header that removes the cookie that `read_older` reads."""
+    return _header(request, policy, _names(request, policy, kind)[-1], "", 0)
 
 
 def may_be_another_applications(request: Request, policy: CookiePolicy) -> bool:

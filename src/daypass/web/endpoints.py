@@ -162,7 +162,10 @@ class Endpoints:
 
     @_answering
     def logout(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``POST /logout``: 204, whether there was a session to end or not; the cookie is removed."""
+        """Answer ``POST /logout``: 204, whether there was a session to end or not; the cookie is removed.
+
+        So is a cookie of 0.1 beside it, with its session: otherwise the browser would be logged in by that one.
+        """
         self._admit(request)
         text, in_body = self._refresh_token(request)
         token = yield from self._open(text)
@@ -170,7 +173,14 @@ class Endpoints:
             yield from self._flows.logout(token, call)
         done = Response(204, (("cache-control", "no-store"),))
         foreign = token is None and cookies.may_be_another_applications(request, self._cookies)
-        return done if in_body or foreign else done.with_headers(cookies.clear(request, self._cookies))
+        if in_body or foreign:
+            return done
+        done = done.with_headers(cookies.clear(request, self._cookies))
+        older = yield from self._open(cookies.read_older(request, self._cookies))
+        if older is None:
+            return done
+        yield from self._flows.logout(older, call)
+        return done.with_headers(cookies.clear_older(request, self._cookies))
 
     @_answering
     def me(self, request: Request, _: Call) -> Flow[Response]:

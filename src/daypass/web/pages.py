@@ -244,7 +244,13 @@ class Pages:
 
     def _logged_out(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
         yield from self._end_others(login, call, keep=None)
-        return self._cleared(login.request)
+        request, policy = login.request, self._policy
+        try:
+            older = yield from self._flows.open(cookies.read_older(request, policy) or "")
+        except TokenMalformed:  # there is none, or it is another application's
+            return self._cleared(request)
+        yield from self._flows.logout(older, call)
+        return (*self._cleared(request), *(cookies.clear_older(request, policy, kind) for kind in (ACCESS, "")))
 
     def _end_others(self, login: BrowserLogin, call: Call, *, keep: str | None) -> Flow[None]:
         """End every session that this login has shown, save ``keep``."""
