@@ -41,6 +41,8 @@ class KeyFlows:
         self._policy = policy
         self._secret = secret
         self._algorithm = algorithm
+        # In this order: a node that finds one key of a new store must not take the refresh key for a removed one.
+        self._kinds = (REFRESH, algorithm)
 
     def load(self, now: int) -> Flow[KeyRing]:
         """Read the keys from the store, after adding what is due and removing what is over.
@@ -69,7 +71,7 @@ class KeyFlows:
         yield from require_right_clock(now)
         records = yield from ReadKeys()
         yield from self._ring(records)
-        for algorithm in (self._algorithm, REFRESH):
+        for algorithm in self._kinds:
             newest = _newest(records, algorithm)
             ahead = PUBLISHED_SHORTLY_AHEAD if at_once else PUBLISHED_AHEAD
             yield from self._add(algorithm, newest, now, now if newest is None else now + ahead, derived=not records)
@@ -80,12 +82,11 @@ class KeyFlows:
 
         By a clock that is wrong nothing is done, as long as there are keys to go on with.
         """
-        kinds = (self._algorithm, REFRESH)
-        due = [each for each in kinds if self._is_due([key for key in records if key.algorithm == each], now)]
+        due = [each for each in self._kinds if self._is_due([key for key in records if key.algorithm == each], now)]
         over = list(self._over(records, now))
         if due or over:
             error = yield from clock_error(now)
-            if error is not None and all(_newest(records, each) for each in kinds):
+            if error is not None and all(_newest(records, each) for each in self._kinds):
                 return False
             yield from require_right_clock(now)
         for algorithm in due:

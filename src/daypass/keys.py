@@ -118,6 +118,8 @@ class SigningKey:
             case _:
                 raise ConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(ALGORITHMS)}")
         key.ensure_kid()
+        if str(key.kid).startswith("-"):  # a command line would take it for an option
+            return cls.generate(algorithm)
         return cls(key)
 
     @property

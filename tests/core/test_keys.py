@@ -63,7 +63,7 @@ def test_the_newest_secret_makes_the_first_refresh_key() -> None:
         ([NEW, 32], "text or bytes"),
         ([[NEW]], "text or bytes"),
         (bytearray(32), "text or bytes"),
-        ("\ud800" * 32, "text"),
+        ("\ud800" * 32, "UTF-8"),
     ],
     ids=repr,
 )
@@ -235,3 +235,9 @@ def test_a_ring_that_lacks_a_key_is_not_complete() -> None:
     assert [False, False] == [ring.is_complete for ring in rings]
     assert KeyRing([KEYS["ES256"]], "ES256", [key]).is_complete
     assert {"keys": []} == KeyRing([KEYS["HS256"]], "HS256").jwks()
+
+
+def test_no_kid_looks_like_an_option() -> None:
+    """``daypass keys remove KID`` works for every key: no ``kid`` begins with a dash, as one in 64 would."""
+    kids = [SigningKey.generate("HS256").kid for _ in range(500)]
+    assert [] == [kid for kid in kids if kid.startswith("-")]

@@ -618,7 +618,7 @@ MISUSES: dict[str, tuple[list[str], dict[str, str], str]] = {
     "an endless duration": (["--absolute-ttl", f"{400 * '9'}d"], {}, "it must be zero or more, and finite"),
     "no duration in the environment": ([], {"DAYPASS_IDLE_TTL": "x"}, "idle_ttl: invalid duration 'x'"),
     "access over idle": (["--access-ttl", "31d"], {}, "idle_ttl has to be at least access_ttl"),
-    "idle over absolute": (["--idle-ttl", "200d"], {}, "absolute_ttl has to be at least idle_ttl"),
+    "idle over absolute": (["--idle-ttl", "200d"], {}, "absolute_ttl must be at least idle_ttl"),
     "grace over idle": (
         ["--idle-ttl", "1h", "--grace-period", "1h"],
         {},
