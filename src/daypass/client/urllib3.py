@@ -127,8 +127,13 @@ class DaypassAuth(SessionAuth):
     library: ClassVar[Library] = _Urllib3()
 
     def use_in(self, client: Any) -> None:
-        """Have the connection pools of ``client`` send the access token."""
+        """Have the connection pools of ``client`` send the access token.
+
+        A client that does so already is left alone: to clear it would close connections that are in use.
+        """
         kinds = client.pool_classes_by_scheme.items()
+        if all(getattr(kind, "daypass_auth", None) is self for _, kind in kinds):
+            return
         client.pool_classes_by_scheme = {scheme: _pool_class(_original(kind), self) for scheme, kind in kinds}
         client.clear()
 
@@ -162,6 +167,7 @@ def _pool_class(kind: type[Any], auth: DaypassAuth) -> type[Any]:
 
     class Pool(kind):  # type: ignore[misc]  # which class it is is known at run time
         daypass_original = kind
+        daypass_auth = auth
 
         def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *rest: Any, **more: Any) -> Any:
             original = super().urlopen
