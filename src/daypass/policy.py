@@ -25,7 +25,7 @@ class Policy:
     """How long things last, in milliseconds; `Policy.of` takes them as people write them.
 
     A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``. A key is followed
-    by a new one when it was used for ``key_ttl``; 0 leaves that to whoever runs the issuer.
+    by a new one when it was used for ``key_ttl``; 0 leaves that to the operator.
 
     Raises:
         ConfigurationError: the spans contradict each other.

@@ -113,7 +113,7 @@ class _Remote:
         return None
 
     def _is_fresh(self, now: int) -> bool:
-        """Tell whether the keys are young; from half of their time on they are fetched anew."""
+        """Tell whether the keys are young; from half of their time on they are fetched again."""
         return abs(now - self._fetched_at) * 2 < self._fresh_for
 
     def _checking(self, text: str) -> Checking:
@@ -227,7 +227,7 @@ class _Remote:
             self._verifier.forget()
 
     def _find_url(self) -> str:
-        """Return where the issuer says that its keys are; where it does not tell of itself, where Daypass has them."""
+        """Return where the issuer says that its keys are; where it publishes no metadata, where Daypass has them."""
         issuer = self._names.issuer
         url = jwk_set.metadata_url(issuer)
         answer = fetch(url)
@@ -243,7 +243,7 @@ class _Remote:
         elif failure is not None and self._failure is None:
             _log.warning("the keys of %s could not be fetched: %s", self._names.issuer, failure)
         if failure is not None:
-            self._url = self._given_url  # they may have moved: it is found anew
+            self._url = self._given_url  # they may have moved: look up the URL again
         self._failure, self._is_late = failure, False
         with self._lock:
             self._running = None if self._running is fetch else self._running
@@ -262,7 +262,7 @@ class RemoteVerifier(_Remote):
         audience: whom they have to be for; the issuer itself unless told otherwise, as it is with `Daypass`.
         jwks_url: where the keys are; found from the issuer's own metadata (RFC 8414), else
             ``<issuer>/.well-known/jwks.json``. HTTPS, or plain HTTP on loopback; redirects are not followed.
-        leeway: by how much clocks may differ, a minute at the most.
+        leeway: by how much clocks may differ, at most a minute.
         clock: returns the time in milliseconds since the epoch.
 
     Raises:

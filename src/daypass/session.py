@@ -31,7 +31,7 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login on one device: what the store holds of it, one row for ever.
+    """One login on one device: what the store holds of it, one row forever.
 
     Attributes:
         id: 32 hexadecimal digits, the hash of the session's secret; also the ``sid`` claim.

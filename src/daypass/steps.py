@@ -148,7 +148,7 @@ class Emit(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class Keys(Step[KeyRing]):
-    """Ask for the keys: those at hand, or ``anew`` those that a read finds which begins after this step.
+    """Ask for the keys: those at hand or, with ``anew``, those that a read finds which begins after this step.
 
     Raises:
         StoreError: they could not be read.

@@ -55,9 +55,9 @@ class User:
     """Who logs in, as the application knows them; what `authenticate` and `load_user` return.
 
     Attributes:
-        subject: what identifies the user for ever (RFC 7519 §4.1.2): a primary key rather than an address.
+        subject: what identifies the user forever (RFC 7519 §4.1.2): a primary key rather than an address.
         username: the ``username`` claim of the access token, if there is one.
-        email: the ``email`` claim, likewise.
+        email: the ``email`` claim, if there is one.
         claims: further claims for the access token, as JSON values; they can't replace one that Daypass sets.
         disabled: whether the user may no longer log in or refresh.
         scope: what the user may do, words with spaces between them (RFC 6749 §3.3), as it is at this moment; access
@@ -92,7 +92,7 @@ class Account:
     """A built-in user of the ready-made service, as the store holds it.
 
     Attributes:
-        subject: what identifies it for ever.
+        subject: what identifies it forever.
         email: its address; unique, whatever its case.
         username: its name; unique, whatever its case, and without an ``@``.
         password_hash: by Argon2id, in its standard text form.

@@ -32,7 +32,7 @@ class Verifier:
         find_key: returns the signing key of a name, or None.
         leeway: milliseconds that clocks may differ by; a token opens so much longer.
         access_ttl: for how many milliseconds a token opens at most, whatever it says; None for as long as it says.
-        cache_size: how many verified tokens are remembered at the most.
+        cache_size: the most verified tokens that are remembered.
 
     Attributes:
         pruned_at: the latest time by which ended sessions were forgotten. A clock that was ahead, and was set right,
@@ -102,7 +102,7 @@ class Verifier:
         self._crowded = max(_CROWD, 2 * len(self._ended))
 
     def forget(self) -> None:
-        """Forget the tokens that were verified, so that each is verified anew: the keys have changed."""
+        """Forget the tokens that were verified, so that each is verified again: the keys have changed."""
         with self._writing:
             self._verified.clear()
             self._epoch += 1

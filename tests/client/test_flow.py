@@ -253,7 +253,7 @@ def test_a_token_of_unknown_lifetime_never_expires_by_the_clock() -> None:
 
 @pytest.mark.parametrize("ahead", [-0.1, 1, 20])
 def test_ahead_is_a_share_of_the_lifetime(ahead: float) -> None:
-    """Of 1 or more each token would be refreshed at once, for ever."""
+    """Of 1 or more each token would be refreshed at once, forever."""
     with pytest.raises(ConfigurationError, match=f"from 0 to below 1, not {ahead}"):
         Timing(ahead=ahead)
 
@@ -421,7 +421,7 @@ def test_strict_server_is_asked_again_only_if_the_token_had_no_effect() -> None:
     assert retry_pause(Unavailable("lost"), 1, 1, 10_000, STRICT, 0.0, TIMING) is None
     assert 100 == retry_pause(Unavailable("refused", unused=True), 1, 1, 10_000, STRICT, 0.0, TIMING)
     assert {True} == {judge_refresh(answer(status)).unused for status in (429, 503)}  # type: ignore[union-attr]  # each is unavailable
-    assert {False} == {judge_refresh(answer(status)).unused for status in (500, 502, 504)}  # type: ignore[union-attr]  # likewise
+    assert {False} == {judge_refresh(answer(status)).unused for status in (500, 502, 504)}  # type: ignore[union-attr]  # the same
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_two_names_of_this_machine_are_warned_of_once(caplog: pytest.LogCaptureF
 
 
 def test_many_foreign_origins_take_no_memory() -> None:
-    """A crawler's hosts are not kept for ever, and none becomes an own one."""
+    """A crawler's hosts are not kept forever, and none becomes an own one."""
     own = OwnOrigins(["https://api.example.com"], allow_http=False)
     assert not any(("https", f"host{number}.example", None) in own for number in range(5000))
     assert len(own._judged) <= 1024

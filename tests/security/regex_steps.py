@@ -26,7 +26,7 @@ class Steps:
 
     Args:
         pattern: as ``re`` takes it.
-        flags: likewise.
+        flags: those it is compiled with.
     """
 
     def __init__(self, pattern: str, flags: int = 0) -> None:

@@ -55,7 +55,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED.keys())
 def test_an_ambiguous_request_is_refused_and_nothing_behind_it_is_answered(service: Service, request_: bytes) -> None:
-    """It gets one 4xx or 505 at the most, and the connection closes: no second request hides in it."""
+    """It gets at most one 4xx or 505, and the connection closes: no second request hides in it."""
     for parts in ((request_,), (request_[: len(request_) // 2], request_[len(request_) // 2 :])):
         received = exchange(service, *parts)
         assert len(statuses(received)) <= 1

@@ -11,7 +11,7 @@ COMMAND = ("sessions", "end-everyone")
 
 
 def test_everyone_is_logged_out(tmp_path: Path) -> None:
-    """Sessions end at once, their access tokens within seconds; whoever logs in again afterwards stays."""
+    """Sessions end at once, their access tokens within seconds; a user who logs in again afterwards stays."""
     add_user(tmp_path)
     with (
         running(folder=tmp_path, given={"DAYPASS_SECRET": SECRET}) as service,

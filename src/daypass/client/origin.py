@@ -1,4 +1,4 @@
-"""The origins that tokens may be sent to (RFC 6454): scheme, host and port. Pure, save for one warning."""
+"""The origins that tokens may be sent to (RFC 6454): scheme, host and port. Pure, except for one warning."""
 
 import logging
 from collections.abc import Iterable, Iterator

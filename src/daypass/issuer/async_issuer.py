@@ -74,7 +74,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or an AsyncStore")
 
     async def login(self, identifier: str, password: str, *, device: Device = NOWHERE) -> Tokens:
-        """Start a session for whoever `authenticate` says has these credentials.
+        """Start a session for the user that `authenticate` returns for these credentials.
 
         Raises:
             CredentialsRejected: nobody has, or they may not log in; nothing was started.
@@ -180,7 +180,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
 
         Args:
-            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
+            at_once: use them in five seconds; a service that keeps a copy of the key set may not know them yet.
 
         Raises:
             StoreError: they may have been added, or not.
@@ -226,7 +226,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: whoever asked was given it, or has gone
+            task.exception()  # marks it as seen: the caller got it, or has gone
 
     async def _get_ready(self) -> None:
         """Read what verifying needs, and see to it that it stays up to date."""

@@ -163,7 +163,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, subject, reason)
 
     def _warn_of_store(self, event: Event) -> None:
-        """Say once a second at the most what is wrong with the store: everybody who asks meets the same."""
+        """Log at most once a second what is wrong with the store: every caller meets the same error."""
         if abs(event.at - self._warned_at) >= _WARN_AT_MOST_EVERY:
             self._warned_at = event.at
             _log.warning("a request was answered with 503: %s", one_line(event.reason))

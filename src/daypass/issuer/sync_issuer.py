@@ -69,7 +69,7 @@ class Daypass(Issuer[Store, Load, Check]):
         algorithm: what access tokens are signed with.
         access_ttl: how long an access token opens the application.
         idle_ttl: how long a session lives without being refreshed.
-        absolute_ttl: how long a session lives at the most.
+        absolute_ttl: the longest that a session lives.
         grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
             strict mode.
         leeway: by how much clocks of verifying machines may differ, a minute at the most.

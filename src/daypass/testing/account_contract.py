@@ -21,7 +21,7 @@ from daypass.user import Account
 
 
 def account(number: int = 1, **fields: Any) -> Account:
-    """Return a user for a test, save for ``fields``."""
+    """Return a user for a test, with other values for ``fields``."""
     made = Account(f"subject-{number}", f"user{number}@example.com", f"user{number}", f"hash-{number}", START)
     return replace(made, **fields)
 

@@ -253,7 +253,7 @@ class OAuth:
             "scope": scopes.within(session.scope, user.scope) or None,
             "client_id": session.client_id,
             "username": user.username,
-            "exp": round_up(latest_end(session, self._flows.policy)) // SECOND,  # does not tell of refreshes
+            "exp": round_up(latest_end(session, self._flows.policy)) // SECOND,  # does not reveal refreshes
             "sub": session.subject,
             "iss": self._flows.names.issuer,
             "sid": session.id,

@@ -58,7 +58,7 @@ class ThreadConnection(Connection[TupleRow]):
         """Let libpq close the connection, without psycopg's warning: a store need not be closed."""
 
     def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
-        """Do as `psycopg.Connection.wait`, until the deadline; whoever is interrupted leaves no connection behind."""
+        """Do as `psycopg.Connection.wait`, until the deadline; an interrupted caller leaves no connection behind."""
         try:
             return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options)
         except (_Overdue, KeyboardInterrupt):
@@ -106,7 +106,7 @@ class TaskConnection(AsyncConnection[TupleRow]):
         """Do as `ThreadConnection.__del__`."""
 
     async def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
-        """Do as `psycopg.AsyncConnection.wait`; whoever is cancelled during a query leaves no connection behind."""
+        """Do as `psycopg.AsyncConnection.wait`; a task cancelled during a query leaves no connection behind."""
         try:
             return await waiting.wait_async(
                 _until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options

@@ -85,7 +85,7 @@ class PostgresSubscription:
             return announced and not self._closed
 
     def close(self) -> None:
-        """Close the connection; whoever is waiting is told False within a quarter of a second."""
+        """Close the connection; a caller that waits gets False within a quarter of a second."""
         self._closed = True
         with self._waiting:
             self._connection.close()
@@ -130,7 +130,7 @@ class AsyncPostgresSubscription:
         return announced or (bool(await self._receive(seconds)) and not self._closed)
 
     async def close(self) -> None:
-        """Close the connection; whoever is waiting is told False at once."""
+        """Close the connection; a caller that waits gets False at once."""
         self._closed = True
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time())
