@@ -264,7 +264,7 @@ def test_a_store_that_is_too_new_is_refused(store: RedisStore, client: redis.Red
 
 
 def test_an_older_node_works_beside_this_one(store: RedisStore, client: redis.Redis) -> None:
-    """Version 1 compares ``{schema}`` with the version that it knows, so that key stays 1, whichever version made it."""
+    """Version 1 compares ``{schema}`` with the version that it knows, so that key stays 1 in both versions."""
     client.set("daypass:{schema}", 1)
     assert 2 == store.perform(Migrate())
     assert (b"1", b"2") == (client.get("daypass:{schema}"), client.get("daypass:{schema}:version"))

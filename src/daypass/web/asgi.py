@@ -22,6 +22,7 @@ from daypass.web.clients import Registry
 from daypass.web.guard import AsyncVerifying
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
+from daypass.web.page_headers import Headers
 from daypass.web.routes import Route, find_route, route_table
 
 __all__ = [
@@ -343,10 +344,8 @@ async def log_in(
     Raises:
         LoginRefused: nothing was started; answer with ``await send_response(error.response, scope, send)``.
     """
-    app = async_application(own_login.application_for(auth), {})
     options: dict[str, Any] = {"scope": granted, "device_name": device_name, "cross_site": cross_site}
-    request, login = read_request(scope), scope.get("daypass")
-    tokens, ours = await app.auth.run(own_login.log_in(app, request, user, app.auth.new_call(), login, **options))
+    tokens, ours = await log_in_or_refuse(auth, scope, user, **options)
     headers.extend(encoded(ours))
     return tokens
 
@@ -359,10 +358,22 @@ async def log_out(
     Raises:
         LoginRefused: the session lives on; answer with ``await send_response(error.response, scope, send)``.
     """
+    headers.extend(encoded(await log_out_or_refuse(auth, scope)))
+
+
+async def log_in_or_refuse(auth: Any, scope: Scope, user: User, /, **options: Any) -> tuple[Tokens, Headers]:
+    """Return the tokens and the headers of a login, or raise `LoginRefused`; for those who write an adapter."""
     app = async_application(own_login.application_for(auth), {})
-    request, login = read_request(scope), scope.get("daypass")
-    _, ours = await app.auth.run(own_login.log_out(app, request, app.auth.new_call(), login))
-    headers.extend(encoded(ours))
+    request, login, call = read_request(scope), scope.get("daypass"), app.auth.new_call()
+    return await app.auth.run(own_login.log_in(app, request, user, call, login, **options))
+
+
+async def log_out_or_refuse(auth: Any, scope: Scope) -> Headers:
+    """Return the headers of a logout, or raise `LoginRefused`; for those who write an adapter."""
+    app = async_application(own_login.application_for(auth), {})
+    request, login, call = read_request(scope), scope.get("daypass"), app.auth.new_call()
+    _, headers = await app.auth.run(own_login.log_out(app, request, call, login))
+    return headers
 
 
 def authorization_of(scope: Scope) -> str:

@@ -1,7 +1,7 @@
 """The times of sessions as their users see them: in steps of 15 minutes, and never changing by a refresh. Pure.
 
 A thief who knows when the owner refreshes can refresh right behind, within the grace period, and stays undetected
-(`daypass.rotation`). Rounding alone does not help: a client that asks every second sees when a rounded time changes. So:
+(`daypass.rotation`). Rounding alone does not help: a client that asks each second sees a rounded time change. So:
 
 - The times of the session that asks depend on the clock alone.
 - The times of other sessions change only when a new quarter of an hour begins, and then say nothing of the last one.

@@ -24,7 +24,7 @@ from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.session import Tokens
 from daypass.user import User
-from daypass.web import guard, own_login, routes
+from daypass.web import asgi, guard, routes
 from daypass.web.application import Application, async_application
 from daypass.web.asgi import Receive, Scope, Send, authorization_of, encoded, read_request, respond
 from daypass.web.bearer import refused
@@ -251,21 +251,14 @@ async def log_in_or_refuse(
     auth: Any, request: StarletteRequest, response: StarletteResponse, user: User, **options: Any
 ) -> Tokens:
     """Do as `log_in` does, but raise `LoginRefused`; for those who write an adapter."""
-    app = async_application(own_login.application_for(auth), {})
-    login, call = request.scope.get("daypass"), app.auth.new_call()
-    tokens, headers = await app.auth.run(
-        own_login.log_in(app, read_request(request.scope), user, call, login, **options)
-    )
+    tokens, headers = await asgi.log_in_or_refuse(auth, request.scope, user, **options)
     _put(response, headers)
     return tokens
 
 
 async def log_out_or_refuse(auth: Any, request: StarletteRequest, response: StarletteResponse) -> None:
     """Do as `log_out` does, but raise `LoginRefused`."""
-    app = async_application(own_login.application_for(auth), {})
-    login, call = request.scope.get("daypass"), app.auth.new_call()
-    _, headers = await app.auth.run(own_login.log_out(app, read_request(request.scope), call, login))
-    _put(response, headers)
+    _put(response, await asgi.log_out_or_refuse(auth, request.scope))
 
 
 def _put(response: StarletteResponse, headers: Headers) -> None:
