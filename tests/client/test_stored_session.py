@@ -15,7 +15,8 @@ import pytest
 
 from daypass.client.events import ClientEvent
 from daypass.client.httpx import DaypassAuth
-from daypass.client.storage import FileStorage, MemoryStorage, last_line, write_in_place
+from daypass.client.storage import FileStorage, MemoryStorage
+from daypass.client.storage.file import last_line, write_in_place
 from daypass.client.timing import Timing
 from daypass.errors import LoginRequired, RefreshUnavailable
 
