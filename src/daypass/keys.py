@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, Key, KeyParameters, OctKey, OKPKey, RSAKey, impor
 
 from daypass.errors import ConfigurationError
 from daypass.refresh_token import KEY_ID_SIZE, RefreshKey
+from daypass.secret import Secret, secrets_in
 
 Algorithm = Literal["ES256", "Ed25519", "RS256", "HS256"]
 """The algorithms an access token may be signed with (RFC 7518 §3.1, RFC 9864 §2.2)."""
@@ -25,11 +26,6 @@ Algorithm = Literal["ES256", "Ed25519", "RS256", "HS256"]
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 REFRESH = "refresh"
 """Stands in place of an algorithm for the keys that authenticate refresh tokens."""
-
-MINIMUM_SECRET = 32
-
-Secret = str | bytes | Sequence[str | bytes]
-"""A master secret of at least 32 bytes (text counts as UTF-8), or several of them, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +46,7 @@ class MasterSecret:
         Raises:
             ConfigurationError: there is none, or one is shorter than 32 bytes.
         """
-        given = secret if isinstance(secret, list | tuple) else [secret]
-        if not given:
-            raise ConfigurationError("secret is empty: give at least one, or none at all for an embedded store")
-        raw = [_secret_bytes(each) for each in given]
+        raw = secrets_in(secret)
         return cls(_refresh_key(raw[0]), tuple(map(_wrapping_key, raw)))
 
     def wrap(self, key: "SigningKey | RefreshKey") -> str:
@@ -229,20 +222,6 @@ def _open(wrapped: str, wrapping: OctKey) -> bytes | None:
         return jwe.decrypt_compact(wrapped, wrapping).plaintext
     except (JoseError, ValueError):
         return None
-
-
-def _secret_bytes(secret: object) -> bytes:
-    if not isinstance(secret, str | bytes):
-        raise ConfigurationError("secret has to be text or bytes, or a list of them, newest first")
-    try:
-        raw = secret.encode() if isinstance(secret, str) else secret
-    except UnicodeEncodeError:  # as an environment variable that is not UTF-8 comes
-        raise ConfigurationError("secret is not valid UTF-8; make one with: openssl rand -base64 32") from None
-    if len(raw) < MINIMUM_SECRET:
-        raise ConfigurationError(
-            f"secret has {len(raw)} bytes and needs at least {MINIMUM_SECRET}; make one with: openssl rand -base64 32"
-        )
-    return raw
 
 
 def _derive(secret: bytes, purpose: str, size: int) -> bytes:

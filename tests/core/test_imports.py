@@ -34,7 +34,7 @@ SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 
 FLOORS = (
     ("errors",),
-    ("scope", "unknown_options"),
+    ("scope", "secret", "unknown_options"),
     ("clock", "cookie_names", "rotation", "duration", "flow", "event", "read_only"),
     ("user",),
     ("session",),
@@ -77,7 +77,8 @@ PURE = {
     "session": {"rotation", "user"},
     "policy": {"duration", "errors", "session", "unknown_options"},
     "refresh_token": {"errors", "rotation"},
-    "keys": {"errors", "refresh_token"},
+    "secret": {"errors"},
+    "keys": {"errors", "refresh_token", "secret"},
     "access_token": {"duration", "errors", "keys", "policy", "scope", "session", "user"},
     "verifier": {"access_token", "duration", "errors", "keys", "read_only"},
     "store_steps": {"flow", "keys", "rotation", "session"},

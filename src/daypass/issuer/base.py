@@ -18,8 +18,9 @@ from daypass.event import Event, EventCode
 from daypass.flows import ENTROPY, Call, Flows
 from daypass.forks import survive_forks
 from daypass.key_flows import KeyFlows
-from daypass.keys import ALGORITHMS, Algorithm, MasterSecret, Secret
+from daypass.keys import ALGORITHMS, Algorithm, MasterSecret
 from daypass.policy import Policy
+from daypass.secret import Secret
 from daypass.session import Device
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore

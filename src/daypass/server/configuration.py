@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from daypass import secret_file
 from daypass.duration import milliseconds
 from daypass.errors import ConfigurationError
-from daypass.keys import Secret
+from daypass.secret import Secret
 from daypass.server import clients
 from daypass.unknown_options import refuse_unknown
 from daypass.web.clients import Client
