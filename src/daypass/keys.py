@@ -4,15 +4,17 @@ One master secret is all an operator keeps. From it comes, by HKDF (RFC 5869), t
 wrapped at rest: each is stored as an encrypted JWK (RFC 7517 §7), so that a store alone signs nothing.
 """
 
+import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from joserfc import jwe
+from joserfc import jwe, jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeyParameters, OctKey, OKPKey, RSAKey, import_key
 
@@ -24,6 +26,10 @@ Algorithm = Literal["ES256", "Ed25519", "RS256", "HS256"]
 """The algorithms an access token may be signed with (RFC 7518 §3.1, RFC 9864 §2.2)."""
 
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
+TYPE = "at+jwt"
+"""What the header of an access token says that it is (RFC 9068 §2.1)."""
+
 REFRESH = "refresh"
 """Stands in place of an algorithm for the keys that authenticate refresh tokens."""
 
@@ -78,7 +84,7 @@ class MasterSecret:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SigningKey:
     """A key that access tokens are signed with; its JWK bears ``kid`` and ``alg``.
 
@@ -131,6 +137,22 @@ class SigningKey:
         if isinstance(self.key, OctKey):
             return None
         return self.key.as_dict(private=False)
+
+    def sign(self, claims: bytes) -> str:
+        """Return an access token: a JWS in its compact form (RFC 7515 §7.1) with these claims, which are JSON."""
+        signed = self._header + base64.urlsafe_b64encode(claims).rstrip(b"=")
+        signature = base64.urlsafe_b64encode(self._signature(signed, self.key)).rstrip(b"=")
+        return f"{signed.decode()}.{signature.decode()}"
+
+    @cached_property
+    def _header(self) -> bytes:
+        """The header of every token, encoded, with its dot; joserfc has checked it and the key."""
+        header = {"typ": TYPE, "alg": self.algorithm, "kid": self.kid}
+        return jws.serialize_compact(header, b"", self.key, registry=REGISTRY).encode().partition(b".")[0] + b"."
+
+    @cached_property
+    def _signature(self) -> Callable[[bytes, Any], bytes]:
+        return REGISTRY.get_alg(self.algorithm).sign
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from typing import Any
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from daypass.access_token import MAXIMUM_LENGTH, REGISTRY, TYPE, AccessToken, Names
+from daypass.access_token import MAXIMUM_LENGTH, AccessToken, Names
 from daypass.duration import SECOND
 from daypass.errors import KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
-from daypass.keys import SigningKey
+from daypass.keys import REGISTRY, TYPE, SigningKey
 from daypass.read_only import read_only
 
 _CROWD = 1024
