@@ -1,6 +1,5 @@
 """Drives a flow to its end, in either colour: the only sync/async twins of the server side."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -39,7 +38,7 @@ async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
             return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
         try:
             go_on, given = flow.send, answer(step)
-            if inspect.isawaitable(given):
+            if hasattr(given, "__await__"):
                 given = await given
         except Exception as error:
             go_on, given = flow.throw, error

@@ -37,7 +37,7 @@ MOST_SESSIONS = 10_000
 _MASK = (1 << OF_ALL) - 1
 
 Peer = tuple[str | None, str | None]
-"""A user agent and a network; None is unknown."""
+"""A user agent, and an address or its network; None is unknown."""
 
 
 @dataclass(slots=True)
@@ -86,13 +86,13 @@ class Suspicions:
             age: milliseconds since the last rotation.
             device: where the request came from, as far as known.
         """
-        peer = None if device is None else (device.user_agent, _network(device.address))
+        peer = None if device is None else (device.user_agent, device.address)
         if verdict in (Verdict.ROTATE, Verdict.HEAL):
             self._rotated(session_id, generation, peer)
             return None
         if verdict not in (Verdict.REPEAT, Verdict.BRANCH):
             return None
-        before = self._peers.get(session_id)
+        peer, before = _in_network(peer), _in_network(self._peers.get(session_id))
         if peer is not None and peer == before and age is not None and age < AT_ONCE:
             return None
         counts = self._counts.get(session_id)
@@ -136,6 +136,10 @@ def _reason(counts: _Counts) -> str | None:
 
 def _differ(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and one != other
+
+
+def _in_network(peer: Peer | None) -> Peer | None:
+    return None if peer is None else (peer[0], _network(peer[1]))
 
 
 def _network(address: str | None) -> str | None:

@@ -160,8 +160,9 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if event.code is EventCode.UNAVAILABLE:
             self._warn_of_store(event)
         level = _LEVELS.get(event.code, logging.DEBUG)
-        subject, reason = one_line(event.subject), one_line(event.reason)
-        _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, subject, reason)
+        if _log.isEnabledFor(level):
+            subject, reason = one_line(event.subject), one_line(event.reason)
+            _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, subject, reason)
 
     def _warn_of_store(self, event: Event) -> None:
         """Log at most once a second what is wrong with the store: every caller meets the same error."""
