@@ -252,7 +252,12 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
-        match step:
+        match step:  # the steps of a refresh come first
+            case Emit(event):
+                self._note(event)
+                return None if self._on_event is None else self._tell(self._on_event, event)
+            case LoadUser(subject):
+                return self._reload(subject)
             case Keys(anew):
                 if anew:
                     return arun(self._upkeep.keys_read_anew(), self._answer)
@@ -270,8 +275,6 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 self._upkeep.refuse_everyone(at)
             case RefuseSession(session_id, ended_at):
                 self._upkeep.refuse(session_id, ended_at)
-            case LoadUser(subject):
-                return self._reload(subject)
             case Authenticate(check, identifier, password):
                 return self._authenticate(check, identifier, password)
             case Ask(_, function, text):
@@ -280,9 +283,6 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self.verify(access_token)
             case Count(ask, key, rate, now, waits):
                 return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
-            case Emit(event):
-                self._note(event)
-                return None if self._on_event is None else self._tell(self._on_event, event)
         return None
 
     async def _reload(self, subject: str) -> User | None:

@@ -280,7 +280,12 @@ class Daypass(Issuer[Store, Load, Check]):
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
-        match step:
+        match step:  # the steps of a refresh come first
+            case Emit(event):
+                self._note(event)
+                self._tell(event)
+            case LoadUser(subject):
+                return loaded_user(subject, self._load_user(subject))
             case Keys(anew):
                 if anew:
                     return run(self._upkeep.keys_read_anew(), self._answer)
@@ -298,8 +303,6 @@ class Daypass(Issuer[Store, Load, Check]):
                 self._upkeep.refuse_everyone(at)
             case RefuseSession(session_id, ended_at):
                 self._upkeep.refuse(session_id, ended_at)
-            case LoadUser(subject):
-                return loaded_user(subject, self._load_user(subject))
             case Authenticate(check, identifier, password):
                 return checked_user("authenticate", check(identifier, password))
             case Ask(name, function, text):
@@ -310,9 +313,6 @@ class Daypass(Issuer[Store, Load, Check]):
                 return self.verify(access_token)
             case Count(ask, key, rate, now):
                 return ask(key, rate, now)
-            case Emit(event):
-                self._note(event)
-                self._tell(event)
         return None
 
     def _tell(self, event: Event) -> None:
