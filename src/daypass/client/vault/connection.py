@@ -1,0 +1,75 @@
+"""What a vault shows of a connection, and what its keeper asks of the rows. No token is here. Pure.
+
+A connection is named by its provider and a name: ``xero`` and ``tenant-42``. The key of its row is ``xero/tenant-42``, so
+``PostgresStorage(url, "xero/tenant-42", secret=…)`` is the same row. What the vault needs of a row, without opening it:
+
+- its state, when its refresh token was last used (a login counts), when its access token expires, its last error;
+- the id of the secret that it is sealed under, which is in the sealed text (`daypass.client.sealing.key_id_of`);
+- an index by provider and last use, written together with the row, for `Vault.keep`. In Redis, a row's key has one of
+  256 buckets as its hash tag, and the index of a provider and bucket is a sorted set with the same hash tag: so one
+  script changes both, in a cluster too.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from daypass.errors import ConfigurationError
+
+LONGEST_NAME = 512
+"""Characters of the key of a connection."""
+
+
+class State(StrEnum):
+    """How a connection is; the value is the word that is stored and shown."""
+
+    LIVE = "live"
+    REFRESHING = "refreshing"
+    NEEDS_LOGIN = "needs_login"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a vault shows of a connection; never a token. Times are milliseconds since the epoch, by the database.
+
+    Attributes:
+        provider: whose service it is.
+        name: which account there.
+        state: ``refreshing`` while some machine refreshes it; ``needs_login`` when only a new login helps.
+        reason: why it needs a login.
+        expires_at: when the access token expires; ``None`` where that is not known.
+        refreshed_at: when the refresh token was last used, or given by a login.
+        last_error: why the last refresh failed; ``None`` after one that worked.
+        key_id: names the secret that the row is sealed under.
+    """
+
+    provider: str
+    name: str
+    state: State
+    reason: str | None = None
+    expires_at: int | None = None
+    refreshed_at: int | None = None
+    last_error: str | None = None
+    key_id: str | None = None
+
+
+def key_of(provider: str, name: str) -> str:
+    """Return the key of a connection's row.
+
+    Raises:
+        ConfigurationError: the provider or the name is empty, too long or has characters that cannot be shown, or the
+            provider has a slash.
+    """
+    if not provider or "/" in provider or not provider.isprintable():
+        raise ConfigurationError(f"invalid provider {provider!r}: expected printable characters without a slash")
+    if not name or not name.isprintable():
+        raise ConfigurationError(f"invalid name {name!r} of a connection: expected printable characters")
+    key = f"{provider}/{name}"
+    if len(key) > LONGEST_NAME:
+        raise ConfigurationError(f"the name of a connection is too long: expected at most {LONGEST_NAME} characters")
+    return key
+
+
+def names_in(key: str) -> tuple[str, str]:
+    """Return the provider and the name in a row's key; a key without a slash has an empty provider."""
+    provider, slash, name = key.partition("/")
+    return (provider, name) if slash else ("", key)
