@@ -1,7 +1,7 @@
 """What a vault shows of a connection, and what its keeper asks of the rows. No token is here. Pure.
 
-A connection is named by its provider and a name: ``xero`` and ``tenant-42``. The key of its row is ``xero/tenant-42``, so
-``PostgresStorage(url, "xero/tenant-42", secret=…)`` is the same row. What the vault needs of a row, without opening it:
+A connection is named by its provider and a name: ``xero`` and ``tenant-42``. The key of its row is ``xero/tenant-42``:
+``PostgresStorage(url, "xero/tenant-42", secret=…)`` is the same row. The vault needs of a row, without opening it:
 
 - its state, when its refresh token was last used (a login counts), when its access token expires, its last error;
 - the id of the secret that it is sealed under, which is in the sealed text (`daypass.client.sealing.key_id_of`);
