@@ -341,6 +341,11 @@ def test_a_refresh_token_alone_is_enough(issuer: StrictServer, url: str, client:
         {"token_endpoint": "https://a.example/token", "method": "client_secret_basic"},
         {"token_endpoint": "https://a.example/token", "method": "none", "client_secret": "s3cr3t"},
         {"token_endpoint": "https://a.example/token", "revocation_endpoint": "http://a.example/revoke"},
+        {"token_endpoint": "https://a.example/token", "authorization_endpoint": "http://a.example/authorize"},
+        {"token_endpoint": "https://a.example/token", "redirect_uri": "https://app.example.com/callback"},
+        {"token_endpoint": "https://a.example/token", "redirect_uri": "http://localhost/callback"},
+        {"token_endpoint": "https://a.example/token", "redirect_uri": "http://localhost:99999/callback"},
+        {"token_endpoint": "https://a.example/token", "idle_ttl": "60 parsecs"},
     ],
     ids=str,
 )

@@ -1,6 +1,7 @@
 """`daypass login --oauth`, against an authorization server made with Authlib, as people run it."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from daypass.client import oauth_login
 from daypass.client.messages import Answer, Message
 from daypass.client.oauth import OAuth
 from daypass.errors import ConfigurationError, CredentialsRejected, RefreshUnavailable
+from tests.servers.postgres import free_port
 
 from .authlib_server import CLIENT_ID, Server, authlib_server
 
@@ -115,9 +117,9 @@ def _in_a_thread(*pages: str) -> Callable[[str], None]:
     """Return a browser that first opens other pages on the listener, and then the right one."""
 
     def visit(url: str) -> None:
-        back = httpx2.URL(url).params["redirect_uri"]
+        back = httpx2.URL(httpx2.URL(url).params["redirect_uri"])
         for page in pages:
-            assert 404 == httpx2.get(back.removesuffix("/callback") + page).status_code
+            assert 404 == httpx2.get(back.join(page)).status_code
         httpx2.get(url, follow_redirects=True)
 
     return lambda url: threading.Thread(target=visit, args=(url,)).start()
@@ -158,3 +160,39 @@ def test_nobody_logs_in(server: Server) -> None:
             oauth_login.by_browser(given, _sender(client), lambda _: None)
         with pytest.raises(ConfigurationError, match="no device_authorization_endpoint"):
             oauth_login.by_device(given, _sender(client), lambda *_: None)
+
+
+def test_endpoints_that_are_given_need_no_discovery(server: Server) -> None:
+    """A provider without metadata, as most presets are: both logins work with the endpoints that the strategy knows."""
+    server.iss = server.url  # unknown to the client, which has nothing to compare it with
+    oauth = OAuth(
+        client_id=CLIENT_ID,
+        token_endpoint=f"{server.url}/token",
+        authorization_endpoint=f"{server.url}/authorize",
+        device_authorization_endpoint=f"{server.url}/device_authorization",
+        authorization_parameters={"access_type": "offline"},
+        scope="profile",
+    )
+    pages: list[str] = []
+
+    def open_page(url: str) -> None:
+        pages.append(url)
+        _in_a_thread()(url)
+
+    with httpx2.Client() as client:
+        assert oauth_login.by_browser(oauth, _sender(client), open_page).access_token in server.tokens
+        assert oauth_login.by_device(oauth, _sender(client), lambda *_: None).access_token in server.tokens
+    assert "offline" == httpx2.URL(pages[0]).params["access_type"]
+
+
+def test_a_registered_redirect_uri_is_used_to_the_letter(server: Server) -> None:
+    """Port and path are those that the provider knows; a port that is in use is named."""
+    port = free_port()
+    oauth = OAuth(
+        client_id=CLIENT_ID, issuer=server.url, scope="profile", redirect_uri=f"http://127.0.0.1:{port}/xero/callback"
+    )
+    with httpx2.Client() as client:
+        grant = oauth_login.by_browser(oauth, _sender(client), _in_a_thread("/callback"))
+        assert grant.access_token in server.tokens
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError, match=f"port {port}"):
+            oauth_login.by_browser(oauth, _sender(client), _in_a_thread())

@@ -1,6 +1,6 @@
 """What an authorization server publishes about itself: RFC 8414, or else OpenID Connect Discovery. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +32,15 @@ class Metadata:
     device: str | None = None
     issuer: str | None = None
     methods: tuple[str, ...] = ()
+
+    def with_endpoints(self, revocation: str | None, authorization: str | None, device: str | None) -> "Metadata":
+        """Return the same with the endpoints that are given; ``None`` leaves what is there."""
+        return replace(
+            self,
+            revocation=revocation or self.revocation,
+            authorization=authorization or self.authorization,
+            device=device or self.device,
+        )
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ Only ``invalid_grant``, and the codes in ``ends``, end a session. A mistake in h
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, NoReturn
+from urllib.parse import SplitResult, urlsplit
 
 from daypass.client.client_authentication import ClientAuthentication, Method
 from daypass.client.clock import wall_ms
@@ -26,11 +27,12 @@ from daypass.client.messages import (
     Rejected,
     Unavailable,
 )
-from daypass.client.origin import checked_origin
+from daypass.client.origin import checked_origin, is_loopback
 from daypass.client.parsing import grace_in_milliseconds, is_token, jwt_lifetime, lifetime_in_milliseconds, seconds
 from daypass.client.server_message import code_of, fields_of, said
 from daypass.client.strategy import StrategyFlow
 from daypass.client.tokens import Tokens
+from daypass.duration import Duration, milliseconds
 from daypass.errors import ConfigurationError
 
 __all__ = [
@@ -46,6 +48,9 @@ MISTAKES = frozenset(
      "bad_client_secret", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET"}
 )  # fmt: skip
 """The codes of a wrong client setup: RFC 6749 §5.2, RFC 8707 §2, and the words of GitHub, Slack, Zoho and HubSpot."""
+
+IDLE_TTL = "14d"
+"""How long an unused refresh token is taken to live at a server that says nothing of it."""
 
 _TEMPORARY = (408, 425, 429)
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
@@ -76,6 +81,13 @@ class OAuth:
         repeats: whether a refresh token that was used may be sent once more, after a lost answer. ``False`` for a
             server whose refresh tokens can be used once.
         token_types: the ``token_type`` of tokens that are sent as ``Bearer``.
+        authorization_endpoint: where a browser asks the user, for the first tokens, where it is not discovered.
+        device_authorization_endpoint: where a device gets a code for the user (RFC 8628), likewise.
+        authorization_parameters: parameters of the authorization request alone: ``{"access_type": "offline"}``.
+        redirect_uri: where the browser comes back to, if the provider wants the whole URL to be registered: on this
+            machine, ``http://localhost:8912/callback``. By default ``http://127.0.0.1``, any free port (RFC 8252).
+        idle_ttl: how long a refresh token lives that is not used; ``None`` if it does not die of that. A vault's
+            ``keep`` goes by it. ``idle_ttl="60d"``
         allow_http: let tokens travel over plain HTTP to more than loopback.
         clock: milliseconds since the epoch, for signed requests.
 
@@ -100,6 +112,11 @@ class OAuth:
         ends: Iterable[str] = (),
         repeats: bool = False,
         token_types: Iterable[str] = ("Bearer",),
+        authorization_endpoint: str | None = None,
+        device_authorization_endpoint: str | None = None,
+        authorization_parameters: Mapping[str, str] | None = None,
+        redirect_uri: str | None = None,
+        idle_ttl: Duration | None = IDLE_TTL,
         allow_http: bool = False,
         clock: Callable[[], int] = wall_ms,
     ) -> None:
@@ -114,18 +131,24 @@ class OAuth:
         if taken := _RESERVED.intersection(parameters or ()):
             raise ConfigurationError(f"parameters cannot set {', '.join(sorted(taken))}: OAuth sets them itself")
         resources = (resource,) if isinstance(resource, str) else tuple(resource)
-        for url in filter(None, (token_endpoint, issuer, revocation_endpoint)):
+        endpoints = (revocation_endpoint, authorization_endpoint, device_authorization_endpoint)
+        for url in filter(None, (token_endpoint, issuer, *endpoints)):
             checked_origin(url, allow_http=allow_http)
+        if redirect_uri is not None:
+            checked_redirect_uri(redirect_uri)
         self._client = ClientAuthentication(client_id, client_secret, private_key, method, clock)
         self._issuer = issuer
-        self._revocation = revocation_endpoint
-        self._metadata = None if token_endpoint is None else Metadata(token_endpoint, revocation_endpoint)
+        self._given = endpoints
+        self._metadata = None if token_endpoint is None else Metadata(token_endpoint, *endpoints)
         self._grant = grant
         self._ends = ENDS.union(ends)
         self._token_types = frozenset(each.casefold() for each in token_types)
         self._allow_http = allow_http
         self.scope = scope
         self.parameters: dict[str, Any] = dict(parameters or {}) | ({"resource": list(resources)} if resources else {})
+        self.authorization_parameters = dict(authorization_parameters or {})
+        self.redirect_uri = redirect_uri
+        self.idle_ttl = None if idle_ttl is None else milliseconds(idle_ttl)
         self.repeats = repeats
 
     def __repr__(self) -> str:
@@ -197,7 +220,7 @@ class OAuth:
             found = yield from discover(str(self._issuer), allow_http=self._allow_http)
             if isinstance(found, Unavailable):
                 return found
-            self._metadata = found
+            self._metadata = found.with_endpoints(*self._given)
         return self._metadata
 
     def message(self, metadata: Metadata, url: str, form: Mapping[str, Any]) -> Message:
@@ -215,6 +238,25 @@ class OAuth:
         """Return what an answer of the token endpoint means for this client; raises what `judge` raises."""
         known = (*filter(None, secrets), *self._client.secrets)
         return judge(answer, ends=self._ends, token_types=self._token_types, secrets=known)
+
+
+def checked_redirect_uri(text: str) -> SplitResult:
+    """Return the parts of a redirect URI on this machine (RFC 8252 §7.3).
+
+    Raises:
+        ConfigurationError: it is not on loopback, or has no port, or is not plain HTTP.
+    """
+    try:
+        url = urlsplit(text)
+        on_loopback = is_loopback(url.hostname or "") and url.port is not None
+    except (ValueError, AttributeError, TypeError):
+        on_loopback = False
+    if not on_loopback or url.scheme != "http" or url.query or url.fragment:
+        raise ConfigurationError(
+            f"invalid redirect_uri {text!r}: expected one on this machine, as it is registered at the provider: "
+            "http://localhost:8912/callback"
+        )
+    return url
 
 
 def judge(

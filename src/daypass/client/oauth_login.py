@@ -5,6 +5,7 @@ With a browser anywhere: the device grant (RFC 8628). Authlib builds the request
 """
 
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from daypass.client.discovery import Metadata
 from daypass.client.messages import Answer, Grant, Outcome, Refreshed, Rejected, Unavailable
-from daypass.client.oauth import OAuth
+from daypass.client.oauth import OAuth, checked_redirect_uri
 from daypass.client.server_message import code_of, fields_of
 from daypass.client.strategy import StrategyFlow
 from daypass.drive import run
@@ -59,7 +60,7 @@ def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, 
         ConfigurationError: the server has no such login, or refused the client.
     """
     state, verifier = generate_token(43), generate_token(64)
-    with _Listener(state) as listener:
+    with _Listener(state, oauth.redirect_uri) as listener:
         metadata = run(_metadata(oauth, "authorization"), send)
         open_page(
             prepare_grant_uri(
@@ -71,13 +72,13 @@ def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, 
                 state,
                 code_challenge=create_s256_code_challenge(verifier),
                 code_challenge_method="S256",
-                **oauth.parameters,
+                **(oauth.parameters | oauth.authorization_parameters),
             )
         )
         query = listener.wait(patience)
     if "error" in query:
         raise CredentialsRejected(f"the login was refused: {code_of(query, ()) or 'error'}")
-    if query.get("iss", metadata.issuer) != metadata.issuer:  # RFC 9207 §2.4
+    if metadata.issuer is not None and query.get("iss", metadata.issuer) != metadata.issuer:  # RFC 9207 §2.4
         raise CredentialsRejected("the answer came from another issuer than the one that was asked")
     form = {
         "grant_type": "authorization_code",
@@ -114,7 +115,8 @@ def _device_flow(oauth: OAuth, show: Callable[[str, str], object]) -> StrategyFl
     scope = {} if oauth.scope is None else {"scope": oauth.scope}
     answer: Answer = yield oauth.message(metadata, str(metadata.device), {**oauth.parameters, **scope})
     fields = fields_of(answer)
-    code, user_code, place = (fields.get(name) for name in ("device_code", "user_code", "verification_uri"))
+    code, user_code = fields.get("device_code"), fields.get("user_code")
+    place = fields.get("verification_uri") or fields.get("verification_url")  # the latter is Google's
     if not (isinstance(code, str) and isinstance(user_code, str) and isinstance(place, str)):
         _refuse(oauth.judge(answer, ()))
     show(str(fields.get("verification_uri_complete") or place), user_code)
@@ -143,7 +145,7 @@ def _metadata(oauth: OAuth, endpoint: str) -> StrategyFlow[Metadata]:
     if getattr(metadata, endpoint) is None:
         other = "with a browser on this machine" if endpoint == "device" else "on a device"
         name = "device_authorization" if endpoint == "device" else endpoint
-        raise ConfigurationError(f"the issuer's metadata has no {name}_endpoint: log in {other}, and give the issuer")
+        raise ConfigurationError(f"no {name}_endpoint is known of this server: log in {other}, or give the endpoint")
     return metadata
 
 
@@ -170,7 +172,9 @@ class _Listener:
     It serves in threads of its own: a browser may block its caller, and may open connections that it does not use.
     """
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, redirect_uri: str | None = None) -> None:
+        registered = redirect_uri and checked_redirect_uri(redirect_uri)
+        host, port = (registered.hostname, registered.port) if registered else ("127.0.0.1", 0)
         self._state = state
         self._query: Future[dict[str, str]] = Future()
         listener = self
@@ -182,9 +186,10 @@ class _Listener:
             def log_message(self, *_: Any) -> None:
                 """Log nothing: the URL has the code in it."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _listening(str(host), port or 0, Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/callback"
+        self.url = redirect_uri or f"http://127.0.0.1:{self._server.server_port}/callback"
+        self._path = urlsplit(self.url).path
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(_POLL,), daemon=True).start()
@@ -205,10 +210,25 @@ class _Listener:
         url = urlsplit(request.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         # A page could send the browser here too: it does not know the state.
-        expected = url.path == "/callback" and query.get("state") == self._state
+        expected = url.path == self._path and query.get("state") == self._state
         request.send_response(200 if expected else 404)
         request.send_header("content-type", "text/html; charset=utf-8")
         request.end_headers()
         request.wfile.write(_PAGE if expected else b"")
         if expected and not self._query.done():
             self._query.set_result(query)
+
+
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def _listening(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    kind, host = (_Server6, host) if ":" in host else (ThreadingHTTPServer, "127.0.0.1")
+    try:
+        return kind((host, port), handler)
+    except OSError as error:
+        raise ConfigurationError(
+            f"port {port} of this machine cannot be used ({error.strerror}): end the program that has it, or register "
+            "another redirect_uri"
+        ) from None

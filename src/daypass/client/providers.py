@@ -1,9 +1,12 @@
-"""Well-known OAuth providers: `OAuth` with their endpoints, their error codes, and whether a refresh can be repeated.
+"""Well-known OAuth providers: `OAuth` with their endpoints and error codes, and what they do with refresh tokens.
 
     auth = DaypassAuth("https://api.github.com", strategy=github(client_id="Iv1.…", client_secret="…"))
     auth.start(refresh_token="ghr_…")
 
 Each function takes the arguments of `OAuth` too; an argument that is given wins over the provider's.
+
+``idle_ttl``, how long an unused refresh token lives, is what each documents: for Auth0 and Keycloak the default, which
+can be changed there; ``None`` where it does not die of disuse.
 """
 
 from typing import Any
@@ -30,18 +33,22 @@ def auth0(client_id: str, client_secret: str | None = None, *, url: str, **optio
 
     The API's identifier goes in ``parameters={"audience": …}``.
     """
-    return _provider(options, client_id, client_secret, issuer=f"{url.rstrip('/')}/")
+    return _provider(options, client_id, client_secret, issuer=f"{url.rstrip('/')}/", idle_ttl="15d")
 
 
 def github(
     client_id: str, client_secret: str | None = None, *, url: str = "https://github.com", **options: Any
 ) -> OAuth:
     """Return the strategy for a GitHub App's user tokens; ``url`` is that of a GitHub Enterprise Server."""
+    url = url.rstrip("/")
     return _provider(
         options,
         client_id,
         client_secret,
-        token_endpoint=f"{url.rstrip('/')}/login/oauth/access_token",
+        token_endpoint=f"{url}/login/oauth/access_token",
+        authorization_endpoint=f"{url}/login/oauth/authorize",
+        device_authorization_endpoint=f"{url}/login/device/code",
+        idle_ttl="180d",
         method=client_secret and "client_secret_post",
         ends=["bad_refresh_token"],
     )
@@ -55,6 +62,10 @@ def google(client_id: str, client_secret: str | None = None, **options: Any) -> 
         client_secret,
         token_endpoint="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
         revocation_endpoint="https://oauth2.googleapis.com/revoke",
+        authorization_endpoint="https://accounts.google.com/o/oauth2/v2/auth",
+        device_authorization_endpoint="https://oauth2.googleapis.com/device/code",
+        authorization_parameters={"access_type": "offline", "prompt": "consent"},
+        idle_ttl="180d",
         method=client_secret and "client_secret_post",
         repeats=True,
     )
@@ -67,6 +78,8 @@ def hubspot(client_id: str, client_secret: str, **options: Any) -> OAuth:
         client_id,
         client_secret,
         token_endpoint="https://api.hubapi.com/oauth/v3/token",  # noqa: S106 - an address
+        authorization_endpoint="https://app.hubspot.com/oauth/authorize",
+        idle_ttl=None,
         method="client_secret_post",
         ends=["BAD_REFRESH_TOKEN"],
         repeats=True,
@@ -75,7 +88,7 @@ def hubspot(client_id: str, client_secret: str, **options: Any) -> OAuth:
 
 def keycloak(client_id: str, client_secret: str | None = None, *, url: str, realm: str, **options: Any) -> OAuth:
     """Return the strategy for a realm of Keycloak; ``url`` is the server's, such as ``https://sso.example.com``."""
-    return _provider(options, client_id, client_secret, issuer=f"{url.rstrip('/')}/realms/{realm}")
+    return _provider(options, client_id, client_secret, issuer=f"{url.rstrip('/')}/realms/{realm}", idle_ttl="30m")
 
 
 def microsoft(client_id: str, client_secret: str | None = None, *, tenant: str = "common", **options: Any) -> OAuth:
@@ -88,6 +101,9 @@ def microsoft(client_id: str, client_secret: str | None = None, *, tenant: str =
         client_id,
         client_secret,
         token_endpoint=f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        authorization_endpoint=f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize",
+        device_authorization_endpoint=f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/devicecode",
+        idle_ttl="90d",
         method=client_secret and "client_secret_post",
         ends=["interaction_required", "consent_required", "login_required", "bad_token"],
         repeats=True,
@@ -102,6 +118,8 @@ def quickbooks(client_id: str, client_secret: str, **options: Any) -> OAuth:
         client_secret,
         token_endpoint="https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer",  # noqa: S106 - an address
         revocation_endpoint="https://developer.api.intuit.com/v2/oauth2/tokens/revoke",
+        authorization_endpoint="https://appcenter.intuit.com/connect/oauth2",
+        idle_ttl="100d",
     )
 
 
@@ -119,6 +137,8 @@ def salesforce(
         client_secret,
         token_endpoint=f"{url}/services/oauth2/token",
         revocation_endpoint=f"{url}/services/oauth2/revoke",
+        authorization_endpoint=f"{url}/services/oauth2/authorize",
+        idle_ttl=None,
         method=client_secret and "client_secret_post",
         ends=["inactive_user", "inactive_org"],
     )
@@ -131,6 +151,8 @@ def slack(client_id: str, client_secret: str, **options: Any) -> OAuth:
         client_id,
         client_secret,
         token_endpoint="https://slack.com/api/oauth.v2.access",  # noqa: S106 - an address
+        authorization_endpoint="https://slack.com/oauth/v2/authorize",
+        idle_ttl=None,
         ends=["invalid_refresh_token", "token_revoked", "token_expired", "account_inactive"],
         token_types=["bearer", "bot", "user"],
     )
@@ -144,6 +166,8 @@ def xero(client_id: str, client_secret: str | None = None, **options: Any) -> OA
         client_secret,
         token_endpoint="https://identity.xero.com/connect/token",  # noqa: S106 - an address
         revocation_endpoint="https://identity.xero.com/connect/revocation",
+        authorization_endpoint="https://login.xero.com/identity/connect/authorize",
+        idle_ttl="60d",
         repeats=True,
     )
 
@@ -157,6 +181,9 @@ def zoho(client_id: str, client_secret: str, *, url: str = "https://accounts.zoh
         client_secret,
         token_endpoint=f"{url}/oauth/v2/token",
         revocation_endpoint=f"{url}/oauth/v2/token/revoke",
+        authorization_endpoint=f"{url}/oauth/v2/auth",
+        authorization_parameters={"access_type": "offline", "prompt": "consent"},
+        idle_ttl=None,
         method="client_secret_post",
         ends=["invalid_code"],
         repeats=True,
