@@ -340,6 +340,18 @@ class Flows:
         """End the session of a refresh token from `open`, however old; return whether it was live."""
         return (yield from self._end(token.session_id, EndReason.LOGOUT, call.now))
 
+    def logout_everywhere(self, token: RefreshToken, call: Call) -> Flow[bool]:
+        """End all sessions of a refresh token's user; return False, and end nothing, if its own session is not live.
+
+        Its own session ends last: if the store fails before, the same token can be sent again.
+        """
+        session = yield from self.find_live(token.session_id, call)
+        if session is None:
+            return False
+        yield from self.end_all(session.subject, session.id, call)
+        yield from self.logout(token, call)
+        return True
+
     def end_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
         """End one of a user's sessions; False when that user has no such live session."""
         return (yield from self._end(session_id, EndReason.ENDED, call.now, subject))

@@ -539,6 +539,7 @@ def out_of_reach(asked: Asked, path: Path):  # type: ignore[no-untyped-def]  # a
         ("POST", "/login", LOGIN),
         ("POST", "/refresh", None),
         ("POST", "/logout", None),
+        ("POST", "/logout", {"everywhere": True}),
         ("GET", "/sessions", None),
         ("DELETE", "/sessions", None),
         ("DELETE", "/sessions/" + 32 * "0", None),
@@ -616,6 +617,94 @@ def test_logout_by_an_old_token() -> None:
     asked.clock.advance(DAY)
     asked.ask("POST", "/logout", cookie=first)
     assert () == asked.auth.sessions("user-1")
+
+
+EVERYWHERE = {"everywhere": True}
+NOBODY = Response(
+    401,
+    (JSON, NO_STORE, CHALLENGE, VARY),
+    body_of("invalid_grant", "Nobody is logged in here; no session was ended"),
+)
+
+
+def test_logout_everywhere() -> None:
+    """It ends all sessions of the user, those of OAuth clients too, and nobody else's; the cookie is removed."""
+    asked = Asked()
+    _, bob = asked.login(BOB)
+    others = [asked.login()[1] for _ in range(2)]
+    asked.auth.start(ALICE, client_id="app")
+    access, mine = asked.login()
+    assert Response(204, (NO_STORE, CLEARED, VARY)) == asked.ask("POST", "/logout", EVERYWHERE, cookie=mine)
+    assert () == asked.auth.sessions("user-1")
+    for token in (*others, mine):
+        assert REJECTED == asked.ask("POST", "/refresh", cookie=token)
+    assert 401 == asked.ask("GET", "/me", token=access).status
+    assert asked.lives(bob)
+
+
+def test_logout_everywhere_in_the_body() -> None:
+    """A client without cookies sends its token beside it; the cookie, another user's perhaps, is left alone."""
+    asked = Asked()
+    _, bob = asked.login(BOB)
+    asked.login()
+    _, mine = asked.login_in_body()
+    response = asked.ask("POST", "/logout", EVERYWHERE | {"refreshToken": mine}, cookie=bob)
+    assert Response(204, (NO_STORE, VARY)) == response
+    assert () == asked.auth.sessions("user-1")
+    assert asked.lives(bob)
+
+
+def test_logout_everywhere_by_an_old_token() -> None:
+    """An owner whom a thief left behind has an old token, and may end all sessions by it while its session is live."""
+    asked = Asked()
+    asked.login()
+    old = reused(asked)
+    assert 204 == asked.ask("POST", "/logout", EVERYWHERE, cookie=old).status
+    assert () == asked.auth.sessions("user-1")
+
+
+@pytest.mark.parametrize("token", ["", "garbage", "dpr_" + 76 * "A", "ended", "expired"])
+def test_logout_everywhere_without_a_live_session(token: str) -> None:
+    """Without a live session nobody knows whose sessions to end: 401, and no session or cookie is touched."""
+    asked = Asked()
+    if token == "ended":
+        token = logged_out(asked)
+    elif token == "expired":
+        token = asked.login()[1]
+        asked.clock.advance(asked.auth.policy.idle_ttl)
+    _, other = asked.login()
+    assert NOBODY == asked.ask("POST", "/logout", EVERYWHERE, cookie=token or None)
+    assert asked.lives(other)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b'{"everywhere": 1}', "application/json", 400),
+        (b'{"everywhere": "true"}', "application/json", 400),
+        (b'{"everywhere": null}', "application/json", 400),
+        (b'{"everywhere": true', "application/json", 400),
+        (b'{"everywhere": true}', "text/plain", 415),
+        (b"everywhere=true", "application/x-www-form-urlencoded", 415),
+    ],
+)
+def test_everywhere_is_never_misread(body: bytes, kind: str, status: int) -> None:
+    """A body that says ``everywhere`` in another way is refused, and ends no session: neither one nor all."""
+    asked = Asked()
+    _, mine = asked.login()
+    response = asked.ask("POST", "/logout", body=body, headers={"content-type": kind}, cookie=mine)
+    assert (status, []) == (response.status, headers_named(response, "set-cookie"))
+    assert asked.lives(mine)
+
+
+def test_not_everywhere() -> None:
+    """``{"everywhere": false}`` ends this session alone."""
+    asked = Asked()
+    _, other = asked.login()
+    _, mine = asked.login()
+    assert 204 == asked.ask("POST", "/logout", {"everywhere": False}, cookie=mine).status
+    assert REJECTED == asked.ask("POST", "/refresh", cookie=mine)
+    assert asked.lives(other)
 
 
 # ---- GET /me

@@ -26,6 +26,7 @@ from ..servers import wsgi as wsgi_server
 from .world import ALICE, ISSUER, PEOPLE, SECRET
 
 GONE = User("gone", disabled=True)
+EVERYWHERE = "everywhere"
 CROSS = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
 
 
@@ -52,7 +53,7 @@ def starlette_site(auth: Any) -> Any:
 
     async def leave(request: StarletteRequest) -> JSONResponse:
         response = JSONResponse({})
-        await starlette.log_out(auth, request, response)
+        await starlette.log_out(auth, request, response, everywhere=EVERYWHERE in request.url.query)
         return response
 
     both = ["GET", "POST"]
@@ -70,7 +71,7 @@ def fastapi_site(auth: Any) -> Any:
 
     @app.api_route("/leave", methods=["GET", "POST"])
     async def leave(request: Request, response: Response) -> dict[str, Any]:
-        await fastapi.log_out(auth, request, response)
+        await fastapi.log_out(auth, request, response, everywhere=EVERYWHERE in request.url.query)
         return {}
 
     return app
@@ -82,7 +83,7 @@ def asgi_site(auth: Any) -> Any:
         body: dict[str, Any] = {}
         try:
             if scope["path"] == "/leave":
-                await asgi.log_out(auth, scope, headers)
+                await asgi.log_out(auth, scope, headers, everywhere=EVERYWHERE.encode() in scope["query_string"])
             else:
                 user = user_of(scope["path"])
                 body = content(await asgi.log_in(auth, scope, headers, user, device_name="phone"))
@@ -109,7 +110,7 @@ def flask_site(auth: Any) -> Any:
     @app.route("/leave", methods=["GET", "POST"])
     def leave() -> Any:
         response = jsonify()
-        flask.log_out(auth, flask_request, response)
+        flask.log_out(auth, flask_request, response, everywhere=EVERYWHERE in flask_request.args)
         return response
 
     return app
@@ -121,7 +122,7 @@ def wsgi_site(auth: Any) -> Any:
         body: dict[str, Any] = {}
         try:
             if environ["PATH_INFO"] == "/leave":
-                wsgi.log_out(auth, environ, headers)
+                wsgi.log_out(auth, environ, headers, everywhere=EVERYWHERE in environ["QUERY_STRING"])
             else:
                 user = user_of(environ["PATH_INFO"])
                 body = content(wsgi.log_in(auth, environ, headers, user, device_name="phone"))
@@ -166,6 +167,21 @@ def test_an_endpoint_of_its_own_logs_in_and_out(name: str) -> None:
         assert 200 == client.post("/leave").status_code
         assert {} == dict(client.cookies)
         assert 200 == client.post("/leave").status_code
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_an_endpoint_of_its_own_logs_out_everywhere(name: str) -> None:
+    """``log_out(…, everywhere=True)`` ends the user's other sessions too; where nobody is logged in it is refused."""
+    with served(name) as (_, client):
+        client.post("/sign-up")
+        elsewhere = dict(client.cookies)
+        client.cookies.clear()
+        client.post("/sign-up")
+        assert (200, {}) == (client.post("/leave?everywhere").status_code, dict(client.cookies))
+        client.cookies.update(elsewhere)
+        assert 401 == client.post("/leave?everywhere").status_code
+        client.cookies.clear()
+        assert 401 == client.post("/leave?everywhere").status_code
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -221,6 +237,9 @@ def test_pages_around_the_endpoint_set_the_cookies() -> None:
         assert ["daypass", "daypass-access"] == without_port(client.cookies)
         client.post("/leave")
         assert {} == dict(client.cookies)
+        assert 401 == client.post("/leave?everywhere").status_code
+        client.post("/sign-up")
+        assert (200, {}) == (client.post("/leave?everywhere").status_code, dict(client.cookies))
 
 
 # ---- authenticate

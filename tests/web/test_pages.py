@@ -605,6 +605,46 @@ def test_a_logout_ends_an_older_login_too(asked: Asked) -> None:
     assert {"daypass"} == browser.jar.keys()
 
 
+@pytest.mark.parametrize("state", ["good", "expired", "access alone", "stale"])
+def test_a_logout_everywhere(browser: Browser, state: str) -> None:
+    """``log_out(everywhere=True)`` ends the user's sessions on all devices, and nobody else's."""
+    asked = browser.asked
+    others = [asked.auth.login("alice", PASSWORD) for _ in range(2)]
+    bob = asked.auth.login("bob@example.com", PASSWORD)
+    if state == "stale":
+        browser.jar = stale(browser)
+    else:
+        browser.log_in()
+    if state == "expired":
+        browser.expire()
+    elif state == "access alone":
+        del browser.jar[REFRESH]
+    browser.ask("POST", act=lambda login: login.log_out(everywhere=True))
+    assert ({}, ()) == (browser.jar, asked.auth.sessions(ALICE.subject))
+    assert [False, False, True] == [lives(asked, tokens) for tokens in (*others, bob)]
+
+
+def test_a_logout_everywhere_while_the_store_is_down(browser: Browser, store: Failing) -> None:
+    """If the store is down, no session ends and the cookies are kept: the user may try again."""
+    other = browser.asked.auth.login("alice", PASSWORD)
+    browser.log_in()
+    store.down = True
+    login, _ = browser.ask("POST", act=lambda login: login.log_out(everywhere=True))
+    assert login.refusal is not None
+    assert (503, []) == (login.refusal.status, browser.set)
+    store.down = False
+    browser.ask("POST", act=lambda login: login.log_out(everywhere=True))
+    assert ({}, False) == (browser.jar, lives(browser.asked, other))
+
+
+def test_nobody_logs_out_everywhere(browser: Browser) -> None:
+    """Where nobody is logged in, a logout everywhere ends nothing."""
+    other = browser.asked.auth.login("alice", PASSWORD)
+    for browser.jar in ({}, {REFRESH: "garbage"}):
+        browser.ask("POST", act=lambda login: login.log_out(everywhere=True))
+        assert lives(browser.asked, other)
+
+
 def test_a_logout_while_the_store_is_down(browser: Browser, store: Failing) -> None:
     """A logout that cannot be done is not pretended: 503, and the browser keeps its cookies until it is."""
     tokens = browser.log_in()

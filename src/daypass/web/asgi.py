@@ -351,14 +351,20 @@ async def log_in(
 
 
 async def log_out(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: Scope, headers: list[tuple[bytes, bytes]]
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: Scope,
+    headers: list[tuple[bytes, bytes]],
+    *,
+    everywhere: bool = False,
 ) -> None:
     """End the session of the browser's cookie; what removes the cookie is added to ``headers``.
+
+    ``everywhere`` ends all sessions of the user, on every device; without a live session it is refused with 401.
 
     Raises:
         LoginRefused: the session lives on; answer with ``await send_response(error.response, scope, send)``.
     """
-    headers.extend(encoded(await log_out_or_refuse(auth, scope)))
+    headers.extend(encoded(await log_out_or_refuse(auth, scope, everywhere=everywhere)))
 
 
 async def log_in_or_refuse(auth: Any, scope: Scope, user: User, /, **options: Any) -> tuple[Tokens, Headers]:
@@ -368,11 +374,11 @@ async def log_in_or_refuse(auth: Any, scope: Scope, user: User, /, **options: An
     return await app.auth.run(own_login.log_in(app, request, user, call, login, **options))
 
 
-async def log_out_or_refuse(auth: Any, scope: Scope) -> Headers:
+async def log_out_or_refuse(auth: Any, scope: Scope, /, **options: Any) -> Headers:
     """Return the headers of a logout, or raise `LoginRefused`; for those who write an adapter."""
     app = async_application(own_login.application_for(auth), {})
     request, login, call = read_request(scope), scope.get("daypass"), app.auth.new_call()
-    _, headers = await app.auth.run(own_login.log_out(app, request, call, login))
+    _, headers = await app.auth.run(own_login.log_out(app, request, call, login, **options))
     return headers
 
 

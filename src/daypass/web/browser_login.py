@@ -27,6 +27,7 @@ class LoginState:
         login: the tokens of a new login.
         cross_site: whether a page of another site may cause that login.
         log_out: whether the application logs the browser out.
+        everywhere: whether it ends the user's sessions on other devices, too.
         ended: refresh tokens of further sessions to end.
         identifier: the name that `BrowserLogin.count_login` counted.
     """
@@ -42,6 +43,7 @@ class LoginState:
     login: Tokens | None = None
     cross_site: bool = False
     log_out: bool = False
+    everywhere: bool = False
     ended: list[str] = field(default_factory=list, repr=False)
     identifier: str | None = field(default=None, repr=False)
 
@@ -111,12 +113,17 @@ class BrowserLogin:
             self.state.ended.append(self.state.login.refresh_token)
         self.state.login, self.state.cross_site, self.state.log_out = tokens, cross_site, False
 
-    def log_out(self) -> None:
+    def log_out(self, *, everywhere: bool = False) -> None:
         """End the browser's session and clear its cookies with the response; ``token`` becomes None at once.
 
         If the store is down, the session cannot be ended. Then the browser gets 503 instead of the application's
         response, and keeps its cookies.
+
+        Args:
+            everywhere: whether to end all sessions of the user, on every device. If nobody is logged in, there are none
+                to end.
         """
         if self.state.login is not None:
             self.state.ended.append(self.state.login.refresh_token)
         self.state.login, self.state.log_out, self.token = None, True, None
+        self.state.everywhere = everywhere

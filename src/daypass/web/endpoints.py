@@ -55,16 +55,16 @@ _LIMIT = re.compile(r"[0-9]{1,3}")
 _CURSOR = re.compile(r"([0-9]{1,15})\.([0-9a-f]{32})")
 
 
-Endpoint = Callable[["Endpoints", Request, Call], Flow[Response]]
+Endpoint = Callable[..., Flow[Response]]
 
 
 def _answering(endpoint: Endpoint) -> Endpoint:
     """Turn the errors that any endpoint may meet into responses."""
 
     @wraps(endpoint)
-    def answered(self: "Endpoints", request: Request, call: Call) -> Flow[Response]:
+    def answered(self: "Endpoints", request: Request, call: Call, **options: Any) -> Flow[Response]:
         try:
-            response = yield from endpoint(self, request, call)
+            response = yield from endpoint(self, request, call, **options)
         except BadRequest as error:
             response = error.response
         except TokenRejected as error:
@@ -165,11 +165,26 @@ class Endpoints:
         """Answer ``POST /logout``: 204, whether there was a session to end or not; the cookie is removed.
 
         So is a cookie of 0.1 beside it, with its session: otherwise the browser would be logged in by that one.
+
+        With ``{"everywhere": true}`` all of the user's sessions end. Without a live session nobody knows whose, and the
+        answer is 401.
         """
         self._admit(request)
+        return (yield from self._log_out(request, call, everywhere=_everywhere(request)))
+
+    @_answering
+    def own_logout(self, request: Request, call: Call, *, everywhere: bool) -> Flow[Response]:
+        """Answer a logout at an application's own endpoint, as `logout` does; the body is the application's."""
+        self._admit(request)
+        return (yield from self._log_out(request, call, everywhere=everywhere))
+
+    def _log_out(self, request: Request, call: Call, *, everywhere: bool) -> Flow[Response]:
         text, in_body = self._refresh_token(request)
         token = yield from self._open(text)
-        if token is not None:
+        if everywhere:
+            if token is None or not (yield from self._flows.logout_everywhere(token, call)):
+                return nobody_logged_in()
+        elif token is not None:
             yield from self._flows.logout(token, call)
         done = Response(204, (("cache-control", "no-store"),))
         foreign = token is None and cookies.may_be_another_applications(request, self._cookies)
@@ -325,6 +340,21 @@ class Endpoints:
         expires_at = tokens.session.expires_at
         cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, call.now, new=new)
         return answer(200, content).with_headers(grace, cookie)
+
+
+def nobody_logged_in() -> Response:
+    """Return the answer to a logout everywhere that does not show whose sessions to end."""
+    return challenge(failure(401, "invalid_grant", "Nobody is logged in here; no session was ended"))
+
+
+def _everywhere(request: Request) -> bool:
+    """Return what the body of a logout says of other devices; any other body is ignored, as in 0.1."""
+    if b"everywhere" not in request.body:
+        return False
+    everywhere = json_object(request).get("everywhere", False)
+    if not isinstance(everywhere, bool):
+        raise BadRequest(400, "invalid_request", "everywhere must be true or false")
+    return everywhere
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:

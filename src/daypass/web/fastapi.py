@@ -190,10 +190,16 @@ async def log_in(
         raise _exception(error.response) from None
 
 
-async def log_out(auth: AsyncDaypass | Application[AsyncDaypass], request: Request, response: PlainResponse) -> None:
+async def log_out(
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    request: Request,
+    response: PlainResponse,
+    *,
+    everywhere: bool = False,
+) -> None:
     """Log the browser out from a route of your own; see `daypass.web.starlette.log_out`."""
     try:
-        await starlette.log_out_or_refuse(auth, request, response)
+        await starlette.log_out_or_refuse(auth, request, response, everywhere=everywhere)
     except LoginRefused as error:
         raise _exception(error.response) from None
 

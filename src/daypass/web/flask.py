@@ -289,15 +289,19 @@ def log_in(
     return tokens
 
 
-def log_out(auth: Daypass | Application[Daypass], request: FlaskRequest, response: FlaskResponse) -> None:
+def log_out(
+    auth: Daypass | Application[Daypass], request: FlaskRequest, response: FlaskResponse, *, everywhere: bool = False
+) -> None:
     """End the session of the browser's cookie from a view of your own, and remove the cookie by ``response``.
 
+    ``everywhere`` ends all sessions of the user, on every device.
+
     Raises:
-        HTTPException: 403 if a page of another site caused the request, or it came by plain HTTP; 503 if the store is
-            down. The session lives on.
+        HTTPException: 401 if ``everywhere`` was asked for without a live session; 403 if a page of another site caused
+            the request, or it came by plain HTTP; 503 if the store is down. The session lives on.
     """
     try:
-        headers = wsgi.log_out_or_refuse(auth, request.environ)
+        headers = wsgi.log_out_or_refuse(auth, request.environ, everywhere=everywhere)
     except LoginRefused as error:
         raise _refusal(error.response) from None
     _put(response, headers)

@@ -65,6 +65,15 @@ SCHEMAS: Mapping[str, Schema] = {
         "What a client without cookies sends.",
         {"refreshToken": {"type": ["string", "null"], "examples": ["dpr_…"]}},
     ),
+    "Logout": _object(
+        "Logout",
+        "Both fields may be left out.",
+        {
+            "refreshToken": {"type": ["string", "null"], "description": "Of a client without cookies."},
+            "everywhere": {"type": "boolean", "default": False, "description": "Log out on every device."},
+        },
+        examples=[{"everywhere": True}],
+    ),
     "Tokens": _object(
         "Tokens",
         "The refresh token is in the cookie unless the body was asked for; where there is none, the one that was "
@@ -318,9 +327,9 @@ AUTH: Operations = {
         "logout",
         "Log out",
         (204, "There is no session any more.", None),
-        (400, 403),
+        (400, 401, 403, 415),
         headers=("Set-Cookie", "Cache-Control"),
-        body=("RefreshToken", False),
+        body=("Logout", False),
         security=(COOKIE, ""),
     ),
     ("GET", "/me"): _operation(

@@ -15,7 +15,7 @@ from daypass.web import cookies
 from daypass.web.application import Application
 from daypass.web.bearer import challenge, unavailable
 from daypass.web.browser_login import BrowserLogin
-from daypass.web.endpoints import device_of, end_replaced
+from daypass.web.endpoints import device_of, end_replaced, nobody_logged_in
 from daypass.web.message import BadRequest, Request, Response, failure
 from daypass.web.page_headers import Headers
 from daypass.web.pages import SAFE_METHODS
@@ -70,14 +70,21 @@ def log_in(
 
 
 def log_out(
-    app: Application[Any], request: Request, call: Call, login: BrowserLogin | None = None
+    app: Application[Any], request: Request, call: Call, login: BrowserLogin | None = None, *, everywhere: bool = False
 ) -> Flow[tuple[None, Headers]]:
     """End the session of the browser's cookie; return the headers that remove the cookie.
+
+    Args:
+        app: the application.
+        request: as it came in.
+        call: the time and the randomness.
+        login: what `daypass.web.pages.Pages` knows, if it runs around the endpoint; it clears the cookies then.
+        everywhere: whether to end all sessions of the user, on every device. Needs a live session.
 
     Raises:
         LoginRefused: the session lives on.
     """
-    return _refusing(_log_out(app, request, call, login))
+    return _refusing(_log_out(app, request, call, login, everywhere=everywhere))
 
 
 def application_for(auth: Any) -> Application[Any]:
@@ -116,14 +123,16 @@ def _log_in(
 
 
 def _log_out(
-    app: Application[Any], request: Request, call: Call, login: BrowserLogin | None
+    app: Application[Any], request: Request, call: Call, login: BrowserLogin | None, *, everywhere: bool
 ) -> Flow[tuple[None, Headers]]:
     request = app.filter.incoming(request)
     if login is not None:
         cookies.require_same_site(request, app.cookie_policy)
-        login.log_out()
+        if everywhere and login.token is None:
+            raise LoginRefused(nobody_logged_in())
+        login.log_out(everywhere=everywhere)
         return None, ()
-    response = yield from app.endpoints.logout(request, call)
+    response = yield from app.endpoints.own_logout(request, call, everywhere=everywhere)
     if response.status != _NO_CONTENT:
         raise LoginRefused(response)
     return None, tuple(header for header in response.headers if header[0] == "set-cookie")

@@ -243,6 +243,8 @@ class Pages:
         return (yield from self._both(request, tokens, call, new=True))
 
     def _logged_out(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
+        if login.state.everywhere:
+            yield from self._end_everywhere(login, call)
         yield from self._end_others(login, call, keep=None)
         request, policy = login.request, self._policy
         try:
@@ -251,6 +253,18 @@ class Pages:
             return self._cleared(request)
         yield from self._flows.logout(older, call)
         return (*self._cleared(request), *(cookies.clear_older(request, policy, kind) for kind in (ACCESS, "")))
+
+    def _end_everywhere(self, login: BrowserLogin, call: Call) -> Flow[None]:
+        """End the user's sessions on other devices; this one ends last, so that a failed logout can be repeated."""
+        session = login.state.session
+        if session is not None:
+            yield from self._flows.end_all(session.subject, session.session_id, call)
+            return
+        try:
+            token = yield from self._flows.open(login.state.presented or "")
+        except TokenMalformed:
+            return
+        yield from self._flows.logout_everywhere(token, call)
 
     def _end_others(self, login: BrowserLogin, call: Call, *, keep: str | None) -> Flow[None]:
         """End every session that this login has shown, save ``keep``."""

@@ -233,16 +233,22 @@ async def log_in(
 
 
 async def log_out(
-    auth: AsyncDaypass | Application[AsyncDaypass], request: StarletteRequest, response: StarletteResponse
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    request: StarletteRequest,
+    response: StarletteResponse,
+    *,
+    everywhere: bool = False,
 ) -> None:
     """End the session of the browser's cookie from an endpoint of your own, and remove the cookie by ``response``.
 
+    ``everywhere`` ends all sessions of the user, on every device.
+
     Raises:
-        HTTPException: 403 if a page of another site caused the request, or it came by plain HTTP; 503 if the store is
-            down. The session lives on.
+        HTTPException: 401 if ``everywhere`` was asked for without a live session; 403 if a page of another site caused
+            the request, or it came by plain HTTP; 503 if the store is down. The session lives on.
     """
     try:
-        await log_out_or_refuse(auth, request, response)
+        await log_out_or_refuse(auth, request, response, everywhere=everywhere)
     except LoginRefused as error:
         raise _exception(error.response) from None
 
@@ -256,9 +262,9 @@ async def log_in_or_refuse(
     return tokens
 
 
-async def log_out_or_refuse(auth: Any, request: StarletteRequest, response: StarletteResponse) -> None:
+async def log_out_or_refuse(auth: Any, request: StarletteRequest, response: StarletteResponse, **options: Any) -> None:
     """Do as `log_out` does, but raise `LoginRefused`."""
-    _put(response, await asgi.log_out_or_refuse(auth, request.scope))
+    _put(response, await asgi.log_out_or_refuse(auth, request.scope, **options))
 
 
 def _put(response: StarletteResponse, headers: Headers) -> None:

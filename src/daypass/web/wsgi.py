@@ -149,13 +149,21 @@ def log_in(
     return tokens
 
 
-def log_out(auth: Daypass | Application[Daypass], environ: WSGIEnvironment, headers: list[tuple[str, str]]) -> None:
+def log_out(
+    auth: Daypass | Application[Daypass],
+    environ: WSGIEnvironment,
+    headers: list[tuple[str, str]],
+    *,
+    everywhere: bool = False,
+) -> None:
     """End the session of the browser's cookie; what removes the cookie is added to ``headers``.
+
+    ``everywhere`` ends all sessions of the user, on every device; without a live session it is refused with 401.
 
     Raises:
         LoginRefused: the session lives on; answer with ``send(error.response, environ, start_response)``.
     """
-    headers.extend(log_out_or_refuse(auth, environ))
+    headers.extend(log_out_or_refuse(auth, environ, everywhere=everywhere))
 
 
 def log_in_or_refuse(auth: Any, environ: WSGIEnvironment, user: User, **options: Any) -> tuple[Tokens, Headers]:
@@ -164,10 +172,11 @@ def log_in_or_refuse(auth: Any, environ: WSGIEnvironment, user: User, **options:
     return app.auth.run(own_login.log_in(app, read_request(environ), user, call, environ.get(LOGIN_KEY), **options))
 
 
-def log_out_or_refuse(auth: Any, environ: WSGIEnvironment) -> Headers:
+def log_out_or_refuse(auth: Any, environ: WSGIEnvironment, **options: Any) -> Headers:
     """Log out; return the headers to add to the response."""
     app, call = _login_application(auth)
-    _, headers = app.auth.run(own_login.log_out(app, read_request(environ), call, environ.get(LOGIN_KEY)))
+    login = environ.get(LOGIN_KEY)
+    _, headers = app.auth.run(own_login.log_out(app, read_request(environ), call, login, **options))
     return headers
 
 

@@ -158,7 +158,7 @@ def own_site(kind: type[Any]) -> list[Any]:
 
     def leave(request: HttpRequest) -> HttpResponse:
         response = HttpResponse("out")
-        log_out(issuer, request, response)
+        log_out(issuer, request, response, everywhere="everywhere" in request.GET)
         return response
 
     async def asign_up(request: HttpRequest) -> HttpResponse:
@@ -169,7 +169,7 @@ def own_site(kind: type[Any]) -> list[Any]:
 
     async def aleave(request: HttpRequest) -> HttpResponse:
         response = HttpResponse("out")
-        await log_out(issuer, request, response)
+        await log_out(issuer, request, response, everywhere="everywhere" in request.GET)
         return response
 
     views: Any = (sign_up, leave) if kind is Daypass else (asign_up, aleave)
@@ -192,8 +192,11 @@ def test_a_view_of_its_own_logs_in_and_out(kind: type[Any]) -> None:
         assert ["daypass"] == without_port(client.cookies)
         refused = client.post("/own/leave", headers={"sec-fetch-site": "cross-site"})
         assert (403, "cross_site_request") == (refused.status_code, refused.json()["error"])
-        assert "out" == client.post("/own/leave").text
-        assert {} == dict(client.cookies)
+        for leave in ("/own/leave", "/own/leave?everywhere"):
+            client.post("/own/sign-up")
+            assert "out" == client.post(leave).text
+            assert {} == dict(client.cookies)
+        assert (401, "invalid_grant") == ((again := client.post(leave)).status_code, again.json()["error"])
 
 
 # ---- system checks

@@ -76,23 +76,33 @@ def log_in(
 
 
 @overload
-def log_out(auth: Daypass | Application[Daypass], request: HttpRequest, response: HttpResponseBase) -> None: ...
+def log_out(
+    auth: Daypass | Application[Daypass],
+    request: HttpRequest,
+    response: HttpResponseBase,
+    *,
+    everywhere: bool = False,
+) -> None: ...
 @overload
 def log_out(
-    auth: AsyncDaypass | Application[AsyncDaypass], request: HttpRequest, response: HttpResponseBase
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    request: HttpRequest,
+    response: HttpResponseBase,
+    *,
+    everywhere: bool = False,
 ) -> Awaitable[None]: ...
-def log_out(auth: Any, request: HttpRequest, response: HttpResponseBase) -> Any:
+def log_out(auth: Any, request: HttpRequest, response: HttpResponseBase, *, everywhere: bool = False) -> Any:
     """End the session of the browser's cookie from a view of your own, and remove the cookie by ``response``.
 
-    With an `AsyncDaypass`, ``await`` it.
+    With an `AsyncDaypass`, ``await`` it. ``everywhere`` ends all sessions of the user, on every device.
 
     Raises:
-        Refused: 403 if a page of another site caused the request, or it came by plain HTTP; 503 if the store is down.
-            The session lives on.
+        Refused: 401 if ``everywhere`` was asked for without a live session; 403 if a page of another site caused the
+            request, or it came by plain HTTP; 503 if the store is down. The session lives on.
     """
     app = own_login.application_for(auth)
     call, login = app.auth.new_call(), getattr(request, "daypass", None)
-    return _run(app, own_login.log_out(app, translated(request), call, login), response)
+    return _run(app, own_login.log_out(app, translated(request), call, login, everywhere=everywhere), response)
 
 
 def _run(app: Application[Any], flow: Any, response: HttpResponseBase) -> Any:
