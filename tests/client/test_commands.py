@@ -200,3 +200,20 @@ def test_a_request_does_not_leave_its_origin(logged_in: Run, stranger: tuple[str
     failed = logged_in("request", "GET", "/basic")
     assert (1, "{}", "daypass: 401 Unauthorized\n") == (failed.returncode, failed.stdout, failed.stderr)
     assert 1 == logged_in("request", "GET", "/me", "--header", "nonsense").returncode
+
+
+def test_login_at_another_issuer_replaces_the_session(
+    daypass: Run, environment: dict[str, str], url: str, issuer: Any
+) -> None:
+    """The session of the issuer before does not stand in its way, and goes to no other server."""
+    begun = (
+        "from daypass.client import shell_sessions as s;"
+        f"session = s.ShellSession('{url}/auth', oauth={{'issuer': '{url}', 'client_id': 'app'}});"
+        "session.auth(session.storage()).start(access_token='t0ken', refresh_token='r', expires_in=900);"
+        "s.remember(session)"
+    )
+    subprocess.run([sys.executable, "-c", begun], check=True, timeout=60, env=environment)
+    done = daypass("login", f"{url}/auth", "--email", "ada@example.com", given=f"{PASSWORD}\n")
+    assert (0, f"Logged in at {url}/auth\n") == (done.returncode, done.stdout)
+    assert daypass("token").stdout.strip() in issuer.live
+    assert [] == issuer.presented

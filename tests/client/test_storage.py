@@ -12,13 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import keyring.backend
 import pytest
 
 from daypass.client.clock import boot_id
+from daypass.client.endpoints import Endpoints
 from daypass.client.events import ClientEvent
 from daypass.client.httpx import DaypassAuth
 from daypass.client.messages import Cookie, Grant
+from daypass.client.oauth import OAuth
 from daypass.client.record import Now, read_record, record_id_of, write_record
 from daypass.client.storage import FileStorage, KeyringStorage, MemoryStorage, Storage
 from daypass.client.timing import Timing
@@ -439,3 +442,79 @@ def test_logs_tell_the_steps_and_no_secret(
     assert [*steps, *retried, "logged_out: logout"] == lines
     secrets = [token for line in issuer.lines.values() for token in line.tokens] + list(issuer.live) + ["correct horse"]
     assert not [secret for secret in secrets if secret in "".join(lines)]
+
+
+def other_server(storage: Storage, stranger: tuple[str, Any]) -> list[Callable[[], object]]:
+    """Return what a client of another server may try with a storage, until it is refused."""
+    url = f"{stranger[0]}/auth"
+    return [
+        lambda: DaypassAuth(url, storage=storage),
+        lambda: DaypassAuth(url, storage=storage, strategy=lambda token: "token"),
+        lambda: DaypassAuth(url, storage=storage, strategy=Endpoints(refresh="token")),
+        lambda: DaypassAuth(url, storage=storage, strategy=OAuth(client_id="app", token_endpoint=f"{url}/token")),
+    ]
+
+
+def test_session_of_another_server_is_refused(
+    new_user: NewUser, url: str, stranger: tuple[str, Any], reopened: Callable[[], Storage]
+) -> None:
+    """Neither token goes to another server, whichever strategy it has; the record stays as it is."""
+    new_user("httpx2-sync", storage=reopened()).login()
+    before = reopened().load()
+    for attempt in other_server(reopened(), stranger):
+        with pytest.raises(ConfigurationError, match=rf"keeps a session of {url}/auth/refresh, and this client is for"):
+            attempt()
+    assert (before, {}) == (reopened().load(), stranger[1].cookies)
+    assert 200 == new_user("httpx2-sync", storage=reopened()).get().status_code
+
+
+def test_session_of_another_server_that_comes_later_is_left_alone(
+    new_user: NewUser, url: str, issuer: Any, stranger: tuple[str, Any], clock: Any, reopened: Callable[[], Storage]
+) -> None:
+    """Two clients opened one empty storage: the second sends nothing, ends nothing, does not log in over the first."""
+    auth = DaypassAuth(f"{stranger[0]}/auth", storage=reopened(), clock=clock)
+    new_user("httpx2-sync", storage=reopened()).login()
+    before = reopened().load()
+    with httpx2.Client(base_url=stranger[0]) as client:
+        auth.attach(client)
+        with pytest.raises(ConfigurationError, match="keeps a session of"):
+            client.get("/me")
+        with pytest.raises(ConfigurationError, match="keeps a session of"):
+            auth.start(access_token="token", refresh_token="token")
+        assert auth.logout(client)
+    assert (before, {}, 0) == (reopened().load(), stranger[1].cookies, issuer.counts["ended"])
+    reopened().save(None)
+    auth.start(access_token="t0ken", refresh_token="r3fresh", expires_in=60)
+    reopened().save(before)
+    clock.advance(60_000)
+    with pytest.raises(LoginRequired, match=rf"keeps a session of {url}"):
+        auth.token()
+    assert (before, {}) == (reopened().load(), stranger[1].cookies)
+
+
+def test_record_without_a_server_is_used_and_gains_it(
+    new_user: NewUser, url: str, issuer: Any, clock: Any, reopened: Callable[[], Storage]
+) -> None:
+    """As 0.1 wrote them: nobody is logged out by the upgrade."""
+    new_user("httpx2-sync", storage=reopened()).login()
+    old = {name: value for name, value in json.loads(reopened().load() or "").items() if name != "server"}
+    reopened().save(json.dumps(old))
+    user = new_user("httpx2-sync", storage=reopened())
+    assert 200 == user.get().status_code
+    clock.advance(LIFETIME)
+    assert 200 == user.get().status_code
+    assert (1, f"{url}/auth/refresh") == (issuer.counts["rotated"], json.loads(reopened().load() or "")["server"])
+
+
+def test_one_server_in_other_spellings_is_the_same() -> None:
+    """A slash at the end, upper case, the scheme's own port and the API's URL make no other server of it."""
+    storage = MemoryStorage()
+    DaypassAuth("https://API.example.com:443/auth/", storage=storage).start(access_token="t", refresh_token="r")
+    assert DaypassAuth("https://api.example.com/auth", storage=storage).logged_in
+    storage = MemoryStorage()
+    app = OAuth(client_id="app", issuer="https://id.example.com")
+    DaypassAuth("https://one.example.com", storage=storage, strategy=app).start(refresh_token="r")
+    assert DaypassAuth("https://two.example.com", storage=storage, strategy=app).logged_in
+    other = OAuth(client_id="other", issuer="https://id.example.com")
+    with pytest.raises(ConfigurationError, match=r"https://id.example.com \(client app\)"):
+        DaypassAuth("https://one.example.com", storage=storage, strategy=other)

@@ -15,7 +15,7 @@ from daypass.client.flow import State, token_flow
 from daypass.client.function import FunctionStrategy
 from daypass.client.library import Library
 from daypass.client.messages import Grant, Message
-from daypass.client.origin import OwnOrigins
+from daypass.client.origin import OwnOrigins, plain_url
 from daypass.client.parsing import is_token, jwt_claims, jwt_lifetime, lifetime_in_milliseconds
 from daypass.client.refresher import Refresher
 from daypass.client.replay import ReplayContext, ShouldRefresh, is_unauthorized
@@ -40,6 +40,7 @@ class SessionAuth:
     - `LoginRequired`: nobody is logged in, the session has ended, or another user has logged in since the request was
       begun.
     - `RefreshUnavailable`: the access token has expired and could not be replaced now. The session is kept: try later.
+    - `ConfigurationError`: the storage keeps a session of another server; nothing was sent.
 
     Args:
         url: of the session endpoints, such as ``https://api.example.com/auth``; ``/login``, ``/refresh`` and
@@ -56,7 +57,7 @@ class SessionAuth:
         client: to send refreshes through until a login or `attach` binds another; with none, one of Daypass's own.
             ``client=httpx2.Client(verify="ca.pem")``
         storage: where the session is kept between runs and shared with other processes; unless given, it is kept in
-            memory. ``storage=FileStorage("session.json")``
+            memory. It is for one server. ``storage=FileStorage("session.json")``
         origins: other origins that get the access token. ``origins=["https://files.example.com"]``
         should_refresh: which answers refuse the access token. Statuses, ``should_refresh={401, 419}``, or a function of
             the status and the ``WWW-Authenticate`` headers, ``should_refresh=lambda status, headers: status == 403``.
@@ -79,7 +80,7 @@ class SessionAuth:
 
     Raises:
         ConfigurationError: tokens may not be sent to ``url`` or an origin, another argument cannot work, or the storage
-            keeps something that is not a session.
+            keeps a session of another server or something that is not a session; it is left as it is.
         Exception: the storage's own; it cannot be read.
     """
 
@@ -129,6 +130,7 @@ class SessionAuth:
             jitter=jitter,
             reporter=Reporter(clock, on_event, on_logged_out),
             storage=storage,
+            server=_server(self._strategy, url.rstrip("/")),
             on_tokens=on_tokens,
             begins_by_refreshing=self._strategy.begins_by_refreshing,
         )
@@ -353,6 +355,11 @@ def _strategy(given: Any, delivery: Any, cookie_name: Any) -> Strategy:
     if isinstance(given, type) or not hasattr(given, "begins_by_refreshing"):
         return FunctionStrategy(given)
     return given  # type: ignore[no-any-return]  # a protocol, recognised by its attribute
+
+
+def _server(strategy: Strategy, url: str) -> str:
+    """Return what names the server of the refresh token; for a strategy that does not say, it is the URL."""
+    return strategy.server(url) if hasattr(strategy, "server") else plain_url(url)
 
 
 def _check_callable(name: str, value: object) -> None:

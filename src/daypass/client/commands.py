@@ -202,10 +202,12 @@ def logout(url: str | None = None, account: str | None = None) -> bool:
 
 def _begin(session: ShellSession, begin: Callable[[DaypassAuth, httpx2.Client], None]) -> bool:
     """Begin a session, remember it, and end the one that it replaces; return whether that one is known to be over."""
-    before = shell_sessions.replaced_by(session)
+    before, storage, new = shell_sessions.replaced_by(session), session.storage(), MemoryStorage()
     with _client(*session.urls) as client:
         with _plain_errors(session.url):
-            begin(session.auth(session.storage()), client)
+            begin(session.auth(new), client)  # not over the one before, which may be of another OAuth 2 server
+        with storage.changing():
+            storage.save(new.load())
         shell_sessions.remember(session)
         return before is None or _end(*before, client)
 

@@ -16,6 +16,7 @@ from daypass.client.first_party import (
     session_message,
 )
 from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Rejected
+from daypass.client.origin import plain_url
 from daypass.client.parsing import seconds
 from daypass.client.server_message import fields_of, said
 from daypass.client.strategy import StrategyFlow
@@ -106,6 +107,10 @@ class Endpoints:
         """Present the refresh token or the cookie to be ended."""
         answer: Answer = yield self._present(self._logout, tokens)
         return 200 <= answer.status <= 299 or is_rejection(answer)
+
+    def server(self, url: str) -> str:
+        """Return the URL of the refresh endpoint."""
+        return plain_url(Message(self._refresh).url(url))
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
         """Return the refresh cookie; never a proxy's."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome, Refreshed, Rejected, Unavailable
+from daypass.client.origin import plain_url
 from daypass.client.parsing import is_token, jwt_lifetime
 from daypass.client.strategy import Call, StrategyFlow
 from daypass.client.tokens import Tokens
@@ -56,6 +58,10 @@ class FunctionStrategy:
         """Return at once: nobody can be told."""
         yield from ()
         return False
+
+    def server(self, url: str) -> str:
+        """Return the origin of the application: where the function gets its tokens is not known."""
+        return plain_url(urlsplit(url)._replace(path="").geturl())
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
         """Return none: no cookie carries a token here."""

@@ -27,7 +27,7 @@ from daypass.client.messages import (
     Rejected,
     Unavailable,
 )
-from daypass.client.origin import checked_origin, is_loopback
+from daypass.client.origin import checked_origin, is_loopback, plain_url
 from daypass.client.parsing import grace_in_milliseconds, is_token, jwt_lifetime, lifetime_in_milliseconds, seconds
 from daypass.client.server_message import code_of, fields_of, said
 from daypass.client.strategy import StrategyFlow
@@ -137,7 +137,7 @@ class OAuth:
         if redirect_uri is not None:
             checked_redirect_uri(redirect_uri)
         self._client = ClientAuthentication(client_id, client_secret, private_key, method, clock)
-        self._issuer = issuer
+        self._issuer, self._token_endpoint = issuer, token_endpoint
         self._given = endpoints
         self._metadata = None if token_endpoint is None else Metadata(token_endpoint, *endpoints)
         self._grant = grant
@@ -205,6 +205,10 @@ class OAuth:
         form = {"token": tokens.refresh_token, "token_type_hint": "refresh_token"}
         answer: Answer = yield self.message(metadata, metadata.revocation, form)
         return answer.status in (200, 204)
+
+    def server(self, url: str) -> str:
+        """Return the URL of the issuer, or of the token endpoint, and the client: a refresh token is for one alone."""
+        return f"{plain_url(self._issuer or self._token_endpoint or url)} (client {self.client_id})"
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
         """Return ``None``: no cookie carries a token of OAuth's."""

@@ -95,6 +95,12 @@ def checked_origin(text: str, *, allow_http: bool) -> Origin:
     return found
 
 
+def plain_url(text: str) -> str:
+    """Return a URL that `checked_origin` takes in its one spelling, without query and fragment: to compare and show."""
+    url = urlsplit(text)
+    return _text(checked_origin(f"{url.scheme}://{url.netloc}", allow_http=True)) + url.path.rstrip("/")
+
+
 def own_port(scheme: str, port: int | None) -> int | None:
     """Return ``port``, or ``None`` where it is the scheme's own."""
     return None if port == _PORTS.get(scheme) else port

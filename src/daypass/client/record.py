@@ -4,6 +4,9 @@ The age of an access token is measured on the monotonic clock as long as the mac
 wall clock changes nothing. After a restart, and where a machine cannot tell, only the wall clock is left; a token that
 seems to come from the future is taken to be new.
 
+A record names the server that its refresh token belongs to, so that no client sends it to another one. Records of 0.1
+name none: they are taken by any client, and name its server when they are written again.
+
 Besides a session's tokens a record may say that the session has ended, and why, or that the newest tokens could not be
 written: then the older ones are of no use any more, and are not kept.
 """
@@ -58,9 +61,11 @@ class Damaged:
 Record: TypeAlias = Tokens | Ended | Behind | Damaged
 
 
-def write_record(record: Tokens | Ended | Behind, record_id: str, now: Now) -> str:
+def write_record(record: Tokens | Ended | Behind, record_id: str, now: Now, server: str | None = None) -> str:
     """Return the text of a record; ``record_id`` differs for each writing."""
     fields: dict[str, Any] = {"daypass": FORMAT, "id": record_id}
+    if server is not None and not isinstance(record, Ended):
+        fields["server"] = server
     match record:
         case Ended(reason):
             fields["ended"] = reason
@@ -73,7 +78,16 @@ def write_record(record: Tokens | Ended | Behind, record_id: str, now: Now) -> s
 
 def record_id_of(text: str | None) -> str | None:
     """Return the id of a record; ``None`` if there is no id in it."""
-    found = (json_object(text.encode()) or {}).get("id") if text else None
+    return _text_in(text, "id")
+
+
+def server_of(text: str | None) -> str | None:
+    """Return the server that a record's refresh token belongs to; ``None`` if the record does not say."""
+    return _text_in(text, "server")
+
+
+def _text_in(text: str | None, name: str) -> str | None:
+    found = (json_object(text.encode("utf-8", "replace")) or {}).get(name) if text else None
     return found if isinstance(found, str) else None
 
 

@@ -19,7 +19,7 @@ from daypass.client.flow import NOT_LOGGED_IN, State
 from daypass.client.messages import Grant, Outcome
 from daypass.client.record import Behind, Damaged, Ended, Now, Record
 from daypass.client.storage import Storage
-from daypass.client.stored_session import StoredSession, describe_storage_error
+from daypass.client.stored_session import OtherServer, StoredSession, describe_storage_error
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens, tokens_from
 from daypass.forks import survive_forks
@@ -38,11 +38,12 @@ class ClientSession:
         jitter: draws a number from 0 to 1.
         reporter: for events.
         storage: keeps the session between runs; what it has is used at once.
+        server: that the refresh token belongs to: a record of another server is refused.
         on_tokens: called with the new `Tokens` after each login and refresh.
         begins_by_refreshing: whether a refresh can get tokens before anybody has logged in.
 
     Raises:
-        ConfigurationError: the storage keeps something that is not a session.
+        ConfigurationError: the storage keeps a session of another server, or something that is not a session.
         Exception: the storage's own; it cannot be read.
     """
 
@@ -55,6 +56,7 @@ class ClientSession:
         reporter: Reporter,
         wall_clock: Callable[[], int] = wall_ms,
         storage: Storage | None = None,
+        server: str | None = None,
         on_tokens: Callable[[Tokens], object] | None = None,
         begins_by_refreshing: bool = False,
     ) -> None:
@@ -65,7 +67,8 @@ class ClientSession:
         self.reporter = reporter
         boot = boot_id()
         now = lambda: Now(clock(), wall_clock(), boot)  # noqa: E731 - what a `StoredSession` calls
-        self.stored = None if storage is None else StoredSession(storage, now, jitter, timing, self._storage_failed)
+        failed = self._storage_failed
+        self.stored = None if storage is None else StoredSession(storage, server, now, jitter, timing, failed)
         self._on_tokens = on_tokens
         self._lock = threading.Lock()
         self._version = 0
@@ -81,10 +84,15 @@ class ClientSession:
         Args:
             repeatable: what the state says of a request's body.
             outcome: of the refresh that was waited for.
+
+        Raises:
+            ConfigurationError: there are no tokens, and the storage keeps a session of another server.
         """
         if self.tokens is None and outcome is None and self.stored is not None:
             try:
                 self.restore()
+            except OtherServer:
+                raise
             except Exception as error:
                 self._storage_failed("read", error)
         return State(self.tokens, self.clock(), repeatable, outcome, self._ended)
@@ -93,7 +101,7 @@ class ClientSession:
         """Use the tokens that the storage keeps; return whether it keeps some.
 
         Raises:
-            ConfigurationError: it keeps something that is not a session.
+            ConfigurationError: it keeps a session of another server, or something that is not a session.
             Exception: the storage's own; it cannot be read.
         """
         if self.stored is None:
@@ -117,6 +125,7 @@ class ClientSession:
             sent_at: when the login was sent; now, unless given.
 
         Raises:
+            ConfigurationError: the storage keeps a session of another server, which is left as it is.
             Exception: the storage's own; it cannot be written, and what there was before is still used.
         """
         tokens = self._tokens_from(grant, self.clock() if sent_at is None else sent_at)

@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from daypass.client.failures import described
-from daypass.client.record import Behind, Damaged, Ended, Now, Record, read_record, record_id_of, write_record
+from daypass.client.record import (
+    Behind,
+    Damaged,
+    Ended,
+    Now,
+    Record,
+    read_record,
+    record_id_of,
+    server_of,
+    write_record,
+)
 from daypass.client.storage import Storage
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens
@@ -26,6 +36,10 @@ _RETRY_AFTER = 1.0
 _LONGEST_RETRY = 30.0
 
 
+class OtherServer(ConfigurationError):
+    """The storage keeps a session of another server; it is left as it is."""
+
+
 class Overtaken(Exception):
     """Another client has changed the storage since; nothing was written."""
 
@@ -35,6 +49,7 @@ class StoredSession:
 
     Args:
         storage: where it is.
+        server: that the session's refresh token belongs to; ``None`` takes the record of any.
         now: the time on every clock.
         jitter: draws a number from 0 to 1.
         timing: the spans of time.
@@ -44,12 +59,14 @@ class StoredSession:
     def __init__(
         self,
         storage: Storage,
+        server: str | None,
         now: Callable[[], Now],
         jitter: Callable[[], float],
         timing: Timing,
         failed: Callable[[str, Exception], None],
     ) -> None:
         self._storage = storage
+        self._server = server
         self._now = now
         self._jitter = jitter
         self._timing = timing
@@ -66,6 +83,7 @@ class StoredSession:
         """Return what the storage keeps; ``None`` if nothing.
 
         Raises:
+            OtherServer: it keeps a session of another server.
             ConfigurationError: it keeps something that is not a session.
             Exception: the storage's own; it cannot be read now.
         """
@@ -79,20 +97,24 @@ class StoredSession:
             if self._is_of(text, tokens):
                 return None
             found = Ended(LOGGED_OUT_ELSEWHERE) if text is None else self._read(text)
+        except OtherServer as error:
+            return Ended(str(error))
         except Exception as error:
             self._failed("read", error)
             return None
         return None if isinstance(found, Damaged) else found
 
     def save(self, tokens: Tokens) -> str:
-        """Write the tokens of a login, whatever was there before; return the id of the record.
+        """Write the tokens of a login in the place of any other session of this server; return the id of the record.
 
         Raises:
+            OtherServer: the storage keeps a session of another server; nothing was written.
             Exception: the storage's own; nothing was written.
         """
         record_id = _new_id()
         with self._storage.changing():
-            self._storage.save(write_record(tokens, record_id, self._now()))
+            self._refuse_other_server(self._storage.load())
+            self._storage.save(self._text(tokens, record_id))
         self._unwritten = self._written_late = None
         return record_id
 
@@ -113,10 +135,11 @@ class StoredSession:
             return self._write_later(previous, record, error)
 
     def clear(self) -> None:
-        """Keep nothing any more."""
+        """Keep nothing any more; a session of another server stays."""
         self._unwritten = None
         try:
             with self._storage.changing():
+                self._refuse_other_server(self._storage.load())
                 self._storage.save(None)
         except Exception as error:
             self._failed("written", error)
@@ -153,7 +176,7 @@ class StoredSession:
         with self._storage.changing():
             if not self._has(self._storage.load(), expected):
                 raise Overtaken
-            self._storage.save(write_record(record, record_id, self._now()))
+            self._storage.save(self._text(record, record_id))
         self._unwritten, self._retries = None, 0
         return record_id
 
@@ -161,7 +184,7 @@ class StoredSession:
         kept, behind = previous.record_id, _new_id()
         with suppress(Exception), self._storage.changing():
             if self._is_of(self._storage.load(), previous):
-                self._storage.save(write_record(Behind(describe_storage_error(error)), behind, self._now()))
+                self._storage.save(self._text(Behind(describe_storage_error(error)), behind))
                 kept = behind
         self._unwritten = record, kept
         _unwritten_sessions.add(self)
@@ -187,7 +210,19 @@ class StoredSession:
             return True
         return text is not None and isinstance(read_record(text, self._now(), 0.0, self._timing), Damaged)
 
+    def _text(self, record: Tokens | Ended | Behind, record_id: str) -> str:
+        return write_record(record, record_id, self._now(), self._server)
+
+    def _refuse_other_server(self, text: str | None) -> None:
+        found = server_of(text)
+        if found is not None and self._server not in (None, found):
+            raise OtherServer(
+                f"{self._storage!r} keeps a session of {found}, and this client is for {self._server}: give each "
+                "server a storage of its own"
+            )
+
     def _read(self, text: str) -> Record:
+        self._refuse_other_server(text)
         record = read_record(text, self._now(), self._jitter(), self._timing)
         if record is None:
             raise ConfigurationError(

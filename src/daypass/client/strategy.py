@@ -55,5 +55,12 @@ class Strategy(Protocol):
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
         """End the session on the server; return whether it is known to be over there."""
 
+    def server(self, url: str) -> str:
+        """Return what names the server that a refresh token belongs to: a URL without secrets, the same in each run.
+
+        Args:
+            url: of the `DaypassAuth`.
+        """
+
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
         """Return the cookie of ``answer`` that the user's own jar must not have, if any."""
