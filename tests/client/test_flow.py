@@ -356,6 +356,17 @@ def test_request_is_never_sent_as_another_user() -> None:
         flow.send(State(other, 900_100))
 
 
+def test_second_401_after_another_login_is_login_required() -> None:
+    """The request was sent again in time, and refused again: its caller learns why, and does not get a bare 401."""
+    for now, error in ((replace(held(3), login_id="another"), "another login"), (None, "ended")):
+        flow = request_flow(State(held(1), 5_000), TIMING)
+        next(flow)
+        flow.send(State(held(1), 6_000))
+        assert Send(held(2)) == flow.send(State(held(2), 6_100))
+        with pytest.raises(LoginRequired, match=error):
+            flow.send(State(now, 6_200, ended="by its owner"))
+
+
 def test_token_flow_returns_a_token_that_is_good_for_long_enough() -> None:
     """A token that lives shorter is refreshed first, one that a refresh just brought is the best there is."""
     assert held() == ended(token_flow(State(held(), 0), 600_000, TIMING))

@@ -18,7 +18,8 @@ After a 401 that refreshing can help:
     a refresh brought it moments ago        the 401 goes to the caller: a newer token would not be better
     else                                    refresh, then send again
 
-A request is sent again at most once, so no answer can make a loop. A body that cannot be sent again whole is not sent
+A request is sent again at most once, so no answer can make a loop. A second 401 goes to the caller, unless another user
+has logged in since: then it is `LoginRequired`. A body that cannot be sent again whole is not sent
 again at all: the caller gets the 401, and the client has been refreshed.
 
 An outage does not log out: while the access token is good it is used. `RefreshUnavailable` comes when it is not, and
@@ -122,7 +123,7 @@ def request_flow(state: State, timing: Timing) -> Generator[Step, State, None]:
     elif newer.expired(refused.now):  # it came out of a storage, and is no better
         newer = replaced(newer, (yield Refresh(newer.version)))
     if refused.repeatable:
-        yield Send(newer)
+        _same_login(newer, (yield Send(newer)))
 
 
 def token_flow(state: State, good_for: int, timing: Timing) -> Generator[Refresh, State, Tokens]:

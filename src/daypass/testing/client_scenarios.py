@@ -223,6 +223,25 @@ def another_user(stage: Stage) -> str:
     return _other_login(stage, kept=False)
 
 
+@_scenario("another user logs in after a POST was sent again", "told that the session is over, 2 requests, 1 refresh")
+def another_user_late(stage: Stage) -> str:
+    """A second 401 is about the other user too."""
+    with stage.user() as user:
+        gate = stage.server.never_gate = threading.Event()
+        results: list[Any] = []
+        post = lambda: results.append(outcome(lambda: user.request("POST", "/never", "bytes", CONTENT)))  # noqa: E731
+        waiting = threading.Thread(target=post)
+        waiting.start()
+        deadline = time.monotonic() + 10
+        while stage.server.counts["never"] < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        user.login()
+        gate.set()
+        waiting.join()
+        told = "told that the session is over" if isinstance(results[0], user.session_over) else repr(results[0])
+        return f"{told}, {_count(stage.server.counts['never'], 'request', 'requests')}, {stage.refreshes()}"
+
+
 @_scenario(
     "another user logs in elsewhere, on one file",
     "told that the session is over, 1 upload; then 1 of 1 answered",

@@ -57,6 +57,7 @@ class StrictServer:
         retry_after: the ``Retry-After`` of those.
         lose: so many answers to refreshes get lost after the work was done.
         gate: a refresh waits here when the work is done, until it is set.
+        never_gate: from the second on, a request to ``/never`` waits here.
         sets_cookie: whether the refresh token is in a cookie even where the body was asked for.
         proxy_cookie: a ``Set-Cookie`` beside every grant.
         withholds: so many refreshes bring an access token and nothing else.
@@ -93,6 +94,7 @@ class StrictServer:
     retry_after: str | None = None
     lose: int = 0
     gate: threading.Event | None = None
+    never_gate: threading.Event | None = None
     sets_cookie: bool = False
     proxy_cookie: str | None = None
     withholds: int = 0
@@ -270,6 +272,8 @@ class StrictServer:
     async def never(self, exchange: Exchange) -> None:
         """Answer ``/never``: always 401, whatever the token."""
         self.counts["never"] += 1
+        if self.never_gate is not None and self.counts["never"] > 1:
+            await asyncio.to_thread(self.never_gate.wait, 10)
         await exchange.answer(401, {}, [("www-authenticate", 'Bearer realm="x", error="invalid_token"')])
 
     async def basic(self, exchange: Exchange) -> None:
