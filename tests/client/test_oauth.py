@@ -63,6 +63,26 @@ def test_a_token_endpoint_refreshes_for_every_kind_of_client(
     assert 5 == issuer.counts[seen]
 
 
+@pytest.mark.parametrize("repeated", [1, 0])
+def test_lost_answer_is_asked_for_again_at_once_only_if_the_server_repeats(
+    issuer: StrictServer, url: str, client: httpx2.Client, repeated: int
+) -> None:
+    """`repeats` says of a server that does not say it itself that a used refresh token may be sent once more."""
+    issuer.grace, issuer.says_grace = 30, False
+    strategy = OAuth(client_id="app", token_endpoint=f"{url}/oauth/token", repeats=bool(repeated))
+    auth = DaypassAuth(url, strategy=strategy, timing=TIMING)
+    auth.start(**given(issuer))
+    issuer.revoke_access()
+    issuer.lose = 1
+    if repeated:
+        assert 200 == client.get(f"{url}/me", auth=auth).status_code
+    else:
+        with pytest.raises(RefreshUnavailable):
+            client.get(f"{url}/me", auth=auth)
+    assert (1, repeated) == (issuer.counts["rotated"], issuer.counts["repeated"])
+    assert auth.logged_in
+
+
 def test_endpoints_are_discovered_once(issuer: StrictServer, url: str, client: httpx2.Client) -> None:
     """From the issuer's metadata (RFC 8414): where to refresh, where to revoke, and how to say who one is."""
     issuer.client = ("app", "secret")
