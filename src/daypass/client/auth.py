@@ -8,11 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from daypass.client.body import KEPT_AT_MOST
 from daypass.client.clock import monotonic_ms, wall_ms
-from daypass.client.endpoints import Endpoints
 from daypass.client.event_loop import in_thread
 from daypass.client.events import ClientEvent, Reporter
 from daypass.client.flow import State, token_flow
-from daypass.client.function import FunctionStrategy
 from daypass.client.library import Library
 from daypass.client.messages import Grant, Message
 from daypass.client.origin import OwnOrigins, plain_url
@@ -349,10 +347,14 @@ def _rule(given: Collection[int] | ShouldRefresh | None) -> ShouldRefresh:
 
 def _strategy(given: Any, delivery: Any, cookie_name: Any) -> Strategy:
     if given is None:
+        from daypass.client.endpoints import Endpoints  # here: who gives a strategy does not load it
+
         return Endpoints(delivery=delivery, cookie_name=cookie_name)
     if delivery != "body" or cookie_name is not None:
         raise ConfigurationError("delivery and cookie_name are for the strategy that is made of them: give them to it")
     if isinstance(given, type) or not hasattr(given, "begins_by_refreshing"):
+        from daypass.client.function import FunctionStrategy  # here: few need it
+
         return FunctionStrategy(given)
     return given  # type: ignore[no-any-return]  # a protocol, recognised by its attribute
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
 
 A = TypeVar("A")
 
@@ -46,6 +46,7 @@ class AsyncioLoop:
             Exception: the coroutine's own.
         """
         import asyncio
+        from concurrent.futures import CancelledError
 
         coroutine = function()
         try:

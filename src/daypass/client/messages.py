@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 LONGEST_ANSWER = 1_048_576
 """Bytes of an answer that are read; what is longer is no answer of a token endpoint."""
@@ -93,22 +93,19 @@ class Grant:
     grace: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Refreshed:
+class Refreshed(NamedTuple):
     """The session goes on, with what was granted."""
 
     grant: Grant
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """The session has ended; refreshing cannot help any more."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stale:
+class Stale(NamedTuple):
     """The refresh token was replaced moments ago: another client that shares this session has a newer one."""
 
     reason: str = "the refresh token is stale: a newer one was given out"

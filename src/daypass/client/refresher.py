@@ -15,7 +15,6 @@ import atexit
 import threading
 import time
 import weakref
-from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -56,6 +55,8 @@ class PendingRefresh:
         self.tokens = tokens
         self.started_at = self.sent_at = started_at
         self.ends_at = ends_at
+        from concurrent.futures import Future  # here: not needed before a refresh
+
         self.done: Future[Outcome] = Future()
 
 
