@@ -101,6 +101,21 @@ def test_every_mount_takes_the_application(kind: type[Any], mount: Callable[...,
         mount(application, same_site="Lax")
 
 
+@pytest.mark.parametrize(("kind", "mount"), [pair for pair in MOUNTS if "oauth" in pair[1].__name__])
+def test_oauth_endpoints_need_clients(kind: type[Any], mount: Callable[..., Any]) -> None:
+    """Mounting the OAuth endpoints without clients is refused, because it would mount nothing."""
+    for auth in (issuer(kind), Application(issuer(kind))):
+        with pytest.raises(ConfigurationError, match="there are no OAuth clients"):
+            mount(auth)
+
+
+@pytest.mark.parametrize("clients", [REPORTS, 3, {"reports": REPORTS}, ["reports"]])
+def test_clients_that_are_not_a_list_of_clients(clients: Any) -> None:
+    """One client by itself, a mapping or ids are refused; the message says what is expected."""
+    with pytest.raises(ConfigurationError, match="expected a list of Client"):
+        Application(issuer(Daypass), clients=clients)
+
+
 def test_an_application_of_no_issuer() -> None:
     """Something that is no issuer is refused by its type."""
     with pytest.raises(ConfigurationError, match="needs a Daypass or an AsyncDaypass, not a str"):

@@ -143,17 +143,18 @@ def _options(value: Callable[[str], str | None], *, insecure: bool) -> Options:
     header = _PROXY_HEADERS.get((value("proxy_header") or "").lower())
     if header is None:
         raise ConfigurationError(f"invalid proxy_header {value('proxy_header')!r}: write x-forwarded or forwarded")
-    proxies = Proxies(_words(value("trusted_proxies")), header)
+    trusted = _words(value("trusted_proxies"))
+    proxies = Proxies(trusted, header if trusted else None)
     policy = CookiePolicy(
         allowed_origins=_words(value("allowed_origins")), allow_insecure=insecure, name=value("cookie_name")
     )
     options = Options(
         allowed_origins=policy.allowed_origins,
         allow_insecure=insecure,
-        trusted_proxies=proxies.trusted,
-        proxy_header=header,
         rate_limits=_rate_limits(value),
     )
+    if proxies.header is not None:
+        options |= {"trusted_proxies": proxies.trusted, "proxy_header": proxies.header}
     if policy.name is not None:
         options["cookie_name"] = policy.name
     return options

@@ -83,6 +83,18 @@ class Application(Generic[IssuerT]):
     def __repr__(self) -> str:
         return f"Application({self.auth!r})"
 
+    def mounted_oauth_routes(self) -> tuple[Route, ...]:
+        """Return `oauth_routes` for an adapter that mounts them.
+
+        Raises:
+            ConfigurationError: there are no clients, so nothing would be mounted.
+        """
+        if not self.oauth_routes:
+            raise ConfigurationError(
+                "there are no OAuth clients: give clients=[Client(…)], or do not mount the OAuth endpoints"
+            )
+        return self.oauth_routes
+
     def pages(self, render: Render | None = None) -> Pages:
         """Return what runs before and after an application's pages; their cookies are ``Lax`` unless given.
 

@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
@@ -134,6 +134,9 @@ def hash_secret(secret: str) -> str:
     return _hash(secret)
 
 
+_NO_REGISTRY = "invalid clients: expected a list of Client(…), or a function that returns the one with an id"
+
+
 class ClientRejected(DaypassError):
     """The client is unknown, or failed to authenticate; for this package alone.
 
@@ -161,14 +164,14 @@ class Clients:
     """
 
     def __init__(self, registry: Registry) -> None:
+        if not isinstance(registry, Iterable | Callable) or isinstance(registry, Mapping):
+            raise ConfigurationError(_NO_REGISTRY)
         self._find = registry if callable(registry) else None
         self._known: dict[str, Client] = {}
         if not callable(registry):
             for client in registry:
                 if type(client) is not Client:
-                    raise ConfigurationError(
-                        "invalid clients: expected a list of Client(…), or a function that returns the one with an id"
-                    )
+                    raise ConfigurationError(_NO_REGISTRY)
                 if client.id in self._known:
                     raise ConfigurationError(f"two clients have the id {client.id!r}")
                 self._known[client.id] = client

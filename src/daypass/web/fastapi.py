@@ -233,7 +233,7 @@ def oauth_router(
     The arguments and errors are those of `daypass.web.starlette.oauth_routes`.
     """
     application = async_application(auth, options, clients=clients)
-    return _router(application.auth, application.oauth_routes, openapi.OAUTH)
+    return _router(application.auth, application.mounted_oauth_routes(), openapi.OAUTH)
 
 
 def well_known_router(

@@ -109,7 +109,7 @@ def oauth_blueprint(
         ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, clients=clients)
-    return _blueprint(application.auth, name, "/oauth", application.oauth_routes)
+    return _blueprint(application.auth, name, "/oauth", application.mounted_oauth_routes())
 
 
 def well_known_blueprint(

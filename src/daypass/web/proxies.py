@@ -73,6 +73,10 @@ class Proxies:
             raise ConfigurationError(
                 "trusted_proxies needs proxy_header, the one that they write: 'X-Forwarded' or 'Forwarded'"
             )
+        if self.header is not None and not self.trusted:
+            raise ConfigurationError(
+                f"proxy_header={self.header!r} needs trusted_proxies, the addresses of the proxies"
+            )
         networks = tuple(_network(text) for text in self.trusted if text != UNIX)
         object.__setattr__(self, "_networks", networks)
 

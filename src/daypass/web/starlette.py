@@ -91,7 +91,7 @@ def oauth_routes(
         ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, clients=clients)
-    return _mounted(application.auth, application.oauth_routes)
+    return _mounted(application.auth, application.mounted_oauth_routes())
 
 
 def well_known_routes(

@@ -77,7 +77,7 @@ def oauth_app(
         ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = sync_application(auth, options, clients=clients)
-    return serving(application.auth, application.oauth_routes)
+    return serving(application.auth, application.mounted_oauth_routes())
 
 
 def well_known_app(

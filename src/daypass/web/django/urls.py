@@ -65,7 +65,7 @@ def oauth_urls(
         ConfigurationError: an argument cannot work.
     """
     application = application_of(auth, options, clients=clients)
-    return _mounted(application.auth, application.oauth_routes)
+    return _mounted(application.auth, application.mounted_oauth_routes())
 
 
 def well_known_urls(
