@@ -125,12 +125,13 @@ def keys_list(options: argparse.Namespace) -> int:
 
 def keys_rotate(options: argparse.Namespace) -> int:
     """Add new keys; they are used when every node has read them."""
+    from daypass import secret_file
     from daypass.issuer import Daypass
     from daypass.keys import REFRESH
-    from daypass.server.configuration import read_secret
     from daypass.store_steps import ReadKeys
 
-    secret = read_secret(options.secret_file or os.environ.get("DAYPASS_SECRET_FILE"), os.environ)
+    file = options.secret_file or os.environ.get("DAYPASS_SECRET_FILE")
+    secret = secret_file.given("DAYPASS_SECRET", file, os.environ)
     with contextlib.closing(_open_store(options)) as store:
         signing = (record.algorithm for record in store.perform(ReadKeys()) if record.algorithm != REFRESH)
         algorithm: Any = next(signing, "ES256")  # that of the newest: what the service signs with

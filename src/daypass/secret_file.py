@@ -1,9 +1,10 @@
-"""The master secret in a file: read it, and make one beside an embedded database."""
+"""Secrets in files: read them, and make the master secret beside an embedded database."""
 
 import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from daypass.errors import ConfigurationError
@@ -15,17 +16,39 @@ def read(path: Path) -> list[str]:
     Raises:
         ConfigurationError: it cannot be read, is empty, or others than its owner may read it.
     """
+    lines = read_text(path).split()
+    if not lines:
+        raise ConfigurationError(f"the secret file {path} is empty; make one with: openssl rand -base64 32 > {path}")
+    return lines
+
+
+def given(variable: str, file: str | None, environment: Mapping[str, str]) -> list[str] | None:
+    """Return the secrets in a file or a variable, several separated by white space; None if neither is given.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or both are given.
+    """
+    found = environment.get(variable, "").split()
+    if file and found:
+        raise ConfigurationError(f"both {variable} and a secret file are given; remove one of them")
+    return read(Path(file)) if file else found or None
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that only its owner can read, without white space around it.
+
+    Raises:
+        ConfigurationError: it cannot be read, or others than its owner may read it.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        text = path.read_text(encoding="utf-8")
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigurationError(f"the secret file {path} cannot be read: {reason}") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigurationError(f"the secret file {path} can be read by others; run: chmod 600 {path}")
-    if not lines:
-        raise ConfigurationError(f"the secret file {path} is empty; make one with: openssl rand -base64 32 > {path}")
-    return lines
+    return text.strip()
 
 
 def read_or_make(path: Path) -> tuple[list[str], bool]:

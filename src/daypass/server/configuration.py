@@ -45,8 +45,10 @@ _OTHERS = ("secret", "secret_file", "clients", "allow_insecure", "allowed_origin
 VARIABLES = frozenset(f"DAYPASS_{name.upper()}" for name in (*DEFAULTS, *_OTHERS))
 """The environment variables there are."""
 
-_NOT_OURS = re.compile(r"DAYPASS_(TEST_.*|SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)")
-"""The tests' variables, and those that Kubernetes sets for a service called "daypass"."""
+_NOT_OURS = re.compile(
+    r"DAYPASS_(TEST_.*|VAULT_.*|CLIENT_SECRET|SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)"
+)
+"""Variables of the tests, the vault and the shell, and those that Kubernetes sets for a service called "daypass"."""
 
 
 class Lifetimes(TypedDict):
@@ -128,7 +130,7 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
             absolute_ttl=duration("absolute_ttl"),
             grace_period=duration("grace_period"),
         ),
-        secret=read_secret(value("secret_file"), environment),
+        secret=secret_file.given("DAYPASS_SECRET", value("secret_file"), environment),
         options=_options(value, insecure=bool(options.get("allow_insecure")) or _flag(_INSECURE, environment)),
         clients=clients.read(Path(clients_file)) if clients_file else (),
     )
@@ -179,18 +181,6 @@ def _words(text: str | None) -> list[str]:
     """Return the words of a list separated by spaces or commas; an empty list for ``off``."""
     words = (text or "").replace(",", " ").split()
     return [] if words == [OFF] else words
-
-
-def read_secret(file: str | None, environment: Mapping[str, str]) -> list[str] | None:
-    """Return the master secrets from a file or from ``DAYPASS_SECRET``, several separated by white space.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or both are given.
-    """
-    given = environment.get("DAYPASS_SECRET", "").split()
-    if file and given:
-        raise ConfigurationError("both DAYPASS_SECRET and a secret file are given; remove one of them")
-    return secret_file.read(Path(file)) if file else given or None
 
 
 def _host(text: str) -> str:
