@@ -39,9 +39,20 @@ from daypass.rotation import (
     position_after,
     relate,
 )
-from daypass.session import Device, EndReason, Session, Tokens
+from daypass.session import NOWHERE, Device, EndReason, Session, Tokens
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession
-from daypass.store_steps import PAGE, Advance, End, EndAll, EndEveryone, Find, Insert, ListSessions, Swap
+from daypass.store_steps import (
+    PAGE,
+    Advance,
+    End,
+    EndAll,
+    EndEveryone,
+    Find,
+    Insert,
+    ListSessions,
+    Swap,
+    next_expiry,
+)
 from daypass.suspicion import Suspicions
 from daypass.user import User
 
@@ -240,6 +251,7 @@ class Flows:
             now=now,
             idle_ttl=policy.idle_ttl,
             absolute_ttl=policy.absolute_ttl,
+            device=device or NOWHERE,
         )
         for _ in range(_ATTEMPTS):
             answer = yield from advance
@@ -264,7 +276,7 @@ class Flows:
             return None
         if verdict is Verdict.REUSE and relate(found, token) is not Relation.LONG_PAST:  # so it is by the time alone
             yield from require_right_clock(now)
-        settled = self._after(found, token, verdict, now)
+        settled = self._after(found, token, verdict, now, device or NOWHERE)
         if settled != found and not (yield from Swap(found, settled)):
             return None
         if settled.ended_at is not None:
@@ -288,15 +300,16 @@ class Flows:
         if reason is not None:
             yield from Emit(Event(EventCode.SUSPECTED, now, session.id, session.subject, reason))
 
-    def _after(self, found: Session, token: RefreshToken, verdict: Verdict, now: int) -> Session:
+    def _after(self, found: Session, token: RefreshToken, verdict: Verdict, now: int, device: Device) -> Session:
         """Return the session as it is after ``verdict``."""
         if verdict is Verdict.REUSE:
             return replace(found, ended_at=now, end_reason=EndReason.REUSE)
         if verdict not in (Verdict.BRANCH, Verdict.HEAL):
             return found
         generation, branch, rotated_at = position_after(found, token, verdict, now)
-        expires_at = min(now + self.policy.idle_ttl, found.created_at + self.policy.absolute_ttl)
-        return replace(found, generation=generation, branch=branch, rotated_at=rotated_at, expires_at=expires_at)
+        expires_at = next_expiry(found, now, self.policy.idle_ttl, self.policy.absolute_ttl)
+        settled = replace(found, generation=generation, branch=branch, rotated_at=rotated_at, expires_at=expires_at)
+        return settled.used_from(device) if verdict is Verdict.HEAL else settled
 
     def examine(self, token: RefreshToken, call: Call) -> Flow[tuple[Session, User] | None]:
         """Return the session of a refresh token that would get new tokens now, and its user; None for any other.

@@ -56,7 +56,12 @@ class Policy:
 
     def end_of(self, session: "Session") -> int:
         """Return when ``session`` ends unless it is refreshed before."""
-        return min(session.expires_at, session.created_at + self.absolute_ttl)
+        return min(session.expires_at, self.latest_end_of(session))
+
+    def latest_end_of(self, session: "Session") -> int:
+        """Return when ``session`` ends however often it is refreshed."""
+        end = session.created_at + self.absolute_ttl
+        return end if session.ends_at is None else min(end, session.ends_at)
 
     @classmethod
     def of(cls, **durations: Unpack[Durations]) -> "Policy":

@@ -3,10 +3,13 @@
 Times are milliseconds since the epoch, UTC.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from daypass.rotation import NEVER_ROTATED
+from daypass.session_extras import read_extras
 from daypass.user import User
 
 
@@ -17,6 +20,10 @@ class Device:
     name: str | None = None
     user_agent: str | None = None
     address: str | None = None
+
+
+NOWHERE = Device()
+"""A device of which nothing is known."""
 
 
 class EndReason(StrEnum):
@@ -44,9 +51,12 @@ class Session:
         expires_at: when it ends by itself unless it is refreshed before.
         ended_at: when it was ended, None while it lives.
         end_reason: why it was ended.
-        device: where it lives.
+        device: where it lives; user agent and address are those of the last refresh that rotated.
         scope: what it was granted at login, words with spaces between them (RFC 6749 §3.3); None for all that its user
             may do.
+        idle_ttl: how long it lives without a refresh, in milliseconds, if that is less than the policy says.
+        ends_at: when it ends however often it is refreshed, if that is before the policy's time.
+        extras: what only some sessions have, as text; see `daypass.session_extras`.
     """
 
     id: str
@@ -59,13 +69,45 @@ class Session:
     expires_at: int
     ended_at: int | None = None
     end_reason: EndReason | None = None
-    device: Device = Device()
+    device: Device = NOWHERE
     scope: str | None = None
+    idle_ttl: int | None = None
+    ends_at: int | None = None
+    extras: str | None = field(default=None, repr=False)
 
     @property
     def last_used_at(self) -> int:
         """When the session was last refreshed, or its login when it never was."""
         return self.created_at if self.rotated_at == NEVER_ROTATED else self.rotated_at
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the session outlives the browser that it is in."""
+        return read_extras(self.extras).persistent
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """The session's own claims, which each of its access tokens has."""
+        return read_extras(self.extras).claims
+
+    @property
+    def authenticated_at(self) -> int:
+        """When the user was last authenticated in this session: at the login, or later by a step-up."""
+        return read_extras(self.extras).authenticated_at or self.created_at
+
+    def within_own_times(self) -> "Session":
+        """Return the session with the expiry that its own times allow: older versions of Daypass do not know them."""
+        ends = [self.expires_at] if self.ends_at is None else [self.expires_at, self.ends_at]
+        if self.idle_ttl is not None:
+            ends.append(max(self.created_at, self.rotated_at) + self.idle_ttl)
+        return self if min(ends) == self.expires_at else replace(self, expires_at=min(ends))
+
+    def used_from(self, device: Device) -> "Session":
+        """Return the session as it is after a refresh from ``device``; what is unknown of that stays as it was."""
+        agent, address = device.user_agent or self.device.user_agent, device.address or self.device.address
+        if (agent, address) == (self.device.user_agent, self.device.address):
+            return self
+        return replace(self, device=replace(self.device, user_agent=agent, address=address))
 
     def is_live(self, now: int) -> bool:
         """Tell whether the session is neither ended nor expired."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from daypass.flow import A, Step
 from daypass.keys import KeyRecord
 from daypass.rotation import Expectation
-from daypass.session import EndReason, Session
+from daypass.session import NOWHERE, Device, EndReason, Session
 
 
 class StoreStep(Step[A]):
@@ -40,8 +40,10 @@ class Advanced:
 class Advance(StoreStep[Advanced]):
     """Move a session on that is live at ``now`` and stands at ``expected``, or else find it: in one round trip.
 
-    It moves to ``generation`` and ``branch`` with ``rotated_at = now``, and its expiry to the earlier of
-    ``now + idle_ttl`` and ``created_at + absolute_ttl``; all in milliseconds.
+    It moves to ``generation`` and ``branch`` with ``rotated_at = now``; all times are milliseconds. Its expiry becomes
+    ``now`` plus the shorter of ``idle_ttl`` and its own, and stays as it was if the step is ``passive``; but it is not
+    later than ``created_at + absolute_ttl`` and its own ``ends_at``. The user agent and the address of ``device``
+    replace those of the session, where they are known.
     """
 
     session_id: str
@@ -51,30 +53,52 @@ class Advance(StoreStep[Advanced]):
     now: int
     idle_ttl: int
     absolute_ttl: int
+    passive: bool = False
+    device: Device = NOWHERE
 
     def moved(self, session: Session) -> Session | None:
         """Return ``session`` as it is once it was moved on, None when it does not stand where it is expected."""
-        expected, end = self.expected, session.created_at + self.absolute_ttl
+        expected = self.expected
         stands = (session.generation, session.branch) == (expected.generation, expected.branch)
         if not stands or session.rotated_at >= expected.rotated_before or not session.is_live(self.now):
             return None
-        if self.now >= end:
-            return None
-        expires_at = min(self.now + self.idle_ttl, end)
-        return replace(
+        return self.after(session) if self.now < session.created_at + self.absolute_ttl else None
+
+    def after(self, session: Session) -> Session:
+        """Return ``session`` as it is once it was moved on."""
+        expires_at = next_expiry(session, self.now, self.idle_ttl, self.absolute_ttl, passive=self.passive)
+        moved = replace(
             session, generation=self.generation, branch=self.branch, rotated_at=self.now, expires_at=expires_at
         )
+        return moved.used_from(self.device)
+
+
+def next_expiry(session: Session, now: int, idle_ttl: int, absolute_ttl: int, *, passive: bool = False) -> int:
+    """Return when a session expires after a refresh at ``now``."""
+    idle_ttl = idle_ttl if session.idle_ttl is None else min(idle_ttl, session.idle_ttl)
+    idle_end = session.expires_at if passive else now + idle_ttl
+    end = session.created_at + absolute_ttl
+    return min(idle_end, end if session.ends_at is None else min(end, session.ends_at))
 
 
 @dataclass(frozen=True, slots=True)
 class Swap(StoreStep[bool]):
     """Replace ``old`` by ``new`` if generation, branch and ``rotated_at`` are still ``old``'s and it is not ended.
 
-    The position, the expiry and the ending are replaced; True when they were.
+    The position, the expiry, the ending, the user agent and the address are replaced; True when they were.
     """
 
     old: Session
     new: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Amend(StoreStep[bool]):
+    """Replace a session's extras by ``new`` if they are still ``old`` and it is not ended; True when they were."""
+
+    session_id: str
+    old: str | None = field(repr=False)
+    new: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

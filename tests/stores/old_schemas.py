@@ -17,6 +17,13 @@ CREATE TABLE daypass_sweep (place {bytes} NOT NULL, due_at {int} NOT NULL);
 INSERT INTO daypass_sweep (place, due_at) VALUES ({empty}, 0);
 """
 
+_SINCE_SCOPE = """
+DROP INDEX daypass_sessions_subject;
+CREATE INDEX daypass_sessions_live ON daypass_sessions (subject, created_at, id) WHERE ended_at IS NULL;
+CREATE TABLE daypass_everyone (ended_until BIGINT NOT NULL);
+INSERT INTO daypass_everyone (ended_until) VALUES (0);
+"""
+
 SQLITE_2 = (
     """
 CREATE TABLE daypass_sessions (
@@ -33,6 +40,16 @@ INSERT INTO daypass_schema (version) VALUES (2);
 )
 
 SQLITE_3 = f"{SQLITE_2} ALTER TABLE daypass_sessions ADD COLUMN scope TEXT; UPDATE daypass_schema SET version = 3;"
+
+SQLITE_4 = (
+    SQLITE_3
+    + _SINCE_SCOPE
+    + """
+DROP TABLE daypass_schema;
+CREATE TABLE daypass_schema (version INTEGER NOT NULL, current INTEGER NOT NULL, probed INTEGER NOT NULL);
+INSERT INTO daypass_schema (version, current, probed) VALUES (3, 4, 0);
+"""
+)
 
 POSTGRES_1 = (
     """
@@ -51,6 +68,15 @@ INSERT INTO daypass_schema (version, compatible_from) VALUES (1, 1);
 
 POSTGRES_2 = f"{POSTGRES_1} ALTER TABLE daypass_sessions ADD COLUMN scope TEXT; UPDATE daypass_schema SET version = 2;"
 
+POSTGRES_3 = (
+    POSTGRES_2
+    + _SINCE_SCOPE
+    + """
+ALTER TABLE daypass_schema ADD COLUMN probed BIGINT NOT NULL DEFAULT 0;
+UPDATE daypass_schema SET version = 3;
+"""
+)
+
 STATEMENTS = {
     "start a session": """
         INSERT INTO daypass_sessions (id, subject, client_id, generation, branch, rotated_at, created_at, expires_at,
@@ -64,7 +90,7 @@ STATEMENTS = {
     "list": "SELECT id FROM daypass_sessions WHERE subject = 'user-1' AND ended_at IS NULL ORDER BY created_at DESC",
     "end": "UPDATE daypass_sessions SET ended_at = :now, end_reason = 'logout' WHERE id = :id AND ended_at IS NULL",
     "read endings": "SELECT id, ended_at FROM daypass_sessions WHERE ended_at > 0",
-    "probe": "UPDATE daypass_schema SET version = version",
+    "probe": "UPDATE daypass_schema SET probed = 1 - probed",
     "sweep": "UPDATE daypass_sweep SET due_at = :now WHERE due_at <= :now",
 }
 """What a node of the version before does, in the words of its own statements; SQLite's and PostgreSQL's in common."""

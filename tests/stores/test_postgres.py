@@ -335,13 +335,13 @@ def test_node_of_the_version_before_works_beside_a_new_one(bare_url: str) -> Non
         def perform(name: str) -> Any:
             return old.execute(re.sub(r":([a-z]+)", r"%(\1)s", old_schemas.STATEMENTS[name]), values)
 
-        old.execute(old_schemas.POSTGRES_2)
+        old.execute(old_schemas.POSTGRES_3)
         perform("start a session")
         new = PostgresStore(bare_url)
         new.perform(Migrate())
         new.perform(Insert(session(2)))
         (row,) = old.execute("SELECT version, compatible_from FROM daypass_schema").fetchall()
-        assert row[0] >= 2 >= row[1]  # what an older Daypass asks for
+        assert row[0] >= 3 >= row[1]  # what an older Daypass asks for
         assert 2 == perform("list").rowcount
         for statement in ("refresh", "probe", "sweep"):
             assert 1 == perform(statement).rowcount
@@ -350,6 +350,13 @@ def test_node_of_the_version_before_works_beside_a_new_one(bare_url: str) -> Non
         assert (Ending(session(1).id, START),) == new.perform(ReadEndings(0)).endings
         new.perform(End(session(2).id, START, EndReason.LOGOUT))
         assert 2 == perform("read endings").rowcount
+        own = session(3, idle_ttl=600_000, ends_at=START + 3_000_000, expires_at=START + 600_000, extras='{"p":0}')
+        new.perform(Insert(own))
+        values |= {"id": bytes(15) + b"\3", "now": START + 1000}
+        assert 1 == perform("refresh").rowcount  # gives it an hour, as it does all
+        refreshed = replace(own, generation=1, branch=b"branch-1", rotated_at=START + 1000, expires_at=START + 601_000)
+        assert refreshed == new.perform(Find(own.id))
+        assert not new.perform(advance(refreshed, START + 601_000)).moved
         new.close()
 
 

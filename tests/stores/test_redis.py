@@ -43,7 +43,7 @@ from daypass.store_steps import (
     Swap,
 )
 from daypass.stores import Announcing, AsyncAnnouncing, open_async_store, open_store
-from daypass.stores.redis import AsyncRedisStore, RedisStore
+from daypass.stores.redis import AsyncRedisStore, RedisStore, layout
 from daypass.stores.redis.layout import Layout, session_fields
 from daypass.testing import START, Clock, account, advance, key, session, sweep
 
@@ -160,6 +160,8 @@ MOMENTS = st.integers(START - 3, START + 3)
         expires_at=MOMENTS | st.just(2**53 - 1),
         ended_at=st.none() | MOMENTS,
         end_reason=st.just(EndReason.LOGOUT),
+        idle_ttl=st.none() | st.integers(1, 5),
+        ends_at=st.none() | MOMENTS,
     ),
     expected=st.builds(
         Expectation,
@@ -170,6 +172,7 @@ MOMENTS = st.integers(START - 3, START + 3)
     now=MOMENTS,
     idle_ttl=st.integers(1, 5) | st.just(2**52),
     absolute_ttl=st.integers(1, 5) | st.just(2**52 + 1),
+    passive=st.booleans(),
 )
 def test_the_script_is_the_pure_rule(
     store: RedisStore,
@@ -179,13 +182,15 @@ def test_the_script_is_the_pure_rule(
     now: int,
     idle_ttl: int,
     absolute_ttl: int,
+    passive: bool,  # noqa: FBT001 - Hypothesis gives it by name
 ) -> None:
     """Whether `Advance` moves a session, and where to, is what the step itself says of it, at the edges too."""
     if stored.ended_at is None:
         stored = replace(stored, end_reason=None)
+    stored = stored.within_own_times()
     client.delete(Layout("daypass").session(raw(1)))
     store.perform(Insert(stored))
-    step = Advance(stored.id, expected, 7, b"branch-n", now, idle_ttl, absolute_ttl)
+    step = Advance(stored.id, expected, 7, b"branch-n", now, idle_ttl, absolute_ttl, passive)
     moved = step.moved(stored)
     answer = store.perform(step)
     if moved is None:
@@ -253,21 +258,32 @@ def test_nothing_expires_by_the_servers_clock(store: RedisStore, client: redis.R
 
 def test_a_store_that_is_too_new_is_refused(store: RedisStore, client: redis.Redis) -> None:
     """Data of a later Daypass is touched by no step; an empty server needs nothing to be made."""
-    assert 2 == store.perform(Migrate())
+    assert layout.VERSION == store.perform(Migrate())
     store.close()
-    client.set("daypass:{schema}", 3)
+    client.set("daypass:{schema}", 9)
     every: list[StoreStep[Any]] = [Migrate(), Find(session().id), Insert(session())]
     for step in every:
-        with pytest.raises(ConfigurationError, match="needs a Daypass that knows schema 3, and this one knows 2"):
+        with pytest.raises(ConfigurationError, match="needs a Daypass that knows schema 9, and this one knows 3"):
             store.perform(step)
     assert {b"daypass:{schema}", b"daypass:{schema}:version"} == set(client.scan_iter())
 
 
 def test_an_older_node_works_beside_this_one(store: RedisStore, client: redis.Redis) -> None:
-    """Version 1 compares ``{schema}`` with the version that it knows, so that key stays 1 in both versions."""
+    """Version 1 compares ``{schema}`` with the version that it knows, so that key stays 1 in all versions."""
     client.set("daypass:{schema}", 1)
-    assert 2 == store.perform(Migrate())
-    assert (b"1", b"2") == (client.get("daypass:{schema}"), client.get("daypass:{schema}:version"))
+    assert layout.VERSION == store.perform(Migrate())
+    assert (b"1", b"3") == (client.get("daypass:{schema}"), client.get("daypass:{schema}:version"))
+
+
+def test_own_times_hold_whatever_an_older_node_has_written(store: RedisStore, client: redis.Redis) -> None:
+    """A node of the version before gives a session the policy's idle time; this one goes by the session's own."""
+    own = session(idle_ttl=600_000, ends_at=START + 3_000_000, expires_at=START + 600_000)
+    store.perform(Insert(own))
+    client.hset(Layout("daypass").session(raw(1)), mapping={"g": 1, "r": START + 1000, "x": START + 3_600_000})
+    refreshed = replace(own, generation=1, rotated_at=START + 1000, expires_at=START + 601_000)
+    assert refreshed == store.perform(Find(own.id))
+    assert not store.perform(advance(refreshed, START + 601_000)).moved
+    assert store.perform(advance(refreshed, START + 600_999)).moved
 
 
 # ---- the index of a user's sessions

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from daypass.account_steps import LoadAccount
 from daypass.rotation import NEVER_ROTATED
 from daypass.session import EndReason
 from daypass.store_steps import End, Ending, Find, Insert, ListSessions, Migrate, Probe, ReadEndings, ReadKeys
-from daypass.stores import open_async_store, open_store, schema
+from daypass.stores import open_async_store, open_store, schema, sql
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import START, Clock, advance, key, session
 
@@ -281,12 +283,12 @@ def test_a_file_of_the_second_version_is_brought_up_to_date(path: Path) -> None:
 def test_node_of_the_version_before_works_beside_a_new_one(path: Path) -> None:
     """After the upgrade an older Daypass opens the file as before, and each sees what the other has written."""
     old = sqlite3.connect(path, isolation_level=None)
-    old.executescript(old_schemas.SQLITE_3)
+    old.executescript(old_schemas.SQLITE_4)
     values = {"id": bytes(15) + b"\1", "branch": b"branch-1", "now": START}
     old.execute(old_schemas.STATEMENTS["start a session"], values)
     new = SqliteStore(path)
     new.perform(Insert(session(2)))
-    assert (3,) == old.execute("SELECT version FROM daypass_schema").fetchone()  # all that it looks at
+    assert (3,) == old.execute("SELECT version FROM daypass_schema").fetchone()  # the oldest version that may go on
     assert 2 == len(old.execute(old_schemas.STATEMENTS["list"]).fetchall())
     for statement in ("refresh", "probe", "sweep"):
         assert 1 == old.execute(old_schemas.STATEMENTS[statement], values).rowcount
@@ -295,8 +297,30 @@ def test_node_of_the_version_before_works_beside_a_new_one(path: Path) -> None:
     assert (Ending(session(1).id, START),) == new.perform(ReadEndings(0)).endings
     new.perform(End(session(2).id, START, EndReason.LOGOUT))
     assert 2 == len(old.execute(old_schemas.STATEMENTS["read endings"]).fetchall())
+    own = session(3, idle_ttl=600_000, ends_at=START + 3_000_000, expires_at=START + 600_000, extras='{"p":0}')
+    new.perform(Insert(own))
+    later = values | {"id": bytes(15) + b"\3", "now": START + 1000}
+    assert 1 == old.execute(old_schemas.STATEMENTS["refresh"], later).rowcount  # gives it an hour, as it does all
+    refreshed = replace(own, generation=1, branch=b"branch-1", rotated_at=START + 1000, expires_at=START + 601_000)
+    assert refreshed == new.perform(Find(own.id))
+    assert not new.perform(advance(refreshed, START + 601_000)).moved
     old.close()
     new.close()
+
+
+def test_session_takes_at_most_250_bytes(path: Path) -> None:
+    """With its indexes, a subject of 36 characters, and nothing that only some sessions have."""
+    store = SqliteStore(path, synchronous="NORMAL")
+    store.perform(Insert(session()))
+    empty = path.stat().st_size
+    ids = random.Random(1)
+    every = [session(ids.getrandbits(128), subject=f"user-{number:031}") for number in range(3000)]
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(sql.INSERT, map(sql.session_parameters, every))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+    assert 250 >= (path.stat().st_size - empty) / len(every)
 
 
 def test_an_application_s_own_tables_and_version_are_left_alone(path: Path) -> None:

@@ -15,7 +15,6 @@ from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.issuer.base import (
-    NOWHERE,
     AsyncCheck,
     AsyncLoad,
     Check,
@@ -26,7 +25,7 @@ from daypass.issuer.base import (
     is_async,
     loaded_user,
 )
-from daypass.session import Device, Session, Tokens
+from daypass.session import NOWHERE, Device, Session, Tokens
 from daypass.steps import (
     Ask,
     Authenticate,

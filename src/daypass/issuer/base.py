@@ -21,7 +21,6 @@ from daypass.key_flows import KeyFlows
 from daypass.keys import ALGORITHMS, Algorithm, MasterSecret
 from daypass.policy import Policy
 from daypass.secret import Secret
-from daypass.session import Device
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.unknown_options import NoOptions, refuse_unknown
@@ -49,7 +48,6 @@ _LEVELS = {
     EventCode.LISTENING: logging.INFO,
 }
 _WARN_AT_MOST_EVERY = 1 * SECOND
-NOWHERE = Device()
 
 
 class Issuer(Generic[StoreT, LoadT, CheckT]):

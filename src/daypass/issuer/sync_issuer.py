@@ -16,7 +16,6 @@ from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.issuer.base import (
-    NOWHERE,
     Check,
     Issuer,
     Load,
@@ -26,7 +25,7 @@ from daypass.issuer.base import (
     loaded_user,
     refuse_awaitable,
 )
-from daypass.session import Device, Session, Tokens
+from daypass.session import NOWHERE, Device, Session, Tokens
 from daypass.steps import (
     Ask,
     Authenticate,

@@ -79,6 +79,14 @@ class MemoryStore:
         self._put(step.new)
         return True
 
+    @OPERATIONS(store_steps.Amend)
+    def _amend(self, step: store_steps.Amend) -> bool:
+        session = self._session(step.session_id)
+        if session is None or session.ended_at is not None or session.extras != step.old:
+            return False
+        self._put(replace(session, extras=step.new))
+        return True
+
     @OPERATIONS(store_steps.Find)
     def _find(self, step: store_steps.Find) -> Session | None:
         return self._session(step.session_id)

@@ -88,6 +88,11 @@ def _swap(step: store_steps.Swap, _: Dialect) -> Plan[bool]:
     return bool((yield Query(sql.SWAP, sql.swap_parameters(step), repeatable=False, announces=ends)))
 
 
+@PLANS(store_steps.Amend)
+def _amend(step: store_steps.Amend, _: Dialect) -> Plan[bool]:
+    return bool((yield Query(sql.AMEND, sql.amend_parameters(step), repeatable=False)))
+
+
 @PLANS(store_steps.Find)
 def _find(step: store_steps.Find, _: Dialect) -> Plan[Session | None]:
     return (yield from _find_session(step.session_id))

@@ -12,7 +12,16 @@ _EVERYONE = (
 )
 """One row: every session that was created until then is ended."""
 
-SQLITE_VERSION = 4
+_SUBJECTS = """
+    CREATE TABLE daypass_subjects (
+        subject TEXT NOT NULL PRIMARY KEY,
+        logins {integer} NOT NULL,
+        devices {blob} NOT NULL
+    )"""
+"""One row for each user whose logins are counted or whose devices are noticed: how often they logged in, which puts
+logins that come at once in order; and hashes of the devices, 8 bytes each, the last used first."""
+
+SQLITE_VERSION = 5
 
 SQLITE = (
     """
@@ -30,7 +39,10 @@ SQLITE = (
         device_name TEXT,
         user_agent TEXT,
         address TEXT,
-        scope TEXT
+        scope TEXT,
+        idle_ttl INTEGER,
+        ends_at INTEGER,
+        extras TEXT
     ) WITHOUT ROWID
     """,
     _LIVE_INDEX,
@@ -61,6 +73,7 @@ SQLITE = (
     "CREATE TABLE daypass_sweep (place BLOB NOT NULL, due_at INTEGER NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES (x'', 0)",
     *_EVERYONE,
+    _SUBJECTS.format(integer="INTEGER", blob="BLOB") + " WITHOUT ROWID",
     """
     CREATE TABLE daypass_schema (
         version INTEGER NOT NULL,
@@ -68,7 +81,7 @@ SQLITE = (
         probed INTEGER NOT NULL
     )
     """,
-    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 4, 0)",
+    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 5, 0)",
 )
 """Makes the tables in SQLite. ``daypass_schema.current`` is the version. ``version`` is the oldest one whose Daypass
 can work with these tables; up to version 3 it was the only column, and a Daypass of that time looks at nothing else."""
@@ -103,11 +116,18 @@ SQLITE_UPGRADES = {
         "DROP TABLE daypass_schema",
         *(statement for statement in SQLITE if "daypass_schema" in statement),
     ),
+    4: (
+        "ALTER TABLE daypass_sessions ADD COLUMN idle_ttl INTEGER",
+        "ALTER TABLE daypass_sessions ADD COLUMN ends_at INTEGER",
+        "ALTER TABLE daypass_sessions ADD COLUMN extras TEXT",
+        *(statement for statement in SQLITE if "daypass_subjects" in statement),
+        "UPDATE daypass_schema SET current = 5",
+    ),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
 
-POSTGRES_VERSION = 3
+POSTGRES_VERSION = 4
 
 POSTGRES = (
     """
@@ -117,6 +137,8 @@ POSTGRES = (
         created_at BIGINT NOT NULL,
         expires_at BIGINT NOT NULL,
         ended_at BIGINT,
+        idle_ttl BIGINT,
+        ends_at BIGINT,
         id BYTEA NOT NULL PRIMARY KEY,
         branch BYTEA NOT NULL,
         subject TEXT NOT NULL,
@@ -125,7 +147,8 @@ POSTGRES = (
         device_name TEXT,
         user_agent TEXT,
         address TEXT,
-        scope TEXT
+        scope TEXT,
+        extras TEXT
     ) WITH (fillfactor = 85)
     """,
     _LIVE_INDEX,
@@ -156,6 +179,7 @@ POSTGRES = (
     "CREATE TABLE daypass_sweep (place BYTEA NOT NULL, due_at BIGINT NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES ('', 0)",
     *_EVERYONE,
+    _SUBJECTS.format(integer="BIGINT", blob="BYTEA"),
     """
     CREATE TABLE daypass_schema (
         version BIGINT NOT NULL,
@@ -163,7 +187,7 @@ POSTGRES = (
         probed BIGINT NOT NULL DEFAULT 0
     )
     """,
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (3, 1)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (4, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
@@ -176,6 +200,13 @@ POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
         *_EVERYONE,
         "ALTER TABLE daypass_schema ADD COLUMN probed BIGINT NOT NULL DEFAULT 0",
         "UPDATE daypass_schema SET version = 3",
+    ),
+    3: (
+        "ALTER TABLE daypass_sessions ADD COLUMN idle_ttl BIGINT",
+        "ALTER TABLE daypass_sessions ADD COLUMN ends_at BIGINT",
+        "ALTER TABLE daypass_sessions ADD COLUMN extras TEXT",
+        *(statement for statement in POSTGRES if "daypass_subjects" in statement),
+        "UPDATE daypass_schema SET version = 4",
     ),
 }
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest

@@ -9,14 +9,14 @@ from typing import Any
 
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
-from daypass.store_steps import Advance, End, EndAll, Ending, Endings, ListSessions, Swap
+from daypass.store_steps import Advance, Amend, End, EndAll, Ending, Endings, ListSessions, Swap
 from daypass.user import Account, fold_name
 
 Parameters = dict[str, Any]
 
 SESSION_COLUMNS = (
     "id, subject, client_id, generation, branch, rotated_at, created_at, expires_at, ended_at, end_reason, "
-    "device_name, user_agent, address, scope"
+    "device_name, user_agent, address, scope, idle_ttl, ends_at, extras"
 )
 EVERYONE_AT = "(SELECT ended_until FROM daypass_everyone)"
 FOUND_COLUMNS = f"{SESSION_COLUMNS}, {EVERYONE_AT}"
@@ -28,13 +28,14 @@ ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled
 INSERT = f"""
     INSERT INTO daypass_sessions ({SESSION_COLUMNS})
     VALUES (:id, :subject, :client_id, :generation, :branch, :rotated_at, :created_at, :expires_at, :ended_at,
-            :end_reason, :device_name, :user_agent, :address, :scope)
+            :end_reason, :device_name, :user_agent, :address, :scope, :idle_ttl, :ends_at, :extras)
     ON CONFLICT DO NOTHING
 """
 
 MOVE = """
     UPDATE daypass_sessions
-    SET generation = :generation, branch = :branch, rotated_at = :rotated_at, expires_at = :expires_at
+    SET generation = :generation, branch = :branch, rotated_at = :rotated_at, expires_at = :expires_at,
+        user_agent = :user_agent, address = :address
     WHERE id = :id
 """
 
@@ -42,25 +43,36 @@ ADVANCE = f"""
     WITH moved AS (
         UPDATE daypass_sessions AS now
         SET generation = :generation, branch = :branch, rotated_at = :now,
-            expires_at = LEAST(:now + :idle_ttl, now.created_at + :absolute_ttl)
+            expires_at = LEAST(
+                CASE WHEN :passive THEN LEAST(now.expires_at, GREATEST(now.created_at, now.rotated_at) + now.idle_ttl)
+                    ELSE :now + LEAST(:idle_ttl, now.idle_ttl) END,
+                now.created_at + :absolute_ttl, now.ends_at
+            ),
+            user_agent = COALESCE(:user_agent, now.user_agent), address = COALESCE(:address, now.address)
         FROM (SELECT id AS was_id, rotated_at AS was_rotated_at FROM daypass_sessions WHERE id = :id) AS was
         WHERE id = was_id AND rotated_at = was_rotated_at AND generation = :old_generation AND branch = :old_branch
-          AND rotated_at < :rotated_before AND ended_at IS NULL AND expires_at > :now
-          AND created_at + :absolute_ttl > :now AND created_at > {EVERYONE_AT}
+          AND rotated_at < :rotated_before AND ended_at IS NULL AND created_at > {EVERYONE_AT}
+          AND LEAST(expires_at, created_at + :absolute_ttl, ends_at, GREATEST(created_at, rotated_at) + idle_ttl) > :now
         RETURNING {FOUND_COLUMNS}, TRUE, was_rotated_at
     )
     SELECT * FROM moved
     UNION ALL
     SELECT {FOUND_COLUMNS}, FALSE, 0 FROM daypass_sessions WHERE id = :id AND NOT EXISTS (SELECT FROM moved)
 """
-"""PostgreSQL's: moves the session, or finds it where it cannot be moved, in one statement."""
+"""PostgreSQL's: moves the session, or finds it where it cannot be moved, in one statement. LEAST passes over NULL."""
 
 SWAP = f"""
     UPDATE daypass_sessions
     SET generation = :generation, branch = :branch, rotated_at = :rotated_at, expires_at = :expires_at,
-        ended_at = :ended_at, end_reason = :end_reason
+        ended_at = :ended_at, end_reason = :end_reason, user_agent = :user_agent, address = :address
     WHERE id = :id AND generation = :old_generation AND branch = :old_branch AND rotated_at = :old_rotated_at
       AND ended_at IS NULL AND created_at > {EVERYONE_AT}
+    RETURNING id
+"""
+
+AMEND = f"""
+    UPDATE daypass_sessions SET extras = :new
+    WHERE id = :id AND COALESCE(extras, '') = :old AND ended_at IS NULL AND created_at > {EVERYONE_AT}
     RETURNING id
 """
 
@@ -186,6 +198,9 @@ def session_parameters(session: Session) -> Parameters:
         "user_agent": _without_nul(device.user_agent),
         "address": _without_nul(device.address),
         "scope": session.scope,
+        "idle_ttl": session.idle_ttl,
+        "ends_at": session.ends_at,
+        "extras": session.extras,
     }
 
 
@@ -209,8 +224,11 @@ def session_of(row: Sequence[Any]) -> Session:
         end_reason=None if row[9] is None else EndReason(row[9]),
         device=Device(row[10], row[11], row[12]),
         scope=row[13],
+        idle_ttl=row[14],
+        ends_at=row[15],
+        extras=row[16],
     )
-    return found.ended_by_all(row[14])
+    return found.within_own_times().ended_by_all(row[17])
 
 
 def advance_parameters(step: Advance) -> Parameters:
@@ -225,6 +243,9 @@ def advance_parameters(step: Advance) -> Parameters:
         "now": step.now,
         "idle_ttl": step.idle_ttl,
         "absolute_ttl": step.absolute_ttl,
+        "passive": step.passive,
+        "user_agent": _without_nul(step.device.user_agent),
+        "address": _without_nul(step.device.address),
     }
 
 
@@ -232,6 +253,11 @@ def swap_parameters(step: Swap) -> Parameters:
     """Return the parameters of `SWAP`."""
     old = {"generation": step.old.generation, "branch": step.old.branch, "rotated_at": step.old.rotated_at}
     return session_parameters(step.new) | {f"old_{name}": value for name, value in old.items()}
+
+
+def amend_parameters(step: Amend) -> Parameters:
+    """Return the parameters of `AMEND`."""
+    return {"id": stored_id(step.session_id), "old": step.old or "", "new": step.new}
 
 
 def end_parameters(step: End) -> Parameters:

@@ -38,6 +38,7 @@ from daypass.store_steps import (
     AddKey,
     Advance,
     Advanced,
+    Amend,
     End,
     EndAll,
     EndEveryone,
@@ -184,6 +185,8 @@ class StoreContract:
             {"branch": bytes(8), "created_at": 1, "expires_at": 2**53 - 1},
             {"subject": "'; DROP TABLE sessions; --", "client_id": '"{}%_\\ \u4f60\u597d'},
             {"client_id": "reader", "scope": "read write " + "x" * 100},
+            {"idle_ttl": 7_200_000, "ends_at": START + 3_600_000, "extras": '{"p":0}'},
+            {"extras": '{"c":{"org":"\u4f60\u597d ' + "x" * 5000 + '"}}'},
             {"id": "f" * 32, "ended_at": START + 5, "end_reason": EndReason.REUSE},
         ],
     )
@@ -246,6 +249,56 @@ class StoreContract:
         assert START + 4_000_000 == moved.session.expires_at  # type: ignore[union-attr]  # fails just as well on None
 
     @pytest.mark.parametrize(
+        ("own", "step", "expected"),
+        [
+            ({"idle_ttl": 600_000}, {}, 601_000),
+            ({"idle_ttl": 9_000_000}, {}, 3_601_000),
+            ({"ends_at": START + 3_600_000}, {}, 3_600_000),
+            ({"ends_at": START + 9_000_000}, {"absolute_ttl": 3_600_000}, 3_600_000),
+            ({"idle_ttl": 600_000, "ends_at": START + 3_600_000}, {"absolute_ttl": 500_000}, 500_000),
+            ({"expires_at": START + 60_000}, {"passive": True}, 60_000),
+            ({"idle_ttl": 600_000, "expires_at": START + 60_000}, {"passive": True}, 60_000),
+            ({}, {"passive": True, "absolute_ttl": 5000}, 5000),
+        ],
+        ids=[
+            "own idle time",
+            "the policy's idle time",
+            "own end",
+            "the policy's end",
+            "all times",
+            "passive",
+            "passive, own idle time",
+            "passive, the policy's end",
+        ],
+    )
+    def test_advance_keeps_to_the_shortest_time(
+        self, store: Store, own: dict[str, Any], step: dict[str, Any], expected: int
+    ) -> None:
+        """A session's own times count where they are shorter than the step's; a passive step extends nothing."""
+        store.perform(Insert(session(**own)))
+        moved = store.perform(advance(session(), START + 1000, **step))
+        assert moved.moved
+        assert START + expected == moved.session.expires_at  # type: ignore[union-attr]  # fails just as well on None
+        assert moved.session == store.perform(Find(session().id))
+
+    @pytest.mark.parametrize(
+        ("device", "expected"),
+        [
+            (Device("ignored", "agent " + "x" * 200, "10.0.0.2"), Device("phone", "agent " + "x" * 200, "10.0.0.2")),
+            (Device(user_agent="b"), Device("phone", "b", "10.0.0.1")),
+            (Device(address="10.0.0.2"), Device("phone", "a" * 100, "10.0.0.2")),
+            (Device(), Device("phone", "a" * 100, "10.0.0.1")),
+        ],
+        ids=["longer", "shorter", "the address alone", "nothing is known"],
+    )
+    def test_advance_replaces_agent_and_address(self, store: Store, device: Device, expected: Device) -> None:
+        """After a rotation a session has the user agent and the address that it came from, as far as known."""
+        store.perform(Insert(session(device=Device("phone", "a" * 100, "10.0.0.1"))))
+        moved = store.perform(advance(session(), START + 1000, device=device))
+        assert expected == moved.session.device  # type: ignore[union-attr]  # fails just as well on None
+        assert moved.session == store.perform(Find(session().id))
+
+    @pytest.mark.parametrize(
         ("stored", "step"),
         [
             ({"generation": 1}, {}),
@@ -290,8 +343,11 @@ class StoreContract:
         new = session(generation=7, branch=b"branch-7", rotated_at=START + 1, expires_at=START + 9)
         assert store.perform(Swap(session(), new)) is True
         assert new == store.perform(Find(session().id))
-        ended = replace(new, ended_at=START + 2, end_reason=EndReason.REUSE)
-        assert store.perform(Swap(new, ended)) is True
+        moved = replace(new, device=Device(user_agent="agent", address="10.0.0.2"))
+        assert store.perform(Swap(new, moved)) is True
+        assert moved == store.perform(Find(session().id))
+        ended = replace(moved, ended_at=START + 2, end_reason=EndReason.REUSE)
+        assert store.perform(Swap(moved, ended)) is True
         assert ended == store.perform(Find(session().id))
 
     @pytest.mark.parametrize(
@@ -322,6 +378,40 @@ class StoreContract:
         answers = self.race(store, steps)
         (winner,) = [step.new for step, swapped in zip(steps, answers, strict=True) if swapped]
         assert winner == store.perform(Find(session().id))
+
+    # ---- Amend
+
+    @pytest.mark.parametrize("new", ['{"t":1}', '{"t":' + "1" * 300 + "}", None])
+    def test_amend_replaces_the_extras_alone(self, store: Store, new: str | None) -> None:
+        """The extras of a session are replaced, whatever was rotated meanwhile, and nothing else is."""
+        old = '{"c":{"org":"' + "x" * 200 + '"}}'
+        store.perform(Insert(session(extras=old)))
+        moved = store.perform(advance(session(), START + 1)).session
+        assert store.perform(Amend(session().id, old, new)) is True
+        assert replace(moved, extras=new) == store.perform(Find(session().id))  # type: ignore[type-var]  # not None
+        assert store.perform(Amend(session().id, new, old)) is True
+        assert replace(moved, extras=old) == store.perform(Find(session().id))  # type: ignore[type-var]  # not None
+
+    @pytest.mark.parametrize(
+        "stored", [{"extras": '{"p":0}'}, {"ended_at": START, "end_reason": EndReason.ENDED}], ids=["changed", "ended"]
+    )
+    def test_amend_leaves_what_others_have_changed(self, store: Store, stored: dict[str, Any]) -> None:
+        """Extras that others have changed, and those of an ended session, stay as they are."""
+        store.perform(Insert(session(**stored)))
+        assert store.perform(Amend(session().id, None, '{"t":1}')) is False
+        assert session(**stored) == store.perform(Find(session().id))
+        assert store.perform(Amend(session(2).id, None, '{"t":1}')) is False
+        assert store.perform(Amend("no id", None, '{"t":1}')) is False
+        store.perform(EndEveryone(START))
+        assert store.perform(Amend(session().id, stored.get("extras"), '{"t":1}')) is False
+
+    def test_one_of_many_amends(self, store: Store) -> None:
+        """Of many that change the extras of a session at once exactly one does."""
+        store.perform(Insert(session()))
+        steps = [Amend(session().id, None, f'{{"t":{number}}}') for number in range(CALLERS)]
+        answers = self.race(store, steps)
+        (winner,) = [step.new for step, amended in zip(steps, answers, strict=True) if amended]
+        assert session(extras=winner) == store.perform(Find(session().id))
 
     # ---- End and EndAll
 

@@ -32,8 +32,8 @@ from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
 from daypass.user import Account, fold_name
 
-VERSION = 2
-"""2 added ``everyone``, which version 1 ignores: nodes of both versions work side by side."""
+VERSION = 3
+"""2 added ``everyone``, 3 a session's own times and extras. Older versions ignore them: nodes work side by side."""
 
 COMPATIBLE_FROM = 1
 BUCKETS = 256
@@ -126,6 +126,7 @@ class Layout:
 _TEXTS = ((b"s", "subject"), (b"c", "client_id"))
 _DEVICE = ((b"n", "name"), (b"u", "user_agent"), (b"a", "address"))
 _NUMBERS = ((b"g", "generation"), (b"r", "rotated_at"), (b"t", "created_at"), (b"x", "expires_at"))
+_OWN_TIMES = ((b"i", "idle_ttl"), (b"z", "ends_at"))
 
 
 def session_fields(session: Session) -> list[bytes]:
@@ -138,6 +139,10 @@ def session_fields(session: Session) -> list[bytes]:
     for name, attribute in _DEVICE:
         fields += _cut(name, getattr(session.device, attribute))
     fields += _cut(b"o", session.scope)
+    fields += _cut(b"m", session.extras)
+    for name, attribute in _OWN_TIMES:
+        if getattr(session, attribute) is not None:
+            fields += (name, b"%d" % getattr(session, attribute))
     if session.ended_at is not None and session.end_reason is not None:
         fields += (b"e", b"%d" % session.ended_at, b"y", session.end_reason.encode())
     return fields
@@ -146,7 +151,7 @@ def session_fields(session: Session) -> list[bytes]:
 def session_of(raw_id: bytes, fields: Fields) -> Session:
     """Return the session with these fields."""
     ended_at, reason = fields.get(b"e"), fields.get(b"y")
-    return Session(
+    found = Session(
         id=raw_id.hex(),
         subject=_joined(b"s", fields) or "",
         client_id=_joined(b"c", fields) or "",
@@ -159,7 +164,10 @@ def session_of(raw_id: bytes, fields: Fields) -> Session:
         end_reason=None if reason is None else EndReason(reason.decode()),
         device=Device(_joined(b"n", fields), _joined(b"u", fields), _joined(b"a", fields)),
         scope=_joined(b"o", fields),
+        extras=_joined(b"m", fields),
+        **{attribute: int(fields[name]) for name, attribute in _OWN_TIMES if name in fields},
     )
+    return found.within_own_times()
 
 
 def _cut(name: bytes, text: str | None) -> Iterator[bytes]:

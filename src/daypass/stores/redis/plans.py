@@ -133,6 +133,7 @@ class Plans:
             store_steps.Insert: self._insert,
             store_steps.Advance: self._advance,
             store_steps.Swap: self._swap,
+            store_steps.Amend: self._amend,
             store_steps.Find: self._find,
             store_steps.End: self._end,
             store_steps.EndAll: self._end_all,
@@ -184,8 +185,11 @@ class Plans:
             step.generation,
             step.branch,
             step.now,
-            step.now + step.idle_ttl,
+            step.idle_ttl,
             step.absolute_ttl,
+            int(step.passive),
+            step.device.user_agent or "",
+            step.device.address or "",
         )
         (reply,) = yield Exchange((call,))
         if reply is None:
@@ -193,11 +197,7 @@ class Plans:
         found = layout.session_of(raw_id, fields_in(reply))
         if not reply[0]:
             return store_steps.Advanced(found, moved=False)
-        expires_at = min(step.now + step.idle_ttl, found.created_at + step.absolute_ttl)
-        moved = replace(
-            found, generation=step.generation, branch=step.branch, rotated_at=step.now, expires_at=expires_at
-        )
-        return store_steps.Advanced(moved, moved=True, rotated_at=found.rotated_at)
+        return store_steps.Advanced(step.after(found), moved=True, rotated_at=found.rotated_at)
 
     def _swap(self, step: store_steps.Swap) -> Plan[bool]:
         old, new, raw_id = step.old, step.new, stored_id(step.old.id)
@@ -208,9 +208,17 @@ class Plans:
         ending: tuple[Value, Value] = ("", "")
         if new.ended_at is not None and new.end_reason is not None:
             ending = (new.ended_at, new.end_reason.value)
-        call = calls(scripts.SWAP, self._keys(raw_id), *before, *after, *ending, raw_id, self._names.channel)
+        seen = (new.device.user_agent or "", new.device.address or "")
+        call = calls(scripts.SWAP, self._keys(raw_id), *before, *after, *ending, raw_id, self._names.channel, *seen)
         (swapped,) = yield Exchange([call])
         return bool(swapped)
+
+    def _amend(self, step: store_steps.Amend) -> Plan[bool]:
+        raw_id = stored_id(step.session_id)
+        if not raw_id:
+            return False
+        (amended,) = yield Exchange([calls(scripts.AMEND, self._keys(raw_id), step.old or "", step.new or "")])
+        return bool(amended)
 
     def _find(self, step: store_steps.Find) -> Plan[Session | None]:
         raw_id = stored_id(step.session_id)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 
 from daypass.session import EndReason
+from daypass.stores.redis.layout import LONGEST_VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,26 @@ end
 """
 """Reads the session, as ended if everyone was; ``answer`` returns it in two strings, which are quicker to read."""
 
-_SUBJECT = """
-local subject, part = field['s'], 1
-while field['s' .. part] do subject, part = subject .. field['s' .. part], part + 1 end
+_JOINED = """
+local function joined(name)
+  local text, part = field[name], 1
+  while field[name .. part] do text, part = text .. field[name .. part], part + 1 end
+  return text
+end
 """
+"""Defines ``joined``, which returns a text that was cut into parts."""
+
+_PUT = f"""
+local function put(name, text)
+  local part = 0
+  for at = 1, #text, {LONGEST_VALUE} do
+    redis.call('HSET', KEYS[1], part == 0 and name or name .. part, string.sub(text, at, at + {LONGEST_VALUE} - 1))
+    part = part + 1
+  end
+  while redis.call('HDEL', KEYS[1], part == 0 and name or name .. part) == 1 do part = part + 1 end
+end
+"""
+"""Defines ``put``, which cuts a text into parts and stores them; no text removes them."""
 
 INSERT = Script.of(
     f"""
@@ -72,18 +89,27 @@ return 1
 ADVANCE = Script.of(
     f"""
 -- KEYS: session, endings, everyone. ARGV: expected generation, branch, rotated_before; generation, branch, now,
--- now + idle_ttl, absolute_ttl
+-- idle_ttl, absolute_ttl, '1' when passive; user agent or '', address or ''
 -- Answers with whether it moved, and the session as it was.
 {_FIELDS}
-local now, absolute = tonumber(ARGV[6]), tonumber(field['t']) + tonumber(ARGV[8])
+{_JOINED}
+{_PUT}
+local now, idle, end_at = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(field['t']) + tonumber(ARGV[8])
+if field['z'] then end_at = math.min(end_at, tonumber(field['z'])) end
+local until_at = math.min(tonumber(field['x']), end_at)
+if field['i'] then
+  idle = math.min(idle, tonumber(field['i']))
+  until_at = math.min(until_at, math.max(tonumber(field['t']), tonumber(field['r'])) + tonumber(field['i']))
+end
 if field['g'] ~= ARGV[1] or field['b'] ~= ARGV[2] or tonumber(field['r']) >= tonumber(ARGV[3])
-    or field['e'] or now >= tonumber(field['x']) or now >= absolute then
+    or field['e'] or now >= until_at then
   {_NOTHING}
   return answer(0)
 end
-local expires = ARGV[7]
-if tonumber(expires) > absolute then expires = string.format('%.0f', absolute) end
-redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', expires)
+local expires = math.min(ARGV[9] == '1' and until_at or now + idle, end_at)
+redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', string.format('%.0f', expires))
+if ARGV[10] ~= '' and ARGV[10] ~= joined('u') then put('u', ARGV[10]) end
+if ARGV[11] ~= '' and ARGV[11] ~= joined('a') then put('a', ARGV[11]) end
 return answer(1)
 """
 )
@@ -91,7 +117,8 @@ return answer(1)
 SWAP = Script.of(
     f"""
 -- KEYS: session, endings, everyone. ARGV: old generation, branch, rotated_at; new ones, expires_at, ended_at or '',
--- reason; id, channel
+-- reason; id, channel; user agent or '', address or ''
+{_PUT}
 local found = redis.call('HMGET', KEYS[1], 'g', 'b', 'r', 'e', 't')
 local everyone = redis.call('GET', KEYS[3])
 if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4]
@@ -100,11 +127,28 @@ if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4]
   return 0
 end
 redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', ARGV[7])
+if ARGV[12] ~= '' then put('u', ARGV[12]) end
+if ARGV[13] ~= '' then put('a', ARGV[13]) end
 if ARGV[8] ~= '' then
   redis.call('HSET', KEYS[1], 'e', ARGV[8], 'y', ARGV[9])
   redis.call('ZADD', KEYS[2], ARGV[8], ARGV[10])
   redis.call('PUBLISH', ARGV[11], '')
 end
+return 1
+"""
+)
+
+AMEND = Script.of(
+    f"""
+-- KEYS: session, endings, everyone. ARGV: old extras or '', new ones or ''
+{_FIELDS}
+{_JOINED}
+{_PUT}
+if field['e'] or (joined('m') or '') ~= ARGV[1] then
+  {_NOTHING}
+  return 0
+end
+put('m', ARGV[2])
 return 1
 """
 )
@@ -115,9 +159,9 @@ END = Script.of(
 -- '1' and whose it has to be, or ''
 -- Answers with the session as it was, or nothing when there was nothing to end.
 {_FIELDS}
-{_SUBJECT}
+{_JOINED}
 if field['e'] or (ARGV[5] == '1' and tonumber(ARGV[1]) >= tonumber(field['x']))
-    or (ARGV[6] == '1' and subject ~= ARGV[7]) then
+    or (ARGV[6] == '1' and joined('s') ~= ARGV[7]) then
   {_NOTHING}
   return false
 end

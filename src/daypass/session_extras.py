@@ -1,0 +1,73 @@
+"""What only some sessions have: their own claims, a cookie for one browser session, a later authentication.
+
+A store keeps it as one text, and nothing for a session that has none of it. The text is a JSON object. A newer version
+may have written members that this one does not know: they are kept as they are, and those that ``crit`` names must be
+known (as in RFC 7515 §4.1.11).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from daypass.errors import StoreUnavailable
+from daypass.read_only import read_only
+
+_NOTHING: Mapping[str, Any] = read_only({})
+_KNOWN = frozenset(("p", "t", "c", "crit"))
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """The extras of one session.
+
+    Attributes:
+        persistent: whether the session outlives the browser; False makes its cookie one without ``Max-Age``.
+        authenticated_at: when its user was last authenticated, if that was after the login; milliseconds.
+        claims: the session's own claims, for each of its access tokens.
+        others: what a newer version has written, by name.
+    """
+
+    persistent: bool = True
+    authenticated_at: int | None = None
+    claims: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
+    others: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
+
+    @property
+    def text(self) -> str | None:
+        """The text that a store keeps, None if there is nothing to keep."""
+        members = dict(self.others)
+        if not self.persistent:
+            members["p"] = 0
+        if self.authenticated_at is not None:
+            members["t"] = self.authenticated_at
+        if self.claims:
+            members["c"] = self.claims
+        return json.dumps(members, separators=(",", ":")) if members else None
+
+
+_NONE = Extras()
+
+
+def read_extras(text: str | None) -> Extras:
+    """Return the extras in the text that a store keeps.
+
+    Raises:
+        StoreUnavailable: only a newer version of Daypass may work with this session; nothing was decided.
+    """
+    return _NONE if text is None else _read(text)
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> Extras:
+    members = read_only(json.loads(text))
+    unknown = set(members.get("crit", ())) - _KNOWN
+    if unknown:
+        raise StoreUnavailable(f"a newer Daypass has made this session ({', '.join(sorted(unknown))}): upgrade Daypass")
+    return Extras(
+        persistent=bool(members.get("p", True)),
+        authenticated_at=members.get("t"),
+        claims=members.get("c", _NOTHING),
+        others=read_only({name: value for name, value in members.items() if name not in _KNOWN or name == "crit"}),
+    )
