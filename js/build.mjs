@@ -1,51 +1,94 @@
-// Builds the one file that browsers get. `--check` compares instead of writing; `--package` makes dist/ for npm.
+/**
+ * Builds what is shipped: dist/, which is the npm package's code, and what the issuer serves: the minified module, its
+ * types, and the package as a tarball. All of it is committed; `--check` compares instead of writing.
+ */
 import { build } from "esbuild";
-import { minify } from "terser";
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { rollTypes } from "./roll_types.mjs";
 
-const LARGEST = 4000;
-/** Properties that nobody outside sees, not even another tab, which may run another version. */
-const INTERNAL = new RegExp(
-  "^(changed|cover|emit|failures|flight|held|isExpired|isFresh|kill|label|look|native|news|reads|repeatable|resting|said|send|settle|" +
-    "tell|tick|unavailable|used|young)$",
-);
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const served = here("../src/daypass/web/static/daypass.js");
+const LARGEST = { daypass: 6000, react: 1500 }; // bytes, compressed
+const ENTRIES = ["index", "axios", "react", "vue", "server"];
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const SERVED = join(HERE, "../src/daypass/web/static");
+const CHECKING = process.argv[2] === "--check";
+const COMMON = { absWorkingDir: HERE, bundle: true, format: "esm", target: ["es2022"], write: false };
+/** Entries share the core: what one of them imports from `index.ts` stays an import. */
+const isIndex = (path) => /^\.\/index\.(ts|js)$/.test(path);
+const shareIndex = {
+  name: "share-index",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/index\.ts$/ }, ({ kind }) => kind !== "entry-point" && { path: "./index.js", external: true }),
+};
 
-const { outputFiles } = await build({
-  entryPoints: [here("src/index.ts")],
-  bundle: true,
-  format: "esm",
-  minifySyntax: true,
-  mangleProps: INTERNAL,
-  target: ["es2022"],
-  write: false,
-});
-const options = { module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false } };
-const { code } = await minify(outputFiles[0].text, options);
-const built = Buffer.from(`${code}\n`);
-const compressed = gzipSync(built, { level: 9 }).length;
-if (compressed >= LARGEST) fail(`daypass.js has ${compressed} bytes compressed; it has to stay below ${LARGEST}`);
+const minified = await build({ ...COMMON, entryPoints: ["./src/index.ts"], minify: true });
+const served = minified.outputFiles[0].contents;
+limit("daypass", served);
 
-const [mode] = process.argv.slice(2);
-if (mode === "--check") {
-  const committed = await readFile(served).catch(() => Buffer.alloc(0));
-  if (!committed.equals(built)) fail("src/daypass/web/static/daypass.js is out of date: run `make build`");
-} else if (mode === "--package") {
-  await rm(here("dist"), { recursive: true, force: true });
-  await mkdir(here("dist"));
-  await writeFile(here("dist/daypass.js"), built);
-  execFileSync(here("node_modules/.bin/tsc"), ["-p", here("tsconfig.types.json")], { stdio: "inherit" });
-} else {
-  await mkdir(here("../src/daypass/web/static"), { recursive: true });
-  await writeFile(served, built);
+const types = await emitTypes();
+const dist = new Map();
+const entries = ENTRIES.map((name) => ({ name, source: [`src/${name}.ts`, `src/${name}.tsx`].find((each) => existsSync(join(HERE, each))) }));
+for (const { name, source } of entries) {
+  const readable = await build({
+    ...COMMON,
+    entryPoints: [`./${source}`],
+    outfile: join(HERE, "dist", `${name}.js`),
+    packages: "external",
+    plugins: [shareIndex],
+    sourcemap: true,
+    sourcesContent: false,
+  });
+  for (const { path, contents } of readable.outputFiles) dist.set(path.split("/").at(-1), contents);
+  dist.set(`${name}.d.ts`, Buffer.from(rollTypes(types, `${name}.d.ts`, isIndex)));
 }
-console.error(`daypass.js: ${built.length} bytes, ${compressed} compressed`);
+const small = await build({ ...COMMON, entryPoints: [entries[2].source], minify: true, packages: "external", plugins: [shareIndex] });
+limit("react", small.outputFiles[0].contents);
+await rm(types, { recursive: true });
 
-function fail(reason) {
-  console.error(reason);
+await mkdir(join(HERE, "dist"), { recursive: true });
+const kept = await readdir(join(HERE, "dist"));
+for (const [name, contents] of dist) await put(join(HERE, "dist", name), contents);
+for (const name of kept.filter((name) => !dist.has(name))) CHECKING ? fail(`js/dist/${name}`) : await rm(join(HERE, "dist", name));
+await put(join(SERVED, "daypass.js"), served);
+await put(join(SERVED, "daypass.d.ts"), dist.get("index.d.ts"));
+await put(join(SERVED, "daypass.tgz"), await pack(), gunzipSync); // compressors differ, what is in it does not
+
+/** Write a file if it differs, or fail where it only has to be checked. */
+async function put(path, contents, read = (contents) => contents) {
+  const before = await readFile(path).catch(() => undefined);
+  if (before && Buffer.compare(read(before), read(Buffer.from(contents))) === 0) return;
+  if (CHECKING) fail(path);
+  await writeFile(path, contents);
+}
+
+async function emitTypes() {
+  const folder = await mkdtemp(join(tmpdir(), "daypass-types-"));
+  execFileSync("node_modules/.bin/tsc", ["-p", "tsconfig.types.json", "--outDir", folder], { cwd: HERE, stdio: "inherit" });
+  return folder;
+}
+
+async function pack() {
+  const folder = await mkdtemp(join(tmpdir(), "daypass-pack-"));
+  const options = ["--silent", "--ignore-scripts", "--pack-destination", folder];
+  execFileSync("npm", ["pack", ...options], { cwd: HERE, stdio: ["ignore", "ignore", "inherit"] });
+  const [name] = await readdir(folder);
+  const packed = await readFile(join(folder, name));
+  await rm(folder, { recursive: true });
+  return packed;
+}
+
+function limit(name, code) {
+  const compressed = gzipSync(code, { level: 9 }).length;
+  console.error(`${name}: ${code.length} bytes, ${compressed} compressed`);
+  if (compressed > LARGEST[name]) throw new Error(`${name} has to stay within ${LARGEST[name]} bytes compressed`);
+}
+
+function fail(path) {
+  console.error(`${path} is out of date: run \`make build\``);
   process.exit(1);
 }

@@ -1,73 +1,68 @@
 /** What the operations of one session share. */
+import type { Outcome } from "./endpoints.ts";
+import { SessionClosed } from "./errors.ts";
 import { type Events, createEvents } from "./events.ts";
+import { type Options, baseURL, parse } from "./options.ts";
 import { type State, createState } from "./state.ts";
 import { type Tabs, joinTabs } from "./tabs.ts";
-import { AHEAD } from "./timing.ts";
-import type { Outcome } from "./wire.ts";
 
-export interface SessionOptions {
-  /** Where the session endpoints are; `/auth` unless told otherwise. */
-  url?: string;
-  /** Origins that get the access token besides that of `url`, such as `https://api.example.com`. */
-  origins?: readonly string[];
-  /** Whether to look, now, for a session from before the page was loaded; yes unless told otherwise. */
-  restore?: boolean;
-  /** The last share of its lifetime in which an access token is refreshed ahead of expiry; 0.2 unless told otherwise. */
-  ahead?: number;
-  /** What sends requests; `globalThis.fetch` as it is now unless told otherwise. */
-  fetch?: typeof fetch;
-}
-
-export interface Core extends Tabs, Events, State {
-  url: string;
-  /** Of the lock, the channel and the note of an unfinished logout. */
+export interface Core extends Options, Tabs, Events, State {
+  /** The name of the lock, of the channel, and of the note of an unfinished logout. */
   label: string;
-  native: typeof fetch;
-  /** Return a URL in full, without its fragment, where its origin gets the token, else `undefined`. */
+  /** Send a request as the page would. */
+  send: typeof fetch;
+  /** What `send` must not call, because it is the session's own. */
+  own?: typeof fetch;
+  /** Return a URL in full, without its fragment, if its origin gets the token, else `undefined`. */
   cover(url: string | URL): string | undefined;
   /** The refresh under way, if any; it never fails. */
-  flight?: Promise<Outcome | undefined> | undefined;
+  refreshing?: Promise<Outcome | undefined> | undefined;
   /** What to do when something has changed. */
   changed: Set<() => void>;
   /** Failed refreshes in a row. */
   failures: number;
-  /** Let nobody refresh for so many milliseconds; 0 lets anybody, again. */
-  rest(milliseconds: number): void;
-  /** Return for how many milliseconds more nobody refreshes. */
-  resting(): number;
+  /** Do not refresh for so many milliseconds; 0 ends the pause. */
+  pause(milliseconds: number): void;
+  /** Return for how many milliseconds more there is no refresh. */
+  paused(): number;
+  /** Aborted by `close`. */
+  closing: AbortSignal;
+  close(): void;
 }
 
-/**
- * @throws TypeError where `url` or one of `origins` is no URL.
- */
-export function createCore({ url: given = "/auth", origins = [], ahead = AHEAD, fetch }: SessionOptions): Core {
-  const base = globalThis.document?.baseURI;
-  const url = new URL(given, base).href.replace(/\/+$/, "");
-  const covered = [url, ...origins].map((each) => new URL(each).origin);
+export function createCore(options: Options): Core {
+  const { url, covered, ahead, fetch } = options;
   const changed = new Set<() => void>();
   const events = createEvents();
+  const closing = new AbortController();
+  const native = globalThis.fetch;
   let until = 0;
-  const core: Core = Object.assign(createState(ahead, events, (change) => {
+  const state = createState(ahead, events.emit, (change) => {
     changed.forEach((each) => each());
-    if (change) core.tell(change);
-  }), events, {
-    url,
+    if (change) core.post(change);
+  });
+  const core = Object.assign(state, events, options, {
     label: `daypass ${url}`,
-    native: fetch ?? globalThis.fetch.bind(globalThis),
     changed,
     failures: 0,
-    cover(url: string | URL) {
-      try {
-        const { href, origin } = new URL(url, base);
-        return covered.includes(origin) ? href.split("#")[0] : undefined;
-      } catch {
-        return undefined; // no URL: the error is for the browser's own fetch to tell
-      }
+    closing: closing.signal,
+    close: () => closing.abort(new SessionClosed()),
+    send(input: RequestInfo | URL, init?: RequestInit) {
+      const now = globalThis.fetch;
+      return (fetch ?? (now === core.own ? native : now)).call(globalThis, input, init);
     },
-    rest(milliseconds: number) {
+    cover(url: string | URL) {
+      const { href, origin } = parse(url, baseURL()) ?? {};
+      return covered.includes(origin!) ? href!.split("#")[0] : undefined;
+    },
+    pause(milliseconds: number) {
       until = performance.now() + milliseconds;
     },
-    resting: () => Math.max(0, until - performance.now()),
+    paused: () => Math.max(0, until - performance.now()),
   }) as unknown as Core;
   return Object.assign(core, joinTabs(core));
 }
+
+/** Who is logged in, as far as is known. */
+export const currentUser = (core: Core) => core.shown.snapshot.user;
+

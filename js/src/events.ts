@@ -1,26 +1,36 @@
+import type { Snapshot } from "./snapshot.ts";
 import type { User } from "./user.ts";
 
-/** What a session tells of itself; never a token. Spans are in milliseconds. */
+/** The events of a session; none holds a token. Spans are in milliseconds. */
 export interface SessionEvents {
-  /** Somebody is logged in: by `login`, by coming back after a reload, or in another tab. */
+  /** `status` or `user` has changed. */
+  change: Snapshot;
+  /** Somebody is logged in: by `login`, by coming back after a reload, or in another tab (`shared`). */
   loggedIn: { user: User | null; lifetime: number | undefined; shared: boolean };
-  /** There is a new access token; `shared` when another tab has got it. */
+  /** There is a new access token; `shared` if another tab got it. */
   refreshed: { user: User | null; lifetime: number | undefined; shared: boolean };
-  /** No new access token could be had; the session is kept, and it is tried again after `retryAfter`. */
-  refreshFailed: { reason: string; retryAfter: number };
-  /** A 401 to a token that was thought good: nobody sees it where the request is sent again. */
+  /** There is no new access token; the session is kept, and the next attempt is after `retryAfter`. */
+  refreshFailed: {
+    reason: string;
+    retryAfter: number;
+    /** What the server called the reason, such as `cross_site_request`, if it did. */
+    code: string | undefined;
+  };
+  /** A 401 to a token that had not expired; the caller does not see it if the request is sent again. */
   unauthorized: { url: string };
   /** A request was sent again with a new token. */
   replayed: { url: string };
-  /** The session is over, told once in each tab; `logout` where somebody wanted it so, else why. */
+  /** The session is over; once in each tab. `reason` is `logout` if somebody logged out. */
   loggedOut: { reason: string; shared: boolean };
 }
 
 export type Listener<N extends keyof SessionEvents> = (event: SessionEvents[N]) => unknown;
 
+export type Emit = <N extends keyof SessionEvents>(name: N, event: SessionEvents[N]) => void;
+
 export interface Events {
   on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
-  emit<N extends keyof SessionEvents>(name: N, event: SessionEvents[N]): void;
+  emit: Emit;
 }
 
 /** Make the place where listeners meet events; each is called on its own, so what it throws changes nothing here. */
@@ -33,7 +43,9 @@ export function createEvents(): Events {
       return () => void listeners.delete(entry);
     },
     emit(name, event) {
-      for (const [wanted, listener] of listeners) if (wanted === name) queueMicrotask(() => listener(event as never));
+      for (const entry of listeners) {
+        if (entry[0] === name) queueMicrotask(() => listeners.has(entry) && entry[1](event as never));
+      }
     },
   };
 }

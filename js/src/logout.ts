@@ -1,37 +1,48 @@
 import type { Core } from "./core.ts";
+import { ask } from "./endpoints.ts";
 import { RefreshUnavailable } from "./errors.ts";
 import { exclusive } from "./lock.ts";
+import { refuseUnknown } from "./options.ts";
 import { DEADLINE } from "./timing.ts";
-import { ask } from "./wire.ts";
+
+export interface LogoutOptions {
+  /** End every session of this user, on all devices; default false. */
+  everywhere?: boolean;
+}
 
 /**
  * Log out, in this tab and all others, at once, whatever the network says; then have the server end the session.
  *
- * A server that could not be told has not forgotten the session, and the cookie is still there: a note in
- * `localStorage`, which holds no secret, makes this page finish the logout before it would restore anything.
+ * If the server cannot be reached, the session and the cookie are still there: a note in `localStorage`, which holds no
+ * secret, makes this page finish the logout before it would restore anything.
  *
- * @throws RefreshUnavailable where the server could not be told; nobody is logged in here all the same.
+ * @throws RefreshUnavailable if the server could not be reached; nobody is logged in here even so.
  */
-export async function logout(core: Core): Promise<void> {
+export async function logout(core: Core, { everywhere = false, ...unknown }: LogoutOptions = {}): Promise<void> {
+  refuseUnknown(unknown);
+  const note = everywhere ? EVERYWHERE : "logout";
   core.settle({ at: core.tick(), reason: "logout" });
-  stored((storage) => storage.setItem(core.label, "logout"));
-  const said = await endSession(core);
+  stored((storage) => storage.setItem(core.label, note));
+  const said = await endSession(core, note);
   if (said) throw new RefreshUnavailable(said);
 }
 
-/** Tell the server, where a logout has not reached it yet; returns whether it could not be told. */
+/** Send a logout that has not reached the server yet; returns whether it still could not be sent. */
 export async function finishLogout(core: Core): Promise<boolean> {
-  return !!stored((storage) => storage.getItem(core.label)) && !!(await endSession(core));
+  const note = stored((storage) => storage.getItem(core.label));
+  return !!note && !!(await endSession(core, note));
 }
 
 export const forgetLogout = (core: Core): void => stored((storage) => storage.removeItem(core.label));
 
+const EVERYWHERE = "everywhere";
+
 /** Return what went wrong, if anything. */
-async function endSession(core: Core): Promise<string | undefined> {
+async function endSession(core: Core, note: string): Promise<string | undefined> {
   // Sent at once, for the page may be about to go; the lock is only to keep a login from overtaking it.
-  const sent = ask(core, "logout", DEADLINE);
-  const { ok, said } = await exclusive(core.label, 0, () => sent);
-  return ok ? (forgetLogout(core) as undefined) : said;
+  const sent = ask(core, "logout", DEADLINE, note === EVERYWHERE ? { everywhere: true } : undefined);
+  const { ok, status, said } = await exclusive(core.label, 0, () => sent);
+  return ok || status === 401 ? (forgetLogout(core) as undefined) : said;
 }
 
 function stored<T>(use: (storage: Storage) => T): T | undefined {

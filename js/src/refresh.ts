@@ -1,40 +1,40 @@
-/** The one refresh that everybody in this tab, and in all others, waits for. */
+/** The one refresh that all requests of this tab, and of all others, wait for. */
 import { sleep } from "./clock.ts";
 import type { Core } from "./core.ts";
+import { type Outcome, ask, judge } from "./endpoints.ts";
 import { exclusive } from "./lock.ts";
 import { finishLogout } from "./logout.ts";
 import { AFTER_A_WAIT, AT_THE_START, ATTEMPT, DEADLINE, PATIENCE, backoff, retryPause } from "./timing.ts";
-import { type Outcome, ask, judge } from "./wire.ts";
 
 /**
- * Refresh, or wait for the refresh that is under way. It belongs to no caller: none of them can cancel it, and what it
- * brings is kept before anybody wakes. After a failure nobody asks the server again until it is time to.
+ * Refresh, or wait for the refresh that is under way. It belongs to no caller: none of them can cancel it, and its
+ * token is kept before any of them goes on. After a failure nobody asks the server again until it is time to.
  *
- * @returns what came of it, `undefined` where another tab was first. It never fails, and ends by its deadline.
+ * @returns its outcome, `undefined` if another tab was first. It never fails, and ends by its deadline.
  */
 export function refresh(core: Core): Promise<Outcome | undefined> {
-  return (core.flight ??= fly(core).finally(() => {
-    core.flight = undefined;
+  return (core.refreshing ??= start(core).finally(() => {
+    core.refreshing = undefined;
     core.changed.forEach((each) => each());
   }));
 }
 
-async function fly(core: Core): Promise<Outcome | undefined> {
+async function start(core: Core): Promise<Outcome | undefined> {
   const { at } = core;
   if (!at && (await finishLogout(core))) {
     core.settle({ at: core.tick(), reason: "logout" });
     return undefined;
   }
   const end = performance.now() + DEADLINE;
-  const rests = () => {
-    const retryAfter = core.resting();
+  const pausing = () => {
+    const retryAfter = core.paused();
     return retryAfter ? { unavailable: "refresh failed", retryAfter } : undefined;
   };
   return (
-    rests() ??
+    pausing() ??
     exclusive(core.label, PATIENCE, async (waited) => {
       if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
-      let outcome: Outcome | undefined = rests();
+      let outcome: Outcome | undefined = pausing();
       for (let attempts = 1; !outcome && core.at === at; attempts++) {
         const found = await present(core, Math.min(ATTEMPT, end - performance.now()));
         const pause = retryPause(found, attempts, end - performance.now());
@@ -46,7 +46,7 @@ async function fly(core: Core): Promise<Outcome | undefined> {
   );
 }
 
-/** Send one refresh; a change that it brings about is taken in, and told, before it returns. */
+/** Send one refresh; a change that it brings about is applied, and posted, before it returns. */
 async function present(core: Core, limit: number): Promise<Outcome> {
   const at = core.tick();
   const outcome = judge(await ask(core, "refresh", limit));
@@ -54,16 +54,16 @@ async function present(core: Core, limit: number): Promise<Outcome> {
   return outcome;
 }
 
-/** Let nobody refresh for a while after a failure, in no tab. */
+/** After a failure, let no tab refresh for a while. */
 function conclude(core: Core, outcome: Outcome): Outcome {
-  const { unavailable: reason } = outcome;
+  const { unavailable: reason, code } = outcome;
   if (!reason) {
     core.failures = 0;
     return outcome;
   }
   const retryAfter = backoff(++core.failures, outcome);
-  core.rest(retryAfter);
-  core.tell({ rest: retryAfter });
-  core.emit("refreshFailed", { reason, retryAfter });
+  core.pause(retryAfter);
+  core.post({ rest: retryAfter });
+  core.emit("refreshFailed", { reason, retryAfter, code });
   return { unavailable: reason, retryAfter };
 }

@@ -1,5 +1,5 @@
 /**
- * Takes one request of the user's through whatever expires meanwhile.
+ * Sends one request of the user's, whatever expires meanwhile.
  *
  * Before it, by the clock:
  *
@@ -9,21 +9,22 @@
  *     expired            refresh first                 refresh first
  *     of unknown age     use it                        use it
  *
- * After a 401 that refreshing can help:
+ * After a refusal, which is a 401 that refreshing can help, or what the application says is one:
  *
  *     the token has been replaced since       send again with the newer one, no refresh
- *     it was obtained only moments ago        the 401 is the caller's: a newer token would not be better
+ *     it was obtained only moments ago        the refusal is the caller's: a newer token would not be better
  *     else                                    refresh, then send again
  *
  * A request is sent again at most once. A body that cannot be sent again whole is not sent again at all: the caller
- * gets the 401, and a session that has been refreshed. Nor is anything sent again where another user has logged in
+ * gets the refusal, and a session that has been refreshed. Nor is anything sent again if another user has logged in
  * meanwhile: what one user asked for is never asked for in another's name.
  */
 import type { Core } from "./core.ts";
+import { refreshingCanHelp } from "./endpoints.ts";
 import { LoginRequired, RefreshUnavailable } from "./errors.ts";
-import type { Held } from "./held.ts";
 import { refresh } from "./refresh.ts";
-import { refreshingCanHelp } from "./wire.ts";
+import { type Token, isSameUser } from "./token.ts";
+import { unlessAborted } from "./waiting.ts";
 
 /** One request, whatever library sends it. */
 export interface Exchange<R> {
@@ -35,74 +36,73 @@ export interface Exchange<R> {
   reads: boolean;
   /** Send it with this access token, or without one; for the second time after an `earlier` answer. */
   send(accessToken?: string, earlier?: R): Promise<R>;
-  /** Give the answer's status, the URL it came from in the end, and its challenge. */
+  /** Return the answer's status, the URL it came from in the end, and its challenge. */
   look(answer: R): [status: number, from: string | undefined, challenge: string | null | undefined];
 }
 
 /**
- * @throws LoginRequired where the session turns out to be over, or to be another user's by now.
- * @throws RefreshUnavailable where the token is dead and no new one can be had now.
- * @throws the signal's reason, at once, where the caller aborts; a refresh under way goes on.
+ * @throws LoginRequired if the session is over, or another user's by now, and the server asks for a login.
+ * @throws RefreshUnavailable if the token has expired and there cannot be a new one now.
+ * @throws SessionClosed if the session is closed.
+ * @throws the signal's reason, at once, if the caller aborts; a refresh under way goes on.
  */
-export async function carry<R>(core: Core, exchange: Exchange<R>): Promise<R> {
+export async function sendWithToken<R>(core: Core, exchange: Exchange<R>): Promise<R> {
   const { url, repeatable, signal } = exchange;
-  let { held } = core;
-  const due = held && held.young() <= 0;
-  if (held ? held.isExpired() || (due && !repeatable) : !core.at) {
-    held = await renewed(core, held, signal, () => !held || held.isExpired());
+  core.closing.throwIfAborted();
+  let { token } = core;
+  const due = token && token.due() <= 0;
+  if (token ? token.left() <= 0 || (due && !repeatable) : !core.at) {
+    token = await renew(core, token, signal, () => !token || token.left() <= 0);
   } else if (due) void refresh(core);
-  if (!held) return exchange.send();
-  held.used = true;
-  const answer = await exchange.send(held.accessToken);
-  const [status, from, challenge] = exchange.look(answer);
-  if (status !== 401 || !core.cover(from || url) || !refreshingCanHelp(challenge)) return answer;
+  if (token) token.used = true;
+  const answer = await exchange.send(token?.accessToken);
+  if (!(await isRefused(core, exchange, answer))) return answer;
+  if (!token) {
+    if (core.token) return answer; // of somebody who has logged in since
+    throw new LoginRequired(core.reason, answer);
+  }
 
   core.emit("unauthorized", { url });
-  let newer = core.held;
-  if (newer === held) {
-    if (held.isFresh()) return answer;
-    if (challenge?.includes("invalid_token")) held.kill();
-    newer = await renewed(core, held, signal, () => repeatable);
+  const [, from, challenge] = exchange.look(answer);
+  let newer = core.token;
+  if (newer === token) {
+    if (token.isFresh()) return answer;
+    if (challenge?.includes("invalid_token")) token.expire();
+    newer = await renew(core, token, signal, () => repeatable);
   }
-  if (!isSame(held, newer)) throw new LoginRequired(core.reason);
+  if (!isSameUser(token, newer)) throw new LoginRequired(core.reason, answer);
   // after a redirect, to start again would repeat what the first stop did
   const again = repeatable && (exchange.reads || !from || from === url);
-  if (newer === held || !again) return answer;
+  if (newer === token || !again) return answer;
   core.emit("replayed", { url });
   newer.used = true;
   return exchange.send(newer.accessToken, answer);
 }
 
+/** Tell whether an answer refuses the access token, or the lack of one. */
+async function isRefused<R>({ shouldRefresh, cover }: Core, { url, look }: Exchange<R>, answer: R): Promise<boolean> {
+  const [status, from, challenge] = look(answer);
+  return (
+    (await shouldRefresh?.(answer)) ?? (status === 401 && !!cover(from || url) && refreshingCanHelp(challenge))
+  );
+}
+
 /**
- * Return what to go on with after a refresh: the newer token, the same one where it is still good, or none where it
- * turns out that nobody is logged in.
+ * Return what to go on with after a refresh: the newer token, the same one if it is still good, or none if nobody is
+ * logged in.
  *
  * @param dead tells whether the same token is of no more use.
  */
-async function renewed(
+export async function renew(
   core: Core,
-  held: Held | undefined,
+  token: Token | undefined,
   signal: AbortSignal | undefined,
   dead: () => boolean,
-): Promise<Held | undefined> {
-  const outcome = await unlessAborted(refresh(core), signal);
-  if (held && !isSame(held, core.held)) throw new LoginRequired(core.reason);
-  if (core.held === held && (held || !core.at) && dead()) {
+): Promise<Token | undefined> {
+  const outcome = await unlessAborted(refresh(core), signal, core.closing);
+  if (token && !isSameUser(token, core.token)) throw new LoginRequired(core.reason);
+  if (core.token === token && (token || !core.at) && dead()) {
     throw new RefreshUnavailable(outcome?.unavailable ?? "refresh failed", outcome?.retryAfter);
   }
-  return core.held;
-}
-
-/** Tell whether a token is of the session that another one was of, as far as they say. */
-const isSame = (held: Held, newer: Held | undefined): newer is Held =>
-  !!newer && newer.user?.subject === held.user?.subject;
-
-/** Wait, but no longer than the caller wants to. */
-function unlessAborted<T>(waiting: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal!.reason);
-    if (signal?.aborted) stop();
-    signal?.addEventListener("abort", stop);
-    void waiting.then(resolve).then(() => signal?.removeEventListener("abort", stop));
-  });
+  return core.token;
 }

@@ -1,42 +1,38 @@
-/** Refreshes ahead of expiry, and looks again whenever the page wakes. */
+/** Refreshes before expiry, and looks again whenever the page wakes. */
 import type { Core } from "./core.ts";
 import { refresh } from "./refresh.ts";
 import { LONGEST_TIMER, SHORTEST_TIMER } from "./timing.ts";
 
 /**
- * Keep the access token fresh, in the background, until the function returned is called.
+ * Keep the access token fresh, in the background, until the session is closed.
  *
  * A token that nobody has used, in a tab that nobody sees, is left to run out: the next request, or the next look at
  * the tab, gets a new one. So a forgotten tab does not keep its session alive for ever.
  */
-export function schedule(core: Core): () => void {
-  const ending = new AbortController();
-  const { signal } = ending;
+export function schedule(core: Core): void {
+  const signal = core.closing;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const seen = () => globalThis.document?.visibilityState !== "hidden";
   const plan = () => {
     clearTimeout(timer);
-    const { at, held, flight } = core;
-    if (flight || signal.aborted || (at && !held)) return;
-    const wait = Math.max(held?.young() ?? 0, core.resting(), SHORTEST_TIMER);
+    const { at, token, refreshing } = core;
+    if (refreshing || signal.aborted || (at && !token)) return;
+    const wait = Math.max(token?.due() ?? 0, core.paused(), SHORTEST_TIMER);
     if (wait < Infinity) timer = setTimeout(look, Math.min(wait, LONGEST_TIMER));
   };
   const look = () => {
-    const { at, held } = core;
-    if (held && held.young() > 0) plan();
-    else if (held ? held.used || seen() : !at) void refresh(core);
+    const { at, token } = core;
+    if (token && token.due() > 0) plan();
+    else if (token ? token.used || seen() : !at) void refresh(core);
   };
   const wake = ({ type }: Event) => {
     if (!seen()) return;
-    if (type === "online") core.rest(0);
-    core.ask(); // what was said while the page slept was not heard
+    if (type === "online") core.pause(0);
+    core.ask(); // what was posted while the page slept was not received
     look();
   };
   core.changed.add(plan);
   for (const type of ["visibilitychange", "pageshow", "online"])
     globalThis.addEventListener?.(type, wake, { signal });
-  return () => {
-    ending.abort();
-    plan();
-  };
+  signal.addEventListener("abort", plan);
 }

@@ -1,11 +1,14 @@
 /** Every span of time the session goes by, in milliseconds. */
-import type { Outcome } from "./wire.ts";
+import type { Outcome } from "./endpoints.ts";
 
 /** The last share of its lifetime in which a token is refreshed ahead of expiry, unless told otherwise. */
 export const AHEAD = 0.2;
 
 /** A 401 for a token obtained this recently is the caller's; of a short-lived token, at most a tenth of its life. */
 export const FRESH = 1000;
+
+/** How long `session.token()` is good for, unless told otherwise. */
+export const GOOD_FOR = 5000;
 
 /** The whole of a refresh, the wait for other tabs and all attempts included. */
 export const DEADLINE = 10_000;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { LoginRequired, RefreshUnavailable, type Session, type SessionOptions, createSession } from "../src/index.ts";
+import "./page.ts";
 import { type Server, serve } from "./server.ts";
 
 async function begin(t: TestContext, options: SessionOptions = {}): Promise<[Session, Server]> {
@@ -79,8 +80,8 @@ test("what a listener throws reaches nobody but the place for uncaught errors", 
 });
 
 test("where an option is no URL it says so", () => {
-  assert.throws(() => createSession({ url: "not a URL" }), TypeError);
-  assert.throws(() => createSession({ url: "https://a.example/auth", origins: ["nothing"] }), TypeError);
+  assert.throws(() => createSession({ url: "https://" }), TypeError);
+  assert.throws(() => createSession({ url: "https://a.example/auth", origins: ["localhost:8802"] }), TypeError);
 });
 
 const jwt = (sub: string) => `x.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.${Math.random()}`;

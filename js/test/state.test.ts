@@ -5,7 +5,7 @@ import { createEvents } from "../src/events.ts";
 import { type Change, createState } from "../src/state.ts";
 
 const grant = (accessToken: string) => ({ accessToken, lifetime: 60_000 });
-const state = () => createState(0.2, createEvents(), () => {});
+const state = () => createState(0.2, createEvents().emit, () => {});
 
 function orders<T>(things: T[]): T[][] {
   if (!things.length) return [[]];
@@ -27,7 +27,7 @@ test("whatever the order in which changes arrive, the one that set out last is w
     for (const order of orders(changes)) {
       const tab = state();
       for (const change of order) tab.settle(change, true);
-      assert.equal(tab.held?.accessToken, expected);
+      assert.equal(tab.token?.accessToken, expected);
     }
   }
 });
@@ -43,7 +43,7 @@ test("a tick is later than all that was heard of, even from a tab whose clock is
     last = at;
   }
   tab.settle({ at: tab.tick(), reason: "logout" });
-  assert.equal(tab.held, undefined);
+  assert.equal(tab.token, undefined);
 });
 
 test("each change is told once, by the name of what it is, and without the token", async () => {
@@ -52,7 +52,7 @@ test("each change is told once, by the name of what it is, and without the token
   for (const name of ["loggedIn", "refreshed", "loggedOut"] as const) {
     events.on(name, (event) => told.push([name, event]));
   }
-  const tab = createState(0.2, events, () => {});
+  const tab = createState(0.2, events.emit, () => {});
   tab.settle({ at: 1, reason: "nobody" });
   tab.settle({ at: 2, grant: grant("secret-a") });
   tab.settle({ at: 2, grant: grant("secret-a") });

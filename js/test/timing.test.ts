@@ -1,7 +1,7 @@
 /** Spans of time: how long to wait, and how old a token is. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hold } from "../src/held.ts";
+import { createToken } from "../src/token.ts";
 import { backoff, retryPause } from "../src/timing.ts";
 
 const failed = { unavailable: "HTTP 503" };
@@ -29,24 +29,24 @@ test("after failures nobody asks for a growing while, half a minute or as long a
 });
 
 test("a token is refreshed in its last fifth, spread over the first half of that, and dies at its end", () => {
-  for (const young of many(() => hold({ accessToken: "a", lifetime: 100_000 }, 0, 0.2).young())) {
+  for (const young of many(() => createToken({ accessToken: "a", lifetime: 100_000 }, 0, 0.2).due())) {
     assert.ok(young > 79_000 && young <= 90_000, String(young));
   }
-  const old = hold({ accessToken: "a", lifetime: 100_000 }, 100_000, 0.2);
-  assert.ok(old.isExpired() && old.young() < 0);
+  const old = createToken({ accessToken: "a", lifetime: 100_000 }, 100_000, 0.2);
+  assert.ok(old.left() <= 0 && old.due() < 0);
 });
 
 test("a token of unknown life is never old, and one of ten years overflows nothing", () => {
-  const unknown = hold({ accessToken: "a", lifetime: undefined }, 1e12, 0.2);
-  assert.deepEqual([unknown.isExpired(), unknown.young()], [false, Infinity]);
-  const long = hold({ accessToken: "a", lifetime: 10 * 365 * 86_400_000 }, 0, 0.2);
-  assert.ok(!long.isExpired() && long.young() > 2 ** 31);
+  const unknown = createToken({ accessToken: "a", lifetime: undefined }, 1e12, 0.2);
+  assert.deepEqual([unknown.left(), unknown.due()], [Infinity, Infinity]);
+  const long = createToken({ accessToken: "a", lifetime: 10 * 365 * 86_400_000 }, 0, 0.2);
+  assert.ok(long.left() > 0 && long.due() > 2 ** 31);
 });
 
 test("only a token of moments ago is fresh, and what the server calls dead is dead", () => {
-  const fresh = (lifetime: number, age: number) => hold({ accessToken: "a", lifetime }, age, 0.2).isFresh();
+  const fresh = (lifetime: number, age: number) => createToken({ accessToken: "a", lifetime }, age, 0.2).isFresh();
   assert.deepEqual([fresh(900_000, 500), fresh(900_000, 1100), fresh(2000, 100), fresh(2000, 300)], [true, false, true, false]);
-  const held = hold({ accessToken: "a", lifetime: 900_000 }, 0, 0.2);
-  held.kill();
-  assert.ok(held.isExpired() && held.young() <= 0);
+  const token = createToken({ accessToken: "a", lifetime: 900_000 }, 0, 0.2);
+  token.expire();
+  assert.ok(token.left() <= 0 && token.due() <= 0);
 });

@@ -250,9 +250,9 @@ def test_the_end(tab: Page, world: World, sender: str) -> None:
 
 
 def test_logged_out_means_no_token(tab: Page, world: World, sender: str) -> None:
-    """After a logout requests go out without a token, and a 401 is the caller's: no dead token is sent again."""
+    """After a logout requests have no token: a public answer is the answer, and a 401 is `LoginRequired`."""
     tab.evaluate("session.logout()")
-    assert 401 == ask(tab, sender)["status"]
+    assert "LoginRequired" == ask(tab, sender)["error"]
     assert {"status": 200, "data": {"public": True}} == ask(tab, sender, "/api/public")
     assert [
         Asked("POST", "/auth/logout", 204),

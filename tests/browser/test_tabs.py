@@ -72,7 +72,7 @@ def test_a_logout_reaches_every_tab(tabs: list[Page], world: World) -> None:
     for tab in tabs:
         tab.wait_for_function("session.user === null")
         assert ["logout"] == [event["reason"] for event in happened(tab, "loggedOut")]
-        assert 401 == ask(tab, "fetch")["status"]
+        assert "LoginRequired" == ask(tab, "fetch")["error"]
     assert [Asked("POST", "/auth/logout", 204), *3 * [Asked("GET", ITEMS, 401, None)]] == world.seen()
 
 
@@ -182,7 +182,7 @@ def test_nobody_is_logged_in(context: BrowserContext, world: World) -> None:
     tab = world.open(context)
     assert tab.evaluate("session.ready") is None
     assert {"status": 200, "data": {"public": True}} == ask(tab, "fetch", "/api/public")
-    assert 401 == ask(tab, "fetch")["status"]
+    assert "LoginRequired" == ask(tab, "fetch")["error"]
     assert [401] == refreshes(world.seen())
     assert [] == tab.evaluate("events")
 
@@ -325,15 +325,15 @@ def test_a_wrong_password(context: BrowserContext, world: World) -> None:
     failed = tab.evaluate(
         "session.login({username: 'alice', password: 'x'}).catch((error) => [error.name, error.code])"
     )
-    assert ["CredentialsRejected", None] == failed
+    assert ["CredentialsRejected", "credentials_rejected"] == failed
     assert tab.evaluate("session.user") is None
 
 
 def test_a_login_that_makes_no_sense(context: BrowserContext, world: World) -> None:
     """A login that the server refuses for how it was asked says what the server called it."""
     tab = world.open(context)
-    failed = tab.evaluate("session.login({}).catch((error) => [error.name, error.code])")
-    assert ["DaypassError", "invalid_request"] == failed
+    failed = tab.evaluate("session.login({}).catch((error) => [error.code, error.reason])")
+    assert ["login_refused", "invalid_request"] == failed
 
 
 def test_a_login_while_a_refresh_is_under_way(tabs: list[Page], context: BrowserContext, world: World) -> None:

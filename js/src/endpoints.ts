@@ -6,6 +6,7 @@
  * 403 too, and know nothing about the session.
  */
 import type { Core } from "./core.ts";
+import { type JsonObject, readObject } from "./json.ts";
 import { LONGEST_RETRY_AFTER } from "./timing.ts";
 import { readClaims } from "./user.ts";
 
@@ -21,11 +22,11 @@ export interface Outcome {
   /** Why the session is over, by the server's own word. */
   reason?: string;
   unavailable?: string;
+  /** What the server called the reason why it was unavailable. */
+  code?: string | undefined;
   /** Milliseconds. */
   retryAfter?: number | undefined;
 }
-
-export type JsonObject = Record<string, unknown>;
 
 /** An endpoint's answer; its status is 0 where none came; `said` tells of it in words. `body` is `undefined` where it is no JSON object. */
 export interface Answer {
@@ -43,7 +44,7 @@ export interface Answer {
  */
 export async function ask(core: Core, path: string, limit: number, content?: object): Promise<Answer> {
   try {
-    const answer = await core.native(`${core.url}/${path}`, {
+    const answer = await core.send(`${core.url}/${path}`, {
       method: "POST",
       credentials: "include",
       keepalive: true, // what it does to the cookie is done even if the page goes away meanwhile
@@ -54,16 +55,6 @@ export async function ask(core: Core, path: string, limit: number, content?: obj
     return { status, headers, ok, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
   } catch (error) {
     return { status: 0, body: undefined, said: `${path}: ${(error as Error).name}` };
-  }
-}
-
-/** Read a JSON object; `{}` where there is nothing at all, `undefined` where it is something else. */
-export function readObject(text: string): JsonObject | undefined {
-  try {
-    const value = JSON.parse(text.trim() || "{}");
-    return Object(value) === value ? value : undefined;
-  } catch {
-    return undefined;
   }
 }
 
@@ -83,7 +74,8 @@ export function judge({ status, ok, body, headers, said }: Answer): Outcome {
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error as string) : status === 401 && body;
   if (ends && isBearers(headers!.get("www-authenticate"))) return { reason: said };
   const retryAfter = span(Number(headers?.get("retry-after")));
-  return { unavailable: said, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+  const code = typeof body?.error === "string" ? body.error : undefined;
+  return { unavailable: said, code, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 
 /** Tell from a 401's challenge whether a new access token may help; without a challenge it may (RFC 6750 §3.1). */

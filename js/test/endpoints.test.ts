@@ -1,7 +1,8 @@
 /** What the endpoints' answers mean. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Answer, judge, readGrant, readObject, refreshingCanHelp } from "../src/wire.ts";
+import { type Answer, judge, readGrant, refreshingCanHelp } from "../src/endpoints.ts";
+import { readObject } from "../src/json.ts";
 import { readUser } from "../src/user.ts";
 
 const jwt = (claims: object) => `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`;

@@ -1,0 +1,204 @@
+/** Who is logged in, by the claims of the access token; for display, never for decisions: it is not verified here. */
+export interface User {
+    readonly subject: string;
+    readonly username: string | null;
+    readonly email: string | null;
+    /** The access token's claims, without those that differ from token to token: `exp`, `iat`, `nbf`, `jti`. */
+    readonly claims: Readonly<Record<string, unknown>>;
+}
+/** `unknown` until the server or another tab has answered for the first time. */
+export type Status = "unknown" | "in" | "out";
+/** What a page shows of the session. It is frozen, and the same object until something in it changes. */
+export interface Snapshot {
+    readonly status: Status;
+    readonly user: User | null;
+    /** Counts the changes. */
+    readonly version: number;
+}
+/** The events of a session; none holds a token. Spans are in milliseconds. */
+export interface SessionEvents {
+    /** `status` or `user` has changed. */
+    change: Snapshot;
+    /** Somebody is logged in: by `login`, by coming back after a reload, or in another tab (`shared`). */
+    loggedIn: {
+        user: User | null;
+        lifetime: number | undefined;
+        shared: boolean;
+    };
+    /** There is a new access token; `shared` if another tab got it. */
+    refreshed: {
+        user: User | null;
+        lifetime: number | undefined;
+        shared: boolean;
+    };
+    /** There is no new access token; the session is kept, and the next attempt is after `retryAfter`. */
+    refreshFailed: {
+        reason: string;
+        retryAfter: number;
+        /** What the server called the reason, such as `cross_site_request`, if it did. */
+        code: string | undefined;
+    };
+    /** A 401 to a token that had not expired; the caller does not see it if the request is sent again. */
+    unauthorized: {
+        url: string;
+    };
+    /** A request was sent again with a new token. */
+    replayed: {
+        url: string;
+    };
+    /** The session is over; once in each tab. `reason` is `logout` if somebody logged out. */
+    loggedOut: {
+        reason: string;
+        shared: boolean;
+    };
+}
+export type Listener<N extends keyof SessionEvents> = (event: SessionEvents[N]) => unknown;
+export interface SessionOptions {
+    /** Where the session endpoints are; default `/auth`. */
+    url?: string;
+    /** Origins that get the access token besides that of `url`, such as `https://api.example.com`. */
+    origins?: readonly string[];
+    /** Whether to look for a session from before the page was loaded, at once; default true. */
+    restore?: boolean;
+    /** The last share of its lifetime in which an access token is refreshed before it expires; default 0.2. */
+    ahead?: number;
+    /** What sends requests; default `globalThis.fetch`, looked up at each request. */
+    fetch?: typeof fetch;
+    /**
+     * Decide whether a response means that the access token was refused: true refreshes and sends the request again, false
+     * does not, undefined leaves it to the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
+     * or axios's: `clone()` it before you read its body.
+     */
+    shouldRefresh?: (response: any) => boolean | undefined | Promise<boolean | undefined>;
+}
+export interface TokenOptions {
+    /** Milliseconds for which it has to be good, if possible; default 5000. At most half of its lifetime counts. */
+    goodFor?: number;
+}
+/** What is needed of axios; nothing of it is imported. */
+export interface AxiosLike {
+    defaults: {
+        adapter?: unknown;
+    };
+    create(config: object): {
+        defaults: object;
+        request(config: never): Promise<unknown>;
+    };
+    getUri(config: never): string;
+}
+/** What the login endpoint is sent: a name or an address, and a password; an application's own may want more. */
+export interface Credentials {
+    username?: string;
+    email?: string;
+    password?: string;
+    deviceName?: string;
+    [other: string]: unknown;
+}
+/** What this module throws. `code` tells the errors apart; no message holds a token. */
+declare abstract class Failure extends Error {
+    abstract readonly code: string;
+}
+/** Nobody is logged in (any more), or somebody else is: show the login. */
+export declare class LoginRequired extends Failure {
+    readonly name = "LoginRequired";
+    readonly code = "login_required";
+    /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
+    readonly response: unknown;
+    constructor(reason: string, response?: unknown);
+}
+/** The access token has expired and the server cannot be asked for a new one now; the session is kept. */
+export declare class RefreshUnavailable extends Failure {
+    readonly name = "RefreshUnavailable";
+    readonly code = "refresh_unavailable";
+    /** Milliseconds after which it makes sense to try again, if known. */
+    readonly retryAfter: number | undefined;
+    constructor(reason: string, retryAfter?: number);
+}
+/** The name or the password is wrong; no session was started. */
+export declare class CredentialsRejected extends Failure {
+    readonly name = "CredentialsRejected";
+    readonly code = "credentials_rejected";
+    constructor();
+}
+/** The server refused the login request, whatever the credentials. */
+export declare class LoginRefused extends Failure {
+    readonly name = "LoginRefused";
+    readonly code = "login_refused";
+    /** What the server called the reason, such as `insecure_transport`. */
+    readonly reason: string | undefined;
+    constructor(message: string, reason?: string);
+}
+/** The login succeeded, but the browser did not keep the cookie, so the user would be logged out at the next refresh. */
+export declare class CookieRejected extends Failure {
+    readonly name = "CookieRejected";
+    readonly code = "cookie_rejected";
+}
+/** `close()` was called on this session. */
+export declare class SessionClosed extends Failure {
+    readonly name = "SessionClosed";
+    readonly code = "session_closed";
+    constructor();
+}
+/** Every error of this module: `switch (error.code)` narrows. */
+export type DaypassErrors = LoginRequired | RefreshUnavailable | CredentialsRejected | LoginRefused | CookieRejected | SessionClosed;
+export type DaypassError = DaypassErrors;
+interface ErrorClass extends Function {
+    readonly prototype: DaypassErrors;
+}
+/** The class of all of them; `error instanceof DaypassError` narrows to the union. */
+export declare const DaypassError: ErrorClass;
+/** What `session.fetch` takes besides what `fetch` takes. */
+export interface SessionRequestInit extends RequestInit {
+    /** False: send it at once with the token there is, if any, and return the answer as it is. */
+    refresh?: boolean;
+}
+export type SessionFetch = (input: RequestInfo | URL, init?: SessionRequestInit) => Promise<Response>;
+export interface LogoutOptions {
+    /** End every session of this user, on all devices; default false. */
+    everywhere?: boolean;
+}
+/** One login, shared by all tabs. Its methods may be taken off and passed around. */
+export interface Session {
+    /** `fetch`, without expiry. */
+    readonly fetch: SessionFetch;
+    /** `unknown` until the server or another tab has answered for the first time. */
+    readonly status: Status;
+    /** Who is logged in, as far as is known; for display. The same object while the user's data are equal. */
+    readonly user: User | null;
+    /** Settles after the first attempt to restore a session, whatever its outcome. */
+    readonly ready: Promise<User | null>;
+    /** Aborted when this login ends or another user logs in; then there is a new one. Its reason is `LoginRequired`. */
+    readonly signal: AbortSignal;
+    /** Return `status`, `user` and `version` in one frozen object, the same one until something changes. */
+    snapshot(): Snapshot;
+    /** Call `listener` after each change of the snapshot; returns what stops it. */
+    subscribe(listener: () => void): () => void;
+    /** Return an access token, such as for a WebSocket. */
+    token(options?: TokenOptions): Promise<string>;
+    /** Send an axios instance's requests through this session; returns the instance. */
+    axios<T extends AxiosLike>(instance: T): T;
+    login(credentials: Credentials): Promise<User | null>;
+    logout(options?: LogoutOptions): Promise<void>;
+    /** Get a new access token now, such as after a login by other means; returns who is logged in. */
+    refresh(): Promise<User | null>;
+    /** Listen; returns what stops it. */
+    on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
+    /** Let go of timers, listeners and other tabs; nobody is logged out. What waits ends with `SessionClosed`. */
+    close(): void;
+}
+/**
+ * Make the session of this page; a session from before it was loaded comes back by itself.
+ *
+ * Outside a browser, such as while a page is rendered on a server, it does nothing: nobody is known, and `fetch` sends
+ * requests as they are.
+ *
+ * @throws TypeError if an option is unknown or invalid.
+ */
+export declare function createSession(options?: SessionOptions): Session;
+/**
+ * Send every `fetch` of this page through a session, for its origins alone; `close` puts back what was there before.
+ *
+ * Existing code knows no `LoginRequired`: it gets the 401 that it would have got without a session.
+ */
+export declare function installFetch(options?: SessionOptions): Session;
+export {};

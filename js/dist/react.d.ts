@@ -1,0 +1,2 @@
+export type { Session, Snapshot, Status, User } from "./index.js";
+export {};

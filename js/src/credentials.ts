@@ -1,0 +1,8 @@
+/** What the login endpoint is sent: a name or an address, and a password; an application's own may want more. */
+export interface Credentials {
+  username?: string;
+  email?: string;
+  password?: string;
+  deviceName?: string;
+  [other: string]: unknown;
+}

@@ -1,0 +1,72 @@
+import { AHEAD } from "./timing.ts";
+
+export interface SessionOptions {
+  /** Where the session endpoints are; default `/auth`. */
+  url?: string;
+  /** Origins that get the access token besides that of `url`, such as `https://api.example.com`. */
+  origins?: readonly string[];
+  /** Whether to look for a session from before the page was loaded, at once; default true. */
+  restore?: boolean;
+  /** The last share of its lifetime in which an access token is refreshed before it expires; default 0.2. */
+  ahead?: number;
+  /** What sends requests; default `globalThis.fetch`, looked up at each request. */
+  fetch?: typeof fetch;
+  /**
+   * Decide whether a response means that the access token was refused: true refreshes and sends the request again, false
+   * does not, undefined leaves it to the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
+   * or axios's: `clone()` it before you read its body.
+   */
+  shouldRefresh?: (response: any) => boolean | undefined | Promise<boolean | undefined>;
+}
+
+export interface Options extends Required<Omit<SessionOptions, "fetch" | "shouldRefresh">> {
+  fetch: SessionOptions["fetch"];
+  shouldRefresh: SessionOptions["shouldRefresh"];
+  /** The origins that get the access token. */
+  covered: string[];
+  /** Whether there is a server that this page could ask. */
+  live: boolean;
+}
+
+/**
+ * Check the options.
+ *
+ * @throws TypeError if an option is unknown or invalid; the message names it, and what to write.
+ */
+export function readOptions(given: SessionOptions): Options {
+  const { url = "/auth", origins = [], restore = true, ahead = AHEAD, fetch, shouldRefresh, ...unknown } = given;
+  refuseUnknown(unknown);
+  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 up to, but not including, 1");
+  const base = globalThis.location && baseURL();
+  const parsed = parse(url, base) ?? parse(url, "http://localhost");
+  if (!parsed) return refuse("url", url, "a URL such as '/auth'");
+  const covered = origins.map((each) => {
+    const { protocol, origin } = parse(each) ?? {};
+    return isHTTP(protocol) ? origin! : refuse("origins", each, "an origin such as 'https://api.example.com'");
+  });
+  const live = !!base && isHTTP(parse(url, base)?.protocol);
+  const full = parsed.href.replace(/\/+$/, "");
+  return { url: full, origins, restore, ahead, fetch, shouldRefresh, covered: [parsed.origin, ...covered], live };
+}
+
+/** Refuse what is left of an options object once the known options have been taken out. */
+export function refuseUnknown(unknown: object): void {
+  for (const name in unknown) throw new TypeError(`unknown option '${name}'`);
+}
+
+/** What relative URLs are relative to; a worker has no document. */
+export const baseURL = (): string => globalThis.document?.baseURI ?? globalThis.location?.href;
+
+export function parse(url: string | URL, base?: string): URL | undefined {
+  try {
+    return new URL(url, base);
+  } catch {
+    return undefined;
+  }
+}
+
+const isHTTP = (protocol?: string) => /^https?:$/.test(protocol!);
+
+function refuse(name: string, value: unknown, expected: string): never {
+  throw new TypeError(`${name}: ${JSON.stringify(value)}: expected ${expected}`);
+}

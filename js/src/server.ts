@@ -1,0 +1,1 @@
+export type { Session, Snapshot, Status, User } from "./index.ts";
