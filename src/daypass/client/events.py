@@ -20,6 +20,7 @@ class EventKind(StrEnum):
     ADOPTED = "adopted"
     REFRESH_FAILED = "refresh_failed"
     STORAGE_FAILED = "storage_failed"
+    LOST_ANSWER = "lost_answer"
     UNAUTHORIZED = "unauthorized"
     REPLAYED = "replayed"
     LOGGED_OUT = "logged_out"
@@ -33,10 +34,12 @@ class ClientEvent:
         kind: what happened. ``RESTORED``: a session was found in the storage. ``REFRESHING``: a refresh began.
             ``RETRYING``: it is sent again. ``ADOPTED``: another process had refreshed, and its token is used.
             ``STORAGE_FAILED``: the storage could not be read, written or locked; the tokens are kept in memory.
+            ``LOST_ANSWER``: a storage for many machines said that a refresh may have been answered, and the server
+            refused the same token; told by the one process that found it.
             ``UNAUTHORIZED``: an access token was refused before its time, or its age was not known. ``REPLAYED``: the
             same request was sent again.
         at: when, in milliseconds on the client's monotonic clock.
-        reason: why, for ``RETRYING``, ``REFRESH_FAILED``, ``STORAGE_FAILED`` and ``LOGGED_OUT``.
+        reason: why, for ``RETRYING``, ``REFRESH_FAILED``, ``STORAGE_FAILED``, ``LOST_ANSWER`` and ``LOGGED_OUT``.
         lifetime: of the new access token, in milliseconds, for ``LOGGED_IN`` and ``REFRESHED``, where known.
         took: milliseconds from the start of the refresh, for ``REFRESHED``, ``ADOPTED`` and ``REFRESH_FAILED``.
     """
@@ -92,6 +95,7 @@ def call(name: str, callback: Callable[..., object], *arguments: Any) -> None:
 
 _LEVELS = {
     EventKind.LOGGED_OUT: logging.INFO,
+    EventKind.LOST_ANSWER: logging.ERROR,
     EventKind.REFRESH_FAILED: logging.WARNING,
     EventKind.STORAGE_FAILED: logging.WARNING,
 }

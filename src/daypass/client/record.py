@@ -1,8 +1,9 @@
 """The text that a storage keeps of a session. Pure.
 
-The age of an access token is measured on the monotonic clock as long as the machine has not been restarted, so a wrong
-wall clock changes nothing. After a restart, and where a machine cannot tell, only the wall clock is left; a token that
-seems to come from the future is taken to be new.
+A storage with a clock of its own says how long ago a record was written, and the record how old its access token was by
+then. Elsewhere the age of an access token is measured on the monotonic clock as long as the machine has not been
+restarted, so a wrong wall clock changes nothing. After a restart, and where a machine cannot tell, only the wall clock
+is left; a token that seems to come from the future is taken to be new.
 
 A record names the server that its refresh token belongs to, so that no client sends it to another one. Records of 0.1
 name none: they are taken by any client, and name its server when they are written again.
@@ -91,13 +92,21 @@ def _text_in(text: str | None, name: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def read_record(text: str, now: Now, jitter: float, timing: Timing) -> Record | None:
-    """Return what a record says, as of ``now``; ``None`` where the text is not a record."""
+def read_record(text: str, now: Now, jitter: float, timing: Timing, age: int | None = None) -> Record | None:
+    """Return what a record says, as of ``now``; ``None`` where the text is not a record.
+
+    Args:
+        text: of the record.
+        now: the time on every clock.
+        jitter: 0 to 1.
+        timing: the spans of time.
+        age: milliseconds since the text was written, by a clock that all who share it have; ``None`` without one.
+    """
     fields = json_object(text.encode("utf-8", "replace"))
     if fields is None:
         return Damaged() if text.startswith(_BEGINNING) or not text.strip("\0 \r\n\t") else None
     try:
-        return _read(fields, now, jitter, timing)
+        return _read(fields, now, jitter, timing, age)
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -114,12 +123,13 @@ def _fields(tokens: Tokens, now: Now) -> dict[str, Any]:
             "wall": now.wall - (now.monotonic - tokens.sent_at),
             "boot": now.boot,
         },
+        "age": max(0, now.monotonic - tokens.sent_at),
         "refreshed": tokens.refreshed_at is not None,
         "grace": tokens.grace,
     }
 
 
-def _read(fields: dict[str, Any], now: Now, jitter: float, timing: Timing) -> Record | None:
+def _read(fields: dict[str, Any], now: Now, jitter: float, timing: Timing, since: int | None) -> Record | None:
     record_id = fields["id"]
     if fields["daypass"] != FORMAT or not isinstance(record_id, str):
         return None
@@ -135,9 +145,16 @@ def _read(fields: dict[str, Any], now: Now, jitter: float, timing: Timing) -> Re
         return None
     if not isinstance(sent["wall"], int) or not isinstance(lifetime, int | None):
         return None
-    same_run = now.boot is not None and sent["boot"] == now.boot
-    age = max(0, now.monotonic - int(sent["monotonic"]) if same_run else now.wall - sent["wall"])
+    age = _age(fields, sent, now, since)
     kept = Cookie(*map(str, cookie)) if cookie else None
     grant = Grant(access_token, lifetime, refresh_token, kept, grace)
     tokens = tokens_from(grant, login_id, now.monotonic - age, jitter, timing)
     return replace(tokens, record_id=record_id, refreshed_at=tokens.sent_at if fields.get("refreshed") else None)
+
+
+def _age(fields: dict[str, Any], sent: dict[str, Any], now: Now, since: int | None) -> int:
+    """Return the age of the access token, in milliseconds."""
+    if since is not None and isinstance(before := fields.get("age"), int):
+        return before + since
+    same_run = now.boot is not None and sent["boot"] == now.boot
+    return max(0, now.monotonic - int(sent["monotonic"]) if same_run else now.wall - sent["wall"])

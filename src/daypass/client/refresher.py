@@ -15,7 +15,7 @@ import atexit
 import threading
 import time
 import weakref
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,9 @@ from daypass.client.messages import Adopted, Grant, Outcome, Refreshed, Rejected
 from daypass.client.record import Behind, Ended
 from daypass.client.sender import NoAnswer, Sender
 from daypass.client.session import ClientSession
-from daypass.client.stored_session import Overtaken
+from daypass.client.storage.base import Turn
+from daypass.client.storage.row import LOST_ANSWER
+from daypass.client.stored_session import NoTurn, Overtaken
 from daypass.client.strategy import Strategy
 from daypass.client.timing import Timing, backoff, retry_pause
 from daypass.client.tokens import Tokens, refreshed
@@ -36,6 +38,8 @@ from daypass.errors import ConfigurationError, RefreshUnavailable
 from daypass.forks import survive_forks
 
 _LOST = Unavailable("the refresh was not answered before its deadline")
+_ANOTHER_REFRESHES = Unavailable("another process has been refreshing this session for too long", unused=True)
+_TURN_OVER = Unavailable("this process was stopped for so long that its turn to refresh is over", unused=True)
 
 
 class PendingRefresh:
@@ -179,19 +183,24 @@ class Refresher:
 
     def _run(self, pending: PendingRefresh, blocked: EventLoop | None) -> None:
         outcome: Outcome = _LOST
-        stored = self._session.stored
         try:
-            with nullcontext() if stored is None else stored.refreshing(self._grace(pending.tokens)):
+            with self._turn(pending) as turn:
                 pending.ends_at = self._session.clock() + self._timing.deadline_for(self._grace(pending.tokens))
-                outcome = self._adopted(pending) or self._send(pending, blocked)
-                self._finish(pending, outcome)  # before the next process has its turn
+                outcome = self._adopted(pending, turn) or self._send(pending, blocked, turn)
+                self._finish(pending, outcome, turn)  # before the next process has its turn
+        except NoTurn as error:
+            outcome = _no_turn(error)
         finally:
             if not pending.done.done():
                 self._finish(pending, outcome)
 
-    def _adopted(self, pending: PendingRefresh) -> Outcome | None:
+    def _turn(self, pending: PendingRefresh) -> AbstractContextManager[Turn]:
+        stored = self._session.stored
+        return nullcontext(Turn()) if stored is None else stored.turn(pending.tokens, self._grace(pending.tokens))
+
+    def _adopted(self, pending: PendingRefresh, turn: Turn | None = None) -> Outcome | None:
         """Use what another process has stored meanwhile; ``None`` if there is nothing, or it has expired too."""
-        match self._session.adopt_newer(pending.tokens):
+        match self._session.adopt_newer(pending.tokens, turn):
             case None:
                 return None
             case Behind(reason):
@@ -204,20 +213,29 @@ class Refresher:
                 self._session.reporter.emit(EventKind.ADOPTED, took=took)
                 return None if newer.expired(self._session.clock()) else Adopted()
 
-    def _send(self, pending: PendingRefresh, blocked: EventLoop | None) -> Outcome:
+    def _send(self, pending: PendingRefresh, blocked: EventLoop | None, turn: Turn) -> Outcome:
         outcome: Outcome = _LOST
+        if not self._has_turn(turn):
+            return _ANOTHER_REFRESHES
         attempts = 0
         while (pause := self._pause(pending, outcome, attempts)) is not None:
             if attempts:
                 self._session.reporter.emit(EventKind.RETRYING, reason=getattr(outcome, "reason", None))
                 time.sleep(pause)
+            if not turn.may_send():
+                return _TURN_OVER
             attempts += 1
             outcome = self._attempt(pending, blocked)
+            if isinstance(outcome, Unavailable) and not outcome.unused:
+                turn.unanswered()
             if isinstance(outcome, Unavailable | Stale):
                 self._failures += 1
             if isinstance(outcome, Stale) and (adopted := self._adopted(pending)):
                 return adopted
         return outcome
+
+    def _has_turn(self, turn: Turn) -> bool:
+        return turn.held or self._session.stored is None or not self._session.stored.is_shared
 
     def _pause(self, pending: PendingRefresh, outcome: Outcome, attempts: int) -> float | None:
         """Return how long to wait before the next attempt, in seconds; ``None`` if there is to be none."""
@@ -248,11 +266,11 @@ class Refresher:
         pending.sent_at = sent_at
         return outcome
 
-    def _finish(self, pending: PendingRefresh, outcome: Outcome) -> None:
+    def _finish(self, pending: PendingRefresh, outcome: Outcome, turn: Turn | None = None) -> None:
         """Store what came of ``pending``, report it, and wake all who wait."""
         try:
             if self._session.is_current(pending.tokens):
-                outcome = self._settle(pending, outcome)
+                outcome = self._settle(pending, outcome, turn)
         finally:
             with self._lock:
                 if self._pending is pending:
@@ -260,17 +278,19 @@ class Refresher:
             _under_way.discard(pending)
             pending.done.set_result(outcome)
 
-    def _settle(self, pending: PendingRefresh, outcome: Outcome) -> Outcome:
+    def _settle(self, pending: PendingRefresh, outcome: Outcome, turn: Turn | None) -> Outcome:
         """Change the session; return ``outcome``, a failure with the pause that was decided on."""
         try:
             match outcome:
                 case Adopted():
                     self._failures, self._pause_until = 0, None
                 case Refreshed(grant):
-                    self._succeed(pending, grant)
+                    self._succeed(pending, grant, turn)
                 case Rejected(reason):
-                    self._session.reject(pending.tokens, reason)
+                    self._reject(pending, reason, turn)
                 case failure if self._pending is pending:
+                    if turn is not None:
+                        turn.failed(failure.reason)
                     return self._fail(pending, failure)
                 case _:  # too late: nobody waits for it any more
                     pass
@@ -279,10 +299,19 @@ class Refresher:
             return self._adopted(pending) or self._fail(pending, failure)
         return outcome
 
-    def _succeed(self, pending: PendingRefresh, grant: Grant) -> None:
+    def _reject(self, pending: PendingRefresh, reason: str, turn: Turn | None) -> None:
+        """End the session; a token that was presented before without an answer was refused because of that."""
+        lost = turn is not None and turn.in_doubt
+        if lost:
+            reason = f"{LOST_ANSWER}: the answer to a refresh was lost, and the same token was refused ({reason})"
+        self._session.reject(pending.tokens, reason, turn)
+        if lost:
+            self._session.reporter.emit(EventKind.LOST_ANSWER, reason=reason)
+
+    def _succeed(self, pending: PendingRefresh, grant: Grant, turn: Turn | None) -> None:
         now, jitter = self._session.clock(), self._session.jitter()
         tokens = refreshed(pending.tokens, grant, pending.sent_at, now, jitter, self._timing)
-        if self._session.keep(pending.tokens, tokens):
+        if self._session.keep(pending.tokens, tokens, turn):
             self._failures, self._pause_until = 0, None
             took = now - pending.started_at
             self._session.reporter.emit(EventKind.REFRESHED, lifetime=grant.lifetime, took=took)
@@ -295,6 +324,11 @@ class Refresher:
         self._pause_until = now + pause
         self._session.reporter.emit(EventKind.REFRESH_FAILED, reason=failure.reason, took=now - pending.started_at)
         return self._last_failure
+
+
+def _no_turn(error: NoTurn) -> Unavailable:
+    cause = error.__cause__
+    return Unavailable(str(error), permanent=isinstance(cause, ConfigurationError), unused=True, cause=cause)
 
 
 def _unanswered(error: Exception) -> Unavailable:

@@ -18,10 +18,11 @@ from daypass.client.events import EventKind, Reporter, call
 from daypass.client.flow import NOT_LOGGED_IN, State
 from daypass.client.messages import Grant, Outcome
 from daypass.client.record import Behind, Damaged, Ended, Now, Record
-from daypass.client.storage import Storage
+from daypass.client.storage.base import Storage, Turn
 from daypass.client.stored_session import OtherServer, StoredSession, describe_storage_error
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens, tokens_from
+from daypass.errors import RefreshUnavailable
 from daypass.forks import survive_forks
 
 NOTHING_YET = Grant("", 0)
@@ -87,6 +88,7 @@ class ClientSession:
 
         Raises:
             ConfigurationError: there are no tokens, and the storage keeps a session of another server.
+            RefreshUnavailable: there are no tokens, and the storage for many machines cannot be read now.
         """
         if self.tokens is None and outcome is None and self.stored is not None:
             try:
@@ -95,6 +97,8 @@ class ClientSession:
                 raise
             except Exception as error:
                 self._storage_failed("read", error)
+                if self.stored.is_shared and self._ended == NOT_LOGGED_IN:  # nobody knows whether a user is logged in
+                    raise RefreshUnavailable(f"no tokens now: {describe_storage_error(error)}") from error
         return State(self.tokens, self.clock(), repeatable, outcome, self._ended)
 
     def restore(self) -> bool:
@@ -155,9 +159,14 @@ class ClientSession:
         current = self.tokens
         return current is not None and current.version == tokens.version
 
-    def adopt_newer(self, tokens: Tokens) -> Tokens | Ended | Behind | None:
-        """Use what another client has put into the storage since ``tokens``, and return it; ``None`` if nothing."""
-        newer = None if self.stored is None else self.stored.newer(tokens)
+    def adopt_newer(self, tokens: Tokens, turn: Turn | None = None) -> Tokens | Ended | Behind | None:
+        """Use what another client has put into the storage since ``tokens``, and return it; ``None`` if nothing.
+
+        Args:
+            tokens: that are used now.
+            turn: which may have been a look at the storage already.
+        """
+        newer = None if self.stored is None else self.stored.newer(tokens, turn)
         if newer is None or isinstance(newer, Behind):
             return newer
         with self._lock:
@@ -171,14 +180,19 @@ class ClientSession:
             self.reporter.ended(newer.reason)
         return newer
 
-    def keep(self, previous: Tokens, tokens: Tokens) -> bool:
+    def keep(self, previous: Tokens, tokens: Tokens, turn: Turn | None = None) -> bool:
         """Keep and use ``tokens`` after ``previous``; return ``False`` if it is too late for that.
+
+        Args:
+            previous: what was presented.
+            tokens: what came of it.
+            turn: of the refresh.
 
         Raises:
             Overtaken: another client has changed the storage since; nothing was changed.
         """
         if self.stored is not None:
-            tokens = replace(tokens, record_id=self.stored.exchange(previous, tokens))
+            tokens = replace(tokens, record_id=self.stored.exchange(previous, tokens, turn))
         with self._lock:
             if not self.is_current(previous):
                 return False
@@ -186,14 +200,19 @@ class ClientSession:
         self._new_tokens(tokens)
         return True
 
-    def reject(self, previous: Tokens, reason: str) -> None:
+    def reject(self, previous: Tokens, reason: str, turn: Turn | None = None) -> None:
         """End the session because its issuer says so, and leave the reason in the storage for other processes.
+
+        Args:
+            previous: what was presented.
+            reason: why it was refused.
+            turn: of the refresh.
 
         Raises:
             Overtaken: another client has changed the storage since; nothing was changed.
         """
         if self.stored is not None:
-            self.stored.exchange(previous, Ended(reason))
+            self.stored.exchange(previous, Ended(reason), turn)
         with self._lock:
             if not self.is_current(previous):
                 return

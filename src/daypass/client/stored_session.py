@@ -24,20 +24,26 @@ from daypass.client.record import (
     server_of,
     write_record,
 )
-from daypass.client.storage import Storage
+from daypass.client.storage.base import Facts, Kept, Storage, Turn
+from daypass.client.storage.row import LOST_ANSWER
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens
-from daypass.errors import ConfigurationError
+from daypass.errors import ConfigurationError, DaypassError
 from daypass.forks import survive_forks
 
 LOGGED_OUT_ELSEWHERE = "another process or client that shares it has logged out"
 
 _RETRY_AFTER = 1.0
 _LONGEST_RETRY = 30.0
+_SHARED_RETRY_AFTER, _LONGEST_SHARED_RETRY = 0.2, 1.0  # other machines wait for it
 
 
 class OtherServer(ConfigurationError):
     """The storage keeps a session of another server; it is left as it is."""
+
+
+class NoTurn(Exception):
+    """The turn to refresh cannot be had now."""
 
 
 class Overtaken(Exception):
@@ -71,7 +77,7 @@ class StoredSession:
         self._jitter = jitter
         self._timing = timing
         self._failed = failed
-        self._unwritten: tuple[Tokens | Ended, str | None] | None = None
+        self._unwritten: tuple[Tokens | Ended, str | None, Turn | None] | None = None
         self._written_late: tuple[str | None, str] | None = None
         self._retries = 0
         survive_forks(self)
@@ -87,16 +93,21 @@ class StoredSession:
             ConfigurationError: it keeps something that is not a session.
             Exception: the storage's own; it cannot be read now.
         """
-        text = self._storage.load()
-        return None if text is None else self._read(text)
+        kept = self._storage.read()
+        return None if kept.text is None else self._read(kept)
 
-    def newer(self, tokens: Tokens) -> Tokens | Ended | Behind | None:
-        """Return what another client has written since ``tokens`` were; ``None`` if nothing, or it cannot be read."""
+    def newer(self, tokens: Tokens, turn: Turn | None = None) -> Tokens | Ended | Behind | None:
+        """Return what another client has written since ``tokens`` were; ``None`` if nothing, or it cannot be read.
+
+        Args:
+            tokens: that are used now.
+            turn: which may have been a look at the storage already.
+        """
         try:
-            text = self._storage.load()
-            if self._is_of(text, tokens):
+            kept = self._storage.read() if turn is None or turn.kept is None else turn.kept
+            if self._is_of(kept.text, tokens):
                 return None
-            found = Ended(LOGGED_OUT_ELSEWHERE) if text is None else self._read(text)
+            found = Ended(LOGGED_OUT_ELSEWHERE) if kept.text is None else self._read(kept)
         except OtherServer as error:
             return Ended(str(error))
         except Exception as error:
@@ -112,55 +123,71 @@ class StoredSession:
             Exception: the storage's own; nothing was written.
         """
         record_id = _new_id()
-        with self._storage.changing():
-            self._refuse_other_server(self._storage.load())
-            self._storage.save(self._text(tokens, record_id))
+        self._storage.replace(self._is_own, self._text(tokens, record_id), self._facts(tokens))
         self._unwritten = self._written_late = None
         return record_id
 
-    def exchange(self, previous: Tokens, record: Tokens | Ended) -> str | None:
+    def exchange(self, previous: Tokens, record: Tokens | Ended, turn: Turn | None = None) -> str | None:
         """Write ``record`` in the place of ``previous``; return the id of what the storage keeps afterwards.
 
         A storage that cannot be written is reported, and tried again later.
+
+        Args:
+            previous: what it follows.
+            record: to be written.
+            turn: of the refresh that brought it.
 
         Raises:
             Overtaken: another client has changed the storage since; nothing was written.
         """
         try:
-            return self._compare_and_write(previous.record_id, record)
+            return self._compare_and_write(previous.record_id, record, turn)
         except Overtaken:
             raise
         except Exception as error:
             self._failed("written", error)
-            return self._write_later(previous, record, error)
+            return self._write_later(previous, record, error, turn)
 
     def clear(self) -> None:
         """Keep nothing any more; a session of another server stays."""
         self._unwritten = None
         try:
-            with self._storage.changing():
-                self._refuse_other_server(self._storage.load())
-                self._storage.save(None)
+            self._storage.replace(self._is_own, None, Facts())
         except Exception as error:
             self._failed("written", error)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether nothing may be refreshed without the turn."""
+        return self._storage.needs_turn
+
     @contextmanager
-    def refreshing(self, grace: int) -> Iterator[None]:
-        """Wait until no other process refreshes this session, for a bounded time."""
-        with ExitStack() as turn:
+    def turn(self, tokens: Tokens, grace: int) -> Iterator[Turn]:
+        """Wait until no other process refreshes this session, for a bounded time, or until another has refreshed it.
+
+        Raises:
+            NoTurn: the turn cannot be had now, and nothing may be refreshed without it.
+        """
+        patience, lease = self._timing.turn_for(grace) / 1000, self._timing.lease_for(grace) / 1000
+        with ExitStack() as stack:
             try:
-                turn.enter_context(self._storage.refreshing(self._timing.turn_for(grace) / 1000))
+                turn = stack.enter_context(
+                    self._storage.turn(lambda kept: self._settled(kept, tokens), patience, lease)
+                )
             except Exception as error:
                 self._failed("locked", error)
-            yield
+                if self._storage.needs_turn:
+                    raise NoTurn(describe_storage_error(error)) from error
+                turn = Turn()
+            yield turn
 
     def write_unwritten(self) -> bool:
         """Try again to write what could not be written; return whether nothing is left to write."""
         if (unwritten := self._unwritten) is None:
             return True
-        record, record_id = unwritten
+        record, record_id, turn = unwritten
         try:
-            self._written_late = record_id, self._compare_and_write(record_id, record)
+            self._written_late = record_id, self._compare_and_write(record_id, record, turn)
         except Overtaken:
             self._unwritten = None
         except Exception:
@@ -171,33 +198,68 @@ class StoredSession:
         """In a forked child: the timer is gone, and the parent writes what it could not write."""
         self._unwritten = None
 
-    def _compare_and_write(self, expected: str | None, record: Tokens | Ended) -> str:
+    def _compare_and_write(self, expected: str | None, record: Tokens | Ended, turn: Turn | None) -> str:
         record_id = _new_id()
-        with self._storage.changing():
-            if not self._has(self._storage.load(), expected):
-                raise Overtaken
-            self._storage.save(self._text(record, record_id))
+        text, facts = self._text(record, record_id), self._facts(record)
+        if not self._storage.replace(lambda kept: self._has(kept.text, expected), text, facts, turn):
+            raise Overtaken
         self._unwritten, self._retries = None, 0
         return record_id
 
-    def _write_later(self, previous: Tokens, record: Tokens | Ended, error: Exception) -> str | None:
-        kept, behind = previous.record_id, _new_id()
-        with suppress(Exception), self._storage.changing():
-            if self._is_of(self._storage.load(), previous):
-                self._storage.save(self._text(Behind(describe_storage_error(error)), behind))
-                kept = behind
-        self._unwritten = record, kept
+    def _write_later(self, previous: Tokens, record: Tokens | Ended, error: Exception, turn: Turn | None) -> str | None:
+        kept = previous.record_id
+        if turn is not None:
+            turn.keep_open()
+        if not self.is_shared:  # there the row says that a refresh is under way
+            kept = self._say_behind(previous, error)
+        self._unwritten = record, kept, turn
         _unwritten_sessions.add(self)
         self._start_timer()
         return kept
 
+    def _say_behind(self, previous: Tokens, error: Exception) -> str | None:
+        """Write that the storage is behind, if it takes that much; return the id of what it keeps."""
+        behind = _new_id()
+        text = self._text(Behind(describe_storage_error(error)), behind)
+        with suppress(Exception):
+            if self._storage.replace(lambda kept: self._is_of(kept.text, previous), text, Facts()):
+                return behind
+        return previous.record_id
+
     def _start_timer(self) -> None:
-        delay = min(_RETRY_AFTER * 2**self._retries, _LONGEST_RETRY)
+        first, longest = _RETRY_AFTER, _LONGEST_RETRY
+        if self.is_shared:
+            first, longest = _SHARED_RETRY_AFTER, _LONGEST_SHARED_RETRY
+        delay = min(first * 2**self._retries, longest)
         self._retries = min(self._retries + 1, 10)
         timer = threading.Timer(delay, _try_again, [weakref.ref(self)])
         timer.daemon = True
         with suppress(RuntimeError):  # no more threads: the next refresh and the end of the program remain
             timer.start()
+
+    def _settled(self, kept: Kept, tokens: Tokens) -> bool:
+        """Tell whether there is nothing to refresh in what is kept: it is newer than ``tokens``, and is good."""
+        if self._is_of(kept.text, tokens):
+            return False
+        if kept.text is None:
+            return True
+        found = self._read(kept)
+        return not isinstance(found, Tokens) or not found.expired(self._now().monotonic)
+
+    def _is_own(self, kept: Kept) -> bool:
+        """Return True.
+
+        Raises:
+            OtherServer: what is kept is a session of another server.
+        """
+        self._refuse_other_server(kept.text)
+        return True
+
+    def _facts(self, record: Tokens | Ended) -> Facts:
+        if isinstance(record, Ended):
+            return Facts(ended=LOST_ANSWER if record.reason.startswith(LOST_ANSWER) else record.reason)
+        left = None if record.expires_at is None else max(0, record.expires_at - self._now().monotonic)
+        return Facts(left)
 
     def _is_of(self, text: str | None, tokens: Tokens) -> bool:
         return self._has(text, tokens.record_id)
@@ -221,9 +283,9 @@ class StoredSession:
                 "server a storage of its own"
             )
 
-    def _read(self, text: str) -> Record:
-        self._refuse_other_server(text)
-        record = read_record(text, self._now(), self._jitter(), self._timing)
+    def _read(self, kept: Kept) -> Record:
+        self._refuse_other_server(kept.text)
+        record = read_record(kept.text or "", self._now(), self._jitter(), self._timing, kept.age)
         if record is None:
             raise ConfigurationError(
                 f"{self._storage!r} keeps something that is not a Daypass session: remove it, then log in again"
@@ -233,7 +295,7 @@ class StoredSession:
 
 def describe_storage_error(error: Exception) -> str:
     """Return the reason without anything that a storage may have quoted: the system's own words, or the type."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, DaypassError):
         return str(error)
     return described(error)
 

@@ -65,6 +65,10 @@ class Timing:
         """Return how long to wait for another process's refresh with a server of this grace period."""
         return self.deadline_for(grace) + 1_000 if self.turn is None else self.turn
 
+    def lease_for(self, grace: int) -> int:
+        """Return how long the turn to refresh is taken for, where it is a lease: longer than the longest refresh."""
+        return self.deadline_for(grace) * 5 // 4
+
 
 def pause_after(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:
     """Return the pause after this many failed attempts in a row (1 or more), in milliseconds.

@@ -109,10 +109,16 @@ class _Turns:
 
 
 class ThreadPool:
-    """The connections of the threads of one process."""
+    """The connections of the threads of one process.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: where the server is.
+        checked: whether each new connection is to tables of a store that this Daypass may use.
+    """
+
+    def __init__(self, settings: Settings, *, checked: bool = True) -> None:
         self._settings = settings
+        self._checked = checked
         self._turns = _Turns(settings.pool_size)
         self.idle: _Idle[ThreadConnection] = _Idle(settings)
         self.close: Callable[[], None] = self.idle.close
@@ -131,7 +137,7 @@ class ThreadPool:
         if not self._turns.acquire(deadline - time.monotonic()):
             raise all_busy(self._settings)
         try:
-            connection = self.idle.take() or connect(self._settings, deadline)
+            connection = self.idle.take() or connect(self._settings, deadline, checked=self._checked)
             try:
                 return connection.ask(query, deadline)
             except Failure as failure:
