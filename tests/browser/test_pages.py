@@ -34,7 +34,7 @@ from daypass.web.browser_login import BrowserLogin
 from ..cookie_names import without_port
 from ..servers.application import serving_on_ports
 from ..web.failing import AsyncFailing
-from .conftest import ALICE, PASSWORD, Seen
+from .conftest import ALICE, ARGUMENTS, CHROMIUM, PASSWORD, Seen
 
 HEAD = "<!doctype html><meta charset=utf-8><script>document.title = 'scripts run'</script>"
 LOGIN = (
@@ -400,3 +400,33 @@ def test_the_store_is_down(page: Page, context: BrowserContext, site: Site) -> N
     assert COOKIES == set(jar(context))
     assert not set(cookies.values()) & set(jar(context).values())
     assert [1, 1, 0] == [site.count(code) for code in (EventCode.STARTED, EventCode.ROTATED, EventCode.LOGGED_OUT)]
+
+
+# ---- Back after a logout
+
+
+@pytest.fixture
+def back_forward_cache(browser: Browser) -> Iterator[BrowserContext]:
+    """Return a fresh profile of a Chromium that keeps pages in memory for Back, as users' browsers do."""
+    chromium = browser.browser_type.launch(
+        executable_path=CHROMIUM, args=ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+    )
+    yield chromium.new_context()
+    chromium.close()
+
+
+def test_back_after_a_logout_shows_nobody(back_forward_cache: BrowserContext, site: Site) -> None:
+    """After a logout Back shows no page of the user who left; before it, Back shows the user's pages."""
+    page = back_forward_cache.new_page()
+    page.goto(site.addresses[0])
+    log_in(page, PASSWORD)
+    for name in ("News", "Home", "News"):
+        click(page, name)
+    page.evaluate("setTimeout(() => history.back())")
+    expect(page.locator("h1")).to_have_text("/: alice")
+    click(page, "Log out")
+    assert "Log in" == heading(page)
+    for _ in range(2):
+        page.evaluate("setTimeout(() => history.back())")
+        page.wait_for_timeout(1000)
+        assert "Log in" == heading(page)

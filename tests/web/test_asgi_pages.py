@@ -274,7 +274,7 @@ def test_streams_and_what_comes_after(world: World, browser: httpx2.Client) -> N
 
 def test_caches(world: World, browser: httpx2.Client) -> None:
     """A personal page is private; what is public stays so, save where the answer sets cookies."""
-    assert ("private", "Cookie") == ((home := browser.get("/")).headers["cache-control"], home.headers["vary"])
+    assert ("no-store", "Cookie") == ((home := browser.get("/")).headers["cache-control"], home.headers["vary"])
     static = browser.get("/static").headers
     assert ("public, max-age=60", "Accept-Encoding") == (static["cache-control"], static["vary"])
     expire(world)

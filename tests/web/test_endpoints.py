@@ -22,6 +22,7 @@ from .world import (
     BOB,
     CHALLENGE,
     CLEARED,
+    CLEARS,
     GRACE,
     HOST,
     ISSUER,
@@ -577,7 +578,7 @@ def test_logout() -> None:
     asked = Asked()
     access, refresh_token = asked.login()
     response = asked.ask("POST", "/logout", cookie=refresh_token)
-    assert Response(204, (NO_STORE, CLEARED, VARY)) == response
+    assert Response(204, (NO_STORE, CLEARED, CLEARS, VARY)) == response
     assert REJECTED == asked.ask("POST", "/refresh", cookie=refresh_token)
     assert 401 == asked.ask("GET", "/me", token=access).status
 
@@ -596,7 +597,7 @@ def test_logout_in_the_body() -> None:
 @pytest.mark.parametrize("cookie", [None, "garbage", "dpr_" + 76 * "A"])
 def test_logout_of_no_session(cookie: str | None) -> None:
     """Where there was no session to end a logout is answered in the same way."""
-    assert Response(204, (NO_STORE, CLEARED, VARY)) == Asked().ask("POST", "/logout", cookie=cookie)
+    assert Response(204, (NO_STORE, CLEARED, CLEARS, VARY)) == Asked().ask("POST", "/logout", cookie=cookie)
 
 
 def test_logout_twice() -> None:
@@ -634,7 +635,7 @@ def test_logout_everywhere() -> None:
     others = [asked.login()[1] for _ in range(2)]
     asked.auth.start(ALICE, client_id="app")
     access, mine = asked.login()
-    assert Response(204, (NO_STORE, CLEARED, VARY)) == asked.ask("POST", "/logout", EVERYWHERE, cookie=mine)
+    assert Response(204, (NO_STORE, CLEARED, CLEARS, VARY)) == asked.ask("POST", "/logout", EVERYWHERE, cookie=mine)
     assert () == asked.auth.sessions("user-1")
     for token in (*others, mine):
         assert REJECTED == asked.ask("POST", "/refresh", cookie=token)
@@ -893,7 +894,11 @@ def test_end_this_session() -> None:
     """A user who ends the device that asks loses its cookie; another's, or another device's, is left alone."""
     asked = Asked()
     _, bobs = asked.login(BOB)
-    for cookie, expected in ((None, (NO_STORE, VARY)), (bobs, (NO_STORE, VARY)), ("own", (NO_STORE, CLEARED, VARY))):
+    for cookie, expected in (
+        (None, (NO_STORE, VARY)),
+        (bobs, (NO_STORE, VARY)),
+        ("own", (NO_STORE, CLEARED, CLEARS, VARY)),
+    ):
         access, own = asked.login()
         session_id = asked.auth.verify(access).session_id
         response = asked.ask(
@@ -943,7 +948,7 @@ def test_end_all_sessions() -> None:
     _, bobs = asked.login(BOB)
     tokens = [asked.login() for _ in range(3)]
     response = asked.ask("DELETE", "/sessions", token=tokens[0][0], cookie=tokens[0][1])
-    assert Response(204, (NO_STORE, CLEARED, VARY)) == response
+    assert Response(204, (NO_STORE, CLEARED, CLEARS, VARY)) == response
     assert [False, False, False] == [asked.lives(refresh_token) for _, refresh_token in tokens]
     assert asked.lives(bobs)
 

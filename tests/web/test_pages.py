@@ -138,7 +138,7 @@ def test_a_good_access_token(browser: Browser, store: Failing) -> None:
     login, headers = browser.ask()
     assert login.token is not None
     assert ("user-1", f"Bearer {tokens.access_token}") == (login.token.subject, login.authorization)
-    assert (before, (("cache-control", "private"), ("vary", "Cookie"))) == (store.asked, headers)
+    assert (before, (("cache-control", "no-store"), ("vary", "Cookie"))) == (store.asked, headers)
     assert "user-1" in repr(login)
     assert tokens.access_token not in repr(login) + repr(login.state)
 
@@ -163,7 +163,7 @@ def test_the_request_is_the_refresh(browser: Browser, access: str | None) -> Non
     assert [ACCESS, REFRESH] == browser.names
     assert f"Bearer {browser.jar[ACCESS]}" == login.authorization
     assert old != browser.jar[REFRESH]
-    assert (("cache-control", "private"), ("vary", "Cookie")) == headers[-2:]
+    assert (("cache-control", "no-store"), ("vary", "Cookie")) == headers[-2:]
     browser.ask()
     assert [] == browser.set
 
@@ -303,7 +303,7 @@ def test_a_slow_refresh_does_not_replace_a_new_login(browser: Browser) -> None:
 
     login, headers = browser.ask(act=act)
     assert (ALICE.subject, []) == (login.token and login.token.subject, browser.set)
-    assert ("cache-control", "private") in headers
+    assert ("cache-control", "no-store") in headers
     login, _ = browser.ask()
     assert BOB.subject == (login.token and login.token.subject)
 
@@ -588,7 +588,7 @@ def test_a_logout(browser: Browser, state: str) -> None:
     login, headers = browser.ask("POST", act=lambda login: login.log_out())
     assert (None, {}, False) == (login.token, browser.jar, lives(browser.asked, tokens))
     assert [ACCESS, REFRESH] == browser.names
-    assert ("cache-control", "private") in headers
+    assert ("cache-control", "no-store") in headers
 
 
 def test_a_logout_ends_an_older_login_too(asked: Asked) -> None:
@@ -690,9 +690,36 @@ def test_a_token_that_no_browser_keeps(store: Failing) -> None:
         asked.clock.advance(MINUTE)
 
 
+@pytest.mark.parametrize(
+    ("destination", "expected"),
+    [
+        (None, "no-store"),
+        *((each, "no-store") for each in ("document", "iframe", "empty", "embed", "object")),
+        *((each, "private") for each in ("image", "script", "style", "font", "video")),
+    ],
+)
+def test_what_is_personal_is_not_stored(browser: Browser, destination: str | None, expected: str) -> None:
+    """A personal page is not stored, so Back does not show it after a logout; its images and scripts may be kept."""
+    browser.log_in()
+    _, headers = browser.ask(headers={} if destination is None else {"sec-fetch-dest": destination})
+    assert (("cache-control", expected), ("vary", "Cookie")) == headers
+    browser.jar.clear()
+    _, headers = browser.ask()
+    assert (("vary", "Cookie"),) == headers
+
+
+def test_a_logout_clears_pages_loaded_ahead(browser: Browser) -> None:
+    """After a logout no page that the browser has loaded before the click shows the user; its files stay cached."""
+    browser.log_in()
+    _, headers = browser.ask("POST", act=lambda login: login.log_out())
+    assert {"clear-site-data": '"prefetchCache", "prerenderCache"'}.items() <= dict(headers).items()
+
+
 # ---- what becomes of the application's headers
 
 PRIVATE = (("cache-control", "private"), ("vary", "Cookie"))
+UNSTORED = (("cache-control", "no-store"), ("vary", "Cookie"))
+CLEARS = ("clear-site-data", '"prefetchCache", "prerenderCache"')
 SETS = (("set-cookie", "a=b"), *PRIVATE)
 NOBODY = (("vary", "Cookie"),)
 
@@ -716,6 +743,14 @@ NOBODY = (("vary", "Cookie"),)
             SETS,
             [("cache-control", "max-age=60, private"), ("vary", "Cookie"), ("set-cookie", "a=b")],
         ),
+        ([], UNSTORED, [*UNSTORED]),
+        ([("Cache-Control", "private")], UNSTORED, [("cache-control", "private, no-store"), ("vary", "Cookie")]),
+        ([("Cache-Control", "max-age=60")], UNSTORED, [("cache-control", "max-age=60, private"), ("vary", "Cookie")]),
+        ([("Cache-Control", "private, max-age=0")], UNSTORED, [("cache-control", "private, max-age=0"), PRIVATE[1]]),
+        ([("Cache-Control", "public")], UNSTORED, [("cache-control", "public")]),
+        ([("Cache-Control", "public")], (SETS[0], *UNSTORED), [*UNSTORED, SETS[0]]),
+        ([], (CLEARS, *UNSTORED), [*UNSTORED, CLEARS]),
+        ([("Clear-Site-Data", '"cache"')], (CLEARS, *UNSTORED), [("Clear-Site-Data", '"cache"'), *UNSTORED]),
         ([("Vary", "Accept")], PRIVATE, [PRIVATE[0], ("vary", "Accept, Cookie")]),
         ([("Vary", "Accept"), ("vary", "cookie")], PRIVATE, [PRIVATE[0], ("vary", "Accept, cookie")]),
         ([("Vary", "*")], PRIVATE, [PRIVATE[0], ("vary", "*")]),
@@ -727,5 +762,5 @@ NOBODY = (("vary", "Cookie"),)
     ],
 )
 def test_merged_headers(theirs: list[tuple[str, str]], ours: Headers, expected: list[tuple[str, str]]) -> None:
-    """What sets our cookies is private; what an application says is public stays so; all else varies by cookie."""
+    """Personal pages are not stored, cookies make a response private, ``public`` stays, all else varies by cookie."""
     assert expected == merge_headers(theirs, ours)

@@ -121,7 +121,7 @@ def test_an_expiry_is_not_noticed(browser: requests.Session, address: str, appli
         answer = browser.get(f"{address}/inside")
         assert (200, "inside", []) == (answer.status_code, answer.text, answer.history)
         assert ["daypass", "daypass-access"] == without_port(cookies_set(answer))
-        assert ("private", "Cookie") == (answer.headers["cache-control"], answer.headers["vary"])
+        assert ("no-store", "Cookie") == (answer.headers["cache-control"], answer.headers["vary"])
         assert [] == cookies_set(browser.get(f"{address}/inside"))
     assert 3 == application.codes().count(EventCode.ROTATED)
 

@@ -35,6 +35,7 @@ from daypass.web.javascript import serve_module
 from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.login_slots import Busy, LoginSlots
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, grace_header, json_object
+from daypass.web.page_headers import CLEAR_SITE_DATA
 from daypass.web.session_times import SessionTimes
 
 _LONGEST = 1024
@@ -190,7 +191,7 @@ class Endpoints:
         foreign = token is None and cookies.may_be_another_applications(request, self._cookies)
         if in_body or foreign:
             return done
-        done = done.with_headers(cookies.clear(request, self._cookies))
+        done = done.with_headers(cookies.clear(request, self._cookies), CLEAR_SITE_DATA)
         older = yield from self._open(cookies.read_older(request, self._cookies))
         if older is None:
             return done
@@ -281,7 +282,7 @@ class Endpoints:
 
     def _ended(self, request: Request, *, its_cookie: bool) -> Response:
         done = Response(204, (("cache-control", "no-store"),))
-        return done.with_headers(cookies.clear(request, self._cookies)) if its_cookie else done
+        return done.with_headers(cookies.clear(request, self._cookies), CLEAR_SITE_DATA) if its_cookie else done
 
     @_answering
     def jwks(self, _request: Request, _call: Call) -> Flow[Response]:

@@ -135,7 +135,7 @@ def _log_out(
     response = yield from app.endpoints.own_logout(request, call, everywhere=everywhere)
     if response.status != _NO_CONTENT:
         raise LoginRefused(response)
-    return None, tuple(header for header in response.headers if header[0] == "set-cookie")
+    return None, tuple(header for header in response.headers if header[0] in ("set-cookie", "clear-site-data"))
 
 
 def _refusing(flow: Generator[Any, Any, T]) -> Flow[T]:

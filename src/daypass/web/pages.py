@@ -56,7 +56,7 @@ from daypass.web.cookies import ACCESS, TRIED, CookiePolicy
 from daypass.web.filter import Filter
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response
-from daypass.web.page_headers import Headers
+from daypass.web.page_headers import CLEAR_SITE_DATA, Headers
 
 Render = Callable[[int, str, str], str]
 
@@ -70,6 +70,9 @@ _WEBSOCKET_HEADERS = frozenset(("sec-websocket-key", "sec-websocket-version"))
 _TRIED_AGE = 60 * SECOND
 _CLEARS_WITHIN = 1 * SECOND
 """A slower answer clears no cookies: another tab may have logged in by then."""
+
+_PARTS = frozenset(("audio", "font", "image", "manifest", "script", "style", "track", "video", "worker"))
+"""What ``Sec-Fetch-Dest`` says of the parts of a page, which a browser may keep; Back shows pages, not their parts."""
 
 _QUERY = "!$%&'()*+,-./:;=?@_~"
 
@@ -196,9 +199,10 @@ class Pages:
     def process_response(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
         """Do what the application asked for, and return the headers that its response gets, by `merge_headers`.
 
-        They are ``set-cookie``, for each cookie that changes; ``cache-control: private`` where the request brought one
-        of our cookies or the response sets one; and ``vary: Cookie``, always, unless the request was left alone. When
-        what was asked for could not be done there is a ``login.refusal``, to be sent in place of the response.
+        They are ``set-cookie``, for each cookie that changes; ``cache-control: no-store`` if the request has one of our
+        cookies or the response sets one, so that Back does not show the page after a logout, and ``private`` for the
+        images, scripts and styles of such a page; ``clear-site-data`` at a logout; and ``vary: Cookie``, unless the
+        request was left alone. If what was asked for could not be done, there is a ``login.refusal`` to send instead.
         """
         request = login.request
         if login.state.login is None and login.state.left_alone and not login.state.log_out:
@@ -222,8 +226,9 @@ class Pages:
             yield from self._unavailable(login, error, call)
             return ()
         came = login.state.presented is not None or login.state.session is not None
-        private = (("cache-control", "private"),) if came or changed else ()
-        return (*changed, *private, ("vary", "Cookie"))
+        control = "private" if request.headers.get("sec-fetch-dest") in _PARTS else "no-store"
+        kept = (("cache-control", control),) if came or changed else ()
+        return (*changed, *kept, ("vary", "Cookie"))
 
     def _logged_in(self, login: BrowserLogin, tokens: Tokens, call: Call) -> Flow[Headers]:
         request = login.request
@@ -250,9 +255,10 @@ class Pages:
         try:
             older = yield from self._flows.open(cookies.read_older(request, policy) or "")
         except TokenMalformed:  # there is none, or it is another application's
-            return self._cleared(request)
+            return (*self._cleared(request), CLEAR_SITE_DATA)
         yield from self._flows.logout(older, call)
-        return (*self._cleared(request), *(cookies.clear_older(request, policy, kind) for kind in (ACCESS, "")))
+        cleared = (*self._cleared(request), CLEAR_SITE_DATA)
+        return (*cleared, *(cookies.clear_older(request, policy, kind) for kind in (ACCESS, "")))
 
     def _end_everywhere(self, login: BrowserLogin, call: Call) -> Flow[None]:
         """End the user's sessions on other devices; this one ends last, so that a failed logout can be repeated."""

@@ -218,7 +218,7 @@ def test_a_request_that_meets_the_expiry(place: Place) -> None:
     assert {"user": "alice"} == browser.get("/").json()
     assert 1 == place.count(EventCode.ROTATED)
     assert "Cookie" in answer.headers["vary"]
-    assert "private" in answer.headers["cache-control"]
+    assert "no-store" == answer.headers["cache-control"]
 
 
 def test_an_upload_that_meets_the_expiry(place: Place) -> None:
