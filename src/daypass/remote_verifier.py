@@ -17,13 +17,14 @@ from daypass import jwk_set
 from daypass.access_token import AccessToken, Names
 from daypass.clock import system_clock
 from daypass.duration import DAY, MINUTE, SECOND, Duration, milliseconds
-from daypass.errors import ConfigurationError, DaypassError, KeysUnavailable, KeyUnknown
+from daypass.errors import ConfigurationError, DaypassError, KeysUnavailable, KeyUnknown, TokenRejected
 from daypass.forks import survive_forks
 from daypass.http_get import SECONDS, fetch
 from daypass.keys import SigningKey
 from daypass.unknown_options import NoOptions, refuse_unknown
 from daypass.verifier import Verifier
 from daypass.waiting import await_for, wait_for
+from daypass.watching import AsyncWatch, Connections, Watch
 
 APART = 3 * SECOND
 """Between two fetches of keys that have become old, or that could not be fetched."""
@@ -98,6 +99,7 @@ class _Remote:
         self._is_late = False
         self._verifier = Verifier(self._names, self._find_key, leeway=self._leeway)
         self._check = self._verifier.check
+        self._connections = Connections(self._verifier, self._clock)
 
     def _find_key(self, kid: str) -> SigningKey | None:
         return self._keys.get(kid)
@@ -293,6 +295,10 @@ class RemoteVerifier(_Remote):
                 return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
             wait_for(fetch, seconds)
 
+    def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> Watch:
+        """Watch an open connection, as `Daypass.watch`; here it ends when its access token expires."""
+        return Watch(self._connections, self.verify, access_token, on_end)
+
 
 class AsyncRemoteVerifier(_Remote):
     """`RemoteVerifier` with ``await``: it never blocks the event loop, and may be shared by several."""
@@ -309,3 +315,7 @@ class AsyncRemoteVerifier(_Remote):
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
             await await_for(fetch, seconds)
+
+    def watch(self, access_token: str) -> AsyncWatch:
+        """Watch an open connection, as `AsyncDaypass.watch`; here it ends when its access token expires."""
+        return AsyncWatch(self._connections, self.verify, access_token)

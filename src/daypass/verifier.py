@@ -18,6 +18,7 @@ from daypass.duration import SECOND
 from daypass.errors import KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import REGISTRY, TYPE, SigningKey
 from daypass.read_only import read_only
+from daypass.watch_list import Watched, WatchList
 
 _CROWD = 1024
 _BEGINNING = "eyJ"
@@ -60,6 +61,7 @@ class Verifier:
         self._crowded = _CROWD
         self._epoch = 0
         self._writing = threading.Lock()
+        self._connections = WatchList(leeway)
 
     def check(self, text: str, now: int) -> AccessToken:
         """Return what the access token in ``text`` says.
@@ -78,18 +80,33 @@ class Verifier:
             raise SessionRevoked("the access token's session has ended")
         return token
 
+    def watch(self, watched: Watched) -> None:
+        """End a connection when its session ends, now if it has ended since its access token was checked."""
+        self._connections.add(watched)
+        if watched.token.session_id in self._ended:
+            self._connections.end_session(watched.token.session_id)
+        if watched.token.auth_time <= self._everyone_at:
+            self._connections.end_everyone(self._everyone_at)
+
+    def watch_anew(self) -> WatchList:
+        """Forget the connections that are watched, as in a forked child; return the new list of them."""
+        self._connections = WatchList(self._leeway)
+        return self._connections
+
     def end(self, session_id: str, now: int, until: int) -> None:
         """Refuse the access tokens of a session from now on; ``until`` is when the last of them has expired anyway."""
         with self._writing:
             self._ended[session_id] = until
             if len(self._ended) >= self._crowded:
                 self._prune(now)
+        self._connections.end_session(session_id)
 
     def end_everyone(self, at: int) -> None:
         """Refuse the access tokens of all sessions that began at ``at`` or before."""
         if at > self._everyone_at:
             self._everyone_at = at
             self.forget()
+            self._connections.end_everyone(at)
 
     def forget_endings(self, now: int) -> None:
         """Forget the ended sessions whose access tokens have all expired at ``now``."""

@@ -42,7 +42,9 @@ FLOORS = (
     ("refresh_token",),
     ("keys",),
     ("access_token",),
+    ("watch_list",),
     ("verifier",),
+    ("watching",),
     ("store_steps",),
     ("account_steps", "steps"),
     ("drive", "waiting", "forks"),
@@ -81,7 +83,8 @@ PURE = {
     "secret": {"errors"},
     "keys": {"errors", "refresh_token", "secret"},
     "access_token": {"duration", "errors", "keys", "policy", "scope", "session", "user"},
-    "verifier": {"access_token", "duration", "errors", "keys", "read_only"},
+    "watch_list": {"access_token", "duration", "errors"},
+    "verifier": {"access_token", "duration", "errors", "keys", "read_only", "watch_list"},
     "store_steps": {"flow", "keys", "rotation", "session"},
     "account_steps": {"flow", "user"},
     "steps": {"access_token", "event", "flow", "keys", "user"},
@@ -129,7 +132,7 @@ PURE = {
 IMPURE = {"asyncio", "os", "random", "secrets", "socket", "sqlite3", "ssl", "threading", "time", "uuid", "logging"}
 """What a room without I/O, clock or randomness has no use for."""
 
-SHARED_BY_THREADS = {"verifier", "shared_read", "upkeep"}
+SHARED_BY_THREADS = {"verifier", "watch_list", "shared_read", "upkeep"}
 
 ROOMS = {name for rooms in FLOORS for name in rooms}
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -45,6 +45,7 @@ from daypass.store_steps import ReadClock, StoreStep
 from daypass.stores import AsyncStore, open_async_store
 from daypass.user import User
 from daypass.waiting import await_for
+from daypass.watching import AsyncWatch
 
 if TYPE_CHECKING:
     import asyncio
@@ -165,6 +166,15 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             await self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
             return self._check(access_token, self._clock())
 
+    def watch(self, access_token: str) -> AsyncWatch:
+        """Watch an open connection, such as a WebSocket: ``async with auth.watch(access_token) as watched``.
+
+        What runs inside is cancelled within a second of the session's end, and when the access token has expired unless
+        ``watched.renew`` got a newer one. Then the ``async with`` raises `SessionRevoked` or `TokenExpired`. For a
+        streamed response use ``auth.watch(access_token).until_end(source)``.
+        """
+        return AsyncWatch(self._connections, self.verify, access_token)
+
     async def jwks(self) -> dict[str, Any]:
         """Return the public signing keys as a JWK Set (RFC 7517 §5).
 
@@ -246,7 +256,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     def recover_from_fork(self) -> None:
         """Have no upkeep: so it is at first, and in a forked child."""
         self._running, self._background, self._ready = set(), None, False
-        self._upkeep.recover_from_fork()
+        super().recover_from_fork()
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):

@@ -26,6 +26,7 @@ from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.unknown_options import NoOptions, refuse_unknown
 from daypass.upkeep import Upkeep
 from daypass.user import User
+from daypass.watching import Connections
 
 Load = Callable[[str], User | None]
 AsyncLoad = Callable[[str], Awaitable[User | None]]
@@ -151,7 +152,8 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
 
     def recover_from_fork(self) -> None:
         """Have nothing going on beside the requests: so it is at first, and in a forked child."""
-        raise NotImplementedError
+        self._upkeep.recover_from_fork()
+        self._connections = Connections(self._upkeep.verifier, self._clock)
 
     def _note(self, event: Event) -> None:
         """Log an event."""

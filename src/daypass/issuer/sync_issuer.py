@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
 from daypass.access_token import AccessToken
@@ -12,7 +12,7 @@ from daypass.background import BackgroundThread, weakly
 from daypass.clock import system_clock
 from daypass.drive import run
 from daypass.duration import SECOND
-from daypass.errors import ConfigurationError, KeyUnknown
+from daypass.errors import ConfigurationError, KeyUnknown, TokenRejected
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.issuer.base import (
@@ -45,6 +45,7 @@ from daypass.store_steps import ReadClock, StoreStep
 from daypass.stores import Store, open_store
 from daypass.user import User
 from daypass.waiting import wait_for
+from daypass.watching import Watch
 
 A = TypeVar("A")
 
@@ -209,6 +210,18 @@ class Daypass(Issuer[Store, Load, Check]):
             self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
             return self._check(access_token, self._clock())
 
+    def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> Watch:
+        """Watch an open connection, such as a WebSocket: ``with auth.watch(access_token) as watched``.
+
+        ``watched.ended`` is set within a second of the session's end, and when the access token has expired unless
+        ``watched.renew`` got a newer one. For a streamed response use ``auth.watch(access_token).until_end(source)``.
+
+        Args:
+            access_token: what the connection was opened with.
+            on_end: called once, by another thread, with `SessionRevoked` or `TokenExpired`, to close the connection.
+        """
+        return Watch(self._connections, self.verify, access_token, on_end)
+
     def jwks(self) -> dict[str, Any]:
         """Return the public signing keys as a JWK Set (RFC 7517 §5).
 
@@ -274,7 +287,7 @@ class Daypass(Issuer[Store, Load, Check]):
     def recover_from_fork(self) -> None:
         """Have no upkeep: so it is at first, and in a forked child."""
         self._beginning, self._background, self._ready = threading.Lock(), None, False
-        self._upkeep.recover_from_fork()
+        super().recover_from_fork()
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):

@@ -230,12 +230,21 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 async def send_response(response: Response, scope: Scope, send: Send) -> None:
-    """Send a response; without its body where the request was a HEAD (RFC 9110 §9.3.2)."""
+    """Send a response; without its body where the request was a HEAD (RFC 9110 §9.3.2).
+
+    It may also refuse a WebSocket that was not accepted; a server that cannot send such a response answers 403.
+    """
+    prefix = "http.response"
+    if scope["type"] == "websocket":
+        prefix = f"websocket.{prefix}"
+        if prefix not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
     headers = encoded(response.headers)
     if response.status not in _BODILESS:
         headers.append((b"content-length", b"%d" % len(response.body)))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope.get("method") == "HEAD" else response.body})
+    await send({"type": f"{prefix}.start", "status": response.status, "headers": headers})
+    await send({"type": f"{prefix}.body", "body": b"" if scope.get("method") == "HEAD" else response.body})
 
 
 def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

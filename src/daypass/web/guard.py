@@ -12,6 +12,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.user import User
+from daypass.watching import AsyncWatch
 from daypass.web.application import issuer_of
 from daypass.web.bearer import TokenMissing, bearer_text, user_of
 
@@ -134,12 +135,20 @@ class AsyncGuard(Guard[FoundT]):
 
     awaits = True
 
+    def watching(self, text: str) -> AsyncWatch:
+        """Return what watches a connection that was opened with this access token."""
+        return cast("AsyncWatch", self._auth.watch(text))
+
+    async def verify(self, text: str) -> AccessToken:
+        """Return what an access token says."""
+        return cast("AccessToken", await self._auth.verify(text))
+
     async def admit(self, authorization: str, further: str = "") -> Admitted:
         """Return the same as `SyncGuard.admit`, with the same errors."""
         text = self.text_of(authorization)
         if text is None:
             return None, None
-        token = self.allow(await self._auth.verify(text), further)
+        token = self.allow(await self.verify(text), further)
         return token, await self._auth.run(user_of(token)) if self._user else None
 
 

@@ -8,15 +8,17 @@ async def profile(request: Request) -> Response:
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 try:
-    from starlette.exceptions import HTTPException
+    from starlette.exceptions import HTTPException, WebSocketException
     from starlette.requests import ClientDisconnect, HTTPConnection
     from starlette.requests import Request as StarletteRequest
     from starlette.responses import Response as StarletteResponse
     from starlette.routing import Route
+    from starlette.websockets import WebSocket
 except ModuleNotFoundError as missing:
     raise ImportError('daypass.web.starlette needs Starlette: pip install "daypass[starlette]"') from missing
 
@@ -34,9 +36,11 @@ from daypass.web.message import MAXIMUM_BODY, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
 from daypass.web.page_headers import Headers
+from daypass.web.websocket import Closed, Connection, Disconnected
 
 __all__ = [
     "Guard",
+    "WatchedWebSocket",
     "auth_routes",
     "bearer",
     "current_user",
@@ -131,6 +135,19 @@ async def absent(_: StarletteRequest) -> StarletteResponse:
     return _returned(failure(404, "not_found", "There is nothing here; leave out the slash at the end"))
 
 
+class WatchedWebSocket(WebSocket):
+    """A WebSocket that was accepted and ends with its session; from `Guard.watch`."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.scope, connection.receive, connection.send)
+        self._connection = connection
+
+    @property
+    def token(self) -> AccessToken:
+        """The newest access token."""
+        return self._connection.token
+
+
 class Guard(guard.AsyncGuard[FoundT]):
     """Requires an access token of a request or a WebSocket: ``await guard(request)``."""
 
@@ -142,6 +159,35 @@ class Guard(guard.AsyncGuard[FoundT]):
                 when its scope does not allow this; 503 when it cannot be checked now.
         """
         return await self._checked(request)
+
+    @asynccontextmanager
+    async def watch(self, websocket: WebSocket, *, subprotocol: str | None = None) -> AsyncIterator[WatchedWebSocket]:
+        """Accept a WebSocket that ends with its session: ``async with require.watch(websocket) as watched``.
+
+        The access token comes in the ``Authorization`` header or in the first message; `daypass.web.websocket` says
+        how. What runs inside is cancelled when the session ends, or when the access token has expired and the client
+        sent no newer one; then the WebSocket is closed with 4403 or 4401.
+
+        Args:
+            websocket: was not accepted yet.
+            subprotocol: what to accept it with, if the client offers it.
+
+        Raises:
+            HTTPException: 401, 403 or 503 for a token in the header; the WebSocket is not accepted.
+            WebSocketException: Starlette closes the WebSocket by it.
+        """
+        scope, receive, send = websocket.scope, websocket.receive, websocket.send
+        try:
+            async with Connection(self, scope, receive, send, subprotocol) as connection:
+                watched = WatchedWebSocket(connection)
+                await watched.accept()
+                yield watched
+        except guard.REFUSED as error:
+            raise self._refusal(refused(error)) from None
+        except Closed as closed:
+            raise WebSocketException(closed.code, closed.reason) from None
+        except Disconnected:
+            raise WebSocketException(1000) from None  # unlike WebSocketDisconnect it is not logged as an error
 
     async def _checked(self, request: HTTPConnection, further: str = "") -> FoundT:
         try:

@@ -1,0 +1,100 @@
+"""The open connections of a process, by session and by the second at which their access token expires.
+
+Looking for those that have to end costs as much as there are that have to, whatever the number of connections.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from daypass.access_token import AccessToken
+from daypass.duration import SECOND
+from daypass.errors import SessionRevoked, TokenExpired, TokenRejected
+
+KeyT = TypeVar("KeyT")
+
+
+class Watched(Protocol):
+    """An open connection.
+
+    Attributes:
+        token: the access token that it goes by.
+    """
+
+    token: AccessToken
+
+    def end(self, reason: TokenRejected) -> None:
+        """End the connection; may be called by any thread, and more than once."""
+
+
+class WatchList:
+    """The open connections; it may be shared by threads.
+
+    Args:
+        leeway: milliseconds that a connection outlives its access token.
+    """
+
+    def __init__(self, leeway: int = 0) -> None:
+        self._leeway = leeway
+        self._lock = threading.Lock()
+        self._by_session: defaultdict[str, set[Watched]] = defaultdict(set)
+        self._by_expiry: defaultdict[int, set[Watched]] = defaultdict(set)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_session)
+
+    def add(self, watched: Watched) -> None:
+        """Watch a connection."""
+        with self._lock:
+            self._by_session[watched.token.session_id].add(watched)
+            self._by_expiry[self._expiry(watched.token)].add(watched)
+
+    def remove(self, watched: Watched) -> None:
+        """Stop watching a connection."""
+        with self._lock:
+            _discard(self._by_session, watched.token.session_id, watched)
+            _discard(self._by_expiry, self._expiry(watched.token), watched)
+
+    def renew(self, watched: Watched, token: AccessToken) -> None:
+        """Let a watched connection go by a newer access token of the same session."""
+        with self._lock:
+            _discard(self._by_expiry, self._expiry(watched.token), watched)
+            watched.token = token
+            self._by_expiry[self._expiry(token)].add(watched)
+
+    def end_session(self, session_id: str) -> None:
+        """End the connections of a session."""
+        if session_id in self._by_session:
+            with self._lock:
+                found = list(self._by_session.get(session_id, ()))
+            _end(found, SessionRevoked("the access token's session has ended"))
+
+    def end_everyone(self, at: int) -> None:
+        """End the connections of all sessions that began at ``at`` or before."""
+        with self._lock:
+            found = [each for of_one in self._by_session.values() for each in of_one if each.token.auth_time <= at]
+        _end(found, SessionRevoked("the sessions of all users were ended"))
+
+    def end_expired(self, now: int) -> None:
+        """End the connections whose access token has expired at ``now``."""
+        with self._lock:
+            over = [expiry for expiry in self._by_expiry if expiry * SECOND <= now]
+            found = [each for expiry in over for each in self._by_expiry[expiry]]
+        _end(found, TokenExpired("the access token has expired"))
+
+    def _expiry(self, token: AccessToken) -> int:
+        return -(-(token.expires_at + self._leeway) // SECOND)
+
+
+def _end(found: Iterable[Watched], reason: TokenRejected) -> None:
+    for watched in found:
+        watched.end(reason)
+
+
+def _discard(index: dict[KeyT, set[Watched]], key: KeyT, watched: Watched) -> None:
+    of_key = index.get(key)
+    if of_key is not None:
+        of_key.discard(watched)
+        if not of_key:
+            del index[key]

@@ -1,0 +1,263 @@
+"""WebSockets that end with their session: how one is opened, renewed and closed. ASGI, whatever the framework.
+
+A client that can set headers sends its access token in ``Authorization``. A browser cannot: it sends the token in its
+first message, ``{"type":"daypass.token","accessToken":"…"}``. Either sends a newer one in the same way before the
+old one expires. These messages are taken out of the application's stream, and each is answered with
+``{"type":"daypass.accepted"}``.
+
+app = Watched(app, auth)  # around any ASGI application, such as Django Channels
+"""
+
+import asyncio
+import json
+from types import TracebackType
+from typing import Any, Self
+
+from daypass.access_token import AccessToken
+from daypass.errors import DaypassError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.issuer import AsyncDaypass
+from daypass.watching import AsyncWatch
+from daypass.web import guard
+from daypass.web.application import Application
+from daypass.web.asgi import (
+    ASGIApplication,
+    Guard,
+    Message,
+    Receive,
+    Refused,
+    Scope,
+    Send,
+    authorization_of,
+    bearer,
+)
+from daypass.web.bearer import TokenMissing, refused
+from daypass.web.guard import AsyncVerifying
+
+__all__ = ["ENDED", "EXPIRED", "FORBIDDEN", "TRY_AGAIN", "Closed", "Connection", "Watched"]
+
+EXPIRED = 4401
+"""Close code: the access token has expired or was refused. A client that gets a new one may connect again."""
+
+ENDED = 4403
+"""Close code: the session has ended; the user has to log in again."""
+
+FORBIDDEN = 1008
+"""Close code: the scope of the access token does not allow this (RFC 6455 §7.4.1)."""
+
+TRY_AGAIN = 1013
+"""Close code: the access token cannot be checked now."""
+
+TOKEN_WITHIN = 10.0
+"""Seconds that a client has for its first message."""
+
+_TOKEN = "daypass.token"  # noqa: S105 - the type of a message
+_BEGINNING = '{"type":"daypass.token"'
+_ACCEPTED = json.dumps({"type": "daypass.accepted"}, separators=(",", ":"))
+
+
+class Closed(DaypassError):
+    """A WebSocket that was accepted and has to be closed.
+
+    Attributes:
+        code: the close code: `EXPIRED`, `ENDED`, `FORBIDDEN` or `TRY_AGAIN`.
+        reason: a word for the close frame.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the WebSocket was closed with {code} ({reason})")
+        self.code = code
+        self.reason = reason
+
+
+class Disconnected(DaypassError):
+    """The client went away before it sent an access token."""
+
+
+class Connection:
+    """One WebSocket: accepted with an access token, watched, and closed with its session.
+
+    Use it by ``async with``. `receive` and `send` take the place of those of the server.
+
+    Args:
+        require: the guard that access tokens have to pass.
+        scope: the connection, of type ``websocket``.
+        receive: the server's.
+        send: the server's.
+        subprotocol: what to accept the WebSocket with, if the client offers it.
+
+    Attributes:
+        scope: the connection.
+    """
+
+    def __init__(
+        self, require: guard.AsyncGuard[Any], scope: Scope, receive: Receive, send: Send, subprotocol: str | None = None
+    ) -> None:
+        self._require = require
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._subprotocol = subprotocol if subprotocol in scope.get("subprotocols", ()) else None
+        self._watch: AsyncWatch
+        self._connects = True
+
+    @property
+    def token(self) -> AccessToken:
+        """The newest access token."""
+        return self._watch.token
+
+    async def __aenter__(self) -> Self:
+        """Accept the WebSocket, check the access token and begin to watch.
+
+        Raises:
+            TokenRejected, ScopeInsufficient, StoreError: of a token in the ``Authorization`` header; nothing was
+                accepted yet, so answer by HTTP.
+            Closed: of a token in the first message; close the WebSocket by it.
+            Disconnected: the client went away.
+        """
+        text = self._require.text_of(authorization) if (authorization := authorization_of(self.scope)) else None
+        if text is not None:
+            await self._admit(text)
+        await self._receive()  # "websocket.connect", which comes first
+        await self._send({"type": "websocket.accept", "subprotocol": self._subprotocol, "headers": []})
+        if text is None:
+            text = await self._first_text()
+            try:
+                await self._admit(text)
+            except guard.REFUSED as error:
+                raise closed_by(error) from None
+            await self._send({"type": "websocket.send", "text": _ACCEPTED})
+        self._watch = self._require.watching(text)
+        await self._watch.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop watching.
+
+        Raises:
+            Closed: the session has ended, or the access token has expired or does not allow what was asked for.
+        """
+        try:
+            await self._watch.__aexit__(kind, error, trace)
+        except TokenRejected as ended:
+            raise closed_by(ended) from None
+        if isinstance(error, guard.REFUSED):  # as by ``token.require(…)``
+            raise closed_by(error) from None
+
+    async def receive(self) -> Message:
+        """Return the next message of the application.
+
+        Raises:
+            Closed: the client sent an access token that was refused.
+        """
+        if self._connects:
+            self._connects = False
+            return {"type": "websocket.connect"}
+        while True:
+            message = await self._receive()
+            text = _token_in(message)
+            if text is None:
+                return message
+            await self._renew(text)
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application; that it accepts the WebSocket goes nowhere, because that was done."""
+        if message["type"] != "websocket.accept":
+            await self._send(message)
+
+    async def _admit(self, text: str) -> None:
+        self._require.allow(await self._require.verify(text), "")
+
+    async def _first_text(self) -> str:
+        try:
+            async with asyncio.timeout(TOKEN_WITHIN):
+                message = await self._receive()
+        except TimeoutError:
+            raise closed_by(TokenMissing("no access token was sent")) from None
+        if message["type"] == "websocket.disconnect":
+            raise Disconnected("the client went away before it sent an access token")
+        text = _token_in(message)
+        if text is None:
+            raise closed_by(TokenMissing("no access token was sent"))
+        return text
+
+    async def _renew(self, text: str) -> None:
+        try:
+            self._require.allow(await self._watch.renew(text), "")
+        except StoreError:
+            return  # the one before is still good, and the client will try again
+        except guard.REFUSED as error:
+            raise closed_by(error) from None
+        await self._send({"type": "websocket.send", "text": _ACCEPTED})
+
+
+def closed_by(error: DaypassError) -> Closed:
+    """Return how a WebSocket is closed for an error of its access token."""
+    match error:
+        case SessionRevoked():
+            return Closed(ENDED, error.code)
+        case ScopeInsufficient():
+            return Closed(FORBIDDEN, error.code)
+        case StoreError():
+            return Closed(TRY_AGAIN, error.code)
+        case TokenRejected():
+            return Closed(EXPIRED, error.code)
+    raise error
+
+
+class Watched:
+    """An ASGI application whose WebSockets need an access token, and end with their session.
+
+    The application finds the access token, a `daypass.AccessToken`, in ``scope["daypass.connection"].token``. Requests
+    that are not WebSockets go to it as they are.
+
+    Args:
+        app: the application.
+        auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier`.
+        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
+        subprotocol: what to accept WebSockets with, if the client offers it.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        auth: AsyncVerifying | Application[AsyncDaypass],
+        *,
+        scope: str | None = None,
+        subprotocol: str | None = None,
+    ) -> None:
+        self._app = app
+        self._require: Guard[AccessToken] = bearer(auth, scope)
+        self._subprotocol = subprotocol
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with Connection(self._require, scope, receive, send, self._subprotocol) as connection:
+                await self._app({**scope, "daypass.connection": connection}, connection.receive, connection.send)
+        except guard.REFUSED as error:
+            await Refused(refused(error)).send(scope, send)
+        except Closed as closed:
+            await send({"type": "websocket.close", "code": closed.code, "reason": closed.reason})
+        except Disconnected:
+            return
+
+
+def _token_in(message: Message) -> str | None:
+    """Return the access token that a client sent; None if it is a message of the application."""
+    text = message.get("text")
+    if not text or not text.startswith(_BEGINNING):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    access_token = found.get("accessToken") if isinstance(found, dict) and found.get("type") == _TOKEN else None
+    return access_token if isinstance(access_token, str) else None

@@ -1,0 +1,247 @@
+"""WebSockets that need an access token, stay open by newer ones, and end with their session; on real sockets."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, WebSocket
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from daypass import AsyncDaypass, User
+from daypass.duration import MINUTE
+from daypass.testing import Clock
+from daypass.web import asgi, fastapi, starlette
+from daypass.web.websocket import ENDED, EXPIRED, FORBIDDEN, Watched
+
+from ..servers.application import serving
+
+ANN = User("ann", scope="notes:read")
+WITHIN = 10.0
+"""Seconds that a slow machine has for what takes one."""
+
+
+class Issuer:
+    """An issuer whose clock a test moves, in an application that echoes."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.auth = AsyncDaypass(
+            "memory:",
+            issuer="https://api.example.com",
+            secret="a master secret of thirty-two bytes and more",
+            load_user=lambda _: ANN,
+            clock=self.clock,
+        )
+
+
+def starlette_app(auth: AsyncDaypass, scope: str | None) -> Any:
+    require = starlette.bearer(auth, scope)
+
+    async def echo(websocket: Any) -> None:
+        async with require.watch(websocket, subprotocol="notes") as watched:
+            async for text in watched.iter_text():
+                await answer(watched.send_text, watched.token, text)
+
+    return Starlette(routes=[WebSocketRoute("/", echo)])
+
+
+def fastapi_app(auth: AsyncDaypass, scope: str | None) -> Any:
+    require = fastapi.bearer(auth, scope)
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def echo(websocket: WebSocket) -> None:
+        async with require.watch(websocket, subprotocol="notes") as watched:
+            async for text in watched.iter_text():
+                await answer(watched.send_text, watched.token, text)
+
+    return app
+
+
+def asgi_app(auth: AsyncDaypass, scope: str | None) -> Any:
+    async def echo(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        assert "websocket.connect" == (await receive())["type"]
+        await send({"type": "websocket.accept"})
+
+        async def send_text(text: str) -> None:
+            await send({"type": "websocket.send", "text": text})
+
+        while (message := await receive())["type"] != "websocket.disconnect":
+            await answer(send_text, scope["daypass.connection"].token, message["text"])
+
+    return Watched(echo, auth, scope=scope, subprotocol="notes")
+
+
+async def answer(send: Callable[[str], Any], token: Any, text: str) -> None:
+    if text == "write":
+        token.require("notes:write")
+    await send(f"{token.subject}: {text}")
+
+
+APPS = {"starlette": starlette_app, "fastapi": fastapi_app, "asgi": asgi_app}
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@contextmanager
+def served(issuer: Issuer, framework: str, scope: str | None = None) -> Iterator[str]:
+    app = APPS[framework](issuer.auth, scope)
+    with serving(app, websockets=True) as address:
+        yield address.replace("http", "ws", 1)
+
+
+@pytest.fixture(params=APPS)
+def address(request: pytest.FixtureRequest, issuer: Issuer) -> Iterator[str]:
+    with served(issuer, request.param) as address:
+        yield address
+
+
+@contextmanager
+def opened(address: str, token: str, *, by_message: bool = False) -> Iterator[ClientConnection]:
+    headers = {} if by_message else {"Authorization": f"Bearer {token}"}
+    with connect(address, subprotocols=[Subprotocol("notes")], additional_headers=headers, proxy=None) as connection:
+        if by_message:
+            authenticate(connection, token)
+        yield connection
+
+
+def authenticate(connection: ClientConnection, token: str) -> None:
+    connection.send(json.dumps({"type": "daypass.token", "accessToken": token}, separators=(",", ":")))
+    assert {"type": "daypass.accepted"} == json.loads(connection.recv(WITHIN))
+
+
+def asked(connection: ClientConnection, text: str) -> str:
+    connection.send(text)
+    return str(connection.recv(WITHIN))
+
+
+def closed_with(connection: ClientConnection) -> tuple[int, str]:
+    with pytest.raises(ConnectionClosed) as closed:
+        connection.recv(WITHIN)
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+def start(issuer: Issuer) -> Any:
+    """Start a session, from another event loop than the server's."""
+    return asyncio.run(issuer.auth.start(ANN))
+
+
+def refresh(issuer: Issuer, tokens: Any) -> Any:
+    return asyncio.run(issuer.auth.refresh(tokens.refresh_token))
+
+
+def logout(issuer: Issuer, tokens: Any) -> None:
+    asyncio.run(issuer.auth.logout(tokens.refresh_token))
+
+
+@pytest.mark.parametrize("by_message", [False, True], ids=["by header", "by first message"])
+def test_a_websocket_is_open_until_its_session_ends(issuer: Issuer, address: str, *, by_message: bool) -> None:
+    """With an access token in the header or the first message a WebSocket is open; the end of its session closes it."""
+    tokens = start(issuer)
+    with opened(address, tokens.access_token, by_message=by_message) as connection:
+        assert "notes" == connection.subprotocol
+        assert ["ann: one", "ann: two"] == [asked(connection, "one"), asked(connection, "two")]
+        logout(issuer, tokens)
+        assert (ENDED, "session_revoked") == closed_with(connection)
+
+
+def test_a_newer_access_token_keeps_a_websocket_open(issuer: Issuer, address: str) -> None:
+    """A newer access token is accepted in the stream, without the application; without one the WebSocket expires."""
+    tokens = start(issuer)
+    with opened(address, tokens.access_token) as connection:
+        issuer.clock.advance(10 * MINUTE)
+        newer = refresh(issuer, tokens)
+        authenticate(connection, newer.access_token)
+        issuer.clock.advance(10 * MINUTE)
+        assert "ann: still here" == asked(connection, "still here")
+        issuer.clock.advance(5 * MINUTE)
+        assert (EXPIRED, "token_expired") == closed_with(connection)
+
+
+@pytest.mark.parametrize("text", ["garbage", None], ids=["garbage", "another session"])
+def test_an_access_token_that_is_refused_closes_a_websocket(issuer: Issuer, address: str, text: str | None) -> None:
+    """A newer access token that is refused, or that belongs to another session, closes the WebSocket."""
+    tokens, others = start(issuer), start(issuer)
+    with opened(address, tokens.access_token) as connection:
+        content = {"type": "daypass.token", "accessToken": text or others.access_token}
+        connection.send(json.dumps(content, separators=(",", ":")))
+        assert (EXPIRED, "token_malformed") == closed_with(connection)
+
+
+@pytest.mark.parametrize("token", ["garbage", ""])
+def test_a_handshake_with_a_refused_access_token_is_refused(issuer: Issuer, address: str, token: str) -> None:
+    """A header without a good access token gets 401, with its challenge, and no WebSocket."""
+    headers = {"Authorization": f"Bearer {token}"}
+    with pytest.raises(InvalidStatus) as refused, connect(address, additional_headers=headers, proxy=None):
+        pytest.fail("it was accepted")
+    assert 401 == refused.value.response.status_code
+    assert refused.value.response.headers["www-authenticate"].startswith('Bearer realm="daypass"')
+
+
+@pytest.mark.parametrize("first", ["hello", '{"type":"daypass.token"}', b"\x00"])
+def test_a_first_message_without_an_access_token_closes_a_websocket(issuer: Issuer, address: str, first: Any) -> None:
+    """Nothing reaches the application before an access token does."""
+    with connect(address, proxy=None) as connection:
+        connection.send(first)
+        assert (EXPIRED, "token_missing") == closed_with(connection)
+
+
+@pytest.mark.parametrize("framework", APPS)
+@pytest.mark.parametrize("by_message", [False, True], ids=["by header", "by first message"])
+def test_a_scope_that_the_access_token_lacks_is_refused(issuer: Issuer, framework: str, *, by_message: bool) -> None:
+    """A guard's scope is required at the opening: by 403 in the handshake, or by closing the WebSocket."""
+    tokens = start(issuer)
+    with served(issuer, framework, "notes:write") as address:
+        if not by_message:
+            with pytest.raises(InvalidStatus) as refused, opened(address, tokens.access_token):
+                pytest.fail("it was accepted")
+            assert 403 == refused.value.response.status_code
+            return
+        with connect(address, proxy=None) as connection:
+            connection.send(
+                json.dumps({"type": "daypass.token", "accessToken": tokens.access_token}, separators=(",", ":"))
+            )
+            assert (FORBIDDEN, "insufficient_scope") == closed_with(connection)
+
+
+def test_a_scope_may_be_required_of_a_message(issuer: Issuer, address: str) -> None:
+    """What the application requires of the token of an open WebSocket closes it if the token does not allow it."""
+    with opened(address, start(issuer).access_token) as connection:
+        assert "ann: read" == asked(connection, "read")
+        connection.send("write")
+        assert (FORBIDDEN, "insufficient_scope") == closed_with(connection)
+
+
+def test_messages_of_the_application_are_left_alone(issuer: Issuer, address: str) -> None:
+    """JSON of the application's own, and text that only looks like a token message, reach the application."""
+    with opened(address, start(issuer).access_token, by_message=True) as connection:
+        for text in (
+            '{"type":"note"}',
+            '{"type":"daypass.tokens"}',
+            '{"type":"daypass.token"',
+            '{"a":"daypass.token"}',
+        ):
+            assert f"ann: {text}" == asked(connection, text)
+
+
+def test_a_client_that_goes_away_is_no_error(issuer: Issuer, address: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A WebSocket that its client closes, before its first message or after it, is not logged as an error."""
+    with connect(address, proxy=None):
+        pass
+    with opened(address, start(issuer).access_token, by_message=True) as connection:
+        asked(connection, "one")
+    tokens = start(issuer)
+    with opened(address, tokens.access_token) as connection:
+        assert "ann: two" == asked(connection, "two")
+    assert [] == [record.message for record in caplog.records if record.levelname == "ERROR"]
