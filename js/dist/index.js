@@ -57,6 +57,7 @@ var FRESH = 1e3;
 var GOOD_FOR = 5e3;
 var DEADLINE = 1e4;
 var ATTEMPT = 5e3;
+var LONGEST_ATTEMPT = 15e3;
 var PATIENCE = 4e3;
 var AFTER_A_WAIT = 100;
 var AT_THE_START = 30;
@@ -72,6 +73,8 @@ function retryPause(outcome, attempts, left) {
   const pause = wait(PAUSE * 4 ** (attempts - 1), outcome);
   return outcome.unavailable && attempts < ATTEMPTS && pause < left ? pause : void 0;
 }
+var nextAttempt = (took) => Math.min(Math.max(2 * took, ATTEMPT), LONGEST_ATTEMPT);
+var fruitless = (times) => Math.min(FRESH * 2 ** times, LONGEST_RETRY_AFTER);
 var backoff = (failures, outcome) => wait(BACKOFF * Math.min(2 ** (failures - 1), LONGEST_BACKOFF), outcome);
 
 // src/options.ts
@@ -158,18 +161,24 @@ async function ask(core, path, limit, content) {
 }
 function readGrant(body) {
   const accessToken2 = body?.accessToken;
-  if (typeof accessToken2 !== "string" || !/^[!-~]+$/.test(accessToken2)) return void 0;
+  if (!isAccessToken(accessToken2)) return void 0;
   const { exp, iat } = readClaims(accessToken2);
   return { accessToken: accessToken2, lifetime: span(body?.expiresIn) ?? span(exp - iat) };
 }
+var isAccessToken = (text) => typeof text === "string" && /^[!-~]+$/.test(text);
 function judge({ status, ok, body, headers, said }) {
   const grant = ok && readGrant(body);
   if (grant) return { grant };
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error) : status === 401 && body;
   if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };
-  const retryAfter = span(Number(headers?.get("retry-after")));
-  const code = typeof body?.error === "string" ? body.error : void 0;
-  return { unavailable: said, code, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+  const retryAfter = readRetryAfter(headers);
+  const { error: code, message: hint } = body ?? {};
+  return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+}
+function readRetryAfter(headers) {
+  const after = headers?.get("retry-after");
+  const now = Date.parse(headers?.get("date") ?? "") || Date.now();
+  return span(Number(after)) ?? span((Date.parse(after ?? "") - now) / 1e3);
 }
 var refreshingCanHelp = (challenge) => isBearers(challenge) && !challenge?.includes("insufficient_scope");
 var isBearers = (challenge) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);
@@ -229,7 +238,7 @@ async function start(core) {
     core.settle({ at: core.tick(), reason: "logout" });
     return void 0;
   }
-  const end = performance.now() + DEADLINE;
+  const end = performance.now() + 2 * core.attempt;
   const pausing = () => {
     const retryAfter = core.paused();
     return retryAfter ? { unavailable: "refresh failed", retryAfter } : void 0;
@@ -238,7 +247,7 @@ async function start(core) {
     if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
     let outcome = pausing();
     for (let attempts = 1; !outcome && core.at === at; attempts++) {
-      const found = await present(core, Math.min(ATTEMPT, end - performance.now()));
+      const found = await present(core, Math.min(core.attempt, end - performance.now()));
       const pause = retryPause(found, attempts, end - performance.now());
       if (pause) await sleep(pause);
       else outcome = conclude(core, found);
@@ -248,12 +257,14 @@ async function start(core) {
 }
 async function present(core, limit) {
   const at = core.tick();
+  const began = performance.now();
   const outcome = judge(await ask(core, "refresh", limit));
+  core.attempt = nextAttempt(performance.now() - began);
   if (!outcome.unavailable) core.settle({ at, ...outcome });
   return outcome;
 }
 function conclude(core, outcome) {
-  const { unavailable: reason, code } = outcome;
+  const { unavailable: reason, code, hint } = outcome;
   if (!reason) {
     core.failures = 0;
     return outcome;
@@ -262,7 +273,21 @@ function conclude(core, outcome) {
   core.pause(retryAfter);
   core.post({ rest: retryAfter });
   core.emit("refreshFailed", { reason, retryAfter, code });
+  if (!core.at && core.failures === 1) {
+    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the server running there? Else set the option url"}`);
+  }
   return { unavailable: reason, retryAfter };
+}
+
+// src/own_requests.ts
+function ownEndpoint({ url }, asked) {
+  return asked.startsWith(url) ? /^\/(login|refresh|logout)(\?|$)/.exec(asked.slice(url.length))?.[1] : void 0;
+}
+function observe(core, path, text) {
+  const grant = readGrant(readObject(text));
+  if (grant) forgetLogout(core);
+  else if (path !== "logout") return;
+  core.settle({ at: core.tick(), grant, reason: path });
 }
 
 // src/token.ts
@@ -299,39 +324,71 @@ function unlessAborted(waiting, ...signals) {
 }
 
 // src/replay.ts
-async function sendWithToken(core, exchange) {
-  const { url, repeatable, signal } = exchange;
+var MOST_REFUSALS = 100;
+async function exchange(core, asked) {
+  const url = core.cover(asked.url);
+  if (!url) return asked.send();
+  const path = ownEndpoint(core, url);
+  if (path) {
+    const answer = await asked.send();
+    const { status, text } = asked.look(answer);
+    if (status > 199 && status < 300) observe(core, path, await text());
+    return answer;
+  }
   core.closing.throwIfAborted();
+  if (asked.refresh === false) return sendFor(core, asked, core.token?.accessToken);
+  return sendWithToken(core, url, asked);
+}
+async function sendWithToken(core, url, asked) {
+  const { repeatable, signal, reads, look } = asked;
   let { token } = core;
   const due = token && token.due() <= 0;
   if (token ? token.left() <= 0 || due && !repeatable : !core.at) {
     token = await renew(core, token, signal, () => !token || token.left() <= 0);
   } else if (due) void refresh(core);
-  if (token) token.used = true;
-  const answer = await exchange.send(token?.accessToken);
-  if (!await isRefused(core, exchange, answer)) return answer;
+  const send = async (token2, earlier) => {
+    if (token2) token2.used = true;
+    const answer2 = await sendFor(core, asked, token2?.accessToken, earlier);
+    const { status, from: from2, challenge: challenge2 } = look(answer2);
+    const refused2 = await core.shouldRefresh?.(answer2) ?? (status === 401 && !!core.cover(from2 || url) && refreshingCanHelp(challenge2));
+    if (!refused2 && token2) core.refusals.delete(place);
+    return [answer2, refused2];
+  };
+  const [place] = url.split("?");
+  const [answer, refused] = await send(token);
+  if (!refused) return answer;
   if (!token) {
     if (core.token) return answer;
     throw new LoginRequired(core.reason, answer);
   }
   core.emit("unauthorized", { url });
-  const [, from, challenge] = exchange.look(answer);
+  const { from, challenge } = look(answer);
   let newer = core.token;
   if (newer === token) {
-    if (token.isFresh()) return answer;
+    if (token.isFresh() || !helps(core, place, token)) return answer;
     if (challenge?.includes("invalid_token")) token.expire();
     newer = await renew(core, token, signal, () => repeatable);
   }
   if (!isSameUser(token, newer)) throw new LoginRequired(core.reason, answer);
-  const again = repeatable && (exchange.reads || !from || from === url);
+  const again = repeatable && (reads || !from || from === url);
   if (newer === token || !again) return answer;
   core.emit("replayed", { url });
-  newer.used = true;
-  return exchange.send(newer.accessToken, answer);
+  const [last, still] = await send(newer, answer);
+  if (still && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, last);
+  return last;
 }
-async function isRefused({ shouldRefresh, cover }, { url, look }, answer) {
-  const [status, from, challenge] = look(answer);
-  return await shouldRefresh?.(answer) ?? (status === 401 && !!cover(from || url) && refreshingCanHelp(challenge));
+function sendFor({ shown: { login: login2 } }, { reads, send }, token, earlier) {
+  return reads || !token ? send(token, token ? login2.over : void 0, earlier) : login2.during(() => send(token, login2.settled, earlier));
+}
+function helps({ refusals }, place, token) {
+  const known = refusals.get(place);
+  if (known?.token === token) return true;
+  const now = performance.now();
+  if (known && now < known.until) return false;
+  if (refusals.size >= MOST_REFUSALS) refusals.clear();
+  const times = (known?.times ?? 0) + 1;
+  refusals.set(place, { token, times, until: now + fruitless(times) });
+  return true;
 }
 async function renew(core, token, signal, dead) {
   const outcome = await unlessAborted(refresh(core), signal, core.closing);
@@ -356,53 +413,6 @@ async function accessToken(core, { goodFor = GOOD_FOR, ...unknown } = {}) {
   return token.accessToken;
 }
 
-// src/own_requests.ts
-function ownEndpoint({ url }, asked) {
-  return asked.startsWith(url) ? /^\/(login|refresh|logout)(\?|$)/.exec(asked.slice(url.length))?.[1] : void 0;
-}
-function observe(core, path, text) {
-  const grant = readGrant(readObject(text));
-  if (grant) forgetLogout(core);
-  else if (path !== "logout") return;
-  core.settle({ at: core.tick(), grant, reason: path });
-}
-
-// src/axios_adapter.ts
-function createAdapter(core, instance) {
-  const plain = { adapter: instance.defaults.adapter, transformRequest: [], transformResponse: [] };
-  const bare = instance.create({});
-  bare.defaults = { headers: {} };
-  return async (config) => {
-    let failure;
-    const send = async (token) => {
-      failure = void 0;
-      const headers = { ...config.headers, ...token && { Authorization: `Bearer ${token}` } };
-      const answer2 = await bare.request({ ...config, ...plain, headers }).catch((error) => {
-        failure = error;
-        error.config = config;
-        if (!error.response) throw error;
-        return error.response;
-      });
-      answer2.config = config;
-      return answer2;
-    };
-    const url = core.cover(instance.getUri(config));
-    const path = url && ownEndpoint(core, url);
-    const direct = !url || path || config.headers.has("Authorization");
-    const answer = await (direct ? send() : sendWithToken(core, {
-      url,
-      reads: /^(get|head)$/i.test(config.method),
-      repeatable: !(config.data instanceof ReadableStream),
-      signal: config.signal,
-      send,
-      look: ({ status, request, headers }) => [status, request?.responseURL, headers["www-authenticate"]]
-    }));
-    if (failure) throw failure;
-    if (path) observe(core, path, answer.data);
-    return answer;
-  };
-}
-
 // src/events.ts
 function createEvents() {
   const listeners = /* @__PURE__ */ new Set();
@@ -420,13 +430,37 @@ function createEvents() {
   };
 }
 
+// src/login_signal.ts
+function createLoginSignal() {
+  const over = new AbortController();
+  const settled = new AbortController();
+  let writes = 0;
+  const settle = () => over.signal.aborted && !writes && settled.abort(over.signal.reason);
+  return {
+    over: over.signal,
+    settled: settled.signal,
+    async during(write) {
+      writes++;
+      try {
+        return await write();
+      } finally {
+        writes--;
+        settle();
+      }
+    },
+    end(reason) {
+      over.abort(reason);
+      settle();
+    }
+  };
+}
+
 // src/snapshot.ts
 var UNKNOWN = Object.freeze({ status: "unknown", user: null, version: 0 });
 function createShown(emit) {
-  let login2 = new AbortController();
   const shown = {
     snapshot: UNKNOWN,
-    signal: login2.signal,
+    login: createLoginSignal(),
     show(status, user, ended) {
       const before = shown.snapshot;
       const same = JSON.stringify(user) === JSON.stringify(before.user);
@@ -435,10 +469,9 @@ function createShown(emit) {
         shown.snapshot = Object.freeze({ status, user: same ? before.user : user, version: before.version + 1 });
       }
       if (ended !== void 0) {
-        const over = login2;
-        login2 = new AbortController();
-        shown.signal = login2.signal;
-        over.abort(new LoginRequired(ended));
+        const { login: login2 } = shown;
+        shown.login = createLoginSignal();
+        login2.end(new LoginRequired(ended));
       }
       if (changed) emit("change", shown.snapshot);
     }
@@ -477,38 +510,70 @@ function createState(ahead, emit, changed) {
 }
 
 // src/tabs.ts
+var VERSION = 1;
+var LATEST = 1e15;
 function joinTabs(core) {
-  const channel = new BroadcastChannel(core.label);
+  const { closing: signal, live } = core;
+  let channel;
   let answered = () => {
   };
-  const ask2 = () => channel.postMessage({ ask: core.at });
-  const post = (message) => channel.postMessage({ ...message, sent: Date.now() });
-  channel.onmessage = ({ data }) => {
-    if ("ask" in data) {
+  const send = (message) => channel?.postMessage({ ...message, version: VERSION });
+  const post = (message) => send({ ...message, sent: Date.now() });
+  const ask2 = () => send({ ask: core.at });
+  const receive = ({ data }) => {
+    const message = Object(data);
+    const { version = VERSION, ask: ask3, rest, sent } = message;
+    if (version !== VERSION) return;
+    if (isBetween(ask3, LATEST)) {
       const { at, token, reason } = core;
       const grant = token && { accessToken: token.accessToken, lifetime: token.lifetime };
-      if (at > data.ask) post({ at, grant, age: token?.age(), reason });
+      if (at > ask3 && (grant || reason)) post({ at, grant, age: token?.age(), reason });
       return;
     }
-    if ("rest" in data) core.pause(data.rest);
-    else core.settle({ ...data, age: (data.age ?? 0) + Math.max(0, Date.now() - data.sent) }, true);
+    if (isBetween(rest, LONGEST_RETRY_AFTER)) core.pause(rest);
+    else if (isBetween(sent, LATEST) && isChange(message)) {
+      core.settle({ ...message, age: (message.age ?? 0) + Math.max(0, Date.now() - sent) }, true);
+    } else return;
     answered();
   };
-  core.closing.addEventListener("abort", () => channel.close());
+  const leave = () => {
+    channel?.close();
+    channel = void 0;
+  };
+  const join = () => {
+    leave();
+    try {
+      channel = new BroadcastChannel(core.label);
+      channel.onmessage = receive;
+    } catch {
+    }
+  };
+  if (live) {
+    join();
+    globalThis.addEventListener?.("pagehide", leave, { signal });
+    globalThis.addEventListener?.("pageshow", join, { signal });
+    signal.addEventListener("abort", leave);
+  }
   return {
     post,
     ask: ask2,
     news: (wait2) => new Promise((go) => {
       answered = go;
-      setTimeout(go, wait2);
+      setTimeout(go, channel ? wait2 : 0);
       ask2();
     })
   };
 }
+var isBetween = (value, most) => typeof value === "number" && value >= 0 && value <= most;
+function isChange({ at, grant, age = 0, reason }) {
+  const { accessToken: accessToken2, lifetime = 1 } = Object(grant);
+  const known = grant ? isAccessToken(accessToken2) && isBetween(lifetime, LATEST) : reason && typeof reason === "string";
+  return !!known && isBetween(at, LATEST) && isBetween(age, LATEST);
+}
 
 // src/core.ts
 function createCore(options) {
-  const { url, covered, ahead, fetch } = options;
+  const { url, covered, ahead, fetch, live } = options;
   const changed = /* @__PURE__ */ new Set();
   const events = createEvents();
   const closing = new AbortController();
@@ -522,13 +587,19 @@ function createCore(options) {
     label: `daypass ${url}`,
     changed,
     failures: 0,
+    attempt: ATTEMPT,
+    refusals: /* @__PURE__ */ new Map(),
     closing: closing.signal,
-    close: () => closing.abort(new SessionClosed()),
+    close(reason = new SessionClosed()) {
+      core.at = Infinity;
+      closing.abort(reason);
+    },
     send(input, init) {
       const now = globalThis.fetch;
       return (fetch ?? (now === core.own ? native : now)).call(globalThis, input, init);
     },
     cover(url2) {
+      if (!live) return void 0;
       const { href, origin } = parse(url2, baseURL()) ?? {};
       return covered.includes(origin) ? href.split("#")[0] : void 0;
     },
@@ -546,58 +617,31 @@ function createFetch(core) {
   return async (input, init) => {
     if (!core.cover(input.url ?? input)) return core.send(input, init);
     const request = new Request(input, init);
-    const url = core.cover(request.url);
-    if (!url || request.headers.has("authorization") || request.mode === "no-cors") return core.send(request);
-    const path = ownEndpoint(core, url);
-    if (path) {
-      const answer = await core.send(request);
-      if (answer.ok) observe(core, path, await answer.clone().text());
-      return answer;
-    }
-    const authorize = (request2, token) => {
-      if (token) request2.headers.set("authorization", `Bearer ${token}`);
-      return core.send(request2);
-    };
-    if (init?.refresh === false) return authorize(request, core.token?.accessToken);
-    const reads = /^(GET|HEAD)$/.test(request.method);
+    const { method, mode, signal, url, referrer, referrerPolicy } = request;
+    if (request.headers.has("authorization") || mode === "no-cors") return core.send(request);
+    const reads = /^(GET|HEAD)$/.test(method);
     const repeatable = !(init?.body instanceof ReadableStream);
     const first = reads || !repeatable ? request : request.clone();
-    return sendWithToken(core, {
+    return exchange(core, {
       url,
       reads,
       repeatable,
-      signal: request.signal,
-      send(token, earlier) {
+      signal,
+      refresh: init?.refresh,
+      send(token, login2, earlier) {
         void earlier?.body?.cancel();
-        return authorize(earlier ? request : first, token);
+        const sending = earlier ? request : first;
+        if (token) sending.headers.set("authorization", `Bearer ${token}`);
+        const ending = login2 && AbortSignal.any?.([signal, login2]);
+        return ending ? core.send(sending, { signal: ending, referrer, referrerPolicy }) : core.send(sending);
       },
-      look: ({ status, url: url2, headers }) => [status, url2, headers.get("www-authenticate")]
+      look: (answer) => ({
+        status: answer.status,
+        from: answer.url,
+        challenge: answer.headers.get("www-authenticate"),
+        text: () => answer.clone().text()
+      })
     });
-  };
-}
-
-// src/inert.ts
-function inertSession({ fetch }) {
-  const refuse2 = async () => {
-    throw new RefreshUnavailable("There is no session outside of a web page");
-  };
-  const stop = () => {
-  };
-  return {
-    fetch: async (input, init) => (fetch ?? globalThis.fetch)(input, init),
-    status: UNKNOWN.status,
-    user: null,
-    ready: Promise.resolve(null),
-    signal: new AbortController().signal,
-    snapshot: () => UNKNOWN,
-    subscribe: () => stop,
-    token: refuse2,
-    axios: (instance) => instance,
-    login: refuse2,
-    logout: refuse2,
-    refresh: async () => null,
-    on: () => stop,
-    close: stop
   };
 }
 
@@ -609,21 +653,31 @@ async function login(core, credentials) {
     const grant = readGrant(body);
     if (!grant) {
       if (status === 401) throw new CredentialsRejected();
-      if (status > 399 && status < 429) throw new LoginRefused(said, body?.error);
+      if (status > 399 && status < 429) throw new LoginRefused(`${said} ${body?.message ?? ""}`, body?.error);
       throw new RefreshUnavailable(said);
     }
     forgetLogout(core);
     core.pause(0);
-    core.settle({ at: core.tick(), grant });
+    core.settle({ at: core.tick(), grant: await withCookie(core, grant) });
     return currentUser(core);
   });
+}
+async function withCookie(core, granted) {
+  const page = globalThis.location;
+  const { origin, protocol, hostname } = new URL(core.url);
+  if (navigator.cookieEnabled !== false && protocol === page.protocol && hostname === page.hostname) return granted;
+  const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
+  if (!reason) return grant;
+  throw new CookieRejected(
+    origin === page.origin ? `The browser keeps no cookies of ${origin}: allow them` : `The browser keeps no cookie of ${origin} for a page of ${page.origin}: open the page and set the option url by the same host name, or put the session endpoints on the page's own origin`
+  );
 }
 
 // src/schedule.ts
 function schedule(core) {
   const signal = core.closing;
   let timer;
-  const seen = () => globalThis.document?.visibilityState !== "hidden";
+  const seen = () => globalThis.document?.visibilityState === "visible";
   const plan = () => {
     clearTimeout(timer);
     const { at, token, refreshing } = core;
@@ -636,11 +690,12 @@ function schedule(core) {
     if (token && token.due() > 0) plan();
     else if (token ? token.used || seen() : !at) void refresh(core);
   };
-  const wake = ({ type }) => {
+  const wake = ({ type, persisted }) => {
     if (!seen()) return;
     if (type === "online") core.pause(0);
     core.ask();
-    look();
+    if (persisted) void refresh(core);
+    else look();
   };
   core.changed.add(plan);
   for (const type of ["visibilitychange", "pageshow", "online"])
@@ -650,24 +705,18 @@ function schedule(core) {
 
 // src/session.ts
 function createSession(options = {}) {
-  const read = readOptions(options);
-  return read.live ? liveSession(createCore(read)) : inertSession(read);
-}
-function liveSession(core) {
-  const unlessClosed = (work) => core.closing.aborted ? Promise.reject(core.closing.reason) : unlessAborted(work(), core.closing);
+  const core = createCore(readOptions(options));
+  const unlessClosed = async (work) => {
+    core.closing.throwIfAborted();
+    return unlessAborted(work(), core.closing);
+  };
   const renew2 = async () => {
     await refresh(core);
     return currentUser(core);
   };
-  schedule(core);
-  const ready = new Promise((known) => {
-    core.changed.add(() => (core.at || !core.refreshing) && known(currentUser(core)));
-    core.closing.addEventListener("abort", () => known(null));
-  });
-  if (core.restore) void refresh(core);
-  else core.settle({ at: 1 }, true);
-  return {
-    fetch: core.own = createFetch(core),
+  let ready;
+  const session = {
+    fetch: createFetch(core),
     get status() {
       return core.shown.snapshot.status;
     },
@@ -675,22 +724,29 @@ function liveSession(core) {
       return currentUser(core);
     },
     get signal() {
-      return core.shown.signal;
+      return core.shown.login.over;
     },
-    ready,
+    get ready() {
+      return ready ??= unlessClosed(async () => void (core.at || await refresh(core))).then(session.snapshot, session.snapshot).then(({ user }) => user);
+    },
     snapshot: () => core.shown.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),
-    token: (options) => unlessClosed(() => accessToken(core, options)),
-    axios(instance) {
-      instance.defaults.adapter = createAdapter(core, instance);
-      return instance;
-    },
+    token: (options2) => unlessClosed(() => accessToken(core, options2)),
     login: (credentials) => unlessClosed(() => login(core, credentials)),
-    logout: (options) => unlessClosed(() => logout(core, options)),
+    logout: (options2) => unlessClosed(() => logout(core, options2)),
     refresh: () => unlessClosed(renew2),
+    exchange: (asked) => exchange(core, asked),
     on: core.on,
-    close: core.close
+    close: () => core.close()
   };
+  core.own = session.fetch;
+  if (!core.live) core.close(new RefreshUnavailable("There is no session outside of a web page"));
+  else {
+    schedule(core);
+    if (!core.restore) core.settle({ at: 1 }, true);
+    else if (globalThis.document) void session.ready;
+  }
+  return session;
 }
 
 // src/install.ts

@@ -1,5 +1,77 @@
-/** `daypass/axios`: an axios instance whose requests go through a session. */
-import type { AxiosLike, Session } from "./index.ts";
+/** `daypass/axios`: axios, without expiry. */
+import type { Session } from "./index.ts";
 
-/** Send an axios instance's requests through a session; returns the instance. */
-export const withSession = <T extends AxiosLike>(instance: T, session: Session): T => session.axios(instance);
+/** What is needed of axios; nothing of it is imported. */
+export interface AxiosLike {
+  defaults: { adapter?: unknown };
+  create(config: object): { defaults: object; request(config: never): Promise<unknown> };
+  getUri(config: never): string;
+}
+
+interface Config {
+  data?: unknown;
+  headers: { has(name: string): boolean };
+  method?: string;
+  refresh?: boolean;
+  signal?: AbortSignal;
+  [other: string]: unknown;
+}
+
+interface Answer {
+  status: number;
+  data: unknown;
+  headers: Record<string, string | undefined>;
+  request?: { responseURL?: string };
+  config: Config;
+}
+
+/**
+ * Send an axios instance's requests through a session; returns the instance. A request with `refresh: false` in its
+ * configuration is sent at once, with the token there is, if any.
+ *
+ * The session's part is where the request is sent, below every interceptor and transformation: the second time exactly
+ * the same is sent, and the application's own code sees the last answer alone.
+ */
+export function withSession<T extends AxiosLike>(instance: T, session: Session): T {
+  const plain = { adapter: instance.defaults.adapter, transformRequest: [], transformResponse: [] };
+  const bare = instance.create({});
+  bare.defaults = { headers: {} }; // what is sent has had its defaults
+  instance.defaults.adapter = async (config: Config): Promise<Answer> => {
+    const { signal } = config;
+    // an answer that axios takes for an error is an answer all the same, up to here
+    let failure: { config?: Config; response?: Answer } | undefined;
+    const send = async (token?: string, login?: AbortSignal): Promise<Answer> => {
+      failure = undefined;
+      const headers = { ...config.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+      const ending = login && AbortSignal.any?.(signal ? [signal, login] : [login]);
+      const sent = { ...config, ...plain, headers, ...(ending && { signal: ending }) };
+      const answer = (await bare.request(sent as never).catch((error) => {
+        if (login?.aborted && !signal?.aborted) throw login.reason;
+        failure = error;
+        error.config = config;
+        if (!error.response) throw error;
+        return error.response;
+      })) as Answer;
+      answer.config = config;
+      return answer;
+    };
+    if (config.headers.has("Authorization")) return send();
+    const answer = await session.exchange({
+      url: instance.getUri(config as never),
+      reads: /^(get|head)$/i.test(config.method!),
+      repeatable: !(config.data instanceof ReadableStream),
+      signal,
+      refresh: config.refresh,
+      send,
+      look: ({ status, request, headers, data }) => ({
+        status,
+        from: request?.responseURL,
+        challenge: headers["www-authenticate"],
+        text: () => data as string,
+      }),
+    });
+    if (failure) throw failure;
+    return answer;
+  };
+  return instance;
+}

@@ -1,10 +1,21 @@
 /** What the operations of one session share. */
 import type { Outcome } from "./endpoints.ts";
-import { SessionClosed } from "./errors.ts";
+import { type DaypassErrors, SessionClosed } from "./errors.ts";
 import { type Events, createEvents } from "./events.ts";
 import { type Options, baseURL, parse } from "./options.ts";
 import { type State, createState } from "./state.ts";
 import { type Tabs, joinTabs } from "./tabs.ts";
+import { ATTEMPT } from "./timing.ts";
+import type { Token } from "./token.ts";
+
+/** Refreshes in a row after which a URL went on to refuse the token. */
+export interface Refusals {
+  times: number;
+  /** The last token that was refreshed because of it. */
+  token: Token;
+  /** When the next one may be, by `performance.now()`. */
+  until: number;
+}
 
 export interface Core extends Options, Tabs, Events, State {
   /** The name of the lock, of the channel, and of the note of an unfinished logout. */
@@ -21,17 +32,22 @@ export interface Core extends Options, Tabs, Events, State {
   changed: Set<() => void>;
   /** Failed refreshes in a row. */
   failures: number;
+  /** Milliseconds that one request of a refresh may take. */
+  attempt: number;
+  /** Refreshes that did not help, by the URL that refused the token. */
+  refusals: Map<string, Refusals>;
   /** Do not refresh for so many milliseconds; 0 ends the pause. */
   pause(milliseconds: number): void;
   /** Return for how many milliseconds more there is no refresh. */
   paused(): number;
   /** Aborted by `close`. */
   closing: AbortSignal;
-  close(): void;
+  /** End what waits, with this error, and change nothing any more. */
+  close(reason?: DaypassErrors): void;
 }
 
 export function createCore(options: Options): Core {
-  const { url, covered, ahead, fetch } = options;
+  const { url, covered, ahead, fetch, live } = options;
   const changed = new Set<() => void>();
   const events = createEvents();
   const closing = new AbortController();
@@ -45,13 +61,19 @@ export function createCore(options: Options): Core {
     label: `daypass ${url}`,
     changed,
     failures: 0,
+    attempt: ATTEMPT,
+    refusals: new Map(),
     closing: closing.signal,
-    close: () => closing.abort(new SessionClosed()),
+    close(reason = new SessionClosed()) {
+      core.at = Infinity; // no change is later
+      closing.abort(reason);
+    },
     send(input: RequestInfo | URL, init?: RequestInit) {
       const now = globalThis.fetch;
       return (fetch ?? (now === core.own ? native : now)).call(globalThis, input, init);
     },
     cover(url: string | URL) {
+      if (!live) return undefined;
       const { href, origin } = parse(url, baseURL()) ?? {};
       return covered.includes(origin!) ? href!.split("#")[0] : undefined;
     },

@@ -10,25 +10,27 @@ import { type JsonObject, readObject } from "./json.ts";
 import { LONGEST_RETRY_AFTER } from "./timing.ts";
 import { readClaims } from "./user.ts";
 
-/** What a login or a refresh gave. `lifetime` is in milliseconds, `undefined` where nobody says. */
+/** What a login or a refresh gave. `lifetime` is in milliseconds, `undefined` if unknown. */
 export interface Grant {
   accessToken: string;
   lifetime: number | undefined;
 }
 
-/** What came of a refresh. Nothing was learned about the session where it was `unavailable`. */
+/** The outcome of a refresh. If it was `unavailable`, nothing is known about the session. */
 export interface Outcome {
   grant?: Grant;
-  /** Why the session is over, by the server's own word. */
+  /** Why the session is over: the server said so. */
   reason?: string;
   unavailable?: string;
   /** What the server called the reason why it was unavailable. */
   code?: string | undefined;
+  /** What the server says about it, in words. */
+  hint?: string | undefined;
   /** Milliseconds. */
   retryAfter?: number | undefined;
 }
 
-/** An endpoint's answer; its status is 0 where none came; `said` tells of it in words. `body` is `undefined` where it is no JSON object. */
+/** An endpoint's answer, `said` in words; the status is 0 if there was none, `body` undefined if it is not a JSON object. */
 export interface Answer {
   status: number;
   ok?: boolean;
@@ -58,24 +60,33 @@ export async function ask(core: Core, path: string, limit: number, content?: obj
   }
 }
 
-/** Read a successful answer of login or refresh; `undefined` where it makes no sense. */
+/** Read a successful answer of login or refresh; `undefined` if there is no token in it. */
 export function readGrant(body: JsonObject | undefined): Grant | undefined {
   const accessToken = body?.accessToken;
-  // what is not plain visible ASCII could not be sent in a header
-  if (typeof accessToken !== "string" || !/^[!-~]+$/.test(accessToken)) return undefined;
+  if (!isAccessToken(accessToken)) return undefined;
   const { exp, iat } = readClaims(accessToken);
   return { accessToken, lifetime: span(body?.expiresIn) ?? span((exp as number) - (iat as number)) };
 }
 
-/** Tell what an answer to a refresh means. */
+/** Tell whether it can be sent in a header: plain visible ASCII. */
+export const isAccessToken = (text: unknown): text is string => typeof text === "string" && /^[!-~]+$/.test(text);
+
+/** Return what an answer to a refresh means. */
 export function judge({ status, ok, body, headers, said }: Answer): Outcome {
   const grant = ok && readGrant(body);
   if (grant) return { grant };
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error as string) : status === 401 && body;
   if (ends && isBearers(headers!.get("www-authenticate"))) return { reason: said };
-  const retryAfter = span(Number(headers?.get("retry-after")));
-  const code = typeof body?.error === "string" ? body.error : undefined;
-  return { unavailable: said, code, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+  const retryAfter = readRetryAfter(headers);
+  const { error: code, message: hint } = (body ?? {}) as Record<string, string>;
+  return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+}
+
+/** Read `Retry-After`, seconds or a date, which is by the server's own clock if the answer says what that is. */
+function readRetryAfter(headers: Headers | undefined): number | undefined {
+  const after = headers?.get("retry-after");
+  const now = Date.parse(headers?.get("date") ?? "") || Date.now();
+  return span(Number(after)) ?? span((Date.parse(after ?? "") - now) / 1000);
 }
 
 /** Tell from a 401's challenge whether a new access token may help; without a challenge it may (RFC 6750 §3.1). */

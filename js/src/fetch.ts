@@ -1,6 +1,5 @@
 import type { Core } from "./core.ts";
-import { observe, ownEndpoint } from "./own_requests.ts";
-import { sendWithToken } from "./replay.ts";
+import { exchange } from "./replay.ts";
 
 /** What `session.fetch` takes besides what `fetch` takes. */
 export interface SessionRequestInit extends RequestInit {
@@ -19,32 +18,31 @@ export function createFetch(core: Core): SessionFetch {
     if (!core.cover((input as Request).url ?? input)) return core.send(input, init);
     // From here on it is what it was when it was asked for, whatever the caller does to its parts.
     const request = new Request(input, init);
-    const url = core.cover(request.url);
-    if (!url || request.headers.has("authorization") || request.mode === "no-cors") return core.send(request);
-    const path = ownEndpoint(core, url);
-    if (path) {
-      const answer = await core.send(request);
-      if (answer.ok) observe(core, path, await answer.clone().text());
-      return answer;
-    }
-    const authorize = (request: Request, token: string | undefined) => {
-      if (token) request.headers.set("authorization", `Bearer ${token}`);
-      return core.send(request);
-    };
-    if (init?.refresh === false) return authorize(request, core.token?.accessToken);
-    const reads = /^(GET|HEAD)$/.test(request.method);
+    const { method, mode, signal, url, referrer, referrerPolicy } = request;
+    if (request.headers.has("authorization") || mode === "no-cors") return core.send(request);
+    const reads = /^(GET|HEAD)$/.test(method);
     const repeatable = !(init?.body instanceof ReadableStream);
     const first = reads || !repeatable ? request : request.clone();
-    return sendWithToken(core, {
+    return exchange(core, {
       url,
       reads,
       repeatable,
-      signal: request.signal,
-      send(token, earlier) {
+      signal,
+      refresh: init?.refresh,
+      send(token, login, earlier) {
         void earlier?.body?.cancel();
-        return authorize(earlier ? request : first, token);
+        const sending = earlier ? request : first;
+        if (token) sending.headers.set("authorization", `Bearer ${token}`);
+        const ending = login && AbortSignal.any?.([signal, login]);
+        // any option of `fetch` makes it forget the referrer
+        return ending ? core.send(sending, { signal: ending, referrer, referrerPolicy }) : core.send(sending);
       },
-      look: ({ status, url, headers }) => [status, url, headers.get("www-authenticate")],
+      look: (answer) => ({
+        status: answer.status,
+        from: answer.url,
+        challenge: answer.headers.get("www-authenticate"),
+        text: () => answer.clone().text(),
+      }),
     });
   };
 }

@@ -1,5 +1,4 @@
 export type { TokenOptions } from "./access.ts";
-export type { AxiosLike } from "./axios_adapter.ts";
 export type { Credentials } from "./credentials.ts";
 export {
   CookieRejected,
@@ -16,6 +15,7 @@ export type { SessionFetch, SessionRequestInit } from "./fetch.ts";
 export { installFetch } from "./install.ts";
 export type { LogoutOptions } from "./logout.ts";
 export type { SessionOptions } from "./options.ts";
+export type { Exchange, Seen } from "./replay.ts";
 export { type Session, createSession } from "./session.ts";
 export type { Snapshot, Status } from "./snapshot.ts";
 export type { User } from "./user.ts";

@@ -1,7 +1,7 @@
 import { type Core, currentUser } from "./core.ts";
 import type { Credentials } from "./credentials.ts";
-import { ask, readGrant } from "./endpoints.ts";
-import { CredentialsRejected, LoginRefused, RefreshUnavailable } from "./errors.ts";
+import { type Grant, ask, judge, readGrant } from "./endpoints.ts";
+import { CookieRejected, CredentialsRejected, LoginRefused, RefreshUnavailable } from "./errors.ts";
 import { exclusive } from "./lock.ts";
 import { forgetLogout } from "./logout.ts";
 import { DEADLINE, PATIENCE } from "./timing.ts";
@@ -14,6 +14,7 @@ import type { User } from "./user.ts";
  * @throws CredentialsRejected if the name or the password is wrong.
  * @throws RefreshUnavailable if the server could not be asked.
  * @throws LoginRefused if the server refused the request; `reason` is what it said.
+ * @throws CookieRejected if the browser did not keep the cookie; nobody is logged in here.
  */
 export async function login(core: Core, credentials: Credentials): Promise<User | null> {
   await core.refreshing; // where there are no locks
@@ -22,12 +23,27 @@ export async function login(core: Core, credentials: Credentials): Promise<User 
     const grant = readGrant(body);
     if (!grant) {
       if (status === 401) throw new CredentialsRejected();
-      if (status > 399 && status < 429) throw new LoginRefused(said, body?.error as string);
+      if (status > 399 && status < 429) throw new LoginRefused(`${said} ${body?.message ?? ""}`, body?.error as string);
       throw new RefreshUnavailable(said);
     }
     forgetLogout(core);
     core.pause(0);
-    core.settle({ at: core.tick(), grant });
+    core.settle({ at: core.tick(), grant: await withCookie(core, grant) });
     return currentUser(core);
   });
+}
+
+/** Return the grant to go on with, after a refresh if it is not certain that the browser keeps the cookie. */
+async function withCookie(core: Core, granted: Grant): Promise<Grant> {
+  const page = globalThis.location;
+  const { origin, protocol, hostname } = new URL(core.url);
+  if (navigator.cookieEnabled !== false && protocol === page.protocol && hostname === page.hostname) return granted;
+  const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
+  if (!reason) return grant;
+  throw new CookieRejected(
+    origin === page.origin
+      ? `The browser keeps no cookies of ${origin}: allow them`
+      : `The browser keeps no cookie of ${origin} for a page of ${page.origin}: open the page and set the option url by ` +
+          `the same host name, or put the session endpoints on the page's own origin`,
+  );
 }

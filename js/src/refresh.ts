@@ -4,7 +4,7 @@ import type { Core } from "./core.ts";
 import { type Outcome, ask, judge } from "./endpoints.ts";
 import { exclusive } from "./lock.ts";
 import { finishLogout } from "./logout.ts";
-import { AFTER_A_WAIT, AT_THE_START, ATTEMPT, DEADLINE, PATIENCE, backoff, retryPause } from "./timing.ts";
+import { AFTER_A_WAIT, AT_THE_START, PATIENCE, backoff, nextAttempt, retryPause } from "./timing.ts";
 
 /**
  * Refresh, or wait for the refresh that is under way. It belongs to no caller: none of them can cancel it, and its
@@ -25,7 +25,7 @@ async function start(core: Core): Promise<Outcome | undefined> {
     core.settle({ at: core.tick(), reason: "logout" });
     return undefined;
   }
-  const end = performance.now() + DEADLINE;
+  const end = performance.now() + 2 * core.attempt;
   const pausing = () => {
     const retryAfter = core.paused();
     return retryAfter ? { unavailable: "refresh failed", retryAfter } : undefined;
@@ -36,7 +36,7 @@ async function start(core: Core): Promise<Outcome | undefined> {
       if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
       let outcome: Outcome | undefined = pausing();
       for (let attempts = 1; !outcome && core.at === at; attempts++) {
-        const found = await present(core, Math.min(ATTEMPT, end - performance.now()));
+        const found = await present(core, Math.min(core.attempt, end - performance.now()));
         const pause = retryPause(found, attempts, end - performance.now());
         if (pause) await sleep(pause);
         else outcome = conclude(core, found);
@@ -49,14 +49,16 @@ async function start(core: Core): Promise<Outcome | undefined> {
 /** Send one refresh; a change that it brings about is applied, and posted, before it returns. */
 async function present(core: Core, limit: number): Promise<Outcome> {
   const at = core.tick();
+  const began = performance.now();
   const outcome = judge(await ask(core, "refresh", limit));
+  core.attempt = nextAttempt(performance.now() - began);
   if (!outcome.unavailable) core.settle({ at, ...outcome });
   return outcome;
 }
 
 /** After a failure, let no tab refresh for a while. */
 function conclude(core: Core, outcome: Outcome): Outcome {
-  const { unavailable: reason, code } = outcome;
+  const { unavailable: reason, code, hint } = outcome;
   if (!reason) {
     core.failures = 0;
     return outcome;
@@ -65,5 +67,8 @@ function conclude(core: Core, outcome: Outcome): Outcome {
   core.pause(retryAfter);
   core.post({ rest: retryAfter });
   core.emit("refreshFailed", { reason, retryAfter, code });
+  if (!core.at && core.failures === 1) {
+    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the server running there? Else set the option url"}`);
+  }
   return { unavailable: reason, retryAfter };
 }

@@ -13,6 +13,7 @@
  *
  *     the token has been replaced since       send again with the newer one, no refresh
  *     it was obtained only moments ago        the refusal is the caller's: a newer token would not be better
+ *     a refresh did not help here lately      the refusal is the caller's, for a growing while
  *     else                                    refresh, then send again
  *
  * A request is sent again at most once. A body that cannot be sent again whole is not sent again at all: the caller
@@ -22,69 +23,126 @@
 import type { Core } from "./core.ts";
 import { refreshingCanHelp } from "./endpoints.ts";
 import { LoginRequired, RefreshUnavailable } from "./errors.ts";
+import { observe, ownEndpoint } from "./own_requests.ts";
 import { refresh } from "./refresh.ts";
+import { fruitless } from "./timing.ts";
 import { type Token, isSameUser } from "./token.ts";
 import { unlessAborted } from "./waiting.ts";
 
 /** One request, whatever library sends it. */
 export interface Exchange<R> {
-  url: string;
-  /** Whether its body is known, before it is sent, to be the same the second time. */
-  repeatable: boolean;
-  signal: AbortSignal | undefined;
+  url: string | URL;
   /** Whether it is a GET or a HEAD. */
   reads: boolean;
-  /** Send it with this access token, or without one; for the second time after an `earlier` answer. */
-  send(accessToken?: string, earlier?: R): Promise<R>;
-  /** Return the answer's status, the URL it came from in the end, and its challenge. */
-  look(answer: R): [status: number, from: string | undefined, challenge: string | null | undefined];
+  /** Whether its body is known, before it is sent, to be the same the second time. */
+  repeatable: boolean;
+  /** The caller's, if any. */
+  signal?: AbortSignal | undefined;
+  /** False if it is only to be sent, with the token there is, if any. */
+  refresh?: boolean | undefined;
+  /**
+   * Send it with this access token, or without one.
+   *
+   * @param login is aborted when the login that it is sent for ends, or another user logs in.
+   * @param earlier the answer to the first sending, if this is the second.
+   */
+  send(accessToken?: string, login?: AbortSignal, earlier?: R): Promise<R>;
+  /** Return the answer's status, the URL it came from in the end, its challenge, and what reads its body. */
+  look(answer: R): Seen;
 }
 
+export interface Seen {
+  status: number;
+  from: string | undefined;
+  challenge: string | null | undefined;
+  text(): Promise<string> | string;
+}
+
+/** URLs whose refusals are remembered. */
+const MOST_REFUSALS = 100;
+
 /**
+ * Send a request; of another origin, as it is. The application's own logins and logouts are observed.
+ *
  * @throws LoginRequired if the session is over, or another user's by now, and the server asks for a login.
  * @throws RefreshUnavailable if the token has expired and there cannot be a new one now.
  * @throws SessionClosed if the session is closed.
  * @throws the signal's reason, at once, if the caller aborts; a refresh under way goes on.
  */
-export async function sendWithToken<R>(core: Core, exchange: Exchange<R>): Promise<R> {
-  const { url, repeatable, signal } = exchange;
+export async function exchange<R>(core: Core, asked: Exchange<R>): Promise<R> {
+  const url = core.cover(asked.url);
+  if (!url) return asked.send();
+  const path = ownEndpoint(core, url);
+  if (path) {
+    const answer = await asked.send();
+    const { status, text } = asked.look(answer);
+    if (status > 199 && status < 300) observe(core, path, await text());
+    return answer;
+  }
   core.closing.throwIfAborted();
+  if (asked.refresh === false) return sendFor(core, asked, core.token?.accessToken);
+  return sendWithToken(core, url, asked);
+}
+
+async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Promise<R> {
+  const { repeatable, signal, reads, look } = asked;
   let { token } = core;
   const due = token && token.due() <= 0;
   if (token ? token.left() <= 0 || (due && !repeatable) : !core.at) {
     token = await renew(core, token, signal, () => !token || token.left() <= 0);
   } else if (due) void refresh(core);
-  if (token) token.used = true;
-  const answer = await exchange.send(token?.accessToken);
-  if (!(await isRefused(core, exchange, answer))) return answer;
+  const send = async (token?: Token, earlier?: R): Promise<[R, boolean]> => {
+    if (token) token.used = true;
+    const answer = await sendFor(core, asked, token?.accessToken, earlier);
+    const { status, from, challenge } = look(answer);
+    const refused =
+      (await core.shouldRefresh?.(answer)) ?? (status === 401 && !!core.cover(from || url) && refreshingCanHelp(challenge));
+    if (!refused && token) core.refusals.delete(place);
+    return [answer, refused];
+  };
+  const [place] = url.split("?") as [string];
+  const [answer, refused] = await send(token);
+  if (!refused) return answer;
   if (!token) {
-    if (core.token) return answer; // of somebody who has logged in since
+    if (core.token) return answer; // somebody has logged in since
     throw new LoginRequired(core.reason, answer);
   }
 
   core.emit("unauthorized", { url });
-  const [, from, challenge] = exchange.look(answer);
+  const { from, challenge } = look(answer);
   let newer = core.token;
   if (newer === token) {
-    if (token.isFresh()) return answer;
+    if (token.isFresh() || !helps(core, place, token)) return answer;
     if (challenge?.includes("invalid_token")) token.expire();
     newer = await renew(core, token, signal, () => repeatable);
   }
   if (!isSameUser(token, newer)) throw new LoginRequired(core.reason, answer);
   // after a redirect, to start again would repeat what the first stop did
-  const again = repeatable && (exchange.reads || !from || from === url);
+  const again = repeatable && (reads || !from || from === url);
   if (newer === token || !again) return answer;
   core.emit("replayed", { url });
-  newer.used = true;
-  return exchange.send(newer.accessToken, answer);
+  const [last, still] = await send(newer, answer);
+  if (still && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, last);
+  return last;
 }
 
-/** Tell whether an answer refuses the access token, or the lack of one. */
-async function isRefused<R>({ shouldRefresh, cover }: Core, { url, look }: Exchange<R>, answer: R): Promise<boolean> {
-  const [status, from, challenge] = look(answer);
-  return (
-    (await shouldRefresh?.(answer)) ?? (status === 401 && !!cover(from || url) && refreshingCanHelp(challenge))
-  );
+/** Send a request for the login that there is; it ends when that does, but a write gets its answer first. */
+function sendFor<R>({ shown: { login } }: Core, { reads, send }: Exchange<R>, token?: string, earlier?: R): Promise<R> {
+  return reads || !token
+    ? send(token, token ? login.over : undefined, earlier)
+    : login.during(() => send(token, login.settled, earlier));
+}
+
+/** Tell whether refreshing may help where a token was refused, and count it. */
+function helps({ refusals }: Core, place: string, token: Token): boolean {
+  const known = refusals.get(place);
+  if (known?.token === token) return true; // the refresh is the same
+  const now = performance.now();
+  if (known && now < known.until) return false;
+  if (refusals.size >= MOST_REFUSALS) refusals.clear();
+  const times = (known?.times ?? 0) + 1;
+  refusals.set(place, { token, times, until: now + fruitless(times) });
+  return true;
 }
 
 /**

@@ -12,7 +12,7 @@ import { LONGEST_TIMER, SHORTEST_TIMER } from "./timing.ts";
 export function schedule(core: Core): void {
   const signal = core.closing;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const seen = () => globalThis.document?.visibilityState !== "hidden";
+  const seen = () => globalThis.document?.visibilityState === "visible"; // never in a worker
   const plan = () => {
     clearTimeout(timer);
     const { at, token, refreshing } = core;
@@ -25,14 +25,15 @@ export function schedule(core: Core): void {
     if (token && token.due() > 0) plan();
     else if (token ? token.used || seen() : !at) void refresh(core);
   };
-  const wake = ({ type }: Event) => {
+  const wake = ({ type, persisted }: Event & { persisted?: boolean }) => {
     if (!seen()) return;
     if (type === "online") core.pause(0);
     core.ask(); // what was posted while the page slept was not received
-    look();
+    if (persisted) void refresh(core); // the Back button: somebody may have logged out by a form meanwhile
+    else look();
   };
   core.changed.add(plan);
   for (const type of ["visibilitychange", "pageshow", "online"])
-    globalThis.addEventListener?.(type, wake, { signal });
+    globalThis.addEventListener?.(type, wake as (event: Event) => void, { signal });
   signal.addEventListener("abort", plan);
 }

@@ -1,14 +1,14 @@
 import { type TokenOptions, accessToken } from "./access.ts";
-import { type AxiosLike, createAdapter } from "./axios_adapter.ts";
-import { type Core, createCore, currentUser } from "./core.ts";
+import { createCore, currentUser } from "./core.ts";
 import type { Credentials } from "./credentials.ts";
+import { RefreshUnavailable } from "./errors.ts";
 import type { Listener, SessionEvents } from "./events.ts";
 import { type SessionFetch, createFetch } from "./fetch.ts";
-import { inertSession } from "./inert.ts";
 import { login } from "./login.ts";
 import { type LogoutOptions, logout } from "./logout.ts";
 import { type SessionOptions, readOptions } from "./options.ts";
 import { refresh } from "./refresh.ts";
+import { type Exchange, exchange } from "./replay.ts";
 import { schedule } from "./schedule.ts";
 import type { Snapshot, Status } from "./snapshot.ts";
 import type { User } from "./user.ts";
@@ -32,12 +32,12 @@ export interface Session {
   subscribe(listener: () => void): () => void;
   /** Return an access token, such as for a WebSocket. */
   token(options?: TokenOptions): Promise<string>;
-  /** Send an axios instance's requests through this session; returns the instance. */
-  axios<T extends AxiosLike>(instance: T): T;
   login(credentials: Credentials): Promise<User | null>;
   logout(options?: LogoutOptions): Promise<void>;
   /** Get a new access token now, such as after a login by other means; returns who is logged in. */
   refresh(): Promise<User | null>;
+  /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
+  exchange<R>(asked: Exchange<R>): Promise<R>;
   /** Listen; returns what stops it. */
   on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
   /** Let go of timers, listeners and other tabs; nobody is logged out. What waits ends with `SessionClosed`. */
@@ -47,33 +47,24 @@ export interface Session {
 /**
  * Make the session of this page; a session from before it was loaded comes back by itself.
  *
- * Outside a browser, such as while a page is rendered on a server, it does nothing: nobody is known, and `fetch` sends
- * requests as they are.
+ * Outside a browser, such as while a page is rendered on a server, it does nothing: nobody is known, `fetch` sends
+ * requests as they are, and what needs a session is `RefreshUnavailable`. In a worker it starts when it is first used.
  *
  * @throws TypeError if an option is unknown or invalid.
  */
 export function createSession(options: SessionOptions = {}): Session {
-  const read = readOptions(options);
-  return read.live ? liveSession(createCore(read)) : inertSession(read);
-}
-
-function liveSession(core: Core): Session {
-  const unlessClosed = <T>(work: () => Promise<T>): Promise<T> =>
-    core.closing.aborted ? Promise.reject(core.closing.reason) : unlessAborted(work(), core.closing);
+  const core = createCore(readOptions(options));
+  const unlessClosed = async <T>(work: () => Promise<T>): Promise<T> => {
+    core.closing.throwIfAborted();
+    return unlessAborted(work(), core.closing);
+  };
   const renew = async () => {
     await refresh(core);
     return currentUser(core);
   };
-  schedule(core);
-  const ready = new Promise<User | null>((known) => {
-    core.changed.add(() => (core.at || !core.refreshing) && known(currentUser(core)));
-    core.closing.addEventListener("abort", () => known(null));
-  });
-  // the beginning of time: whatever another tab knows is newer
-  if (core.restore) void refresh(core);
-  else core.settle({ at: 1 }, true);
-  return {
-    fetch: (core.own = createFetch(core) as typeof fetch),
+  let ready: Promise<User | null> | undefined;
+  const session: Session = {
+    fetch: createFetch(core),
     get status() {
       return core.shown.snapshot.status;
     },
@@ -81,20 +72,28 @@ function liveSession(core: Core): Session {
       return currentUser(core);
     },
     get signal() {
-      return core.shown.signal;
+      return core.shown.login.over;
     },
-    ready,
+    get ready() {
+      return (ready ??= unlessClosed(async () => void (core.at || (await refresh(core)))).then(session.snapshot, session.snapshot).then(({ user }) => user));
+    },
     snapshot: () => core.shown.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),
     token: (options) => unlessClosed(() => accessToken(core, options)),
-    axios(instance) {
-      instance.defaults.adapter = createAdapter(core, instance);
-      return instance;
-    },
     login: (credentials) => unlessClosed(() => login(core, credentials)),
     logout: (options) => unlessClosed(() => logout(core, options)),
     refresh: () => unlessClosed(renew),
+    exchange: (asked) => exchange(core, asked),
     on: core.on,
-    close: core.close,
+    close: () => core.close(),
   };
+  core.own = session.fetch as typeof fetch;
+  if (!core.live) core.close(new RefreshUnavailable("There is no session outside of a web page"));
+  else {
+    schedule(core);
+    // the beginning of time: whatever another tab knows is newer
+    if (!core.restore) core.settle({ at: 1 }, true);
+    else if (globalThis.document) void session.ready;
+  }
+  return session;
 }

@@ -1,6 +1,7 @@
 /** Who is logged in, for the page to show. */
 import { LoginRequired } from "./errors.ts";
 import type { Emit } from "./events.ts";
+import { type LoginSignal, createLoginSignal } from "./login_signal.ts";
 import type { User } from "./user.ts";
 
 /** `unknown` until the server or another tab has answered for the first time. */
@@ -16,8 +17,8 @@ export interface Snapshot {
 
 export interface Shown {
   snapshot: Snapshot;
-  /** Aborted when this login ends or another user logs in; then there is a new one. */
-  signal: AbortSignal;
+  /** Of this login; there is a new one when it ends or another user logs in. */
+  login: LoginSignal;
   /** Show that somebody, or nobody, is logged in; `ended` says why the login before it is over, if it is. */
   show(status: Status, user: User | null, ended?: string): void;
 }
@@ -25,10 +26,9 @@ export interface Shown {
 export const UNKNOWN: Snapshot = Object.freeze({ status: "unknown", user: null, version: 0 });
 
 export function createShown(emit: Emit): Shown {
-  let login = new AbortController();
   const shown: Shown = {
     snapshot: UNKNOWN,
-    signal: login.signal,
+    login: createLoginSignal(),
     show(status, user, ended) {
       const before = shown.snapshot;
       const same = JSON.stringify(user) === JSON.stringify(before.user);
@@ -37,10 +37,9 @@ export function createShown(emit: Emit): Shown {
         shown.snapshot = Object.freeze({ status, user: same ? before.user : user, version: before.version + 1 });
       }
       if (ended !== undefined) {
-        const over = login;
-        login = new AbortController();
-        shown.signal = login.signal;
-        over.abort(new LoginRequired(ended));
+        const { login } = shown;
+        shown.login = createLoginSignal();
+        login.end(new LoginRequired(ended));
       }
       if (changed) emit("change", shown.snapshot);
     },

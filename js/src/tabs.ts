@@ -1,8 +1,14 @@
 /** What tabs of one origin post to each other: each change, and that refreshing has to pause. */
 import type { Core } from "./core.ts";
+import { isAccessToken } from "./endpoints.ts";
 import type { Change } from "./state.ts";
+import { LONGEST_RETRY_AFTER } from "./timing.ts";
 
-type Message = (Change & { sent: number }) | { ask: number } | { rest: number };
+/** Of what tabs post. Tabs may run different versions of this module; one without a number is of version 1. */
+const VERSION = 1;
+
+/** A moment, by any clock that a browser may have (before the year 33658). */
+const LATEST = 1e15;
 
 export interface Tabs {
   post(message: Change | { rest: number }): void;
@@ -12,33 +18,66 @@ export interface Tabs {
   news(wait: number): Promise<void>;
 }
 
-/** Join the other tabs. */
+/** Join the other tabs. Where there is no channel, as with blocked cookies in Firefox, this tab goes on alone. */
 export function joinTabs(core: Core): Tabs {
-  const channel = new BroadcastChannel(core.label);
+  const { closing: signal, live } = core;
+  let channel: BroadcastChannel | undefined;
   let answered = () => {};
-  const ask = () => channel.postMessage({ ask: core.at });
-  const post = (message: Change | { rest: number }) => channel.postMessage({ ...message, sent: Date.now() });
-  channel.onmessage = ({ data }: MessageEvent<Message>) => {
-    if ("ask" in data) {
+  const send = (message: object) => channel?.postMessage({ ...message, version: VERSION });
+  const post = (message: Change | { rest: number }) => send({ ...message, sent: Date.now() });
+  const ask = () => send({ ask: core.at });
+  const receive = ({ data }: MessageEvent) => {
+    const message = Object(data);
+    const { version = VERSION, ask, rest, sent } = message;
+    if (version !== VERSION) return;
+    if (isBetween(ask, LATEST)) {
       const { at, token, reason } = core;
       const grant = token && { accessToken: token.accessToken, lifetime: token.lifetime };
-      if (at > data.ask) post({ at, grant, age: token?.age(), reason });
+      if (at > ask && (grant || reason)) post({ at, grant, age: token?.age(), reason });
       return;
     }
-    if ("rest" in data) core.pause(data.rest);
-    // the age at sending, and how long the message was under way: a tab may have been frozen
-    else core.settle({ ...data, age: (data.age ?? 0) + Math.max(0, Date.now() - data.sent) }, true);
+    if (isBetween(rest, LONGEST_RETRY_AFTER)) core.pause(rest);
+    else if (isBetween(sent, LATEST) && isChange(message)) {
+      // the age at sending, and how long the message was under way: a tab may have been frozen
+      core.settle({ ...message, age: (message.age ?? 0) + Math.max(0, Date.now() - sent) }, true);
+    } else return;
     answered();
   };
-  core.closing.addEventListener("abort", () => channel.close());
+  const leave = () => {
+    channel?.close();
+    channel = undefined;
+  };
+  const join = () => {
+    leave();
+    try {
+      channel = new BroadcastChannel(core.label);
+      channel.onmessage = receive;
+    } catch {} // none, or not for this page
+  };
+  if (live) {
+    join();
+    // a page with an open channel is not kept for the Back button
+    globalThis.addEventListener?.("pagehide", leave, { signal });
+    globalThis.addEventListener?.("pageshow", join, { signal });
+    signal.addEventListener("abort", leave);
+  }
   return {
     post,
     ask,
     news: (wait) =>
       new Promise((go) => {
         answered = go;
-        setTimeout(go, wait);
+        setTimeout(go, channel ? wait : 0);
         ask();
       }),
   };
+}
+
+const isBetween = (value: unknown, most: number) => typeof value === "number" && value >= 0 && value <= most;
+
+/** Tell whether a message is a change as this version makes them; its age, if any, is that of a token. */
+function isChange({ at, grant, age = 0, reason }: Change): boolean {
+  const { accessToken, lifetime = 1 } = Object(grant);
+  const known = grant ? isAccessToken(accessToken) && isBetween(lifetime, LATEST) : reason && typeof reason === "string";
+  return !!known && isBetween(at, LATEST) && isBetween(age, LATEST);
 }

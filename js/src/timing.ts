@@ -10,11 +10,12 @@ export const FRESH = 1000;
 /** How long `session.token()` is good for, unless told otherwise. */
 export const GOOD_FOR = 5000;
 
-/** The whole of a refresh, the wait for other tabs and all attempts included. */
+/** A login, a logout. The whole of a refresh: this, or twice the longest that one request may take. */
 export const DEADLINE = 10_000;
 
-/** One request of a refresh. */
+/** One request of a refresh; with a server that takes longer, later requests get twice what the last one took. */
 export const ATTEMPT = 5000;
+const LONGEST_ATTEMPT = 15_000;
 
 /** How long a tab waits for another one's refresh before it goes ahead without: a tab may hang. */
 export const PATIENCE = 4000;
@@ -48,6 +49,15 @@ export function retryPause(outcome: Outcome, attempts: number, left: number): nu
   const pause = wait(PAUSE * 4 ** (attempts - 1), outcome);
   return outcome.unavailable && attempts < ATTEMPTS && pause < left ? pause : undefined;
 }
+
+/** Return how long the next request of a refresh may take, after one that took so long. */
+export const nextAttempt = (took: number): number => Math.min(Math.max(2 * took, ATTEMPT), LONGEST_ATTEMPT);
+
+/**
+ * Return for how long a 401 from one place does not cause another refresh, after so many in a row that did not help
+ * there.
+ */
+export const fruitless = (times: number): number => Math.min(FRESH * 2 ** times, LONGEST_RETRY_AFTER);
 
 /** Return for how long nobody refreshes after so many failures in a row. */
 export const backoff = (failures: number, outcome: Outcome): number =>

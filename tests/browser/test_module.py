@@ -16,7 +16,7 @@ import pytest
 from . import npm
 
 JS = Path(__file__).parents[2] / "js"
-LARGEST = 6_000
+LARGEST = 6_300
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_its_logic_under_node() -> None:
 
 
 def test_its_size() -> None:
-    """It stays under 6 kB compressed."""
+    """It stays under 6.3 kB compressed."""
     assert 1_000 < len(gzip.compress(shipped(), 9)) < LARGEST
 
 

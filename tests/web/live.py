@@ -1,11 +1,15 @@
 """An issuer on a real socket, and what is promised of it whatever framework it is mounted in."""
 
 import asyncio
+import json
 import logging
 import socket
+import tarfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -254,6 +258,19 @@ class MountedAnywhere:
             assert (304, b"", answer.headers["etag"]) == (again.status_code, again.content, again.headers["etag"])
         head = client.head("/auth/daypass.js", headers={"accept-encoding": "identity"})
         assert (200, b"", str(len(plain.content))) == (head.status_code, head.content, head.headers["content-length"])
+
+    def test_the_files_of_a_front_end(self, client: httpx2.Client) -> None:
+        """The types and the npm package are there too, for any page and any build, and the package has this version."""
+        for name in ("daypass.d.ts", "daypass-axios.js", "daypass-axios.d.ts"):
+            served = client.get(f"/auth/{name}")
+            assert (200, "*") == (served.status_code, served.headers["access-control-allow-origin"])
+            assert "export" in served.text
+        package = client.get("/auth/daypass.tgz")
+        assert (200, "application/gzip") == (package.status_code, package.headers["content-type"])
+        assert "content-encoding" not in package.headers
+        with tarfile.open(fileobj=BytesIO(package.content)) as packed:
+            described = json.load(packed.extractfile("package/package.json"))  # type: ignore[arg-type]  # it is a file
+        assert version("daypass") == described["version"]
 
     # ---- what comes in
 

@@ -16,6 +16,7 @@ from daypass.server.app import build_app
 from daypass.stores.memory import AsyncMemoryStore
 from daypass.testing import Clock
 from daypass.web.clients import Client, hash_secret
+from daypass.web.front_end import CONTENT_TYPES
 from daypass.web.openapi import AUTH, METADATA, OAUTH, SCHEMAS, WELL_KNOWN, inlined
 
 from ..cookie_names import refresh_cookie
@@ -83,7 +84,7 @@ OPERATIONS = {
 
 
 def test_nothing_is_left_out() -> None:
-    """Every operation of every first-party route is described, save for the browser's module and what proxies ask."""
+    """Every operation of every first-party route is described, except the files of a front end and what proxies ask."""
     auth = AsyncDaypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
     site = web.Application(auth, clients=CLIENTS)
     for routes, described in (
@@ -92,7 +93,8 @@ def test_nothing_is_left_out() -> None:
         (site.oauth_routes, OAUTH),
     ):
         found = {(method, route.path) for route in routes for method in route.operations}
-        assert found - {("GET", "/daypass.js"), ("GET", "/verify")} == set(described)
+        undescribed = {*(("GET", f"/{name}") for name in CONTENT_TYPES), ("GET", "/verify")}
+        assert found - undescribed == set(described)
 
 
 def test_every_operation_is_described(document: Document) -> None:

@@ -7,6 +7,7 @@ from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.issuer.base import is_async_function
 from daypass.unknown_options import refuse_unknown
+from daypass.web import front_end
 from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
 from daypass.web.endpoints import Endpoints
@@ -131,7 +132,7 @@ class Application(Generic[IssuerT]):
             self._route("/me", GET=endpoints.me),
             self._route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),
             self._route("/sessions/{session_id}", DELETE=endpoints.end_session),
-            self._route("/daypass.js", GET=endpoints.module),
+            *(self._route(f"/{name}", GET=front_end.serving(name)) for name in front_end.CONTENT_TYPES),
             self._route("/verify", GET=Verify(for_proxies, self.cookie_policy).answer),
         )
 

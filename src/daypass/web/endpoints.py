@@ -31,7 +31,6 @@ from daypass.web import cookies
 from daypass.web.bearer import bearer_token, challenge, require_own_client, unauthorized, unavailable
 from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
-from daypass.web.javascript import serve_module
 from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.login_slots import Busy, LoginSlots
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, grace_header, json_object
@@ -291,11 +290,6 @@ class Endpoints:
         keys = answer(200, ring.jwks())
         headers = (("content-type", "application/jwk-set+json"), ("cache-control", "public, max-age=300"), PUBLIC)
         return Response(200, headers, keys.body)
-
-    def module(self, request: Request, _call: Call) -> Flow[Response]:
-        """Answer ``GET /daypass.js``: 200 with the browser's client, 304 where the browser has it already."""
-        yield from ()
-        return serve_module(request)
 
     def _admit(self, request: Request) -> None:
         cookies.require_secure_transport(request, self._cookies)

@@ -1,3 +1,56 @@
+/** What this module throws. `code` tells the errors apart; no message holds a token. */
+declare abstract class Failure extends Error {
+    abstract readonly code: string;
+}
+/** Nobody is logged in (any more), or somebody else is: show the login. */
+export declare class LoginRequired extends Failure {
+    readonly name = "LoginRequired";
+    readonly code = "login_required";
+    /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
+    readonly response: unknown;
+    constructor(reason: string, response?: unknown);
+}
+/** The access token has expired and the server cannot be asked for a new one now; the session is kept. */
+export declare class RefreshUnavailable extends Failure {
+    readonly name = "RefreshUnavailable";
+    readonly code = "refresh_unavailable";
+    /** Milliseconds after which it makes sense to try again, if known. */
+    readonly retryAfter: number | undefined;
+    constructor(reason: string, retryAfter?: number);
+}
+/** The name or the password is wrong; no session was started. */
+export declare class CredentialsRejected extends Failure {
+    readonly name = "CredentialsRejected";
+    readonly code = "credentials_rejected";
+    constructor();
+}
+/** The server refused the login request, whatever the credentials. */
+export declare class LoginRefused extends Failure {
+    readonly name = "LoginRefused";
+    readonly code = "login_refused";
+    /** What the server called the reason, such as `insecure_transport`. */
+    readonly reason: string | undefined;
+    constructor(message: string, reason?: string);
+}
+/** The login succeeded, but the browser did not keep the cookie, so the user would be logged out at the next refresh. */
+export declare class CookieRejected extends Failure {
+    readonly name = "CookieRejected";
+    readonly code = "cookie_rejected";
+}
+/** `close()` was called on this session. */
+export declare class SessionClosed extends Failure {
+    readonly name = "SessionClosed";
+    readonly code = "session_closed";
+    constructor();
+}
+/** Every error of this module: `switch (error.code)` narrows. */
+export type DaypassErrors = LoginRequired | RefreshUnavailable | CredentialsRejected | LoginRefused | CookieRejected | SessionClosed;
+export type DaypassError = DaypassErrors;
+interface ErrorClass extends Function {
+    readonly prototype: DaypassErrors;
+}
+/** The class of all of them; `error instanceof DaypassError` narrows to the union. */
+export declare const DaypassError: ErrorClass;
 /** Who is logged in, by the claims of the access token; for display, never for decisions: it is not verified here. */
 export interface User {
     readonly subject: string;
@@ -75,17 +128,6 @@ export interface TokenOptions {
     /** Milliseconds for which it has to be good, if possible; default 5000. At most half of its lifetime counts. */
     goodFor?: number;
 }
-/** What is needed of axios; nothing of it is imported. */
-export interface AxiosLike {
-    defaults: {
-        adapter?: unknown;
-    };
-    create(config: object): {
-        defaults: object;
-        request(config: never): Promise<unknown>;
-    };
-    getUri(config: never): string;
-}
 /** What the login endpoint is sent: a name or an address, and a password; an application's own may want more. */
 export interface Credentials {
     username?: string;
@@ -94,59 +136,6 @@ export interface Credentials {
     deviceName?: string;
     [other: string]: unknown;
 }
-/** What this module throws. `code` tells the errors apart; no message holds a token. */
-declare abstract class Failure extends Error {
-    abstract readonly code: string;
-}
-/** Nobody is logged in (any more), or somebody else is: show the login. */
-export declare class LoginRequired extends Failure {
-    readonly name = "LoginRequired";
-    readonly code = "login_required";
-    /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
-    readonly response: unknown;
-    constructor(reason: string, response?: unknown);
-}
-/** The access token has expired and the server cannot be asked for a new one now; the session is kept. */
-export declare class RefreshUnavailable extends Failure {
-    readonly name = "RefreshUnavailable";
-    readonly code = "refresh_unavailable";
-    /** Milliseconds after which it makes sense to try again, if known. */
-    readonly retryAfter: number | undefined;
-    constructor(reason: string, retryAfter?: number);
-}
-/** The name or the password is wrong; no session was started. */
-export declare class CredentialsRejected extends Failure {
-    readonly name = "CredentialsRejected";
-    readonly code = "credentials_rejected";
-    constructor();
-}
-/** The server refused the login request, whatever the credentials. */
-export declare class LoginRefused extends Failure {
-    readonly name = "LoginRefused";
-    readonly code = "login_refused";
-    /** What the server called the reason, such as `insecure_transport`. */
-    readonly reason: string | undefined;
-    constructor(message: string, reason?: string);
-}
-/** The login succeeded, but the browser did not keep the cookie, so the user would be logged out at the next refresh. */
-export declare class CookieRejected extends Failure {
-    readonly name = "CookieRejected";
-    readonly code = "cookie_rejected";
-}
-/** `close()` was called on this session. */
-export declare class SessionClosed extends Failure {
-    readonly name = "SessionClosed";
-    readonly code = "session_closed";
-    constructor();
-}
-/** Every error of this module: `switch (error.code)` narrows. */
-export type DaypassErrors = LoginRequired | RefreshUnavailable | CredentialsRejected | LoginRefused | CookieRejected | SessionClosed;
-export type DaypassError = DaypassErrors;
-interface ErrorClass extends Function {
-    readonly prototype: DaypassErrors;
-}
-/** The class of all of them; `error instanceof DaypassError` narrows to the union. */
-export declare const DaypassError: ErrorClass;
 /** What `session.fetch` takes besides what `fetch` takes. */
 export interface SessionRequestInit extends RequestInit {
     /** False: send it at once with the token there is, if any, and return the answer as it is. */
@@ -156,6 +145,33 @@ export type SessionFetch = (input: RequestInfo | URL, init?: SessionRequestInit)
 export interface LogoutOptions {
     /** End every session of this user, on all devices; default false. */
     everywhere?: boolean;
+}
+/** One request, whatever library sends it. */
+export interface Exchange<R> {
+    url: string | URL;
+    /** Whether it is a GET or a HEAD. */
+    reads: boolean;
+    /** Whether its body is known, before it is sent, to be the same the second time. */
+    repeatable: boolean;
+    /** The caller's, if any. */
+    signal?: AbortSignal | undefined;
+    /** False if it is only to be sent, with the token there is, if any. */
+    refresh?: boolean | undefined;
+    /**
+     * Send it with this access token, or without one.
+     *
+     * @param login is aborted when the login that it is sent for ends, or another user logs in.
+     * @param earlier the answer to the first sending, if this is the second.
+     */
+    send(accessToken?: string, login?: AbortSignal, earlier?: R): Promise<R>;
+    /** Return the answer's status, the URL it came from in the end, its challenge, and what reads its body. */
+    look(answer: R): Seen;
+}
+export interface Seen {
+    status: number;
+    from: string | undefined;
+    challenge: string | null | undefined;
+    text(): Promise<string> | string;
 }
 /** One login, shared by all tabs. Its methods may be taken off and passed around. */
 export interface Session {
@@ -175,12 +191,12 @@ export interface Session {
     subscribe(listener: () => void): () => void;
     /** Return an access token, such as for a WebSocket. */
     token(options?: TokenOptions): Promise<string>;
-    /** Send an axios instance's requests through this session; returns the instance. */
-    axios<T extends AxiosLike>(instance: T): T;
     login(credentials: Credentials): Promise<User | null>;
     logout(options?: LogoutOptions): Promise<void>;
     /** Get a new access token now, such as after a login by other means; returns who is logged in. */
     refresh(): Promise<User | null>;
+    /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
+    exchange<R>(asked: Exchange<R>): Promise<R>;
     /** Listen; returns what stops it. */
     on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
     /** Let go of timers, listeners and other tabs; nobody is logged out. What waits ends with `SessionClosed`. */
@@ -189,8 +205,8 @@ export interface Session {
 /**
  * Make the session of this page; a session from before it was loaded comes back by itself.
  *
- * Outside a browser, such as while a page is rendered on a server, it does nothing: nobody is known, and `fetch` sends
- * requests as they are.
+ * Outside a browser, such as while a page is rendered on a server, it does nothing: nobody is known, `fetch` sends
+ * requests as they are, and what needs a session is `RefreshUnavailable`. In a worker it starts when it is first used.
  *
  * @throws TypeError if an option is unknown or invalid.
  */
