@@ -11,6 +11,7 @@ from daypass.errors import ConfigurationError, ScopeInsufficient
 from daypass.keys import SigningKey
 from daypass.policy import Policy
 from daypass.session import Session
+from daypass.session_extras import read_extras
 from daypass.user import User
 
 MAXIMUM_LENGTH = 16_384
@@ -31,7 +32,7 @@ class AccessToken:
         id: its own identifier (``jti``).
         issued_at: when (``iat``).
         expires_at: from when on it opens nothing (``exp``).
-        auth_time: when its user logged in.
+        auth_time: when its user was last authenticated: at the login, or since then by a step-up.
         username: the user's name, where there is one.
         email: the user's address, where there is one.
         scope: what it may be used for, words with spaces between them (RFC 9068 §2.2.3); None where nothing is said.
@@ -99,7 +100,7 @@ def issue(
     Args:
         key: signs.
         names: the issuer and the audience.
-        session: what it belongs to.
+        session: what it belongs to, and whose own claims it has.
         user: whose name, address and claims it bears.
         now: milliseconds since the epoch.
         expires_in: seconds that it lives; see `lifetime`.
@@ -110,6 +111,7 @@ def issue(
         ConfigurationError: the user's claims make it longer than any verifier would read.
     """
     issued_at = now // SECOND
+    extras = read_extras(session.extras)
     reserved = {
         "iss": names.issuer,
         "aud": names.audience,
@@ -120,12 +122,14 @@ def issue(
         "nbf": None,
         "jti": jti,
         "sid": session.id,
-        "auth_time": session.created_at // SECOND,
+        "auth_time": (extras.authenticated_at or session.created_at) // SECOND,
+        "sid_iat": session.created_at // SECOND if extras.authenticated_at else None,
         "username": user.username,
         "email": user.email,
         "scope": scope or None,
     }
-    own = {name: value for name, value in user.claims.items() if name not in reserved}  # the reserved ones always win
+    given = {**user.claims, **extras.claims} if extras.claims else user.claims
+    own = {name: value for name, value in given.items() if name not in reserved}  # the reserved ones always win
     claims = {name: value for name, value in reserved.items() if value is not None} | own
     text = key.sign(_encode(claims).encode())
     if len(text) > MAXIMUM_LENGTH:

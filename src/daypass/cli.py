@@ -313,6 +313,9 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     serving.add_argument("--port", help="port to listen on, 0 for a free one (8000)")
     serving.add_argument("--access-ttl", metavar="TIME", help="lifetime of an access token (15m)")
     serving.add_argument("--idle-ttl", metavar="TIME", help="lifetime of a session that is not refreshed (30d)")
+    serving.add_argument(
+        "--session-idle-ttl", metavar="TIME", help="the same for a login with remember=false, if shorter (12h)"
+    )
     serving.add_argument("--absolute-ttl", metavar="TIME", help="maximum lifetime of a session (180d)")
     serving.add_argument("--grace-period", metavar="TIME", help="how long a refresh can be repeated (30s)")
     serving.add_argument("--secret-file", metavar="FILE", help=_FILE_OF_SECRETS)

@@ -5,7 +5,7 @@ The rotation rule itself is in `daypass.rotation`; this file carries its verdict
 
 from dataclasses import dataclass, field, replace
 
-from daypass import refresh_token
+from daypass import refresh_token, session_options
 from daypass import scope as scopes
 from daypass.access_token import Names, issue, lifetime
 from daypass.clock_check import require_right_clock
@@ -40,6 +40,7 @@ from daypass.rotation import (
     relate,
 )
 from daypass.session import NOWHERE, Device, EndReason, Session, Tokens
+from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession
 from daypass.store_steps import (
     PAGE,
@@ -105,25 +106,34 @@ class Flows:
 
     # ---- login
 
-    def login(self, credentials: Authenticate, device: Device, call: Call) -> Flow[Tokens]:
+    def login(
+        self, credentials: Authenticate, device: Device, call: Call, options: SessionOptions | None = None
+    ) -> Flow[Tokens]:
         """Start a session for whoever has these credentials.
 
         Raises:
+            ConfigurationError: an option of the session cannot work; nothing was started.
             CredentialsRejected: nobody has, or they may not log in; nothing was started.
         """
         user = yield from credentials
         if user is None or user.disabled:
             yield from Emit(Event(EventCode.LOGIN_FAILED, call.now))
             raise CredentialsRejected("the user name or the password is wrong")
-        return (yield from self.start(user, device, call))
+        return (yield from self.start(user, device, call, options=options))
 
     def start(
-        self, user: User, device: Device, call: Call, client_id: str | None = None, scope: str | None = None
+        self,
+        user: User,
+        device: Device,
+        call: Call,
+        client_id: str | None = None,
+        scope: str | None = None,
+        options: SessionOptions | None = None,
     ) -> Flow[Tokens]:
         """Start a session for a user whom the application has authenticated.
 
         Raises:
-            ConfigurationError: it is no `User`, or no scope; nothing was started.
+            ConfigurationError: it is no `User`, or no scope, or an option cannot work; nothing was started.
             CredentialsRejected: the user is disabled; nothing was started.
         """
         if type(user) is not User:
@@ -143,6 +153,8 @@ class Flows:
             device=device,
             scope=scopes.checked(scope),
         )
+        if options:
+            session = session_options.apply(session, options, self.policy)
         first = refresh_token.successor(call.secret, session, self._bound(client_id))
         tokens = yield from self._tokens(session, user, first, call)  # this may fail, so nothing is stored before
         yield from Insert(session)

@@ -18,13 +18,15 @@ class Durations(TypedDict, total=False):
     grace_period: Duration
     leeway: Duration
     key_ttl: Duration
+    session_idle_ttl: Duration
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How long things last, in milliseconds; `Policy.of` takes them as people write them.
 
-    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``. A key is followed
+    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``. One that is not
+    persistent has ``session_idle_ttl`` instead of ``idle_ttl``, if that is shorter. A key is followed
     by a new one when it was used for ``key_ttl``; 0 leaves that to the operator.
 
     Raises:
@@ -37,6 +39,7 @@ class Policy:
     grace_period: int = 30 * SECOND
     leeway: int = 0
     key_ttl: int = 90 * DAY
+    session_idle_ttl: int = 12 * HOUR
 
     def __post_init__(self) -> None:
         if self.access_ttl < SECOND:
@@ -49,6 +52,8 @@ class Policy:
             raise ConfigurationError("absolute_ttl must be at least idle_ttl")
         if self.grace_period >= self.idle_ttl:
             raise ConfigurationError("grace_period has to be shorter than idle_ttl; the usual value is 30s")
+        if self.session_idle_ttl <= self.grace_period:
+            raise ConfigurationError("session_idle_ttl has to be longer than grace_period; the usual value is 12h")
         if self.leeway > MINUTE:
             raise ConfigurationError("leeway must be at most one minute; synchronise the clocks instead")
         if 0 < self.key_ttl < HOUR:

@@ -11,7 +11,22 @@ from daypass import scope as scopes
 from daypass.errors import ConfigurationError
 
 RESERVED_CLAIMS = frozenset(
-    ("iss", "aud", "sub", "client_id", "iat", "exp", "nbf", "jti", "sid", "auth_time", "scope", "username", "email")
+    (
+        "iss",
+        "aud",
+        "sub",
+        "client_id",
+        "iat",
+        "exp",
+        "nbf",
+        "jti",
+        "sid",
+        "auth_time",
+        "scope",
+        "username",
+        "email",
+        "sid_iat",
+    )
 )
 """The claims of an access token that Daypass sets itself."""
 

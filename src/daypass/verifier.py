@@ -127,7 +127,7 @@ class Verifier:
     def _verify(self, text: str) -> AccessToken:
         epoch = self._epoch
         token = self._judge(self._open(text))
-        if token.auth_time <= self._everyone_at:
+        if min(token.auth_time, token.claims.get("sid_iat", token.auth_time) * SECOND) <= self._everyone_at:
             raise SessionRevoked("the sessions of all users were ended")
         with self._writing:
             while self._verified and len(self._verified) >= self._cache_size:
@@ -173,12 +173,12 @@ class Verifier:
             raise TokenMalformed("an access token without a required claim")
         if "nbf" in claims:  # never set here, and not to be overlooked (RFC 7519 §4.1.5)
             raise TokenMalformed("an access token with a claim that this issuer does not set")
-        times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
+        times = [claims.get(name) for name in ("iat", "exp", "auth_time")] + [claims.get("sid_iat", 0)]
         if not all(type(time) is int and 0 <= time < 2**53 for time in times):
             raise TokenMalformed("an access token without a required time")
         if not isinstance(claims.get("scope", ""), str):
             raise TokenMalformed("an access token whose scope is not text")
-        issued_at, expires_at, auth_time = (time * SECOND for time in times if time is not None)
+        issued_at, expires_at, auth_time, _ = (time * SECOND for time in times if time is not None)
         return AccessToken(
             subject=claims["sub"],
             session_id=claims["sid"],

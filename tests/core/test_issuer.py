@@ -43,7 +43,9 @@ from daypass.testing import Clock
 ISSUER = "https://issuer.example"
 SECRET, OLDER = "s" * 32, "o" * 32
 W = 30_000
-DAY = 86_400_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 ADA = User("user-1", "ada", "ada@example.com")
 
 
@@ -348,6 +350,100 @@ def test_a_shorter_absolute_expiry_holds_for_sessions_that_are(world: World) -> 
     tokens = world.auth().start(ADA)
     world.clock.advance(2 * DAY)
     rejected(TokenExpired, world.auth(idle_ttl="1d", absolute_ttl="2d"), tokens.refresh_token)
+
+
+# ---- what a login says of its session
+
+
+def test_session_that_is_not_remembered_ends_sooner(world: World) -> None:
+    """It ends after ``session_idle_ttl`` without a refresh, through every verdict that moves its expiry."""
+    auth = world.auth(session_idle_ttl="1h")
+    tokens = auth.start(ADA, persistent=False)
+    first = tokens.refresh_token
+    for verdict in ("rotated", "rotated", "branched"):
+        assert world.clock.now + HOUR == tokens.session.expires_at
+        world.clock.advance(HOUR - 1)
+        tokens = auth.refresh(first if verdict == "branched" else tokens.refresh_token)
+        first = tokens.refresh_token if verdict == "rotated" and tokens.session.generation == 1 else first
+        assert tokens.session.persistent is False
+        assert auth.verify(tokens.access_token).expires_at <= tokens.session.expires_at
+    assert ["started", "rotated", "rotated", "branched"] == world.told()
+    (listed,) = auth.sessions("user-1")
+    assert (listed.persistent, world.clock.now + HOUR) == (False, listed.expires_at)
+    world.clock.advance(HOUR)
+    rejected(TokenExpired, auth, tokens.refresh_token)
+    assert auth.start(ADA).session.persistent is True
+    assert auth.login("ada", "right", persistent=False).session.persistent is False
+
+
+def test_session_s_own_times_hold(world: World, auth: Any) -> None:
+    """A session that asks for less than the policy says gets less, and a stricter policy counts for it too."""
+    tokens = auth.start(ADA, idle_ttl="1h", absolute_ttl="90m")
+    world.clock.advance(HOUR - 1)
+    tokens = auth.refresh(tokens.refresh_token)
+    assert tokens.session.created_at + 90 * MINUTE == tokens.session.expires_at
+    strict = world.auth(access_ttl="1m", idle_ttl="2m", absolute_ttl="61m", session_idle_ttl="2m")
+    world.clock.advance(W + 1)
+    tokens = strict.refresh(tokens.refresh_token)
+    assert tokens.session.created_at + 61 * MINUTE == tokens.session.expires_at
+    world.clock.now = tokens.session.expires_at
+    rejected(TokenExpired, strict, tokens.refresh_token)
+
+
+def test_lost_writes_leave_a_session_its_own_times(world: World, auth: Any) -> None:
+    """A session that heals has the expiry that its own times allow."""
+    tokens = auth.start(ADA, idle_ttl="1h")
+    old = world.stored(auth, tokens.session.id)
+    for _ in range(2):
+        world.clock.advance(W + 1)
+        tokens = auth.refresh(tokens.refresh_token, device=Device(address="10.0.0.9"))
+    assert auth.run(_asking(Swap(world.stored(auth, old.id), old)))
+    healed = auth.refresh(tokens.refresh_token, device=Device(user_agent="new"))
+    assert "healed" == world.told()[-1]
+    assert (world.clock.now + HOUR, "new") == (healed.session.expires_at, healed.session.device.user_agent)
+
+
+def test_session_s_own_claims_are_in_each_access_token(world: World, auth: Any) -> None:
+    """They stand beside the user's, and replace one of the same name."""
+    world.users["user-1"] = replace(ADA, claims={"org": "default", "plan": "pro"})
+    tokens = auth.start(world.users["user-1"], claims={"org": "acme", "amr": ["pwd", "otp"]})
+    for _ in range(2):
+        claims = auth.verify(tokens.access_token).claims
+        assert ("acme", "pro", ["pwd", "otp"]) == (claims["org"], claims["plan"], claims["amr"])
+        world.clock.advance(W + 1)
+        tokens = auth.refresh(tokens.refresh_token)
+    assert {"org": "acme", "amr": ["pwd", "otp"]} == auth.sessions("user-1")[0].claims
+    with pytest.raises(TypeError, match="read-only"):
+        tokens.session.claims["org"] = "other"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"persistant": False}, "unknown session option 'persistant': did you mean 'persistent'"),
+        ({"persistent": 0}, "invalid persistent 0: write True or False"),
+        ({"idle_ttl": "31d"}, "idle_ttl of a session has to be above zero and at most idle_ttl of the issuer"),
+        ({"idle_ttl": "30s"}, "longer than grace_period"),
+        ({"idle_ttl": "soon"}, "idle_ttl: invalid duration 'soon'"),
+        ({"absolute_ttl": 0}, "absolute_ttl of a session has to be above zero"),
+        ({"absolute_ttl": "181d"}, "at most absolute_ttl of the issuer"),
+        ({"claims": {"sub": "2", "exp": 1}}, "claims may not set exp, sub, which Daypass sets"),
+        ({"claims": {"org": object()}}, "claims has to be made of JSON values"),
+        ({"claims": {"org": float("nan")}}, "claims has to be made of JSON values"),
+        ({"claims": {1: "x"}}, "a mapping of names to JSON values"),
+        ({"claims": {"org": "x" * 2048}}, "too long: 2059 bytes as JSON, at most 2048"),
+        ({"claims": {"act": "admin"}}, "the claim act has to be a mapping"),
+        ({"claims": {"amr": "pwd"}}, "the claim amr has to be a list of texts"),
+        ({"claims": {"acr": 1}}, "the claim acr has to be text"),
+    ],
+)
+def test_option_of_a_session_that_cannot_work_starts_nothing(
+    world: World, auth: Any, options: dict[str, Any], message: str
+) -> None:
+    """The error says what to write instead."""
+    with pytest.raises(ConfigurationError, match=message):
+        auth.start(ADA, **options)
+    assert ((), []) == (auth.sessions("user-1"), world.told())
 
 
 def test_an_access_token_expires_by_the_issuers_clock(world: World, auth: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daypass import EventCode
-from daypass.duration import DAY, SECOND
+from daypass.duration import DAY, HOUR, SECOND
 from daypass.stores.sqlite import SqliteStore
 from daypass.web.options import Options
 
@@ -44,6 +44,19 @@ def test_a_refresh(world: World) -> None:
     assert ("reader", ALICE.subject, first.session.id) == (token.client_id, token.subject, token.session_id)
     world.end_grace()
     assert 200 == world.refreshes("reader", content["refresh_token"]).status
+
+
+def test_refresh_of_an_oauth_client_keeps_a_session_s_own_times(world: World) -> None:
+    """A client's session that asks for less time than the policy gives is over then."""
+    first = world.start("reader", persistent=False, absolute_ttl="1d", claims={"org": "acme"})
+    world.clock.advance(12 * HOUR - 1)
+    content = json_of(world.refreshes("reader", first.refresh_token))
+    assert "acme" == world.verify(content["access_token"]).claims["org"]
+    world.clock.advance(12 * HOUR - 1)
+    content = json_of(world.refreshes("reader", content["refresh_token"]))
+    assert 1 == content["expires_in"]
+    world.clock.advance(2)
+    assert (400, "invalid_grant") == error_of(world.refreshes("reader", content["refresh_token"]))
 
 
 @pytest.mark.parametrize("client_id", ["reader", "writer", "app", "daypass"])

@@ -6,13 +6,14 @@ import random
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote_plus, urlencode
 
 from daypass import AsyncDaypass, Daypass, Event, Tokens, User
 from daypass.duration import Duration
 from daypass.flow import Flow
 from daypass.session import Device
+from daypass.session_options import SessionOptions
 from daypass.steps import Verify
 from daypass.testing import Clock
 from daypass.web import Application
@@ -80,9 +81,15 @@ class World:
             return self.auth.run(flow)
         return asyncio.run(self.auth.run(flow))
 
-    def start(self, client_id: str | None = "reader", scope: str | None = None, user: User = ALICE) -> Tokens:
+    def start(
+        self,
+        client_id: str | None = "reader",
+        scope: str | None = None,
+        user: User = ALICE,
+        **options: Unpack[SessionOptions],
+    ) -> Tokens:
         """Start a session, as the application does once it knows whose it is."""
-        tokens = self.run(self.auth.flows.start(user, Device(), self.auth.new_call(), client_id, scope))
+        tokens = self.run(self.auth.flows.start(user, Device(), self.auth.new_call(), client_id, scope, options))
         assert isinstance(tokens, Tokens)
         return tokens
 

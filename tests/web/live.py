@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from daypass import AsyncDaypass, AsyncStore, ConfigurationError, Daypass, Event, EventCode, User
 from daypass.access_token import AccessToken
-from daypass.duration import MINUTE
+from daypass.duration import HOUR, MINUTE
 from daypass.testing import Clock
 
 from ..cookie_names import refresh_cookie
@@ -137,6 +137,24 @@ class MountedAnywhere:
         assert {} == dict(client.cookies)
         client.post("/auth/login", json=LOGIN)
         assert (204, b"", {}) == ((out := client.post("/auth/logout")).status_code, out.content, dict(client.cookies))
+
+    def test_login_that_is_not_remembered(self, client: httpx2.Client, application: Application) -> None:
+        """The cookie goes with the browser, after each refresh too, and the session ends after half a day unused."""
+
+        def cookie_of(path: str) -> str:
+            answer = client.post(path, json=LOGIN | {"remember": False})
+            assert 200 == answer.status_code
+            bearing = {"authorization": f"Bearer {answer.json()['accessToken']}"}
+            (session,) = client.get("/auth/sessions", headers=bearing).json()["sessions"]
+            assert session["persistent"] is False
+            return str(answer.headers["set-cookie"])
+
+        for path in ("/auth/login", "/auth/refresh", "/auth/refresh"):
+            assert "max-age" not in cookie_of(path).lower()
+            application.clock.advance(12 * HOUR - 1)
+        application.clock.advance(1)
+        assert 401 == client.post("/auth/refresh").status_code
+        assert 400 == client.post("/auth/login", json=LOGIN | {"remember": "no"}).status_code
 
     def test_at_another_prefix(self, application: Application) -> None:
         """The endpoints stand wherever they are mounted, and the cookie reaches them there."""

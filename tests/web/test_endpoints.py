@@ -818,6 +818,7 @@ def test_sessions() -> None:
         "lastUsedAt": "2027-01-15T08:00:00.000Z",
         "expiresAt": "2027-02-14T08:30:00.000Z",
         "current": True,
+        "persistent": True,
     }
     assert START == 1_800_000_000_000
     assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)

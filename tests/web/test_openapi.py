@@ -166,7 +166,7 @@ def test_no_content_has_no_schema(document: Document) -> None:
 @pytest.mark.parametrize(
     ("path", "fields", "required"),
     [
-        ("/auth/login", {"email", "username", "password", "tokenDelivery", "deviceName"}, True),
+        ("/auth/login", {"email", "username", "password", "tokenDelivery", "deviceName", "remember"}, True),
         ("/auth/refresh", {"refreshToken"}, False),
         ("/auth/logout", {"refreshToken", "everywhere"}, False),
     ],

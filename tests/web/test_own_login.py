@@ -30,6 +30,10 @@ EVERYWHERE = "everywhere"
 CROSS = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
 
 
+OPTIONS: dict[str, Any] = {"device_name": "phone", "persistent": False}
+"""What a login says of its session, in each framework."""
+
+
 def issuer(kind: type[Any], **arguments: Any) -> Any:
     users = {user.subject: user for user in PEOPLE.values()}
     return kind("memory:", issuer=ISSUER, secret=SECRET, load_user=users.get, **arguments)
@@ -46,7 +50,7 @@ def content(tokens: Any) -> dict[str, Any]:
 def starlette_site(auth: Any) -> Any:
     async def sign_up(request: StarletteRequest) -> JSONResponse:
         response = JSONResponse({})
-        tokens = await starlette.log_in(auth, request, response, user_of(request.url.path), device_name="phone")
+        tokens = await starlette.log_in(auth, request, response, user_of(request.url.path), **OPTIONS)
         response.body = json.dumps(content(tokens)).encode()
         response.headers["content-length"] = str(len(response.body))
         return response
@@ -67,7 +71,7 @@ def fastapi_site(auth: Any) -> Any:
     @app.api_route("/sign-up", methods=["GET", "POST"])
     @app.api_route("/sign-up/gone", methods=["GET", "POST"])
     async def sign_up(request: Request, response: Response) -> dict[str, Any]:
-        return content(await fastapi.log_in(auth, request, response, user_of(request.url.path), device_name="phone"))
+        return content(await fastapi.log_in(auth, request, response, user_of(request.url.path), **OPTIONS))
 
     @app.api_route("/leave", methods=["GET", "POST"])
     async def leave(request: Request, response: Response) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def asgi_site(auth: Any) -> Any:
                 await asgi.log_out(auth, scope, headers, everywhere=EVERYWHERE.encode() in scope["query_string"])
             else:
                 user = user_of(scope["path"])
-                body = content(await asgi.log_in(auth, scope, headers, user, device_name="phone"))
+                body = content(await asgi.log_in(auth, scope, headers, user, **OPTIONS))
         except LoginRefused as error:
             await asgi.send_response(error.response, scope, send)
             return
@@ -103,7 +107,7 @@ def flask_site(auth: Any) -> Any:
     @app.route("/sign-up/gone", methods=["GET", "POST"])
     def sign_up() -> Any:
         response = jsonify()
-        tokens = flask.log_in(auth, flask_request, response, user_of(flask_request.path), device_name="phone")
+        tokens = flask.log_in(auth, flask_request, response, user_of(flask_request.path), **OPTIONS)
         response.data = json.dumps(content(tokens))
         return response
 
@@ -125,7 +129,7 @@ def wsgi_site(auth: Any) -> Any:
                 wsgi.log_out(auth, environ, headers, everywhere=EVERYWHERE in environ["QUERY_STRING"])
             else:
                 user = user_of(environ["PATH_INFO"])
-                body = content(wsgi.log_in(auth, environ, headers, user, device_name="phone"))
+                body = content(wsgi.log_in(auth, environ, headers, user, **OPTIONS))
         except LoginRefused as error:
             return wsgi.send(error.response, environ, start_response)
         start_response("200 OK", headers)
@@ -167,6 +171,15 @@ def test_an_endpoint_of_its_own_logs_in_and_out(name: str) -> None:
         assert 200 == client.post("/leave").status_code
         assert {} == dict(client.cookies)
         assert 200 == client.post("/leave").status_code
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_login_that_is_not_remembered_goes_with_the_browser(name: str) -> None:
+    """With ``persistent=False`` the cookie has no ``Max-Age``."""
+    with served(name) as (_, client):
+        answer = client.post("/sign-up")
+        assert "shop=" in answer.headers["set-cookie"]
+        assert "max-age" not in answer.headers["set-cookie"].lower()
 
 
 @pytest.mark.parametrize("name", SITES)

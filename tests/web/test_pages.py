@@ -130,6 +130,19 @@ def test_a_login(browser: Browser) -> None:
     ] == browser.set
 
 
+def test_login_that_is_not_remembered(browser: Browser) -> None:
+    """Both cookies go with the browser, after a refresh too."""
+    tokens = browser.asked.auth.login("alice", PASSWORD, persistent=False)
+    browser.ask("POST", act=lambda login: login.log_in(tokens))
+    for _ in range(2):
+        assert [ACCESS, REFRESH] == browser.names
+        assert not any("max-age" in header.lower() for header in browser.set)
+        browser.expire()
+        browser.ask()
+    browser.ask("POST", act=lambda login: login.log_out())
+    assert {} == browser.jar
+
+
 def test_a_good_access_token(browser: Browser, store: Failing) -> None:
     """A good access token is the user's, costs no store, sets no cookie, and reaches the application as a header."""
     tokens = browser.log_in()

@@ -4,7 +4,7 @@ import inspect
 import logging
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from daypass.access_token import AccessToken
 from daypass.background import BackgroundTask, weakly
@@ -26,6 +26,7 @@ from daypass.issuer.base import (
     loaded_user,
 )
 from daypass.session import NOWHERE, Device, Session, Tokens
+from daypass.session_options import SessionOptions
 from daypass.steps import (
     Ask,
     Authenticate,
@@ -73,26 +74,33 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         if not isinstance(store, str) and (not isinstance(store, AsyncStore) or not is_async(store)):
             raise ConfigurationError("store has to be a URL such as sqlite:///app.db, or an AsyncStore")
 
-    async def login(self, identifier: str, password: str, *, device: Device = NOWHERE) -> Tokens:
+    async def login(
+        self, identifier: str, password: str, *, device: Device = NOWHERE, **session: Unpack[SessionOptions]
+    ) -> Tokens:
         """Start a session for the user that `authenticate` returns for these credentials.
 
         Raises:
             CredentialsRejected: nobody has, or they may not log in; nothing was started.
-            ConfigurationError: no ``authenticate`` was given.
+            ConfigurationError: no ``authenticate`` was given, or an option of the session cannot work.
             StoreError: nothing was started.
         """
-        return await self.run(
-            self.flows.login(Authenticate(self._checker(), identifier, password), device, self.new_call())
-        )
+        credentials = Authenticate(self._checker(), identifier, password)
+        return await self.run(self.flows.login(credentials, device, self.new_call(), session))
 
     async def start(
-        self, user: User, *, device: Device = NOWHERE, client_id: str | None = None, scope: str | None = None
+        self,
+        user: User,
+        *,
+        device: Device = NOWHERE,
+        client_id: str | None = None,
+        scope: str | None = None,
+        **session: Unpack[SessionOptions],
     ) -> Tokens:
         """Start a session for a user whom the application has authenticated in its own way.
 
         Arguments and errors are those of `Daypass.start`.
         """
-        return await self.run(self.flows.start(user, device, self.new_call(), client_id, scope))
+        return await self.run(self.flows.start(user, device, self.new_call(), client_id, scope, session))
 
     async def refresh(
         self,

@@ -71,6 +71,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         grace_period: Duration = "30s",
         leeway: Duration = 0,
         key_ttl: Duration = "90d",
+        session_idle_ttl: Duration = "12h",
         on_event: Listener | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
@@ -99,6 +100,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
             grace_period=grace_period,
             leeway=leeway,
             key_ttl=key_ttl,
+            session_idle_ttl=session_idle_ttl,
         )
         self.names = Names(issuer, audience or issuer, client_id)
         self.authenticate = authenticate

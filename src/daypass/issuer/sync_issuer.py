@@ -5,7 +5,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from daypass.access_token import AccessToken
 from daypass.background import BackgroundThread, weakly
@@ -26,6 +26,7 @@ from daypass.issuer.base import (
     refuse_awaitable,
 )
 from daypass.session import NOWHERE, Device, Session, Tokens
+from daypass.session_options import SessionOptions
 from daypass.steps import (
     Ask,
     Authenticate,
@@ -69,6 +70,7 @@ class Daypass(Issuer[Store, Load, Check]):
         algorithm: what access tokens are signed with.
         access_ttl: how long an access token opens the application.
         idle_ttl: how long a session lives without being refreshed.
+        session_idle_ttl: the same for a session that is not persistent, if it is shorter.
         absolute_ttl: the longest that a session lives.
         grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
             strict mode.
@@ -96,18 +98,27 @@ class Daypass(Issuer[Store, Load, Check]):
             if is_async_function(function):
                 raise ConfigurationError(f"{name} is async; use AsyncDaypass, or give a plain function")
 
-    def login(self, identifier: str, password: str, *, device: Device = NOWHERE) -> Tokens:
+    def login(
+        self, identifier: str, password: str, *, device: Device = NOWHERE, **session: Unpack[SessionOptions]
+    ) -> Tokens:
         """Start a session for whoever `authenticate` says has these credentials.
 
         Raises:
             CredentialsRejected: nobody has, or they may not log in; nothing was started.
-            ConfigurationError: no ``authenticate`` was given.
+            ConfigurationError: no ``authenticate`` was given, or an option of the session cannot work.
             StoreError: nothing was started.
         """
-        return self.run(self.flows.login(Authenticate(self._checker(), identifier, password), device, self.new_call()))
+        credentials = Authenticate(self._checker(), identifier, password)
+        return self.run(self.flows.login(credentials, device, self.new_call(), session))
 
     def start(
-        self, user: User, *, device: Device = NOWHERE, client_id: str | None = None, scope: str | None = None
+        self,
+        user: User,
+        *,
+        device: Device = NOWHERE,
+        client_id: str | None = None,
+        scope: str | None = None,
+        **session: Unpack[SessionOptions],
     ) -> Tokens:
         """Start a session for a user whom the application has authenticated in its own way.
 
@@ -118,13 +129,15 @@ class Daypass(Issuer[Store, Load, Check]):
                 one is given.
             scope: what the session is granted, words with spaces between them (RFC 6749 §3.3); None for all that the
                 user may do.
+            session: ``persistent=False`` for a cookie that goes with the browser, ``idle_ttl``, ``absolute_ttl`` and
+                ``claims`` of this session; see `SessionOptions`.
 
         Raises:
             CredentialsRejected: the user is disabled; nothing was started.
             ConfigurationError: an argument is not what it has to be; nothing was started.
             StoreError: nothing was started.
         """
-        return self.run(self.flows.start(user, device, self.new_call(), client_id, scope))
+        return self.run(self.flows.start(user, device, self.new_call(), client_id, scope, session))
 
     def refresh(
         self,

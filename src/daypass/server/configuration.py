@@ -28,6 +28,7 @@ DEFAULTS: Mapping[str, str] = {
     "port": "8000",
     "access_ttl": "15m",
     "idle_ttl": "30d",
+    "session_idle_ttl": "12h",
     "absolute_ttl": "180d",
     "grace_period": "30s",
     "trusted_proxies": "127.0.0.1 ::1",
@@ -56,6 +57,7 @@ class Lifetimes(TypedDict):
 
     access_ttl: str
     idle_ttl: str
+    session_idle_ttl: str
     absolute_ttl: str
     grace_period: str
 
@@ -127,6 +129,7 @@ def read(options: Mapping[str, Any], environment: Mapping[str, str] | None = Non
         lifetimes=Lifetimes(
             access_ttl=duration("access_ttl"),
             idle_ttl=duration("idle_ttl"),
+            session_idle_ttl=duration("session_idle_ttl"),
             absolute_ttl=duration("absolute_ttl"),
             grace_period=duration("grace_period"),
         ),

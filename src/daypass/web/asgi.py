@@ -14,6 +14,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import DaypassError
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.session import Tokens
+from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import guard, own_login
 from daypass.web.application import Application, async_application
@@ -343,17 +344,18 @@ async def log_in(
     granted: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Tokens:
     """Log the browser in from an application of your own, after you authenticated the user.
 
     The cookie is added to ``headers``, those of your response. If `daypass.web.asgi_pages.Pages` runs around your
-    application, it sets the cookies. ``granted`` is the session's scope; for ``device_name`` and ``cross_site`` see
-    `daypass.web.own_login.log_in`.
+    application, it sets the cookies. ``granted`` is the session's scope; for the other options, such as
+    ``persistent=False``, see `daypass.web.own_login.log_in`.
 
     Raises:
         LoginRefused: nothing was started; answer with ``await send_response(error.response, scope, send)``.
     """
-    options: dict[str, Any] = {"scope": granted, "device_name": device_name, "cross_site": cross_site}
+    options: dict[str, Any] = {"scope": granted, "device_name": device_name, "cross_site": cross_site, **session}
     tokens, ours = await log_in_or_refuse(auth, scope, user, **options)
     headers.extend(encoded(ours))
     return tokens

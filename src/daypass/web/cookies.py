@@ -12,6 +12,7 @@ from daypass import cookie_names
 from daypass.duration import DAY, SECOND
 from daypass.errors import ConfigurationError
 from daypass.refresh_token import PREFIX
+from daypass.session import Tokens
 from daypass.web.message import BadRequest, Request
 from daypass.web.proxies import claimed_addresses, parse_address
 from daypass.web.refusal_log import RefusalLog, shown
@@ -80,7 +81,15 @@ def read(request: Request, policy: CookiePolicy, kind: Kind = "") -> str | None:
 
 
 def write(
-    request: Request, policy: CookiePolicy, token: str, expires_at: int, now: int, kind: Kind = "", *, new: bool = False
+    request: Request,
+    policy: CookiePolicy,
+    token: str,
+    expires_at: int,
+    now: int,
+    kind: Kind = "",
+    *,
+    new: bool = False,
+    persistent: bool = True,
 ) -> tuple[str, str]:
     """Return the header that sets a cookie.
 
@@ -92,10 +101,20 @@ def write(
         now: milliseconds since the epoch.
         kind: which cookie.
         new: whether the cookie begins a session; otherwise it keeps the name that the request's cookie has.
+        persistent: whether the browser keeps it when it is closed.
     """
     _warn_of_proxy(request, policy)
     name = _names(request, policy, kind)[0] if new else _name_in_use(request, policy, kind)
-    return _header(request, policy, name, token, max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND)
+    age = max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND
+    return _header(request, policy, name, token, age if persistent or age == 0 else None)
+
+
+def write_session(
+    request: Request, policy: CookiePolicy, tokens: Tokens, now: int, *, new: bool = False
+) -> tuple[str, str]:
+    """Return the header that sets the cookie of a session, with its refresh token."""
+    session = tokens.session
+    return write(request, policy, tokens.refresh_token, session.expires_at, now, new=new, persistent=session.persistent)
 
 
 def clear(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:
@@ -236,9 +255,10 @@ def _value(request: Request, wanted: str) -> str | None:
     return next(ours, values[0] if values else None) or None
 
 
-def _header(request: Request, policy: CookiePolicy, name: str, value: str, age: int) -> tuple[str, str]:
+def _header(request: Request, policy: CookiePolicy, name: str, value: str, age: int | None) -> tuple[str, str]:
     secure = "; Secure" if request.scheme == "https" else ""
-    return "set-cookie", f"{name}={value}; Path=/; Max-Age={age}; HttpOnly{secure}; SameSite={policy.same_site}"
+    max_age = "" if age is None else f"; Max-Age={age}"
+    return "set-cookie", f"{name}={value}; Path=/{max_age}; HttpOnly{secure}; SameSite={policy.same_site}"
 
 
 def _check_name(name: str) -> None:

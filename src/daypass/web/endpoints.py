@@ -24,6 +24,7 @@ from daypass.flow import Flow
 from daypass.flows import Call, Flows
 from daypass.refresh_token import RefreshToken
 from daypass.session import Device, Session, Tokens
+from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys
 from daypass.store_steps import Find
 from daypass.user import RESERVED_CLAIMS
@@ -123,14 +124,14 @@ class Endpoints:
         delivery = body.get("tokenDelivery", "cookie")
         if delivery not in ("cookie", "body"):
             raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
-        device = device_of(request, _text(body, "deviceName"))
+        device, options = device_of(request, _text(body, "deviceName")), _session_options(body)
         if self._limiter is not None:
             yield from self._limiter.login(request, identifier, call.now)
         check: Callable[..., Any] = self._authenticate
         if self._takes_fields:
             check = partial(check, fields={name: value for name, value in body.items() if name not in _OWN_FIELDS})
         credentials = Authenticate(check, identifier, password)
-        login = self._flows.login(credentials, device, call)
+        login = self._flows.login(credentials, device, call, options)
         try:
             tokens = yield from (login if self._slots is None else self._slots.during(login, call.now))
         except CredentialsRejected as error:
@@ -226,6 +227,7 @@ class Endpoints:
             "lastUsedAt": _iso(times.last_used_at),
             "expiresAt": _iso(times.expires_at),
             "current": is_current,
+            "persistent": session.persistent,
         }
 
     @_answering
@@ -332,8 +334,7 @@ class Endpoints:
             return answer(200, content).with_headers(grace)
         if in_body:
             return answer(200, content | {"refreshToken": tokens.refresh_token}).with_headers(grace)
-        expires_at = tokens.session.expires_at
-        cookie = cookies.write(request, self._cookies, tokens.refresh_token, expires_at, call.now, new=new)
+        cookie = cookies.write_session(request, self._cookies, tokens, call.now, new=new)
         return answer(200, content).with_headers(grace, cookie)
 
 
@@ -350,6 +351,14 @@ def _everywhere(request: Request) -> bool:
     if not isinstance(everywhere, bool):
         raise BadRequest(400, "invalid_request", "everywhere must be true or false")
     return everywhere
+
+
+def _session_options(body: Mapping[str, Any]) -> SessionOptions:
+    """Return what the body of a login says of its session."""
+    remember = body.get("remember", True)
+    if not isinstance(remember, bool):
+        raise BadRequest(400, "invalid_request", "remember must be true or false")
+    return SessionOptions() if remember else SessionOptions(persistent=False)
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:

@@ -28,6 +28,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.session import Tokens
+from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import openapi, starlette
 from daypass.web.application import Application, async_application
@@ -178,12 +179,13 @@ async def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Tokens:
     """Log the browser in from a route of your own; see `daypass.web.starlette.log_in`.
 
     ``response`` is the route's parameter (``response: Response``), or what the route returns.
     """
-    options = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site, **session}
     try:
         return await starlette.log_in_or_refuse(auth, request, response, user, **options)
     except LoginRefused as error:

@@ -33,6 +33,7 @@ from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError
 from daypass.issuer import Check, Daypass
 from daypass.session import Tokens
+from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import guard, wsgi
 from daypass.web.application import Application, sync_application
@@ -267,11 +268,12 @@ def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Tokens:
     """Log the browser in from a view of your own, after you authenticated the user; ``response`` sets the cookie.
 
     Give the `Application` if your blueprints have options. If `daypass.web.wsgi_pages.Pages` runs around the view, it
-    sets the cookies. For ``scope``, ``device_name`` and ``cross_site`` see `daypass.web.own_login.log_in`.
+    sets the cookies. For the options, such as ``persistent=False``, see `daypass.web.own_login.log_in`.
 
     Returns:
         The tokens of the new session; send ``access_token`` and ``expires_in`` to a page with JavaScript.
@@ -280,7 +282,7 @@ def log_in(
         HTTPException: 401 if the user is disabled; 403 if a page of another site caused the request, or it came by
             plain HTTP; 503 if the store is down. Nothing was started.
     """
-    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site, **session}
     try:
         tokens, headers = wsgi.log_in_or_refuse(auth, request.environ, user, **options)
     except LoginRefused as error:

@@ -31,7 +31,7 @@ from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods
 from daypass.web.cookies import CookiePolicy
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, grace_header
-from daypass.web.session_times import latest_end, round_up
+from daypass.web.session_times import round_up
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 JWKS_PATH = "/.well-known/jwks.json"
@@ -253,7 +253,7 @@ class OAuth:
             "scope": scopes.within(session.scope, user.scope) or None,
             "client_id": session.client_id,
             "username": user.username,
-            "exp": round_up(latest_end(session, self._flows.policy)) // SECOND,  # does not reveal refreshes
+            "exp": round_up(self._flows.policy.latest_end_of(session)) // SECOND,  # does not reveal refreshes
             "sub": session.subject,
             "iss": self._flows.names.issuer,
             "sid": session.id,

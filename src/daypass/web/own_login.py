@@ -4,12 +4,13 @@ The adapters have these as ``log_in(auth, request, response, user)`` and ``log_o
 """
 
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from daypass.errors import CredentialsRejected, DaypassError, StoreError
 from daypass.flow import Flow
 from daypass.flows import Call
 from daypass.session import Tokens
+from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import cookies
 from daypass.web.application import Application
@@ -46,6 +47,7 @@ def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Flow[tuple[Tokens, Headers]]:
     """Start a session for a user whom the application has authenticated; return its tokens, and the headers to add.
 
@@ -62,11 +64,12 @@ def log_in(
         cross_site: whether a page of another site may send the request, as an identity provider's form does. By default
             such a request is refused unless it is a GET: it could log a victim in as somebody else. Check the
             provider's ``state`` yourself, for a GET too.
+        session: what the login says of its session, such as ``persistent=False``; see `SessionOptions`.
 
     Raises:
         LoginRefused: nothing was started.
     """
-    return _refusing(_log_in(app, request, user, call, login, scope, device_name, cross_site=cross_site))
+    return _refusing(_log_in(app, request, user, call, login, scope, device_name, session, cross_site=cross_site))
 
 
 def log_out(
@@ -104,6 +107,7 @@ def _log_in(
     login: BrowserLogin | None,
     scope: str | None,
     device_name: str | None,
+    session: SessionOptions,
     *,
     cross_site: bool,
 ) -> Flow[tuple[Tokens, Headers]]:
@@ -112,13 +116,12 @@ def _log_in(
     cookies.require_secure_transport(request, policy)
     if request.method not in SAFE_METHODS and not cross_site:
         cookies.require_same_site(request, policy)
-    tokens = yield from flows.start(user, device_of(request, device_name), call, None, scope)
+    tokens = yield from flows.start(user, device_of(request, device_name), call, None, scope, session)
     if login is not None:
         login.log_in(tokens, cross_site=True)
         return tokens, ()
     yield from end_replaced(flows, policy, request, call)
-    expires_at = tokens.session.expires_at
-    cookie = cookies.write(request, policy, tokens.refresh_token, expires_at, call.now, new=True)
+    cookie = cookies.write_session(request, policy, tokens, call.now, new=True)
     return tokens, (cookie, ("cache-control", "no-store"))
 
 

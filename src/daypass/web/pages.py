@@ -299,13 +299,13 @@ class Pages:
             return ()
         policy, now = self._policy, call.now
         until = (now // SECOND + tokens.expires_in) * SECOND  # as the token says it, in whole seconds
-        access = cookies.write(request, policy, tokens.access_token, until, now, ACCESS, new=new)
+        persistent = tokens.session.persistent
+        access = cookies.write(request, policy, tokens.access_token, until, now, ACCESS, new=new, persistent=persistent)
         fits = len(access[1].partition(";")[0]) - len("=") <= LONGEST
         headers = (access,) if fits else (cookies.clear(request, policy, ACCESS),)
         if not tokens.replaces:
             return headers
-        refresh = cookies.write(request, policy, tokens.refresh_token, tokens.session.expires_at, now, new=new)
-        return (*headers, refresh)
+        return (*headers, cookies.write_session(request, policy, tokens, now, new=new))
 
     def _lives(self, tokens: Tokens, call: Call) -> Flow[bool]:
         """Tell whether the session of new tokens is still live; without I/O unless the access token has expired."""

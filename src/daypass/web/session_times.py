@@ -68,13 +68,9 @@ class SessionTimes:
     def _times(self, session: Session, last_used_at: int) -> ShownTimes:
         created_at = round_down(session.created_at)
         last_used_at = max(created_at, last_used_at)
-        idle_end = last_used_at + 2 * STEP + self._policy.idle_ttl
-        return ShownTimes(created_at, last_used_at, round_up(min(idle_end, latest_end(session, self._policy))))
-
-
-def latest_end(session: Session, policy: Policy) -> int:
-    """Return when a session ends at the latest, however often it is refreshed."""
-    return session.created_at + policy.absolute_ttl
+        idle_ttl = self._policy.idle_ttl if session.idle_ttl is None else min(session.idle_ttl, self._policy.idle_ttl)
+        idle_end = last_used_at + 2 * STEP + idle_ttl
+        return ShownTimes(created_at, last_used_at, round_up(min(idle_end, self._policy.latest_end_of(session))))
 
 
 def round_down(time: int) -> int:

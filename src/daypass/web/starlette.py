@@ -25,6 +25,7 @@ except ModuleNotFoundError as missing:
 from daypass.access_token import AccessToken
 from daypass.issuer import AsyncCheck, AsyncDaypass, Check
 from daypass.session import Tokens
+from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import asgi, guard, routes
 from daypass.web.application import Application, async_application
@@ -258,11 +259,12 @@ async def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Tokens:
     """Log the browser in from an endpoint of your own, after you authenticated the user; ``response`` sets the cookie.
 
     Give the `Application` if your mounts have options. If `daypass.web.asgi_pages.Pages` runs around the endpoint, it
-    sets the cookies. For ``scope``, ``device_name`` and ``cross_site`` see `daypass.web.own_login.log_in`.
+    sets the cookies. For the options, such as ``persistent=False``, see `daypass.web.own_login.log_in`.
 
     Returns:
         The tokens of the new session; send ``access_token`` and ``expires_in`` to a page with JavaScript.
@@ -271,7 +273,7 @@ async def log_in(
         HTTPException: 401 if the user is disabled; 403 if a page of another site caused the request, or it came by
             plain HTTP; 503 if the store is down. Nothing was started.
     """
-    options = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site, **session}
     try:
         return await log_in_or_refuse(auth, request, response, user, **options)
     except LoginRefused as error:

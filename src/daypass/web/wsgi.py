@@ -11,6 +11,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from daypass.flows import Call
 from daypass.issuer import Check, Daypass
 from daypass.session import Tokens
+from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import own_login
 from daypass.web.application import Application, sync_application
@@ -133,17 +134,18 @@ def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Tokens:
     """Log the browser in from an application of your own, after you authenticated the user.
 
     The cookie is added to ``headers``, those of your response. If `daypass.web.wsgi_pages.Pages` runs around your
-    application, it sets the cookies. For ``scope``, ``device_name`` and ``cross_site`` see
+    application, it sets the cookies. For the options, such as ``persistent=False``, see
     `daypass.web.own_login.log_in`.
 
     Raises:
         LoginRefused: nothing was started; answer with ``send(error.response, environ, start_response)``.
     """
-    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site, **session}
     tokens, ours = log_in_or_refuse(auth, environ, user, **options)
     headers.extend(ours)
     return tokens

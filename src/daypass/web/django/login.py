@@ -1,13 +1,14 @@
 """Logs a browser in or out from a view of the project's own."""
 
 from collections.abc import Awaitable
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.session import Tokens
+from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import own_login
 from daypass.web.application import Application
@@ -26,6 +27,7 @@ def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Tokens: ...
 @overload
 def log_in(
@@ -37,6 +39,7 @@ def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Awaitable[Tokens]: ...
 def log_in(
     auth: Any,
@@ -47,6 +50,7 @@ def log_in(
     scope: str | None = None,
     device_name: str | None = None,
     cross_site: bool = False,
+    **session: Unpack[SessionOptions],
 ) -> Any:
     """Log the browser in from a view of your own, after you authenticated the user; ``response`` sets the cookie.
 
@@ -61,6 +65,7 @@ def log_in(
         scope: what the session is granted; None grants everything that the user may do.
         device_name: for the list of devices.
         cross_site: whether a page of another site may send the request; see `daypass.web.own_login.log_in`.
+        session: what the login says of its session, such as ``persistent=False``.
 
     Returns:
         The tokens of the new session.
@@ -71,7 +76,7 @@ def log_in(
     """
     app = own_login.application_for(auth)
     call, login = app.auth.new_call(), getattr(request, "daypass", None)
-    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site}
+    options: dict[str, Any] = {"scope": scope, "device_name": device_name, "cross_site": cross_site, **session}
     return _run(app, own_login.log_in(app, translated(request), user, call, login, **options), response)
 
 

@@ -1,0 +1,100 @@
+"""What a login may say of its session: whether it outlives the browser, its own times, its own claims."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from daypass.duration import Duration, milliseconds
+from daypass.errors import ConfigurationError
+from daypass.policy import Policy
+from daypass.session import Session
+from daypass.session_extras import Extras
+from daypass.unknown_options import refuse_unknown
+from daypass.user import RESERVED_CLAIMS
+
+MAXIMUM_CLAIMS = 2048
+"""Bytes of a session's own claims as JSON; each of its access tokens has them."""
+
+
+class SessionOptions(TypedDict, total=False):
+    """What a login may say of its session.
+
+    Attributes:
+        persistent: False is "do not remember me": the cookie goes with the browser, and the session ends after the
+            policy's ``session_idle_ttl`` without a refresh.
+        idle_ttl: ends the session after this time without a refresh, if the policy's time is longer.
+        absolute_ttl: ends the session this long after its login, if the policy's time is longer.
+        claims: for each access token of the session, beside those of the user; JSON values, `MAXIMUM_CLAIMS` bytes at
+            most. Where both have one of the same name, the session's counts.
+    """
+
+    persistent: bool
+    idle_ttl: Duration
+    absolute_ttl: Duration
+    claims: Mapping[str, Any]
+
+
+def apply(session: Session, options: SessionOptions, policy: Policy) -> Session:
+    """Return a new ``session`` with what ``options`` say of it, and the expiry that follows.
+
+    Raises:
+        ConfigurationError: an option is unknown or cannot work; the message says what to write instead.
+    """
+    refuse_unknown(options, SessionOptions.__annotations__, "session option")
+    persistent = options.get("persistent", True)
+    if type(persistent) is not bool:
+        raise ConfigurationError(f"invalid persistent {persistent!r}: write True or False")
+    idle_ttl = _span(options, "idle_ttl", policy.idle_ttl)
+    absolute_ttl = _span(options, "absolute_ttl", policy.absolute_ttl)
+    if not persistent:
+        idle_ttl = min(idle_ttl, policy.session_idle_ttl)
+    if idle_ttl <= policy.grace_period:
+        raise ConfigurationError("idle_ttl of a session has to be longer than grace_period")
+    return replace(
+        session,
+        expires_at=session.created_at + min(idle_ttl, absolute_ttl),
+        idle_ttl=idle_ttl if idle_ttl < policy.idle_ttl else None,
+        ends_at=session.created_at + absolute_ttl if absolute_ttl < policy.absolute_ttl else None,
+        extras=Extras(persistent=persistent, claims=checked_claims(options.get("claims", {}))).text,
+    )
+
+
+def _span(options: SessionOptions, name: str, longest: int) -> int:
+    if name not in options:
+        return longest
+    try:
+        span = milliseconds(options[name])  # type: ignore[literal-required]  # one of the two names above
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
+    if not 0 < span <= longest:
+        raise ConfigurationError(f"{name} of a session has to be above zero and at most {name} of the issuer")
+    return span
+
+
+def checked_claims(claims: object) -> Mapping[str, Any]:
+    """Return a session's own claims if they can stand in its access tokens.
+
+    Raises:
+        ConfigurationError: they are not JSON, are too long, or have a name that Daypass sets.
+    """
+    if not isinstance(claims, Mapping) or not all(isinstance(name, str) for name in claims):
+        raise ConfigurationError("claims has to be a mapping of names to JSON values")
+    taken = RESERVED_CLAIMS.intersection(claims)
+    if taken:
+        raise ConfigurationError(f"claims may not set {', '.join(sorted(taken))}, which Daypass sets")
+    if not isinstance(claims.get("act", {}), Mapping):
+        raise ConfigurationError("the claim act has to be a mapping, such as {'sub': '1'} (RFC 8693 §4.1)")
+    amr = claims.get("amr", [])
+    if not isinstance(amr, list | tuple) or not all(isinstance(each, str) for each in amr):
+        raise ConfigurationError("the claim amr has to be a list of texts, such as ['pwd', 'otp'] (RFC 8176)")
+    if not isinstance(claims.get("acr", ""), str):
+        raise ConfigurationError("the claim acr has to be text")
+    try:
+        text = json.dumps(dict(claims), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"claims has to be made of JSON values: {error}") from None
+    if len(text) > MAXIMUM_CLAIMS:
+        raise ConfigurationError(f"claims are too long: {len(text)} bytes as JSON, at most {MAXIMUM_CLAIMS}")
+    plain: Mapping[str, Any] = json.loads(text)
+    return plain
