@@ -21,8 +21,8 @@ ROOT = Path(daypass.__file__).parent
 # fmt: off
 FOREIGN = (
     "aiohttp", "anyio", "argon2", "django", "fastapi", "filelock", "flask", "h11", "httpcore", "httptools", "httpx",
-    "httpx2", "hypothesis", "jinja2", "keyring", "niquests", "platformdirs", "psycopg", "pydantic", "pytest", "redis",
-    "requests", "rich", "sqlite3", "starlette", "urllib3", "uvicorn", "uvloop", "werkzeug",
+    "httpx2", "hypothesis", "jinja2", "keyring", "mcp", "niquests", "platformdirs", "psycopg", "pydantic", "pytest",
+    "redis", "requests", "rich", "sqlite3", "starlette", "urllib3", "uvicorn", "uvloop", "werkzeug",
 )
 # fmt: on
 
@@ -196,12 +196,12 @@ def test_using_daypass_loads_no_framework_and_no_driver() -> None:
     assert "daypass.issuer" in there
 
 
-@pytest.mark.parametrize("module", ["httpx", "requests", "aiohttp", "niquests"])
+@pytest.mark.parametrize("module", ["httpx", "requests", "aiohttp", "niquests", "mcp"])
 def test_a_client_loads_no_server(module: str) -> None:
     """A client's adapter loads no issuer, verifier, store, endpoint or cryptography of the server."""
     there = loaded(f"import daypass.client.{module}")
     rooms = {name.split(".")[1] for name in there if name.startswith("daypass.")}
-    assert rooms <= {"client", "cookie_names", "drive", "errors", "flow", "forks"}
+    assert rooms <= {"client", "cookie_names", "drive", "duration", "errors", "flow", "forks"}
     assert [] == [name for name in SERVER if name in there]
 
 

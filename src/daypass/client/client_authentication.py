@@ -12,7 +12,7 @@ from daypass.client.messages import Message
 from daypass.errors import ConfigurationError
 
 Method = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
-_METHODS: tuple[Method, ...] = get_args(Method)
+METHODS: tuple[Method, ...] = get_args(Method)
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFETIME = 60
@@ -45,8 +45,8 @@ class ClientAuthentication:
     ) -> None:
         if not client_id:
             raise ConfigurationError("client_id is missing: give the id that the authorization server gave your client")
-        if method is not None and method not in _METHODS:
-            raise ConfigurationError(f"invalid method {method!r}: expected one of {', '.join(_METHODS)}")
+        if method is not None and method not in METHODS:
+            raise ConfigurationError(f"invalid method {method!r}: expected one of {', '.join(METHODS)}")
         self.client_id = client_id
         self._secret = client_secret
         self._private_key = private_key

@@ -84,6 +84,8 @@ class Grant:
         refresh_token: from the body, or ``None``.
         cookie: the cookie that carries the refresh token, or ``None``.
         grace: for how many milliseconds the server answers the same refresh token again; 0 where it does not say.
+        context: what a strategy needs to refresh these tokens and learned at login, such as a client id; it is kept
+            with them.
     """
 
     access_token: str = field(repr=False)
@@ -91,6 +93,7 @@ class Grant:
     refresh_token: str | None = field(default=None, repr=False)
     cookie: Cookie | None = None
     grace: int = 0
+    context: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 class Refreshed(NamedTuple):

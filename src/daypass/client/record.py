@@ -126,6 +126,7 @@ def _fields(tokens: Tokens, now: Now) -> dict[str, Any]:
         "age": max(0, now.monotonic - tokens.sent_at),
         "refreshed": tokens.refreshed_at is not None,
         "grace": tokens.grace,
+        **({} if tokens.context is None else {"context": dict(tokens.context)}),
     }
 
 
@@ -145,9 +146,11 @@ def _read(fields: dict[str, Any], now: Now, jitter: float, timing: Timing, since
         return None
     if not isinstance(sent["wall"], int) or not isinstance(lifetime, int | None):
         return None
+    if not _is_context(context := fields.get("context")):
+        return None
     age = _age(fields, sent, now, since)
     kept = Cookie(*map(str, cookie)) if cookie else None
-    grant = Grant(access_token, lifetime, refresh_token, kept, grace)
+    grant = Grant(access_token, lifetime, refresh_token, kept, grace, context)
     tokens = tokens_from(grant, login_id, now.monotonic - age, jitter, timing)
     return replace(tokens, record_id=record_id, refreshed_at=tokens.sent_at if fields.get("refreshed") else None)
 
@@ -158,3 +161,7 @@ def _age(fields: dict[str, Any], sent: dict[str, Any], now: Now, since: int | No
         return before + since
     same_run = now.boot is not None and sent["boot"] == now.boot
     return max(0, now.monotonic - int(sent["monotonic"]) if same_run else now.wall - sent["wall"])
+
+
+def _is_context(value: object) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(each, str) for each in value.values()))

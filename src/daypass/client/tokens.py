@@ -1,5 +1,6 @@
 """The tokens that a client has for one session, and when they expire. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from daypass.client.messages import Cookie, Grant
@@ -23,6 +24,7 @@ class Tokens:
         refreshed_at: when a refresh brought the access token, or ``None`` where a login, `start` or a restart did.
         grace: for how many milliseconds the server answers the same refresh token again; 0 where it does not say.
         record_id: of the record that a storage keeps of them, or ``None``.
+        context: what the strategy needs to refresh them, from the login; all refreshes keep it.
     """
 
     login_id: str
@@ -38,6 +40,7 @@ class Tokens:
     refreshed_at: int | None = None
     grace: int = 0
     record_id: str | None = None
+    context: Mapping[str, str] | None = field(default=None, repr=False)
 
     def expired(self, now: int) -> bool:
         """Tell whether the access token has expired by the clock; of unknown lifetime, it never has."""
@@ -78,6 +81,7 @@ def tokens_from(grant: Grant, login_id: str, sent_at: int, jitter: float, timing
         ahead_at=None if young is None else sent_at + young,
         expires_at=None if grant.lifetime is None else sent_at + grant.lifetime,
         grace=grant.grace,
+        context=grant.context,
     )
 
 
@@ -99,4 +103,4 @@ def refreshed(previous: Tokens, grant: Grant, sent_at: int, now: int, jitter: fl
         cookie = None if previous.refresh_token else grant.cookie or previous.cookie
         grant = replace(grant, refresh_token=previous.refresh_token, cookie=cookie)
     tokens = tokens_from(grant, previous.login_id, sent_at, jitter, timing)
-    return replace(tokens, refreshed_at=now)
+    return replace(tokens, refreshed_at=now, context=grant.context or previous.context)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
@@ -15,12 +15,15 @@ import uvicorn
 class Loopback:
     """A uvicorn server in a thread; each test puts an application of its own behind it.
 
+    Args:
+        lifespan: ``"on"`` for an application that has to be started; it is given before `start`.
+
     Attributes:
         app: the ASGI application; may be changed between requests.
         url: where it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lifespan: Literal["on", "off"] = "off") -> None:
         self.app: Any = None
         # With its protocol named, asyncio turns Nagle's algorithm off; else every answer waits 40 ms.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -30,7 +33,7 @@ class Loopback:
             self._call,
             interface="asgi3",
             ws="none",
-            lifespan="off",
+            lifespan=lifespan,
             log_config=None,
             access_log=False,
             date_header=False,  # the application may have one of its own
