@@ -9,6 +9,8 @@ __all__ = [
     "Timing",
 ]
 
+_SHORTEST_LEASE = 1_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
@@ -33,9 +35,12 @@ class Timing:
         longest_backoff: where the doubling ends. ``Retry-After`` of the server may ask for a longer pause.
         turn: how long a process waits for another process that refreshes the same stored session. ``None``: one second
             longer than the deadline.
+        lease: how long a process that refreshes has the turn in a storage for many machines. It renews it meanwhile, so
+            that others wait this long only for one that died or was stopped. ``None``: a quarter longer than the
+            deadline.
 
     Raises:
-        ConfigurationError: ``ahead`` is not a share of the lifetime.
+        ConfigurationError: ``ahead`` is not a share of the lifetime, or ``lease`` is below a second.
     """
 
     ahead: float = 0.2
@@ -48,10 +53,13 @@ class Timing:
     backoff: int = 1_000
     longest_backoff: int = 30_000
     turn: int | None = None
+    lease: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.ahead < 1:
             raise ConfigurationError(f"ahead is a share of a token's lifetime, from 0 to below 1, not {self.ahead}")
+        if self.lease is not None and self.lease < _SHORTEST_LEASE:
+            raise ConfigurationError(f"invalid lease {self.lease}: expected at least {_SHORTEST_LEASE} milliseconds")
 
     def repeats_safely(self, grace: int) -> bool:
         """Tell whether a server with this grace period, in milliseconds, takes every resend of one refresh."""
@@ -66,8 +74,8 @@ class Timing:
         return self.deadline_for(grace) + 1_000 if self.turn is None else self.turn
 
     def lease_for(self, grace: int) -> int:
-        """Return how long the turn to refresh is taken for, where it is a lease: longer than the longest refresh."""
-        return self.deadline_for(grace) * 5 // 4
+        """Return how long the turn to refresh is taken for, where it is a lease."""
+        return self.deadline_for(grace) * 5 // 4 if self.lease is None else self.lease
 
 
 def pause_after(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:

@@ -7,6 +7,7 @@ there are a strict server and scenarios besides; those need uvicorn too, and are
 from daypass.testing.account_contract import AccountStoreContract, account
 from daypass.testing.client_subject import Subject
 from daypass.testing.clock import START, Clock
+from daypass.testing.storage_contract import SharedStorageContract, StorageContract
 from daypass.testing.store_contract import (
     CALLERS,
     AsyncStoreContract,
@@ -26,6 +27,8 @@ __all__ = [
     "AsyncStoreContract",
     "Clock",
     "Performing",
+    "SharedStorageContract",
+    "StorageContract",
     "StoreContract",
     "StrictServer",
     "Subject",

@@ -77,6 +77,9 @@ class Turn:
     def failed(self, reason: str) -> None:
         """Note why the refresh failed as a whole."""
 
+    def stop_renewing(self) -> None:
+        """Let the turn end by itself, if it is a lease: as if this process had been stopped."""
+
     def keep_open(self) -> None:
         """Note that what the refresh brought is still to be written, when the turn ends."""
 

@@ -263,6 +263,11 @@ class Lease(Turn):
         """Note why the refresh failed as a whole."""
         self._error = reason[:_LONGEST_ERROR]
 
+    def stop_renewing(self) -> None:
+        """Let the lease end by itself."""
+        self._renewals = _RENEWALS
+        self._timer.cancel()
+
     def keep_open(self) -> None:
         """Do not give the turn back at its end: what it brought is still to be written."""
         self._kept_open = True
@@ -313,8 +318,9 @@ class Lease(Turn):
         asked = self._clock()
         try:
             held = self._renew_once(asked)
-        except (StoreError, ConfigurationError):
-            self._timer = self._start_timer(self._lease / 8)
+        except Exception:  # of a driver too, whose connections may be closed at this moment
+            if not self._over:
+                self._timer = self._start_timer(self._lease / 8)
             return
         if held:
             self._renewals += 1

@@ -1,0 +1,280 @@
+"""The campaigns: what is done to a fleet, what is counted, and what has to come out."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from daypass.client.clock import boot_id, monotonic_ms, wall_ms
+from daypass.client.endpoints import Endpoints
+from daypass.client.messages import Grant
+from daypass.client.record import Now, write_record
+from daypass.client.storage.base import Facts
+from daypass.client.storage.row import LOST_ANSWER, Row
+from daypass.client.storage.shared import Rows
+from daypass.client.timing import Timing
+from daypass.client.tokens import tokens_from
+from daypass.testing.loopback import serving
+from tests.fleet.databases import Database, running
+from tests.fleet.fleet import Fleet
+from tests.fleet.issuer import Issuer
+from tests.fleet.machine import Job, key_of, open_rows, storage_of
+
+QUICK = {"ahead": 0, "deadline": 1_000, "attempt": 900, "pause": 50, "backoff": 100, "longest_backoff": 500}
+"""For a server that repeats safely: a turn of 1.25 seconds."""
+
+STRICT = {"ahead": 0, "pause": 50, "backoff": 100, "longest_backoff": 1_000}
+
+
+@dataclass
+class Size:
+    """How much of it.
+
+    Attributes:
+        workers: of each of three machines.
+        expiries: of the one connection.
+        kills: of workers in the midst of a refresh.
+        rounds: of what befalls the database.
+        connections: that are refreshed at their own times.
+        seconds: that they are.
+        lifetime: seconds that their access tokens live.
+    """
+
+    workers: int = 8
+    expiries: int = 20
+    kills: int = 200
+    rounds: int = 3
+    connections: int = 10_000
+    seconds: float = 120
+    lifetime: float = 100
+
+
+SHORT = Size(workers=2, expiries=3, kills=4, rounds=1, connections=60, seconds=6, lifetime=2)
+
+
+class World:
+    """A database, a server and connections at it."""
+
+    def __init__(self, database: Database, issuer: Issuer, url: str, connections: int) -> None:
+        self.database = database
+        self.issuer = issuer
+        self.url = url
+        self.rows: Rows = open_rows(database.url)
+        self.connections = connections
+        for number in range(connections):
+            self._begin(number)
+
+    def job(self, **options: object) -> Job:
+        """Return what workers do here."""
+        return Job(self.database.url, self.url, "", connections=self.connections, **options)  # type: ignore[arg-type]  # by name
+
+    def row(self, number: int) -> Row:
+        """Return the row of a connection."""
+        found, _ = self.rows.read(key_of(number))
+        assert found is not None
+        return found
+
+    @property
+    def needing_login(self) -> Counter[str]:
+        """Count the connections that were lost, by reason."""
+        reasons = (self.row(number).reason for number in range(self.connections))
+        return Counter(reason for reason in reasons if reason is not None)
+
+    def _begin(self, number: int) -> None:
+        access_token, refresh_token = self.issuer.begin()
+        lifetime = int((self.issuer.expires_in or 0) * 1000 * random.uniform(0.2, 1))
+        now = Now(monotonic_ms(), wall_ms(), boot_id())
+        tokens = tokens_from(
+            Grant(access_token, lifetime, refresh_token, grace=int(self.issuer.grace * 1000)),
+            f"login-{number}",
+            now.monotonic,
+            0,
+            Timing(),
+        )
+        text = write_record(tokens, f"first-{number}", now, Endpoints().server(f"{self.url}/auth"))
+        storage_of(self.rows, number).replace(lambda _: True, text, Facts(lifetime))
+
+
+@contextmanager
+def world(kind: str, connections: int = 1, **issuer: object) -> Iterator[World]:
+    """Run a database and a server."""
+    server = Issuer(**issuer)
+    with running(kind) as database, serving(server) as url:
+        made = World(database, server, url, connections)
+        yield made
+        made.rows.close()
+
+
+def expiries(kind: str, size: Size) -> dict[str, object]:
+    """Let the token of one connection expire again and again, at a strict server that takes 200 ms to refresh."""
+    with world(kind, expires_in=2, latency=0.2) as here:
+        here.issuer.begin()
+        with Fleet(here.job(timing=STRICT), size.workers) as fleet:
+            _until(lambda: here.issuer.counts["rotated"] >= size.expiries, size.expiries * 4 + 30)
+            fleet.end()
+            counts = fleet.counts()
+        found = _found(here, counts)
+        rotated, row = here.issuer.counts["rotated"], here.row(0)
+    assert (size.expiries, size.expiries, row.refreshes) == (rotated, found["refreshes"], size.expiries), found
+    assert (0, 0, {}) == (counts["failed"], here.issuer.refused, found["lost"]), found
+    return found
+
+
+def kills(kind: str, size: Size, *, grace: float = 30, connections: int = 4) -> dict[str, object]:
+    """Kill a worker at a random instant of each of many refreshes, and count what that costs."""
+    with world(kind, connections, expires_in=1, latency=0.2, grace=grace) as here:
+        timing = QUICK if grace else {**QUICK, "strict_deadline": 1_000}
+        with Fleet(here.job(timing=timing), size.workers) as fleet:
+            killed = _kill_holders(here, fleet, size.kills)
+            _until(lambda: all(not here.row(each).lease_until for each in range(connections)), 20, strict=False)
+            time.sleep(3)
+            fleet.end()
+            counts = fleet.counts()
+        found = _found(here, counts) | {"killed": killed}
+        found["repeats"] = sum(here.row(each).repeats for each in range(connections))
+    assert size.kills == killed, found
+    if grace:
+        assert (0, {}) == (here.issuer.refused, found["lost"]), found
+    else:
+        assert set(found["lost"]) <= {LOST_ANSWER}, found  # type: ignore[call-overload]  # a dictionary
+    return found
+
+
+def outages(kind: str, size: Size) -> dict[str, object]:
+    """Restart and freeze the database while workers refresh at a strict server; let it fail over, if it can."""
+    with world(kind, expires_in=2, latency=0.2) as here:
+        with Fleet(here.job(timing=STRICT), size.workers) as fleet:
+            for _ in range(size.rounds):
+                if kind in ("postgres", "redis"):
+                    _refreshed(here, 2)
+                    here.database.restart()
+                    _refreshed(here, 2)
+                    with here.database.frozen():
+                        time.sleep(4)
+            if kind in ("postgres-standby", "sentinel"):
+                _refreshed(here, 2)
+                here.database.fail_over()
+            _refreshed(here, 3)
+            fleet.end()
+            counts = fleet.counts()
+        found = _found(here, counts)
+    assert (0, {}) == (here.issuer.refused, found["lost"]), found
+    assert 0 == sum(count for what, count in counts.items() if what.startswith("failed: LoginRequired")), found
+    return found
+
+
+def stopped(kind: str, size: Size) -> dict[str, object]:
+    """Stop the holder of the turn for longer than its lease; it wakes up late and writes nothing."""
+    late = 0
+    with world(kind, expires_in=1, latency=0.3, grace=60) as here:
+        with Fleet(here.job(timing=QUICK), size.workers) as fleet:
+            for _ in range(size.rounds):
+                pid = _holder(here, fleet, 0)
+                fence = here.row(0).fence
+                os.kill(pid, signal.SIGSTOP)
+                _until(lambda fence=fence: here.row(0).fence > fence, 20)  # type: ignore[misc]  # its default is its own
+                _refreshed(here, 1)
+                row = here.row(0)
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(1.5)
+                late += here.row(0).fence >= row.fence
+            _refreshed(here, 2)
+            fleet.end()
+            counts = fleet.counts()
+        found = _found(here, counts) | {"stopped": size.rounds, "overtaken": late}
+    assert (size.rounds, 0, {}) == (late, here.issuer.refused, found["lost"]), found
+    return found
+
+
+def many(kind: str, size: Size) -> dict[str, object]:
+    """Let many connections expire at their own times: each is refreshed once for each expiry."""
+    with world(kind, size.connections, expires_in=size.lifetime) as here:
+        job = here.job(timing=STRICT, calls=False, pause=0.0)
+        with Fleet(job, size.workers) as fleet:
+            time.sleep(size.seconds)
+            fleet.end()
+            counts = fleet.counts()
+        rows = [here.row(number) for number in range(size.connections)]
+        found = _found(here, counts) | {"early": here.issuer.too_early}
+    assert found["refreshes"] == here.issuer.counts["rotated"] == sum(row.refreshes for row in rows), found
+    assert (0, 0, {}) == (here.issuer.refused, counts["failed"], found["lost"]), found
+    return found
+
+
+CAMPAIGNS: dict[str, Callable[[str, Size], dict[str, object]]] = {
+    "expiries": expiries,
+    "kills": kills,
+    "outages": outages,
+    "stopped": stopped,
+    "many": many,
+}
+
+
+def _found(here: World, counts: Counter[str]) -> dict[str, object]:
+    lost = here.needing_login
+    return {
+        "refreshes": here.issuer.counts["refreshes"],
+        "rotated": here.issuer.counts["rotated"],
+        "repeated": here.issuer.counts["repeated"],
+        "refused": here.issuer.refused,
+        "lost": dict(lost),
+        **{name: count for name, count in sorted(counts.items()) if count},
+    }
+
+
+def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
+    """Kill the holders of turns, on every connection at its own pace; return how many were killed."""
+    left, changing = [kills], threading.Lock()
+
+    def hunt(number: int) -> None:
+        while True:
+            with changing:
+                if not left[0]:
+                    return
+                left[0] -= 1
+            while True:
+                pid = _holder(here, fleet, number)
+                time.sleep(random.uniform(0, 0.3))
+                with changing:
+                    if fleet.kill(pid):
+                        break
+
+    threads = [threading.Thread(target=hunt, args=(number,)) for number in range(here.connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return kills - left[0]
+
+
+def _holder(here: World, fleet: Fleet, number: int) -> int:
+    """Wait until a worker has the turn; return its process."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        row = here.row(number)
+        pid = int((row.intent_by or ":0").rpartition(":")[2])
+        if row.lease_until and fleet.is_worker(pid):
+            return pid
+        time.sleep(0.005)
+    raise AssertionError(f"nobody refreshes connection {number}")
+
+
+def _refreshed(here: World, times: int) -> None:
+    wanted = here.issuer.counts["rotated"] + times
+    _until(lambda: here.issuer.counts["rotated"] >= wanted, 60)
+
+
+def _until(holds: Callable[[], object], seconds: float, *, strict: bool = True) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            if holds():
+                return
+        time.sleep(0.02)
+    assert not strict, f"it did not happen within {seconds:g} s"
