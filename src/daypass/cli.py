@@ -3,14 +3,13 @@
 import argparse
 import contextlib
 import getpass
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from daypass.cli_output import fail, iso_time, require, say, show_page, warn
 from daypass.duration import SECOND, milliseconds
 from daypass.errors import ConfigurationError, DaypassError
 
@@ -30,16 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except DaypassError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted")
+        return fail("interrupted")
 
 
 def serve(options: argparse.Namespace) -> int:
     """Run the ready-made service until a signal ends it."""
-    _require("server", "argon2", "starlette", "uvicorn")
+    require("server", "argon2", "starlette", "uvicorn")
     from daypass.server import configuration, run
     from daypass.server.app import open_service
 
@@ -48,20 +47,20 @@ def serve(options: argparse.Namespace) -> int:
         address = run.address(listening)
         app = open_service(configured)
         if configured.warning:
-            _warn(configured.warning)
-        run.serve(app, listening, lambda: _say(f"Daypass is ready at {address}"))
+            warn(configured.warning)
+        run.serve(app, listening, lambda: say(f"Daypass is ready at {address}"))
     return 0
 
 
 def user_add(options: argparse.Namespace) -> int:
     """Add a built-in user."""
-    _require("server", "argon2")
+    require("server", "argon2")
     from daypass.clock import system_clock
     from daypass.server import users
 
     with contextlib.closing(_open_store(options)) as store:
         account = users.add(store, options.email, options.username, _read_password(), system_clock())
-    return _say(f"Added {account.email} with subject {account.subject}")
+    return say(f"Added {account.email} with subject {account.subject}")
 
 
 def client_add(options: argparse.Namespace) -> int:
@@ -78,11 +77,11 @@ def client_add(options: argparse.Namespace) -> int:
         scope=options.scope,
         introspects=options.introspects,
     )
-    _say(f"Added {client.name} to {options.file}")
-    _say(f"client_id      {client.id}")
+    say(f"Added {client.name} to {options.file}")
+    say(f"client_id      {client.id}")
     if secret is None:
-        return _say("This is a public client: it has no secret")
-    return _say(f"client_secret  {secret}\nWrite the secret down: it is stored nowhere, and not shown again")
+        return say("This is a public client: it has no secret")
+    return say(f"client_secret  {secret}\nWrite the secret down: it is stored nowhere, and not shown again")
 
 
 def store_migrate(options: argparse.Namespace) -> int:
@@ -90,7 +89,7 @@ def store_migrate(options: argparse.Namespace) -> int:
     from daypass.store_steps import Migrate
 
     with contextlib.closing(_open_store(options)) as store:
-        return _say(f"The store has schema {store.perform(Migrate())}")
+        return say(f"The store has schema {store.perform(Migrate())}")
 
 
 def sessions_end_everyone(options: argparse.Namespace) -> int:
@@ -104,7 +103,7 @@ def sessions_end_everyone(options: argparse.Namespace) -> int:
     with contextlib.closing(_open_existing_store(options)) as store:
         unused = secrets.token_bytes(32)  # no key is read or made
         Daypass(store, issuer="http://localhost", load_user=_nobody, secret=unused).end_everyone()
-    return _say("Ended all sessions; every user has to log in again")
+    return say("Ended all sessions; every user has to log in again")
 
 
 def keys_list(options: argparse.Namespace) -> int:
@@ -119,7 +118,7 @@ def keys_list(options: argparse.Namespace) -> int:
     for record in records:
         using = in_use([each for each in records if each.algorithm == record.algorithm], now)
         state = "in use" if record is using else "next" if record.created_at > using.created_at else "verifies"
-        _say(f"{record.kid:43}  {record.algorithm:7}  {state:8}  from {_time(record.used_from)}")
+        say(f"{record.kid:43}  {record.algorithm:7}  {state:8}  from {iso_time(record.used_from)}")
     return 0
 
 
@@ -147,12 +146,12 @@ def keys_remove(options: argparse.Namespace) -> int:
 
     with contextlib.closing(_open_existing_store(options)) as store:
         run(remove(options.kid), store.perform)  # type: ignore[arg-type]  # its steps are the store's
-    return _say(f"Removed {options.kid}")
+    return say(f"Removed {options.kid}")
 
 
 def login(options: argparse.Namespace) -> int:
     """Log in; every shell of this user shares the session."""
-    _require("shell", "httpx2", "filelock", "platformdirs")
+    require("shell", "httpx2", "filelock", "platformdirs")
     if options.oauth is not None:
         return _login_by_oauth(options)
     if options.url is None:
@@ -166,7 +165,7 @@ def login(options: argparse.Namespace) -> int:
 
 
 def _login_by_oauth(options: argparse.Namespace) -> int:
-    _require("oauth", "authlib")
+    require("oauth", "authlib")
     if options.client_id is None:
         raise ConfigurationError("the client's id is missing: add --client-id ID")
     from daypass.client import commands
@@ -174,7 +173,7 @@ def _login_by_oauth(options: argparse.Namespace) -> int:
     ended = commands.login_by_oauth(
         options.oauth,
         options.client_id,
-        _show_page,
+        show_page,
         url=options.url,
         scope=options.scope,
         device=options.device,
@@ -184,36 +183,24 @@ def _login_by_oauth(options: argparse.Namespace) -> int:
     return _logged_in(options.url or options.oauth, ended=ended)
 
 
-def _show_page(page: str, code: str | None) -> None:
-    import webbrowser
-
-    if code is None:
-        sys.stderr.write(f"Log in with your browser: {page}\n")
-        sys.stderr.flush()
-        webbrowser.open(page)
-    else:
-        sys.stderr.write(f"Open {page} on any device and enter the code: {code}\n")
-        sys.stderr.flush()
-
-
 def _logged_in(url: str, *, ended: bool) -> int:
-    _say(f"Logged in at {url}")
+    say(f"Logged in at {url}")
     if not ended:
-        _warn("the replaced session could not be ended on the server; it stays there until it expires")
+        warn("the replaced session could not be ended on the server; it stays there until it expires")
     return 0
 
 
 def token(options: argparse.Namespace) -> int:
     """Print a fresh access token."""
-    _require("shell", "httpx2", "filelock", "platformdirs")
+    require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
-    return _say(commands.token(options.url, options.account))
+    return say(commands.token(options.url, options.account))
 
 
 def request(options: argparse.Namespace) -> int:
     """Send a request with a fresh access token, and print the response body."""
-    _require("shell", "httpx2", "filelock", "platformdirs")
+    require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
     body = sys.stdin.buffer.read() if options.data == "-" else options.data and options.data.encode()
@@ -222,21 +209,21 @@ def request(options: argparse.Namespace) -> int:
     )
     sys.stdout.buffer.write(answer.body)
     sys.stdout.flush()
-    return 0 if answer.status < 400 else _fail(f"{answer.status} {answer.reason}")
+    return 0 if answer.status < 400 else fail(f"{answer.status} {answer.reason}")
 
 
 def logout(options: argparse.Namespace) -> int:
     """Log out, here and on the server."""
-    _require("shell", "httpx2", "filelock", "platformdirs")
+    require("shell", "httpx2", "filelock", "platformdirs")
     from daypass.client import commands
 
     ended = commands.logout(options.url, options.account)
-    return _say("Logged out" if ended else "Logged out here; the session could not be ended on the server")
+    return say("Logged out" if ended else "Logged out here; the session could not be ended on the server")
 
 
 def demo(options: argparse.Namespace) -> int:
     """Show real sessions whose access tokens expire every few seconds."""
-    _require("demo", "argon2", "httpx2", "rich", "starlette", "uvicorn")
+    require("demo", "argon2", "httpx2", "rich", "starlette", "uvicorn")
     from daypass.demo.show import show
 
     return show(None if options.seconds is None else _seconds(options.seconds), as_json=options.json)
@@ -265,7 +252,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
 
-        _say(f"daypass {version('daypass')}")
+        say(f"daypass {version('daypass')}")
         parser.exit()
 
 
@@ -291,6 +278,10 @@ def _parser() -> _Parser:
     _add_serve(commands)
     _add_store_commands(commands)
     _add_client_commands(commands)
+    from daypass import cli_vault
+
+    vault = _group(commands, "vault", "tokens of other services, kept once for all machines")
+    cli_vault.add_commands(vault, _command)
     showing = _command(commands, "demo", demo, help="watch sessions whose access tokens expire every few seconds")
     showing.add_argument("--for", dest="seconds", metavar="SECONDS", help="end after this time")
     showing.add_argument("--json", action="store_true", help="print only the summary, as JSON")
@@ -397,10 +388,6 @@ def _nobody(_: str) -> None:
     """Load no user; nothing here asks for one."""
 
 
-def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds // SECOND, UTC).isoformat().replace("+00:00", "Z")
-
-
 def _add_client_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
     entering = _command(
         commands,
@@ -438,12 +425,6 @@ def _add_client_commands(commands: "argparse._SubParsersAction[_Parser]") -> Non
         parser.add_argument("--account", metavar="NAME", help="which of several sessions at one URL")
 
 
-def _require(extra: str, *modules: str) -> None:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
-    if missing:
-        raise ConfigurationError(f"this command needs {', '.join(missing)}: pip install 'daypass[{extra}]'")
-
-
 def _read_password(*, again: bool = True) -> str:
     outcome = "nothing was added" if again else "nothing was changed"
     try:
@@ -465,18 +446,3 @@ def _confirmed(question: str) -> bool:
 
 def _seconds(text: str) -> float:
     return milliseconds(f"{text}s" if text.replace(".", "", 1).isdecimal() else text) / SECOND
-
-
-def _say(text: str) -> int:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-    return 0
-
-
-def _warn(text: str) -> None:
-    sys.stderr.write(f"daypass: {text}\n")
-
-
-def _fail(reason: str) -> int:
-    _warn(reason)
-    return 1

@@ -63,6 +63,8 @@ FLOORS = (
     ("server",),
     ("testing",),
     ("demo",),
+    ("cli_output",),
+    ("cli_vault",),
     ("cli",),
 )
 """The rooms from the ground up (DESIGN §3): each imports only what stands on a floor below it, or itself."""

@@ -128,7 +128,7 @@ class SessionAuth:
             jitter=jitter,
             reporter=Reporter(clock, on_event, on_logged_out),
             storage=storage,
-            server=_server(self._strategy, url.rstrip("/")),
+            server=server_of(self._strategy, url.rstrip("/")),
             on_tokens=on_tokens,
             begins_by_refreshing=self._strategy.begins_by_refreshing,
         )
@@ -359,7 +359,7 @@ def _strategy(given: Any, delivery: Any, cookie_name: Any) -> Strategy:
     return given  # type: ignore[no-any-return]  # a protocol, recognised by its attribute
 
 
-def _server(strategy: Strategy, url: str) -> str:
+def server_of(strategy: Strategy, url: str) -> str:
     """Return what names the server of the refresh token; for a strategy that does not say, it is the URL."""
     return strategy.server(url) if hasattr(strategy, "server") else plain_url(url)
 

@@ -129,11 +129,7 @@ def login_by_oauth(
         def send(message: Message) -> Answer:
             return DaypassAuth.library.send(client, message.path, message, None)
 
-        if device:
-            grant = oauth_login.by_device(asking, send, show)
-        else:
-            grant = oauth_login.by_browser(asking, send, lambda page: show(page, None))
-        _start(auth, grant)
+        _start(auth, oauth_login.first_grant(asking, show, device=device, send=send))
 
     return _begin(session, begin)
 

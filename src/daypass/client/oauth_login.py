@@ -20,7 +20,8 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from daypass.client.discovery import Metadata
-from daypass.client.messages import Answer, Grant, Outcome, Refreshed, Rejected, Unavailable
+from daypass.client.failures import described
+from daypass.client.messages import Answer, Grant, Message, Outcome, Refreshed, Rejected, Unavailable
 from daypass.client.oauth import OAuth, checked_redirect_uri
 from daypass.client.server_message import code_of, fields_of
 from daypass.client.strategy import StrategyFlow
@@ -29,6 +30,9 @@ from daypass.errors import ConfigurationError, CredentialsRejected, RefreshUnava
 
 PATIENCE = 300.0
 """Seconds that the user has to log in with a browser on this machine."""
+
+TIMEOUT = 30.0
+"""Seconds for each step of a message."""
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _POLL = 0.05
@@ -43,6 +47,24 @@ class _Pause:
     """Wait this long before the next message."""
 
     seconds: float
+
+
+def first_grant(
+    oauth: OAuth, show: Callable[[str, str | None], object], *, device: bool, send: Send | None = None
+) -> Grant:
+    """Return the tokens that a user's login gave, with a browser on this machine or on any device.
+
+    Args:
+        oauth: the client.
+        show: shows the page to log in at, and the code to enter there, if any.
+        device: log in with a browser on any device.
+        send: sends a message to the server; unless given, through a client of httpx that is opened for it.
+
+    Raises:
+        Exception: as `by_browser` and `by_device`.
+    """
+    send = _send_by_httpx if send is None else send
+    return by_device(oauth, send, show) if device else by_browser(oauth, send, lambda page: show(page, None))
 
 
 def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, patience: float = PATIENCE) -> Grant:
@@ -108,6 +130,17 @@ def by_device(oauth: OAuth, send: Send, show: Callable[[str, str], object]) -> G
         return time.sleep(step.seconds) if isinstance(step, _Pause) else send(step)
 
     return run(_device_flow(oauth, show), perform)
+
+
+def _send_by_httpx(message: Message) -> Answer:
+    from daypass.client.httpx import DaypassAuth  # here: the user's own client may be of another library
+
+    library = DaypassAuth.library
+    try:
+        return library.send(None, message.path, message, TIMEOUT)
+    except library.transport_errors as error:
+        url = urlsplit(message.path)
+        raise RefreshUnavailable(f"{url.scheme}://{url.netloc} did not answer ({described(error)})") from None
 
 
 def _device_flow(oauth: OAuth, show: Callable[[str, str], object]) -> StrategyFlow[Grant]:

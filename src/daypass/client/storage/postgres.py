@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from daypass.client.sealing import Sealing
-from daypass.client.storage.row import FORMAT, Row, check_format
+from daypass.client.storage.row import FORMAT, Row, check_format, provider_of
 from daypass.client.storage.shared import SharedStorage
 from daypass.drive import run
 from daypass.duration import Duration
@@ -21,7 +21,7 @@ from daypass.stores.postgres.settings import POOL_SIZE, TIMEOUT, Settings
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS daypass_connection (
-    key text PRIMARY KEY,
+    key text COLLATE "C" PRIMARY KEY,
     provider text NOT NULL,
     format integer NOT NULL,
     revision text NOT NULL,
@@ -38,9 +38,11 @@ CREATE TABLE IF NOT EXISTS daypass_connection (
     last_error text,
     refreshes bigint NOT NULL,
     repeats bigint NOT NULL,
-    lost bigint NOT NULL
+    lost bigint NOT NULL,
+    held_until bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
-CREATE INDEX IF NOT EXISTS daypass_connection_due ON daypass_connection (provider, used_at) WHERE reason IS NULL;
+CREATE INDEX IF NOT EXISTS daypass_connection_due ON daypass_connection (provider, greatest(used_at, held_until))
+    WHERE reason IS NULL;
 """
 """For a database whose application may not make tables: run it as another user."""
 
@@ -97,7 +99,7 @@ class PostgresRows:
         if row is None:
             return bool(self.ask(_DELETE, key=key, expected=revision))
         parameters = {name: getattr(row, name) for name in COLUMNS}
-        parameters |= {"key": key, "provider": key.partition("/")[0], "format": FORMAT, "expected": revision}
+        parameters |= {"key": key, "provider": provider_of(key), "format": FORMAT, "expected": revision}
         return bool(self.ask(_INSERT if revision is None else _UPDATE, **parameters))
 
     def ask(self, text: str, **parameters: Any) -> Rows:

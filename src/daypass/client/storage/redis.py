@@ -23,7 +23,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from daypass.client.sealing import Sealing
-from daypass.client.storage.row import FORMAT, Row, check_format
+from daypass.client.storage.row import FORMAT, Row, check_format, provider_of
 from daypass.client.storage.shared import SharedStorage
 from daypass.duration import Duration
 from daypass.forks import survive_forks
@@ -72,8 +72,12 @@ class Names:
         """Return the name of the set that a row's provider is in."""
         return f"{self._bucket(key)}:providers"
 
+    def bucket(self, number: int) -> str:
+        """Return what the names of a bucket's keys begin with."""
+        return f"{self.prefix}:connection:{{{number:02x}}}"
+
     def _bucket(self, key: str) -> str:
-        return f"{self.prefix}:connection:{{{zlib.crc32(key.encode()) % BUCKETS:02x}}}"
+        return self.bucket(zlib.crc32(key.encode()) % BUCKETS)
 
 
 class RedisRows:
@@ -106,8 +110,8 @@ class RedisRows:
 
     def read(self, key: str) -> tuple[Row | None, int]:
         """Do as `daypass.client.storage.shared.Rows.read`."""
-        (seconds, microseconds), flat = self.evaluate(_READ, [self.names.row(key)])
-        return row_of(flat), int(seconds) * 1000 + int(microseconds) // 1000
+        time, flat = self.evaluate(_READ, [self.names.row(key)])
+        return row_of(flat), in_milliseconds(time)
 
     def swap(self, key: str, revision: str | None, row: Row | None) -> bool:
         """Do as `daypass.client.storage.shared.Rows.swap`."""
@@ -161,10 +165,10 @@ class RedisRows:
         return opened[0]
 
 
-def provider_of(key: str) -> str:
-    """Return the provider in a row's key: what is before its first slash; empty without one."""
-    provider, slash, _ = key.partition("/")
-    return provider if slash else ""
+def in_milliseconds(time: list[bytes]) -> int:
+    """Return the answer of ``TIME`` in milliseconds since the epoch."""
+    seconds, microseconds = time
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def row_of(flat: list[bytes]) -> Row | None:

@@ -185,3 +185,9 @@ def released(row: Row, revision: str, *, error: str | None, in_doubt: bool) -> R
 
 def _released(row: Row, revision: str) -> Row:
     return replace(row, revision=revision, lease_until=0, lease=0, intent_at=None, intent_by=None)
+
+
+def provider_of(key: str) -> str:
+    """Return the provider in a row's key: what is before its first slash; empty without one."""
+    provider, slash, _ = key.partition("/")
+    return provider if slash else ""

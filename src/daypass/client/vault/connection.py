@@ -13,6 +13,8 @@ A connection is named by its provider and a name: ``xero`` and ``tenant-42``. Th
 from dataclasses import dataclass
 from enum import StrEnum
 
+from daypass.client.sealing import key_id_of
+from daypass.client.storage.row import Row, provider_of
 from daypass.errors import ConfigurationError
 
 LONGEST_NAME = 512
@@ -39,6 +41,7 @@ class Connection:
         expires_at: when the access token expires; ``None`` where that is not known.
         refreshed_at: when the refresh token was last used, or given by a login.
         last_error: why the last refresh failed; ``None`` after one that worked.
+        refreshes: how many have worked.
         key_id: names the secret that the row is sealed under.
     """
 
@@ -49,7 +52,31 @@ class Connection:
     expires_at: int | None = None
     refreshed_at: int | None = None
     last_error: str | None = None
+    refreshes: int = 0
     key_id: str | None = None
+
+
+def shown(key: str, row: Row, now: int) -> Connection:
+    """Return what a vault shows of a row.
+
+    Args:
+        key: of the row.
+        row: with its tokens sealed.
+        now: the time by the database's clock, in milliseconds since the epoch.
+    """
+    provider, name = names_in(key)
+    state = State.NEEDS_LOGIN if row.reason is not None else State.REFRESHING if row.lease_until > now else State.LIVE
+    return Connection(
+        provider=provider,
+        name=name,
+        state=state,
+        reason=row.reason,
+        expires_at=row.expires_at,
+        refreshed_at=row.used_at,
+        last_error=row.last_error,
+        refreshes=row.refreshes,
+        key_id=None if row.sealed is None else key_id_of(row.sealed),
+    )
 
 
 def key_of(provider: str, name: str) -> str:
@@ -71,5 +98,5 @@ def key_of(provider: str, name: str) -> str:
 
 def names_in(key: str) -> tuple[str, str]:
     """Return the provider and the name in a row's key; a key without a slash has an empty provider."""
-    provider, slash, name = key.partition("/")
-    return (provider, name) if slash else ("", key)
+    provider = provider_of(key)
+    return provider, key.removeprefix(f"{provider}/") if provider else key

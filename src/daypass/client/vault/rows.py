@@ -1,0 +1,59 @@
+"""What a vault asks of its database, besides reading and replacing one row: pages of rows, and those that are idle."""
+
+from typing import Any, Protocol, TypeAlias
+
+from daypass.client.storage.row import Row
+from daypass.client.storage.shared import Rows
+from daypass.errors import ConfigurationError
+
+Page: TypeAlias = tuple[list[tuple[str, Row]], str, int]
+"""Keys and their rows, where to go on (empty text at the end), and the time by the database's clock."""
+
+
+class VaultRows(Rows, Protocol):
+    """The rows of one database, for a vault. Each raises as `Rows.read` does."""
+
+    def page(self, provider: str | None, after: str, size: int) -> Page:
+        """Return the next rows; there may be none, and more to come.
+
+        Args:
+            provider: whose; of all, if it is ``None``.
+            after: where to go on; empty text at first.
+            size: how many rows to return, about.
+        """
+
+    def claim(self, provider: str, idle_for: int, hold_for: int, size: int) -> list[str]:
+        """Return the keys of connections whose refresh tokens were idle for so long; nobody else gets them meanwhile.
+
+        Args:
+            provider: whose.
+            idle_for: milliseconds since the refresh token was used last, or came by a login.
+            hold_for: milliseconds until such a connection can be claimed again, if it is still idle then; at most
+                ``idle_for``.
+            size: how many at most; those that were idle longest, first.
+        """
+
+
+def open_rows(url: str, **options: Any) -> VaultRows:
+    """Return the rows of the database at a URL; nothing is connected to yet.
+
+    Raises:
+        ConfigurationError: the URL or an option is invalid, or the driver is not installed.
+    """
+    scheme = str(url).partition(":")[0]
+    try:
+        if scheme in ("postgresql", "postgres"):
+            from daypass.client.vault.postgres import PostgresVaultRows
+
+            return PostgresVaultRows(url, **options)
+        if scheme.partition("+")[0] in ("redis", "rediss", "unix", "valkey", "valkeys"):
+            from daypass.client.vault.redis import RedisVaultRows
+
+            return RedisVaultRows(url, **options)
+    except ModuleNotFoundError as error:
+        extra = "postgres" if error.name == "psycopg" else "redis"
+        raise ConfigurationError(f'{error.name} is not installed; run: pip install "daypass[{extra}]"') from None
+    raise ConfigurationError(
+        "this is not the URL of a vault: write postgresql://user@host/database, redis://host:6379/0, "
+        "redis+sentinel://… or redis+cluster://…"
+    )
