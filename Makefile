@@ -65,4 +65,4 @@ lock: $(READY) ## pin the development requirements anew
 		--generate-hashes --no-annotate --no-header --output-file requirements/dev.txt
 
 clean: ## remove what was made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules tests/oauth/node/node_modules
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules tests/browser/frontend/node_modules tests/oauth/node/node_modules

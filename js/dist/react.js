@@ -1,1 +1,55 @@
+"use client";
+
+// src/react.ts
+import {
+  Fragment,
+  createContext,
+  createElement,
+  useContext,
+  useMemo,
+  useSyncExternalStore
+} from "react";
+var UNKNOWN = { status: "unknown", user: null, version: 0 };
+var Context = createContext(null);
+function SessionProvider({ session, initialUser, children }) {
+  const provided = useMemo(() => {
+    const told = initialUser !== void 0;
+    const rendered = told ? { ...UNKNOWN, status: initialUser ? "in" : "out", user: initialUser } : UNKNOWN;
+    return { session, rendered, told };
+  }, [session, initialUser]);
+  return createElement(Context.Provider, { value: provided }, children);
+}
+function useSession() {
+  const { session } = useProvided();
+  const snapshot = useSnapshot((snapshot2) => snapshot2);
+  return useMemo(() => ({ ...snapshot, session }), [snapshot, session]);
+}
+function useUser() {
+  return useSnapshot(({ user }) => user);
+}
+function RequireLogin({ login, pending, children }) {
+  const { status, user } = useSession();
+  if (status === "unknown") return pending;
+  if (status === "out") return login;
+  return createElement(Fragment, { key: user?.subject }, children);
+}
+function useSnapshot(select) {
+  const { session, rendered, told } = useProvided();
+  const read = () => {
+    const snapshot = session.snapshot();
+    return select(told && snapshot.status === "unknown" ? rendered : snapshot);
+  };
+  return useSyncExternalStore(session.subscribe, read, () => select(rendered));
+}
+function useProvided() {
+  const provided = useContext(Context);
+  if (!provided) throw new Error("no session here: render <SessionProvider session={session}> above this component");
+  return provided;
+}
+export {
+  RequireLogin,
+  SessionProvider,
+  useSession,
+  useUser
+};
 //# sourceMappingURL=react.js.map

@@ -1,2 +1,55 @@
-export type { Session, Snapshot, Status, User } from "./index.js";
+import { type App, type ComputedRef } from "vue";
+import type { Session, Status, User } from "./index.js";
+/** What a component gets. */
+export interface SessionRefs {
+    readonly session: Session;
+    readonly status: ComputedRef<Status>;
+    /** For display; `null` for nobody, and while that is unknown. */
+    readonly user: ComputedRef<User | null>;
+}
+export interface DaypassOptions {
+    /**
+     * Who is logged in as far as the server knows that rendered this page, `null` for nobody. It is shown until the
+     * session knows by itself. Without it the page starts as `unknown`.
+     */
+    initialUser?: User | null | undefined;
+}
+export interface GuardOptions {
+    /** The path of the login page. It gets `?redirect=` with the path that was asked for. */
+    login: string;
+}
+interface Location {
+    readonly fullPath: string;
+    readonly meta: Readonly<Record<PropertyKey, unknown>>;
+}
+/** What is needed of vue-router; nothing of it is imported. */
+export interface RouterLike {
+    readonly currentRoute: {
+        readonly value: Location;
+    };
+    beforeEach(guard: (to: Location) => unknown): () => void;
+    push(to: {
+        path: string;
+        query: {
+            redirect: string;
+        };
+    }): Promise<unknown>;
+}
+/** Make the plugin: `app.use(createDaypass(session))`. It stops listening when the app is unmounted. */
+export declare function createDaypass(session: Session, { initialUser }?: DaypassOptions): {
+    install(app: App): void;
+};
+/**
+ * Return the session, and its status and user as refs.
+ *
+ * @throws Error where the app does not use the plugin.
+ */
+export declare function useSession(): SessionRefs;
+/**
+ * Let only users who are logged in see the routes with `meta: { requiresAuth: true }`; send all others to the login.
+ * A user whose login ends on such a route is sent there too. While the server cannot be asked, nobody is sent away.
+ *
+ * @returns what takes the guard off.
+ */
+export declare function guardRoutes(router: RouterLike, session: Session, { login }: GuardOptions): () => void;
 export {};

@@ -1,1 +1,43 @@
+// src/vue.ts
+import { computed, inject, shallowRef } from "vue";
+var KEY = /* @__PURE__ */ Symbol("daypass");
+function createDaypass(session, { initialUser } = {}) {
+  const read = () => {
+    const snapshot = session.snapshot();
+    const told = initialUser !== void 0 && snapshot.status === "unknown";
+    return told ? { status: initialUser ? "in" : "out", user: initialUser } : snapshot;
+  };
+  return {
+    install(app) {
+      const now = shallowRef(read());
+      app.onUnmount(session.subscribe(() => now.value = read()));
+      app.provide(KEY, { session, status: computed(() => now.value.status), user: computed(() => now.value.user) });
+    }
+  };
+}
+function useSession() {
+  const refs = inject(KEY, null);
+  if (!refs) throw new Error("no session here: call app.use(createDaypass(session)) before the app is mounted");
+  return refs;
+}
+function guardRoutes(router, session, { login }) {
+  const detour = ({ meta, fullPath }) => meta["requiresAuth"] && session.status === "out" ? { path: login, query: { redirect: fullPath } } : void 0;
+  const removeGuard = router.beforeEach(async (to) => {
+    if (to.meta["requiresAuth"]) await session.ready;
+    return detour(to);
+  });
+  const unsubscribe = session.subscribe(() => {
+    const to = detour(router.currentRoute.value);
+    if (to) void router.push(to);
+  });
+  return () => {
+    removeGuard();
+    unsubscribe();
+  };
+}
+export {
+  createDaypass,
+  guardRoutes,
+  useSession
+};
 //# sourceMappingURL=vue.js.map

@@ -1,1 +1,88 @@
-export type { Session, Snapshot, Status, User } from "./index.ts";
+/** Vue's binding: who is logged in, as refs; a plugin, a composable, and a guard for vue-router. */
+import { type App, type ComputedRef, type InjectionKey, computed, inject, shallowRef } from "vue";
+import type { Session, Snapshot, Status, User } from "./index.ts";
+
+/** What a component gets. */
+export interface SessionRefs {
+  readonly session: Session;
+  readonly status: ComputedRef<Status>;
+  /** For display; `null` for nobody, and while that is unknown. */
+  readonly user: ComputedRef<User | null>;
+}
+
+export interface DaypassOptions {
+  /**
+   * Who is logged in as far as the server knows that rendered this page, `null` for nobody. It is shown until the
+   * session knows by itself. Without it the page starts as `unknown`.
+   */
+  initialUser?: User | null | undefined;
+}
+
+export interface GuardOptions {
+  /** The path of the login page. It gets `?redirect=` with the path that was asked for. */
+  login: string;
+}
+
+interface Location {
+  readonly fullPath: string;
+  readonly meta: Readonly<Record<PropertyKey, unknown>>;
+}
+
+/** What is needed of vue-router; nothing of it is imported. */
+export interface RouterLike {
+  readonly currentRoute: { readonly value: Location };
+  beforeEach(guard: (to: Location) => unknown): () => void;
+  push(to: { path: string; query: { redirect: string } }): Promise<unknown>;
+}
+
+const KEY: InjectionKey<SessionRefs> = Symbol("daypass");
+
+/** Make the plugin: `app.use(createDaypass(session))`. It stops listening when the app is unmounted. */
+export function createDaypass(session: Session, { initialUser }: DaypassOptions = {}): { install(app: App): void } {
+  const read = (): Pick<Snapshot, "status" | "user"> => {
+    const snapshot = session.snapshot();
+    const told = initialUser !== undefined && snapshot.status === "unknown";
+    return told ? { status: initialUser ? "in" : "out", user: initialUser } : snapshot;
+  };
+  return {
+    install(app) {
+      const now = shallowRef(read());
+      app.onUnmount(session.subscribe(() => (now.value = read())));
+      app.provide(KEY, { session, status: computed(() => now.value.status), user: computed(() => now.value.user) });
+    },
+  };
+}
+
+/**
+ * Return the session, and its status and user as refs.
+ *
+ * @throws Error where the app does not use the plugin.
+ */
+export function useSession(): SessionRefs {
+  const refs = inject(KEY, null);
+  if (!refs) throw new Error("no session here: call app.use(createDaypass(session)) before the app is mounted");
+  return refs;
+}
+
+/**
+ * Let only users who are logged in see the routes with `meta: { requiresAuth: true }`; send all others to the login.
+ * A user whose login ends on such a route is sent there too. While the server cannot be asked, nobody is sent away.
+ *
+ * @returns what takes the guard off.
+ */
+export function guardRoutes(router: RouterLike, session: Session, { login }: GuardOptions): () => void {
+  const detour = ({ meta, fullPath }: Location) =>
+    meta["requiresAuth"] && session.status === "out" ? { path: login, query: { redirect: fullPath } } : undefined;
+  const removeGuard = router.beforeEach(async (to) => {
+    if (to.meta["requiresAuth"]) await session.ready;
+    return detour(to);
+  });
+  const unsubscribe = session.subscribe(() => {
+    const to = detour(router.currentRoute.value);
+    if (to) void router.push(to);
+  });
+  return () => {
+    removeGuard();
+    unsubscribe();
+  };
+}

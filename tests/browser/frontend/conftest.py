@@ -1,0 +1,65 @@
+"""The pages of frameworks, built once, and the site that they belong to."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from ...servers.application import serving
+from . import project
+from .site import PASSWORD, Site
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the project with the examples of the docs and the pages of this folder, built by Vite."""
+    return project.built(tmp_path_factory)
+
+
+@pytest.fixture
+def site(tmp_path: Path, built: Path) -> Iterator[Site]:
+    """Return the site, served; its sessions are in SQLite on the disk."""
+    site = Site(f"sqlite:///{tmp_path / 'site.db'}", built / "built")
+    with serving(site, grace=1, websockets=True) as address:
+        site.address = address
+        yield site
+
+
+Tab = Callable[..., Page]
+
+
+@pytest.fixture
+def tab(context: BrowserContext, site: Site) -> Iterator[Tab]:
+    """Return what opens the site in a new tab. At the end no tab may have seen an error that nobody handled."""
+    pages: list[Page] = []
+
+    def opened(name: str, path: str = "/") -> Page:
+        site.page = name
+        page = context.new_page()
+        page.goto(site.address + path)
+        page.wait_for_function("window.ready")
+        pages.append(page)
+        return page
+
+    yield opened
+    assert [] == [error for page in pages for error in page.evaluate("seen.errors")]
+
+
+def log_in(page: Page, name: str = "alice") -> None:
+    """Log in by the page's session."""
+    page.evaluate("(credentials) => session.login(credentials)", {"username": name, "password": PASSWORD})
+
+
+def fill_in(page: Page, name: str = "alice", password: str = PASSWORD) -> None:
+    """Log in by the page's form."""
+    page.fill("form input", name)
+    page.fill("form input[type=password]", password)
+    page.click("form button")
+
+
+def wait_for(page: Page, selector: str, text: str) -> None:
+    """Wait until an element has this text."""
+    page.wait_for_function(
+        "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)", arg=[selector, text]
+    )

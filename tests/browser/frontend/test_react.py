@@ -1,0 +1,167 @@
+"""React in a real browser, always in StrictMode: expiry, many at once, other tabs, early unmounts, other users."""
+
+from .conftest import Tab, fill_in, log_in, wait_for
+from .site import Site, refreshes
+
+
+def test_request_after_expiry(tab: Tab, site: Site) -> None:
+    """A component's request after expiry succeeds after one refresh, and the refresh renders nothing."""
+    page = tab("react_lab")
+    log_in(page)
+    wait_for(page, "#name", "alice")
+    site.expire(page)
+    site.take()
+    rendered = page.evaluate("seen.renders.Name")
+    page.evaluate("show('one')")
+    wait_for(page, ".result", "200")
+    assert [200] == refreshes(site.take())
+    assert 2 >= page.evaluate("seen.renders.Name") - rendered  # what `show` renders, twice in StrictMode
+
+
+def test_a_hundred_components_at_expiry(tab: Tab, site: Site) -> None:
+    """A hundred components that ask at expiry all get their answer, after one refresh, though mounted twice."""
+    page = tab("react_lab")
+    log_in(page)
+    site.expire(page)
+    site.take()
+    page.evaluate("show('many')")
+    page.wait_for_function("[...document.querySelectorAll('.result')].every((each) => each.textContent === '200')")
+    assert 100 == page.evaluate("document.querySelectorAll('.result').length")
+    assert [200] == refreshes(site.take())
+
+
+def test_unmount_while_a_request_waits(tab: Tab, site: Site) -> None:
+    """A component that leaves while its request waits for the refresh aborts it; the refresh serves the next one."""
+    page = tab("react_lab")
+    log_in(page)
+    site.expire(page)
+    site.delay = 0.5
+    site.take()
+    asked = site.asked
+    page.evaluate("show('one')")
+    while site.asked == asked:
+        page.wait_for_timeout(20)
+    page.evaluate("show('')")
+    page.wait_for_function("results.length === 2")
+    assert ["AbortError", "AbortError"] == page.evaluate("results")
+    page.evaluate("show('one')")
+    wait_for(page, ".result", "200")
+    assert [200] == refreshes(site.take())
+
+
+def test_session_that_a_component_makes(tab: Tab, site: Site) -> None:
+    """A component may make a session and close it when it leaves: mounted twice, each request of it ends."""
+    page = tab("react_lab", "/?show=own")
+    wait_for(page, "#own", "200")
+    page.evaluate("show('')")
+
+
+def test_logout_in_another_tab(tab: Tab, site: Site) -> None:
+    """A logout in one tab shows the login in the other; a login there shows the page again."""
+    page = tab("react_lab", "/?show=guarded")
+    wait_for(page, "#login", "log in")
+    log_in(page)
+    wait_for(page, "#count", "0")
+    other = tab("react_lab")
+    wait_for(other, "#name", "alice")
+    other.evaluate("session.logout()")
+    wait_for(page, "#login", "log in")
+    wait_for(page, "#name", "nobody")
+    log_in(other)
+    wait_for(page, "#count", "0")
+
+
+def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
+    """Where another user logs in, what `RequireLogin` has inside starts from the beginning."""
+    page = tab("react_lab", "/?show=guarded")
+    log_in(page)
+    wait_for(page, "#count", "0")
+    page.click("#count")
+    page.click("#count")
+    wait_for(page, "#count", "2")
+    other = tab("react_lab")
+    wait_for(other, "#name", "alice")
+    log_in(other, "ben")
+    wait_for(page, "#name", "ben")
+    wait_for(page, "#count", "0")
+
+
+def test_reload(tab: Tab, site: Site) -> None:
+    """While it is unknown who is logged in `RequireLogin` shows what is pending, and never the login."""
+    page = tab("react_lab", "/?show=guarded")
+    log_in(page)
+    wait_for(page, "#count", "0")
+    site.delay = 0.5
+    page.reload()
+    wait_for(page, "#pending", "one moment")
+    page.evaluate(
+        "window.logins = new MutationObserver(() => document.querySelector('#login') && seen.errors.push('login'))"
+        ".observe(document.body, { childList: true, subtree: true })"
+    )
+    wait_for(page, "#count", "0")
+
+
+def test_session_ended_on_the_server(tab: Tab, site: Site) -> None:
+    """Where the server has ended the session the next request shows the login, in place."""
+    page = tab("react_lab", "/?show=guarded")
+    log_in(page)
+    wait_for(page, "#count", "0")
+    page.context.clear_cookies()
+    site.expire(page)
+    page.evaluate("session.fetch('/api/items').catch(({ code }) => { window.code = code; })")
+    wait_for(page, "#login", "log in")
+    assert "login_required" == page.evaluate("code")
+
+
+def test_suspense(tab: Tab, site: Site) -> None:
+    """`use(session.ready)` suspends until it is known who is logged in."""
+    page = tab("react_lab", "/?show=first")
+    wait_for(page, "#first", "nobody")
+    log_in(page)
+    site.delay = 0.5
+    page.reload()
+    wait_for(page, "#first", "suspended")
+    wait_for(page, "#first", "alice")
+
+
+def test_logout_during_a_concurrent_render(tab: Tab, site: Site) -> None:
+    """A logout while React renders in slices: no component shows the user of before beside those that show nobody."""
+    page = tab("react_lab")
+    log_in(page)
+    shown = page.evaluate(
+        """async () => {
+            showLater("slow");
+            while (!seen.renders[5]) await new Promise((go) => setTimeout(go));
+            if (seen.renders[59]) throw new Error("rendered in one piece");
+            session.logout();
+            const slow = () => [...document.querySelectorAll(".slow")].map((each) => each.textContent);
+            while (!slow().length) await new Promise((go) => setTimeout(go));
+            return [...new Set(slow())];
+        }"""
+    )
+    assert ["nobody"] == shown
+
+
+def test_react_18(tab: Tab, site: Site) -> None:
+    """React 18 follows the session, too."""
+    page = tab("18/react_18")
+    wait_for(page, "#login", "log in")
+    log_in(page)
+    wait_for(page, "#name", "18.")
+    wait_for(page, "#name", "alice")
+    page.evaluate("session.logout()")
+    wait_for(page, "#login", "log in")
+
+
+def test_the_recipe(tab: Tab, site: Site) -> None:
+    """The page's example: log in by the form, see who is logged in after a reload too, log out."""
+    page = tab("react_recipe")
+    wait_for(page, "form", "Log in")
+    fill_in(page, password="wrong")
+    wait_for(page, "form", "Wrong name or password.")
+    fill_in(page)
+    wait_for(page, "#root", "Hello, alice")
+    page.reload()
+    wait_for(page, "#root", "Hello, alice")
+    page.click("button")
+    wait_for(page, "form", "Log in")

@@ -1,0 +1,128 @@
+"""The examples of the other frameworks and of the API clients in a real browser."""
+
+import pytest
+
+from .conftest import Tab, fill_in, log_in, wait_for
+from .site import Site, refreshes
+
+CLIENTS = {
+    "axios": "error",
+    "ky": "error",
+    "openapi": "error",
+    "trpc": "error.cause",
+    "apollo": "error",
+    "urql": "error.networkError",
+}
+"""Where in a client's error that of the session is."""
+
+
+def test_react_router(tab: Tab, site: Site) -> None:
+    """Loaders run for users who are logged in; others get the login, and then what they wanted to see."""
+    page = tab("react_router", "/?page=2")
+    wait_for(page, "form", "Log in")
+    assert "/login" == page.evaluate("location.pathname")
+    assert [] == [status for path, status in site.take() if path == "/api/notes"]
+    fill_in(page)
+    wait_for(page, "#notes", "alice sees milk of alice, bread of alice")
+    assert "/?page=2" == page.evaluate("location.pathname + location.search")
+    other = tab("react_router")
+    wait_for(other, "#notes", "alice sees milk of alice")
+    log_in(other, "ben")
+    wait_for(page, "#notes", "ben sees milk of ben")
+    other.evaluate("session.logout()")
+    wait_for(page, "form", "Log in")
+
+
+def test_tanstack_query(tab: Tab, site: Site) -> None:
+    """Nothing that one user has loaded is shown to the next one; the end of the session is not retried."""
+    page = tab("react_query")
+    wait_for(page, "form", "Log in")
+    fill_in(page)
+    wait_for(page, "#list", "alice: milk of alice, bread of alice")
+    site.expire(page)
+    site.take()
+    page.evaluate("queryClient.refetchQueries()")
+    assert [("/api/notes", 401), ("/auth/refresh", 200), ("/api/notes", 200)] == site.take()
+    site.items = ["tea"]
+    shown = page.evaluate("""async () => {
+        const shown = new Set();
+        new MutationObserver(() => shown.add(document.querySelector("#list")?.textContent)).observe(
+            document.body, { childList: true, subtree: true, characterData: true });
+        await session.login({ username: "ben", password: "correct horse battery" });
+        while (!shown.has("ben: tea of ben")) await new Promise((go) => setTimeout(go, 10));
+        return [...shown];
+    }""")
+    assert not [text for text in shown if "ben" in text and "alice" in text]
+    page.context.clear_cookies()
+    site.expire(page)
+    site.take()
+    page.evaluate("queryClient.refetchQueries()")
+    wait_for(page, "form", "Log in")
+    assert [("/api/notes", 401), ("/auth/refresh", 401)] == site.take()
+    assert [] == page.evaluate("queryClient.getQueryCache().getAll().map((each) => each.state.data)")
+
+
+def test_svelte(tab: Tab, site: Site) -> None:
+    """The template follows a login by the form, a reload, and what happens in another tab."""
+    page = tab("svelte_recipe")
+    wait_for(page, "form", "Log in")
+    fill_in(page)
+    wait_for(page, "#root", "Hello, alice")
+    page.reload()
+    wait_for(page, "#root", "Hello, alice")
+    other = tab("svelte_recipe")
+    wait_for(other, "#root", "Hello, alice")
+    log_in(other, "ben")
+    wait_for(page, "#root", "Hello, ben")
+    other.click("button")
+    wait_for(page, "form", "Log in")
+
+
+def test_angular(tab: Tab, site: Site) -> None:
+    """`HttpClient` sees no expiry, the signals follow the session, and the guard asks for a login."""
+    page = tab("angular_recipe")
+    assert "/login" == page.evaluate("guard()")
+    log_in(page)
+    site.expire(page)
+    site.take()
+    assert 200 == page.evaluate("get('/api/items')")
+    assert [("/api/items", 401), ("/auth/refresh", 200), ("/api/items", 200)] == site.take()
+    assert {"status": "in", "name": "alice"} == page.evaluate("shown()")
+    assert "true" == page.evaluate("guard()")
+    page.evaluate("session.logout()")
+    assert {"status": "out", "name": None} == page.evaluate("shown()")
+
+
+def test_clients(tab: Tab, site: Site) -> None:
+    """Each API client, asked at expiry, gets its answer after one refresh for all of them."""
+    page = tab("clients")
+    log_in(page)
+    site.expire(page)
+    site.take()
+    answers = page.evaluate("Promise.all(Object.values(ask).map((each) => each()))")
+    assert ["alice"] * len(CLIENTS) == answers
+    assert [200] == refreshes(site.take())
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_end_in_a_client(tab: Tab, site: Site, client: str) -> None:
+    """Where the session has ended each client's error has the code `login_required`; the request is not retried."""
+    page = tab("clients")
+    log_in(page)
+    page.context.clear_cookies()
+    site.expire(page)
+    site.take()
+    assert "login_required" == page.evaluate(f"ask['{client}']().catch((error) => {CLIENTS[client]}.code)")
+    assert 2 == len(site.take())
+
+
+def test_websocket(tab: Tab, site: Site) -> None:
+    """A WebSocket opened at expiry gets a good token; it is closed when the user logs out."""
+    page = tab("clients")
+    log_in(page)
+    site.expire()
+    page.evaluate("skipped += 60_000")
+    page.evaluate("connect((text) => { window.said = text; }).then((socket) => { window.socket = socket; })")
+    page.wait_for_function("window.said === 'Hello, alice'")
+    page.evaluate("session.logout()")
+    page.wait_for_function("socket.readyState === WebSocket.CLOSED")

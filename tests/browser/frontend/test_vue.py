@@ -1,0 +1,74 @@
+"""The example of Vue and vue-router in a real browser."""
+
+from playwright.sync_api import Page
+
+from .conftest import Tab, fill_in, log_in, wait_for
+from .site import Site, refreshes
+
+
+def path_of(page: Page) -> str:
+    return str(page.evaluate("location.pathname + location.search"))
+
+
+def test_login_and_back(tab: Tab, site: Site) -> None:
+    """The guard sends strangers to the login, and the login back to where they wanted to go."""
+    page = tab("vue_recipe", "/notes?page=2")
+    page.wait_for_function("location.pathname === '/login'")
+    assert "/login?redirect=/notes?page=2" == path_of(page)
+    fill_in(page, password="wrong")
+    wait_for(page, "form", "Wrong name or password.")
+    fill_in(page)
+    wait_for(page, "#notes", "200")
+    assert "/notes?page=2" == path_of(page)
+    wait_for(page, "#app", "Hello, alice")
+    page.reload()
+    wait_for(page, "#notes", "200")
+
+
+def test_request_after_expiry(tab: Tab, site: Site) -> None:
+    """A component's request after expiry succeeds after one refresh; one that is unmounted meanwhile aborts its own."""
+    page = tab("vue_recipe", "/login")
+    log_in(page)
+    site.expire(page)
+    site.delay = 0.3
+    site.take()
+    page.evaluate("router.push('/notes').then(() => router.push('/login'))")
+    page.wait_for_function("location.pathname === '/login'")
+    page.evaluate("router.push('/notes')")
+    wait_for(page, "#notes", "200")
+    assert [200] == refreshes(site.take())
+
+
+def test_logout_in_another_tab(tab: Tab, site: Site) -> None:
+    """A logout in another tab sends a guarded page to the login, and leaves an open page where it is."""
+    page, other = tab("vue_recipe", "/login"), tab("vue_recipe", "/open")
+    log_in(page)
+    page.evaluate("router.push('/notes')")
+    wait_for(page, "#notes", "200")
+    wait_for(other, "#app", "Hello, alice")
+    other.click("button")
+    wait_for(page, "form", "Log in")
+    assert "/login?redirect=/notes" == path_of(page)
+    assert "/open" == path_of(other)
+
+
+def test_session_ended_on_the_server(tab: Tab, site: Site) -> None:
+    """Where the server has ended the session a request sends a guarded page to the login."""
+    page = tab("vue_recipe", "/login")
+    log_in(page)
+    page.evaluate("router.push('/notes')")
+    wait_for(page, "#notes", "200")
+    page.context.clear_cookies()
+    site.expire(page)
+    page.evaluate("session.fetch('/api/items').catch(() => {})")
+    wait_for(page, "form", "Log in")
+
+
+def test_server_that_is_down(tab: Tab, site: Site) -> None:
+    """While the server cannot be asked who is logged in, nobody is sent to the login."""
+    page = tab("vue_recipe", "/login")
+    log_in(page)
+    site.down = True
+    page.goto(f"{site.address}/notes")
+    wait_for(page, "#notes", "RefreshUnavailable")
+    assert "/notes" == path_of(page)
