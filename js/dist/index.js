@@ -57,7 +57,7 @@ var FRESH = 1e3;
 var GOOD_FOR = 5e3;
 var DEADLINE = 1e4;
 var ATTEMPT = 5e3;
-var LONGEST_ATTEMPT = 15e3;
+var LONGEST_ATTEMPT = 1e4;
 var PATIENCE = 4e3;
 var AFTER_A_WAIT = 100;
 var AT_THE_START = 30;
@@ -150,7 +150,7 @@ async function ask(core, path, limit, content) {
       credentials: "include",
       keepalive: true,
       // what it does to the cookie is done even if the page goes away meanwhile
-      signal: AbortSignal.timeout(limit),
+      signal: AbortSignal.timeout(Math.ceil(limit)),
       ...content && { headers: { "content-type": "application/json" }, body: JSON.stringify(content) }
     });
     const { status, headers, ok } = answer;
@@ -238,7 +238,7 @@ async function start(core) {
     core.settle({ at: core.tick(), reason: "logout" });
     return void 0;
   }
-  const end = performance.now() + 2 * core.attempt;
+  const end = performance.now() + 3 * core.attempt;
   const pausing = () => {
     const retryAfter = core.paused();
     return retryAfter ? { unavailable: "refresh failed", retryAfter } : void 0;
@@ -367,7 +367,7 @@ async function sendWithToken(core, url, asked) {
   if (newer === token) {
     if (token.isFresh() || !helps(core, place, token)) return answer;
     if (challenge?.includes("invalid_token")) token.expire();
-    newer = await renew(core, token, signal, () => repeatable);
+    newer = await renew(core, token, signal, () => repeatable, answer);
   }
   if (!isSameUser(token, newer)) throw new LoginRequired(core.reason, answer);
   const again = repeatable && (reads || !from || from === url);
@@ -390,9 +390,9 @@ function helps({ refusals }, place, token) {
   refusals.set(place, { token, times, until: now + fruitless(times) });
   return true;
 }
-async function renew(core, token, signal, dead) {
+async function renew(core, token, signal, dead, answer) {
   const outcome = await unlessAborted(refresh(core), signal, core.closing);
-  if (token && !isSameUser(token, core.token)) throw new LoginRequired(core.reason);
+  if (token && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, answer);
   if (core.token === token && (token || !core.at) && dead()) {
     throw new RefreshUnavailable(outcome?.unavailable ?? "refresh failed", outcome?.retryAfter);
   }
@@ -669,7 +669,7 @@ async function withCookie(core, granted) {
   const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
   if (!reason) return grant;
   throw new CookieRejected(
-    origin === page.origin ? `The browser keeps no cookies of ${origin}: allow them` : `The browser keeps no cookie of ${origin} for a page of ${page.origin}: open the page and set the option url by the same host name, or put the session endpoints on the page's own origin`
+    `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, and use one host name for both`
   );
 }
 

@@ -50,7 +50,7 @@ export async function ask(core: Core, path: string, limit: number, content?: obj
       method: "POST",
       credentials: "include",
       keepalive: true, // what it does to the cookie is done even if the page goes away meanwhile
-      signal: AbortSignal.timeout(limit),
+      signal: AbortSignal.timeout(Math.ceil(limit)),
       ...(content && { headers: { "content-type": "application/json" }, body: JSON.stringify(content) }),
     });
     const { status, headers, ok } = answer;

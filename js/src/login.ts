@@ -41,9 +41,6 @@ async function withCookie(core: Core, granted: Grant): Promise<Grant> {
   const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
   if (!reason) return grant;
   throw new CookieRejected(
-    origin === page.origin
-      ? `The browser keeps no cookies of ${origin}: allow them`
-      : `The browser keeps no cookie of ${origin} for a page of ${page.origin}: open the page and set the option url by ` +
-          `the same host name, or put the session endpoints on the page's own origin`,
+    `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, and use one host name for both`,
   );
 }

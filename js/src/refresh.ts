@@ -25,7 +25,7 @@ async function start(core: Core): Promise<Outcome | undefined> {
     core.settle({ at: core.tick(), reason: "logout" });
     return undefined;
   }
-  const end = performance.now() + 2 * core.attempt;
+  const end = performance.now() + 3 * core.attempt;
   const pausing = () => {
     const retryAfter = core.paused();
     return retryAfter ? { unavailable: "refresh failed", retryAfter } : undefined;

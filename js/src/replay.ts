@@ -114,7 +114,7 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
   if (newer === token) {
     if (token.isFresh() || !helps(core, place, token)) return answer;
     if (challenge?.includes("invalid_token")) token.expire();
-    newer = await renew(core, token, signal, () => repeatable);
+    newer = await renew(core, token, signal, () => repeatable, answer);
   }
   if (!isSameUser(token, newer)) throw new LoginRequired(core.reason, answer);
   // after a redirect, to start again would repeat what the first stop did
@@ -150,15 +150,17 @@ function helps({ refusals }: Core, place: string, token: Token): boolean {
  * logged in.
  *
  * @param dead tells whether the same token is of no more use.
+ * @param answer what refused the token, if anything did.
  */
 export async function renew(
   core: Core,
   token: Token | undefined,
   signal: AbortSignal | undefined,
   dead: () => boolean,
+  answer?: unknown,
 ): Promise<Token | undefined> {
   const outcome = await unlessAborted(refresh(core), signal, core.closing);
-  if (token && !isSameUser(token, core.token)) throw new LoginRequired(core.reason);
+  if (token && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, answer);
   if (core.token === token && (token || !core.at) && dead()) {
     throw new RefreshUnavailable(outcome?.unavailable ?? "refresh failed", outcome?.retryAfter);
   }

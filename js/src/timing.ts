@@ -10,12 +10,12 @@ export const FRESH = 1000;
 /** How long `session.token()` is good for, unless told otherwise. */
 export const GOOD_FOR = 5000;
 
-/** A login, a logout. The whole of a refresh: this, or twice the longest that one request may take. */
+/** A login, a logout. The whole of a refresh is three times what its first request may take. */
 export const DEADLINE = 10_000;
 
 /** One request of a refresh; with a server that takes longer, later requests get twice what the last one took. */
 export const ATTEMPT = 5000;
-const LONGEST_ATTEMPT = 15_000;
+const LONGEST_ATTEMPT = 10_000;
 
 /** How long a tab waits for another one's refresh before it goes ahead without: a tab may hang. */
 export const PATIENCE = 4000;

@@ -41,10 +41,14 @@ test("only the issuer's own word ends a session", () => {
   for (const each of keeps) assert.equal(judge(each).unavailable, each.said, JSON.stringify(each));
 });
 
-test("Retry-After is heeded in seconds, up to five minutes, and nothing else is", () => {
+test("Retry-After is respected in seconds and as a date, by the server's clock, up to five minutes", () => {
   const asked = (value: string) => judge(answer(503, "", { "retry-after": value })).retryAfter;
   assert.deepEqual([asked("3"), asked(" 7 "), asked("86400")], [3000, 7000, 300_000]);
   assert.deepEqual([asked("-1"), asked("soon"), asked("Wed, 21 Oct 2015 07:28:00 GMT"), asked("")], Array(4).fill(undefined));
+  const dated = { "retry-after": "Wed, 21 Oct 2015 07:28:20 GMT", date: "Wed, 21 Oct 2015 07:28:00 GMT" };
+  assert.equal(judge(answer(503, "", dated)).retryAfter, 20_000);
+  const soon = asked(new Date(Date.now() + 30_000).toUTCString())!;
+  assert.ok(soon > 25_000 && soon <= 30_000);
 });
 
 test("a token's life is what the answer says, else the token itself, else unknown", () => {

@@ -2,12 +2,20 @@
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
+/** Return an access token of this user, another one each time. */
+export const jwt = (sub: string, claims = {}): string =>
+  `x.${Buffer.from(JSON.stringify({ sub, jti: Math.random(), ...claims })).toString("base64url")}.x`;
+
 export interface Server {
   url: string;
   /** Each request: method, path, and its Authorization header. */
   asked: string[];
-  /** What is done at a refresh; by default it succeeds. */
+  /** What is done at a refresh, and at a login; by default each succeeds, for `user` if there is one. */
   refresh: (answer: ServerResponse) => void;
+  login: (answer: ServerResponse) => void;
+  user: string;
+  /** What is held back: requests for `/api/slow`, and the rest of the answers to `/api/stream`. */
+  held: (() => void)[];
   /** Whether an access token is good. */
   good: (token: string) => boolean;
   close(): Promise<unknown>;
@@ -18,12 +26,16 @@ export async function serve(): Promise<Server> {
   const json = (answer: ServerResponse, status: number, body: object) => {
     answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   };
+  const token = () => (server.user ? jwt(server.user, { plan: "pro" }) : `t${++count}`);
   const listening = createServer(async (request: IncomingMessage, answer: ServerResponse) => {
     const { authorization = "" } = request.headers;
     server.asked.push(`${request.method} ${request.url} ${authorization}`.trim());
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);
     if (request.url === "/auth/refresh") return server.refresh(answer);
+    if (request.url === "/auth/login") return server.login(answer);
+    if (request.url === "/api/stream") return void (answer.write("first"), server.held.push(() => answer.end("last")));
+    if (request.url === "/api/slow") await new Promise<void>((go) => server.held.push(go));
     if (request.url === "/auth/logout") return void answer.writeHead(204).end();
     if (!server.good(authorization.slice(7))) return json(answer, 401, {});
     json(answer, 200, { got: Buffer.concat(pieces).toString() });
@@ -31,7 +43,10 @@ export async function serve(): Promise<Server> {
   const server: Server = {
     url: "",
     asked: [],
-    refresh: (answer) => json(answer, 200, { accessToken: `t${++count}`, expiresIn: 60 }),
+    refresh: (answer) => json(answer, 200, { accessToken: token(), expiresIn: 60 }),
+    login: (answer) => server.refresh(answer),
+    user: "",
+    held: [],
     good: () => true,
     close: () => (listening.closeAllConnections(), new Promise((done) => listening.close(done))),
   };

@@ -1,19 +1,9 @@
 /** A whole session, outside a browser: the same code, Node's own fetch, locks and channels, a real socket. */
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
-import { LoginRequired, RefreshUnavailable, type Session, type SessionOptions, createSession } from "../src/index.ts";
-import "./page.ts";
-import { type Server, serve } from "./server.ts";
-
-async function begin(t: TestContext, options: SessionOptions = {}): Promise<[Session, Server]> {
-  const server = await serve();
-  const session = createSession({ url: `${server.url}/auth`, ...options });
-  t.after(async () => {
-    session.close();
-    await server.close();
-  });
-  return [session, server];
-}
+import { test } from "node:test";
+import { LoginRequired, RefreshUnavailable } from "../src/index.ts";
+import { after, begin } from "./begin.ts";
+import { jwt } from "./server.ts";
 
 test("a hundred requests before the session is known wait for one refresh", async (t) => {
   const [session, server] = await begin(t);
@@ -26,7 +16,7 @@ test("a hundred requests before the session is known wait for one refresh", asyn
 test("a token revoked early is replaced once, and each body is sent again whole", async (t) => {
   const [session, server] = await begin(t);
   await session.ready;
-  await new Promise((go) => setTimeout(go, 1050));
+  await after(1050);
   server.good = (token) => token === "t2";
   const asked = Array.from({ length: 20 }, (_, turn) =>
     session.fetch(`${server.url}/api`, { method: "POST", body: `body ${turn}` }).then((answer) => answer.json()),
@@ -38,7 +28,7 @@ test("a token revoked early is replaced once, and each body is sent again whole"
 test("an outage is RefreshUnavailable and a rejection LoginRequired, told once", async (t) => {
   const [session, server] = await begin(t);
   await session.ready;
-  await new Promise((go) => setTimeout(go, 1050));
+  await after(1050);
   const ended: string[] = [];
   session.on("loggedOut", ({ reason }) => ended.push(reason));
   server.good = () => false;
@@ -46,7 +36,7 @@ test("an outage is RefreshUnavailable and a rejection LoginRequired, told once",
   await assert.rejects(session.fetch(`${server.url}/api`), RefreshUnavailable);
   assert.deepEqual(ended, []);
   server.refresh = (answer) => void answer.writeHead(401).end("{}");
-  await new Promise((go) => setTimeout(go, 1050));
+  await after(1050);
   const both = await Promise.allSettled([session.fetch(`${server.url}/api`), session.fetch(`${server.url}/api`)]);
   for (const each of both) assert.ok(each.status === "rejected" && each.reason instanceof LoginRequired);
   assert.deepEqual(ended, ["refresh: HTTP 401"]);
@@ -79,12 +69,6 @@ test("what a listener throws reaches nobody but the place for uncaught errors", 
   assert.deepEqual(caught.map((error) => (error as Error).message), ["a listener's own"]);
 });
 
-test("where an option is no URL it says so", () => {
-  assert.throws(() => createSession({ url: "https://" }), TypeError);
-  assert.throws(() => createSession({ url: "https://a.example/auth", origins: ["localhost:8802"] }), TypeError);
-});
-
-const jwt = (sub: string) => `x.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.${Math.random()}`;
 
 test("what one user asked for is never asked for in another's name", async (t) => {
   const [session, server] = await begin(t, { restore: false });
@@ -95,7 +79,7 @@ test("what one user asked for is never asked for in another's name", async (t) =
   };
   await session.refresh();
   assert.equal(session.user?.subject, "ann");
-  await new Promise((go) => setTimeout(go, 1050));
+  await after(1050);
   server.good = () => false;
   user = "ben"; // who has logged in by a form of the server's, in another window
   await assert.rejects(session.fetch(`${server.url}/api`, { method: "POST", body: "Ann's" }), LoginRequired);
@@ -110,6 +94,6 @@ test("a token of ten years overflows no timer: it is not refreshed again and aga
     answer.end(JSON.stringify({ accessToken: "long", expiresIn: 10 * 365 * 86_400 }));
   };
   await session.refresh();
-  await new Promise((go) => setTimeout(go, 1500));
+  await after(1500);
   assert.deepEqual(server.asked, ["POST /auth/refresh"]);
 });

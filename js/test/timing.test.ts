@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createToken } from "../src/token.ts";
-import { backoff, retryPause } from "../src/timing.ts";
+import { backoff, fruitless, nextAttempt, retryPause } from "../src/timing.ts";
 
 const failed = { unavailable: "HTTP 503" };
 const many = <T>(make: () => T) => Array.from({ length: 200 }, make);
@@ -49,4 +49,12 @@ test("only a token of moments ago is fresh, and what the server calls dead is de
   const token = createToken({ accessToken: "a", lifetime: 900_000 }, 0, 0.2);
   token.expire();
   assert.ok(token.left() <= 0 && token.due() <= 0);
+});
+
+test("a refresh gets twice the time that the last one took, from five to ten seconds", () => {
+  assert.deepEqual([20, 3000, 5000, 60_000].map(nextAttempt), [5000, 6000, 10_000, 10_000]);
+});
+
+test("refreshes that do not help space out, up to five minutes", () => {
+  assert.deepEqual([1, 2, 3, 50].map(fruitless), [2000, 4000, 8000, 300_000]);
 });
