@@ -11,7 +11,7 @@ from daypass.errors import ConfigurationError, ScopeInsufficient
 from daypass.keys import SigningKey
 from daypass.policy import Policy
 from daypass.session import Session
-from daypass.session_extras import read_extras
+from daypass.session_extras import act_part, read_extras
 from daypass.user import User
 
 MAXIMUM_LENGTH = 16_384
@@ -36,6 +36,8 @@ class AccessToken:
         username: the user's name, where there is one.
         email: the user's address, where there is one.
         scope: what it may be used for, words with spaces between them (RFC 9068 §2.2.3); None where nothing is said.
+        session_started_at: when its session was started.
+        actor_session_id: the session of whoever acts as the user; the token is refused when that one has ended.
     """
 
     subject: str
@@ -50,7 +52,14 @@ class AccessToken:
     username: str | None
     email: str | None
     scope: str | None
+    session_started_at: int
+    actor_session_id: str | None
     _claims: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def actor(self) -> str | None:
+        """The subject who acts as the user, None if it is the user (``act.sub``, RFC 8693 §4.1)."""
+        return act_part(self._claims, "sub")
 
     @property
     def claims(self) -> Mapping[str, Any]:

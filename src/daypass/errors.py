@@ -5,6 +5,7 @@
     │  ├─ TokenMalformed (KeyUnknown) · TokenExpired · TokenUnknown
     │  └─ SessionRevoked · TokenReused · TokenStale
     ├─ CredentialsRejected          the user name or the password is wrong; no session was started
+    ├─ ImpersonationRejected        this token may not act as another user; no session was started
     ├─ ScopeRejected                more was asked for than was granted; nothing was changed
     ├─ ScopeInsufficient            a good access token that may not do this
     ├─ StoreError                   ours: 503; nothing was decided about the session
@@ -81,6 +82,13 @@ class CredentialsRejected(DaypassError):
 
     code: ClassVar[str] = "invalid_credentials"
     status: ClassVar[int] = 401
+
+
+class ImpersonationRejected(DaypassError):
+    """An access token that may not start a session as another user; no session was started."""
+
+    code: ClassVar[str] = "impersonation_rejected"
+    status: ClassVar[int] = 403
 
 
 class ScopeRejected(DaypassError):

@@ -13,6 +13,7 @@ class EventCode(StrEnum):
     """
 
     STARTED = "started"
+    IMPERSONATED = "impersonated"
     ROTATED = "rotated"
     HELD = "held"
     REPEATED = "repeated"
@@ -48,6 +49,7 @@ class Event:
             ``cut_off`` what the store said.
         generation_distance: the presented token's generation less the stored one, for the seven verdicts.
         age: milliseconds since the last rotation, for the seven verdicts; None for a session never rotated.
+        actor: for ``impersonated`` the subject who acts as the user; the reason is what they gave.
     """
 
     code: EventCode
@@ -57,3 +59,4 @@ class Event:
     reason: str | None = None
     generation_distance: int | None = None
     age: int | None = None
+    actor: str | None = None

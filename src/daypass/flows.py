@@ -4,15 +4,17 @@ The rotation rule itself is in `daypass.rotation`; this file carries its verdict
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from daypass import refresh_token, session_options
 from daypass import scope as scopes
 from daypass.access_token import Names, issue, lifetime
 from daypass.clock_check import require_right_clock
-from daypass.duration import SECOND
+from daypass.duration import SECOND, Duration, milliseconds
 from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
+    ImpersonationRejected,
     KeyUnknown,
     ScopeRejected,
     SessionRevoked,
@@ -26,6 +28,7 @@ from daypass.errors import (
 )
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
+from daypass.keys import KeyRing
 from daypass.policy import Policy
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import (
@@ -41,7 +44,7 @@ from daypass.rotation import (
 )
 from daypass.session import NOWHERE, Device, EndReason, Session, Tokens
 from daypass.session_options import SessionOptions
-from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession
+from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession, Verify
 from daypass.store_steps import (
     PAGE,
     Advance,
@@ -59,6 +62,16 @@ from daypass.user import User
 
 ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
 """The random bytes that one call may need: a session's secret and first branch, and a token's identifier."""
+
+IMPERSONATION_TTL = 3600
+"""Seconds that a session lasts at most in which somebody acts as another user."""
+
+MAXIMUM_REASON = 200
+"""Characters of the reason for that."""
+
+_ACTING = "\0act"
+"""What the refresh token of such a session is bound to besides its client: versions before 0.2 would issue its access
+tokens without the claim ``act``, so to them it is no token."""
 
 _ATTEMPTS = 8
 
@@ -155,10 +168,58 @@ class Flows:
         )
         if options:
             session = session_options.apply(session, options, self.policy)
-        first = refresh_token.successor(call.secret, session, self._bound(client_id))
+        bound = self._bound(client_id) + (_ACTING if "act" in session.claims else "")
+        first = refresh_token.successor(call.secret, session, bound)
         tokens = yield from self._tokens(session, user, first, call)  # this may fail, so nothing is stored before
         yield from Insert(session)
         yield from Emit(Event(EventCode.STARTED, call.now, session.id, session.subject))
+        return tokens
+
+    def impersonate(
+        self,
+        access_token: str,
+        user: User,
+        device: Device,
+        call: Call,
+        reason: str,
+        absolute_ttl: Duration = IMPERSONATION_TTL,
+        scope: str | None = None,
+    ) -> Flow[Tokens]:
+        """Start a session in which the user of an access token acts as another one.
+
+        Raises:
+            ConfigurationError: an argument cannot work; nothing was started.
+            TokenRejected: the access token was refused, or its session is over; nothing was started.
+            ImpersonationRejected: the access token may not do this; nothing was started.
+            CredentialsRejected: the user is disabled; nothing was started.
+            StoreError: nothing was started.
+        """
+        if type(reason) is not str or not reason.strip() or len(reason) > MAXIMUM_REASON:
+            raise ConfigurationError(f"reason has to be text of 1 to {MAXIMUM_REASON} characters: why is this needed?")
+        span = milliseconds(absolute_ttl)
+        if not SECOND <= span <= IMPERSONATION_TTL * SECOND:
+            raise ConfigurationError("absolute_ttl of an impersonation has to be from one second to one hour")
+        token = yield from Verify(access_token)
+        if token.actor is not None:
+            raise ImpersonationRejected("a session in which somebody acts as another user starts no further one")
+        if token.client_id != self.names.client_id:
+            raise ImpersonationRejected("an access token of another client may not act as another user")
+        if type(user) is User and user.subject == token.subject:
+            raise ImpersonationRejected("the user of the access token is the user to act as")
+        own = yield from self.find_live(token.session_id, call)
+        if own is None:
+            yield from RefuseSession(token.session_id, call.now)
+            raise SessionRevoked("the access token's session has ended")
+        span = min(span, self.policy.latest_end_of(own) - call.now, self.policy.absolute_ttl)
+        options = SessionOptions(
+            persistent=False,
+            absolute_ttl=timedelta(milliseconds=span),
+            claims={"act": {"sub": token.subject, "sid": token.session_id}},
+        )
+        tokens = yield from self.start(user, device, call, scope=scope, options=options)
+        session = tokens.session
+        event = Event(EventCode.IMPERSONATED, call.now, session.id, session.subject, reason, actor=token.subject)
+        yield from Emit(event)
         return tokens
 
     # ---- refresh
@@ -177,10 +238,10 @@ class Flows:
         client = self._bound(client_id or self.names.client_id)
         ring = yield from Keys()
         try:
-            return refresh_token.decode(text, ring.refresh_keys, client)
+            return _decode(text, ring, client)
         except KeyUnknown:  # another node may have added it since
             ring = yield from Keys(anew=True)
-            return refresh_token.decode(text, ring.refresh_keys, client)
+            return _decode(text, ring, client)
 
     def refresh_text(
         self,
@@ -227,6 +288,8 @@ class Flows:
         session, verdict = yield from self._present(token, call.now, device)
         if verdict not in ISSUING:
             raise (yield from self.reject(TokenRejected(f"the verdict {verdict} gives no tokens"), call.now, session))
+        if session.actor_session_id is not None:
+            yield from self._require_actor(session, call)
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, call.now)
@@ -237,6 +300,17 @@ class Flows:
             replaces = is_current(token, successor)
             return (yield from self._tokens(session, user, token, call, scope, limit, replaces=replaces))
         return (yield from self._tokens(session, user, successor, call, scope, limit))
+
+    def _require_actor(self, session: Session, call: Call) -> Flow[None]:
+        """End a session in which somebody acts as its user, if that person's own session is over."""
+        if not (yield from self._actor_is_live(session, call)):
+            yield from self._end(session.id, EndReason.ENDED, call.now)
+            yield from RefuseSession(session.id, call.now)
+            raise (yield from self.reject(SessionRevoked("the actor's own session has ended"), call.now, session))
+
+    def _actor_is_live(self, session: Session, call: Call) -> Flow[bool]:
+        actor = session.actor_session_id
+        return actor is None or (yield from self.find_live(actor, call)) is not None
 
     def _require_granted(self, session_id: str, scope: str, limit: str | None) -> Flow[None]:
         """Refuse more than ``limit``, than was granted at login, which never changes, or than the user may do."""
@@ -432,7 +506,16 @@ class Flows:
             ConfigurationError: the subject is not text.
         """
         _check_subject(subject)
-        return (yield from ListSessions(subject, call.now, limit, after))
+        found: list[Session] = []
+        while True:
+            wanted = limit - len(found)
+            page = yield from ListSessions(subject, call.now, wanted, after)
+            for session in page:
+                if (yield from self._actor_is_live(session, call)):
+                    found.append(session)  # noqa: PERF401 - a comprehension cannot yield
+            if len(page) < wanted or len(found) == limit:
+                return tuple(found)
+            after = page[-1].created_at, page[-1].id
 
     # ---- parts of the above
 
@@ -486,6 +569,16 @@ class Flows:
         code = EventCode.LOGGED_OUT if reason is EndReason.LOGOUT else EventCode.ENDED
         yield from Emit(Event(code, now, session.id, session.subject, reason))
         return True
+
+
+def _decode(text: str, ring: KeyRing, client: str) -> RefreshToken:
+    """Decode a refresh token of ``client``, also one of a session in which somebody acts as its user."""
+    try:
+        return refresh_token.decode(text, ring.refresh_keys, client)
+    except KeyUnknown:
+        raise
+    except TokenMalformed:
+        return refresh_token.decode(text, ring.refresh_keys, client + _ACTING)
 
 
 def _check_subject(subject: object) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from daypass.rotation import NEVER_ROTATED
-from daypass.session_extras import read_extras
+from daypass.session_extras import act_part, read_extras
 from daypass.user import User
 
 
@@ -89,6 +89,16 @@ class Session:
     def claims(self) -> Mapping[str, Any]:
         """The session's own claims, which each of its access tokens has."""
         return read_extras(self.extras).claims
+
+    @property
+    def actor(self) -> str | None:
+        """The subject who acts as the session's user, None if it is the user (RFC 8693 §4.1)."""
+        return act_part(self.claims, "sub")
+
+    @property
+    def actor_session_id(self) -> str | None:
+        """The actor's own session, with which this one ends."""
+        return act_part(self.claims, "sid")
 
     @property
     def authenticated_at(self) -> int:

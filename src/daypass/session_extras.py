@@ -47,6 +47,13 @@ class Extras:
         return json.dumps(members, separators=(",", ":")) if members else None
 
 
+def act_part(claims: Mapping[str, Any], name: str) -> str | None:
+    """Return a part of the claim ``act`` (RFC 8693 §4.1) that is text; None where there is none."""
+    actor = claims.get("act")
+    part = actor.get(name) if isinstance(actor, Mapping) else None
+    return part if isinstance(part, str) else None
+
+
 _NONE = Extras()
 
 

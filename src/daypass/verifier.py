@@ -18,6 +18,7 @@ from daypass.duration import SECOND
 from daypass.errors import KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
 from daypass.keys import REGISTRY, TYPE, SigningKey
 from daypass.read_only import read_only
+from daypass.session_extras import act_part
 from daypass.watch_list import Watched, WatchList
 
 _CROWD = 1024
@@ -55,7 +56,7 @@ class Verifier:
         self._access_ttl = access_ttl
         self._cache_size = cache_size
         self._verified: dict[str, AccessToken] = {}
-        self._ended: dict[str, int] = {}
+        self._ended: dict[str | None, int] = {}
         self._everyone_at = 0
         self.pruned_at = 0
         self._crowded = _CROWD
@@ -76,16 +77,17 @@ class Verifier:
             with self._writing:
                 self._verified.pop(text, None)
             raise TokenExpired("the access token has expired")
-        if token.session_id in self._ended:
+        if token.session_id in self._ended or token.actor_session_id in self._ended:
             raise SessionRevoked("the access token's session has ended")
         return token
 
     def watch(self, watched: Watched) -> None:
         """End a connection when its session ends, now if it has ended since its access token was checked."""
         self._connections.add(watched)
-        if watched.token.session_id in self._ended:
-            self._connections.end_session(watched.token.session_id)
-        if watched.token.auth_time <= self._everyone_at:
+        for session_id in (watched.token.session_id, watched.token.actor_session_id):
+            if session_id is not None and session_id in self._ended:
+                self._connections.end_session(session_id)
+        if watched.token.session_started_at <= self._everyone_at:
             self._connections.end_everyone(self._everyone_at)
 
     def watch_anew(self) -> WatchList:
@@ -127,7 +129,7 @@ class Verifier:
     def _verify(self, text: str) -> AccessToken:
         epoch = self._epoch
         token = self._judge(self._open(text))
-        if min(token.auth_time, token.claims.get("sid_iat", token.auth_time) * SECOND) <= self._everyone_at:
+        if token.session_started_at <= self._everyone_at:
             raise SessionRevoked("the sessions of all users were ended")
         with self._writing:
             while self._verified and len(self._verified) >= self._cache_size:
@@ -173,12 +175,13 @@ class Verifier:
             raise TokenMalformed("an access token without a required claim")
         if "nbf" in claims:  # never set here, and not to be overlooked (RFC 7519 §4.1.5)
             raise TokenMalformed("an access token with a claim that this issuer does not set")
-        times = [claims.get(name) for name in ("iat", "exp", "auth_time")] + [claims.get("sid_iat", 0)]
+        times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
+        times.append(claims.get("sid_iat", claims.get("auth_time")))
         if not all(type(time) is int and 0 <= time < 2**53 for time in times):
             raise TokenMalformed("an access token without a required time")
         if not isinstance(claims.get("scope", ""), str):
             raise TokenMalformed("an access token whose scope is not text")
-        issued_at, expires_at, auth_time, _ = (time * SECOND for time in times if time is not None)
+        issued_at, expires_at, auth_time, started_at = (time * SECOND for time in times if time is not None)
         return AccessToken(
             subject=claims["sub"],
             session_id=claims["sid"],
@@ -192,5 +195,7 @@ class Verifier:
             username=claims.get("username"),
             email=claims.get("email"),
             scope=claims.get("scope"),
+            session_started_at=started_at,
+            actor_session_id=act_part(claims, "sid"),
             _claims=read_only(claims),
         )

@@ -47,13 +47,15 @@ class WatchList:
     def add(self, watched: Watched) -> None:
         """Watch a connection."""
         with self._lock:
-            self._by_session[watched.token.session_id].add(watched)
+            for session_id in _sessions(watched.token):
+                self._by_session[session_id].add(watched)
             self._by_expiry[self._expiry(watched.token)].add(watched)
 
     def remove(self, watched: Watched) -> None:
         """Stop watching a connection."""
         with self._lock:
-            _discard(self._by_session, watched.token.session_id, watched)
+            for session_id in _sessions(watched.token):
+                _discard(self._by_session, session_id, watched)
             _discard(self._by_expiry, self._expiry(watched.token), watched)
 
     def renew(self, watched: Watched, token: AccessToken) -> None:
@@ -73,7 +75,9 @@ class WatchList:
     def end_everyone(self, at: int) -> None:
         """End the connections of all sessions that began at ``at`` or before."""
         with self._lock:
-            found = [each for of_one in self._by_session.values() for each in of_one if each.token.auth_time <= at]
+            found = [
+                each for of_one in self._by_session.values() for each in of_one if each.token.session_started_at <= at
+            ]
         _end(found, SessionRevoked("the sessions of all users were ended"))
 
     def end_expired(self, now: int) -> None:
@@ -85,6 +89,11 @@ class WatchList:
 
     def _expiry(self, token: AccessToken) -> int:
         return -(-(token.expires_at + self._leeway) // SECOND)
+
+
+def _sessions(token: AccessToken) -> tuple[str, ...]:
+    """Return the sessions with which a connection ends."""
+    return (token.session_id,) if token.actor_session_id is None else (token.session_id, token.actor_session_id)
 
 
 def _end(found: Iterable[Watched], reason: TokenRejected) -> None:

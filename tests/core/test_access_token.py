@@ -98,6 +98,8 @@ def test_an_issued_token_is_verified(algorithm: str) -> None:
             username="ada",
             email="ada@example.com",
             scope=None,
+            session_started_at=START,
+            actor_session_id=None,
             _claims=verified.claims,
         )
         == verified

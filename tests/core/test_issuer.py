@@ -22,6 +22,7 @@ from daypass import (
     Device,
     Event,
     EventCode,
+    ImpersonationRejected,
     Session,
     SessionRevoked,
     StoreUnavailable,
@@ -34,7 +35,9 @@ from daypass import (
     TokenUnknown,
     User,
 )
+from daypass.flow import Step
 from daypass.refresh_token import RefreshToken, decode
+from daypass.steps import Keys
 from daypass.store_steps import Find, ReadKeys, StoreStep, Swap
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
@@ -102,7 +105,7 @@ class World:
         return found  # type: ignore[no-any-return]  # of whatever colour
 
 
-def _asking(step: StoreStep[Any]) -> Any:
+def _asking(step: Step[Any]) -> Any:
     return (yield from step)
 
 
@@ -415,6 +418,86 @@ def test_session_s_own_claims_are_in_each_access_token(world: World, auth: Any) 
     assert {"org": "acme", "amr": ["pwd", "otp"]} == auth.sessions("user-1")[0].claims
     with pytest.raises(TypeError, match="read-only"):
         tokens.session.claims["org"] = "other"
+
+
+# ---- acting as another user
+
+
+def test_administrator_acts_as_a_user(world: World, auth: Any) -> None:
+    """Each access token says who acts; the session ends after an hour, and the event has the reason."""
+    admin = auth.start(User("user-2"))
+    world.told()
+    tokens = auth.impersonate(admin.access_token, ADA, reason="ticket 4711")
+    started, impersonated = world.events
+    assert ("started", "impersonated") == (started.code, impersonated.code)
+    assert ("user-1", "ticket 4711", "user-2") == (impersonated.subject, impersonated.reason, impersonated.actor)
+    for _ in range(2):
+        token = auth.verify(tokens.access_token)
+        assert ("user-1", "user-2", admin.session.id) == (token.subject, token.actor, token.actor_session_id)
+        assert {"sub": "user-2", "sid": admin.session.id} == token.claims["act"]
+        world.clock.advance(HOUR // 2 - 1)
+        tokens = auth.refresh(tokens.refresh_token)
+    (listed,) = auth.sessions("user-1")
+    assert ("user-2", False) == (listed.actor, listed.persistent)
+    world.clock.now = listed.created_at + HOUR
+    rejected(TokenExpired, auth, tokens.refresh_token)
+
+
+def test_impersonation_ends_with_the_administrator_s_own_session(world: World, auth: Any) -> None:
+    """Its access tokens are refused at once, its refresh token at its next use, and it is listed no more."""
+    ends: tuple[Callable[[Tokens], Any], ...] = (
+        lambda admin: auth.logout(admin.refresh_token),
+        lambda admin: auth.end_session("user-2", admin.session.id),
+        lambda _: auth.end_all("user-2"),
+    )
+    for end in ends:
+        admin = auth.start(User("user-2"))
+        own = auth.start(ADA)
+        tokens = auth.impersonate(admin.access_token, ADA, reason="ticket")
+        assert {own.session.id, tokens.session.id} == {each.id for each in auth.sessions("user-1")}
+        assert auth.verify(tokens.access_token)
+        end(admin)
+        with pytest.raises(SessionRevoked):
+            auth.verify(tokens.access_token)
+        assert [own.session.id] == [each.id for each in auth.sessions("user-1")]
+        rejected(SessionRevoked, auth, tokens.refresh_token)
+        assert EventCode.ENDED in world.told()
+        auth.logout(own.refresh_token)
+
+
+def test_what_may_not_act_as_another_user(world: World, auth: Any) -> None:
+    """No chain, no other client's token, no ended session, not as oneself, and not without a reason."""
+    admin = auth.start(User("user-2"))
+    acting = auth.impersonate(admin.access_token, ADA, reason="ticket")
+    with pytest.raises(ImpersonationRejected, match="starts no further one"):
+        auth.impersonate(acting.access_token, User("user-3"), reason="ticket")
+    with pytest.raises(ImpersonationRejected, match="another client"):
+        auth.impersonate(auth.start(User("user-2"), client_id="app").access_token, ADA, reason="ticket")
+    with pytest.raises(ImpersonationRejected, match="is the user to act as"):
+        auth.impersonate(admin.access_token, User("user-2"), reason="ticket")
+    with pytest.raises(CredentialsRejected):
+        auth.impersonate(admin.access_token, replace(ADA, disabled=True), reason="ticket")
+    for arguments, message in (
+        ({"reason": " "}, "reason has to be text"),
+        ({"reason": "x" * 201}, "1 to 200 characters"),
+        ({"reason": "ticket", "absolute_ttl": "61m"}, "from one second to one hour"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            auth.impersonate(admin.access_token, ADA, **arguments)
+    auth.end_session("user-2", admin.session.id)
+    with pytest.raises(SessionRevoked):
+        auth.impersonate(admin.access_token, ADA, reason="ticket")
+    assert () == auth.sessions("user-1")
+
+
+def test_older_version_gives_nothing_for_an_impersonation(world: World, auth: Any) -> None:
+    """To a node of 0.1, which would leave out who acts, its refresh token is no token of this issuer."""
+    admin = auth.start(User("user-2"))
+    tokens = auth.impersonate(admin.access_token, ADA, reason="ticket")
+    ring = auth.run(_asking(Keys()))
+    with pytest.raises(TokenMalformed):
+        decode(tokens.refresh_token, ring.refresh_keys)  # what 0.1 does
+    assert admin.session.id == decode(admin.refresh_token, ring.refresh_keys).session_id
 
 
 @pytest.mark.parametrize(

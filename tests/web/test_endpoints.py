@@ -819,6 +819,7 @@ def test_sessions() -> None:
         "expiresAt": "2027-02-14T08:30:00.000Z",
         "current": True,
         "persistent": True,
+        "actor": None,
     }
     assert START == 1_800_000_000_000
     assert (200, (JSON, NO_STORE, VARY)) == (response.status, response.headers)

@@ -10,10 +10,11 @@ from daypass.access_token import AccessToken
 from daypass.background import BackgroundTask, weakly
 from daypass.clock import system_clock
 from daypass.drive import arun
-from daypass.duration import SECOND
+from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
+from daypass.flows import IMPERSONATION_TTL
 from daypass.issuer.base import (
     AsyncCheck,
     AsyncLoad,
@@ -101,6 +102,23 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         Arguments and errors are those of `Daypass.start`.
         """
         return await self.run(self.flows.start(user, device, self.new_call(), client_id, scope, session))
+
+    async def impersonate(
+        self,
+        admin_token: str,
+        user: User,
+        *,
+        reason: str,
+        device: Device = NOWHERE,
+        absolute_ttl: Duration = IMPERSONATION_TTL,
+        scope: str | None = None,
+    ) -> Tokens:
+        """Start a session in which an administrator acts as another user, and return its tokens.
+
+        Arguments and errors are those of `Daypass.impersonate`.
+        """
+        call = self.new_call()
+        return await self.run(self.flows.impersonate(admin_token, user, device, call, reason, absolute_ttl, scope))
 
     async def refresh(
         self,

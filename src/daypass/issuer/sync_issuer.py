@@ -11,10 +11,11 @@ from daypass.access_token import AccessToken
 from daypass.background import BackgroundThread, weakly
 from daypass.clock import system_clock
 from daypass.drive import run
-from daypass.duration import SECOND
+from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError, KeyUnknown, TokenRejected
 from daypass.event import Event
 from daypass.flow import Flow, Step
+from daypass.flows import IMPERSONATION_TTL
 from daypass.issuer.base import (
     Check,
     Issuer,
@@ -138,6 +139,42 @@ class Daypass(Issuer[Store, Load, Check]):
             StoreError: nothing was started.
         """
         return self.run(self.flows.start(user, device, self.new_call(), client_id, scope, session))
+
+    def impersonate(
+        self,
+        admin_token: str,
+        user: User,
+        *,
+        reason: str,
+        device: Device = NOWHERE,
+        absolute_ttl: Duration = IMPERSONATION_TTL,
+        scope: str | None = None,
+    ) -> Tokens:
+        """Start a session in which an administrator acts as another user, and return its tokens.
+
+        Check first that the administrator may do this: any live access token of the issuer's own client will do here.
+        The session ends with the administrator's own, and after an hour at the latest. Each of its access tokens says
+        who acts (``act``, RFC 8693 §4.1; `AccessToken.actor`), the user sees it in the list of devices, and the event
+        ``impersonated`` has the reason.
+
+        Args:
+            admin_token: the administrator's access token.
+            user: the user to act as.
+            reason: why, for the event; text of at most 200 characters.
+            device: where the administrator is.
+            absolute_ttl: how long the session lasts, an hour at most.
+            scope: what the session is granted; None for all that the user may do.
+
+        Raises:
+            ImpersonationRejected: the token is of a session in which somebody acts as another user already, of another
+                client, or of this very user. Nothing was started.
+            TokenRejected: the token was refused; nothing was started.
+            CredentialsRejected: the user is disabled; nothing was started.
+            ConfigurationError: an argument is not what it has to be; nothing was started.
+            StoreError: nothing was started.
+        """
+        call = self.new_call()
+        return self.run(self.flows.impersonate(admin_token, user, device, call, reason, absolute_ttl, scope))
 
     def refresh(
         self,

@@ -228,6 +228,7 @@ class Endpoints:
             "expiresAt": _iso(times.expires_at),
             "current": is_current,
             "persistent": session.persistent,
+            "actor": session.actor,
         }
 
     @_answering

@@ -128,6 +128,10 @@ SCHEMAS: Mapping[str, Schema] = {
                         "expiresAt": _TIME,
                         "current": {"type": "boolean"},
                         "persistent": {"type": "boolean", "description": "Whether the login asked to be remembered."},
+                        "actor": {
+                            **_OPTIONAL_TEXT,
+                            "description": "The subject who acts as the user in this session, such as a supporter.",
+                        },
                     },
                     "id",
                     "deviceName",
@@ -138,6 +142,7 @@ SCHEMAS: Mapping[str, Schema] = {
                     "expiresAt",
                     "current",
                     "persistent",
+                    "actor",
                 ),
             },
             "next": {"type": "string", "description": "Send it as `after` for the next page; missing on the last one."},

@@ -276,7 +276,7 @@ class Pages:
         """End every session that this login has shown, save ``keep``."""
         if login.state.presented is not None:
             login.state.ended.append(login.state.presented)
-        seen = {keep}
+        seen = {keep, None if login.state.login is None else login.state.login.session.actor_session_id}
         for text in login.state.ended:
             try:
                 token = yield from self._flows.open(text)
