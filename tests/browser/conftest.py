@@ -1,4 +1,4 @@
-"""A real Chromium, axios from npm, and a small application on a real socket.
+"""Real browsers of three engines, axios from npm, and a small application on a real socket.
 
 Where one of them is missing the tests are skipped and say why; with ``CI=true`` they fail (``tests/conftest.py``).
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -24,21 +24,12 @@ from daypass.web.starlette import auth_routes, bearer
 
 from ..servers.application import serving
 from . import npm
+from .engines import ENGINES, Engines
 
 if TYPE_CHECKING:
     from .world import World
 
 HERE = Path(__file__).parent
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ALICE = User("user-1", "alice", "alice@example.com")
 PASSWORD = "correct horse battery"
 
@@ -52,19 +43,43 @@ def axios(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return npm.fetch(HERE, "axios/dist/axios.min.js", tmp_path_factory)
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Return a running Chromium, for this folder's tests alone.
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cannot(ENGINE='why', …): the scenario fails in an engine, and for what reason")
 
-    Playwright keeps an event loop running in the thread of the tests; beyond this folder it would be in the way of
-    every test that starts one.
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have every test that uses a browser use each engine; where its mark says that one cannot, it has to fail."""
+    if "engine" in metafunc.fixturenames:
+        reasons = {
+            name: why for mark in metafunc.definition.iter_markers("cannot") for name, why in mark.kwargs.items()
+        }
+        metafunc.parametrize("engine", [_parameter(name, reasons.get(name)) for name in ENGINES], indirect=True)
+
+
+def _parameter(engine: str, reason: str | None) -> Any:
+    return pytest.param(engine, marks=[pytest.mark.xfail(reason=reason)] if reason else [])
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """Return the name of the browser engine that the test runs in: one of `ENGINES`."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="package")
+def engines() -> Iterator[Engines]:
+    """Return the browsers, each started when it is first used, for this folder's tests alone.
+
+    Playwright's event loop in the thread of the tests would be in the way of every test that starts one.
     """
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with Engines() as engines:
+        yield engines
+
+
+@pytest.fixture
+def browser(engines: Engines, engine: str) -> Browser:
+    """Return a running browser."""
+    return engines.running(engine)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Pages of another origin than the issuer's, in a real Chromium: which can use it, and which cannot."""
+"""Pages of another origin than the issuer's, in real browsers: which can use it, and which cannot."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def test_another_origin_of_the_same_site(context: BrowserContext, apart: Apart) 
     assert {"value": 200} == tried(page, ME, me)
     tried(page, "session.logout()")
     page.wait_for_function("session.user === null")
-    assert {"value": 401} == tried(page, ME, me)
+    assert {"error": "LoginRequired"} == tried(page, ME, me)
     assert [EventCode.STARTED, EventCode.ROTATED] == apart.codes()[:2]
     assert EventCode.LOGGED_OUT == apart.codes()[-1]
 

@@ -1,4 +1,4 @@
-"""`installFetch`, one line for code that exists, and the things that `fetch` can be given, in a real Chromium."""
+"""`installFetch`, one line for code that exists, and the things that `fetch` can be given, in real browsers."""
 
 import hashlib
 import subprocess
@@ -161,6 +161,10 @@ def streaming(browser: Browser, world: World, secure: str) -> Iterator[Page]:
 
 
 WHOLE = 300_000 * b"D"
+upload_streams = pytest.mark.cannot(
+    firefox="It has no request streams: it sends the text [object ReadableStream], as `fetch` alone does.",
+    webkit="It has no request streams: `NotSupportedError`, as `fetch` alone throws.",
+)
 
 
 def test_the_secure_cookie(streaming: Page) -> None:
@@ -169,6 +173,7 @@ def test_the_secure_cookie(streaming: Page) -> None:
     assert ("__Host-daypass", True, True) == (cookie["name"], cookie["secure"], cookie["httpOnly"])
 
 
+@upload_streams
 def test_a_stream(streaming: Page, world: World) -> None:
     """A stream is sent with a good token at once, and arrives whole."""
     status, seen = streaming.evaluate("send(30)")
@@ -176,6 +181,7 @@ def test_a_stream(streaming: Page, world: World) -> None:
     assert [Asked("POST", "/api/upload", 200, 0)] == world.seen()
 
 
+@upload_streams
 def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
     """A stream, which can be sent only once, is not sent with a token about to expire: that is refreshed first."""
     streaming.evaluate("sleepFor(47_000)")
@@ -184,6 +190,7 @@ def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
     assert [REFRESHED, Asked("POST", "/api/upload", 200, 1)] == world.seen()
 
 
+@upload_streams
 def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
     """Refused all the same, a stream is not sent again: the caller gets the 401, and the next one succeeds whole."""
     world.expire()
@@ -195,6 +202,7 @@ def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
     assert [Asked("POST", "/api/upload", 200, 1)] == world.seen()
 
 
+@upload_streams
 def test_a_request_made_of_a_stream(streaming: Page, world: World) -> None:
     """A `Request` that was made of a stream is kept while it is sent, and sent again whole."""
     world.expire()

@@ -1,4 +1,4 @@
-"""daypass.js in a real Chromium: what the page sees, and what the server saw, each by `session.fetch` and by axios."""
+"""daypass.js in real browsers: what the page sees, and what the server saw, each by `session.fetch` and by axios."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route
+from playwright.sync_api import BrowserContext, Page
 
 from daypass import EventCode
 from daypass.duration import Duration
@@ -225,10 +225,10 @@ def test_offline(tab: Page, context: BrowserContext, world: World, sender: str) 
     """Offline the session is kept; back online the token is refreshed without being asked for, and all goes on."""
     world.expire()
     tab.evaluate("sleepFor(60_000)")
-    context.set_offline(True)
+    world.set_offline(tab, offline=True)
     assert "RefreshUnavailable" == ask(tab, sender)["error"]
     assert [] == world.seen()
-    context.set_offline(False)
+    world.set_offline(tab, offline=False)
     tab.wait_for_function("happened('refreshed').length === 1")
     assert READ == ask(tab, sender)
     assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
@@ -434,15 +434,11 @@ def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
 def test_no_answer_at_all(tab: Page, world: World) -> None:
     """A refresh that nobody answers ends by its own deadline of ten seconds, and not by the caller's patience."""
     world.expire()
-
-    def swallow(route: Route) -> None:
-        """Answer nothing: the request hangs."""
-
-    tab.route("**/auth/refresh", swallow)
+    world.silent = True
     started = tab.evaluate("performance.now()")
     assert "RefreshUnavailable" == ask(tab, "fetch")["error"]
     assert 9_000 < tab.evaluate("performance.now()") - started < 12_000
-    tab.unroute("**/auth/refresh")
+    world.silent = False
     tab.wait_for_function("happened('refreshed').length === 1")
     assert READ == ask(tab, "fetch")
 

@@ -14,8 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daypass.duration import Duration
 
+from . import webkit
 from .conftest import ALICE, HERE, PASSWORD, Application
 
+MODULE = "/auth/daypass.js"  # which some browsers ask for again, and some do not
 CHALLENGE = 'Bearer realm="daypass", error="invalid_token"'
 
 
@@ -50,6 +52,8 @@ class World(Application):
         refused: those that the API refuses although they are young: revoked early.
         instead: answers to the next refreshes.
         delay: seconds that a refresh takes.
+        silent: no refresh is answered: each takes until the page gives up.
+        unreachable: every connection is cut.
     """
 
     def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
@@ -58,6 +62,8 @@ class World(Application):
         self.refused: set[str] = set()
         self.instead: list[Instead] = []
         self.delay = 0.0
+        self.silent = False
+        self.unreachable = False
         self.log: list[Asked] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,10 +74,13 @@ class World(Application):
         path = scope["path"]
         token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
         number = self.issued.index(token) if token in self.issued else None
+        if self.unreachable:
+            send.__self__.transport.abort()  # type: ignore[attr-defined]  # the method is that of uvicorn's cycle
+            return
         body = bytearray()
 
         async def note(message: Message) -> None:
-            if message["type"] == "http.response.start" and path.startswith(("/api", "/auth/")):
+            if message["type"] == "http.response.start" and path.startswith(("/api", "/auth/")) and path != MODULE:
                 self.log.append(Asked(scope["method"], path, message["status"], number))
             if message["type"] == "http.response.body" and path in ("/auth/login", "/auth/refresh"):
                 body.extend(message.get("body", b""))
@@ -99,6 +108,8 @@ class World(Application):
         return super().__call__
 
     async def _refresh(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while self.silent and (await receive())["type"] != "http.disconnect":
+            """The request's body has come; the next is that the page gives up."""
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.instead:
@@ -110,6 +121,19 @@ class World(Application):
     def revoke(self) -> None:
         """Refuse from now on every access token that was given out."""
         self.refused.update(self.issued)
+
+    def set_offline(self, tab: Page, *, offline: bool) -> None:
+        """Take the network from a tab and all others of its browser, or give it back.
+
+        WebDriver has no command for that. In WebKit the server cuts all connections, and pages are sent the event.
+        """
+        context: object = tab.context
+        if not isinstance(context, webkit.Context):
+            tab.context.set_offline(offline)
+            return
+        self.unreachable = offline
+        for each in context.pages:
+            each.evaluate("(type) => { dispatchEvent(new Event(type)) }", "offline" if offline else "online")
 
     def seen(self) -> list[Asked]:
         """Return what was asked since this was last called."""
