@@ -16,7 +16,6 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from daypass import AsyncDaypass, User
-from daypass.errors import TokenRejected
 from daypass.web.starlette import auth_routes, bearer
 
 PASSWORD = "correct horse battery"
@@ -124,14 +123,9 @@ class Site:
         return JSONResponse({"data": {"me": token.username}})
 
     async def _live(self, socket: WebSocket) -> None:
-        await socket.accept()
-        try:
-            token = await self.auth.verify(await socket.receive_text())
-        except TokenRejected:
-            await socket.close(1008)
-            return
-        await socket.send_text(f"Hello, {token.username}")
-        await socket.receive()
+        async with self._require.watch(socket) as watched:
+            await watched.send_text(f"Hello, {watched.token.username}")
+            await watched.receive()
 
     def expire(self, *pages: Page) -> None:
         """Let every access token expire, and the grace period go by; to the pages only two seconds seem to pass."""

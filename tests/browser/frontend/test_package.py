@@ -1,0 +1,50 @@
+"""The npm package as its users get it: its types under both resolutions, and what publint and attw say of it."""
+
+from pathlib import Path
+
+import pytest
+
+from .project import BIN, TARBALL, run
+
+
+@pytest.mark.parametrize("resolution", [("bundler", "esnext"), ("nodenext", "nodenext")], ids=lambda pair: pair[0])
+def test_types(built: Path, resolution: tuple[str, str]) -> None:
+    """What is right compiles, what is wrong does not, in the strictest settings and by both resolutions."""
+    how, module = resolution
+    run(BIN / "tsc", "-p", "types", "--moduleResolution", how, "--module", module, folder=built)
+
+
+def test_types_without_a_framework(tmp_path: Path, built: Path) -> None:
+    """The types of the core need no other package, and are themselves without errors."""
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules/daypass").symlink_to(built / "node_modules/daypass")
+    (tmp_path / "page.ts").write_text('import { createSession } from "daypass";\ncreateSession().close();\n')
+    options = (
+        "--strict",
+        "--noEmit",
+        "--types",
+        "",
+        "--preserveSymlinks",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2022",
+    )
+    run(BIN / "tsc", *options, "page.ts", folder=tmp_path)
+
+
+def test_the_examples_types(built: Path) -> None:
+    """The examples of the docs compile against the libraries that they are for."""
+    run(BIN / "tsc", "-p", ".", folder=built)
+
+
+def test_publint(built: Path) -> None:
+    """Publint has nothing to say."""
+    said = run(BIN / "publint", "run", built / "node_modules/daypass", "--strict", "--pack", "false", folder=built)
+    assert "All good" in said
+
+
+def test_are_the_types_wrong(built: Path) -> None:
+    """Every entry has its types, for bundlers and for Node's modules; the package is ESM alone."""
+    said = run(BIN / "attw", TARBALL, "--profile", "esm-only", "--format", "ascii", "--no-emoji", folder=built)
+    assert 5 == said.count("node16 (from ESM): OK (ESM)") == said.count("bundler: OK \n")
