@@ -9,7 +9,7 @@ NODE_READY := js/node_modules/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm clients bench lock clean
+.PHONY: help setup demo test check format build model storm fleet clients bench lock clean
 
 help: ## tell what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -52,6 +52,9 @@ model: $(READY) ## explore the rotation rule deeper than the tests do (ARGS="--h
 
 storm: $(READY) ## torture it on real processes for two minutes (ARGS="--store postgres --seed 1")
 	$(BIN)/python -m tests.storm $(ARGS)
+
+fleet: $(READY) ## share connections among three machines, and kill, stop and fail over what can be (ARGS="--campaign kills")
+	$(BIN)/python -m tests.fleet $(ARGS)
 
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md

@@ -1,8 +1,14 @@
 """Every storage passes the contract that is published for those who write their own."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -83,3 +89,37 @@ class TestRedisStorageInCluster(SharedStorageContract):
             closing(Opened(RedisStorage, f"{redis_cluster}?prefix={prefix}")) as opened,
         ):
             yield opened
+
+
+def run_in_project(database: dict[str, Any]) -> None:
+    """Run the tests of a Django project in a process of their own: Django has one set of settings in a process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/client/django_storage.py"],
+        env=os.environ | {"DATABASE": json.dumps(database), "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_django_storage_on_sqlite(tmp_path: Path) -> None:
+    """In the project's own database, by the ORM."""
+    run_in_project({"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3")})
+
+
+def test_django_storage_on_postgresql(postgres_url: str) -> None:
+    """The same, in PostgreSQL."""
+    url = urlsplit(postgres.empty(postgres_url))
+    run_in_project(
+        {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": str(url.hostname),
+            "PORT": str(url.port),
+            "USER": str(url.username),
+            "NAME": url.path[1:],
+            "OPTIONS": dict(parse_qsl(url.query)[-1:]),
+        }
+    )

@@ -181,6 +181,8 @@ def loaded(statement: str) -> list[str]:
 def public_modules() -> Iterator[ModuleType]:
     """Yield every module of ours whose own name is public and whose extras are here."""
     for found in pkgutil.walk_packages(daypass.__path__, "daypass."):
+        if found.name.startswith("daypass.client.storage.django.m"):
+            continue  # models and migrations need a Django project with its settings
         if not found.name.rpartition(".")[2].startswith("_"):
             yield importlib.import_module(found.name)
 

@@ -55,7 +55,7 @@ class Size:
     lifetime: float = 100
 
 
-SHORT = Size(workers=2, expiries=3, kills=4, rounds=1, connections=60, seconds=6, lifetime=2)
+SHORT = Size(workers=2, expiries=3, kills=2, rounds=1, connections=60, seconds=4, lifetime=1)
 
 
 class World:
@@ -67,8 +67,9 @@ class World:
         self.url = url
         self.rows: Rows = open_rows(database.url)
         self.connections = connections
+        self.lost: Counter[str] = Counter()
         for number in range(connections):
-            self._begin(number)
+            self.log_in(number)
 
     def job(self, **options: object) -> Job:
         """Return what workers do here."""
@@ -80,13 +81,16 @@ class World:
         assert found is not None
         return found
 
-    @property
-    def needing_login(self) -> Counter[str]:
-        """Count the connections that were lost, by reason."""
-        reasons = (self.row(number).reason for number in range(self.connections))
-        return Counter(reason for reason in reasons if reason is not None)
+    def check(self, number: int) -> Row:
+        """Return the row of a connection; count one that was lost, by its reason, and log in to it again."""
+        row = self.row(number)
+        if row.reason is not None:
+            self.lost[row.reason] += 1
+            self.log_in(number)
+        return row
 
-    def _begin(self, number: int) -> None:
+    def log_in(self, number: int) -> None:
+        """Begin a connection."""
         access_token, refresh_token = self.issuer.begin()
         lifetime = int((self.issuer.expires_in or 0) * 1000 * random.uniform(0.2, 1))
         now = Now(monotonic_ms(), wall_ms(), boot_id())
@@ -113,8 +117,7 @@ def world(kind: str, connections: int = 1, **issuer: object) -> Iterator[World]:
 
 def expiries(kind: str, size: Size) -> dict[str, object]:
     """Let the token of one connection expire again and again, at a strict server that takes 200 ms to refresh."""
-    with world(kind, expires_in=2, latency=0.2) as here:
-        here.issuer.begin()
+    with world(kind, expires_in=min(2, size.lifetime), latency=0.2) as here:
         with Fleet(here.job(timing=STRICT), size.workers) as fleet:
             _until(lambda: here.issuer.counts["rotated"] >= size.expiries, size.expiries * 4 + 30)
             fleet.end()
@@ -133,7 +136,7 @@ def kills(kind: str, size: Size, *, grace: float = 30, connections: int = 4) -> 
         with Fleet(here.job(timing=timing), size.workers) as fleet:
             killed = _kill_holders(here, fleet, size.kills)
             _until(lambda: all(not here.row(each).lease_until for each in range(connections)), 20, strict=False)
-            time.sleep(3)
+            time.sleep(1)
             fleet.end()
             counts = fleet.counts()
         found = _found(here, counts) | {"killed": killed}
@@ -142,13 +145,13 @@ def kills(kind: str, size: Size, *, grace: float = 30, connections: int = 4) -> 
     if grace:
         assert (0, {}) == (here.issuer.refused, found["lost"]), found
     else:
-        assert set(found["lost"]) <= {LOST_ANSWER}, found  # type: ignore[call-overload]  # a dictionary
+        assert set(here.lost) <= {LOST_ANSWER}, found
     return found
 
 
 def outages(kind: str, size: Size) -> dict[str, object]:
     """Restart and freeze the database while workers refresh at a strict server; let it fail over, if it can."""
-    with world(kind, expires_in=2, latency=0.2) as here:
+    with world(kind, expires_in=min(2, size.lifetime), latency=0.2) as here:
         with Fleet(here.job(timing=STRICT), size.workers) as fleet:
             for _ in range(size.rounds):
                 if kind in ("postgres", "redis"):
@@ -160,7 +163,7 @@ def outages(kind: str, size: Size) -> dict[str, object]:
             if kind in ("postgres-standby", "sentinel"):
                 _refreshed(here, 2)
                 here.database.fail_over()
-            _refreshed(here, 3)
+            _refreshed(here, 2)
             fleet.end()
             counts = fleet.counts()
         found = _found(here, counts)
@@ -217,19 +220,23 @@ CAMPAIGNS: dict[str, Callable[[str, Size], dict[str, object]]] = {
 
 
 def _found(here: World, counts: Counter[str]) -> dict[str, object]:
-    lost = here.needing_login
+    for number in range(here.connections):
+        here.check(number)
     return {
         "refreshes": here.issuer.counts["refreshes"],
         "rotated": here.issuer.counts["rotated"],
         "repeated": here.issuer.counts["repeated"],
         "refused": here.issuer.refused,
-        "lost": dict(lost),
+        "lost": dict(here.lost),
         **{name: count for name, count in sorted(counts.items()) if count},
     }
 
 
 def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
-    """Kill the holders of turns, on every connection at its own pace; return how many were killed."""
+    """Kill a holder in each refresh, on every connection at its own pace; return how many were killed.
+
+    The next one who finds the connection may finish, before another is killed.
+    """
     left, changing = [kills], threading.Lock()
 
     def hunt(number: int) -> None:
@@ -241,9 +248,11 @@ def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
             while True:
                 pid = _holder(here, fleet, number)
                 time.sleep(random.uniform(0, 0.3))
+                before = here.row(number).refreshes
                 with changing:
                     if fleet.kill(pid):
                         break
+            _until(lambda: here.check(number).reason or here.row(number).refreshes > before, 30)  # noqa: B023 - called at once
 
     threads = [threading.Thread(target=hunt, args=(number,)) for number in range(here.connections)]
     for thread in threads:
@@ -257,7 +266,7 @@ def _holder(here: World, fleet: Fleet, number: int) -> int:
     """Wait until a worker has the turn; return its process."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        row = here.row(number)
+        row = here.check(number)
         pid = int((row.intent_by or ":0").rpartition(":")[2])
         if row.lease_until and fleet.is_worker(pid):
             return pid

@@ -87,6 +87,8 @@ class Fleet:
                 os.kill(pid, signal.SIGKILL)
         for machine in self._machines:
             machine.wait(10)
+            assert machine.stdout is not None
+            machine.stdout.close()
         self._machines.clear()
         self._home.clear()
 
