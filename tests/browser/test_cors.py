@@ -136,14 +136,14 @@ def test_cors_middleware_around_the_endpoints(context: BrowserContext, *, creden
 
 
 def test_another_site(context: BrowserContext, apart: Apart) -> None:
-    """A page of another site may log in and read what is answered, but the browser keeps no cookie for it there."""
+    """A page of another site is told at login that the browser keeps no cookie for it, and what to do."""
     page = apart.open(context, apart.pages[1])
-    assert "alice" == tried(page, "session.login(given[0])", CREDENTIALS)["value"]["username"]
-    assert {"value": 200} == tried(page, ME, f"{apart.api}/me")
-    page.reload()  # another tab would be given the token by this one
-    page.wait_for_function("window.loaded")
-    assert {"value": None} == tried(page, "session.ready")
-    assert [EventCode.STARTED] == apart.codes()
+    assert {"error": "CookieRejected"} == tried(page, "session.login(given[0])", CREDENTIALS)
+    said = page.evaluate("(given) => session.login(given).catch(({ code, message }) => [code, message])", CREDENTIALS)
+    assert "cookie_rejected" == said[0]
+    assert f"{apart.api.removesuffix('/auth')} for a page of {apart.pages[1]}" in said[1]
+    assert page.evaluate("session.status") == "out"
+    assert {EventCode.STARTED} == set(apart.codes())
 
 
 def test_an_origin_that_nobody_has_allowed(context: BrowserContext, apart: Apart) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from playwright.sync_api import BrowserContext, Page
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daypass.duration import Duration
@@ -97,6 +98,8 @@ class World(Application):
             return FileResponse(HERE / "session.html")
         if path == "/api/public":
             return JSONResponse({"public": True})
+        if path == "/api/stream":
+            return StreamingResponse(_endless(), media_type="text/event-stream")
         if path == "/api/never":
             return JSONResponse({"error": "never"}, 401, {"www-authenticate": query.get("challenge", [CHALLENGE])[0]})
         if path == "/api/redirect":
@@ -153,6 +156,12 @@ class World(Application):
         credentials = {"username": ALICE.username, "password": PASSWORD}
         assert "alice" == page.evaluate("(credentials) => session.login(credentials)", credentials)["username"]
         self.seen()
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"data: 1\n\n"
+        await asyncio.sleep(0.1)
 
 
 def refreshes(seen: list[Asked]) -> list[int]:

@@ -1,0 +1,166 @@
+"""Where a page may run: workers, frames without an origin, files, the Back button; and what ends while it waits."""
+
+import httpx2
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from daypass import EventCode
+
+from .conftest import ALICE, PASSWORD
+from .world import World, ask, happened, refreshes
+
+WORKER = """
+  import { createSession } from "%s/auth/daypass.js";
+  const session = createSession();
+  onmessage = async ({ data }) => {
+    try {
+      postMessage([session.status, (await session.fetch(data)).status, session.user.username]);
+    } catch (error) {
+      postMessage(String(error));
+    }
+  };
+"""
+
+
+@pytest.fixture
+def tab(context: BrowserContext, world: World) -> Page:
+    """Return a tab whose user has logged in."""
+    tab = world.open(context)
+    world.log_in(tab)
+    return tab
+
+
+def test_a_worker_shares_the_session(tab: Page, world: World) -> None:
+    """A worker asks nothing until it is used; then it takes the token from a tab, and sends requests with it."""
+    answer = tab.evaluate(
+        """async (source) => {
+            const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+            const worker = new Worker(url, { type: "module" });
+            const answered = new Promise((go) => (worker.onmessage = ({ data }) => go(data)));
+            await new Promise((go) => setTimeout(go, 300));
+            worker.postMessage(location.origin + "/api/items");
+            return answered;
+        }""",
+        WORKER.replace("createSession()", f'createSession({{ url: "{world.address}/auth" }})') % world.address,
+    )
+    assert ["unknown", 200, "alice"] == answer
+    assert [] == refreshes(world.seen())
+
+
+@pytest.mark.parametrize("sandbox", ["allow-scripts", "allow-scripts allow-same-origin"])
+def test_a_sandboxed_frame(tab: Page, world: World, sandbox: str) -> None:
+    """In a frame without an origin, or with the page's, a session can be made, and `ready` settles."""
+    source = f"""<script type="module">
+        import {{ createSession }} from "{world.address}/auth/daypass.js";
+        try {{
+          const session = createSession({{ url: "{world.address}/auth" }});
+          await session.ready;
+          parent.postMessage([session.status, session.user && session.user.username], "*");
+        }} catch (error) {{
+          parent.postMessage(String(error), "*");
+        }}
+    </script>"""
+    seen = tab.evaluate(
+        """([source, sandbox]) => new Promise((go) => {
+            addEventListener("message", ({ data }) => go(data));
+            const frame = document.createElement("iframe");
+            frame.sandbox = sandbox;
+            frame.srcdoc = source;
+            document.body.append(frame);
+        })""",
+        [source, sandbox],
+    )
+    assert (["in", "alice"] if "origin" in sandbox else ["unknown", None]) == seen
+
+
+def test_back_after_a_logout_by_a_form(tab: Page, context: BrowserContext, world: World) -> None:
+    """A page that the browser kept for the Back button finds out at once that somebody has logged out meanwhile."""
+    tab.evaluate("native('/auth/logout', { method: 'POST' })")  # as a form does it: no script of the page sees it
+    assert "alice" == tab.evaluate("session.user.username")
+    tab.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    tab.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    tab.wait_for_function("session.status === 'out'")
+    assert [401] == refreshes(world.seen())
+    # and that somebody has logged in
+    world.log_in(world.open(context))
+    tab.wait_for_function("session.status === 'in'")  # the channel is open again
+
+
+def test_back_after_a_login_by_a_form(context: BrowserContext, world: World) -> None:
+    """A page that was left without a user finds the one who has logged in by a form meanwhile."""
+    tab = world.open(context)
+    tab.wait_for_function("session.status === 'out'")
+    tab.evaluate(
+        """(credentials) => native('/auth/login', {
+            method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(credentials),
+        }).then((answer) => answer.status)""",
+        {"username": ALICE.username, "password": PASSWORD},
+    )
+    tab.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    tab.wait_for_function("session.status === 'in'")
+
+
+def test_logging_out_everywhere(tab: Page, world: World) -> None:
+    """`logout({ everywhere: true })` ends the sessions of all devices of the user."""
+    credentials = {"username": ALICE.username, "password": PASSWORD, "tokenDelivery": "body"}
+    phone = httpx2.post(f"{world.address}/auth/login", json=credentials).json()["refreshToken"]
+    tab.evaluate("session.logout({ everywhere: true })")
+    assert "out" == tab.evaluate("session.status")
+    assert 401 == httpx2.post(f"{world.address}/auth/refresh", json={"refreshToken": phone}).status_code
+    assert "unknown option 'everwhere'" in tab.evaluate("session.logout({ everwhere: true }).catch(String)")
+
+
+def test_closing_while_a_request_waits(tab: Page, world: World) -> None:
+    """`close` ends what waits for a refresh with `SessionClosed`; the other tabs go on."""
+    world.expire()
+    world.delay = 1
+    tab.evaluate("sleepFor(60_000)")
+    tab.evaluate("() => { window.pending = ask('fetch', '/api/items') }")
+    tab.evaluate("session.close(); session.close()")
+    assert "SessionClosed" == tab.evaluate("window.pending")["error"]
+    assert "SessionClosed" == ask(tab, "fetch")["error"]
+    assert "SessionClosed" == ask(tab, "axios")["error"]
+    assert "SessionClosed" == tab.evaluate("session.logout().catch((error) => error.name)")
+    assert [] == happened(tab, "loggedOut")
+    assert EventCode.LOGGED_OUT not in world.counts()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_stream_ends_with_its_login(tab: Page, context: BrowserContext, world: World, method: str) -> None:
+    """A stream that one user opened brings nothing any more when that user logs out, in whatever tab."""
+    tab.evaluate(
+        """async (method) => {
+            const reader = (await session.fetch("/api/stream", { method })).body.getReader();
+            const read = () => reader.read().then(read, (error) => error.code);
+            await reader.read();
+            window.pending = read();
+        }""",
+        method,
+    )
+    world.open(context).evaluate("session.logout()")
+    assert "login_required" == tab.evaluate("window.pending")
+
+
+def test_what_waits_ends_with_its_login(tab: Page, world: World) -> None:
+    """A request that waits when its user logs out ends with `LoginRequired`, and so does the signal."""
+    world.expire()
+    world.delay = 1
+    tab.evaluate("sleepFor(60_000)")
+    tab.evaluate("() => { window.login = session.signal; window.pending = ask('fetch', '/api/items') }")
+    tab.evaluate("session.logout()")
+    assert "LoginRequired" == tab.evaluate("window.pending")["error"]
+    assert [True, "login_required"] == tab.evaluate("[login.aborted, login.reason.code]")
+    assert not tab.evaluate("session.signal.aborted")
+
+
+def test_code_behind_installed_fetch_sees_401(context: BrowserContext, world: World) -> None:
+    """Existing code gets a 401 and no error it does not know, when the session ends and afterwards."""
+    tab = world.open(context, "?idle")
+    tab.evaluate("() => { window.session = daypass.installFetch() }")
+    world.log_in(tab)
+    assert 200 == tab.evaluate("fetch('/api/items').then((answer) => answer.status)")
+    tab.evaluate("native('/auth/logout', { method: 'POST' })")
+    world.expire()
+    tab.evaluate("sleepFor(60_000)")
+    for _ in range(2):
+        assert 401 == tab.evaluate("fetch('/api/items').then((answer) => answer.status)")
