@@ -65,7 +65,7 @@ def test_login_without_cookies() -> None:
     response = Asked().ask("POST", "/login", LOGIN | {"tokenDelivery": "body"})
     content = json_of(response)
     assert (200, (JSON, NO_STORE, GRACE, VARY)) == (response.status, response.headers)
-    assert {"accessToken", "tokenType", "expiresIn", "refreshToken"} == content.keys()
+    assert {"accessToken", "tokenType", "expiresIn", "refreshToken", "refreshExpiresIn", "persistent"} == content.keys()
     assert content["refreshToken"].startswith("dpr_")
 
 
@@ -322,8 +322,11 @@ def test_refresh_in_the_body() -> None:
     _, refresh_token = asked.login_in_body()
     response = asked.ask("POST", "/refresh", {"refreshToken": refresh_token})
     assert (200, (JSON, NO_STORE, GRACE, VARY)) == (response.status, response.headers)
-    assert {"accessToken", "tokenType", "expiresIn", "refreshToken"} == json_of(response).keys()
+    assert {"accessToken", "tokenType", "expiresIn", "refreshToken", "refreshExpiresIn", "persistent"} == json_of(
+        response
+    ).keys()
     assert refresh_token != json_of(response)["refreshToken"]
+    assert asked.auth.policy.idle_ttl // SECOND == json_of(response)["refreshExpiresIn"]
 
 
 def test_a_cookie_never_becomes_a_body() -> None:

@@ -334,7 +334,13 @@ class Endpoints:
         if not tokens.replaces:
             return answer(200, content).with_headers(grace)
         if in_body:
-            return answer(200, content | {"refreshToken": tokens.refresh_token}).with_headers(grace)
+            session = tokens.session
+            content |= {
+                "refreshToken": tokens.refresh_token,
+                "refreshExpiresIn": max(0, session.expires_at - call.now) // SECOND,
+                "persistent": session.persistent,
+            }
+            return answer(200, content).with_headers(grace)
         cookie = cookies.write_session(request, self._cookies, tokens, call.now, new=new)
         return answer(200, content).with_headers(grace, cookie)
 

@@ -88,6 +88,11 @@ SCHEMAS: Mapping[str, Schema] = {
             "tokenType": {"const": "Bearer"},
             "expiresIn": {"type": "integer", "minimum": 1, "description": "Seconds."},
             "refreshToken": {"type": "string", "pattern": "^dpr_"},
+            "refreshExpiresIn": {"type": "integer", "minimum": 0, "description": "Seconds; only with refreshToken."},
+            "persistent": {
+                "type": "boolean",
+                "description": "Whether to keep it after a restart; only with refreshToken.",
+            },
         },
         "accessToken",
         "tokenType",

@@ -1,0 +1,1 @@
+"""`daypass/server`: pages that are rendered in JavaScript in front of a Python API."""

@@ -1,0 +1,81 @@
+// A site that renders pages in front of a Python API, once for each kind of server: node site.mjs KIND OPTIONS
+import { createServer } from "node:http";
+import { createPages } from "../../js/dist/server.js";
+
+const [kind, given] = process.argv.slice(2);
+const { api, ...options } = JSON.parse(given);
+const pages = createPages({ url: `${api}/auth`, ...options });
+
+/** What every kind of server renders; `session` is that of the request. */
+async function render(request, session) {
+  const { pathname, searchParams } = new URL(request.url);
+  if (pathname === "/echo") return new Response(await request.text());
+  if (pathname === "/public") return new Response("everybody's", { headers: { "cache-control": "public, max-age=60" } });
+  if (pathname === "/elsewhere") return session.fetch(searchParams.get("url"));
+  if (pathname === "/moved") return Response.redirect(new URL("/", request.url), 303);
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, () => session.fetch("/api/notes").then((answer) => answer.status, (error) => error.code)),
+  );
+  const token = await session.token().then(() => "token", (error) => error.code);
+  const seen = pages.session(request.headers).user?.username ?? null;
+  return Response.json({ status: session.status, user: session.user?.username ?? null, seen, answers, token });
+}
+
+const isAuth = (url) => new URL(url).pathname.startsWith("/auth/");
+
+const kinds = {
+  async web() {
+    serve((request) => (isAuth(request.url) ? pages.auth(request) : pages.handle(request, render)));
+  },
+  async hono() {
+    const { Hono } = await import("hono");
+    const { serve: listen } = await import("@hono/node-server");
+    const app = new Hono();
+    app.all("/auth/*", (c) => pages.auth(c.req.raw));
+    app.use(async (c) => pages.handle(c.req.raw, render));
+    listen({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }, ({ port }) => ready(port));
+  },
+  async h3() {
+    const h3 = await import("h3");
+    const app = h3.createApp();
+    app.use("/auth", h3.defineEventHandler((event) => pages.auth(h3.toWebRequest(event))));
+    // what a Nuxt project has in server/middleware/daypass.ts
+    app.use(
+      h3.defineEventHandler(async (event) => {
+        const { method, headers } = event;
+        const login = await pages.processRequest(new Request(h3.getRequestURL(event), { method, headers }));
+        if (login.refusal) return login.refusal;
+        event.context.session = login.session;
+        event.context.login = login;
+        event.node.req.headers.authorization = login.headers.get("authorization") ?? undefined;
+      }),
+    );
+    app.use(
+      h3.defineEventHandler(async (event) => {
+        const { login, session } = event.context;
+        return login.processResponse(await render(new Request(h3.toWebRequest(event), { headers: login.headers }), session));
+      }),
+    );
+    const server = createServer(h3.toNodeListener(app));
+    server.listen(0, "127.0.0.1", () => ready(server.address().port));
+  },
+};
+await kinds[kind]();
+
+/** Serve a Web standard handler by Node's own server. */
+function serve(handler) {
+  const server = createServer(async (incoming, outgoing) => {
+    const { method, url, headers } = incoming;
+    const body = /^(GET|HEAD)$/.test(method) ? undefined : incoming;
+    const request = new Request(`http://${headers.host}${url}`, { method, headers, body, duplex: "half" });
+    const response = await handler(request);
+    outgoing.writeHead(response.status, [...response.headers].flat());
+    outgoing.end(Buffer.from(await response.arrayBuffer()));
+  });
+  server.listen(0, "127.0.0.1", () => ready(server.address().port));
+}
+
+function ready(port) {
+  console.log(port);
+  process.stdin.resume().on("end", () => process.exit()); // it ends with whoever started it
+}
