@@ -1,37 +1,48 @@
-"""Django: a view that uses its user's connection, and says so if the account has to be connected again.
+"""Django: the tokens are in the project's own database, for all of its processes; a view says if it has to reconnect.
 
+python django_site.py migrate
 python django_site.py runserver
 """
 
 import os
 import sys
+from functools import lru_cache
 
-from connections import books
+import httpx2
 from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 from daypass import LoginRequired, RefreshUnavailable
+from daypass.client.httpx import DaypassAuth
+from daypass.client.oauth import OAuth
+from daypass.client.storage.django import DjangoStorage
 
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DATABASE_FILE"]}},
+    INSTALLED_APPS=["daypass.client.storage.django"],
     ROOT_URLCONF=__name__,
     SECRET_KEY=os.environ["COOKIE_SECRET"],
-    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
 )
+BOOKS = OAuth(client_id=os.environ["BOOKS_CLIENT_ID"], token_endpoint=os.environ["BOOKS_TOKEN_URL"])
 
 
-def account_of(request: HttpRequest) -> str:
-    """Return whose account is used. Replace this by ``request.user``."""
-    return request.headers.get("x-tenant", "tenant-42")
+@lru_cache(1_000)
+def auth_of(account: str) -> DaypassAuth:
+    """Return what keeps an account's connection logged in; ``start`` puts the tokens of a login into it."""
+    storage = DjangoStorage(f"books/{account}", secret=os.environ["DAYPASS_VAULT_SECRET"])
+    return DaypassAuth(os.environ["BOOKS_URL"], strategy=BOOKS, storage=storage)
 
 
 def profile(request: HttpRequest) -> JsonResponse:
+    account = request.headers.get("x-tenant", "tenant-42")  # replace this by your user's
     try:
-        return JsonResponse(books(account_of(request)).get("/me").raise_for_status().json())
+        with httpx2.Client(base_url=os.environ["BOOKS_URL"], auth=auth_of(account)) as books:
+            return JsonResponse(books.get("/me").raise_for_status().json())
     except LoginRequired:
-        return JsonResponse({"error": "connect your account again", "at": "/connect"}, status=409)
+        return JsonResponse({"error": "connect your account again"}, status=409)
     except RefreshUnavailable as error:
         headers = {"retry-after": str(round(error.retry_after or 1))}
         return JsonResponse({"error": "the service does not answer now"}, status=503, headers=headers)

@@ -167,10 +167,15 @@ asyncio.run(kernel())
     assert ("True ada\n", "", 1) == (done.stdout, done.stderr, issuer.counts["refreshes"])
 
 
-def test_django_view_says_what_is_wrong(issuer: StrictServer, connected: Mapping[str, str]) -> None:
-    """It answers; 503 with Retry-After in an outage; 409 after the end of the connection."""
-    command = ("django_site.py", "runserver", "--noreload", "--verbosity", "0")
-    with listening(*command, environment=connected) as url, httpx2.Client(base_url=url, timeout=60) as browser:
+def test_django_view_says_what_is_wrong(issuer: StrictServer, setup: Mapping[str, str], tmp_path: Path) -> None:
+    """It answers, with the tokens in the project's database; 503 in an outage; 409 after the connection's end."""
+    issuer.lines["s"] = Line(["first"])
+    environment = {**setup, "DATABASE_FILE": str(tmp_path / "site.db")}
+    begin = "import django, django_site as s; django.setup(); s.auth_of('tenant-42').start(refresh_token='first')"
+    for command in (["django_site.py", "migrate", "--verbosity", "0"], ["-c", begin]):
+        subprocess.run([sys.executable, *command], env=environment, cwd=RECIPES, check=True, timeout=100)
+    command = ["django_site.py", "runserver", "--noreload", "--verbosity", "0"]
+    with listening(*command, environment=environment) as url, httpx2.Client(base_url=url, timeout=60) as browser:
         assert "ada" == browser.get("/profile").json()["user"]
         issuer.revoke_access()
         issuer.statuses = [503] * 3
