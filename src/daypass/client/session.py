@@ -22,7 +22,7 @@ from daypass.client.storage.base import Storage, Turn
 from daypass.client.stored_session import OtherServer, StoredSession, describe_storage_error
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens, tokens_from
-from daypass.errors import RefreshUnavailable
+from daypass.errors import RefreshUnavailable, StoreError
 from daypass.forks import survive_forks
 
 NOTHING_YET = Grant("", 0)
@@ -76,7 +76,7 @@ class ClientSession:
         self._ended: str | None = NOT_LOGGED_IN
         self._ended_record: str | None = None
         survive_forks(self)
-        if not self.restore() and begins_by_refreshing:
+        if not self._restore_first() and begins_by_refreshing:
             self._replace(self._tokens_from(NOTHING_YET, clock()))
 
     def state(self, *, repeatable: bool = True, outcome: Outcome | None = None) -> State:
@@ -222,6 +222,16 @@ class ClientSession:
     def recover_from_fork(self) -> None:
         """In a forked child: the thread that held the lock may be gone."""
         self._lock = threading.Lock()
+
+    def _restore_first(self) -> bool:
+        """Use the tokens that the storage keeps; one for many machines may be down, and is asked again later."""
+        try:
+            return self.restore()
+        except StoreError as error:
+            if self.stored is None or not self.stored.is_shared:
+                raise
+            self._storage_failed("read", error)
+            return False
 
     def _tokens_from(self, grant: Grant, sent_at: int) -> Tokens:
         return tokens_from(grant, secrets.token_hex(8), sent_at, self.jitter(), self.timing)

@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, IntegrityError, ProgrammingError,
 from django.db.models import BigIntegerField, Func
 
 from daypass.client.sealing import Sealing
-from daypass.client.storage.row import FORMAT, Row, check_format
+from daypass.client.storage.row import FORMAT, Row, check_format, provider_of
 from daypass.client.storage.shared import SharedStorage
 from daypass.errors import ConfigurationError, StoreUnavailable
 from daypass.secret import Secret
@@ -80,7 +80,7 @@ class DjangoRows:
         there = self._objects().filter(key=key, revision=revision)
         if row is None:
             return bool(there.delete()[0] > 0)
-        values = {**asdict(row), "provider": key.partition("/")[0] if "/" in key else "", "format": FORMAT}
+        values = {**asdict(row), "provider": provider_of(key), "format": FORMAT}
         if revision is not None:
             return bool(there.update(**values) > 0)
         try:
