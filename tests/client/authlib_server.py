@@ -57,6 +57,7 @@ class Server:
         polls: how often a device asked; the user approves after the first time.
         iss: the ``iss`` in redirects (RFC 9207).
         scopes: what was asked for.
+        given: all tokens that were given out, revoked or not.
     """
 
     url: str = ""
@@ -65,6 +66,7 @@ class Server:
     scopes: list[str | None] = field(default_factory=list)
     codes: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+    given: list[dict[str, Any]] = field(default_factory=list)
     devices: dict[str, Any] = field(default_factory=dict)
     polls: int = 0
 
@@ -102,6 +104,7 @@ def _application(state: Server) -> Flask:
 
     def save_token(token: dict[str, Any], _: Any) -> None:
         state.tokens[token["access_token"]] = dict(token)
+        state.given.append(dict(token))
 
     server = AuthorizationServer(app, query_client=lambda _: PublicClient(), save_token=save_token)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from daypass.client.httpx import DaypassAuth
 from daypass.client.oauth import OAuth
 from daypass.client.vault import Vault, VaultEvent
 from daypass.duration import Duration
@@ -61,6 +62,11 @@ def url(request: pytest.FixtureRequest) -> str:
     if request.param == "postgres":
         return postgres.empty(request.getfixturevalue("postgres_at")())
     return f"{request.getfixturevalue('redis_server')}?prefix=vault-{uuid.uuid4().hex}"
+
+
+def auth_of(vault: Vault, provider: Provider, name: str) -> DaypassAuth:
+    """Return a worker's client of a connection."""
+    return DaypassAuth(provider.url, strategy=provider.client(), storage=vault.connection("acme", name))
 
 
 Open = Callable[..., Vault]

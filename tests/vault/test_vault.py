@@ -15,7 +15,7 @@ from daypass.client.vault.rows import open_rows
 from daypass.duration import MINUTE
 from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 
-from .conftest import OLD, SECRET, Open, Provider
+from .conftest import OLD, SECRET, Open, Provider, auth_of
 
 SOON = 0.5
 """An `idle_ttl` in seconds, half of which has passed in a moment."""
@@ -23,10 +23,6 @@ SOON = 0.5
 
 def kinds(events: list[VaultEvent]) -> list[str]:
     return [event.kind.value for event in events]
-
-
-def auth_of(vault: Vault, provider: Provider, name: str) -> DaypassAuth:
-    return DaypassAuth(provider.url, strategy=provider.client(), storage=vault.connection("acme", name))
 
 
 def test_a_connection_is_shared_by_many_workers(opened: Open, provider: Provider) -> None:

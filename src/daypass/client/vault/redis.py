@@ -4,7 +4,7 @@
 that a keeper has, by when they can be taken again.
 """
 
-import secrets
+from typing import Any
 
 from daypass.client.storage.redis import BUCKETS, RedisRows, in_milliseconds, row_of
 from daypass.client.vault.rows import Page
@@ -63,16 +63,24 @@ class RedisVaultRows(RedisRows):
         return rows, following, in_milliseconds(time)
 
     def claim(self, provider: str, idle_for: int, hold_for: int, size: int) -> list[str]:
-        """Do as `VaultRows.claim`, bucket by bucket, from one that is drawn."""
+        """Do as `VaultRows.claim`: from the buckets with something idle, the longest idle one first."""
         claimed: list[bytes] = []
-        first = secrets.randbelow(BUCKETS)
-        for number in range(first, first + BUCKETS):
-            name = self.names.bucket(number % BUCKETS)
+        for name in self._with_idle(provider, idle_for):
             keys = [f"{name}:due:{provider}", f"{name}:held:{provider}"]
             claimed += self.evaluate(_CLAIM, keys, [idle_for, hold_for, size - len(claimed)], writes=True)
             if len(claimed) >= size:
                 break
         return [key.decode() for key in claimed]
+
+    def _with_idle(self, provider: str, idle_for: int) -> list[str]:
+        """Return the names of the buckets that have something idle, all asked in one trip."""
+        names = [self.names.bucket(number) for number in range(BUCKETS)]
+        until = in_milliseconds(self.send([("TIME",)])[0]) - idle_for
+        first: list[Any] = [
+            ("ZRANGEBYSCORE", f"{name}:due:{provider}", "-inf", until, "LIMIT", 0, 1, "WITHSCORES") for name in names
+        ]
+        found = [(float(reply[1]), name) for reply, name in zip(self.send(first), names, strict=True) if reply]
+        return [name for _, name in sorted(found)]
 
     def _provider_after(self, before: str, bucket: int, only: str | None) -> str | None:
         """Return the next provider that a bucket has rows of, in the order of their names."""
