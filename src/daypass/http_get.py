@@ -5,8 +5,10 @@ It follows no redirect, asks no proxy and sends nothing of its user's: what is f
 
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 MAXIMUM = 262_144
 """Bytes of an answer's body."""
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,12 @@ class Answer:
     body: bytes
 
 
-def fetch(url: str, *, seconds: float = SECONDS) -> Answer:
+def fetch(url: str, *, seconds: float = SECONDS, headers: Mapping[str, str] = _NONE) -> Answer:
     """Return the answer to a ``GET``; it blocks its thread.
 
     Args:
         url: ``https`` or ``http``.
+        headers: further ones of the request.
         seconds: for all of it together, however slowly the server dribbles; finding its address is left to the system.
 
     Raises:
@@ -57,7 +62,7 @@ def fetch(url: str, *, seconds: float = SECONDS) -> Answer:
     cut.start()
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={"accept": "application/json", "user-agent": "daypass"})
+        connection.request("GET", path, headers={"accept": "application/json", "user-agent": "daypass", **headers})
         with connection.getresponse() as response:
             body = response.read(MAXIMUM + 1)
             if len(body) > MAXIMUM:

@@ -8,6 +8,7 @@ the token came: all such tokens share it, one a second at most. Tokens with a kn
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Unpack
@@ -17,10 +18,13 @@ from daypass import jwk_set
 from daypass.access_token import AccessToken, Names
 from daypass.clock import system_clock
 from daypass.duration import DAY, MINUTE, SECOND, Duration, milliseconds
+from daypass.ending_feed import EndingFeed, FeedState
+from daypass.ending_log import EVERYONE
 from daypass.errors import ConfigurationError, DaypassError, KeysUnavailable, KeyUnknown, TokenRejected
 from daypass.forks import survive_forks
 from daypass.http_get import SECONDS, fetch
 from daypass.keys import SigningKey
+from daypass.security_event import read_event
 from daypass.unknown_options import NoOptions, refuse_unknown
 from daypass.verifier import Verifier
 from daypass.waiting import await_for, wait_for
@@ -41,6 +45,8 @@ _PATIENCE = 4 * SECONDS + 2
 _PATIENCE_FOR_OLD = 1.0
 """Seconds that a token with a known key waits for keys that are old; then it is checked by the old keys."""
 
+_ARGUMENTS = ("audience", "jwks_url", "leeway", "endings", "client_id", "client_secret", "clock")
+
 Fetch = Future[DaypassError | None]
 """A fetch of the keys; its result is why it failed."""
 
@@ -60,10 +66,13 @@ class _Remote:
         audience: str | None = None,
         jwks_url: str | None = None,
         leeway: Duration = 0,
+        endings: bool | str = False,
+        client_id: str | None = None,
+        client_secret: str | None = None,
         clock: Callable[[], int] = system_clock,
         **unknown: Unpack[NoOptions],
     ) -> None:
-        refuse_unknown(unknown, ("audience", "jwks_url", "leeway", "clock"), "argument")
+        refuse_unknown(unknown, _ARGUMENTS, "argument")
         if type(issuer) is not str or not issuer:
             raise ConfigurationError("issuer must be the URL in the iss claim of the access tokens")
         if audience is not None and (type(audience) is not str or not audience):
@@ -81,6 +90,8 @@ class _Remote:
         self._given_url = jwks_url
         self._url = jwks_url
         self._clock = clock
+        self._client_id = ""
+        self._feed = self._made_feed(client_id, client_secret, endings)
         self._keys: jwk_set.Keys = {}
         self._fetched_at = self._tried_at = clock() - KEPT
         self._fresh_for = 0
@@ -99,13 +110,66 @@ class _Remote:
         self._is_late = False
         self._verifier = Verifier(self._names, self._find_key, leeway=self._leeway)
         self._check = self._verifier.check
+        self._following = False
         self._connections = Connections(self._verifier, self._clock)
+
+    @property
+    def endings(self) -> FeedState | None:
+        """How it learns of ended sessions now; None if it was not asked to."""
+        return None if self._feed is None else self._feed.state
+
+    def _made_feed(self, client_id: str | None, client_secret: str | None, url: str | bool) -> EndingFeed | None:  # noqa: FBT001 - True is the usual URL
+        if not url:
+            if client_id is not None or client_secret is not None:
+                raise ConfigurationError("client_id and client_secret are of use with endings=True alone")
+            return None
+        if not client_id or not client_secret:
+            raise ConfigurationError("endings needs client_id and client_secret: register this service at the issuer")
+        found = f"{self._names.issuer.rstrip('/')}/auth/endings" if url is True else url
+        jwk_set.checked_url("endings", found)
+        self._client_id = client_id
+        return EndingFeed(found, client_id, client_secret, weakref.WeakMethod(self._learn))
+
+    def _learn(self, event: str) -> None:
+        """Refuse the access tokens of the session that an event is about.
+
+        Raises:
+            KeyUnknown: the event is signed with a key that is not known yet; it has to come again.
+            TokenMalformed: it is not an event for this service.
+        """
+        try:
+            ending = read_event(event, self._find_key, self._names.issuer, self._client_id)
+        except KeyUnknown:
+            fetch = self._begin_next(self._clock())
+            if fetch is not None:
+                wait_for(fetch, _PATIENCE)
+            ending = read_event(event, self._find_key, self._names.issuer, self._client_id)
+        if ending is None:
+            return
+        if ending.session_id == EVERYONE:
+            self._verifier.end_everyone(ending.ended_at)
+        else:
+            self._verifier.end(ending.session_id, self._clock(), ending.until + self._leeway)
+
+    def _follow(self, feed: EndingFeed) -> None:
+        """Begin to follow the endings, unless a thread does already; it ends when nobody has this verifier any more."""
+        with self._lock:
+            if self._following:
+                return
+            self._following = True
+        over = threading.Event()
+        weakref.finalize(self, over.set).atexit = False
+        threading.Thread(
+            target=feed.follow, args=(over,), name=f"daypass-endings {self._names.issuer}", daemon=True
+        ).start()
 
     def _find_key(self, kid: str) -> SigningKey | None:
         return self._keys.get(kid)
 
     def _at_hand(self, text: str) -> AccessToken | None:
         """Return what a token says by the keys that are here, None where others have to be asked for first."""
+        if self._feed is not None and not self._following:
+            self._follow(self._feed)
         now = self._clock()
         if self._is_fresh(now):
             try:
@@ -256,8 +320,8 @@ class _Remote:
 class RemoteVerifier(_Remote):
     """Verifies the access tokens of an issuer that is elsewhere.
 
-    It may be shared by threads, and needs no closing. What it knows of sessions is what their tokens say: the token of
-    an ended session is good here until it expires. `AsyncRemoteVerifier` is the same with ``await``.
+    It may be shared by threads, and needs no closing. Without ``endings`` it knows of sessions what their tokens say:
+    the token of an ended session is good here until it expires. `AsyncRemoteVerifier` is the same with ``await``.
 
     Args:
         issuer: the URL that access tokens name as their issuer (RFC 8414 §2).
@@ -265,6 +329,10 @@ class RemoteVerifier(_Remote):
         jwks_url: where the keys are; found from the issuer's own metadata (RFC 8414), else
             ``<issuer>/.well-known/jwks.json``. HTTPS, or plain HTTP on loopback; redirects are not followed.
         leeway: by how much clocks may differ, at most a minute.
+        endings: whether to learn within a second of ended sessions, from ``<issuer>/auth/endings``; or the URL of that
+            endpoint. `endings` then says how it goes.
+        client_id: of this service, registered at the issuer with ``introspects=True``; for ``endings``.
+        client_secret: of that client.
         clock: returns the time in milliseconds since the epoch.
 
     Raises:
@@ -296,7 +364,7 @@ class RemoteVerifier(_Remote):
             wait_for(fetch, seconds)
 
     def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> Watch:
-        """Watch an open connection, as `Daypass.watch`; here it ends when its access token expires."""
+        """Watch an open connection, as `Daypass.watch`; without ``endings`` it ends when its access token expires."""
         return Watch(self._connections, self.verify, access_token, on_end)
 
 
@@ -317,5 +385,5 @@ class AsyncRemoteVerifier(_Remote):
             await await_for(fetch, seconds)
 
     def watch(self, access_token: str) -> AsyncWatch:
-        """Watch an open connection, as `AsyncDaypass.watch`; here it ends when its access token expires."""
+        """Watch an open connection, as `RemoteVerifier.watch`, from a task."""
         return AsyncWatch(self._connections, self.verify, access_token)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daypass.access_token import AccessToken
+from daypass.duration import SECOND
+from daypass.ending_log import EndingLog
 from daypass.event import Event
 from daypass.flow import Step
 from daypass.keys import KeyRing
@@ -57,9 +59,19 @@ class Pause(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class WaitFor(Step[None]):
-    """Wait until another caller has set ``future``, ten seconds at most; its result is not looked at."""
+    """Wait until another caller has set ``future``, ``span`` milliseconds at most; its result is not looked at."""
 
     future: Future[Any]
+    span: int = 10 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEndings(Step[EndingLog]):
+    """Ask for what this process knows of ended sessions; from then on it learns of those that others end.
+
+    Raises:
+        StoreError: the store could not be asked.
+    """
 
 
 @dataclass(frozen=True, slots=True)

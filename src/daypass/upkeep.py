@@ -13,6 +13,7 @@ from dataclasses import replace
 from daypass.access_token import Names
 from daypass.clock_check import APART_AT_MOST, clock_error, require_right_clock
 from daypass.duration import HOUR, MINUTE, SECOND
+from daypass.ending_log import EndingLog
 from daypass.errors import ConfigurationError, DaypassError, StoreError
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
@@ -59,13 +60,15 @@ class Upkeep:
         names: the issuer and the audience an access token must have.
         policy: how long access tokens live, and sessions.
         keys: the flows for the keys.
+        node: a random name of this process.
 
     Attributes:
         ring: the keys, None until they were read.
         verifier: checks access tokens by what is known here.
+        endings: what is known here of ended sessions, for services that follow.
     """
 
-    def __init__(self, names: Names, policy: Policy, keys: KeyFlows) -> None:
+    def __init__(self, names: Names, policy: Policy, keys: KeyFlows, node: str) -> None:
         self._policy = policy
         self._keys = keys
         self.ring: KeyRing | None = None
@@ -83,6 +86,7 @@ class Upkeep:
         self._compared_at = 0
         self._clock_error: str | None = None
         self._alive_for = policy.access_ttl + policy.leeway
+        self.endings = EndingLog(node)
 
     # ---- keys
 
@@ -131,8 +135,9 @@ class Upkeep:
         """
         return (yield from self._shared_read.result())
 
-    def recover_from_fork(self) -> None:
-        """Forget the reads that the parent's threads were making."""
+    def recover_from_fork(self, node: str) -> None:
+        """Forget the reads that the parent's threads were making; ``node`` is the name of the child."""
+        self.endings = EndingLog(node)
         self._shared_read.recover_from_fork()
         self._adopting = threading.Lock()
 
@@ -154,11 +159,16 @@ class Upkeep:
 
     def refuse(self, session_id: str, ended_at: int) -> None:
         """Refuse the access tokens of a session that this process has ended, or found ended."""
-        self.verifier.end(session_id, ended_at, ended_at + self._alive_for)
+        self._learn(session_id, ended_at, ended_at)
+
+    def _learn(self, session_id: str, now: int, ended_at: int) -> None:
+        self.verifier.end(session_id, now, ended_at + self._alive_for)
+        self.endings.add(session_id, ended_at, ended_at + self._alive_for)
 
     def refuse_everyone(self, at: int) -> None:
         """Refuse the access tokens of all sessions that began at ``at`` or before."""
         self.verifier.end_everyone(at)
+        self.endings.end_everyone(at)
 
     def catch_up(self, now: int) -> Flow[None]:
         """Read what was ended since this was last done, or as long ago as an access token may live.
@@ -173,13 +183,15 @@ class Upkeep:
         looks_back = abs(now - self._looked_back_at) >= _LOOK_BACK_EVERY
         read = yield from ReadEndings(known_until - (_BEHIND if looks_back else _LATE))
         self._looked_back_at = now if looks_back else self._looked_back_at
-        self.verifier.end_everyone(read.everyone_at)
+        if read.everyone_at:
+            self.refuse_everyone(read.everyone_at)
         for ending in read.endings:
-            self.verifier.end(ending.session_id, now, ending.ended_at + self._alive_for)
+            self._learn(ending.session_id, now, ending.ended_at)
         self._endings_read_at = now
         if now - self._pruned_at >= MINUTE:
             self._pruned_at = now
             self.verifier.forget_endings(now - _BEHIND)
+            self.endings.forget(now - _BEHIND)
 
     def prepare(self, now: int) -> Flow[None]:
         """Read what the first check needs.

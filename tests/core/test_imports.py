@@ -34,7 +34,7 @@ SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 
 FLOORS = (
     ("errors",),
-    ("scope", "secret", "unknown_options"),
+    ("ending_log", "scope", "secret", "unknown_options"),
     ("clock", "cookie_names", "rotation", "duration", "flow", "event", "read_only"),
     ("session_extras", "user"),
     ("session",),
@@ -43,7 +43,7 @@ FLOORS = (
     ("refresh_token",),
     ("keys",),
     ("access_token",),
-    ("watch_list",),
+    ("security_event", "watch_list"),
     ("verifier",),
     ("watching",),
     ("store_steps",),
@@ -56,6 +56,7 @@ FLOORS = (
     ("secret_file",),
     ("issuer",),
     ("jwk_set", "http_get"),
+    ("ending_feed",),
     ("remote_verifier",),
     ("face",),
     ("web",),
@@ -87,11 +88,13 @@ PURE = {
     "secret": {"errors"},
     "keys": {"errors", "refresh_token", "secret"},
     "access_token": {"duration", "errors", "keys", "policy", "scope", "session", "session_extras", "user"},
+    "ending_log": set(),
+    "security_event": {"duration", "ending_log", "errors", "keys"},
     "watch_list": {"access_token", "duration", "errors"},
     "verifier": {"access_token", "duration", "errors", "keys", "read_only", "session_extras", "watch_list"},
     "store_steps": {"flow", "keys", "rotation", "session"},
     "account_steps": {"flow", "user"},
-    "steps": {"access_token", "event", "flow", "keys", "user"},
+    "steps": {"access_token", "duration", "ending_log", "event", "flow", "keys", "user"},
     "drive": {"flow"},
     "flows": {
         "clock_check",
@@ -119,6 +122,7 @@ PURE = {
     "clock_check": {"duration", "errors", "flow", "steps"},
     "upkeep": {
         "clock_check",
+        "ending_log",
         "access_token",
         "duration",
         "errors",
@@ -138,7 +142,7 @@ PURE = {
 IMPURE = {"asyncio", "os", "random", "secrets", "socket", "sqlite3", "ssl", "threading", "time", "uuid", "logging"}
 """What a room without I/O, clock or randomness has no use for."""
 
-SHARED_BY_THREADS = {"verifier", "watch_list", "shared_read", "upkeep"}
+SHARED_BY_THREADS = {"ending_log", "verifier", "watch_list", "shared_read", "upkeep"}
 
 ROOMS = {name for rooms in FLOORS for name in rooms}
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -11,6 +11,7 @@ from daypass.background import BackgroundTask, weakly
 from daypass.clock import system_clock
 from daypass.drive import arun
 from daypass.duration import SECOND, Duration
+from daypass.ending_log import EndingLog
 from daypass.errors import ConfigurationError, KeyUnknown
 from daypass.event import Event
 from daypass.flow import Flow, Step
@@ -34,6 +35,7 @@ from daypass.steps import (
     Count,
     Emit,
     Keys,
+    KnownEndings,
     LoadUser,
     Now,
     Pause,
@@ -300,8 +302,10 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self._upkeep.known(now) or arun(self._upkeep.keys(now), self._answer)
             case Now():
                 return self._clock()
-            case WaitFor(future):
-                return await_for(future)
+            case WaitFor(future, span):
+                return await_for(future, span / SECOND)
+            case KnownEndings():
+                return self._known_endings()
             case Pause(span):
                 return self._pause(span)
             case StoreClock():
@@ -319,6 +323,11 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             case Count(ask, key, rate, now, waits):
                 return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
         return None
+
+    async def _known_endings(self) -> EndingLog:
+        if not self._ready:
+            await self._get_ready()
+        return self._upkeep.endings
 
     async def _reload(self, subject: str) -> User | None:
         return loaded_user(subject, await self._ask(self._load_user, subject))

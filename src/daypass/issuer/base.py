@@ -49,6 +49,8 @@ _LEVELS = {
     EventCode.LISTENING: logging.INFO,
 }
 _WARN_AT_MOST_EVERY = 1 * SECOND
+NODE_SIZE = 8
+"""Random bytes that name a process."""
 
 
 class Issuer(Generic[StoreT, LoadT, CheckT]):
@@ -107,7 +109,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         self._store: StoreT = self._open(store) if isinstance(store, str) else store
         self.flows = Flows(self.names, self.policy)
         keys = KeyFlows(self.policy, self._master_secret(secret), algorithm)
-        self._upkeep = Upkeep(self.names, self.policy, keys)
+        self._upkeep = Upkeep(self.names, self.policy, keys, entropy(NODE_SIZE).hex())
         self._load_user = load_user
         self._on_event = on_event
         self._clock = clock
@@ -154,7 +156,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
 
     def recover_from_fork(self) -> None:
         """Have nothing going on beside the requests: so it is at first, and in a forked child."""
-        self._upkeep.recover_from_fork()
+        self._upkeep.recover_from_fork(self._entropy(NODE_SIZE).hex())
         self._connections = Connections(self._upkeep.verifier, self._clock)
 
     def _note(self, event: Event) -> None:

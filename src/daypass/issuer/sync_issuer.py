@@ -34,6 +34,7 @@ from daypass.steps import (
     Count,
     Emit,
     Keys,
+    KnownEndings,
     LoadUser,
     Now,
     Pause,
@@ -355,8 +356,12 @@ class Daypass(Issuer[Store, Load, Check]):
                 return self._upkeep.known(now) or run(self._upkeep.keys(now), self._answer)
             case Now():
                 return self._clock()
-            case WaitFor(future):
-                wait_for(future)
+            case WaitFor(future, span):
+                wait_for(future, span / SECOND)
+            case KnownEndings():
+                if not self._ready:
+                    self._get_ready()
+                return self._upkeep.endings
             case Pause(span):
                 time.sleep(span / SECOND)
             case StoreClock():

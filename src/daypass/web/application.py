@@ -10,6 +10,7 @@ from daypass.unknown_options import refuse_unknown
 from daypass.web import front_end
 from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
+from daypass.web.endings import EndingsEndpoint
 from daypass.web.endpoints import Endpoints
 from daypass.web.filter import Filter
 from daypass.web.limits import default_limits, shared_limiter
@@ -78,8 +79,9 @@ class Application(Generic[IssuerT]):
         check = auth.authenticate if authenticate is None else authenticate
         _check_authenticate(check, auth)
         self.endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check))
-        self.auth_routes = self._session_routes()
-        self.oauth_routes, self.well_known_routes = self._client_routes(clients)
+        known = Clients(clients) if clients else None
+        self.auth_routes = self._session_routes(known)
+        self.oauth_routes, self.well_known_routes = self._client_routes(known)
 
     def __repr__(self) -> str:
         return f"Application({self.auth!r})"
@@ -122,7 +124,7 @@ class Application(Generic[IssuerT]):
     def _route(self, path: str, **operations: Operation) -> Route:
         return Route(path, operations, self.filter)
 
-    def _session_routes(self) -> tuple[Route, ...]:
+    def _session_routes(self, clients: Clients | None) -> tuple[Route, ...]:
         endpoints = self.endpoints
         for_proxies = Pages(self.auth.flows, self.cookie_policy, self.filter, limiter=self.limiter)
         return (
@@ -134,17 +136,23 @@ class Application(Generic[IssuerT]):
             self._route("/sessions/{session_id}", DELETE=endpoints.end_session),
             *(self._route(f"/{name}", GET=front_end.serving(name)) for name in front_end.CONTENT_TYPES),
             self._route("/verify", GET=Verify(for_proxies, self.cookie_policy).answer),
+            *(() if clients is None else (self._endings_route(clients),)),
         )
 
-    def _client_routes(self, clients: Registry) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
+    def _endings_route(self, clients: Clients) -> Route:
+        waits = isinstance(self.auth, AsyncDaypass)
+        endings = EndingsEndpoint(self.auth.flows, self.cookie_policy, clients, self.limiter, waits=waits)
+        return self._route("/endings", GET=endings.answer)
+
+    def _client_routes(self, clients: Clients | None) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
         """Return the OAuth endpoints, and the routes at the root of the host."""
         issuer = self.auth.names.issuer
         paths = dict.fromkeys((JWKS_PATH, issuer_path(issuer) + JWKS_PATH))
         keys = tuple(self._route(path, GET=self.endpoints.jwks) for path in paths)
         mount = _mount_path(self._options.get("oauth_path", "/oauth"))
-        if not clients:
+        if clients is None:
             return (), keys
-        oauth = OAuth(self.auth.flows, self.cookie_policy, Clients(clients), mount, self.limiter)
+        oauth = OAuth(self.auth.flows, self.cookie_policy, clients, mount, self.limiter)
         endpoints = (
             self._route("/token", POST=oauth.token),
             self._route("/revoke", POST=oauth.revoke),
