@@ -3,12 +3,13 @@
 from daypass.client.storage.postgres import COLUMNS, NOW, PostgresRows, row_of
 from daypass.client.vault.rows import Page
 
+# The collation is that of the table; where Django made it, it is another one, and a page costs a scan.
 _PAGE = (
     f"SELECT {NOW}, key, format, {', '.join(COLUMNS)} FROM daypass_connection "  # noqa: S608 - names of columns
-    "WHERE key > :after {more} ORDER BY key LIMIT :size"
+    'WHERE key COLLATE "C" > :after {more} ORDER BY key COLLATE "C" LIMIT :size'
 )
 _OF_ALL = _PAGE.format(more="")
-_OF_PROVIDER = _PAGE.format(more="AND key < :end")
+_OF_PROVIDER = _PAGE.format(more='AND key COLLATE "C" < :end')
 _CLAIM = f"""
 WITH clock AS MATERIALIZED (SELECT {NOW} - :idle_for AS since), idle AS MATERIALIZED (
     SELECT key FROM daypass_connection

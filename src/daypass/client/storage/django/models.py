@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Greatest
 
 
 class Connection(models.Model):
@@ -26,6 +27,7 @@ class Connection(models.Model):
     refreshes = models.BigIntegerField()
     repeats = models.BigIntegerField()
     lost = models.BigIntegerField()
+    held_until = models.BigIntegerField(db_default=0)
 
     class Meta:
         """The table's name and its index, by which the connections that are due are found."""
@@ -33,7 +35,8 @@ class Connection(models.Model):
         db_table = "daypass_connection"
         indexes: ClassVar = [
             models.Index(
-                fields=["provider", "used_at"],
+                "provider",
+                Greatest("used_at", "held_until"),
                 condition=models.Q(reason__isnull=True),
                 name="daypass_connection_due",
             )
