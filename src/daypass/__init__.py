@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from daypass.errors import (
+    AuthenticationInsufficient,
     ConfigurationError,
     CredentialsRejected,
     DaypassError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from daypass.issuer import AsyncDaypass, Daypass
     from daypass.policy import Policy
     from daypass.remote_verifier import AsyncRemoteVerifier, RemoteVerifier
-    from daypass.session import Device, Session, Tokens
+    from daypass.session import Confirmed, Device, Session, Tokens
     from daypass.stores import AsyncStore, Store
     from daypass.user import User
 
@@ -44,7 +45,9 @@ __all__ = [
     "AsyncDaypass",
     "AsyncRemoteVerifier",
     "AsyncStore",
+    "AuthenticationInsufficient",
     "ConfigurationError",
+    "Confirmed",
     "CredentialsRejected",
     "Daypass",
     "DaypassError",
@@ -80,6 +83,7 @@ _MODULES = {
     "AsyncDaypass": "issuer",
     "AsyncRemoteVerifier": "remote_verifier",
     "AsyncStore": "stores",
+    "Confirmed": "session",
     "Daypass": "issuer",
     "Device": "session",
     "Event": "event",

@@ -7,7 +7,7 @@ from typing import Any
 
 from daypass import scope as scopes
 from daypass.duration import SECOND
-from daypass.errors import ConfigurationError, ScopeInsufficient
+from daypass.errors import AuthenticationInsufficient, ConfigurationError, ScopeInsufficient
 from daypass.keys import SigningKey
 from daypass.policy import Policy
 from daypass.session import Session
@@ -69,6 +69,21 @@ class AccessToken:
         ``copy.deepcopy(token.claims)`` can be changed.
         """
         return self._claims
+
+    def require_authentication(self, now: int, max_age: int | None, acr: str | None = None) -> None:
+        """Do nothing if the user was authenticated recently and strongly enough (RFC 9470).
+
+        Args:
+            now: milliseconds since the epoch.
+            max_age: how many milliseconds ago at most; None if that does not matter.
+            acr: the authentication context classes of which the claim ``acr`` has to be one, with spaces between them.
+
+        Raises:
+            AuthenticationInsufficient: they were not.
+        """
+        too_old = max_age is not None and now - self.auth_time > max_age
+        if too_old or (acr is not None and self._claims.get("acr") not in acr.split()):
+            raise AuthenticationInsufficient(None if max_age is None else max_age // SECOND, acr)
 
     def require(self, scope: str) -> None:
         """Do nothing if the token may be used for every word of ``scope``.

@@ -3,7 +3,8 @@
     DaypassError                    never raised itself; every error of ours descends from it
     ├─ TokenRejected                the caller's fault; .code, .status
     │  ├─ TokenMalformed (KeyUnknown) · TokenExpired · TokenUnknown
-    │  └─ SessionRevoked · TokenReused · TokenStale
+    │  ├─ SessionRevoked · TokenReused · TokenStale
+    │  └─ AuthenticationInsufficient  a good access token, but the login is too old or too weak for this
     ├─ CredentialsRejected          the user name or the password is wrong; no session was started
     ├─ ImpersonationRejected        this token may not act as another user; no session was started
     ├─ ScopeRejected                more was asked for than was granted; nothing was changed
@@ -75,6 +76,26 @@ class TokenStale(TokenRejected):
 
     code = "token_stale"
     status = 409
+
+
+class AuthenticationInsufficient(TokenRejected):
+    """The access token is good, but its user has to authenticate again, or in a stronger way (RFC 9470 §3).
+
+    Attributes:
+        max_age: how many seconds ago the user may have been authenticated; None if that does not matter.
+        acr: the authentication context classes of which one is needed, with spaces between them; None for any.
+    """
+
+    code = "insufficient_user_authentication"
+
+    def __init__(self, max_age: int | None = None, acr: str | None = None) -> None:
+        super().__init__(
+            "a more recent authentication is required"
+            if acr is None
+            else "a different authentication level is required"
+        )
+        self.max_age = max_age
+        self.acr = acr
 
 
 class CredentialsRejected(DaypassError):

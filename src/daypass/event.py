@@ -14,6 +14,7 @@ class EventCode(StrEnum):
 
     STARTED = "started"
     IMPERSONATED = "impersonated"
+    CONFIRMED = "confirmed"
     ROTATED = "rotated"
     HELD = "held"
     REPEATED = "repeated"

@@ -3,12 +3,13 @@
 The rotation rule itself is in `daypass.rotation`; this file carries its verdicts out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from daypass import refresh_token, session_options
 from daypass import scope as scopes
-from daypass.access_token import Names, issue, lifetime
+from daypass.access_token import AccessToken, Names, issue, lifetime
 from daypass.clock_check import require_right_clock
 from daypass.duration import SECOND, Duration, milliseconds
 from daypass.errors import (
@@ -42,12 +43,13 @@ from daypass.rotation import (
     position_after,
     relate,
 )
-from daypass.session import NOWHERE, Device, EndReason, Session, Tokens
+from daypass.session import NOWHERE, Confirmed, Device, EndReason, Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession, Verify
 from daypass.store_steps import (
     PAGE,
     Advance,
+    Amend,
     End,
     EndAll,
     EndEveryone,
@@ -221,6 +223,63 @@ class Flows:
         event = Event(EventCode.IMPERSONATED, call.now, session.id, session.subject, reason, actor=token.subject)
         yield from Emit(event)
         return tokens
+
+    # ---- step-up
+
+    def confirm(
+        self, session_id: str, amr: Sequence[str], call: Call, acr: str | None = None, limit: str | None = None
+    ) -> Flow[Confirmed]:
+        """Note that the user of a session was authenticated again, and return an access token that says so.
+
+        Args:
+            session_id: the session.
+            amr: how (RFC 8176).
+            call: the time and the randomness.
+            acr: the authentication context class that was reached.
+            limit: the most that the access token may be used for, words with spaces between them; None sets no limit.
+
+        Raises:
+            ConfigurationError: ``amr`` or ``acr`` is not what it has to be; nothing was changed.
+            SessionRevoked: the session is over, or its user is gone.
+            ImpersonationRejected: somebody acts as the user in this session; nothing was changed.
+            StoreError: nothing was decided; doing it again is safe.
+        """
+        for _ in range(_ATTEMPTS):
+            session = yield from self.find_live(session_id, call)
+            if session is None:
+                yield from RefuseSession(session_id, call.now)
+                raise SessionRevoked("the session has ended")
+            if session.actor is not None:
+                raise ImpersonationRejected("only the user can confirm a login, not somebody who acts as the user")
+            confirmed = session_options.confirmed(session, amr, acr, call.now)
+            if (yield from Amend(session_id, session.extras, confirmed.extras)):
+                return (yield from self._confirmed(confirmed, call, limit))
+        raise StoreContended("others changed the session again and again")
+
+    def confirm_by(self, credentials: Authenticate, token: AccessToken, call: Call) -> Flow[Confirmed]:
+        """Confirm the login of an access token's user by their password.
+
+        Raises:
+            CredentialsRejected: they are wrong, or somebody else's; nothing was changed.
+            SessionRevoked, ImpersonationRejected, StoreError: as for `confirm`.
+        """
+        user = yield from credentials
+        if user is None or user.disabled or user.subject != token.subject:
+            yield from Emit(Event(EventCode.LOGIN_FAILED, call.now, token.session_id, token.subject))
+            raise CredentialsRejected("the user name or the password is wrong")
+        return (yield from self.confirm(token.session_id, ("pwd",), call, limit=token.scope))
+
+    def _confirmed(self, session: Session, call: Call, limit: str | None) -> Flow[Confirmed]:
+        user = yield from LoadUser(session.subject)
+        if user is None or user.disabled:
+            raise SessionRevoked("the user is gone or disabled")
+        ring = yield from Keys()
+        scope = scopes.within(limit, session.scope, user.scope)
+        expires_in = lifetime(self.policy, session, call.now)
+        key = ring.signing_key(call.now)
+        access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope)
+        yield from Emit(Event(EventCode.CONFIRMED, call.now, session.id, session.subject))
+        return Confirmed(access, expires_in, session)
 
     # ---- refresh
 

@@ -166,6 +166,10 @@ class _Remote:
     def _find_key(self, kid: str) -> SigningKey | None:
         return self._keys.get(kid)
 
+    def now(self) -> int:
+        """Return the time in milliseconds since the epoch; for those who write an adapter."""
+        return self._clock()
+
     def _at_hand(self, text: str) -> AccessToken | None:
         """Return what a token says by the keys that are here, None where others have to be asked for first."""
         if self._feed is not None and not self._following:

@@ -131,6 +131,21 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What the confirmation of a login gives: a new access token; the refresh token stays as it is.
+
+    Attributes:
+        access_token: the signed JWT, with the new ``auth_time`` and ``amr``.
+        expires_in: its lifetime, in seconds.
+        session: as it is after this.
+    """
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """What a login or a refresh gives: the two tokens, and whose they are.
 

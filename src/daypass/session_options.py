@@ -1,7 +1,7 @@
 """What a login may say of its session: whether it outlives the browser, its own times, its own claims."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -9,7 +9,7 @@ from daypass.duration import Duration, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.policy import Policy
 from daypass.session import Session
-from daypass.session_extras import Extras
+from daypass.session_extras import Extras, read_extras
 from daypass.unknown_options import refuse_unknown
 from daypass.user import RESERVED_CLAIMS
 
@@ -98,3 +98,17 @@ def checked_claims(claims: object) -> Mapping[str, Any]:
         raise ConfigurationError(f"claims are too long: {len(text)} bytes as JSON, at most {MAXIMUM_CLAIMS}")
     plain: Mapping[str, Any] = json.loads(text)
     return plain
+
+
+def confirmed(session: Session, amr: Sequence[str], acr: str | None, now: int) -> Session:
+    """Return ``session`` as it is after its user was authenticated again, at ``now``.
+
+    Raises:
+        ConfigurationError: ``amr`` or ``acr`` is not what it has to be.
+    """
+    if isinstance(amr, str) or not amr:
+        raise ConfigurationError("amr has to be a list of at least one method: ['pwd'], ['hwk', 'user'] (RFC 8176)")
+    extras = read_extras(session.extras)
+    claims = {name: value for name, value in extras.claims.items() if name not in ("amr", "acr")}
+    claims |= checked_claims({"amr": list(amr)} | ({} if acr is None else {"acr": acr}))
+    return replace(session, extras=replace(extras, authenticated_at=now, claims=claims).text)

@@ -420,6 +420,55 @@ def test_session_s_own_claims_are_in_each_access_token(world: World, auth: Any) 
         tokens.session.claims["org"] = "other"
 
 
+# ---- step-up
+
+
+def test_confirmed_login_is_newer_in_the_same_session(world: World, auth: Any) -> None:
+    """The access token and those of later refreshes say when and how; the refresh token goes on."""
+    tokens = auth.start(ADA, claims={"org": "acme", "amr": ["pwd"]}, persistent=False)
+    world.clock.advance(HOUR)
+    confirmed = auth.confirm(tokens.session.id, amr=["hwk", "user"], acr="phr")
+    at = world.clock.now
+    world.clock.advance(W)
+    refreshed = auth.refresh(tokens.refresh_token)
+    for access in (confirmed.access_token, refreshed.access_token):
+        token = auth.verify(access)
+        assert (at, tokens.session.created_at) == (token.auth_time, token.session_started_at)
+        assert (["hwk", "user"], "phr", "acme") == tuple(token.claims[each] for each in ("amr", "acr", "org"))
+    assert ["started", "confirmed", "rotated"] == world.told()
+    assert (at, False) == (refreshed.session.authenticated_at, refreshed.session.persistent)
+    auth.confirm(tokens.session.id, amr=["pwd"])
+    assert "acr" not in auth.sessions("user-1")[0].claims
+
+
+def test_everyone_s_end_holds_for_a_confirmed_login(world: World) -> None:
+    """A login that was confirmed by a clock that is ahead is ended with all others."""
+    auth, ahead = world.auth(), world.auth(clock=lambda: world.clock.now + MINUTE)
+    tokens = auth.start(ADA)
+    confirmed = ahead.confirm(tokens.session.id, amr=["pwd"])
+    assert auth.verify(confirmed.access_token).auth_time > world.clock.now
+    auth.end_everyone()
+    with pytest.raises(SessionRevoked):
+        auth.verify(confirmed.access_token)
+
+
+def test_what_cannot_be_confirmed(world: World, auth: Any) -> None:
+    """No session that is over or not there, not by somebody who acts as the user, and not without saying how."""
+    tokens = auth.start(ADA)
+    admin = auth.start(User("user-2"))
+    acting = auth.impersonate(admin.access_token, ADA, reason="ticket")
+    with pytest.raises(ImpersonationRejected):
+        auth.confirm(acting.session.id, amr=["pwd"])
+    for amr in ([], "pwd", [1]):
+        with pytest.raises(ConfigurationError, match="amr"):
+            auth.confirm(tokens.session.id, amr=amr)
+    auth.logout(tokens.refresh_token)
+    for session_id in (tokens.session.id, "0" * 32, "no id"):
+        with pytest.raises(SessionRevoked):
+            auth.confirm(session_id, amr=["pwd"])
+    assert EventCode.CONFIRMED not in world.told()
+
+
 # ---- acting as another user
 
 

@@ -15,7 +15,9 @@ from daypass.duration import DAY, MINUTE, SECOND
 from daypass.testing import START
 from daypass.web.cookies import CookiePolicy
 from daypass.web.endpoints import MAXIMUM_PAGE, Endpoints
+from daypass.web.limits import RateLimits
 from daypass.web.message import Request, Response
+from daypass.web.options import Options
 
 from .world import (
     ALICE,
@@ -987,3 +989,48 @@ def test_nothing_shows_a_token() -> None:
     shown = f"{request!r} {response!r} {asked.auth!r} {asked.events!r}"
     assert [] == [hidden for hidden in (access, refresh_token, access_token(response), SECRET) if hidden in shown]
     assert "dpr_" not in shown
+
+
+# ---- confirm
+
+
+def test_password_confirms_the_login() -> None:
+    """The access token's ``auth_time`` is now; session and cookie stay as they are."""
+    asked = Asked()
+    access, refresh = asked.login()
+    asked.clock.advance(10 * MINUTE)
+    response = asked.ask("POST", "/confirm", {"password": PASSWORD}, token=access)
+    assert (200, []) == (response.status, headers_named(response, "set-cookie"))
+    assert {"accessToken", "tokenType", "expiresIn"} == json_of(response).keys()
+    token = asked.auth.verify(access_token(response))
+    assert (asked.clock.now, ["pwd"]) == (token.auth_time, token.claims["amr"])
+    assert asked.auth.verify(access).session_id == token.session_id
+    assert asked.lives(refresh)
+
+
+def test_confirmation_that_is_refused_changes_nothing() -> None:
+    """A wrong password, somebody else's, no password, no token, or an administrator's session."""
+    asked = Asked()
+    access, _ = asked.login()
+    other, _ = asked.login(BOB)
+    acting = asked.auth.impersonate(other, ALICE, reason="ticket").access_token
+    started = asked.auth.verify(access).auth_time
+    asked.clock.advance(10 * MINUTE)
+    for status, content, token in (
+        (401, {"password": "wrong"}, access),
+        (401, {"password": PASSWORD, "email": BOB.email}, access),
+        (401, {"password": PASSWORD}, None),
+        (403, {"password": PASSWORD}, acting),
+        (400, {}, access),
+        (400, {"password": 1}, access),
+    ):
+        assert status == asked.ask("POST", "/confirm", content, token=token).status
+    assert {started} == {session.authenticated_at for session in asked.auth.sessions(ALICE.subject)}
+
+
+def test_confirmation_counts_as_a_login() -> None:
+    """Whoever has an access token alone cannot guess the password for ever."""
+    asked = Asked(options=Options(rate_limits=RateLimits(login_per_account="3/minute")))
+    access, _ = asked.login()
+    answers = [asked.ask("POST", "/confirm", {"password": "wrong"}, token=access).status for _ in range(4)]
+    assert 429 == answers[-1]

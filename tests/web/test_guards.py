@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message
 from starlette.websockets import WebSocket
 
 from daypass import AccessToken, AsyncDaypass, AsyncRemoteVerifier, ConfigurationError, Daypass, RemoteVerifier, User
+from daypass.duration import MINUTE
 from daypass.testing import Clock
 from daypass.web import fastapi, starlette
 
@@ -69,6 +70,8 @@ def in_starlette(world: World) -> ASGIApp:
             route("/user", starlette.current_user(auth)),
             route("/user-write", starlette.current_user(auth, "write")),
             route("/maybe-user", starlette.current_user(auth, optional=True)),
+            route("/recent", starlette.bearer(auth, max_age="5m")),
+            route("/user-strong", starlette.current_user(auth, acr="mfa phr")),
             WebSocketRoute("/live", live),
         ]
     )
@@ -90,6 +93,9 @@ def fast(world: World) -> ASGIApp:
     route("/user", fastapi.current_user(auth))
     route("/user-write", fastapi.current_user(auth, "write"))
     route("/maybe-user", fastapi.current_user(auth, optional=True))
+
+    route("/recent", fastapi.bearer(auth, max_age="5m"))
+    route("/user-strong", fastapi.current_user(auth, acr="mfa phr"))
 
     @app.websocket("/live")
     async def live(
@@ -146,6 +152,24 @@ async def test_a_scope_is_required(client: httpx2.Client, world: World) -> None:
         assert (403, INSUFFICIENT) == ask(client, path, reader)
         assert (200, ask(client, "/token", writer)[1]) == ask(client, path, writer)
     assert (401, 'Bearer realm="daypass"') == ask(client, "/write")
+
+
+async def test_recent_or_stronger_login_is_required(client: httpx2.Client, world: World) -> None:
+    """A login that is too old or too weak is a 401 that says what is needed (RFC 9470), until it is confirmed."""
+    tokens = await world.auth.start(READER)
+    headers = {"authorization": f"Bearer {tokens.access_token}"}
+    world.clock.advance(5 * MINUTE)
+    assert 200 == ask(client, "/recent", headers)[0]
+    world.clock.advance(1)
+    needed = (
+        'Bearer realm="daypass", error="insufficient_user_authentication", error_description="a {} is required", {}'
+    )
+    assert (401, needed.format("more recent authentication", 'max_age="300"')) == ask(client, "/recent", headers)
+    level = needed.format("different authentication level", 'acr_values="mfa phr"')
+    assert (401, level) == ask(client, "/user-strong", headers)
+    confirmed = await world.auth.confirm(tokens.session.id, amr=["hwk"], acr="phr")
+    headers = {"authorization": f"Bearer {confirmed.access_token}"}
+    assert 200 == ask(client, "/recent", headers)[0] == ask(client, "/user-strong", headers)[0]
 
 
 async def test_an_optional_token(client: httpx2.Client, world: World) -> None:
@@ -250,6 +274,14 @@ def test_what_would_block_the_event_loop() -> None:
                 make(auth)  # type: ignore[call-overload]  # what is under test
         with pytest.raises(ConfigurationError, match="scope"):
             make(World().auth, scope='"')
+        for step_up, message in (
+            ({"max_age": "soon"}, "max_age: invalid duration"),
+            ({"max_age": 0}, "max_age must be at least one second"),
+            ({"acr": 'a"'}, "invalid acr"),
+            ({"maxage": "5m"}, "did you mean 'max_age'"),
+        ):
+            with pytest.raises(ConfigurationError, match=message):
+                make(World().auth, **step_up)
     for find in (starlette.current_user, fastapi.current_user):
         with pytest.raises(ConfigurationError, match="needs AsyncDaypass"):
             find(AsyncRemoteVerifier(ISSUER))  # type: ignore[call-overload]  # what is under test

@@ -72,6 +72,7 @@ def document(address: str) -> Document:
 
 ALWAYS = {"413", "429", "431", "503"}
 OPERATIONS = {
+    ("/auth/confirm", "post"): ("confirm", {"200", "400", "401", "403", "404", "415"}),
     ("/auth/login", "post"): ("login", {"200", "400", "401", "403", "404", "415"}),
     ("/auth/refresh", "post"): ("refresh", {"200", "400", "401", "403", "409"}),
     ("/auth/logout", "post"): ("logout", {"204", "400", "401", "403", "415"}),

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from daypass.access_token import AccessToken
@@ -27,7 +27,7 @@ from daypass.issuer.base import (
     is_async,
     loaded_user,
 )
-from daypass.session import NOWHERE, Device, Session, Tokens
+from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import (
     Ask,
@@ -121,6 +121,13 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         """
         call = self.new_call()
         return await self.run(self.flows.impersonate(admin_token, user, device, call, reason, absolute_ttl, scope))
+
+    async def confirm(self, session_id: str, *, amr: Sequence[str], acr: str | None = None) -> Confirmed:
+        """Note that a session's user was authenticated again, and return an access token that says so (step-up).
+
+        Arguments and errors are those of `Daypass.confirm`.
+        """
+        return await self.run(self.flows.confirm(session_id, amr, self.new_call(), acr))
 
     async def refresh(
         self,

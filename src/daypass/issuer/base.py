@@ -122,6 +122,10 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(issuer={self.names.issuer!r}, store={type(self._store).__name__})"
 
+    def now(self) -> int:
+        """Return the time in milliseconds since the epoch; for those who write an adapter."""
+        return self._clock()
+
     def new_call(self) -> Call:
         """Return the time and the randomness for one call of a flow."""
         return Call(self._clock(), self._entropy(ENTROPY))

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
 from daypass.access_token import AccessToken
@@ -26,7 +26,7 @@ from daypass.issuer.base import (
     loaded_user,
     refuse_awaitable,
 )
-from daypass.session import NOWHERE, Device, Session, Tokens
+from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import (
     Ask,
@@ -176,6 +176,25 @@ class Daypass(Issuer[Store, Load, Check]):
         """
         call = self.new_call()
         return self.run(self.flows.impersonate(admin_token, user, device, call, reason, absolute_ttl, scope))
+
+    def confirm(self, session_id: str, *, amr: Sequence[str], acr: str | None = None) -> Confirmed:
+        """Note that a session's user was authenticated again, and return an access token that says so (step-up).
+
+        Call it after a check of your own, of a passkey say. The session goes on: its refresh token stays as it is, and
+        its access tokens have the new ``auth_time``, ``amr`` and ``acr`` from now on.
+
+        Args:
+            session_id: the session: `AccessToken.session_id`.
+            amr: how, by the names of RFC 8176: ``["pwd"]``, ``["hwk", "user"]``.
+            acr: the authentication context class that was reached; by default none.
+
+        Raises:
+            SessionRevoked: the session is over, or its user is gone.
+            ImpersonationRejected: somebody acts as the user in this session; nothing was changed.
+            ConfigurationError: an argument is not what it has to be; nothing was changed.
+            StoreError: nothing was decided; doing it again is safe.
+        """
+        return self.run(self.flows.confirm(session_id, amr, self.new_call(), acr))
 
     def refresh(
         self,

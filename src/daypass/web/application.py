@@ -129,6 +129,7 @@ class Application(Generic[IssuerT]):
         for_proxies = Pages(self.auth.flows, self.cookie_policy, self.filter, limiter=self.limiter)
         return (
             self._route("/login", POST=endpoints.login),
+            self._route("/confirm", POST=endpoints.confirm),
             self._route("/refresh", POST=endpoints.refresh),
             self._route("/logout", POST=endpoints.logout),
             self._route("/me", GET=endpoints.me),

@@ -20,7 +20,7 @@ from daypass.web import guard, own_login
 from daypass.web.application import Application, async_application
 from daypass.web.bearer import refused
 from daypass.web.clients import Registry
-from daypass.web.guard import AsyncVerifying
+from daypass.web.guard import AsyncVerifying, StepUp
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.page_headers import Headers
@@ -287,18 +287,30 @@ class Guard(guard.AsyncGuard[FoundT]):
 
 @overload
 def bearer(
-    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncVerifying | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+    auth: AsyncVerifying | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool,
+    **step_up: Unpack[StepUp],
 ) -> Guard[AccessToken | None]: ...
 
 
 def bearer(
-    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
+    auth: AsyncVerifying | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[Any]:
     """Return a `Guard`: ``token = await require(scope)``, with the ASGI scope of a request or a WebSocket.
 
@@ -306,33 +318,47 @@ def bearer(
         auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier` where the issuer is elsewhere.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
         optional: give None where no access token was sent; a bad one is still refused.
+        step_up: ``max_age="5m"``: the user was authenticated at most so long ago; ``acr="mfa"``: in this way. Else 401
+            with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
         ConfigurationError: ``auth`` would block the event loop, or ``scope`` is not a scope.
     """
-    return Guard(auth, scope, optional=optional)
+    return Guard(auth, scope, optional=optional, **step_up)
 
 
 @overload
 def current_user(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[User]: ...
 
 
 @overload
 def current_user(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool,
+    **step_up: Unpack[StepUp],
 ) -> Guard[User | None]: ...
 
 
 def current_user(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool = False
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[Any]:
     """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
     The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
     """
-    return Guard(auth, scope, optional=optional, user=True)
+    return Guard(auth, scope, optional=optional, user=True, **step_up)
 
 
 async def log_in(

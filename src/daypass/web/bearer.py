@@ -1,7 +1,7 @@
 """The access token of a request (RFC 6750), and the responses that refuse it. Pure."""
 
 from daypass.access_token import AccessToken
-from daypass.errors import ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.errors import AuthenticationInsufficient, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
 from daypass.flow import Flow
 from daypass.steps import LoadUser, Verify
 from daypass.user import User
@@ -84,9 +84,21 @@ def unauthorized(error: TokenRejected) -> Response:
     """Return the 401 for a refused access token, with its challenge (RFC 6750 §3)."""
     if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge has no error
         return challenge(failure(401, "invalid_token"))
+    if isinstance(error, AuthenticationInsufficient):
+        return step_up(error)
     return failure(401, "invalid_token").with_headers(
         ("www-authenticate", f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"')
     )
+
+
+def step_up(error: AuthenticationInsufficient) -> Response:
+    """Return the 401 that asks for another authentication, with what is needed (RFC 9470 §3)."""
+    needed = f'Bearer realm="{REALM}", error="{error.code}", error_description="{error}"'
+    if error.max_age is not None:
+        needed += f', max_age="{error.max_age}"'
+    if error.acr is not None:
+        needed += f', acr_values="{error.acr}"'
+    return failure(401, error.code, str(error)).with_headers(("www-authenticate", needed))
 
 
 def forbidden(error: ScopeInsufficient) -> Response:

@@ -18,7 +18,14 @@ from urllib.parse import parse_qs
 
 from daypass.access_token import AccessToken
 from daypass.duration import SECOND
-from daypass.errors import CredentialsRejected, StoreError, TokenMalformed, TokenRejected, TokenStale
+from daypass.errors import (
+    CredentialsRejected,
+    ImpersonationRejected,
+    StoreError,
+    TokenMalformed,
+    TokenRejected,
+    TokenStale,
+)
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
@@ -29,7 +36,7 @@ from daypass.steps import Authenticate, Emit, Keys
 from daypass.store_steps import Find
 from daypass.user import RESERVED_CLAIMS
 from daypass.web import cookies
-from daypass.web.bearer import bearer_token, challenge, require_own_client, unauthorized, unavailable
+from daypass.web.bearer import bearer_token, challenge, require_own_client, unauthorized, unavailable, user_of
 from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
 from daypass.web.limits import Limiter, limited_refresh
@@ -127,10 +134,7 @@ class Endpoints:
         device, options = device_of(request, _text(body, "deviceName")), _session_options(body)
         if self._limiter is not None:
             yield from self._limiter.login(request, identifier, call.now)
-        check: Callable[..., Any] = self._authenticate
-        if self._takes_fields:
-            check = partial(check, fields={name: value for name, value in body.items() if name not in _OWN_FIELDS})
-        credentials = Authenticate(check, identifier, password)
+        credentials = Authenticate(self._checking(body), identifier, password)
         login = self._flows.login(credentials, device, call, options)
         try:
             tokens = yield from (login if self._slots is None else self._slots.during(login, call.now))
@@ -145,6 +149,48 @@ class Endpoints:
         if delivery == "cookie":
             yield from end_replaced(self._flows, self._cookies, request, call)
         return self._deliver(request, tokens, call, in_body=delivery == "body", new=True)
+
+    @_answering
+    def confirm(self, request: Request, call: Call) -> Flow[Response]:
+        """Answer ``POST /confirm``: 200 with an access token that says that its user was authenticated just now.
+
+        The password is checked as by a login, with the same limits. The session and its cookie stay as they are.
+        """
+        self._admit(request)
+        token = yield from self._own_bearer(request)
+        if self._authenticate is None:
+            raise BadRequest(404, "not_found", "This issuer has no login of its own")
+        body = json_object(request)
+        password = _text(body, "password")
+        user = yield from user_of(token)
+        identifier = _text(body, "email") or _text(body, "username") or user.email or user.username
+        if not identifier or not password:
+            raise BadRequest(400, "invalid_request", "Send password, as text; and email, if the user has neither name")
+        if self._limiter is not None:
+            yield from self._limiter.login(request, identifier, call.now)
+        check = Authenticate(self._checking(body), identifier, password)
+        confirming = self._flows.confirm_by(check, token, call)
+        try:
+            confirmed = yield from (confirming if self._slots is None else self._slots.during(confirming, call.now))
+        except CredentialsRejected as error:
+            return challenge(failure(error.status, error.code))
+        except ImpersonationRejected as error:
+            return failure(error.status, error.code, str(error))
+        except (Busy, StoreError):
+            if self._limiter is not None:
+                yield from self._limiter.take_back(request, identifier, call.now)
+            raise
+        if self._limiter is not None:
+            yield from self._limiter.logged_in(request, identifier, call.now)
+        content = {"accessToken": confirmed.access_token, "tokenType": "Bearer", "expiresIn": confirmed.expires_in}
+        return answer(200, content)
+
+    def _checking(self, body: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return the function that checks a password; it gets the other fields of the body if it takes them."""
+        check: Callable[..., Any] = self._authenticate  # type: ignore[assignment]  # the callers see to that
+        if not self._takes_fields:
+            return check
+        return partial(check, fields={name: value for name, value in body.items() if name not in _OWN_FIELDS})
 
     @_answering
     def refresh(self, request: Request, call: Call) -> Flow[Response]:

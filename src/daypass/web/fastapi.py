@@ -33,7 +33,7 @@ from daypass.user import User
 from daypass.web import openapi, starlette
 from daypass.web.application import Application, async_application
 from daypass.web.clients import Registry
-from daypass.web.guard import AsyncVerifying
+from daypass.web.guard import AsyncVerifying, StepUp
 from daypass.web.message import Response
 from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
@@ -98,8 +98,16 @@ class Guard(starlette.Guard[FoundT]):
     A refused request raises an ``HTTPException``; its detail is what the endpoints answer, a message and an error.
     """
 
-    def __init__(self, auth: object, scope: str | None = None, *, optional: bool = False, user: bool = False) -> None:
-        super().__init__(auth, scope, optional=optional, user=user)
+    def __init__(
+        self,
+        auth: object,
+        scope: str | None = None,
+        *,
+        optional: bool = False,
+        user: bool = False,
+        **step_up: Unpack[StepUp],
+    ) -> None:
+        super().__init__(auth, scope, optional=optional, user=user, **step_up)
         shown = Security(SCHEMES[openapi.BEARER], scopes=scopes.words(self._scope))
         self.__signature__ = inspect.Signature(
             [
@@ -121,13 +129,21 @@ class Guard(starlette.Guard[FoundT]):
 
 @overload
 def bearer(
-    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncVerifying | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+    auth: AsyncVerifying | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool,
+    **step_up: Unpack[StepUp],
 ) -> Guard[AccessToken | None]: ...
 
 
@@ -136,24 +152,33 @@ def bearer(
     scope: str | None = None,
     *,
     optional: bool = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[Any]:
     """Return the dependency that requires an access token and gives it to the route: ``Depends(bearer(auth))``.
 
     It can guard a whole router: ``APIRouter(dependencies=[Depends(bearer(auth, scope="admin"))])``. The arguments and
     errors are those of `daypass.web.starlette.bearer`.
     """
-    return Guard(auth, scope, optional=optional)
+    return Guard(auth, scope, optional=optional, **step_up)
 
 
 @overload
 def current_user(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[User]: ...
 
 
 @overload
 def current_user(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool,
+    **step_up: Unpack[StepUp],
 ) -> Guard[User | None]: ...
 
 
@@ -162,12 +187,13 @@ def current_user(
     scope: str | None = None,
     *,
     optional: bool = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[Any]:
     """Return the dependency that requires an access token and gives its user: ``Depends(current_user(auth))``.
 
     The arguments and errors are those of `daypass.web.starlette.current_user`.
     """
-    return Guard(auth, scope, optional=optional, user=True)
+    return Guard(auth, scope, optional=optional, user=True, **step_up)
 
 
 async def log_in(

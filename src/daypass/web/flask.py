@@ -40,7 +40,7 @@ from daypass.web.application import Application, sync_application
 from daypass.web.bearer import refused
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.clients import Registry
-from daypass.web.guard import Verifying
+from daypass.web.guard import StepUp, Verifying
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
@@ -193,50 +193,66 @@ class Guard(guard.SyncGuard[T]):
 
 @overload
 def bearer(
-    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: Verifying | Application[Daypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool
+    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool, **step_up: Unpack[StepUp]
 ) -> Guard[AccessToken | None]: ...
 
 
-def bearer(auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool = False) -> Guard[Any]:
+def bearer(
+    auth: Verifying | Application[Daypass],
+    scope: str | None = None,
+    *,
+    optional: bool = False,
+    **step_up: Unpack[StepUp],
+) -> Guard[Any]:
     """Return a `Guard` that requires an access token.
 
     Args:
         auth: a `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
         optional: give None where no access token was sent; a bad one is still refused.
+        step_up: ``max_age="5m"``: the user was authenticated at most so long ago; ``acr="mfa"``: in this way. Else 401
+            with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
         ConfigurationError: ``auth`` needs an event loop, or ``scope`` is not a scope.
     """
-    return Guard(auth, scope, optional=optional)
+    return Guard(auth, scope, optional=optional, **step_up)
 
 
 @overload
 def current_user(
-    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: Daypass | Application[Daypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[User]: ...
 
 
 @overload
 def current_user(
-    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool, **step_up: Unpack[StepUp]
 ) -> Guard[User | None]: ...
 
 
 def current_user(
-    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool = False
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool = False, **step_up: Unpack[StepUp]
 ) -> Guard[Any]:
     """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
     The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
     """
-    return Guard(auth, scope, optional=optional, user=True)
+    return Guard(auth, scope, optional=optional, user=True, **step_up)
 
 
 def _held() -> AccessToken | None:

@@ -4,13 +4,18 @@ A framework's own ``Guard`` only translates: it gives the ``Authorization`` head
 `AsyncGuard.admit`, and turns the errors of `REFUSED` into its own kind of response (`daypass.web.bearer.refused`).
 """
 
+import re
+from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
+from daypass.clock import system_clock
+from daypass.duration import SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncDaypass, Daypass
+from daypass.unknown_options import refuse_unknown
 from daypass.user import User
 from daypass.watching import AsyncWatch
 from daypass.web.application import issuer_of
@@ -23,6 +28,18 @@ Admitted = tuple[AccessToken | None, User | None]
 
 REFUSED = (TokenRejected, ScopeInsufficient, StoreError)
 """The errors for a request that may not pass."""
+
+
+class StepUp(TypedDict, total=False):
+    """How recently and how a user has to have been authenticated (RFC 9470).
+
+    Attributes:
+        max_age: the longest time since then: ``5m``.
+        acr: the authentication context classes of which one is needed, with spaces between them.
+    """
+
+    max_age: Duration
+    acr: str
 
 
 class Verifying(Protocol):
@@ -54,6 +71,7 @@ class Guard(Generic[FoundT]):
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
         optional: whether a request without a token may pass.
         user: whether the route gets the user instead of the token.
+        step_up: how recently and how the user has to have been authenticated; see `StepUp`.
 
     Raises:
         ConfigurationError: an argument cannot work; the message says what to write instead.
@@ -62,8 +80,19 @@ class Guard(Generic[FoundT]):
     awaits: ClassVar[bool]
     """Whether the framework awaits ``verify``."""
 
-    def __init__(self, auth: object, scope: str | None = None, *, optional: bool = False, user: bool = False) -> None:
-        self._auth = _verifier_of(auth, "current_user" if user else "bearer", awaits=self.awaits, user=user)
+    def __init__(
+        self,
+        auth: object,
+        scope: str | None = None,
+        *,
+        optional: bool = False,
+        user: bool = False,
+        **step_up: Unpack[StepUp],
+    ) -> None:
+        name = "current_user" if user else "bearer"
+        self._auth = _verifier_of(auth, name, awaits=self.awaits, user=user)
+        self._now: Callable[[], int] = getattr(self._auth, "now", system_clock)
+        self._max_age, self._acr = checked_step_up(name, step_up)
         self._scope = scopes.checked(scope)
         self._optional = optional
         self._user = user
@@ -82,15 +111,18 @@ class Guard(Generic[FoundT]):
             raise
 
     def allow(self, token: AccessToken, further: str) -> AccessToken:
-        """Return a token whose scope allows this.
+        """Return a token whose scope allows this, and whose user was authenticated recently and strongly enough.
 
         Raises:
-            ScopeInsufficient: it does not.
+            ScopeInsufficient: its scope does not allow this.
+            AuthenticationInsufficient: its user has to be authenticated again.
         """
         if self._scope is not None:
             token.require(self._scope)
         if further:
             token.require(further)
+        if self._max_age is not None or self._acr is not None:
+            token.require_authentication(self._now(), self._max_age, self._acr)
         return token
 
     def found(self, admitted: Admitted) -> FoundT:
@@ -150,6 +182,29 @@ class AsyncGuard(Guard[FoundT]):
             return None, None
         token = self.allow(await self.verify(text), further)
         return token, await self._auth.run(user_of(token)) if self._user else None
+
+
+def checked_step_up(name: str, step_up: StepUp) -> tuple[int | None, str | None]:
+    """Return ``max_age`` in milliseconds, and ``acr``.
+
+    Raises:
+        ConfigurationError: one of them cannot work, or there is another one.
+    """
+    refuse_unknown(step_up, StepUp.__annotations__, f"argument of {name}")
+    acr = step_up.get("acr")
+    if acr is not None and not _ACR.fullmatch(acr):
+        raise ConfigurationError(f"invalid acr {acr!r}: write the names of classes, such as 'mfa' or 'phr phrh'")
+    try:
+        max_age = milliseconds(step_up["max_age"]) if "max_age" in step_up else None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"max_age: {error}") from None
+    if max_age is not None and max_age < SECOND:
+        raise ConfigurationError("max_age must be at least one second")
+    return max_age, acr
+
+
+_ACR = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
+"""Printable ASCII without quotes: it goes into a header."""
 
 
 def _verifier_of(auth: object, name: str, *, awaits: bool, user: bool) -> Any:

@@ -40,6 +40,16 @@ def _object(title: str, description: str, properties: Mapping[str, Schema], *req
 
 
 SCHEMAS: Mapping[str, Schema] = {
+    "Confirmation": _object(
+        "Confirmation",
+        "The password of the user who is logged in; and an address or a name, if the user has neither.",
+        {
+            "password": {**_THERE, **_SHORT},
+            "email": {**_OPTIONAL_TEXT, **_SHORT},
+            "username": {**_OPTIONAL_TEXT, **_SHORT},
+        },
+        "password",
+    ),
     "Login": {
         **_object(
             "Login",
@@ -334,6 +344,15 @@ AUTH: Operations = {
         (400, 401, 403, 404, 415),
         headers=("Set-Cookie", "Cache-Control"),
         body=("Login", True),
+    ),
+    ("POST", "/confirm"): _operation(
+        "confirm",
+        "Confirm the login by the password",
+        (200, "An access token with a new `auth_time`.", "Tokens"),
+        (400, 401, 403, 404, 415),
+        headers=("Cache-Control",),
+        body=("Confirmation", True),
+        security=(BEARER,),
     ),
     ("POST", "/refresh"): _operation(
         "refresh",

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +15,7 @@ from daypass.web import guard
 from daypass.web.application import Application, issuer_of
 from daypass.web.bearer import refused
 from daypass.web.django.translate import returned
-from daypass.web.guard import Admitted, AsyncVerifying, Verifying
+from daypass.web.guard import Admitted, AsyncVerifying, StepUp, Verifying
 from daypass.web.own_login import LoginRefused
 
 T = TypeVar("T")
@@ -138,29 +138,41 @@ class AsyncGuard(guard.AsyncGuard[T]):
 
 @overload
 def bearer(
-    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: Verifying | Application[Daypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool
+    auth: Verifying | Application[Daypass], scope: str | None = None, *, optional: bool, **step_up: Unpack[StepUp]
 ) -> Guard[AccessToken | None]: ...
 
 
 @overload
 def bearer(
-    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncVerifying | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> AsyncGuard[AccessToken]: ...
 
 
 @overload
 def bearer(
-    auth: AsyncVerifying | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+    auth: AsyncVerifying | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool,
+    **step_up: Unpack[StepUp],
 ) -> AsyncGuard[AccessToken | None]: ...
 
 
-def bearer(auth: object, scope: str | None = None, *, optional: bool = False) -> Any:
+def bearer(auth: object, scope: str | None = None, *, optional: bool = False, **step_up: Unpack[StepUp]) -> Any:
     """Return a `Guard`, or an `AsyncGuard` for what is awaited.
 
     ``token = bearer(auth)(request)`` returns the access token (await it with an `AsyncDaypass`). ``@bearer(auth)``
@@ -171,47 +183,61 @@ def bearer(auth: object, scope: str | None = None, *, optional: bool = False) ->
             issuer is elsewhere.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
         optional: give None where no access token was sent; a bad one is still refused.
+        step_up: ``max_age="5m"``: the user was authenticated at most so long ago; ``acr="mfa"``: in this way. Else 401
+            with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
         ConfigurationError: an argument is invalid; the message says what to write.
     """
-    return _guard(auth, scope, optional=optional)
+    return _guard(auth, scope, optional=optional, **step_up)
 
 
 @overload
 def current_user(
-    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: Daypass | Application[Daypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> Guard[User]: ...
 
 
 @overload
 def current_user(
-    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool
+    auth: Daypass | Application[Daypass], scope: str | None = None, *, optional: bool, **step_up: Unpack[StepUp]
 ) -> Guard[User | None]: ...
 
 
 @overload
 def current_user(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: Literal[False] = False
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: Literal[False] = False,
+    **step_up: Unpack[StepUp],
 ) -> AsyncGuard[User]: ...
 
 
 @overload
 def current_user(
-    auth: AsyncDaypass | Application[AsyncDaypass], scope: str | None = None, *, optional: bool
+    auth: AsyncDaypass | Application[AsyncDaypass],
+    scope: str | None = None,
+    *,
+    optional: bool,
+    **step_up: Unpack[StepUp],
 ) -> AsyncGuard[User | None]: ...
 
 
-def current_user(auth: object, scope: str | None = None, *, optional: bool = False) -> Any:
+def current_user(auth: object, scope: str | None = None, *, optional: bool = False, **step_up: Unpack[StepUp]) -> Any:
     """Return a guard that gives the access token's `daypass.User`, as ``load_user`` returns it now.
 
     It is used like `bearer`; the view also has the user in ``request.daypass_user``. One who is gone or disabled gets
     401. Only the issuer knows users.
     """
-    return _guard(auth, scope, optional=optional, user=True)
+    return _guard(auth, scope, optional=optional, user=True, **step_up)
 
 
-def _guard(auth: object, scope: str | None, **what: bool) -> Any:
+def _guard(auth: object, scope: str | None, **what: Any) -> Any:
     """Return the guard of the issuer's, or the verifier's, colour."""
     awaits = iscoroutinefunction(getattr(issuer_of(auth), "verify", None))
     return AsyncGuard[Any](auth, scope, **what) if awaits else Guard[Any](auth, scope, **what)

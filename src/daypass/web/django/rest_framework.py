@@ -4,7 +4,8 @@ REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["daypass.web.django.rest_fr
 """
 
 import json
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Unpack
 
 try:
     from rest_framework import exceptions
@@ -15,15 +16,24 @@ except ModuleNotFoundError as missing:
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
-from daypass.errors import ConfigurationError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.clock import system_clock
+from daypass.errors import (
+    AuthenticationInsufficient,
+    ConfigurationError,
+    ScopeInsufficient,
+    SessionRevoked,
+    StoreError,
+    TokenRejected,
+)
 from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, refused
 from daypass.web.django.configured import configured_verifier
 from daypass.web.django.users import find
-from daypass.web.guard import Verifying
+from daypass.web.guard import StepUp, Verifying, checked_step_up
 from daypass.web.message import Response
 
 __all__ = [
     "DaypassAuthentication",
+    "HasAuthentication",
     "HasScope",
     "Principal",
     "StatelessAuthentication",
@@ -172,6 +182,54 @@ def HasScope(scope: str) -> type[BasePermission]:  # noqa: N802 - it stands wher
     if checked is None:
         raise ConfigurationError("HasScope needs a scope, words with spaces between them, such as 'read write'")
     return type("HasScope", (_HasScope,), {"scope": checked})
+
+
+class _HasAuthentication(BasePermission):
+    max_age: ClassVar[int | None]
+    acr: ClassVar[str | None]
+    _insufficient: AuthenticationInsufficient | None = None
+
+    def has_permission(self, request: Any, view: Any) -> bool:  # noqa: ARG002 - as REST framework calls it
+        if not isinstance(request.auth, AccessToken):
+            return False
+        auth = configured_verifier(getattr(request.successful_authenticator, "auth", None), "REST framework")
+        now: Callable[[], int] = getattr(auth, "now", system_clock)
+        try:
+            request.auth.require_authentication(now(), self.max_age, self.acr)
+        except AuthenticationInsufficient as error:
+            self._insufficient = error
+            return False
+        return True
+
+    @property
+    def message(self) -> str | None:
+        """Raise what says which authentication is needed, as `HasScope` does for a scope."""
+        if self._insufficient is not None:
+            raise InsufficientAuthentication(self._insufficient)
+        return None
+
+
+def HasAuthentication(**step_up: Unpack[StepUp]) -> type[BasePermission]:  # noqa: N802 - it stands where a class would
+    """Return a permission that requires a recent or stronger login: ``HasAuthentication(max_age="5m", acr="mfa")``.
+
+    A login that is too old or too weak gets 401 with ``insufficient_user_authentication`` (RFC 9470).
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    max_age, acr = checked_step_up("HasAuthentication", step_up)
+    return type("HasAuthentication", (_HasAuthentication,), {"max_age": max_age, "acr": acr})
+
+
+class InsufficientAuthentication(exceptions.APIException):
+    """401: the access token is good, and its user has to be authenticated again."""
+
+    status_code = 401
+
+    def __init__(self, error: AuthenticationInsufficient) -> None:
+        refusal = refused(error)
+        super().__init__(_detail(refusal))
+        self.auth_header = _header(refusal, "www-authenticate")
 
 
 class InsufficientScope(exceptions.PermissionDenied):
