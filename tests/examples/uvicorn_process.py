@@ -1,5 +1,6 @@
 """An example's application, copied and started as its reader would."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,13 +14,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @contextmanager
-def started(name: str, folder: Path, replaced: tuple[str, str] = ("", "")) -> Iterator[str]:
+def started(
+    name: str, folder: Path, replaced: tuple[str, str] = ("", ""), *, dist: Path | None = None
+) -> Iterator[str]:
     """Run ``examples/name/app.py`` under uvicorn in a folder of its own; give its address.
 
-    ``replaced`` is a text of the example, and what is to stand in its place.
+    ``replaced`` is a text of the example, and what is to stand in its place; ``dist`` is what was built of its page.
     """
     own = folder / name
     own.mkdir()
+    if dist:
+        shutil.copytree(dist, own / "dist")
     program = (EXAMPLES / name / "app.py").read_text()
     assert replaced[0] in program
     (own / "app.py").write_text(program.replace(*replaced) if replaced[0] else program)

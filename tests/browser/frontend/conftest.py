@@ -53,7 +53,7 @@ def log_in(page: Page, name: str = "alice") -> None:
 
 def fill_in(page: Page, name: str = "alice", password: str = PASSWORD) -> None:
     """Log in by the page's form."""
-    page.fill("form input", name)
+    page.fill("form input:not([type=password])", name)
     page.fill("form input[type=password]", password)
     page.click("form button")
 

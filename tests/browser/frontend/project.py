@@ -33,6 +33,12 @@ def built(factory: pytest.TempPathFactory) -> Path:
     return _once("project", factory, _build)
 
 
+def example(factory: pytest.TempPathFactory) -> Path:
+    """Return ``examples/react_spa``, built as its reader would, with the packages of this folder."""
+    npm.fetch(HERE, "vite/package.json", factory)
+    return _once("react_spa", factory, _build_example)
+
+
 def run(*command: str | Path, folder: Path) -> str:
     """Run a command of npm's; return what it printed. Fail if it fails."""
     done = npm.run(*command, folder=folder)
@@ -79,3 +85,10 @@ def _build(folder: Path) -> None:
         path.write_text(text)
     for react in ("19", "18"):
         run("env", f"REACT={react}", BIN / "vite", "build", "--mode", "development", folder=folder)
+
+
+def _build_example(folder: Path) -> None:
+    shutil.copytree(ROOT / "examples/react_spa", folder, dirs_exist_ok=True)
+    install(folder)
+    (folder / "node_modules/.bin").symlink_to(BIN)
+    run(npm.NPM, "run", "--silent", "build", folder=folder)
