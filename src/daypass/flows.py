@@ -309,13 +309,15 @@ class Flows:
         client_id: str | None = None,
         scope: str | None = None,
         device: Device | None = None,
+        *,
+        passive: bool = False,
     ) -> Flow[Tokens]:
         """Open a refresh token and `refresh` with it; raises as both do."""
         try:
             token = yield from self.open(text, client_id)
         except TokenMalformed as error:
             raise (yield from self.reject(error, call.now)) from None
-        return (yield from self.refresh(token, call, scope, device=device))
+        return (yield from self.refresh(token, call, scope, device=device, passive=passive))
 
     def refresh(
         self,
@@ -324,6 +326,8 @@ class Flows:
         scope: str | None = None,
         limit: str | None = None,
         device: Device | None = None,
+        *,
+        passive: bool = False,
     ) -> Flow[Tokens]:
         """Give new tokens for a refresh token.
 
@@ -333,7 +337,8 @@ class Flows:
             scope: what the access token is to be used for, if that is less than was granted (RFC 6749 §6); the refresh
                 token keeps its own.
             limit: the most that the access token may bear of what was granted; None sets no limit.
-            device: where the request comes from, if it is known; only `suspected` events go by it.
+            device: where the request comes from, if it is known: shown in the list of devices, and for ``suspected``.
+            passive: whether no user has caused it, but a timer: then the session's idle time goes on.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
@@ -344,7 +349,7 @@ class Flows:
         """
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
-        session, verdict = yield from self._present(token, call.now, device)
+        session, verdict = yield from self._present(token, call.now, device, passive=passive)
         if verdict not in ISSUING:
             raise (yield from self.reject(TokenRejected(f"the verdict {verdict} gives no tokens"), call.now, session))
         if session.actor_session_id is not None:
@@ -385,7 +390,9 @@ class Flows:
         if not scopes.covers(granted, scope):
             raise ScopeRejected("more is asked for than was granted")
 
-    def _present(self, token: RefreshToken, now: int, device: Device | None) -> Flow[tuple[Session, Verdict]]:
+    def _present(
+        self, token: RefreshToken, now: int, device: Device | None, *, passive: bool
+    ) -> Flow[tuple[Session, Verdict]]:
         """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
         policy = self.policy
         advance = Advance(
@@ -396,6 +403,7 @@ class Flows:
             now=now,
             idle_ttl=policy.idle_ttl,
             absolute_ttl=policy.absolute_ttl,
+            passive=passive,
             device=device or NOWHERE,
         )
         for _ in range(_ATTEMPTS):
@@ -408,20 +416,20 @@ class Flows:
                 return found, Verdict.ROTATE
             yield from self._require_live(found, now)
             verdict = judge(found, token, now, policy.grace_period)
-            settled = yield from self._settle(found, token, verdict, now, device)
+            settled = yield from self._settle(found, token, verdict, now, device, passive=passive)
             if settled is not None:
                 return settled, verdict
         raise StoreContended("others changed the session again and again")
 
     def _settle(
-        self, found: Session, token: RefreshToken, verdict: Verdict, now: int, device: Device | None
+        self, found: Session, token: RefreshToken, verdict: Verdict, now: int, device: Device | None, *, passive: bool
     ) -> Flow[Session | None]:
         """Write what ``verdict`` changes; None when the session was changed by others since it was found."""
         if verdict is Verdict.ROTATE:  # what was found is what another node has just replaced: ask again
             return None
         if verdict is Verdict.REUSE and relate(found, token) is not Relation.LONG_PAST:  # so it is by the time alone
             yield from require_right_clock(now)
-        settled = self._after(found, token, verdict, now, device or NOWHERE)
+        settled = self._after(found, token, verdict, now, device or NOWHERE, passive=passive)
         if settled != found and not (yield from Swap(found, settled)):
             return None
         if settled.ended_at is not None:
@@ -445,14 +453,20 @@ class Flows:
         if reason is not None:
             yield from Emit(Event(EventCode.SUSPECTED, now, session.id, session.subject, reason))
 
-    def _after(self, found: Session, token: RefreshToken, verdict: Verdict, now: int, device: Device) -> Session:
+    def _after(
+        self, found: Session, token: RefreshToken, verdict: Verdict, now: int, device: Device, *, passive: bool
+    ) -> Session:
         """Return the session as it is after ``verdict``."""
         if verdict is Verdict.REUSE:
             return replace(found, ended_at=now, end_reason=EndReason.REUSE)
-        if verdict not in (Verdict.BRANCH, Verdict.HEAL):
+        if verdict is Verdict.STALE:
             return found
+        times = self.policy.idle_ttl, self.policy.absolute_ttl
+        expires_at = next_expiry(found, now, *times, passive=passive)
+        if verdict not in (Verdict.BRANCH, Verdict.HEAL):  # the last rotation may have been passive, and this is not
+            behind = not passive and found.expires_at < next_expiry(found, found.last_used_at, *times)
+            return replace(found, expires_at=expires_at) if behind else found
         generation, branch, rotated_at = position_after(found, token, verdict, now)
-        expires_at = next_expiry(found, now, self.policy.idle_ttl, self.policy.absolute_ttl)
         settled = replace(found, generation=generation, branch=branch, rotated_at=rotated_at, expires_at=expires_at)
         return settled.used_from(device) if verdict is Verdict.HEAL else settled
 

@@ -469,6 +469,51 @@ def test_what_cannot_be_confirmed(world: World, auth: Any) -> None:
     assert EventCode.CONFIRMED not in world.told()
 
 
+# ---- passive refreshes
+
+
+def test_passive_refresh_does_not_move_the_idle_clock(world: World) -> None:
+    """A timer gets access tokens for as long as the session lives, and does not keep it alive, by any verdict."""
+    auth = world.auth(idle_ttl="1h")
+    tokens = auth.start(ADA)
+    end = tokens.session.expires_at
+
+    def passive(after: int, text: str) -> Tokens:
+        world.clock.advance(after)
+        given = auth.refresh(text, passive=True)
+        assert end == given.session.expires_at == world.stored(auth, given.session.id).expires_at
+        assert auth.verify(given.access_token)
+        return given  # type: ignore[no-any-return]  # of whatever colour
+
+    first = passive(MINUTE, tokens.refresh_token)
+    tokens = passive(10 * MINUTE, first.refresh_token)
+    tokens = passive(10 * MINUTE, first.refresh_token)
+    passive(10 * MINUTE, tokens.refresh_token)
+    assert ["started", "rotated", "rotated", "branched"] == world.told()[:4]
+    world.clock.now = end
+    rejected(TokenExpired, auth, tokens.refresh_token)
+
+
+def test_refresh_of_a_user_moves_the_idle_clock_right_after_a_passive_one(world: World) -> None:
+    """Also where it is held back or repeated, which writes nothing else, and only the first time."""
+    auth = world.auth(idle_ttl="1h")
+    for held in (True, False):
+        started = auth.start(ADA)
+        world.clock.advance(10 * MINUTE)
+        passive = auth.refresh(started.refresh_token, passive=True)
+        presented = passive.refresh_token if held else started.refresh_token
+        for second in (1, 2):
+            world.clock.advance(1000)
+            tokens = auth.refresh(presented)
+            assert started.session.expires_at + 10 * MINUTE <= tokens.session.expires_at
+            assert tokens.session.rotated_at == passive.session.rotated_at
+            if second == 1:
+                first = tokens.session.expires_at
+                assert world.clock.now + HOUR == first == world.stored(auth, tokens.session.id).expires_at
+        assert first == tokens.session.expires_at
+        assert ("held" if held else "repeated") in world.told()
+
+
 # ---- acting as another user
 
 

@@ -43,7 +43,7 @@ def test_preflight(path: str, methods: str, origin: str) -> None:
         "allow-origin": origin,
         "allow-credentials": "true",
         "allow-methods": methods,
-        "allow-headers": "authorization, content-type",
+        "allow-headers": "authorization, content-type, x-daypass-passive",
         "max-age": "600",
     }
     assert (204, b"", told) == (response.status, response.body, cors(response))

@@ -1034,3 +1034,31 @@ def test_confirmation_counts_as_a_login() -> None:
     access, _ = asked.login()
     answers = [asked.ask("POST", "/confirm", {"password": "wrong"}, token=access).status for _ in range(4)]
     assert 429 == answers[-1]
+
+
+# ---- passive refreshes
+
+
+@pytest.mark.parametrize(("value", "moves"), [("1", False), ("true", False), ("0", True), (None, True)])
+def test_header_says_that_no_user_caused_a_refresh(value: str | None, *, moves: bool) -> None:
+    """The cookie and the session keep their end; an access token is given all the same."""
+    asked = Asked()
+    _, refresh = asked.login()
+    (before,) = asked.auth.sessions(ALICE.subject)
+    asked.clock.advance(DAY)
+    headers = {} if value is None else {"x-daypass-passive": value}
+    response = asked.ask("POST", "/refresh", cookie=refresh, headers=headers)
+    assert access_token(response)
+    (after,) = asked.auth.sessions(ALICE.subject)
+    assert (DAY if moves else 0) == after.expires_at - before.expires_at
+    (cookie,) = headers_named(response, "set-cookie")
+    assert f"Max-Age={(30 if moves else 29) * DAY // SECOND};" in cookie
+
+
+def test_long_user_agent_is_cut() -> None:
+    """What a client says of itself takes 200 characters in the store at most, after a refresh too."""
+    asked = Asked()
+    _, refresh = asked.login()
+    asked.ask("POST", "/refresh", cookie=refresh, headers={"user-agent": "x" * 5000}, address="192.0.2.99")
+    (session,) = asked.auth.sessions(ALICE.subject)
+    assert ("x" * 200, "192.0.2.99") == (session.device.user_agent, session.device.address)

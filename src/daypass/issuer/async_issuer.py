@@ -136,9 +136,12 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         client_id: str | None = None,
         scope: str | None = None,
         device: Device | None = None,
+        passive: bool = False,
     ) -> Tokens:
         """Return new tokens for a refresh token; arguments and errors are those of `Daypass.refresh`."""
-        return await self.run(self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope, device))
+        return await self.run(
+            self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope, device, passive=passive)
+        )
 
     async def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
         """End the session of a refresh token, however old it is; return whether there was one to end.

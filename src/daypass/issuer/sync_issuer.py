@@ -203,6 +203,7 @@ class Daypass(Issuer[Store, Load, Check]):
         client_id: str | None = None,
         scope: str | None = None,
         device: Device | None = None,
+        passive: bool = False,
     ) -> Tokens:
         """Return new tokens for a refresh token.
 
@@ -210,14 +211,18 @@ class Daypass(Issuer[Store, Load, Check]):
             refresh_token: as it was given out.
             client_id: the client that presents it; the issuer's own unless one is given.
             scope: what the access token is to be used for, where that is less than was granted (RFC 6749 §6).
-            device: where the request comes from, if you know it: ``suspected`` events go by it, and nothing else does.
+            device: where the request comes from, if you know it: shown in the list of devices; ``suspected`` events go
+                by it too.
+            passive: whether no user has caused this refresh, but a timer: then the session's idle time goes on.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
             TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
             StoreError: nothing was decided; the same token may be presented again.
         """
-        return self.run(self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope, device))
+        return self.run(
+            self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope, device, passive=passive)
+        )
 
     def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
         """End the session of a refresh token, however old it is; return whether there was one to end.

@@ -10,7 +10,7 @@ from daypass.web.message import Request, Response
 MAXIMUM_AGE = 600
 """Seconds for which a browser need not ask again; Chromium heeds two hours at the most, Safari ten minutes."""
 
-ALLOWED_HEADERS = "authorization, content-type"
+ALLOWED_HEADERS = "authorization, content-type, x-daypass-passive"
 """What our own clients send beyond what every page may."""
 
 EXPOSED_HEADERS = "Retry-After, WWW-Authenticate"

@@ -30,7 +30,7 @@ from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
 from daypass.refresh_token import RefreshToken
-from daypass.session import Device, Session, Tokens
+from daypass.session import Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys
 from daypass.store_steps import Find
@@ -41,7 +41,17 @@ from daypass.web.cookies import CookiePolicy
 from daypass.web.cors import PUBLIC
 from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.login_slots import Busy, LoginSlots
-from daypass.web.message import BadRequest, Request, Response, answer, content_type, failure, grace_header, json_object
+from daypass.web.message import (
+    BadRequest,
+    Request,
+    Response,
+    answer,
+    content_type,
+    device_of,
+    failure,
+    grace_header,
+    json_object,
+)
 from daypass.web.page_headers import CLEAR_SITE_DATA
 from daypass.web.session_times import SessionTimes
 
@@ -434,12 +444,6 @@ def end_replaced(flows: Flows, policy: CookiePolicy, request: Request, call: Cal
             yield from flows.logout_text(replaced, call)
         except StoreError as error:
             yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
-
-
-def device_of(request: Request, name: str | None) -> Device:
-    """Return the device that a request comes from; long names are cut."""
-    agent = request.headers.get("user-agent")
-    return Device(name and name[:100], agent and agent[:200], request.address)
 
 
 def _user(token: AccessToken) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from daypass.errors import ConfigurationError, TokenMalformed, TokenRejected, To
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
-from daypass.session import Device, Tokens
+from daypass.session import Tokens
 from daypass.steps import Count, Emit
 from daypass.user import fold_name
-from daypass.web.message import BadRequest, Request
+from daypass.web.message import BadRequest, Request, device_of
 from daypass.web.proxies import parse_address
 from daypass.web.rate_counters import MEMORY, Counter, MemoryCounter, Rate, open_counter
 
@@ -27,6 +27,9 @@ __all__ = [
     "Limiter",
     "RateLimits",
 ]
+
+PASSIVE = "x-daypass-passive"
+"""The header of a refresh that no user has caused: the session's idle time goes on."""
 
 _ONCE_A_MONTH = Rate(1, 30 * DAY)
 """Used up where an account has logged in within thirty days."""
@@ -250,9 +253,9 @@ def limited_refresh(
         raise (yield from flows.reject(error, call.now)) from None
     if limiter is not None:
         yield from limiter.refresh(token.session_id, call.now)
-    device = Device(None, request.headers.get("user-agent"), request.address)
+    passive = request.headers.get(PASSIVE, "0") not in ("0", "false")
     try:
-        return (yield from flows.refresh(token, call, scope, limit, device))
+        return (yield from flows.refresh(token, call, scope, limit, device_of(request, None), passive=passive))
     except TokenRejected as error:
         if limiter is not None and not isinstance(error, TokenStale):
             yield from limiter.rejected(request, call.now)

@@ -8,6 +8,7 @@ from typing import Any
 from daypass.duration import SECOND
 from daypass.errors import DaypassError
 from daypass.policy import Policy
+from daypass.session import Device
 
 MAXIMUM_BODY = 65_536
 """The bytes that an adapter reads of a body; it answers a longer one with `too_large`."""
@@ -105,3 +106,9 @@ def json_object(request: Request) -> dict[str, Any]:
 def content_type(request: Request) -> str:
     """Return the media type of the body, without its parameters, in lower case."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def device_of(request: Request, name: str | None) -> Device:
+    """Return the device that a request comes from; long names are cut."""
+    agent = request.headers.get("user-agent")
+    return Device(name and name[:100], agent and agent[:200], request.address)

@@ -16,8 +16,8 @@ from daypass.web import cookies
 from daypass.web.application import Application
 from daypass.web.bearer import challenge, unavailable
 from daypass.web.browser_login import BrowserLogin
-from daypass.web.endpoints import device_of, end_replaced, nobody_logged_in
-from daypass.web.message import BadRequest, Request, Response, failure
+from daypass.web.endpoints import end_replaced, nobody_logged_in
+from daypass.web.message import BadRequest, Request, Response, device_of, failure
 from daypass.web.page_headers import Headers
 from daypass.web.pages import SAFE_METHODS
 
