@@ -26,8 +26,8 @@ from tests.fleet.fleet import Fleet
 from tests.fleet.issuer import Issuer
 from tests.fleet.machine import Job, key_of, open_rows, storage_of
 
-QUICK = {"ahead": 0, "deadline": 1_000, "attempt": 900, "pause": 50, "backoff": 100, "longest_backoff": 500}
-"""For a server that repeats safely: a turn of 1.25 seconds."""
+QUICK = {"ahead": 0, "deadline": 2_400, "attempt": 2_000, "pause": 50, "backoff": 100, "longest_backoff": 500}
+"""For a server that repeats safely: a turn of 3 seconds."""
 
 STRICT = {"ahead": 0, "pause": 50, "backoff": 100, "longest_backoff": 1_000}
 
@@ -129,10 +129,11 @@ def expiries(kind: str, size: Size) -> dict[str, object]:
     return found
 
 
-def kills(kind: str, size: Size, *, grace: float = 30, connections: int = 4) -> dict[str, object]:
+def kills(kind: str, size: Size, *, grace: float = 300, connections: int = 8) -> dict[str, object]:
     """Kill a worker at a random instant of each of many refreshes, and count what that costs."""
+    connections = min(connections, size.workers)
     with world(kind, connections, expires_in=1, latency=0.2, grace=grace) as here:
-        timing = QUICK if grace else {**QUICK, "strict_deadline": 1_000}
+        timing = QUICK if grace else {**QUICK, "strict_deadline": 2_400}
         with Fleet(here.job(timing=timing), size.workers) as fleet:
             killed = _kill_holders(here, fleet, size.kills)
             _until(lambda: all(not here.row(each).lease_until for each in range(connections)), 20, strict=False)
@@ -181,7 +182,7 @@ def stopped(kind: str, size: Size) -> dict[str, object]:
                 pid = _holder(here, fleet, 0)
                 fence = here.row(0).fence
                 os.kill(pid, signal.SIGSTOP)
-                _until(lambda fence=fence: here.row(0).fence > fence, 20)  # type: ignore[misc]  # its default is its own
+                _until(lambda fence=fence: here.row(0).fence > fence, 60)  # type: ignore[misc]  # its default is its own
                 _refreshed(here, 1)
                 row = here.row(0)
                 os.kill(pid, signal.SIGCONT)
@@ -252,7 +253,7 @@ def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
                 with changing:
                     if fleet.kill(pid):
                         break
-            _until(lambda: here.check(number).reason or here.row(number).refreshes > before, 30)  # noqa: B023 - called at once
+            _until(lambda: here.check(number).reason or here.row(number).refreshes > before, 120)  # noqa: B023 - called at once
 
     threads = [threading.Thread(target=hunt, args=(number,)) for number in range(here.connections)]
     for thread in threads:
@@ -264,7 +265,7 @@ def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
 
 def _holder(here: World, fleet: Fleet, number: int) -> int:
     """Wait until a worker has the turn; return its process."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         row = here.check(number)
         pid = int((row.intent_by or ":0").rpartition(":")[2])
@@ -276,7 +277,7 @@ def _holder(here: World, fleet: Fleet, number: int) -> int:
 
 def _refreshed(here: World, times: int) -> None:
     wanted = here.issuer.counts["rotated"] + times
-    _until(lambda: here.issuer.counts["rotated"] >= wanted, 60)
+    _until(lambda: here.issuer.counts["rotated"] >= wanted, 120)
 
 
 def _until(holds: Callable[[], object], seconds: float, *, strict: bool = True) -> None:
