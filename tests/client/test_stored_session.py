@@ -1,5 +1,7 @@
 """Files and storages that do not work as they should: what is kept, what is lost, and what is said about it."""
 
+import asyncio
+import importlib
 import io
 import json
 import os
@@ -11,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import httpx2
+import niquests
 import pytest
 
 from daypass.client.events import ClientEvent
@@ -70,6 +75,48 @@ def test_any_error_of_a_storage_costs_no_session(new_user: NewUser, issuer: Any,
     clock.advance(LIFETIME)
     assert 200 == user.get().status_code
     assert (4, 4) == (issuer.counts["refreshes"], issuer.counts["rotated"])
+
+
+class Watched(MemoryStorage):
+    """Notes whether each reading was on a thread whose event loop it would block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_a_loop: list[bool] = []
+
+    def load(self) -> str | None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self.on_a_loop.append(False)
+        else:
+            self.on_a_loop.append(True)
+        return super().load()
+
+
+@pytest.mark.parametrize("module", ["httpx", "aiohttp", "niquests"])
+def test_slow_storage_blocks_no_event_loop(url: str, module: str) -> None:
+    """Without tokens each request looks into the storage, for a login elsewhere: in a thread, if it is a task's."""
+    adapter = importlib.import_module(f"daypass.client.{module}")
+    storage = Watched()
+    auth = getattr(adapter, "AsyncDaypassAuth", adapter.DaypassAuth)(f"{url}/auth", storage=storage)
+    storage.on_a_loop.clear()
+
+    async def get() -> None:
+        if module == "httpx":
+            async with httpx2.AsyncClient(auth=auth) as client:
+                await client.get(f"{url}/me")
+        elif module == "aiohttp":
+            async with aiohttp.ClientSession(middlewares=[auth]) as session:
+                await session.get(f"{url}/me")
+        else:
+            async with niquests.AsyncSession() as session:
+                await session.get(f"{url}/me", auth=auth)
+
+    for ask in (get, auth.atoken):
+        with pytest.raises(LoginRequired):
+            asyncio.run(ask())
+    assert [False, False] == storage.on_a_loop
 
 
 def test_storage_says_that_it_is_behind(new_user: NewUser, issuer: Any, clock: Any) -> None:

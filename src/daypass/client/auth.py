@@ -210,7 +210,7 @@ class SessionAuth:
         def refreshed(step: Any) -> State:
             return self._refresher.wait(self._refresher.start(step.version, blocks=True))
 
-        return run(self._token_flow(good_for), refreshed).access_token
+        return run(self._token_flow(self._refresher.wait(None), good_for), refreshed).access_token
 
     async def atoken(self, *, good_for: float = 0) -> str:
         """The twin of `token` for a task, and raises the same."""
@@ -218,7 +218,8 @@ class SessionAuth:
         async def refreshed(step: Any) -> State:
             return await self._refresher.wait_async(self._refresher.start(step.version, blocks=False))
 
-        return (await arun(self._token_flow(good_for), refreshed)).access_token
+        state = await self._refresher.wait_async(None)
+        return (await arun(self._token_flow(state, good_for), refreshed)).access_token
 
     def login(
         self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
@@ -319,8 +320,8 @@ class SessionAuth:
     def _bind(self, client: Any) -> None:
         self._sender.bind(client)
 
-    def _token_flow(self, good_for: float) -> Generator[Any, State, Tokens]:
-        return token_flow(self._session.state(), int(good_for * 1000), self._session.timing)
+    def _token_flow(self, state: State, good_for: float) -> Generator[Any, State, Tokens]:
+        return token_flow(state, int(good_for * 1000), self._session.timing)
 
     def _logout_flow(self, tokens: Tokens) -> StrategyFlow[bool]:
         return self._strategy.logout(tokens)

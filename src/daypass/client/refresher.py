@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from daypass.client.event_loop import EventLoop, running_loop, wait_for
+from daypass.client.event_loop import EventLoop, in_thread, running_loop, wait_for
 from daypass.client.events import EventKind, logger
 from daypass.client.failures import described, frames_of
 from daypass.client.flow import State
@@ -129,7 +129,7 @@ class Refresher:
     async def wait_async(self, pending: PendingRefresh | None) -> State:
         """Wait for ``pending`` in this task, until its deadline at most; being cancelled does not end the refresh."""
         if pending is None:
-            return self._session.state()
+            return await in_thread(self._session.state) if self._session.needs_look else self._session.state()
         try:
             outcome: Outcome = await wait_for(pending.done, self._left(pending))
             return self._session.state(outcome=outcome)

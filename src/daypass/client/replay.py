@@ -52,7 +52,7 @@ class Seen(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Wait for this refresh."""
+    """Wait for this refresh; with ``None``, only for the session as it is now."""
 
     pending: PendingRefresh | None
 
@@ -161,7 +161,7 @@ class Replay(ABC, Generic[R]):
         while self._is_refused(response):
             yield Drain(response)
             self._session.reporter.emit(EventKind.UNAUTHORIZED)
-            state = self._session.state(repeatable=self._body.repeatable)
+            state = yield from self._state(repeatable=self._body.repeatable)
             step = yield from self._advance(state, blocks=blocks)
             if step is None or not self._body.rewind():
                 self._settled = True
@@ -209,20 +209,26 @@ class Replay(ABC, Generic[R]):
         self._tokens = step.tokens
         return step.tokens.authorization
 
-    def _begun(self) -> Generator[Any, State, None]:
+    def _state(self, *, repeatable: bool) -> Generator[Wait, State, State]:
+        """Return the session as it is now; if the storage has to be read, an event loop goes on meanwhile."""
+        state = (yield Wait(None)) if self._session.needs_look else self._session.state()
+        return state._replace(repeatable=repeatable)
+
+    def _begun(self) -> Generator[Any, State, Generator[Any, State, None]]:
         """Return the flow, at its first step; one that was not begun for a young token is taken to where that is."""
-        if self._flow is None:
-            state = self._session.state(repeatable=self._body.sure)
-            if self._tokens is not None:
-                state = State(self._tokens, self._sent_at, self._body.sure)
+        if self._flow is not None:
+            return self._flow
+        if self._tokens is None:
+            state = yield from self._state(repeatable=self._body.sure)
             self._flow = request_flow(state, self._session.timing)
-            if self._tokens is not None:
-                next(self._flow)
+        else:
+            self._flow = request_flow(State(self._tokens, self._sent_at, self._body.sure), self._session.timing)
+            next(self._flow)
         return self._flow
 
     def _advance(self, reply: State | None, *, blocks: bool) -> Generator[Any, State, Send | None]:
         """Take the flow to its next `Send`, through the refreshes before it; return ``None`` at its end."""
-        flow = self._begun()
+        flow = yield from self._begun()
         try:
             step = next(flow) if reply is None else flow.send(reply)
             while isinstance(step, Refresh):

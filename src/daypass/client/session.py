@@ -79,6 +79,11 @@ class ClientSession:
         if not self._restore_first() and begins_by_refreshing:
             self._replace(self._tokens_from(NOTHING_YET, clock()))
 
+    @property
+    def needs_look(self) -> bool:
+        """Whether `state` reads the storage, and may block: there are no tokens, and a sibling may have logged in."""
+        return self.tokens is None and self.stored is not None
+
     def state(self, *, repeatable: bool = True, outcome: Outcome | None = None) -> State:
         """Return the session as it is now; with no tokens, after a look at the storage: a sibling may have logged in.
 
