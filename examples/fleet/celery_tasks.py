@@ -9,12 +9,16 @@ import httpx2
 from celery import Celery
 from connections import books
 
-from daypass import RefreshUnavailable
+from daypass import LoginRequired, RefreshUnavailable, StoreError
 
 app = Celery("celery_tasks", broker=os.environ["BROKER_URL"])
 
 
-@app.task(autoretry_for=(RefreshUnavailable, httpx2.TransportError), retry_backoff=True, max_retries=8)
+LATER = (RefreshUnavailable, StoreError, httpx2.TransportError, LoginRequired)
+"""Outages; and a lost connection, which works again as soon as a person has connected the account."""
+
+
+@app.task(autoretry_for=LATER, retry_backoff=True, max_retries=8)
 def fetch(account: str, path: str) -> None:
-    """Fetch a page. An outage is tried again later; `LoginRequired` is not, because a person has to connect again."""
+    """Fetch a page of an account."""
     books(account).get(path).raise_for_status()

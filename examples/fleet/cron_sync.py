@@ -7,14 +7,14 @@ import sys
 
 from connections import books
 
-from daypass import LoginRequired, RefreshUnavailable
+from daypass import LoginRequired, RefreshUnavailable, StoreError
 
 TRY_LATER = 75
 """``EX_TEMPFAIL`` of sysexits.h: the next run will do."""
 
 try:
     answer = books(sys.argv[1]).get("/me").raise_for_status()
-except RefreshUnavailable as error:
+except (RefreshUnavailable, StoreError) as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(TRY_LATER)
 except LoginRequired as error:

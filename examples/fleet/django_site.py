@@ -14,7 +14,7 @@ from django.core.management import execute_from_command_line
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from daypass import LoginRequired, RefreshUnavailable
+from daypass import LoginRequired, RefreshUnavailable, StoreError
 from daypass.client.httpx import DaypassAuth
 from daypass.client.oauth import OAuth
 from daypass.client.storage.django import DjangoStorage
@@ -43,8 +43,8 @@ def profile(request: HttpRequest) -> JsonResponse:
             return JsonResponse(books.get("/me").raise_for_status().json())
     except LoginRequired:
         return JsonResponse({"error": "connect your account again"}, status=409)
-    except RefreshUnavailable as error:
-        headers = {"retry-after": str(round(error.retry_after or 1))}
+    except (RefreshUnavailable, StoreError) as error:
+        headers = {"retry-after": str(round(getattr(error, "retry_after", None) or 1))}
         return JsonResponse({"error": "the service does not answer now"}, status=503, headers=headers)
 
 

@@ -9,12 +9,10 @@ import dramatiq
 from connections import books
 from dramatiq.brokers.redis import RedisBroker
 
-from daypass import LoginRequired
-
 dramatiq.set_broker(RedisBroker(url=os.environ["BROKER_URL"]))
 
 
-@dramatiq.actor(max_retries=8, min_backoff=1_000, throws=LoginRequired)
+@dramatiq.actor(max_retries=8, min_backoff=1_000)
 def fetch(account: str, path: str) -> None:
-    """Fetch a page. An outage is tried again later; `LoginRequired` is not, because a person has to connect again."""
+    """Fetch a page of an account. After an outage, or a lost connection that a person connects again, it is retried."""
     books(account).get(path).raise_for_status()
