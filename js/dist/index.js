@@ -46,7 +46,7 @@ var SessionClosed = class extends Failure {
   name = "SessionClosed";
   code = "session_closed";
   constructor() {
-    super("This session was closed by close(): make a new one with createSession()");
+    super("close() was called on this session: make a new one");
   }
 };
 var DaypassError = Failure;
@@ -108,14 +108,6 @@ var isHTTP = (protocol) => /^https?:$/.test(protocol);
 function refuse(name, value, expected) {
   throw new TypeError(`${name}: ${JSON.stringify(value)}: expected ${expected}`);
 }
-
-// src/clock.ts
-function stopwatch(already = 0) {
-  const steady = performance.now();
-  const wall = Date.now();
-  return () => already + Math.max(performance.now() - steady, Date.now() - wall);
-}
-var sleep = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
 
 // src/json.ts
 function readObject(text) {
@@ -225,6 +217,25 @@ function stored(use) {
   }
 }
 
+// src/own_requests.ts
+function ownEndpoint({ url }, asked) {
+  return asked.startsWith(url) ? /^\/(login|refresh|logout)(\?|$)/.exec(asked.slice(url.length))?.[1] : void 0;
+}
+function observe(core, path, text) {
+  const grant = readGrant(readObject(text));
+  if (grant) forgetLogout(core);
+  else if (path !== "logout") return;
+  core.settle({ at: core.tick(), grant, reason: path });
+}
+
+// src/clock.ts
+function stopwatch(already = 0) {
+  const steady = performance.now();
+  const wall = Date.now();
+  return () => already + Math.max(performance.now() - steady, Date.now() - wall);
+}
+var sleep = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
+
 // src/refresh.ts
 function refresh(core) {
   return core.refreshing ??= start(core).finally(() => {
@@ -279,17 +290,6 @@ function conclude(core, outcome) {
   return { unavailable: reason, retryAfter };
 }
 
-// src/own_requests.ts
-function ownEndpoint({ url }, asked) {
-  return asked.startsWith(url) ? /^\/(login|refresh|logout)(\?|$)/.exec(asked.slice(url.length))?.[1] : void 0;
-}
-function observe(core, path, text) {
-  const grant = readGrant(readObject(text));
-  if (grant) forgetLogout(core);
-  else if (path !== "logout") return;
-  core.settle({ at: core.tick(), grant, reason: path });
-}
-
 // src/token.ts
 function createToken({ accessToken: accessToken2, lifetime }, already, ahead) {
   const age = stopwatch(already);
@@ -341,13 +341,8 @@ async function exchange(core, asked) {
 }
 async function sendWithToken(core, url, asked) {
   const { repeatable, signal, reads, look } = asked;
-  let { token } = core;
-  const due = token && token.due() <= 0;
-  if (token ? token.left() <= 0 || due && !repeatable : !core.at) {
-    token = await renew(core, token, signal, () => !token || token.left() <= 0);
-  } else if (due) void refresh(core);
+  const token = await usableToken(core, signal, (token2) => !repeatable && token2.due() <= 0);
   const send = async (token2, earlier) => {
-    if (token2) token2.used = true;
     const answer2 = await sendFor(core, asked, token2?.accessToken, earlier);
     const { status, from: from2, challenge: challenge2 } = look(answer2);
     const refused2 = await core.shouldRefresh?.(answer2) ?? (status === 401 && !!core.cover(from2 || url) && refreshingCanHelp(challenge2));
@@ -373,9 +368,18 @@ async function sendWithToken(core, url, asked) {
   const again = repeatable && (reads || !from || from === url);
   if (newer === token || !again) return answer;
   core.emit("replayed", { url });
+  newer.used = true;
   const [last, still] = await send(newer, answer);
   if (still && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, last);
   return last;
+}
+async function usableToken(core, signal, first) {
+  let { token } = core;
+  const expired = () => !token || token.left() <= 0;
+  if (token ? expired() || first(token) : !core.at) token = await renew(core, token, signal, expired);
+  else if (token && token.due() <= 0) void refresh(core);
+  if (token) token.used = true;
+  return token;
 }
 function sendFor({ shown: { login: login2 } }, { reads, send }, token, earlier) {
   return reads || !token ? send(token, token ? login2.over : void 0, earlier) : login2.during(() => send(token, login2.settled, earlier));
@@ -403,13 +407,8 @@ async function renew(core, token, signal, dead, answer) {
 async function accessToken(core, { goodFor = GOOD_FOR, ...unknown } = {}) {
   refuseUnknown(unknown);
   if (!(goodFor >= 0)) throw new TypeError(`goodFor: ${goodFor}: expected milliseconds`);
-  let { token } = core;
-  const left = token?.left() ?? 0;
-  if (token ? left <= Math.min(goodFor, (token.lifetime ?? 0) / 2) : !core.at) {
-    token = await renew(core, token, void 0, () => !token || token.left() <= 0);
-  } else if (token && token.due() <= 0) void refresh(core);
+  const token = await usableToken(core, void 0, ({ left, lifetime = 0 }) => left() < Math.min(goodFor, lifetime / 2));
   if (!token) throw new LoginRequired(core.reason);
-  token.used = true;
   return token.accessToken;
 }
 
@@ -727,7 +726,8 @@ function createSession(options = {}) {
       return core.shown.login.over;
     },
     get ready() {
-      return ready ??= unlessClosed(async () => void (core.at || await refresh(core))).then(session.snapshot, session.snapshot).then(({ user }) => user);
+      return ready ??= unlessClosed(async () => void (core.at || await refresh(core))).catch(() => {
+      }).then(() => currentUser(core));
     },
     snapshot: () => core.shown.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),

@@ -2,8 +2,7 @@
 import type { Core } from "./core.ts";
 import { LoginRequired } from "./errors.ts";
 import { refuseUnknown } from "./options.ts";
-import { refresh } from "./refresh.ts";
-import { renew } from "./replay.ts";
+import { usableToken } from "./replay.ts";
 import { GOOD_FOR } from "./timing.ts";
 
 export interface TokenOptions {
@@ -20,12 +19,7 @@ export interface TokenOptions {
 export async function accessToken(core: Core, { goodFor = GOOD_FOR, ...unknown }: TokenOptions = {}): Promise<string> {
   refuseUnknown(unknown);
   if (!(goodFor >= 0)) throw new TypeError(`goodFor: ${goodFor}: expected milliseconds`);
-  let { token } = core;
-  const left = token?.left() ?? 0;
-  if (token ? left <= Math.min(goodFor, (token.lifetime ?? 0) / 2) : !core.at) {
-    token = await renew(core, token, undefined, () => !token || token.left() <= 0);
-  } else if (token && token.due() <= 0) void refresh(core);
+  const token = await usableToken(core, undefined, ({ left, lifetime = 0 }) => left() < Math.min(goodFor, lifetime / 2));
   if (!token) throw new LoginRequired(core.reason);
-  token.used = true;
   return token.accessToken;
 }

@@ -64,7 +64,7 @@ export class SessionClosed extends Failure {
   readonly code = "session_closed";
 
   constructor() {
-    super("This session was closed by close(): make a new one with createSession()");
+    super("close() was called on this session: make a new one");
   }
 }
 

@@ -86,13 +86,8 @@ export async function exchange<R>(core: Core, asked: Exchange<R>): Promise<R> {
 
 async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Promise<R> {
   const { repeatable, signal, reads, look } = asked;
-  let { token } = core;
-  const due = token && token.due() <= 0;
-  if (token ? token.left() <= 0 || (due && !repeatable) : !core.at) {
-    token = await renew(core, token, signal, () => !token || token.left() <= 0);
-  } else if (due) void refresh(core);
+  const token = await usableToken(core, signal, (token) => !repeatable && token.due() <= 0);
   const send = async (token?: Token, earlier?: R): Promise<[R, boolean]> => {
-    if (token) token.used = true;
     const answer = await sendFor(core, asked, token?.accessToken, earlier);
     const { status, from, challenge } = look(answer);
     const refused =
@@ -121,9 +116,28 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
   const again = repeatable && (reads || !from || from === url);
   if (newer === token || !again) return answer;
   core.emit("replayed", { url });
+  newer.used = true;
   const [last, still] = await send(newer, answer);
   if (still && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, last);
   return last;
+}
+
+/**
+ * Return the token to begin with, `undefined` if nobody is logged in.
+ *
+ * @param first tells whether a token that has not expired is better refreshed first.
+ */
+export async function usableToken(
+  core: Core,
+  signal: AbortSignal | undefined,
+  first: (token: Token) => boolean,
+): Promise<Token | undefined> {
+  let { token } = core;
+  const expired = () => !token || token.left() <= 0;
+  if (token ? expired() || first(token) : !core.at) token = await renew(core, token, signal, expired);
+  else if (token && token.due() <= 0) void refresh(core);
+  if (token) token.used = true;
+  return token;
 }
 
 /** Send a request for the login that there is; it ends when that does, but a write gets its answer first. */
@@ -152,7 +166,7 @@ function helps({ refusals }: Core, place: string, token: Token): boolean {
  * @param dead tells whether the same token is of no more use.
  * @param answer what refused the token, if anything did.
  */
-export async function renew(
+async function renew(
   core: Core,
   token: Token | undefined,
   signal: AbortSignal | undefined,

@@ -75,7 +75,9 @@ export function createSession(options: SessionOptions = {}): Session {
       return core.shown.login.over;
     },
     get ready() {
-      return (ready ??= unlessClosed(async () => void (core.at || (await refresh(core)))).then(session.snapshot, session.snapshot).then(({ user }) => user));
+      return (ready ??= unlessClosed(async () => void (core.at || (await refresh(core))))
+        .catch(() => {})
+        .then(() => currentUser(core)));
     },
     snapshot: () => core.shown.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),

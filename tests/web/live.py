@@ -277,6 +277,14 @@ class MountedAnywhere:
         head = client.head("/auth/daypass.js", headers={"accept-encoding": "identity"})
         assert (200, b"", str(len(plain.content))) == (head.status_code, head.content, head.headers["content-length"])
 
+    def test_brotli(self, client: httpx2.Client) -> None:
+        """A browser that accepts Brotli gets the module in that, and one that refuses it does not."""
+        for accepted, coding in (("gzip, br", "br"), ("br;q=0, gzip", "gzip"), ("identity", None)):
+            with client.stream("GET", "/auth/daypass.js", headers={"accept-encoding": accepted}) as answer:
+                size = len(b"".join(answer.iter_raw()))
+            assert (200, coding) == (answer.status_code, answer.headers.get("content-encoding"))
+            assert coding != "br" or size < 5_500
+
     def test_the_files_of_a_front_end(self, client: httpx2.Client) -> None:
         """The types and the npm package are there too, for any page and any build, and the package has this version."""
         for name in ("daypass.d.ts", "daypass-axios.js", "daypass-axios.d.ts"):

@@ -38,9 +38,8 @@ def serving(name: str) -> Operation:
 
 
 def _response(name: str, request: Request) -> Response:
-    content_type = CONTENT_TYPES[name]
-    compressed = content_type.startswith("text/") and "gzip" in request.headers.get("accept-encoding", "")
-    body, tag = _contents(name, compressed=compressed)
+    coding = _coding(name, request.headers.get("accept-encoding", ""))
+    body, tag = _contents(name, coding)
     headers = (
         ("etag", tag),
         ("cache-control", f"public, max-age={MAXIMUM_AGE}"),
@@ -51,13 +50,23 @@ def _response(name: str, request: Request) -> Response:
     )
     if tag in request.headers.get("if-none-match", ""):
         return Response(304, headers)
-    coding = (("content-encoding", "gzip"),) if compressed else ()
-    return Response(200, (("content-type", content_type), *headers, *coding), body)
+    encoding = (("content-encoding", coding),) if coding else ()
+    return Response(200, (("content-type", CONTENT_TYPES[name]), *headers, *encoding), body)
+
+
+def _coding(name: str, accepted: str) -> str:
+    """Return how a file is compressed: by Brotli where the build has done that, which browsers accept over HTTPS."""
+    codings = {each.strip() for each in accepted.replace(" ", "").split(",")}
+    codings = {name for name, _, quality in (each.partition(";") for each in codings) if quality != "q=0"}
+    if "br" in codings and name == "daypass.js":
+        return "br"
+    return "gzip" if "gzip" in codings and CONTENT_TYPES[name].startswith("text/") else ""
 
 
 @cache
-def _contents(name: str, *, compressed: bool) -> tuple[bytes, str]:
+def _contents(name: str, coding: str) -> tuple[bytes, str]:
     """Return a file and its ``ETag``, which differs with the coding (RFC 9110 §8.8.3.3)."""
-    content = files("daypass.web").joinpath("static", name).read_bytes()
-    body = gzip.compress(content, mtime=0) if compressed else content
+    static = files("daypass.web").joinpath("static")
+    content = static.joinpath(f"{name}.br" if coding == "br" else name).read_bytes()
+    body = gzip.compress(content, mtime=0) if coding == "gzip" else content
     return body, f'"{hashlib.sha256(body).hexdigest()[:16]}"'
