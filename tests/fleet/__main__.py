@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import time
 from dataclasses import fields
@@ -25,6 +26,7 @@ def main() -> int:
         parser.add_argument(f"--{each.name}", type=type(each.default), default=each.default)
     given = parser.parse_args()
     size = Size(**{each.name: getattr(given, each.name) for each in fields(Size)})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end too
     wrong = 0
     for name in given.campaign:
         for kind in given.database or (OUTAGES if name == "outages" else EVERYWHERE):
