@@ -214,6 +214,12 @@ def test_a_client_loads_no_server(module: str) -> None:
     assert [] == [name for name in SERVER if name in there]
 
 
+def test_storages_load_no_driver_before_they_are_used() -> None:
+    """A client that keeps its session in a file pays for no database, and for no cryptography."""
+    there = loaded("from daypass.client.storage import FileStorage; import daypass.client.httpx")
+    assert [] == [name for name in ("cryptography", "django", "psycopg", "redis", "daypass.stores") if name in there]
+
+
 def test_a_client_loads_one_http_library() -> None:
     """`daypass.client.httpx` loads httpx2 and not httpx as well, nor asyncio; or the one that the program has."""
     there = loaded("import daypass.client.httpx")
