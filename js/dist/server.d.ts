@@ -26,7 +26,10 @@ export interface PagesOptions {
     url: string;
     /** Origins that get the access token by `session.fetch`, besides that of `url`. */
     origins?: readonly string[];
-    /** Where browsers reach this server, such as `https://app.example.com`; the endpoints are told so. */
+    /**
+     * Where browsers reach this server, such as `https://app.example.com`: redirects go there, and the endpoints are told
+     * so. Behind a proxy that ends TLS a server does not know it by itself.
+     */
     origin?: string;
     /** The path of the session endpoints on this server, for `auth`; default `/auth`. */
     mount?: string;

@@ -313,7 +313,7 @@ function createPages(options) {
   const url = absolute("url", endpoints).replace(/\/+$/, "");
   const covered = [url, ...origins].map((each) => new URL(absolute("origins", each)).origin);
   const allowed = allowedOrigins.map((each) => new URL(absolute("allowedOrigins", each)).origin);
-  const from = origin && new URL(absolute("origin", origin));
+  const from = origin === void 0 ? void 0 : new URL(absolute("origin", origin));
   if (!/^\/[^?#]*$/.test(mount)) throw new TypeError(`mount: ${JSON.stringify(mount)}: expected a path such as '/auth'`);
   if (!/^(Lax|Strict)$/.test(sameSite)) throw new TypeError(`sameSite: ${JSON.stringify(sameSite)}: expected 'Lax' or 'Strict'`);
   if (cookieName !== void 0 && !/^(?!__)[\w!#$%&'*+.^`|~-]{1,64}$/.test(cookieName)) {
@@ -321,7 +321,7 @@ function createPages(options) {
   }
   const cookie = { name: cookieName, sameSite, port: new URL(url).port };
   const send = (input, init) => (fetch ?? globalThis.fetch)(input, init);
-  const forwarding = { url, mount, from: from || void 0, address, send };
+  const forwarding = { url, mount, from, address, send };
   const refresher = createRefresher(url, forwarding);
   const sessionOf = (accessToken, refresh) => createServerSession(accessToken, { covered, base: url, send, refresh });
   const refuse = (request, status, code, message, retryAfter) => {
@@ -373,7 +373,8 @@ function createPages(options) {
       const mark = await digest(found.value);
       const again = /^(GET|HEAD)$/.test(request.method) && !headers.get("cookie").includes(`${tried.name}=${mark}`);
       if (again) {
-        const location = new URL(request.url).search || "?";
+        const { origin: here, pathname, search } = new URL(request.url);
+        const location = `${from?.origin ?? here}${pathname}${search}`;
         const refusal = new Response(null, { status: 307, headers: { location, "cache-control": "no-store" } });
         refusal.headers.append("set-cookie", setCookie(tried, mark, 6e4, cookie));
         return login(request, headers, { refusal });

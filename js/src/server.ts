@@ -17,7 +17,10 @@ export interface PagesOptions {
   url: string;
   /** Origins that get the access token by `session.fetch`, besides that of `url`. */
   origins?: readonly string[];
-  /** Where browsers reach this server, such as `https://app.example.com`; the endpoints are told so. */
+  /**
+   * Where browsers reach this server, such as `https://app.example.com`: redirects go there, and the endpoints are told
+   * so. Behind a proxy that ends TLS a server does not know it by itself.
+   */
   origin?: string;
   /** The path of the session endpoints on this server, for `auth`; default `/auth`. */
   mount?: string;
@@ -76,7 +79,7 @@ export function createPages(options: PagesOptions): Pages {
   const url = absolute("url", endpoints).replace(/\/+$/, "");
   const covered = [url, ...origins].map((each) => new URL(absolute("origins", each)).origin);
   const allowed = allowedOrigins.map((each) => new URL(absolute("allowedOrigins", each)).origin);
-  const from = origin && new URL(absolute("origin", origin));
+  const from = origin === undefined ? undefined : new URL(absolute("origin", origin));
   if (!/^\/[^?#]*$/.test(mount)) throw new TypeError(`mount: ${JSON.stringify(mount)}: expected a path such as '/auth'`);
   if (!/^(Lax|Strict)$/.test(sameSite)) throw new TypeError(`sameSite: ${JSON.stringify(sameSite)}: expected 'Lax' or 'Strict'`);
   if (cookieName !== undefined && !/^(?!__)[\w!#$%&'*+.^`|~-]{1,64}$/.test(cookieName)) {
@@ -84,7 +87,7 @@ export function createPages(options: PagesOptions): Pages {
   }
   const cookie: CookieOptions = { name: cookieName, sameSite, port: new URL(url).port };
   const send: typeof globalThis.fetch = (input, init) => (fetch ?? globalThis.fetch)(input, init);
-  const forwarding: ForwardOptions = { url, mount, from: from || undefined, address, send };
+  const forwarding: ForwardOptions = { url, mount, from, address, send };
   const refresher = createRefresher(url, forwarding);
 
   const sessionOf = (accessToken: string | undefined, refresh?: () => Promise<Refreshed>) =>
@@ -143,7 +146,8 @@ export function createPages(options: PagesOptions): Pages {
       const mark = await digest(found.value);
       const again = /^(GET|HEAD)$/.test(request.method) && !headers.get("cookie")!.includes(`${tried.name}=${mark}`);
       if (again) {
-        const location = new URL(request.url).search || "?"; // the same path, wherever a proxy mounts it
+        const { origin: here, pathname, search } = new URL(request.url);
+        const location = `${from?.origin ?? here}${pathname}${search}`; // in full: Next.js refuses a relative one
         const refusal = new Response(null, { status: 307, headers: { location, "cache-control": "no-store" } });
         refusal.headers.append("set-cookie", setCookie(tried, mark, 60_000, cookie));
         return login(request, headers, { refusal });

@@ -12,12 +12,14 @@ NODE = Path(sys.executable).with_name("node")
 NPM = Path(sys.executable).with_name("npm")
 
 
-def run(*command: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+def run(
+    *command: str | Path, folder: Path, timeout: float = 180, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     """Run a command that finds node, to its end."""
     path = f"{NPM.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = os.environ | {"PATH": path}
+    environment = os.environ | {"PATH": path} | variables
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 
