@@ -76,7 +76,7 @@ def page(context: BrowserContext, address: str) -> Page:
     page.goto(address)
     assert "Hello, stranger." == page.inner_text("#stranger")
     page.wait_for_timeout(500)
-    page.click("text=Log in")
+    page.get_by_role("button", name="Log in").click()
     page.wait_for_selector("#email")
     return page
 
@@ -96,7 +96,7 @@ def test_a_client_component_asks_a_route_handler(page: Page) -> None:
     for wait in (0, EXPIRED, EXPIRED):
         time.sleep(wait)
         page.evaluate("document.getElementById('whoami').textContent = ''")
-        page.click("text=Who am I?")
+        page.get_by_role("button", name="Who am I?").click()
         page.wait_for_function("document.getElementById('whoami').textContent === 'ann'")
         page.reload()
         page.wait_for_timeout(300)
@@ -104,7 +104,7 @@ def test_a_client_component_asks_a_route_handler(page: Page) -> None:
 
 def test_a_logout_ends_the_rendered_session(page: Page, address: str) -> None:
     """After a logout the server renders the page of a stranger, here and after a reload."""
-    page.click("text=Log out")
+    page.get_by_role("button", name="Log out").click()
     page.wait_for_selector("#stranger")
     page.reload()
     assert "Hello, stranger." == page.inner_text("#stranger")

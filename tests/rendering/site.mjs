@@ -32,7 +32,15 @@ const kinds = {
     const { serve: listen } = await import("@hono/node-server");
     const app = new Hono();
     app.all("/auth/*", (c) => pages.auth(c.req.raw));
-    app.use(async (c) => pages.handle(c.req.raw, render));
+    app.use(async (c, next) => {
+      const login = await pages.processRequest(c.req.raw);
+      if (login.refusal) return login.refusal;
+      c.set("session", login.session);
+      c.set("headers", login.headers);
+      await next();
+      c.res = login.processResponse(c.res);
+    });
+    app.all("*", (c) => render(new Request(c.req.raw, { headers: c.get("headers") }), c.get("session")));
     listen({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }, ({ port }) => ready(port));
   },
   async h3() {
