@@ -77,6 +77,6 @@ if DIST.exists():
     app.mount("/assets", StaticFiles(directory=DIST / "assets"))
 
     @app.get("/{path:path}", include_in_schema=False)
-    async def page(path: str) -> FileResponse:
+    async def page() -> FileResponse:
         """Return the page, whatever the path: it has its own router."""
         return FileResponse(DIST / "index.html", headers={"cache-control": "no-cache"})

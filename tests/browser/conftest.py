@@ -44,6 +44,7 @@ def axios(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engines('ENGINE', …): the engines that are enough for a test; else all of them")
     config.addinivalue_line("markers", "cannot(ENGINE='why', …): the scenario fails in an engine, and for what reason")
 
 
@@ -53,7 +54,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         reasons = {
             name: why for mark in metafunc.definition.iter_markers("cannot") for name, why in mark.kwargs.items()
         }
-        metafunc.parametrize("engine", [_parameter(name, reasons.get(name)) for name in ENGINES], indirect=True)
+        enough = metafunc.definition.get_closest_marker("engines")
+        names = enough.args if enough else ENGINES
+        metafunc.parametrize("engine", [_parameter(name, reasons.get(name)) for name in names], indirect=True)
 
 
 def _parameter(engine: str, reason: str | None) -> Any:
