@@ -5,7 +5,7 @@
     │  ├─ TokenMalformed (KeyUnknown) · TokenExpired · TokenUnknown
     │  ├─ SessionRevoked · TokenReused · TokenStale
     │  └─ AuthenticationInsufficient  a good access token, but the login is too old or too weak for this
-    ├─ CredentialsRejected          the user name or the password is wrong; no session was started
+    ├─ CredentialsRejected (SessionLimitReached)  the user name or the password is wrong; no session was started
     ├─ ImpersonationRejected        this token may not act as another user; no session was started
     ├─ ScopeRejected                more was asked for than was granted; nothing was changed
     ├─ ScopeInsufficient            a good access token that may not do this
@@ -103,6 +103,13 @@ class CredentialsRejected(DaypassError):
 
     code: ClassVar[str] = "invalid_credentials"
     status: ClassVar[int] = 401
+
+
+class SessionLimitReached(CredentialsRejected):
+    """The user has as many sessions as they may have; no session was started."""
+
+    code = "session_limit"
+    status = 403
 
 
 class ImpersonationRejected(DaypassError):

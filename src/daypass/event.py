@@ -13,6 +13,7 @@ class EventCode(StrEnum):
     """
 
     STARTED = "started"
+    NEW_DEVICE = "new_device"
     IMPERSONATED = "impersonated"
     CONFIRMED = "confirmed"
     ROTATED = "rotated"

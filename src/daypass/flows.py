@@ -18,6 +18,7 @@ from daypass.errors import (
     ImpersonationRejected,
     KeyUnknown,
     ScopeRejected,
+    SessionLimitReached,
     SessionRevoked,
     StoreContended,
     TokenExpired,
@@ -48,6 +49,9 @@ from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession, Verify
 from daypass.store_steps import (
     PAGE,
+    UNLIMITED,
+    Admit,
+    Admitted,
     Advance,
     Amend,
     End,
@@ -106,16 +110,33 @@ class Call:
         return self.entropy[SECRET_SIZE + BRANCH_SIZE :].hex()
 
 
+@dataclass(frozen=True, slots=True)
+class SessionLimit:
+    """How many sessions a user may have.
+
+    Attributes:
+        maximum: the most at a time; None is any number.
+        evicts: whether a login ends the oldest session where there are too many; else it is refused.
+        notices_devices: whether a login from a device never seen is told of by an event.
+    """
+
+    maximum: int | None = None
+    evicts: bool = True
+    notices_devices: bool = False
+
+
 class Flows:
     """The flows of one issuer.
 
     Args:
         names: the issuer, its audience and its own client.
         policy: how long things last.
+        limit: how many sessions a user may have.
     """
 
-    def __init__(self, names: Names, policy: Policy) -> None:
+    def __init__(self, names: Names, policy: Policy, limit: SessionLimit | None = None) -> None:
         self.names = names
+        self.limit = limit or SessionLimit()
         self.policy = policy
         self._suspicions = Suspicions()
 
@@ -173,9 +194,27 @@ class Flows:
         bound = self._bound(client_id) + (_ACTING if "act" in session.claims else "")
         first = refresh_token.successor(call.secret, session, bound)
         tokens = yield from self._tokens(session, user, first, call)  # this may fail, so nothing is stored before
-        yield from Insert(session)
-        yield from Emit(Event(EventCode.STARTED, call.now, session.id, session.subject))
+        yield from self._admit(session, call.now)
         return tokens
+
+    def _admit(self, session: Session, now: int) -> Flow[None]:
+        """Store a new session, within the limit if there is one, and tell about it."""
+        limit = self.limit
+        device = session.device.fingerprint(session.subject) if limit.notices_devices else b""
+        if (limit.maximum is None and not device) or session.actor is not None:
+            yield from Insert(session)
+            admitted = Admitted(inserted=True)
+        else:
+            admitted = yield from Admit(session, limit.maximum or UNLIMITED, limit.evicts, device)
+        if not admitted.known_device:
+            agent = session.device.name or session.device.user_agent
+            yield from Emit(Event(EventCode.NEW_DEVICE, now, session.id, session.subject, agent))
+        if not admitted.inserted:
+            yield from Emit(Event(EventCode.LOGIN_FAILED, now, None, session.subject, SessionLimitReached.code))
+            raise SessionLimitReached("the user has as many sessions as they may have")
+        yield from Emit(Event(EventCode.STARTED, now, session.id, session.subject))
+        for session_id in admitted.surplus:
+            yield from self._end(session_id, EndReason.ENDED, now, session.subject)
 
     def impersonate(
         self,

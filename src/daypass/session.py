@@ -3,6 +3,8 @@
 Times are milliseconds since the epoch, UTC.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -20,6 +22,16 @@ class Device:
     name: str | None = None
     user_agent: str | None = None
     address: str | None = None
+
+    def fingerprint(self, subject: str) -> bytes:
+        """Return 8 bytes that stand for this device of a user, empty if nothing is known of it.
+
+        The numbers in a user agent do not count: they change with each update of a browser. Nor does the address.
+        """
+        if self.name is None and self.user_agent is None:
+            return b""
+        agent = re.sub(r"[0-9._]+", "", self.user_agent or "")
+        return hashlib.sha256("\0".join((subject, self.name or "", agent)).encode()).digest()[:8]
 
 
 NOWHERE = Device()

@@ -22,6 +22,50 @@ class Insert(StoreStep[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Admitted:
+    """The answer to `Admit`.
+
+    Attributes:
+        inserted: whether the session was added.
+        surplus: ids of live sessions that are more than the user may have, without the newest ones; to be ended.
+        known_device: whether the user has logged in from this device before, or from none that is known.
+    """
+
+    inserted: bool
+    surplus: tuple[str, ...] = ()
+    known_device: bool = True
+
+
+UNLIMITED = 2**31 - 1
+"""A number of sessions that no user has."""
+
+DEVICES = 32
+"""How many devices of a user are remembered, at least; each takes `DEVICE_SIZE` bytes."""
+
+DEVICE_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Admit(StoreStep[Admitted]):
+    """Add a new session if its user may have one more, and remember the device that it is on.
+
+    Logins of one user that come at once are put in order: none overlooks another. Without ``evict``, a session is not
+    added if ``maximum`` others are live. With ``evict`` it is, and the answer names the surplus, which the caller ends.
+
+    Attributes:
+        session: the new session.
+        maximum: how many live sessions the user may have.
+        evict: whether the oldest sessions make room.
+        device: `DEVICE_SIZE` bytes that stand for the device; empty if there is nothing to remember.
+    """
+
+    session: Session
+    maximum: int = UNLIMITED
+    evict: bool = True
+    device: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Advanced:
     """The answer to `Advance`.
 

@@ -24,6 +24,7 @@ from daypass import (
     EventCode,
     ImpersonationRejected,
     Session,
+    SessionLimitReached,
     SessionRevoked,
     StoreUnavailable,
     TokenExpired,
@@ -467,6 +468,65 @@ def test_what_cannot_be_confirmed(world: World, auth: Any) -> None:
         with pytest.raises(SessionRevoked):
             auth.confirm(session_id, amr=["pwd"])
     assert EventCode.CONFIRMED not in world.told()
+
+
+# ---- session limits, new devices
+
+
+def test_login_ends_the_oldest_session_where_there_are_too_many(world: World) -> None:
+    """The newest stay; the access tokens of the one that was ended are refused at once."""
+    auth = world.auth(max_sessions=2)
+    logins = []
+    for _ in range(3):
+        logins.append(auth.start(ADA))
+        world.clock.advance(1)
+    assert [each.session.id for each in logins[:0:-1]] == [each.id for each in auth.sessions("user-1")]
+    with pytest.raises(SessionRevoked):
+        auth.verify(logins[0].access_token)
+    rejected(SessionRevoked, auth, logins[0].refresh_token)
+    assert ["started"] * 3 + ["ended", "rejected"] == world.told()
+    acting = auth.impersonate(auth.start(User("user-2")).access_token, ADA, reason="ticket")
+    assert acting.session.id in {each.id for each in auth.sessions("user-1")}
+    assert 3 == len(auth.sessions("user-1"))
+
+
+def test_login_is_refused_where_there_are_too_many_sessions(world: World) -> None:
+    """Nothing is started, and there is an event; a logout makes room."""
+    auth = world.auth(max_sessions=1, when_full="refuse")
+    first = auth.start(ADA)
+    with pytest.raises(SessionLimitReached):
+        auth.login("ada", "right")
+    assert [first.session.id] == [each.id for each in auth.sessions("user-1")]
+    assert ["started", "login_failed"] == world.told()
+    auth.logout(first.refresh_token)
+    assert auth.start(ADA).session.id
+
+
+def test_login_from_a_new_device_is_an_event(world: World) -> None:
+    """The first one is no news, nor is an update of the same browser; another browser is, once."""
+    auth = world.auth(notice_devices=True)
+    firefox, newer, safari = (
+        Device(user_agent=f"Mozilla/5.0 (X11; Linux x86_64) {name}")
+        for name in ("Firefox/140.0", "Firefox/141.0.2", "Safari/26")
+    )
+    for device in (firefox, newer, Device(), safari, safari, firefox):
+        auth.logout(auth.start(ADA, device=device).refresh_token)
+    news = [event for event in world.events if event.code == "new_device"]
+    assert [("user-1", safari.user_agent)] == [(event.subject, event.reason) for event in news]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_sessions": 0}, "invalid max_sessions 0: write a number from 1"),
+        ({"max_sessions": "3"}, "invalid max_sessions '3'"),
+        ({"when_full": "newest"}, "invalid when_full 'newest': write 'end_oldest' or 'refuse'"),
+    ],
+)
+def test_session_limit_that_cannot_work(world: World, arguments: dict[str, Any], message: str) -> None:
+    """The error says what to write instead."""
+    with pytest.raises(ConfigurationError, match=message):
+        world.auth(**arguments)
 
 
 # ---- passive refreshes

@@ -1062,3 +1062,19 @@ def test_long_user_agent_is_cut() -> None:
     asked.ask("POST", "/refresh", cookie=refresh, headers={"user-agent": "x" * 5000}, address="192.0.2.99")
     (session,) = asked.auth.sessions(ALICE.subject)
     assert ("x" * 200, "192.0.2.99") == (session.device.user_agent, session.device.address)
+
+
+# ---- session limits
+
+
+def test_login_that_is_one_too_many_is_refused() -> None:
+    """403 with its own code, no cookie, and the session that is there goes on."""
+    asked = Asked(max_sessions=1, when_full="refuse")
+    _, refresh = asked.login()
+    response = asked.ask("POST", "/login", {"email": ALICE.email, "password": PASSWORD})
+    assert (403, "session_limit", []) == (
+        response.status,
+        json_of(response)["error"],
+        headers_named(response, "set-cookie"),
+    )
+    assert asked.lives(refresh)

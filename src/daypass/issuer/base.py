@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from daypass import secret_file
@@ -15,7 +15,7 @@ from daypass.clock import system_clock
 from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError
 from daypass.event import Event, EventCode
-from daypass.flows import ENTROPY, Call, Flows
+from daypass.flows import ENTROPY, Call, Flows, SessionLimit
 from daypass.forks import survive_forks
 from daypass.key_flows import KeyFlows
 from daypass.keys import ALGORITHMS, Algorithm, MasterSecret
@@ -32,6 +32,7 @@ Load = Callable[[str], User | None]
 AsyncLoad = Callable[[str], Awaitable[User | None]]
 Check = Callable[[str, str], User | None]
 AsyncCheck = Callable[[str, str], Awaitable[User | None]]
+WhenFull = Literal["end_oldest", "refuse"]
 Listener = Callable[[Event], object]
 
 StoreT = TypeVar("StoreT", bound=Store | AsyncStore)
@@ -74,6 +75,9 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         leeway: Duration = 0,
         key_ttl: Duration = "90d",
         session_idle_ttl: Duration = "12h",
+        max_sessions: int | None = None,
+        when_full: WhenFull = "end_oldest",
+        notice_devices: bool = False,
         on_event: Listener | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
@@ -107,7 +111,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         self.names = Names(issuer, audience or issuer, client_id)
         self.authenticate = authenticate
         self._store: StoreT = self._open(store) if isinstance(store, str) else store
-        self.flows = Flows(self.names, self.policy)
+        self.flows = Flows(self.names, self.policy, _session_limit(max_sessions, when_full, notice_devices))
         keys = KeyFlows(self.policy, self._master_secret(secret), algorithm)
         self._upkeep = Upkeep(self.names, self.policy, keys, entropy(NODE_SIZE).hex())
         self._load_user = load_user
@@ -182,6 +186,14 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if self.authenticate is None:
             raise ConfigurationError("login needs authenticate=…, a function of a name and a password; or use start")
         return self.authenticate
+
+
+def _session_limit(maximum: object, when_full: object, notices: object) -> SessionLimit:
+    if maximum is not None and (type(maximum) is not int or maximum < 1):
+        raise ConfigurationError(f"invalid max_sessions {maximum!r}: write a number from 1, or None for any number")
+    if when_full not in ("end_oldest", "refuse"):
+        raise ConfigurationError(f"invalid when_full {when_full!r}: write 'end_oldest' or 'refuse'")
+    return SessionLimit(maximum, when_full == "end_oldest", bool(notices))
 
 
 def is_async(store: object) -> bool:

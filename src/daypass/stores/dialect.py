@@ -18,6 +18,7 @@ class Dialect:
         upgrades: the statements that bring each older version to the next one.
         advance: `Advance` as one statement. Empty: find, compare and update, which needs a transaction that lets nobody
             else write.
+        admit: `Admit` as one statement, which answers as `sql.ADMIT` does. Empty: step by step, in such a transaction.
         for_update: ends a select that locks its rows.
         skip_locked: ends a select that locks its rows, and leaves out those that others have locked.
         clock: the statement that reads the database's clock. Empty: it has none but this machine's.
@@ -27,6 +28,7 @@ class Dialect:
     tables: tuple[str, ...]
     upgrades: Mapping[int, tuple[str, ...]]
     advance: str = ""
+    admit: str = ""
     for_update: str = ""
     skip_locked: str = ""
     clock: str = ""
@@ -57,6 +59,7 @@ POSTGRES = Dialect(
     schema.POSTGRES,
     schema.POSTGRES_UPGRADES,
     advance=sql.ADVANCE,
+    admit=sql.ADMIT,
     for_update="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
     clock="SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",

@@ -31,6 +31,7 @@ class MemoryStore:
         self._sessions: dict[str, Session] = {}
         self._not_ended: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._ended: dict[str, int] = {}
+        self._devices: defaultdict[str, dict[bytes, None]] = defaultdict(dict)
         self._everyone_at = 0
         self._keys: dict[str, KeyRecord] = {}
         self._sweep_due_at = 0
@@ -53,6 +54,23 @@ class MemoryStore:
     def _insert(self, step: store_steps.Insert) -> None:
         if step.session.id not in self._sessions:
             self._put(step.session)
+
+    @OPERATIONS(store_steps.Admit)
+    def _admit(self, step: store_steps.Admit) -> store_steps.Admitted:
+        session = step.session
+        devices = self._devices[session.subject]
+        known = not (step.device and devices) or step.device in devices
+        if step.device:
+            devices.pop(step.device, None)
+            devices[step.device] = None
+            if len(devices) > store_steps.DEVICES:
+                devices.pop(next(iter(devices)))
+        live = sorted(self._live(session.subject, session.created_at), key=attrgetter("created_at", "id"))
+        if not step.evict and len(live) >= step.maximum:
+            return store_steps.Admitted(inserted=False, known_device=known)
+        self._put(session)
+        surplus = live[: max(0, len(live) + 1 - step.maximum)]
+        return store_steps.Admitted(inserted=True, surplus=tuple(each.id for each in surplus), known_device=known)
 
     def _put(self, session: Session) -> None:
         self._sessions[session.id] = session

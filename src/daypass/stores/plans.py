@@ -43,6 +43,9 @@ class Query(Step[Rows]):
     announces: bool = False
 
 
+_LOGINS_AT_ONCE = 64
+"""How often a login is tried while others of the same user come first; each time one of them gets through."""
+
 PLANS = Plans()
 """A plan for each step but `Migrate`, which each store does in its own way."""
 
@@ -53,6 +56,49 @@ PLANS = Plans()
 @PLANS(store_steps.Insert)
 def _insert(step: store_steps.Insert, _: Dialect) -> Plan[None]:
     yield Query(sql.INSERT, sql.session_parameters(step.session))
+
+
+@PLANS(store_steps.Admit)
+def _admit(step: store_steps.Admit, dialect: Dialect) -> Plan[store_steps.Admitted]:
+    if dialect.admit:
+        return (yield from _admit_at_once(step, dialect.admit))
+    session = step.session
+    subject = {"subject": session.subject, "now": session.created_at}
+    rows = yield Query(sql.READ_SUBJECT, subject)
+    devices = bytes(rows[0][0]) if rows else b""
+    known = _is_known(step.device, devices)
+    kept = (step.device, *(each for each in _parted(devices) if each != step.device))
+    yield Query(sql.COUNT_LOGIN, subject | {"devices": b"".join(kept[: store_steps.DEVICES])})
+    live = yield Query(sql.LIVE_IDS, subject)
+    if not step.evict and len(live) >= step.maximum:
+        return store_steps.Admitted(inserted=False, known_device=known)
+    yield Query(sql.INSERT, sql.session_parameters(session))
+    surplus = tuple(bytes(row[0]).hex() for row in live[step.maximum - 1 :])
+    return store_steps.Admitted(inserted=True, surplus=surplus, known_device=known)
+
+
+def _admit_at_once(step: store_steps.Admit, text: str) -> Plan[store_steps.Admitted]:
+    query = Query(text, sql.admit_parameters(step), repeatable=False)
+    known: bool | None = None
+    for _ in range(_LOGINS_AT_ONCE):
+        rows = yield query
+        in_order, added, devices, _ = rows[0]
+        if known is None:  # the first attempt has noted the device
+            known = _is_known(step.device, bytes(devices or b""))
+        if in_order:
+            surplus = tuple(bytes(row[3]).hex() for row in rows if row[3] is not None)
+            return store_steps.Admitted(bool(added), surplus if added else (), known)
+    raise StoreContended("the same user logs in again and again")
+
+
+def _is_known(device: bytes, devices: bytes) -> bool:
+    """Tell whether a device is among ``devices``; there is nothing to tell of no device, and of the first one."""
+    return not (device and devices) or device in _parted(devices)
+
+
+def _parted(devices: bytes) -> list[bytes]:
+    size = store_steps.DEVICE_SIZE
+    return [devices[at : at + size] for at in range(0, len(devices), size)]
 
 
 @PLANS(store_steps.Advance)

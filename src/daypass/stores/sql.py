@@ -9,7 +9,19 @@ from typing import Any
 
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
-from daypass.store_steps import Advance, Amend, End, EndAll, Ending, Endings, ListSessions, Swap
+from daypass.store_steps import (
+    DEVICE_SIZE,
+    DEVICES,
+    Admit,
+    Advance,
+    Amend,
+    End,
+    EndAll,
+    Ending,
+    Endings,
+    ListSessions,
+    Swap,
+)
 from daypass.user import Account, fold_name
 
 Parameters = dict[str, Any]
@@ -31,6 +43,50 @@ INSERT = f"""
             :end_reason, :device_name, :user_agent, :address, :scope, :idle_ttl, :ends_at, :extras)
     ON CONFLICT DO NOTHING
 """
+
+READ_SUBJECT = "SELECT devices FROM daypass_subjects WHERE subject = :subject"
+
+COUNT_LOGIN = """
+    INSERT INTO daypass_subjects (subject, logins, devices) VALUES (:subject, 1, :devices)
+    ON CONFLICT (subject) DO UPDATE SET logins = daypass_subjects.logins + 1, devices = :devices
+"""
+
+LIVE_IDS = f"""
+    SELECT id FROM daypass_sessions
+    WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :now
+    ORDER BY created_at DESC, id DESC
+"""
+
+ADMIT = f"""
+    WITH was AS (SELECT logins, devices FROM daypass_subjects WHERE subject = :subject),
+    counted AS (
+        INSERT INTO daypass_subjects AS kept (subject, logins, devices) VALUES (:subject, 1, :device)
+        ON CONFLICT (subject) DO UPDATE SET logins = kept.logins + 1, devices = CASE
+            WHEN position(EXCLUDED.devices IN kept.devices) > 0 THEN kept.devices
+            ELSE substring(EXCLUDED.devices || kept.devices FROM 1 FOR {DEVICES * DEVICE_SIZE}) END
+        RETURNING logins
+    ),
+    in_order AS (SELECT 1 FROM counted WHERE logins = COALESCE((SELECT logins FROM was), 0) + 1),
+    live AS (
+        SELECT id AS live_id, row_number() OVER (ORDER BY created_at DESC, id DESC) AS place FROM daypass_sessions
+        WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :created_at
+    ),
+    added AS (
+        INSERT INTO daypass_sessions ({SESSION_COLUMNS})
+        SELECT CAST(:id AS BYTEA), :subject, CAST(:client_id AS TEXT), CAST(:generation AS BIGINT),
+               CAST(:branch AS BYTEA), CAST(:rotated_at AS BIGINT), CAST(:created_at AS BIGINT),
+               CAST(:expires_at AS BIGINT), CAST(:ended_at AS BIGINT), CAST(:end_reason AS TEXT),
+               CAST(:device_name AS TEXT), CAST(:user_agent AS TEXT), CAST(:address AS TEXT), CAST(:scope AS TEXT),
+               CAST(:idle_ttl AS BIGINT), CAST(:ends_at AS BIGINT), CAST(:extras AS TEXT)
+        FROM in_order WHERE :evict OR (SELECT count(*) FROM live) < :maximum
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    )
+    SELECT (SELECT count(*) FROM in_order), (SELECT count(*) FROM added), (SELECT devices FROM was), live_id
+    FROM (SELECT 1) AS once LEFT JOIN live ON place >= :maximum
+"""
+"""PostgreSQL's. The row of the user is locked by the first who logs in; the others find by its count that they have
+waited, see too old a picture of the sessions, and have to come again: then the first column is 0."""
 
 MOVE = """
     UPDATE daypass_sessions
@@ -253,6 +309,12 @@ def swap_parameters(step: Swap) -> Parameters:
     """Return the parameters of `SWAP`."""
     old = {"generation": step.old.generation, "branch": step.old.branch, "rotated_at": step.old.rotated_at}
     return session_parameters(step.new) | {f"old_{name}": value for name, value in old.items()}
+
+
+def admit_parameters(step: Admit) -> Parameters:
+    """Return the parameters of `ADMIT`."""
+    own = {"maximum": step.maximum, "evict": step.evict, "device": step.device}
+    return session_parameters(step.session) | own
 
 
 def amend_parameters(step: Amend) -> Parameters:

@@ -35,7 +35,10 @@ from daypass.keys import KeyRecord
 from daypass.rotation import NEVER_ROTATED, Expectation
 from daypass.session import Device, EndReason, Session
 from daypass.store_steps import (
+    DEVICE_SIZE,
+    DEVICES,
     AddKey,
+    Admit,
     Advance,
     Advanced,
     Amend,
@@ -378,6 +381,56 @@ class StoreContract:
         answers = self.race(store, steps)
         (winner,) = [step.new for step, swapped in zip(steps, answers, strict=True) if swapped]
         assert winner == store.perform(Find(session().id))
+
+    # ---- Admit
+
+    def test_admit_adds_a_session_and_names_the_surplus(self, store: Store) -> None:
+        """The newest sessions stay; those that are more than the user may have are named, the ended ones are not."""
+        for number in (1, 2, 3, 4):
+            store.perform(Insert(session(number, created_at=START + number)))
+        store.perform(Insert(session(9, subject="user-2")))
+        store.perform(End(session(4).id, START + 4, EndReason.LOGOUT))
+        new = session(5, created_at=START + 5, extras='{"p":0}', device=Device("phone"))
+        admitted = store.perform(Admit(new, maximum=2))
+        assert (True, {session(1).id, session(2).id}) == (admitted.inserted, set(admitted.surplus))
+        assert new == store.perform(Find(new.id))
+        assert () == store.perform(Admit(session(6, subject="user-3"), maximum=1)).surplus
+
+    def test_admit_refuses_a_session_too_many(self, store: Store) -> None:
+        """Without ``evict`` the newest login is the one that does not get in, until another session has ended."""
+        admits = [Admit(session(number, created_at=START + number), maximum=2, evict=False) for number in (1, 2, 3)]
+        assert [True, True, False] == [store.perform(each).inserted for each in admits]
+        assert store.perform(Find(session(3).id)) is None
+        assert {session(1).id, session(2).id} == {each.id for each in store.perform(ListSessions("user-1", START + 3))}
+        store.perform(End(session(1).id, START + 4, EndReason.LOGOUT))
+        assert store.perform(admits[2]).inserted
+
+    @pytest.mark.parametrize("evict", [True, False])
+    def test_many_who_are_admitted_at_once_keep_to_the_limit(self, store: Store, *, evict: bool) -> None:
+        """However many log in at once, no more sessions are left than a user may have, and not fewer."""
+        steps = [
+            Admit(session(number, created_at=START + number % 3), maximum=3, evict=evict)
+            for number in range(1, CALLERS + 1)
+        ]
+        for admitted in self.race(store, steps):
+            for session_id in admitted.surplus:
+                store.perform(End(session_id, START + 9, EndReason.ENDED))
+        left = store.perform(ListSessions("user-1", START + 9))
+        assert 3 == len(left)
+
+    def test_admit_knows_the_devices_of_a_user(self, store: Store) -> None:
+        """The first one is no news; each other one is, once, also when the login is refused; so many are remembered."""
+        devices = [bytes([number]) * DEVICE_SIZE for number in range(DEVICES + 1)]
+
+        def known(number: int, device: bytes, subject: str = "user-1") -> bool:
+            new = session(number, subject=subject, created_at=START + number)
+            return store.perform(Admit(new, maximum=1, evict=False, device=device)).known_device
+
+        assert [True, True, False, True] == [known(1 + at, devices[each]) for at, each in enumerate((0, 0, 1, 1))]
+        assert known(10, devices[1], "user-2")
+        assert known(11, b"")
+        assert [False] * (DEVICES - 2) == [known(20 + at, each) for at, each in enumerate(devices[2:DEVICES])]
+        assert known(90, devices[DEVICES - 1])
 
     # ---- Amend
 

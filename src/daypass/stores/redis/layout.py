@@ -7,6 +7,7 @@ key                       type        what
 ``p:{3f}:ended``          sorted set  ids of the ended sessions of this bucket, by ``ended_at``
 ``p:{3f}:everyone``       string      sessions of this bucket that were created until then are ended; the same in all
 ``p:u:<subject>``         sorted set  ids of a user's sessions, by ``created_at``; may lag
+``p:d:<subject>``         sorted set  a user's devices, by their last login; only where devices are noticed
 ``p:{keys}``              hash        the signing keys: ``k:<kid>``, and ``w:<kid>`` what it is wrapped in
 ``p:{accounts}:names``    hash        addresses and names of built-in users, folded, and whose they are
 ``p:{accounts}:a:<subject>`` hash     a built-in user
@@ -80,6 +81,10 @@ class Layout:
     def index(self, subject: str) -> bytes:
         """Return the key of a user's index."""
         return b"%s:u:%s" % (self.prefix.encode(), subject.encode())
+
+    def devices(self, subject: str) -> bytes:
+        """Return the key of a user's devices."""
+        return b"%s:d:%s" % (self.prefix.encode(), subject.encode())
 
     def account(self, subject: str) -> bytes:
         """Return the key of a built-in user."""

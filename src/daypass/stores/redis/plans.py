@@ -131,6 +131,7 @@ class Plans:
         self._scattered = scattered
         self._table: Mapping[type[Step[Any]], Callable[[Any], Plan[Any]]] = {
             store_steps.Insert: self._insert,
+            store_steps.Admit: self._admit,
             store_steps.Advance: self._advance,
             store_steps.Swap: self._swap,
             store_steps.Amend: self._amend,
@@ -170,6 +171,43 @@ class Plans:
         yield Exchange([asks("ZADD", self._names.index(session.subject), session.created_at, raw_id)])
         arguments = (raw_id, ended_at, *layout.session_fields(session))
         yield Exchange([calls(scripts.INSERT, self._keys(raw_id), *arguments)])
+
+    def _admit(self, step: store_steps.Admit) -> Plan[store_steps.Admitted]:
+        session, raw_id = step.session, bytes.fromhex(step.session.id)
+        index = self._names.index(session.subject)
+        known = yield from self._note_device(step)
+        (flat,) = yield Exchange([calls(scripts.RESERVE, (index,), session.created_at, raw_id)])
+        if not step.evict:
+            others = yield from self._live_members(_members(flat), step)
+            if len(others) >= step.maximum:
+                yield from self._forget(index, [raw_id])
+                return store_steps.Admitted(inserted=False, known_device=known)
+            yield from self._insert(store_steps.Insert(session))
+            return store_steps.Admitted(inserted=True, known_device=known)
+        yield from self._insert(store_steps.Insert(session))
+        # Read after the session is there: of logins that come at once, the last to read sees them all.
+        (flat,) = yield Exchange([calls(scripts.READ_INDEX, (index,), store_steps.UNLIMITED, "", "")])
+        live = yield from self._live_members(_members(flat), step)
+        surplus = tuple(each.hex() for each in live[step.maximum :])
+        return store_steps.Admitted(inserted=True, surplus=surplus, known_device=known)
+
+    def _note_device(self, step: store_steps.Admit) -> Plan[bool]:
+        if not step.device:
+            return True
+        arguments = (step.session.created_at, step.device, store_steps.DEVICES)
+        key = self._names.devices(step.session.subject)
+        (known,) = yield Exchange([calls(scripts.NOTE_DEVICE, (key,), *arguments)])
+        return bool(known)
+
+    def _live_members(self, members: Sequence[Member], step: store_steps.Admit) -> Plan[list[bytes]]:
+        """Return those sessions of an index that are live, or that another login is just adding."""
+        now = step.session.created_at
+        found = yield from self._sessions([raw_id for raw_id, _ in members])
+        return [
+            raw_id
+            for (raw_id, created_at), session in zip(members, found, strict=True)
+            if (created_at >= now - GRACE if session is None else session.is_live(now))
+        ]
 
     def _advance(self, step: store_steps.Advance) -> Plan[store_steps.Advanced]:
         raw_id = stored_id(step.session_id)
@@ -281,7 +319,7 @@ class Plans:
         """Return the next members of an index, the latest first."""
         place: tuple[Value, Value] = ("", "") if after is None else (after[1], after[0])
         (flat,) = yield Exchange([calls(scripts.READ_INDEX, (index,), count, *place)])
-        return list(zip(flat[::2], map(int, flat[1::2]), strict=True))
+        return _members(flat)
 
     def _forget(self, index: bytes, ids: Sequence[bytes]) -> Plan[None]:
         """Remove members from an index."""
@@ -432,6 +470,10 @@ class Plans:
 
     def _set_password_hash(self, step: account_steps.SetPasswordHash) -> Plan[None]:
         yield Exchange([calls(scripts.SET_PASSWORD_HASH, (self._names.account(step.subject),), step.password_hash)])
+
+
+def _members(flat: Sequence[bytes]) -> list[Member]:
+    return list(zip(flat[::2], map(int, flat[1::2]), strict=True))
 
 
 def _in_batches(commands: Iterable[Command]) -> Plan[list[Any]]:

@@ -208,6 +208,27 @@ return {endings, latest}
 """
 )
 
+RESERVE = Script.of(
+    """
+-- KEYS: index. ARGV: created_at, id
+-- Answers with the members that were there before, the latest first: logins of one user see each other in turn.
+local members = redis.call('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+return members
+"""
+)
+
+NOTE_DEVICE = Script.of(
+    """
+-- KEYS: devices. ARGV: now, device, how many to keep
+-- Answers with 1 if the device is known, or none is.
+local known = redis.call('ZSCORE', KEYS[1], ARGV[2]) or redis.call('ZCARD', KEYS[1]) == 0
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+return known and 1 or 0
+"""
+)
+
 READ_INDEX = Script.of(
     """
 -- KEYS: index. ARGV: how many; created_at and id of the member to begin after, or ''
