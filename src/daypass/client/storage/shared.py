@@ -161,19 +161,23 @@ class SharedStorage(Storage):
     def _wait(self, settled: Callable[[Kept], bool], patience: int, lease: int) -> Turn:
         """Return the turn when it is free or when there is no need for one; not held when it is too late."""
         watch, start, pause = Watch(), self._clock(), _SHORTEST_PAUSE
+        taking: Lease | None = None
         while True:
             asked = self._clock()
             late = asked - start >= patience
             try:
                 found, now = self._rows.read(self.key)
                 kept = self._kept(found, now)
-                if (found is not None and settled(kept)) or late:
+                if taking is not None and taking.is_row(found):  # it was taken, and the answer was lost
+                    return taking.begin()
+                if settled(kept) or late:
                     return Turn(held=False, kept=kept)
                 if watch.is_free(found, now, asked):
                     mine = rows_of.taken(found, now, lease, _this_process(), _revision())
+                    in_doubt = found is not None and found.in_doubt
+                    taking = Lease(self._rows, self.key, mine, kept, asked, now, self._clock, in_doubt=in_doubt)
                     if self._swap(found, mine):
-                        in_doubt = found is not None and found.in_doubt
-                        return Lease(self._rows, self.key, mine, kept, asked, now, self._clock, in_doubt=in_doubt)
+                        return taking.begin()
             except StoreError:
                 if late or self._clock() - start >= OUTAGE:
                     raise
@@ -249,7 +253,16 @@ class Lease(Turn):
         self._over = False
         self._kept_open = False
         self._renewals = 0
-        self._timer = self._start_timer(row.lease / 2)
+        self._timer: threading.Timer | None = None
+
+    def is_row(self, row: Row | None) -> bool:
+        """Tell whether a row is as this process wrote it when it took the turn."""
+        return row is not None and self._row is not None and row.revision == self._row.revision
+
+    def begin(self) -> "Lease":
+        """Renew the lease from now on, until its end; return it."""
+        self._timer = self._start_timer(self._lease / 2)
+        return self
 
     def may_send(self) -> bool:
         """Tell whether the lease still lasts: after being stopped for long, another may have the turn."""
@@ -266,7 +279,7 @@ class Lease(Turn):
     def stop_renewing(self) -> None:
         """Let the lease end by itself."""
         self._renewals = _RENEWALS
-        self._timer.cancel()
+        self._cancel_timer()
 
     def keep_open(self) -> None:
         """Do not give the turn back at its end: what it brought is still to be written."""
@@ -290,7 +303,7 @@ class Lease(Turn):
 
     def end(self) -> None:
         """Give the turn back, if it is still this one's; what fails here is made up for by the end of the lease."""
-        self._timer.cancel()
+        self._cancel_timer()
         if self._over or self._kept_open:
             return
         self._over = True
@@ -303,6 +316,10 @@ class Lease(Turn):
                 if self._rows.swap(self._key, found.revision, after if _is_worth_keeping(after) else None):
                     return
                 self.forget()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _start_timer(self, milliseconds: float) -> threading.Timer:
         timer = threading.Timer(milliseconds / 1000, self._renew)
