@@ -12,6 +12,7 @@
     ├─ StoreError                   ours: 503; nothing was decided about the session
     │  └─ StoreUnavailable · StoreContended · KeysUnavailable
     ├─ LoginRequired                on the client: refreshing cannot help any more
+    ├─ StepUpRequired               on the client: the server asks for a newer or stronger login
     ├─ RefreshUnavailable           on the client: could not refresh now; the session may well be alive
     └─ ConfigurationError           says what is wrong, and what to write instead
 
@@ -162,6 +163,20 @@ class KeysUnavailable(StoreError):
 
 class LoginRequired(DaypassError):
     """On the client: the session is over and refreshing cannot help any more."""
+
+
+class StepUpRequired(DaypassError):
+    """On the client: the server asks for a newer or stronger login (RFC 9470); the session lives.
+
+    Attributes:
+        max_age: how many seconds ago the user may have been authenticated; None if the server does not say.
+        acr_values: the authentication context classes of which the server wants one, the best first.
+    """
+
+    def __init__(self, max_age: int | None = None, acr_values: tuple[str, ...] = ()) -> None:
+        super().__init__("the server asks for a newer or stronger login: authenticate the user again, and repeat this")
+        self.max_age = max_age
+        self.acr_values = acr_values
 
 
 class RefreshUnavailable(DaypassError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 from daypass.client.messages import Cookie
+from daypass.errors import StepUpRequired
 
 LONGEST_LIFETIME = 10 * 365 * 86_400_000
 """Milliseconds; what claims to live longer is taken to live this long."""
@@ -22,6 +23,9 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')  # one that is not closed goe
 
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w!#$%&*+.^`|~-]*)(?=\s+[^\s=,]|\s*(?:,|$))")
 
+_STEP_UP = re.compile(r'\berror\s*=\s*"?insufficient_user_authentication\b')
+_MAX_AGE = re.compile(r'\bmax_age\s*=\s*"?([0-9]{1,9})\b')
+_ACR_VALUES = re.compile(r'\bacr_values\s*=\s*"([^"]*)"')
 _INSUFFICIENT = re.compile(r'\berror\s*=\s*"?insufficient_(?:scope|user_authentication)\b')
 
 
@@ -99,6 +103,15 @@ def refreshing_can_help(challenges: Sequence[str]) -> bool:
     stronger login (RFC 9470 §3). A 401 without a challenge is taken to be about the token.
     """
     return asks_for_bearer(challenges) and not _INSUFFICIENT.search(", ".join(challenges))
+
+
+def step_up_in(challenges: Sequence[str]) -> StepUpRequired | None:
+    """Return what ``WWW-Authenticate`` headers say of a newer or stronger login (RFC 9470 §3), None if nothing."""
+    text = ", ".join(challenges)
+    if not _STEP_UP.search(text):
+        return None
+    max_age, classes = _MAX_AGE.search(text), _ACR_VALUES.search(text)
+    return StepUpRequired(int(max_age[1]) if max_age else None, tuple(classes[1].split()) if classes else ())
 
 
 def asks_for_bearer(challenges: Sequence[str]) -> bool:

@@ -11,11 +11,12 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from daypass.client.body import Body
 from daypass.client.events import EventKind
 from daypass.client.flow import Refresh, Send, State, request_flow
-from daypass.client.parsing import refreshing_can_help
+from daypass.client.parsing import refreshing_can_help, step_up_in
 from daypass.client.refresher import PendingRefresh, Refresher
 from daypass.client.session import ClientSession
 from daypass.client.tokens import Tokens
 from daypass.drive import arun, run
+from daypass.errors import StepUpRequired
 
 R = TypeVar("R")
 
@@ -83,7 +84,17 @@ class Replay(ABC, Generic[R]):
         body: the request's.
     """
 
-    __slots__ = ("_body", "_flow", "_refresher", "_sent_at", "_session", "_settled", "_should_refresh", "_tokens")
+    __slots__ = (
+        "_body",
+        "_flow",
+        "_refresher",
+        "_sent_at",
+        "_session",
+        "_settled",
+        "_should_refresh",
+        "_step_up",
+        "_tokens",
+    )
 
     def __init__(self, context: ReplayContext, body: Body) -> None:
         self._session, self._refresher, self._should_refresh = context
@@ -92,6 +103,7 @@ class Replay(ABC, Generic[R]):
         self._tokens: Tokens | None = None
         self._sent_at = 0
         self._settled = False
+        self._step_up: StepUpRequired | None = None
 
     @abstractmethod
     def seen(self, response: R) -> Seen | None:
@@ -123,6 +135,7 @@ class Replay(ABC, Generic[R]):
 
         Raises:
             LoginRequired: the session was found to have ended, or another user has logged in meanwhile.
+            StepUpRequired: the server asks for a newer or stronger login.
             RefreshUnavailable: the access token was refused, and could not be replaced now.
         """
 
@@ -168,6 +181,9 @@ class Replay(ABC, Generic[R]):
                 break
             self._session.reporter.emit(EventKind.REPLAYED)
             response = yield Resend(response, self._sent(step))
+        if self._step_up is not None:
+            yield Drain(response)
+            raise self._step_up
         return response
 
     def done(self) -> None:
@@ -187,6 +203,8 @@ class Replay(ABC, Generic[R]):
         status, authorization, challenges = seen
         if status < 400 or authorization != self._tokens.authorization:
             return False
+        if status == 401:
+            self._step_up = step_up_in(challenges)
         return self._should_refresh(status, challenges)
 
     def _young(self) -> str | None:

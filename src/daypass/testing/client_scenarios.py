@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daypass.errors import StepUpRequired
 from daypass.testing.client_subject import KINDS, Kind, Subject, outcome
 from daypass.testing.loopback import serving
 from daypass.testing.strict_server import StrictServer
@@ -265,13 +266,16 @@ def resumed(stage: Stage) -> str:
         return f"{_answered(user.burst(CALLERS))}, {stage.refreshes()}"
 
 
-@_scenario("401 that asks for a stronger login", "401, 1 request, 0 refreshes")
+@_scenario("401 that asks for a stronger login", "StepUpRequired, 1 request, 0 refreshes")
 def step_up(stage: Stage) -> str:
     """RFC 9470: no newer token would help."""
     with stage.user() as user:
-        status = user.request("POST", "/step-up", "bytes", b"order")
+        try:
+            told = str(user.request("POST", "/step-up", "bytes", b"order"))
+        except StepUpRequired as error:
+            told = type(error).__name__ if error.acr_values == ("mfa",) else repr(error.acr_values)
         requests = _count(stage.server.counts["step-ups"], "request", "requests")
-        return f"{status}, {requests}, {stage.refreshes()}"
+        return f"{told}, {requests}, {stage.refreshes()}"
 
 
 @_scenario("caller cancelled, or out of time", "1 of 1 answered, 1 refresh")
