@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import httpx2
@@ -302,6 +303,9 @@ def test_a_keeper_stops_at_a_provider_that_is_down(opened: Open, provider: Provi
     assert (0, 3, 0) == (kept.refreshed, kept.failed, kept.needs_login)
     assert ["keep_failed"] * 3 == kinds(events)
     assert "503" in str(events[0].reason)
+    end = time.monotonic() + 10
+    while any(each.state is State.REFRESHING for each in vault.connections()):  # the turn is given back afterwards
+        assert time.monotonic() < end
     found = list(vault.connections())
     assert [State.LIVE] * 9 == [each.state for each in found]
     assert 3 == len([each for each in found if each.last_error is not None])
@@ -397,3 +401,74 @@ def test_a_url_of_another_database_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="not the URL of a vault: write postgresql") as caught:
         Vault("mysql://vault:s3cr3t@db/app", secret=SECRET)
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_cluster_keeps_a_vault(redis_cluster: str, provider: Provider) -> None:
+    """Rows, index and claims of a bucket are in one slot: all methods work in a Redis Cluster."""
+    vault = Vault(redis_cluster, secret=SECRET, providers={"acme": provider.client(SOON)}, prefix="vault-in-a-cluster")
+    names = {f"tenant-{number}" for number in range(12)}
+    for name in names:
+        vault.put("acme", name, refresh_token=provider.grant(name))
+    assert names == {each.name for each in vault.connections()} == {each.name for each in vault.connections("acme")}
+    time.sleep(SOON / 2 + 0.05)
+    assert 12 <= vault.keep().refreshed
+    assert auth_of(vault, provider, "tenant-7").token()
+    for name in names:
+        assert vault.remove("acme", name).revoked
+    assert [] == list(vault.connections())
+    vault.close()
+
+
+def test_a_login_wins_over_a_refresh_under_way(vault: Vault, provider: Provider) -> None:
+    """The tokens of the new login are kept; the late answer for the old ones is dropped."""
+    vault.put("acme", "one", refresh_token=provider.grant("old"))
+    provider.server.gate = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        refreshing = threads.submit(auth_of(vault, provider, "one").token)
+        assert provider.server.refreshing.wait(10)
+        vault.put("acme", "one", refresh_token=provider.grant("new"), access_token="of-the-new-login", expires_in=60)
+        provider.server.gate.set()
+        with suppress(LoginRequired, RefreshUnavailable):
+            refreshing.result()
+    assert "of-the-new-login" == auth_of(vault, provider, "one").token()
+
+
+def test_a_pass_comes_to_an_end(opened: Open, provider: Provider) -> None:
+    """A pass refreshes what was idle when it began, also if that takes longer than a refresh token may be idle."""
+    vault = opened(idle_ttl=0.2)
+    for number in range(6):
+        vault.put("acme", f"tenant-{number}", refresh_token=provider.grant(f"tenant-{number}"))
+    time.sleep(0.15)
+    provider.server.latency = 0.2
+    assert 6 == vault.keep(batch=1, workers=1).refreshed
+
+
+def test_a_keeper_survives_a_strategy_that_fails(opened: Open, provider: Provider, events: list[VaultEvent]) -> None:
+    """A function of the user's that raises counts as a failure of that connection, and no text of its error is told."""
+
+    def refresh(refresh_token: str | None) -> str:
+        raise ValueError(refresh_token)
+
+    vault = opened(providers={"own": (provider.url, refresh)}, on_event=events.append)
+    vault._idle_ttl = lambda provider: 1  # type: ignore[method-assign]  # a function does not say
+    vault.put("own", "one", refresh_token="s3cr3t-token")
+    time.sleep(0.01)
+    assert 1 == vault.keep().failed
+    assert "s3cr3t" not in repr(events)
+    assert "ValueError" in str(events[-1].reason)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"pol_size": 5}, "unknown option 'pol_size': did you mean 'pool_size'"),
+        ({"secret": "short"}, "at least 32"),
+        ({"providers": {"a/b": None}}, "invalid provider 'a/b'"),
+        ({"providers": {"acme": "xero"}}, "invalid provider 'acme'.*strategy"),
+        ({"on_event": "print"}, "on_event is a function"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(options: dict[str, object], says: str) -> None:
+    """At once, by name, before anything is connected to."""
+    with pytest.raises(ConfigurationError, match=says):
+        Vault("postgresql://vault@127.0.0.1:1/app", **{"secret": SECRET, **options})  # type: ignore[arg-type]

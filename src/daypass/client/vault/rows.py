@@ -1,10 +1,13 @@
 """What a vault asks of its database, besides reading and replacing one row: pages of rows, and those that are idle."""
 
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from daypass.client.storage.row import Row
 from daypass.client.storage.shared import Rows
 from daypass.errors import ConfigurationError
+from daypass.unknown_options import refuse_unknown
 
 Page: TypeAlias = tuple[list[tuple[str, Row]], str, int]
 """Keys and their rows, where to go on (empty text at the end), and the time by the database's clock."""
@@ -45,11 +48,11 @@ def open_rows(url: str, **options: Any) -> VaultRows:
         if scheme in ("postgresql", "postgres"):
             from daypass.client.vault.postgres import PostgresVaultRows
 
-            return PostgresVaultRows(url, **options)
+            return _made(PostgresVaultRows, url, options)
         if scheme.partition("+")[0] in ("redis", "rediss", "unix", "valkey", "valkeys"):
             from daypass.client.vault.redis import RedisVaultRows
 
-            return RedisVaultRows(url, **options)
+            return _made(RedisVaultRows, url, options)
     except ModuleNotFoundError as error:
         extra = "postgres" if error.name == "psycopg" else "redis"
         raise ConfigurationError(f'{error.name} is not installed; run: pip install "daypass[{extra}]"') from None
@@ -57,3 +60,8 @@ def open_rows(url: str, **options: Any) -> VaultRows:
         "this is not the URL of a vault: write postgresql://user@host/database, redis://host:6379/0, "
         "redis+sentinel://… or redis+cluster://…"
     )
+
+
+def _made(kind: Callable[..., VaultRows], url: str, options: Mapping[str, Any]) -> VaultRows:
+    refuse_unknown(options, inspect.signature(kind).parameters.keys() - {"url"})
+    return kind(url, **options)

@@ -16,8 +16,10 @@ from daypass.client.auth import server_of
 from daypass.client.clock import monotonic_ms
 from daypass.client.events import Reporter, logger
 from daypass.client.failures import described
+from daypass.client.function import FunctionStrategy
 from daypass.client.messages import Grant, Stale, Unavailable
 from daypass.client.oauth import IDLE_TTL
+from daypass.client.origin import plain_url
 from daypass.client.parsing import is_token, jwt_lifetime, lifetime_in_milliseconds
 from daypass.client.sealing import Sealing
 from daypass.client.session import ClientSession
@@ -39,7 +41,7 @@ from daypass.secret import Secret
 if TYPE_CHECKING:
     from daypass.client.strategy import Strategy
 
-Provider: TypeAlias = "Strategy | tuple[str, Strategy]"
+Provider: TypeAlias = "Strategy | tuple[str, Strategy | Callable[[str | None], Any]]"
 """How the connections of one provider are refreshed; with the URL of the server, where the strategy needs one."""
 
 BATCH = 20
@@ -120,9 +122,9 @@ class Vault:
         client: Any = None,
         **options: Any,
     ) -> None:
-        self._providers = dict(providers or {})
-        for provider in self._providers:
-            key_of(provider, "any")
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError(f"on_event is a function to call, or None; not {type(on_event).__name__}")
+        self._providers = {provider: _strategy_of(provider, given) for provider, given in (providers or {}).items()}
         self._sealing = Sealing(secret)
         self._reporter = VaultReporter(on_event)
         self._client = client
@@ -286,13 +288,14 @@ class Vault:
         if batch < 1 or workers < 1 or (every is not None and milliseconds(every) < 1):
             raise ConfigurationError("batch, workers and every are numbers above zero")
         stop = threading.Event() if stop is None else stop
-        with ThreadPoolExecutor(workers, "daypass-keep") as threads:
+        with ThreadPoolExecutor(workers, "daypass-keep") as threads, self._opened_client() as client:
+            keep_once = partial(self._keep_once, client, threads, batch, stop)
             if every is None:
-                return self._keep_once(threads, batch, stop)
+                return keep_once()
             kept, pause = Kept(), milliseconds(every) / 1000
             while True:
                 try:
-                    kept += self._keep_once(threads, batch, stop)
+                    kept += keep_once()
                 except StoreError as error:
                     logger.warning("keep goes on in %g s: %s", pause, error)
                 if stop.wait(pause):
@@ -337,13 +340,9 @@ class Vault:
             first = (*done.failures, str(error))[:SHOWN]
             return replace(done, seen=done.seen + 1, failed=done.failed + 1, failures=first)
 
-    def _strategy(self, provider: str) -> tuple[str, Strategy] | None:
-        found = self._providers.get(provider)
-        return found if isinstance(found, tuple | None) else (_NO_URL, found)
-
     def _record(self, provider: str, grant: Grant) -> str:
         """Return the text of a new session."""
-        found, place = self._strategy(provider), MemoryStorage()
+        found, place = self._providers.get(provider), MemoryStorage()
         session = ClientSession(
             timing=Timing(),
             clock=monotonic_ms,
@@ -357,7 +356,7 @@ class Vault:
 
     def _revoke(self, key: str, row: Row) -> str | None:
         """Revoke the refresh token in a row; return why it is not revoked, ``None`` if it is."""
-        found = self._strategy(names_in(key)[0])
+        found = self._providers.get(names_in(key)[0])
         if row.reason == LOST_ANSWER:
             return "an answer of the provider was lost, and the token in it"
         if row.reason is not None:
@@ -410,38 +409,55 @@ class Vault:
             row, _ = self._rows.read(key)
         raise ConfigurationError("it is being changed again and again; run this once more")
 
-    def _keep_once(self, threads: ThreadPoolExecutor, batch: int, stop: threading.Event) -> Kept:
+    @contextmanager
+    def _opened_client(self) -> Iterator[Any]:
+        """Give one client for many refreshes: opening one takes longer than sending by it."""
+        if self._client is not None:
+            yield self._client
+            return
+        from daypass.client.httpx_libraries import default_library
+
+        direct = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))  # through no proxy
+        with default_library().Client(mounts=direct) as client:
+            yield client
+
+    def _keep_once(self, client: Any, threads: ThreadPoolExecutor, batch: int, stop: threading.Event) -> Kept:
         kept = Kept()
         for provider in self._providers:
             idle_ttl = self._idle_ttl(provider)
             if idle_ttl is not None:
-                idle_for = int(idle_ttl * SHARE)
-                claim = partial(self._rows.claim, provider, idle_for, min(HOLD, idle_for), batch)
-                kept = sum(keep_provider(claim, self._refresh, threads, stop), kept)
+                claim = partial(self._claim, provider, int(idle_ttl * SHARE), batch, monotonic_ms())
+                kept = sum(keep_provider(claim, partial(self._refresh, client), threads, stop), kept)
         return kept
 
+    def _claim(self, provider: str, idle_for: int, batch: int, since: int) -> list[str]:
+        """Return the next batch of what was idle when the pass began: so it comes to an end."""
+        return self._rows.claim(provider, idle_for + monotonic_ms() - since, min(HOLD, idle_for), batch)
+
     def _idle_ttl(self, provider: str) -> int | None:
-        found = self._strategy(provider)
+        found = self._providers.get(provider)
         default = milliseconds(IDLE_TTL)
         return default if found is None else getattr(found[1], "idle_ttl", default)
 
-    def _refresh(self, key: str) -> Outcome:
+    def _refresh(self, client: Any, key: str) -> Outcome:
         """Refresh one connection, unless another machine has just done it."""
         provider, name = names_in(key)
         try:
-            outcome, reason = self._refresh_now(provider, name)
+            outcome, reason = self._refresh_now(client, provider, name)
         except DaypassError as error:
             outcome, reason = Outcome.FAILED, str(error)
+        except Exception as error:  # of one connection: the others go on
+            outcome, reason = Outcome.FAILED, described(error)
         if outcome is Outcome.FAILED:
             self._reporter.emit(VaultEventKind.KEEP_FAILED, provider, name, reason)
         return outcome
 
-    def _refresh_now(self, provider: str, name: str) -> tuple[Outcome, str | None]:
+    def _refresh_now(self, client: Any, provider: str, name: str) -> tuple[Outcome, str | None]:
         from daypass.client.httpx import DaypassAuth
 
-        url, strategy = self._strategy(provider) or (_NO_URL, None)
+        url, strategy = self._providers[provider]
         storage = self.connection(provider, name)
-        session, refresher, _ = DaypassAuth(url, strategy=strategy, storage=storage, client=self._client).context
+        session, refresher, _ = DaypassAuth(url, strategy=strategy, storage=storage, client=client).context
         if session.tokens is None:
             return Outcome.GONE, None
         state = refresher.wait(refresher.start(session.tokens.version, blocks=True))
@@ -479,3 +495,17 @@ class _Connection(SharedStorage):
         elif written and turn is not None:
             self._report(VaultEventKind.REFRESHED)
         return written
+
+
+def _strategy_of(provider: str, given: Any) -> tuple[str, Strategy]:
+    """Return the URL of a provider's server, and its strategy."""
+    key_of(provider, "any name")
+    url, strategy = given if isinstance(given, tuple) and len(given) == 2 else (_NO_URL, given)
+    if callable(strategy) and not hasattr(strategy, "begins_by_refreshing"):
+        strategy = FunctionStrategy(strategy)
+    if not hasattr(strategy, "begins_by_refreshing"):
+        raise ConfigurationError(
+            f"invalid provider {provider!r}: expected a strategy such as providers.xero(…), or the URL of its "
+            "server and a strategy"
+        )
+    return plain_url(url), strategy
