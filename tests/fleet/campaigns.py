@@ -26,9 +26,6 @@ from tests.fleet.fleet import Fleet
 from tests.fleet.issuer import Issuer
 from tests.fleet.machine import Job, key_of, open_rows, storage_of
 
-QUICK = {"ahead": 0, "deadline": 2_400, "attempt": 2_000, "pause": 50, "backoff": 100, "longest_backoff": 500}
-"""For a server that repeats safely: a turn of 3 seconds."""
-
 STRICT = {"ahead": 0, "pause": 50, "backoff": 100, "longest_backoff": 1_000}
 
 
@@ -44,6 +41,7 @@ class Size:
         connections: that are refreshed at their own times.
         seconds: that they are.
         lifetime: seconds that their access tokens live.
+        deadline: milliseconds of a refresh, at servers that repeat safely; a turn is a quarter longer.
     """
 
     workers: int = 8
@@ -53,9 +51,15 @@ class Size:
     connections: int = 10_000
     seconds: float = 120
     lifetime: float = 100
+    deadline: int = 2_400
+
+    @property
+    def quick(self) -> dict[str, int]:
+        """What clients of servers that repeat safely go by."""
+        return STRICT | {"deadline": self.deadline, "strict_deadline": self.deadline, "attempt": self.deadline - 200}
 
 
-SHORT = Size(workers=2, expiries=3, kills=2, rounds=1, connections=60, seconds=4, lifetime=1)
+SHORT = Size(workers=2, expiries=3, kills=2, rounds=1, connections=60, seconds=4, lifetime=1, deadline=1_000)
 
 
 class World:
@@ -133,8 +137,7 @@ def kills(kind: str, size: Size, *, grace: float = 300, connections: int = 8) ->
     """Kill a worker at a random instant of each of many refreshes, and count what that costs."""
     connections = min(connections, size.workers)
     with world(kind, connections, expires_in=1, latency=0.2, grace=grace) as here:
-        timing = QUICK if grace else {**QUICK, "strict_deadline": 2_400}
-        with Fleet(here.job(timing=timing), size.workers) as fleet:
+        with Fleet(here.job(timing=size.quick), size.workers) as fleet:
             killed = _kill_holders(here, fleet, size.kills)
             _until(lambda: all(not here.row(each).lease_until for each in range(connections)), 20, strict=False)
             time.sleep(1)
@@ -177,7 +180,7 @@ def stopped(kind: str, size: Size) -> dict[str, object]:
     """Stop the holder of the turn for longer than its lease; it wakes up late and writes nothing."""
     late = 0
     with world(kind, expires_in=1, latency=0.3, grace=60) as here:
-        with Fleet(here.job(timing=QUICK), size.workers) as fleet:
+        with Fleet(here.job(timing=size.quick), size.workers) as fleet:
             for _ in range(size.rounds):
                 pid = _holder(here, fleet, 0)
                 fence = here.row(0).fence
