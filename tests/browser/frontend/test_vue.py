@@ -39,6 +39,32 @@ def test_request_after_expiry(tab: Tab, site: Site) -> None:
     assert [200] == refreshes(site.take())
 
 
+def test_a_hundred_components_at_expiry(tab: Tab, site: Site) -> None:
+    """A hundred components that ask at expiry all get their answer, after one refresh."""
+    page = tab("vue_lab")
+    log_in(page)
+    site.expire(page)
+    site.take()
+    page.evaluate("show(100)")
+    page.wait_for_function("document.querySelectorAll('.result').length === 100")
+    page.wait_for_function("[...document.querySelectorAll('.result')].every((each) => each.textContent === '200')")
+    assert [200] == refreshes(site.take())
+
+
+def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
+    """The refs follow another user's login in another tab, until the app is unmounted."""
+    page, other = tab("vue_lab"), tab("vue_lab")
+    wait_for(page, "#name", "out nobody")
+    log_in(page)
+    wait_for(page, "#name", "in alice")
+    wait_for(other, "#name", "in alice")
+    log_in(other, "ben")
+    wait_for(page, "#name", "in ben")
+    page.evaluate("app.unmount()")
+    other.evaluate("session.logout()")
+    wait_for(other, "#name", "out nobody")
+
+
 def test_logout_in_another_tab(tab: Tab, site: Site) -> None:
     """A logout in another tab sends a guarded page to the login, and leaves an open page where it is."""
     page, other = tab("vue_recipe", "/login"), tab("vue_recipe", "/open")
