@@ -14,7 +14,7 @@ written: then the older ones are of no use any more, and are not kept.
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from daypass.client.messages import Cookie, Grant
 from daypass.client.parsing import is_token, json_object
@@ -25,8 +25,7 @@ FORMAT = 1
 _BEGINNING = '{"daypass": '
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """The time on every clock there is.
 
     Attributes:
@@ -40,15 +39,13 @@ class Now:
     boot: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """The session has ended, for this reason."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Behind:
+class Behind(NamedTuple):
     """Another process has newer tokens, and could not write them, for this reason."""
 
     reason: str

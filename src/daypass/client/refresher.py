@@ -27,8 +27,7 @@ from daypass.client.messages import Adopted, Grant, Outcome, Refreshed, Rejected
 from daypass.client.record import Behind, Ended
 from daypass.client.sender import NoAnswer, Sender
 from daypass.client.session import ClientSession
-from daypass.client.storage.base import Turn
-from daypass.client.storage.row import LOST_ANSWER
+from daypass.client.storage.base import LOST_ANSWER, Turn
 from daypass.client.stored_session import NoTurn, Overtaken
 from daypass.client.strategy import Strategy
 from daypass.client.timing import Timing, backoff, retry_pause

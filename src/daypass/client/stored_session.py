@@ -24,8 +24,7 @@ from daypass.client.record import (
     server_of,
     write_record,
 )
-from daypass.client.storage.base import Facts, Kept, Storage, Turn
-from daypass.client.storage.row import LOST_ANSWER
+from daypass.client.storage.base import LOST_ANSWER, Facts, Kept, Storage, Turn
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens
 from daypass.errors import ConfigurationError, DaypassError

@@ -1,17 +1,18 @@
 """Where a session is kept between runs, and shared between processes and machines.
 
-`Storage` says what a storage is. `PostgresStorage` and `RedisStorage` are for many machines; each is imported when it
-is used.
+`Storage` says what a storage is. `PostgresStorage` and `RedisStorage` are for many machines. Each is imported when it
+is used (PEP 562).
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from daypass.client.storage.base import Storage
-from daypass.client.storage.file import FileStorage
-from daypass.client.storage.keyring import KeyringStorage
-from daypass.client.storage.memory import MemoryStorage
 
 if TYPE_CHECKING:
+    from daypass.client.storage.file import FileStorage
+    from daypass.client.storage.keyring import KeyringStorage
+    from daypass.client.storage.memory import MemoryStorage
     from daypass.client.storage.postgres import PostgresStorage
     from daypass.client.storage.redis import RedisStorage
 
@@ -26,12 +27,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "PostgresStorage":
-        from daypass.client.storage.postgres import PostgresStorage
-
-        return PostgresStorage
-    if name == "RedisStorage":
-        from daypass.client.storage.redis import RedisStorage
-
-        return RedisStorage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{name.removesuffix('Storage').lower()}")
+    value = globals()[name] = getattr(module, name)
+    return value

@@ -27,6 +27,10 @@ CHANGING_AT_MOST = 2.0
 """Seconds that a compare-and-write waits for another's, which takes a moment."""
 
 
+LOST_ANSWER = "lost_answer"
+"""The reason of a connection whose token was refused when it was presented again after a lost answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What a storage keeps.

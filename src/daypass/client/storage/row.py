@@ -17,6 +17,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from daypass.client.storage.base import LOST_ANSWER
 from daypass.errors import ConfigurationError
 
 FORMAT = 1
@@ -78,10 +79,6 @@ def check_format(form: int) -> None:
     """
     if form != FORMAT:
         raise ConfigurationError(f"the row is in format {form}, and this Daypass reads {FORMAT}: update Daypass here")
-
-
-LOST_ANSWER = "lost_answer"
-"""The reason of a connection whose token was refused when it was presented again after a lost answer."""
 
 
 class Watch:

@@ -23,10 +23,10 @@ from daypass.client.origin import plain_url
 from daypass.client.parsing import is_token, jwt_lifetime, lifetime_in_milliseconds
 from daypass.client.sealing import Sealing
 from daypass.client.session import ClientSession
-from daypass.client.storage.base import Facts, Turn
+from daypass.client.storage.base import LOST_ANSWER, Facts, Turn
 from daypass.client.storage.base import Kept as KeptText
 from daypass.client.storage.memory import MemoryStorage
-from daypass.client.storage.row import LOST_ANSWER, Row, begun
+from daypass.client.storage.row import Row, begun
 from daypass.client.storage.shared import SharedStorage
 from daypass.client.timing import Timing
 from daypass.client.vault.connection import Connection, key_of, names_in, shown
