@@ -75,34 +75,71 @@ def wait_for(page: Page, name: str, at_least: int, seconds: float = 20) -> None:
 
 
 def test_nothing_happens(demo: Page) -> None:
-    """Press nothing: passes run out and are renewed in silence, and the user sees no failure."""
-    wait_for(demo, "passes", 3, seconds=30)
+    """Access tokens expire and are refreshed, and no request fails."""
+    wait_for(demo, "tokens", 3, seconds=30)
     assert (0, True) == (figure(demo, "failures"), figure(demo, "requests") > 30)
-    assert figure(demo, "passes") == figure(demo, "refreshes") + 1
-    assert "a new pass, got in silence" in demo.inner_text("#log")
+    assert figure(demo, "tokens") == figure(demo, "refreshes") + 1
+    assert "refreshed the access token" in demo.inner_text("#log")
 
 
-def test_bad_weather(demo: Page) -> None:
+def test_failures_of_refreshes(demo: Page) -> None:
     """A hundred at once, a lost answer, a busy server: the refresh that meets them is done, and nothing fails."""
     press(demo, "100 requests at once")
-    demo.wait_for_function("() => document.getElementById('said').textContent.includes('100 fine, 0 failed')")
-    for turn, name in enumerate(["Lose the next answer", "Server says 503"], 1):
+    demo.wait_for_function("() => document.getElementById('said').textContent.includes('100 succeeded, 0 failed')")
+    for turn, name in enumerate(["Lose a response", "Answer 503"], 1):
         press(demo, name)
         wait_for(demo, "refreshes", turn)
         demo.wait_for_timeout(500)
     assert (0, True) == (figure(demo, "failures"), figure(demo, "requests") > 100)
 
 
-def test_a_pass_that_is_taken_away(demo: Page) -> None:
+def test_a_revoked_access_token(demo: Page) -> None:
     """A hundred requests that meet the 401 share one refresh, are sent again, and nothing fails."""
-    press(demo, "Take the pass away")
-    demo.wait_for_function("() => document.getElementById('said').textContent.includes('1 refresh, 0 failures')")
+    press(demo, "Revoke the access token")
+    demo.wait_for_function("() => document.getElementById('said').textContent.includes('1 refresh, 0 failed')")
     assert figure(demo, "replays") >= 100
     assert 0 == figure(demo, "failures")
 
 
+def test_a_double_click(demo: Page) -> None:
+    """A second click while the first is at work does nothing: no request fails."""
+    demo.wait_for_timeout(1500)
+    demo.evaluate("() => { const it = document.querySelector('[data-do=revoke]'); it.click(); it.click() }")
+    demo.wait_for_function("() => document.getElementById('said').textContent.includes('1 refresh, 0 failed')")
+    for _ in range(2):
+        press(demo, "Revoke the access token")
+    demo.wait_for_timeout(2500)
+    assert 0 == figure(demo, "failures")
+
+
+def test_focus_is_kept(demo: Page) -> None:
+    """After a login the focus is on the page's first heading; after a device was ended, on the next control."""
+    assert "Access token" == demo.evaluate("document.activeElement.textContent")
+    press(demo, "Log in on another device")
+    demo.wait_for_function("() => document.querySelectorAll('#devices li').length === 2")
+    demo.evaluate(
+        """() => {
+            const others = [...document.querySelectorAll("#devices li")].filter((li) => !li.innerText.includes("this"));
+            const end = others[0].querySelector("button");
+            end.focus();
+            end.click();
+        }"""
+    )
+    demo.wait_for_function("() => document.querySelectorAll('#devices li').length === 1")
+    assert demo.evaluate("document.getElementById('devices').contains(document.activeElement)")
+
+
+def test_a_second_theft(demo: Page) -> None:
+    """While a thief has the token a second theft is refused, so that no line is shown twice."""
+    for _ in range(2):
+        press(demo, "Steal the refresh token")
+        demo.wait_for_timeout(300)
+    assert "The thief has your refresh token already." == demo.inner_text("#said")
+    assert 1 == demo.inner_text("#thief-log").count("copied your refresh token")
+
+
 def test_a_second_tab(demo: Page) -> None:
-    """A second tab needs no login, and the two share each new pass; a logout in one reaches the other."""
+    """A second tab needs no login, and the two share each new access token; a logout in one reaches the other."""
     with demo.expect_popup() as opened:
         demo.get_by_role("link", name="Open a second tab").click()
     other = opened.value
@@ -110,7 +147,7 @@ def test_a_second_tab(demo: Page) -> None:
     for tab in (demo, other):
         wait_for(tab, "refreshes", 1)
     shared = [tab.locator("#log .shared").all_inner_texts() for tab in (demo, other)]
-    assert "another tab got a new pass for all" in shared[0] + shared[1]
+    assert "another tab refreshed the access token for both" in shared[0] + shared[1]
     press(other, "Log out here")
     demo.wait_for_selector("#login:not([hidden])")
     assert [0, 0] == [figure(tab, "failures") for tab in (demo, other)]
@@ -120,10 +157,10 @@ def test_the_thief_is_caught(demo: Page) -> None:
     """A thief with a copy of the refresh token is let in at first, and soon the server ends the session for both."""
     press(demo, "Steal the refresh token")
     demo.wait_for_function(
-        "() => document.getElementById('thief-log').textContent.includes('for good')", timeout=60_000
+        "() => document.getElementById('thief-log').textContent.includes('got 401: refused')", timeout=60_000
     )
     thief = demo.inner_text("#thief-log")
-    assert "used it, and got an access token of their own" in thief
+    assert "used it and got an access token" in thief
     demo.wait_for_selector("#login:not([hidden])")
     assert 0 == figure(demo, "failures")
     press(demo, "Log in")
@@ -214,9 +251,9 @@ def test_by_keyboard(demo: Page) -> None:
         )
     expected = [
         "100 requests at once",
-        "Take the pass away",
-        "Lose the next answer",
-        "Server says 503",
+        "Revoke the access token",
+        "Lose a response",
+        "Answer 503",
         "Open a second tab",
         "Steal the refresh token",
         "End",

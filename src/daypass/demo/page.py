@@ -1,6 +1,6 @@
-"""The demonstration's page: an issuer for the browser, an API to ask without pause, bad weather on demand, and a thief.
+"""The demo page: an issuer for the browser, an API, failures on demand, and a thief.
 
-All of this is the demonstration's alone. No server of anybody's has a route that hands a refresh token to a thief.
+All of this exists only in the demo. No real server has a route that gives a refresh token to a thief.
 """
 
 import secrets
@@ -25,7 +25,7 @@ from daypass.web.starlette import auth_routes, bearer
 PREFIX = "/browser"
 ACCESS_TTL = "10s"
 GRACE_PERIOD = "3s"
-"""Short, so that a thief is found out while one watches; on loopback no message takes a second."""
+"""Short, so that a thief is found within seconds; on loopback no message takes a second."""
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -43,8 +43,8 @@ _ASSETS = {
     f"{PREFIX}/page.js": ("page.js", "text/javascript"),
     f"{PREFIX}/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-_TAKEN_EARLY = 3
-"""Of so many access tokens, one is refused halfway, so that a request meets a 401 and is sent again."""
+_REVOKED_ONE_IN = 3
+"""One access token in so many is refused after half its life, so that requests get a 401 and are sent again."""
 
 _AFTER = 5 * SECOND
 
@@ -66,19 +66,19 @@ def page_routes(store: AsyncStore, known: Users, address: str) -> list[BaseRoute
         grace_period=GRACE_PERIOD,
         idle_ttl="1h",
     )
-    weather = _Weather()
+    failing = _Failures()
     thieves = _Thieves(auth)
     api = _Api(auth, thieves)
     demo = [
-        Route("/weather", weather.order, methods=["POST"]),
+        Route("/failures", failing.order, methods=["POST"]),
         Route("/steal", thieves.steal, methods=["POST"]),
         Route("/thief/{name}", thieves.use, methods=["POST"]),
     ]
     return [
         *(Route(path, _asset(*asset), methods=["GET"]) for path, asset in _ASSETS.items()),
-        Mount(f"{PREFIX}/auth", app=weather.over(Mount("", routes=auth_routes(auth)))),
+        Mount(f"{PREFIX}/auth", app=failing.around(Mount("", routes=auth_routes(auth)))),
         Route(f"{PREFIX}/api/notes", api.notes, methods=["GET"]),
-        Route(f"{PREFIX}/api/pass", api.take_away, methods=["DELETE"]),
+        Route(f"{PREFIX}/api/token", api.revoke, methods=["DELETE"]),
         Mount(f"{PREFIX}/demo", routes=demo),
     ]
 
@@ -88,21 +88,21 @@ def _asset(name: str, kind: str) -> ASGIApp:
     return Response(content, media_type=kind, headers=_HEADERS)
 
 
-class _Weather:
-    """What refreshes have to go through: answers that are lost on their way, and a server that is busy."""
+class _Failures:
+    """Failures of refreshes: responses that are lost, and 503."""
 
     def __init__(self) -> None:
         self._lose = 0
         self._unavailable = 0
 
     async def order(self, request: Request) -> Response:
-        """Order bad weather: so many lost answers, so many 503."""
+        """Let the next refreshes fail: so many lost responses, so many 503."""
         ordered = await request.json()
         self._lose, self._unavailable = int(ordered.get("lose", 0)), int(ordered.get("unavailable", 0))
         return Response(status_code=204)
 
-    def over(self, app: ASGIApp) -> ASGIApp:
-        """Return ``app`` under this weather."""
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return ``app`` with these failures."""
 
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
             refreshing = scope["type"] == "http" and scope["path"].endswith("/refresh")
@@ -120,36 +120,36 @@ class _Weather:
 
 
 async def _nowhere(_: object) -> None:
-    """Lose what was to be sent."""
+    """Lose a message."""
 
 
 class _Api:
-    """What the page asks for, with an access token."""
+    """The API that the page uses."""
 
     def __init__(self, auth: AsyncDaypass, thieves: "_Thieves") -> None:
         self._auth = auth
         self._thieves = thieves
         self._require = bearer(auth)
-        self._taken: set[str] = set()
+        self._revoked: set[str] = set()
 
     async def notes(self, request: Request) -> Response:
-        """Answer a request of the page's, or refuse it because its access token was taken away."""
+        """Return the notes, or 401 if the access token was revoked."""
         token = await self._require(request)
         age = self._auth.new_call().now - token.issued_at
         unlucky = _is_unlucky(token) and age >= _AFTER and not self._thieves.about
-        if unlucky or token.id in self._taken:
-            challenge = 'Bearer realm="daypass", error="invalid_token", error_description="taken away"'
+        if unlucky or token.id in self._revoked:
+            challenge = 'Bearer realm="daypass", error="invalid_token", error_description="revoked"'
             return JSONResponse({"error": "invalid_token"}, 401, {"www-authenticate": challenge})
         return JSONResponse({"notes": ["Buy milk", "Water the plants"], "of": token.username})
 
-    async def take_away(self, request: Request) -> Response:
-        """Take this access token away, although it is young."""
-        self._taken.add((await self._require(request)).id)
+    async def revoke(self, request: Request) -> Response:
+        """Revoke the access token of this request before it expires."""
+        self._revoked.add((await self._require(request)).id)
         return Response(status_code=204)
 
 
 def _is_unlucky(token: AccessToken) -> bool:
-    return sum(token.id.encode()) % _TAKEN_EARLY == 0
+    return sum(token.id.encode()) % _REVOKED_ONE_IN == 0
 
 
 class _Thieves:

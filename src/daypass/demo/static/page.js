@@ -1,4 +1,4 @@
-// The demonstration's page. All that keeps its user logged in is `createSession`; the rest shows what goes on.
+// The demo page. Only `createSession` keeps its user logged in; everything else shows what happens.
 import { createSession } from "/browser/auth/daypass.js";
 
 const NOTES = "/browser/api/notes";
@@ -6,18 +6,20 @@ const EVERY = 250;
 const FRESH = 1100;
 const PAST_GRACE = 3500;
 const LIFE = 10_000;
+const MESSAGE = 15_000;
+const LEAD = "Your access token expires every ten seconds. The page sends four requests a second, and none fails.";
 
 const byId = (id) => document.getElementById(id);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const session = createSession({ url: "/browser/auth" });
 
-const counts = { requests: 0, passes: 0, refreshes: 0, replays: 0, failures: 0 };
+const counts = { requests: 0, tokens: 0, refreshes: 0, replays: 0, failures: 0 };
 const dots = [];
-const passes = [];
+const tokens = [];
 let asking;
 let reachable = true;
 let asked = 0;
-const mended = new Set();
+const sentAgain = new Set();
 
 const sleep = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
 
@@ -29,7 +31,15 @@ function count(name, by = 1) {
   byId("failures").parentElement.classList.toggle("seen", counts.failures > 0);
 }
 
-async function ask() {
+const underWay = new Set();
+
+function ask() {
+  const request = sendOne();
+  underWay.add(request);
+  return request.finally(() => underWay.delete(request));
+}
+
+async function sendOne() {
   const dot = { at: performance.now(), state: "waiting" };
   const query = `?${++asked}`;
   dots.push(dot);
@@ -37,12 +47,12 @@ async function ask() {
     const answer = await session.fetch(NOTES + query, { cache: "no-store" });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     await answer.json();
-    dot.state = mended.delete(query) ? "again" : "fine";
+    dot.state = sentAgain.delete(query) ? "again" : "fine";
     found(true);
   } catch (error) {
     dots.splice(dots.indexOf(dot), 1);
     if (error.name === "LoginRequired" || !session.user) return; // the session was ended, which is no failure
-    if (error.name === "TypeError") return found(false); // nobody is there: the demonstration has ended
+    if (error.name === "TypeError") return found(false); // the demo has ended
     dot.state = "failed";
     dots.push(dot);
     count("failures");
@@ -56,32 +66,32 @@ function found(there) {
   if (there === reachable) return;
   reachable = there;
   byId("lead").textContent = there
-    ? "Your access token lives ten seconds. Press nothing, and watch nothing happen."
-    : "The demonstration has ended, or cannot be reached: start it again with “daypass demo”.";
+    ? LEAD
+    : "The demo has ended or cannot be reached. Start it again: daypass demo";
 }
 
 // ---- what the session tells
 
 function begin({ user, lifetime }, how) {
-  const last = passes.at(-1);
+  const last = tokens.at(-1);
   const now = performance.now();
   if (last) last.until = now;
-  passes.push({ from: now, life: lifetime ?? LIFE, early: false });
-  count("passes");
+  tokens.push({ from: now, life: lifetime ?? LIFE, early: false });
+  count("tokens");
   byId("name").textContent = user?.email ?? user?.username ?? "somebody";
-  byId("number").textContent = `No. ${counts.passes}`;
+  byId("number").textContent = `No. ${counts.tokens}`;
   byId("ticket").classList.remove("new");
   void byId("ticket").offsetWidth; // so that the same movement starts again
   byId("ticket").classList.add("new");
-  if (last) keepStub(last, counts.passes - 1, how);
+  if (last) keepStub(last, counts.tokens - 1, how);
 }
 
-function keepStub(pass, number, how) {
-  const left = Math.max(0, (pass.life - (pass.until - pass.from)) / 1000);
+function keepStub(token, number, how) {
+  const left = Math.max(0, (token.life - (token.until - token.from)) / 1000);
   const item = document.createElement("li");
-  item.textContent = pass.early ? `No. ${number} taken away` : `No. ${number} renewed ${left.toFixed(1)} s ahead`;
+  item.textContent = token.early ? `No. ${number} refused early` : `No. ${number} refreshed ${left.toFixed(1)} s before expiry`;
   if (how) item.textContent += `, ${how}`;
-  item.classList.toggle("again", pass.early);
+  item.classList.toggle("again", token.early);
   byId("stubs").prepend(item);
   while (byId("stubs").children.length > 4) byId("stubs").lastChild.remove();
 }
@@ -96,29 +106,29 @@ session.on("loggedIn", (event) => {
 session.on("refreshed", (event) => {
   count("refreshes");
   begin(event, event.shared ? "by another tab" : "");
-  note(event.shared ? "another tab got a new pass for all" : "a new pass, got in silence", event.shared ? "shared" : "");
+  note(event.shared ? "another tab refreshed the access token for both" : "refreshed the access token", event.shared ? "shared" : "");
 });
 
 session.on("unauthorized", () => {
-  const pass = passes.at(-1);
-  if (pass && !pass.early) note("the server refused this pass early: 401", "again");
-  if (pass) pass.early = true;
+  const token = tokens.at(-1);
+  if (token && !token.early) note("the server refused the access token: 401", "again");
+  if (token) token.early = true;
 });
 
 session.on("replayed", ({ url }) => {
   count("replays");
-  if (!mended.size) note("sent again with the new pass; you saw nothing", "again");
-  mended.add(new URL(url).search);
+  if (!sentAgain.size) note("sent the request again with the new access token", "again");
+  sentAgain.add(new URL(url).search);
 });
 
-session.on("refreshFailed", ({ reason }) => note(`no new pass now (${reason}); the session is kept`, "again"));
+session.on("refreshFailed", ({ reason }) => note(`refresh failed (${reason}); the session is kept`, "again"));
 
 session.on("loggedOut", ({ reason, shared }) => {
   note(reason === "logout" ? `logged out${shared ? " in another tab" : ""}` : "the server ended the session", "bad");
   const thief = !byId("thief").hidden && reason !== "logout";
   show(false);
   byId("login-problem").textContent = thief
-    ? "Two parties used one session, so the server ended it for both. You log in again; the thief cannot."
+    ? "Two parties used one session, so the server ended it. You can log in again; the thief cannot."
     : reason === "logout"
       ? ""
       : "The session was ended. Log in again.";
@@ -143,13 +153,18 @@ function note(text, kind = "") {
 // ---- logging in and out
 
 function show(inside) {
-  byId("app").hidden = !inside && !passes.length;
+  const focused = byId("login").contains(document.activeElement);
+  say("");
+  byId("app").hidden = !inside && !tokens.length;
   byId("app").classList.toggle("out", !inside);
   byId("login").hidden = inside;
   clearInterval(asking);
   if (inside) {
     asking = setInterval(ask, EVERY);
     byId("thief").hidden = true;
+    byId("lead").textContent = LEAD;
+    byId("login-problem").textContent = "";
+    if (focused) byId("token-heading").focus();
   } else {
     byId("login").querySelector("button").focus();
   }
@@ -158,6 +173,7 @@ function show(inside) {
 byId("login").addEventListener("submit", async (event) => {
   event.preventDefault();
   const given = new FormData(event.target);
+  byId("login-problem").textContent = "";
   try {
     await session.login({ email: given.get("email"), password: given.get("password"), deviceName: "This browser" });
   } catch (error) {
@@ -169,7 +185,7 @@ session.ready.then((user) => {
   if (!user) show(false);
 });
 
-// ---- making it hard
+// ---- trying to make a request fail
 
 const demo = (path, body) =>
   fetch(`/browser/demo/${path}`, {
@@ -178,7 +194,15 @@ const demo = (path, body) =>
     body: JSON.stringify(body ?? {}),
   }).then((answer) => (answer.status === 204 ? null : answer.json()));
 
-const say = (text) => (byId("said").textContent = text);
+let clearing;
+let following = false;
+
+/** Show a message for a while. */
+function say(text) {
+  clearTimeout(clearing);
+  byId("said").textContent = text;
+  clearing = setTimeout(() => (byId("said").textContent = ""), MESSAGE);
+}
 
 const hundred = async () => {
   const before = counts.failures;
@@ -189,38 +213,41 @@ const hundred = async () => {
 const deeds = {
   async hundred() {
     const failed = await hundred();
-    say(`100 requests at once: ${100 - failed} fine, ${failed} failed.`);
+    say(`100 requests at once: ${100 - failed} succeeded, ${failed} failed.`);
   },
-  async take() {
+  async revoke() {
+    // a 401 to an access token of a moment ago belongs to the caller: a newer one would be refused as well
+    await Promise.all(underWay); // a request is sent again once, so it must not lose two tokens
+    let age;
+    while ((age = performance.now() - tokens.at(-1).from) < FRESH) await sleep(FRESH - age);
     const before = counts.refreshes;
-    // a 401 to a pass of a moment ago would be the caller's: a newer one would fare no better
-    const age = performance.now() - passes.at(-1).from;
-    await sleep(FRESH - age);
-    await session.fetch("/browser/api/pass", { method: "DELETE" });
+    const answer = await session.fetch("/browser/api/token", { method: "DELETE", refresh: false });
+    if (!answer.ok) return say("The access token had just expired. Try again.");
     const failed = await hundred();
-    say(`The pass was taken away: 100 requests, ${counts.refreshes - before} refresh, ${failed} failures.`);
+    say(`The access token was revoked: 100 requests, ${counts.refreshes - before} refresh, ${failed} failed.`);
   },
   async lose() {
-    await demo("weather", { lose: 1 });
-    say("The next refresh will be done, and its answer lost on its way. Watch the figures: nothing will fail.");
+    await demo("failures", { lose: 1 });
+    say("The server will do the next refresh, and its response will be lost. No request will fail.");
   },
   async busy() {
-    await demo("weather", { unavailable: 2 });
-    say("The next two refreshes will be answered with 503. Nobody is logged out for that.");
+    await demo("failures", { unavailable: 2 });
+    say("The next two refreshes will get a 503. You stay logged in, and no request will fail.");
   },
   tab() {
-    say("A second tab is open. Whichever of the two refreshes first does it for both.");
+    say("A second tab is open. The tab that refreshes first does so for both.");
   },
   async steal() {
+    if (following) return say("The thief has your refresh token already.");
     const { thief } = await demo("steal");
-    if (!thief) return say("There is nothing to steal: log in first.");
-    say("A thief has copied your refresh token. You notice nothing; the server will, within two or three passes.");
+    if (!thief) return say("There is no refresh token to steal: log in first.");
+    say("A thief has copied your refresh token. The server will find out within two or three refreshes.");
     byId("thief-log").replaceChildren();
     byId("thief").hidden = false;
-    void follow(thief);
+    following = true;
+    void follow(thief).finally(() => (following = false));
   },
-  async device(button) {
-    button.disabled = true;
+  async device() {
     const names = ["Phone", "Tablet", "Laptop", "Television", "Fridge"];
     await fetch("/browser/auth/login", {
       method: "POST",
@@ -233,14 +260,22 @@ const deeds = {
         tokenDelivery: "body",
       }),
     });
-    button.disabled = false;
     await listDevices();
   },
   logout: () => session.logout(),
 };
 
+let busy = false;
+
 for (const button of document.querySelectorAll("[data-do]")) {
-  button.addEventListener("click", () => deeds[button.dataset.do](button));
+  button.addEventListener("click", async () => {
+    if (busy) return; // a second click while the first is at work
+    busy = true;
+    button.setAttribute("aria-busy", "true");
+    await Promise.resolve(deeds[button.dataset.do]()).catch((error) => say(error.message));
+    button.removeAttribute("aria-busy");
+    busy = false;
+  });
 }
 
 // ---- the thief
@@ -252,13 +287,13 @@ async function follow(thief) {
   const unheard = session.on("loggedOut", () => (over = true));
   for (let turn = 0; turn < 12; turn++) {
     const { letIn, reason } = await demo(`thief/${thief}`);
-    if (letIn) tell("used it, and got an access token of their own", "bad");
-    else if (reason === "token_stale") tell("was told: there is a newer one");
+    if (letIn) tell("used it and got an access token", "bad");
+    else if (reason === "token_stale") tell("got 409: there is a newer refresh token");
     else {
-      tell("was refused, for good", "good");
-      tell(reason === "token_reused" ? "the server saw two parties in one session, and ended it" : "the session is over");
+      tell("got 401: refused", "good");
+      tell(reason === "token_reused" ? "the server found two parties in one session and ended it" : "the session had ended");
       unheard();
-      return say("The thief was caught.");
+      return say("The server found the thief and ended the session.");
     }
     // A careful thief: lets the owner refresh, and waits for more than the grace period.
     const { refreshes } = counts;
@@ -293,7 +328,9 @@ async function listDevices() {
       item.append(name, end);
       return item;
     });
+  const focused = byId("devices").contains(document.activeElement);
   byId("devices").replaceChildren(...items);
+  if (focused) byId("devices").querySelector("button").focus();
 }
 
 // ---- drawing
@@ -309,7 +346,7 @@ function readColours() {
     fine: swatch(".dot.fine", "backgroundColor"),
     again: swatch(".dot.again", "borderTopColor"),
     failed: swatch(".dot.failed", "backgroundColor"),
-    pass: swatch(".ticket", "backgroundColor"),
+    token: swatch(".ticket", "backgroundColor"),
     dim: style.color,
   };
 }
@@ -317,11 +354,11 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColour
 
 function draw() {
   const now = performance.now();
-  const pass = passes.at(-1);
-  const left = pass ? Math.max(0, pass.life - (now - pass.from)) : 0;
-  byId("left").style.transform = `scaleX(${pass ? left / pass.life : 0})`;
+  const token = tokens.at(-1);
+  const left = token ? Math.max(0, token.life - (now - token.from)) : 0;
+  byId("left").style.transform = `scaleX(${token ? left / token.life : 0})`;
   byId("seconds").textContent = Math.ceil(left / 1000);
-  byId("life").setAttribute("aria-valuenow", String(pass ? Math.round((left / pass.life) * 100) : 0));
+  byId("life").setAttribute("aria-valuenow", String(token ? Math.round((left / token.life) * 100) : 0));
 
   const { clientWidth: width, clientHeight: height } = canvas;
   const scale = devicePixelRatio || 1;
@@ -338,8 +375,8 @@ function draw() {
   const tall = height * 0.36;
   const line = floor - tall - 12;
 
-  brush.fillStyle = colours.pass;
-  for (const { from, until = now, life } of passes) {
+  brush.fillStyle = colours.token;
+  for (const { from, until = now, life } of tokens) {
     const end = Math.min(until, now, from + life);
     const [start, stop] = [Math.max(0, x(from)), x(end) - 2];
     if (stop <= 0) continue;
@@ -374,7 +411,7 @@ function draw() {
     } else brush.fill();
   }
   while (dots.length && now - dots[0].at > 31_000) dots.shift();
-  while (passes.length > 1 && now - (passes[0].until ?? now) > 31_000) passes.shift();
+  while (tokens.length > 1 && now - (tokens[0].until ?? now) > 31_000) tokens.shift();
 }
 
 function frame() {
