@@ -76,14 +76,23 @@ def _met(world: World) -> dict[Case, list[tuple[Row, int, int, Outcome]]]:
     return met
 
 
-def _refreshed(world: World, row: Row, token: int, clock: int) -> tuple[_OneRow, Tokens | None]:
+KINDS: dict[str, tuple[dict[str, Any], bool]] = {
+    "persistent": ({}, False),
+    "not remembered": ({"idle_ttl": 5, "ends_at": 10**9, "extras": '{"p":0}'}, False),
+    "passive": ({}, True),
+}
+"""What a session has of its own, and whether the refresh is passive: the rule is the same for all."""
+
+
+def _refreshed(world: World, row: Row, token: int, clock: int, kind: str) -> tuple[_OneRow, Tokens | None]:
+    own, passive = KINDS[kind]
     presented = world.mint.tokens[token]
     position = world.mint.position(row)
-    session = Session(presented.session_id, "s", "c", *position, created_at=clock, expires_at=2 * clock)
+    session = Session(presented.session_id, "s", "c", *position, created_at=clock, expires_at=2 * clock, **own)
     store = _OneRow(session)
     flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
     try:
-        tokens = run(flows.refresh(presented, Call(clock, bytes(ENTROPY))), store.answer)
+        tokens = run(flows.refresh(presented, Call(clock, bytes(ENTROPY)), passive=passive), store.answer)
     except (TokenStale, TokenReused):
         return store, None
     return store, tokens
@@ -94,8 +103,9 @@ def worlds() -> list[tuple[World, dict[Case, list[tuple[Row, int, int, Outcome]]
     return [(world, _met(world)) for world in (World(LOST_WRITES), World(THIEF))]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("relation", "age"), TABLE)
-def test_flows_decide_and_write_as_explored(relation: Any, age: Any, worlds: Any) -> None:
+def test_flows_decide_and_write_as_explored(relation: Any, age: Any, worlds: Any, kind: str) -> None:
     """For each row of the table: the same verdict, the same row written, the session revoked by *reuse* alone."""
     samples = [
         (world, *sample) for world, met in worlds for sample in met.get((relation, age, TABLE[relation, age]), [])
@@ -103,19 +113,20 @@ def test_flows_decide_and_write_as_explored(relation: Any, age: Any, worlds: Any
 
     assert samples
     for world, row, token, clock, outcome in samples:
-        store, _ = _refreshed(world, row, token, clock)
+        store, _ = _refreshed(world, row, token, clock, kind)
         after = world.mint.row(store.session.generation, store.session.branch, store.session.rotated_at)
         assert outcome.row == after
         assert str(outcome.verdict) in store.codes
         assert (store.session.end_reason is EndReason.REUSE) == (outcome.verdict is Verdict.REUSE)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("relation", "age"), TABLE)
-def test_flows_answer_as_explored(relation: Any, age: Any, worlds: Any) -> None:
+def test_flows_answer_as_explored(relation: Any, age: Any, worlds: Any, kind: str) -> None:
     """For each row of the table: the same refresh token is given, and none where the jar is to stay as it is."""
     for world, met in worlds:
         for row, token, clock, outcome in met.get((relation, age, TABLE[relation, age]), []):
-            _, tokens = _refreshed(world, row, token, clock)
+            _, tokens = _refreshed(world, row, token, clock, kind)
             given = tokens.refresh_token if tokens is not None and tokens.replaces else None
             silent = outcome.answer is None or world.keeps_jar(outcome)
             assert (None if silent else encode(world.mint.tokens[outcome.answer], KEY)) == given

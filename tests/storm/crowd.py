@@ -5,6 +5,7 @@ import itertools
 import json
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from .network import hang_up
 from .weather import Scale, Weather
@@ -73,7 +74,8 @@ class Crowd:
         await asyncio.gather(*parties)
 
     async def _login(self, name: str) -> Jar:
-        body = {"username": name, "password": "x", "tokenDelivery": "body"}
+        remember = name[-1] in "02468"  # sessions of both kinds: those of the others are not remembered
+        body = {"username": name, "password": "x", "tokenDelivery": "body", "remember": remember}
         for attempt in itertools.count():
             status, answer = await self._ask(f"{name}/login/{attempt}", "login", body)
             if status == 200:
@@ -143,7 +145,7 @@ class Crowd:
         theft.uses += not is_owner
         theft.owner_uses += is_owner and theft.uses > 0
 
-    async def _ask(self, message: str, path: str, content: dict[str, str]) -> tuple[int, dict[str, str]]:
+    async def _ask(self, message: str, path: str, content: dict[str, Any]) -> tuple[int, dict[str, str]]:
         """Return status and content of an answer; 0 when there was none in time, or none that makes sense."""
         try:
             async with asyncio.timeout(self.scale.patience):

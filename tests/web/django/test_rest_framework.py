@@ -19,7 +19,13 @@ from daypass.duration import MINUTE
 from daypass.testing import Clock
 from daypass.web.django import bearer, users
 from daypass.web.django.pages import Pages
-from daypass.web.django.rest_framework import DaypassAuthentication, HasScope, Principal, StatelessAuthentication
+from daypass.web.django.rest_framework import (
+    DaypassAuthentication,
+    HasAuthentication,
+    HasScope,
+    Principal,
+    StatelessAuthentication,
+)
 
 from ...cookie_names import without_port
 from ...servers.wsgi import serving
@@ -75,6 +81,8 @@ def client(api: Api) -> Iterator[httpx2.Client]:
         path("either", view(api.auth, HasScope("admin") | HasScope("read"))),
         path("neither", view(api.auth, HasScope("admin") | IsAdminUser)),
         path("not", view(api.auth, IsAuthenticated & ~HasScope("admin"))),
+        path("recent", view(api.auth, HasAuthentication(max_age="5m"))),
+        path("strong", view(api.auth, HasAuthentication(acr="mfa"))),
         path("stateless", view(api.auth, IsAuthenticated, StatelessAuthentication)),
     ]
     with serving(Wsgi(patterns)) as address, httpx2.Client(base_url=address) as made:
@@ -209,6 +217,18 @@ def test_decorated(api: Api) -> None:
     with serving(Wsgi([path("", Shown.as_view())])) as address:
         assert {"subject": str(api.person.pk)} == httpx2.get(address, headers=bearing(api.token())).json()
         assert 401 == httpx2.get(address).status_code
+
+
+def test_recent_or_stronger_login_is_required(api: Api, client: httpx2.Client) -> None:
+    """A login that is too weak is a 401 that says what is needed (RFC 9470); one that is recent and strong may pass."""
+    tokens = api.auth.start(users.as_user(api.person))
+    assert 200 == client.get("recent", headers=bearing(tokens.access_token)).status_code
+    refused = client.get("strong", headers=bearing(tokens.access_token))
+    assert (401, "insufficient_user_authentication") == (refused.status_code, refused.json()["error"])
+    assert refused.headers["www-authenticate"].endswith('acr_values="mfa"')
+    confirmed = api.auth.confirm(tokens.session.id, amr=["otp"], acr="mfa")
+    assert 200 == client.get("strong", headers=bearing(confirmed.access_token)).status_code
+    assert 401 == client.get("strong").status_code
 
 
 def test_what_cannot_be(api: Api) -> None:
