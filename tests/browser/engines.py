@@ -1,11 +1,12 @@
 """The three browser engines: Chromium and Firefox by Playwright, WebKitGTK by its own WebDriver."""
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from . import webkit
 
@@ -29,6 +30,21 @@ FIREFOX_PREFERENCES: dict[str, Any] = {
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
 }
+VARIANTS: dict[tuple[str, str], dict[str, Any]] = {
+    # Playwright switches off what would make tests wait; these browsers are as users have them.
+    ("chromium", "everyday"): {
+        "ignore_default_args": [
+            "--disable-back-forward-cache",
+            "--disable-background-timer-throttling",
+            "--disable-backgrounding-occluded-windows",
+            "--disable-renderer-backgrounding",
+        ]
+    },
+    ("firefox", "private"): {"browser.privatebrowsing.autostart": True},
+    ("firefox", "no cookies"): {"network.cookie.cookieBehavior": 2},
+    ("webkit", "no cookies"): {"arguments": ["--cookies-policy=never"]},
+}
+"""How browsers differ from the usual ones; engines that are not named are always like that, or never can be."""
 
 
 class Engines:
@@ -39,7 +55,7 @@ class Engines:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._running: dict[str, Browser] = {}
+        self._running: dict[tuple[str, str], Browser] = {}
         self._playwright: Playwright | None = None
 
     def __enter__(self) -> Self:
@@ -48,34 +64,42 @@ class Engines:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def running(self, engine: str, *, back_forward_cache: bool = False) -> Browser:
-        """Return the engine's browser; on request one that keeps pages for Back, as users' browsers do."""
-        key = f"{engine} {back_forward_cache}"
-        if key not in self._running:
-            self._running[key] = self._started(engine, back_forward_cache=back_forward_cache)
-        return self._running[key]
+    def running(self, engine: str, variant: str = "") -> Browser:
+        """Return the engine's browser, or one of its variants: see `VARIANTS`."""
+        if (engine, variant) not in self._running:
+            self._running[engine, variant] = self._started(engine, VARIANTS.get((engine, variant), {}))
+        return self._running[engine, variant]
 
-    def _started(self, engine: str, *, back_forward_cache: bool) -> Browser:
+    def without_cookies(self, engine: str, profile: Path) -> BrowserContext:
+        """Return a fresh profile that accepts no cookies; Chromium's is kept in a folder of that path."""
+        browser = self.running(engine, "no cookies" if engine != "chromium" else "")
+        if engine != "chromium":
+            return browser.new_context()
+        (profile / "Default").mkdir()
+        settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+        (profile / "Default" / "Preferences").write_text(json.dumps(settings))
+        return browser.browser_type.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS
+        )
+
+    def _started(self, engine: str, options: dict[str, Any]) -> Browser:
         if reason := missing(engine):
             pytest.skip(reason)
         if engine == "webkit":
-            return cast("Browser", self._stack.enter_context(webkit.Browser()))  # it has what the tests call
+            return cast("Browser", self._stack.enter_context(webkit.Browser(**options)))  # it has what the tests call
         if self._playwright is None:
             self._playwright = self._stack.enter_context(sync_playwright())
         if engine == "firefox":
+            preferences = FIREFOX_PREFERENCES | options
             return self._stack.enter_context(
                 self._playwright.firefox.launch(
                     channel="moz-firefox",  # by WebDriver BiDi, so a Firefox as Debian builds it will do
                     executable_path=FIREFOX,
-                    firefox_user_prefs=FIREFOX_PREFERENCES,
+                    firefox_user_prefs=preferences,
                 )
             )
         return self._stack.enter_context(
-            self._playwright.chromium.launch(
-                executable_path=CHROMIUM,
-                args=CHROMIUM_ARGUMENTS,
-                ignore_default_args=["--disable-back-forward-cache"] if back_forward_cache else None,
-            )
+            self._playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, **options)
         )
 
 

@@ -423,7 +423,7 @@ def test_the_store_is_down(page: Page, context: BrowserContext, site: Site) -> N
 @pytest.fixture
 def back_forward_cache(engines: Engines, engine: str) -> Iterator[BrowserContext]:
     """Return a fresh profile of a browser that keeps pages in memory for Back, as users' browsers do."""
-    context = engines.running(engine, back_forward_cache=True).new_context()
+    context = engines.running(engine, "everyday").new_context()
     yield context
     context.close()
 

@@ -37,6 +37,9 @@ Promise.resolve()
 ); return typeof __value === "function" ? __value(__argument) : __value; })
   .then((value) => __done({ value }), (error) => __done({ error: __told(error) }));
 """
+NAME = """(
+  arguments[0].ariaLabel || arguments[0].labels?.[0]?.innerText || arguments[0].innerText || arguments[0].value || ""
+)"""
 SELECTORS = {
     "alert": "[role=alert]",
     "button": "button, [role=button], input[type=submit]",
@@ -55,8 +58,9 @@ class Error(Exception):
 class Browser:
     """Browsers on a display of their own. Each context is a MiniBrowser with an empty profile that is never stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.contexts: list[Context] = []
+        self._arguments = arguments
 
     def __enter__(self) -> Self:
         self._read, write = os.pipe()
@@ -77,7 +81,12 @@ class Browser:
         self._display.wait()
 
     def new_context(
-        self, *, ignore_https_errors: bool = False, java_script_enabled: bool = True, accept_cookies: bool = True
+        self,
+        *,
+        ignore_https_errors: bool = False,
+        java_script_enabled: bool = True,
+        viewport: dict[str, int] | None = None,
+        color_scheme: str = "light",
     ) -> "Context":
         options = Options()
         options.binary_location = str(BROWSER)
@@ -85,11 +94,12 @@ class Browser:
         options.accept_insecure_certs = ignore_https_errors
         if not java_script_enabled:
             options.add_argument("--enable-javascript-markup=false")  # no script of a page runs; those of the driver do
-        if not accept_cookies:
-            options.add_argument("--cookies-policy=never")
+        for argument in self._arguments:
+            options.add_argument(argument)
         environment = os.environ | {
             "DISPLAY": f":{self._number}",
             "GDK_BACKEND": "x11",
+            "GTK_THEME": "Adwaita:dark" if color_scheme == "dark" else "Adwaita",
             "GTK_A11Y": "none",
             "NO_AT_BRIDGE": "1",
             "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
@@ -101,6 +111,8 @@ class Browser:
         driver.set_script_timeout(60)
         driver.file_detector = UselessFileDetector()  # the driver reads the files of this machine
         self.contexts.append(Context(self, driver, service))
+        if viewport:
+            self.contexts[-1].resize(**viewport)
         return self.contexts[-1]
 
 
@@ -117,6 +129,13 @@ class Context:
 
     def set_default_timeout(self, timeout: float) -> None:
         self.patience = int(timeout)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give pages this size, which is that of the window less its bars."""
+        for _ in range(2):
+            outer = self.driver.get_window_size()
+            inner = self.driver.execute_script("return [innerWidth, innerHeight]")
+            self.driver.set_window_size(outer["width"] + width - inner[0], outer["height"] + height - inner[1])
 
     def new_page(self) -> "Page":
         if self._unused:
@@ -280,6 +299,10 @@ class Page:
     def get_by_text(self, text: str) -> "Locator":
         return self.locator("body *:not(:has(*))").having(has_text=text)
 
+    def name_of(self, element: WebElement) -> str:
+        """Return an element's accessible name, as far as the tests' pages go; the driver cannot be asked for it."""
+        return str(self.focus().execute_script(f"return {NAME}", element)).strip()
+
     def click(self, selector: str) -> None:
         self.locator(selector).click()
 
@@ -333,8 +356,8 @@ class Locator:
         if not name:
             return self
         if exact:
-            return self._only(lambda each: name == each.accessible_name.strip(), f"called {name!r}")
-        return self._only(lambda each: name.lower() in each.accessible_name.lower(), f"called {name!r}")
+            return self._only(lambda each: name == self._page.name_of(each), f"called {name!r}")
+        return self._only(lambda each: name.lower() in self._page.name_of(each).lower(), f"called {name!r}")
 
     def locator(self, selector: str) -> "Locator":
         def find() -> list[WebElement]:

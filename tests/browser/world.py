@@ -55,6 +55,7 @@ class World(Application):
         delay: seconds that a refresh takes.
         silent: no refresh is answered: each takes until the page gives up.
         unreachable: every connection is cut.
+        pages: responses by path, besides its own.
     """
 
     def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
@@ -65,6 +66,7 @@ class World(Application):
         self.delay = 0.0
         self.silent = False
         self.unreachable = False
+        self.pages: dict[str, Response] = {}
         self.log: list[Asked] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +96,8 @@ class World(Application):
 
     def _answer(self, scope: Scope, token: str) -> ASGIApp:
         path, query = scope["path"], parse_qs(scope["query_string"].decode())
+        if path in self.pages:
+            return self.pages[path]
         if path in ("/session", "/other"):
             return FileResponse(HERE / "session.html")
         if path == "/api/public":

@@ -1,0 +1,290 @@
+"""daypass.js beside service workers, under strict policies, without cookies, in the background, from a file."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+from starlette.responses import FileResponse, Response
+
+from daypass.duration import Duration
+
+from . import npm
+from .conftest import ALICE, HERE, PASSWORD
+from .engines import Engines
+from .world import Asked, World, ask, refreshes
+
+ITEMS = "/api/items"
+READ = {"status": 200, "data": {"user": "alice"}}
+REFRESHED = Asked("POST", "/auth/refresh", 200)
+PAGE = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/app.js"></script>'
+APP = """
+  import { createSession } from "/auth/daypass.js";
+  window.session = createSession();
+  window.ask = (_, path) => session.fetch(path).then(
+    async (answer) => ({ status: answer.status, data: await answer.json() }),
+    (error) => ({ error: error.name }),
+  );
+  window.sleepFor = () => {};
+  window.loaded = true;
+"""
+JAVASCRIPT = "text/javascript"
+CREDENTIALS = {"username": ALICE.username, "password": PASSWORD}
+
+
+def stays_logged_in(tab: Page, world: World) -> None:
+    """Require that the user stays logged in through an expiry and a reload."""
+    world.log_in(tab)
+    tab.wait_for_timeout(1_050)
+    world.expire()
+    assert READ == ask(tab, "fetch")
+    assert [Asked("GET", ITEMS, 401, 0), REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
+    tab.reload()
+    tab.wait_for_function("window.loaded")
+    assert "alice" == tab.evaluate("session.ready")["username"]
+    assert READ == ask(tab, "fetch")
+    assert [REFRESHED, Asked("GET", ITEMS, 200, 2)] == world.seen()
+
+
+# ---- policies
+
+
+POLICIES = {
+    "strict CSP": {"content-security-policy": "default-src 'none'; script-src 'self'; connect-src 'self'"},
+    "Trusted Types": {"content-security-policy": "require-trusted-types-for 'script'; trusted-types 'none'"},
+    "COOP and COEP": {
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-embedder-policy": "require-corp",
+    },
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_under_a_policy(context: BrowserContext, world: World, policy: str) -> None:
+    """A strict CSP, Trusted Types, and COOP with COEP leave the session alone; nothing violates them."""
+    watch = "addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));"
+    world.pages = {
+        "/strict": Response(PAGE, media_type="text/html", headers=POLICIES[policy]),
+        "/app.js": Response(f"window.violations = [];{watch}{APP}", media_type=JAVASCRIPT),
+    }
+    tab = context.new_page()
+    tab.goto(f"{world.address}/strict")
+    tab.wait_for_function("window.loaded")
+    assert ("COOP" in policy) == tab.evaluate("crossOriginIsolated")
+    stays_logged_in(tab, world)
+    assert [] == tab.evaluate("violations")
+
+
+# ---- service workers
+
+
+TAKE_OVER = """
+  self.addEventListener("install", () => self.skipWaiting());
+  self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+"""
+PLAIN = f"""{TAKE_OVER}
+  self.addEventListener("fetch", (event) => {{
+    if (event.request.method !== "GET") return;
+    event.respondWith((async () => {{
+      const cache = await caches.open("everything");
+      try {{
+        const answer = await fetch(event.request);
+        if (answer.ok) await cache.put(event.request, answer.clone());
+        return answer;
+      }} catch {{
+        return await cache.match(event.request) ?? Response.error();
+      }}
+    }})());
+  }});
+"""
+WORKBOX = f"""
+  importScripts("/workbox/workbox-sw.js");
+  workbox.setConfig({{ modulePathPrefix: "/workbox/", debug: false }});
+  {TAKE_OVER}
+  const {{ routing, strategies }} = workbox;
+  routing.registerRoute(({{ url }}) => url.pathname.startsWith("/api"), new strategies.NetworkFirst());
+  routing.registerRoute(({{ request }}) => request.destination === "script", new strategies.StaleWhileRevalidate());
+  routing.setDefaultHandler(new strategies.NetworkFirst());
+"""
+REGISTER = """async (options) => {
+    await navigator.serviceWorker.register("/worker.js", options);
+    await navigator.serviceWorker.ready;
+    while (!navigator.serviceWorker.controller) await new Promise((go) => setTimeout(go, 20));
+}"""
+
+
+@pytest.fixture
+def workbox(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Response]:
+    """Return Workbox's files, as they are served."""
+    packages = npm.fetch(HERE, "workbox-sw/build/workbox-sw.js", tmp_path_factory).parents[2]
+    return {
+        f"/workbox/{path.name}": FileResponse(path, media_type=JAVASCRIPT)
+        for path in packages.glob("workbox-*/build/*.js")
+    }
+
+
+@pytest.mark.parametrize("kind", ["plain", "Workbox"])
+def test_behind_a_caching_service_worker(
+    context: BrowserContext, world: World, workbox: dict[str, Response], kind: str
+) -> None:
+    """Behind a service worker that caches what it can the user stays logged in, and no cache has a token."""
+    worker = {"plain": PLAIN, "Workbox": WORKBOX}[kind]
+    world.pages = workbox | {"/worker.js": Response(worker, media_type=JAVASCRIPT)}
+    tab = world.open(context)
+    tab.evaluate(REGISTER)
+    world.log_in(tab)
+    tab.evaluate("sleepFor(1_050)")
+    world.expire()
+    assert READ == ask(tab, "fetch")
+    assert [Asked("GET", ITEMS, 401, 0), REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
+    tab.reload()
+    tab.wait_for_function("window.loaded")
+    assert "alice" == tab.evaluate("session.ready")["username"]
+    tab.evaluate("session.logout()")
+    assert "LoginRequired" == ask(tab, "fetch")["error"]
+    cached = tab.evaluate(
+        """async () => {
+            const found = [];
+            for (const name of await caches.keys()) {
+                const cache = await caches.open(name);
+                for (const request of await cache.keys()) {
+                    const text = await (await cache.match(request)).text();
+                    found.push([new URL(request.url).pathname, /eyJ|dpr_/.test(text)]);
+                }
+            }
+            return found;
+        }"""
+    )
+    assert [ITEMS, False] in cached
+    assert [] == [path for path, secret in cached if secret]
+
+
+def test_in_a_service_worker(context: BrowserContext, world: World) -> None:
+    """A service worker that imports the module sends requests with the token of the tabs."""
+    source = f"""{TAKE_OVER}
+      import {{ createSession }} from "/auth/daypass.js";
+      const session = createSession();
+      self.addEventListener("message", (event) => event.waitUntil(
+        session.fetch("{ITEMS}").then((answer) => answer.status, String).then((seen) => event.source.postMessage(seen)),
+      ));
+    """
+    world.pages = {"/worker.js": Response(source, media_type=JAVASCRIPT)}
+    tab = world.open(context)
+    world.log_in(tab)
+    tab.evaluate(REGISTER, {"type": "module"})
+    seen = tab.evaluate(
+        """() => new Promise((go) => {
+            navigator.serviceWorker.onmessage = ({ data }) => go(data);
+            navigator.serviceWorker.controller.postMessage("go");
+        })"""
+    )
+    assert 200 == seen
+
+
+# ---- windows
+
+
+def test_in_a_private_window(engines: Engines, engine: str, world: World) -> None:
+    """In a private window the user stays logged in for as long as it is open, and no other window knows."""
+    browser = engines.running(engine, "private" if engine == "firefox" else "")  # the others' profiles are all private
+    private, other = browser.new_context(), browser.new_context()
+    tab = world.open(private)
+    world.log_in(tab)
+    tab.reload()
+    tab.wait_for_function("window.loaded")
+    assert "alice" == tab.evaluate("session.ready")["username"]
+    assert world.open(other).evaluate("session.ready") is None
+    private.close()
+    other.close()
+
+
+@pytest.fixture
+def no_cookies(engines: Engines, engine: str, tmp_path: Path) -> Iterator[BrowserContext]:
+    """Return a profile that accepts no cookies, and so has no storage either."""
+    context = engines.without_cookies(engine, tmp_path)
+    yield context
+    context.close()
+
+
+def test_without_cookies(no_cookies: BrowserContext, world: World) -> None:
+    """Where cookies are blocked a page still works; the login says so, or lasts until its token expires."""
+    tab = world.open(no_cookies)
+    assert tab.evaluate("session.ready") is None
+    assert {"status": 200, "data": {"public": True}} == ask(tab, "fetch", "/api/public")
+    seen = tab.evaluate("(given) => session.login(given).catch((error) => ({ error: error.code }))", CREDENTIALS)
+    assert seen in ({"error": "cookie_not_kept"}, {"username": "alice"}), seen
+
+
+# ---- Back, and the background
+
+
+@pytest.fixture
+def everyday(engines: Engines, engine: str) -> Iterator[BrowserContext]:
+    """Return a fresh profile of a browser that keeps pages for Back and slows hidden tabs, as users' browsers do."""
+    context = engines.running(engine, "everyday").new_context()
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+def test_back_after_a_logout(everyday: BrowserContext, world: World) -> None:
+    """Back to a page of daypass.js, after a logout on a page without it, shows nobody, and no request has a token."""
+    world.pages = {
+        "/leave": Response("<form method=post action=/auth/logout><button>Go</button></form>", media_type="text/html")
+    }
+    tab = world.open(everyday)
+    world.log_in(tab)
+    tab.evaluate("() => { window.kept = true }")
+    tab.goto(f"{world.address}/leave")
+    tab.evaluate("fetch('/auth/logout', { method: 'POST' }).then((answer) => answer.status)")
+    tab.evaluate("() => { setTimeout(() => history.back()) }")
+    tab.wait_for_function("window.loaded && session.status === 'out'")
+    assert "LoginRequired" == ask(tab, "fetch")["error"]
+    assert {None} == {each.token for each in world.seen()}
+
+
+class TestBackground:
+    """With tokens that live three seconds."""
+
+    @pytest.fixture
+    def lifetimes(self) -> dict[str, Duration]:
+        return {"access_ttl": "3s", "grace_period": "1s"}
+
+    def test_a_throttled_tab(self, everyday: BrowserContext, world: World) -> None:
+        """A tab behind another one, whose timers the browser slows down, keeps its requests going without a failure."""
+        tab = world.open(everyday)
+        world.log_in(tab)
+        tab.evaluate(
+            """() => {
+                window.statuses = [];
+                setInterval(() => ask("fetch", "/api/items").then(({ status }) => statuses.push(status)), 100);
+            }"""
+        )
+        front = everyday.new_page()
+        front.goto(f"{world.address}/session?idle")
+        front.bring_to_front()
+        time.sleep(7)
+        seen = world.seen()
+        assert {200} == set(tab.evaluate("statuses")), seen
+        assert 2 <= len(refreshes(seen))
+
+
+def test_from_a_file(context: BrowserContext, world: World, tmp_path: Path) -> None:
+    """A page from a file can make a session: nobody is logged in, `ready` settles, and nothing is thrown."""
+    (tmp_path / "page.html").write_text(
+        f"""<!doctype html><script>
+          window.errors = [];
+          onunhandledrejection = ({{ reason }}) => errors.push(String(reason));
+        </script><script type="module">
+          import {{ createSession }} from "{world.address}/auth/daypass.js";
+          window.session = createSession({{ url: "{world.address}/auth" }});
+          window.loaded = true;
+        </script>"""
+    )
+    tab = context.new_page()
+    tab.goto((tmp_path / "page.html").as_uri())
+    tab.wait_for_function("window.loaded")
+    assert tab.evaluate("session.ready") is None
+    assert "alice" != tab.evaluate("session.login({ username: 'alice', password: 'x' }).catch((error) => error.name)")
+    assert [] == tab.evaluate("errors")
