@@ -615,7 +615,7 @@ var currentUser = (core) => core.shown.snapshot.user;
 function createFetch(core) {
   return async (input, init) => {
     if (!core.cover(input.url ?? input)) return core.send(input, init);
-    const request = new Request(input, init);
+    const request = new Request(input, copyBody(init));
     const { method, mode, signal, url, referrer, referrerPolicy } = request;
     if (request.headers.has("authorization") || mode === "no-cors") return core.send(request);
     const reads = /^(GET|HEAD)$/.test(method);
@@ -643,6 +643,11 @@ function createFetch(core) {
     });
   };
 }
+function copyBody(init) {
+  const body = init?.body;
+  if (body instanceof URLSearchParams) return { ...init, body: new URLSearchParams(body) };
+  return ArrayBuffer.isView(body) || body instanceof ArrayBuffer ? { ...init, body: new Blob([body]) } : init;
+}
 
 // src/login.ts
 async function login(core, credentials) {
@@ -664,12 +669,23 @@ async function login(core, credentials) {
 async function withCookie(core, granted) {
   const page = globalThis.location;
   const { origin, protocol, hostname } = new URL(core.url);
-  if (navigator.cookieEnabled !== false && protocol === page.protocol && hostname === page.hostname) return granted;
+  if (protocol === page.protocol && hostname === page.hostname && cookiesAreKept()) return granted;
   const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
   if (!reason) return grant;
   throw new CookieRejected(
     `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, and use one host name for both`
   );
+}
+function cookiesAreKept() {
+  const check = "daypass-ok=";
+  try {
+    document.cookie = check;
+    const kept = document.cookie.includes(check);
+    document.cookie = `${check};max-age=0`;
+    return kept;
+  } catch {
+    return false;
+  }
 }
 
 // src/schedule.ts

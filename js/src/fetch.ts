@@ -17,7 +17,7 @@ export function createFetch(core: Core): SessionFetch {
   return async (input, init) => {
     if (!core.cover((input as Request).url ?? input)) return core.send(input, init);
     // From here on it is what it was when it was asked for, whatever the caller does to its parts.
-    const request = new Request(input, init);
+    const request = new Request(input, copyBody(init));
     const { method, mode, signal, url, referrer, referrerPolicy } = request;
     if (request.headers.has("authorization") || mode === "no-cors") return core.send(request);
     const reads = /^(GET|HEAD)$/.test(method);
@@ -45,4 +45,11 @@ export function createFetch(core: Core): SessionFetch {
       }),
     });
   };
+}
+
+/** Copy what the caller may still change: WebKit reads bytes and parameters only when it sends the request. */
+function copyBody(init?: SessionRequestInit): SessionRequestInit | undefined {
+  const body = init?.body;
+  if (body instanceof URLSearchParams) return { ...init, body: new URLSearchParams(body) };
+  return ArrayBuffer.isView(body) || body instanceof ArrayBuffer ? { ...init, body: new Blob([body]) } : init;
 }

@@ -37,10 +37,23 @@ export async function login(core: Core, credentials: Credentials): Promise<User 
 async function withCookie(core: Core, granted: Grant): Promise<Grant> {
   const page = globalThis.location;
   const { origin, protocol, hostname } = new URL(core.url);
-  if (navigator.cookieEnabled !== false && protocol === page.protocol && hostname === page.hostname) return granted;
+  if (protocol === page.protocol && hostname === page.hostname && cookiesAreKept()) return granted;
   const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
   if (!reason) return grant;
   throw new CookieRejected(
     `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, and use one host name for both`,
   );
+}
+
+/** Try it: `navigator.cookieEnabled` is true in Chromium and WebKit even if all cookies are blocked. */
+function cookiesAreKept(): boolean {
+  const check = "daypass-ok=";
+  try {
+    document.cookie = check;
+    const kept = document.cookie.includes(check);
+    document.cookie = `${check};max-age=0`;
+    return kept;
+  } catch {
+    return false; // a worker or a sandboxed frame
+  }
 }
