@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -239,6 +240,8 @@ def test_a_client_that_goes_away_is_no_error(issuer: Issuer, address: str, caplo
     """A WebSocket that its client closes, before its first message or after it, is not logged as an error."""
     with connect(address, proxy=None):
         pass
+    with connect(address, proxy=None) as connection:
+        connection.socket.shutdown(socket.SHUT_RDWR)
     with opened(address, start(issuer).access_token, by_message=True) as connection:
         asked(connection, "one")
     tokens = start(issuer)

@@ -136,6 +136,10 @@ async def absent(_: StarletteRequest) -> StarletteResponse:
     return _returned(failure(404, "not_found", "There is nothing here; leave out the slash at the end"))
 
 
+async def _gone(_: object) -> None:
+    """Send nothing: the client has gone away."""
+
+
 class WatchedWebSocket(WebSocket):
     """A WebSocket that was accepted and ends with its session; from `Guard.watch`."""
 
@@ -188,6 +192,7 @@ class Guard(guard.AsyncGuard[FoundT]):
         except Closed as closed:
             raise WebSocketException(closed.code, closed.reason) from None
         except Disconnected:
+            websocket.send = _gone  # type: ignore[method-assign]  # Starlette closes the WebSocket, and would fail
             raise WebSocketException(1000) from None  # unlike WebSocketDisconnect it is not logged as an error
 
     async def _checked(self, request: HTTPConnection, further: str = "") -> FoundT:
