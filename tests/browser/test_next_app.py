@@ -61,8 +61,8 @@ def running(command: list[str | Path], folder: Path, **environment: str) -> Iter
 @pytest.fixture(scope="module")
 def address(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of the application, with its API behind it."""
-    api = [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLE, "api:app", "--log-level", "error"]
-    start = [npm.NODE, NEXT, "start", "--hostname", "127.0.0.1"]
+    api: list[str | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLE, "api:app", "--log-level", "error"]
+    start: list[str | Path] = [npm.NODE, NEXT, "start", "--hostname", "127.0.0.1"]
     with running(api, tmp_path_factory.mktemp("api"), ACCESS_TTL=ACCESS_TTL, GRACE_PERIOD="2s") as behind:
         url = f"{behind.replace('localhost', '127.0.0.1')}/auth"
         with running(start, EXAMPLE, DAYPASS_URL=url, NEXT_TELEMETRY_DISABLED="1") as address:
@@ -135,7 +135,7 @@ def test_a_stale_cookie(address: str) -> None:
 
 def test_while_the_api_is_down(built: None) -> None:
     """While the API cannot be reached, a page of somebody with a cookie is 503, and the cookie is kept."""
-    start = [npm.NODE, NEXT, "start", "--hostname", "127.0.0.1"]
+    start: list[str | Path] = [npm.NODE, NEXT, "start", "--hostname", "127.0.0.1"]
     with (
         running(start, EXAMPLE, DAYPASS_URL="http://127.0.0.1:9/auth", NEXT_TELEMETRY_DISABLED="1") as address,
         httpx2.Client(base_url=address, headers=NAVIGATION) as browser,

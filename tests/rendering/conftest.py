@@ -118,7 +118,7 @@ def rendering(kind: str, factory: pytest.TempPathFactory, **options: Any) -> Ite
         npm.fetch(HERE, "h3/package.json", factory)
     if not npm.NODE.exists():
         pytest.skip(f"there is no {npm.NODE}")
-    command = [npm.NODE, HERE / "site.mjs", kind, json.dumps(options)]
+    command: list[str | Path] = [npm.NODE, HERE / "site.mjs", kind, json.dumps(options)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -266,7 +266,7 @@ def test_a_garbage_cookie(site: Site) -> None:
     _, address = site
     for text in ("garbage", "dpr_garbage", "a b", "ü"):
         with browsing(address, None) as browser:
-            answer = browser.get("/", headers={"cookie": f"daypass={text}".encode()})
+            answer = browser.get("/", headers={b"cookie": f"daypass={text}".encode()})
             assert NOBODY == answer.json()
 
 

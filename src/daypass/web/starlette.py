@@ -29,7 +29,7 @@ from daypass.session_options import SessionOptions
 from daypass.user import User
 from daypass.web import asgi, guard, routes
 from daypass.web.application import Application, async_application
-from daypass.web.asgi import Receive, Scope, Send, authorization_of, encoded, read_request, respond
+from daypass.web.asgi import Message, Receive, Scope, Send, authorization_of, encoded, read_request, respond
 from daypass.web.bearer import refused
 from daypass.web.clients import Registry
 from daypass.web.guard import AsyncVerifying, StepUp
@@ -136,7 +136,7 @@ async def absent(_: StarletteRequest) -> StarletteResponse:
     return _returned(failure(404, "not_found", "There is nothing here; leave out the slash at the end"))
 
 
-async def _gone(_: object) -> None:
+async def _gone(message: Message) -> None:
     """Send nothing: the client has gone away."""
 
 
@@ -192,7 +192,7 @@ class Guard(guard.AsyncGuard[FoundT]):
         except Closed as closed:
             raise WebSocketException(closed.code, closed.reason) from None
         except Disconnected:
-            websocket.send = _gone  # type: ignore[method-assign]  # Starlette closes the WebSocket, and would fail
+            websocket.send = _gone  # type: ignore[method-assign]  # Starlette closes it, and would fail
             raise WebSocketException(1000) from None  # unlike WebSocketDisconnect it is not logged as an error
 
     async def _checked(self, request: HTTPConnection, further: str = "") -> FoundT:
