@@ -20,7 +20,7 @@ from daypass.client.first_party import (
 from daypass.client.flow import Plan, Refresh, Send, State, plan, request_flow, token_flow
 from daypass.client.messages import Answer, Cookie, Grant, Message, Refreshed, Rejected, Stale, Unavailable
 from daypass.client.parsing import jwt_lifetime, refreshing_can_help
-from daypass.client.timing import Timing, backoff, pause_after, retry_pause
+from daypass.client.timing import Timing, backoff, pause_after, retry_pause, silence_after
 from daypass.client.tokens import Tokens, refreshed, tokens_from
 from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 
@@ -444,6 +444,9 @@ def test_server_that_says_its_grace_period_gets_the_short_deadline(header: str |
     assert grant is not None
     assert deadline == TIMING.deadline_for(grant.grace)
     assert deadline + 1_000 == TIMING.turn_for(grant.grace)
+    lease = TIMING.lease_for(grant.grace)
+    assert (True, True) == (deadline < lease, lease + silence_after(lease) < TIMING.turn_for(grant.grace, leased=True))
+    assert {5} == {Timing(turn=5).turn_for(grant.grace, leased=leased) for leased in (False, True)}
 
 
 def test_pause_after_failures_grows_up_to_a_bound() -> None:
@@ -511,3 +514,10 @@ def test_one_library_is_enough(missing: str) -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "<DaypassAuth https://a.example/auth logged out>"
+
+
+def test_lease_is_longer_than_a_refresh() -> None:
+    """Whoever has the next turn sends the same token: what was sent under the turn before has to have ended."""
+    with pytest.raises(ConfigurationError, match="invalid lease 30000: a refresh may take 30000 milliseconds"):
+        Timing(lease=30_000)
+    assert 6_000 == Timing(deadline=5_000, strict_deadline=5_000, lease=6_000).lease_for(0)

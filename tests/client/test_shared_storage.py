@@ -13,10 +13,11 @@ from daypass.client.events import ClientEvent
 from daypass.client.httpx import DaypassAuth
 from daypass.client.sealing import Sealing
 from daypass.client.storage import RedisStorage
+from daypass.client.storage.base import Kept, Turn
 from daypass.client.storage.redis import RedisRows
 from daypass.client.storage.row import Row, Watch, begun, taken
 from daypass.client.storage.shared import Rows, SharedStorage
-from daypass.client.timing import Timing
+from daypass.client.timing import Timing, silence_after
 from daypass.errors import ConfigurationError, LoginRequired, RefreshUnavailable
 from daypass.testing.strict_server import PASSWORD
 from tests.servers import redis
@@ -109,6 +110,56 @@ def test_good_token_asks_nobody(new_worker: NewWorker, rows: RedisRows, issuer: 
     assert 200 == second.get()
     assert (["read", "swap", "swap"], ["read"]) == (one.asked, two.asked)
     assert (1, 1) == (issuer.counts["refreshes"], second.saw("adopted"))
+
+
+class Slow(Counted):
+    """A database that takes long to write: so much of the lease is over when the turn comes."""
+
+    def __init__(self, rows: Rows, clock: Any, takes: int) -> None:
+        super().__init__(rows)
+        self._clock, self._takes = clock, takes
+
+    def swap(self, key: str, revision: str | None, row: Row | None) -> bool:
+        done = super().swap(key, revision, row)
+        self._clock.advance(self._takes)
+        return done
+
+
+class Noted(SharedStorage):
+    """Notes for how many seconds the turn is waited for, and how long a lease is."""
+
+    asked = (0.0, 0.0)
+
+    @contextmanager
+    def turn(self, settled: Callable[[Kept], bool], seconds: float, lease: float) -> Iterator[Turn]:
+        self.asked = (seconds, lease)
+        with super().turn(settled, seconds, lease) as turn:
+            yield turn
+
+
+@pytest.mark.parametrize(("takes", "sent"), [(0, True), (20_000, True), (38_000, False)])
+def test_refresh_ends_before_its_lease(
+    rows: RedisRows, url: str, issuer: Any, clock: Any, takes: int, *, sent: bool
+) -> None:
+    """Each step of it is cut by what is left of the lease; it is not sent if nothing is left. The token is not lost."""
+    slow, limits = Slow(rows, clock, 0), list[float]()
+    storage = Noted(slow, KEY, Sealing(SECRET), clock=clock)
+    hooks = {"request": [lambda request: limits.append(request.extensions["timeout"]["read"])]}
+    with httpx2.Client(base_url=url, event_hooks=hooks) as client:
+        auth = DaypassAuth(f"{url}/auth", storage=storage, clock=clock, timing=TIMING)
+        auth.login(client, email="ada@example.com", password=PASSWORD)
+        clock.advance(LIFETIME)
+        limits.clear()
+        slow._takes = takes
+        if sent:
+            assert 200 == client.get("/me", auth=auth).status_code
+            assert 0 < limits[0] <= min(TIMING.strict_deadline, TIMING.lease_for(0) - takes) / 1000
+        else:
+            with pytest.raises(RefreshUnavailable, match="stopped for so long that its turn to refresh is over"):
+                client.get("/me", auth=auth)
+    assert int(sent) == issuer.counts["refreshes"]
+    seconds, lease = storage.asked
+    assert seconds > lease + silence_after(int(lease * 1000)) / 1000
 
 
 def test_clocks_of_machines_may_differ(new_worker: NewWorker, issuer: Any, clock: Any) -> None:

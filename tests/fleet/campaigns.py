@@ -23,7 +23,7 @@ from daypass.client.tokens import tokens_from
 from daypass.testing.loopback import serving
 from tests.fleet.databases import Database, running
 from tests.fleet.fleet import Fleet
-from tests.fleet.issuer import Issuer
+from tests.fleet.issuer import REFUSED, Issuer
 from tests.fleet.machine import Job, key_of, open_rows, storage_of
 
 STRICT = {"ahead": 0, "pause": 50, "backoff": 100, "longest_backoff": 1_000}
@@ -230,7 +230,8 @@ def _found(here: World, counts: Counter[str]) -> dict[str, object]:
         "refreshes": here.issuer.counts["refreshes"],
         "rotated": here.issuer.counts["rotated"],
         "repeated": here.issuer.counts["repeated"],
-        "refused": here.issuer.refused,
+        "refused": {each: here.issuer.counts[each] for each in REFUSED if here.issuer.counts[each]},
+        "cut": here.issuer.counts["cut"],
         "lost": dict(here.lost),
         **{name: count for name, count in sorted(counts.items()) if count},
     }

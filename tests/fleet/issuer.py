@@ -7,6 +7,9 @@ from typing import Any
 
 from daypass.testing.strict_server import Line, StrictServer
 
+REFUSED = ("reused", "revoked", "unknown")
+"""Why a refresh is refused for good: presented after its successor was used, after that, or never given out."""
+
 
 class Issuer(StrictServer):
     """A strict server that finds each of ten thousand sessions at once, and knows when each expired.
@@ -33,7 +36,7 @@ class Issuer(StrictServer):
     @property
     def refused(self) -> int:
         """How many refreshes were refused for good."""
-        return sum(self.counts[each] for each in ("reused", "revoked", "unknown"))
+        return sum(self.counts[each] for each in REFUSED)
 
     def _line_of(self, token: str) -> tuple[str, Line | None]:
         return self.index.get(token, ("", None))

@@ -1,10 +1,14 @@
 """What a fleet may rely on, in a few seconds each; `python -m tests.fleet` runs the same at full size."""
 
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from daypass.testing.loopback import serving
 from tests.fleet.campaigns import SHORT, kills, many, outages, stopped
+from tests.fleet.issuer import Issuer
 from tests.servers import postgres
 
 
@@ -12,6 +16,18 @@ from tests.servers import postgres
 def _clean() -> Iterator[None]:
     yield
     postgres.clean()
+
+
+def test_request_that_was_cut_off_is_no_presentation() -> None:
+    """A worker is killed before its request has left it: the server has looked at nothing, and refuses nothing."""
+    server = Issuer()
+    with serving(server) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        connection.sendall(b"POST /auth/refresh HTTP/1.1\r\nHost: a\r\nContent-Length: 70\r\n\r\n")
+        connection.shutdown(socket.SHUT_RDWR)
+        until = time.monotonic() + 10
+        while not server.counts and time.monotonic() < until:
+            time.sleep(0.01)
+    assert ({"cut": 1}, 0) == (server.counts, server.refused)
 
 
 def test_killed_worker_costs_no_connection() -> None:

@@ -41,6 +41,10 @@ _ANOTHER_REFRESHES = Unavailable("another process has been refreshing this sessi
 _TURN_OVER = Unavailable("this process was stopped for so long that its turn to refresh is over", unused=True)
 
 
+class _TurnOver(Exception):
+    """The turn ended before a message was sent."""
+
+
 class PendingRefresh:
     """One refresh under way.
 
@@ -152,7 +156,7 @@ class Refresher:
 
     def _patience(self, tokens: Tokens) -> int:
         grace = self._grace(tokens)
-        turn = 0 if self._session.stored is None else self._timing.turn_for(grace)
+        turn = 0 if self._session.stored is None else self._session.stored.patience(grace)
         return self._timing.deadline_for(grace) + turn
 
     def _grace(self, tokens: Tokens) -> int:
@@ -221,10 +225,10 @@ class Refresher:
             if attempts:
                 self._session.reporter.emit(EventKind.RETRYING, reason=getattr(outcome, "reason", None))
                 time.sleep(pause)
-            if not turn.may_send():
-                return _TURN_OVER
             attempts += 1
-            outcome = self._attempt(pending, blocked)
+            outcome = self._attempt(pending, blocked, turn)
+            if outcome is _TURN_OVER:
+                return outcome
             if isinstance(outcome, Unavailable) and not outcome.unused:
                 turn.unanswered()
             if isinstance(outcome, Unavailable | Stale):
@@ -247,19 +251,24 @@ class Refresher:
         pause = retry_pause(outcome, attempts, self._failures, left, grace, jitter, self._timing)
         return None if pause is None else pause / 1000
 
-    def _attempt(self, pending: PendingRefresh, blocked: EventLoop | None) -> Outcome:
+    def _attempt(self, pending: PendingRefresh, blocked: EventLoop | None, turn: Turn) -> Outcome:
+        """Send once; each step of it ends before the turn does, because whoever has the next one sends too."""
         clock, timing = self._session.clock, self._timing
         tokens, sent_at = pending.tokens, clock()
 
         def perform(request: Any) -> Any:
             nonlocal sent_at
             sent_at = clock()
-            left = pending.ends_at - sent_at
+            if (lasts := turn.left()) <= 0:
+                raise _TurnOver
+            left = min(pending.ends_at - sent_at, lasts)
             limit = min(timing.attempt, left) if timing.repeats_safely(self._grace(tokens)) else left
             return self._sender.perform(request, max(1, limit) / 1000, blocked)
 
         try:
             outcome = run(self._strategy.refresh(tokens), perform)
+        except _TurnOver:
+            return _TURN_OVER
         except Exception as error:
             return _unanswered(error)
         pending.sent_at = sent_at

@@ -160,6 +160,10 @@ class StoredSession:
         """Whether nothing may be refreshed without the turn."""
         return self._storage.needs_turn
 
+    def patience(self, grace: int) -> int:
+        """Return how long the turn is waited for, in milliseconds, with a server of this grace period."""
+        return self._timing.turn_for(grace, leased=self.is_shared)
+
     @contextmanager
     def turn(self, tokens: Tokens, grace: int) -> Iterator[Turn]:
         """Wait until no other process refreshes this session, for a bounded time, or until another has refreshed it.
@@ -167,7 +171,7 @@ class StoredSession:
         Raises:
             NoTurn: the turn cannot be had now, and nothing may be refreshed without it.
         """
-        patience, lease = self._timing.turn_for(grace) / 1000, self._timing.lease_for(grace) / 1000
+        patience, lease = self.patience(grace) / 1000, self._timing.lease_for(grace) / 1000
         with ExitStack() as stack:
             try:
                 turn = stack.enter_context(

@@ -10,6 +10,15 @@ __all__ = [
 ]
 
 _SHORTEST_LEASE = 1_000
+_LONGEST_SILENCE = 2_000
+
+
+def silence_after(lease: int) -> int:
+    """Return how long a lease that is over has to be silent before it is taken away, all in milliseconds.
+
+    Its holder may be about to write, as after an outage of the database, and what it sent may still be on its way.
+    """
+    return min(_LONGEST_SILENCE, lease // 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +43,14 @@ class Timing:
         backoff: the shortest pause after a refresh failed as a whole.
         longest_backoff: where the doubling ends. ``Retry-After`` of the server may ask for a longer pause.
         turn: how long a process waits for another process that refreshes the same stored session. ``None``: one second
-            longer than the deadline.
+            longer than the deadline; in a storage for many machines, long enough for the turn of one that died to end.
         lease: how long a process that refreshes has the turn in a storage for many machines. It renews it meanwhile, so
             that others wait this long only for one that died or was stopped. ``None``: a quarter longer than the
-            deadline.
+            deadline. It has to be longer than both deadlines.
 
     Raises:
-        ConfigurationError: ``ahead`` is not a share of the lifetime, or ``lease`` is below a second.
+        ConfigurationError: ``ahead`` is not a share of the lifetime, or ``lease`` is below a second, or not longer than
+            a deadline.
     """
 
     ahead: float = 0.2
@@ -60,6 +70,11 @@ class Timing:
             raise ConfigurationError(f"ahead is a share of a token's lifetime, from 0 to below 1, not {self.ahead}")
         if self.lease is not None and self.lease < _SHORTEST_LEASE:
             raise ConfigurationError(f"invalid lease {self.lease}: expected at least {_SHORTEST_LEASE} milliseconds")
+        if self.lease is not None and self.lease <= (longest := max(self.deadline, self.strict_deadline)):
+            raise ConfigurationError(
+                f"invalid lease {self.lease}: a refresh may take {longest} milliseconds, and has to end before its "
+                "turn does; give a longer lease, or shorter deadline and strict_deadline"
+            )
 
     def repeats_safely(self, grace: int) -> bool:
         """Tell whether a server with this grace period, in milliseconds, takes every resend of one refresh."""
@@ -69,9 +84,17 @@ class Timing:
         """Return the longest a refresh takes with a server of this grace period."""
         return self.deadline if self.repeats_safely(grace) else self.strict_deadline
 
-    def turn_for(self, grace: int) -> int:
-        """Return how long to wait for another process's refresh with a server of this grace period."""
-        return self.deadline_for(grace) + 1_000 if self.turn is None else self.turn
+    def turn_for(self, grace: int, *, leased: bool = False) -> int:
+        """Return how long to wait for another process's refresh with a server of this grace period.
+
+        Args:
+            grace: in milliseconds.
+            leased: whether the turn is a lease, which a process that dies does not give back.
+        """
+        if self.turn is not None:
+            return self.turn
+        lease = self.lease_for(grace)
+        return (lease + silence_after(lease) if leased else self.deadline_for(grace)) + 1_000
 
     def lease_for(self, grace: int) -> int:
         """Return how long the turn to refresh is taken for, where it is a lease."""

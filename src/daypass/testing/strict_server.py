@@ -72,8 +72,9 @@ class StrictServer:
         metadata_status: the status of its answer.
         forms: what came to the OAuth endpoints, each field with all its values.
         counts: what was seen: ``logins``, ``refreshes`` and what became of them (``rotated``, ``held``, ``repeated``,
-            ``stale``, ``reused``, ``revoked``, ``unknown``), ``logouts``, ``ended``, ``admitted``, ``unauthorized``,
-            ``hops``, ``never``, ``discoveries``, ``step-ups``.
+            ``stale``, ``reused``, ``revoked``, ``unknown``), ``cut`` (the client went away before its request was
+            read, so nothing was looked at), ``logouts``, ``ended``, ``admitted``, ``unauthorized``, ``hops``,
+            ``never``, ``discoveries``, ``step-ups``.
         uploads: the hash and the length of each body that came to ``/upload``.
         live: the access tokens that are good.
         lines: the sessions.
@@ -130,8 +131,12 @@ class StrictServer:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; called by an ASGI server."""
-        exchange = Exchange(scope, receive, send)
-        path = scope["path"]
+        try:
+            await self._answer(Exchange(scope, receive, send), scope["path"])
+        except ConnectionResetError:
+            self.counts["cut"] += 1
+
+    async def _answer(self, exchange: Exchange, path: str) -> None:
         self.cookies.setdefault(path, []).append(exchange.header("cookie"))
         if path.startswith("/auth/"):
             await getattr(self, path.removeprefix("/auth/"))(exchange)
@@ -398,11 +403,17 @@ class Exchange:
         return next((value.decode() for key, value in self._headers if key == name.encode()), None)
 
     async def read(self) -> bytes:
-        """Return the whole body."""
+        """Return the whole body.
+
+        Raises:
+            ConnectionResetError: the client went away before it sent it.
+        """
         chunks = []
         more = True
         while more:
             message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("the client went away before it sent the whole body")
             chunks.append(message.get("body", b""))
             more = message.get("more_body", False)
         return b"".join(chunks)

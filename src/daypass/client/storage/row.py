@@ -18,13 +18,10 @@
 from dataclasses import dataclass, field, replace
 
 from daypass.client.storage.base import LOST_ANSWER
+from daypass.client.timing import silence_after
 from daypass.errors import ConfigurationError
 
 FORMAT = 1
-
-LATE = 2_000
-"""Milliseconds after which a lease that is over is taken away: its holder may be about to write, as after an outage of
-the database; of a short lease, a quarter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +104,7 @@ class Watch:
             return False
         if self._seen != (row.fence, row.lease_until):
             self._seen, self._since = (row.fence, row.lease_until), clock
-        return clock - self._since >= min(LATE, row.lease // 4)
+        return clock - self._since >= silence_after(row.lease)
 
 
 def begun(row: Row | None, now: int, sealed: str, revision: str, *, lifetime: int | None) -> Row:

@@ -264,9 +264,9 @@ class Lease(Turn):
         self._timer = self._start_timer(self._lease / 2)
         return self
 
-    def may_send(self) -> bool:
-        """Tell whether the lease still lasts: after being stopped for long, another may have the turn."""
-        return self._clock() < self._lasts_until
+    def left(self) -> float:
+        """Return for how long the lease lasts; after being stopped for long, another may have the turn."""
+        return self._lasts_until - self._clock()
 
     def unanswered(self) -> None:
         """Note that a refresh was sent, and that nobody knows what became of it."""
@@ -307,7 +307,7 @@ class Lease(Turn):
         if self._over or self._kept_open:
             return
         self._over = True
-        with suppress(StoreError, ConfigurationError):
+        with suppress(Exception):  # of a driver too, whose connections may be closed at this moment
             for _ in range(_ATTEMPTS):
                 found, _ = self.known()
                 if found is None or found.fence != self.fence:
