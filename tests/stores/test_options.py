@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from daypass import ConfigurationError
+from daypass.databases.options import read_count, read_timeout
 from daypass.duration import Duration
 from daypass.stores import open_async_store, open_store
-from daypass.stores.options import read_count, read_timeout
 from daypass.stores.sqlite import SqliteStore
 
 

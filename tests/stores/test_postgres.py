@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from daypass import ConfigurationError, StoreUnavailable
 from daypass.account_steps import FindAccount
 from daypass.cli import main
+from daypass.databases.postgres.settings import POOL_SIZE
 from daypass.errors import StoreContended
 from daypass.rotation import NEVER_ROTATED, Expectation
 from daypass.session import Device, EndReason
@@ -43,7 +44,6 @@ from daypass.store_steps import (
 from daypass.stores import open_async_store, open_store, schema
 from daypass.stores.dialect import POSTGRES
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore, queries
-from daypass.stores.postgres.settings import POOL_SIZE
 from daypass.testing import START, advance, key, session
 from tests.servers import postgres
 from tests.servers.relay import Relay, refusal

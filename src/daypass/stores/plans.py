@@ -4,13 +4,12 @@ A plan says ``rows = yield Query(…)``, and the store that drives it answers wi
 one query that matters, `daypass.stores.dialect` says how the database keeps it atomic.
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Generator
+from typing import TypeVar
 
 from daypass import account_steps, store_steps
+from daypass.databases.query import ATTEMPTS, Query, Rows
 from daypass.errors import StoreContended
-from daypass.flow import Step
 from daypass.keys import KeyRecord
 from daypass.session import Session
 from daypass.stores import sql
@@ -19,29 +18,7 @@ from daypass.stores.operations import Plans
 from daypass.user import Account, name_keys
 
 A = TypeVar("A")
-Rows = Sequence[Sequence[Any]]
-Plan = Generator["Query", Rows, A]
-
-ATTEMPTS = 5
-"""How often a statement is repeated that others were in the way of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query(Step[Rows]):
-    """One statement, which is one transaction where no other is open; answered with its rows.
-
-    Attributes:
-        text: the statement, with parameters written ``:name``.
-        parameters: their values; others than the statement's own are left out.
-        repeatable: whether it may be sent again when nobody knows if it was performed.
-        announces: whether those who listen are to be told if it has rows.
-    """
-
-    text: str
-    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    repeatable: bool = True
-    announces: bool = False
-
+Plan = Generator[Query, Rows, A]
 
 _LOGINS_AT_ONCE = 64
 """How often a login is tried while others of the same user come first; each time one of them gets through."""

@@ -10,13 +10,14 @@ from typing import Any, Literal, TypeVar
 
 from daypass import account_steps, store_steps
 from daypass.account_steps import AccountStep
+from daypass.databases.query import Rows
 from daypass.drive import run
 from daypass.errors import ConfigurationError
 from daypass.flow import Step
 from daypass.store_steps import StoreStep
 from daypass.stores.dialect import SQLITE
 from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
-from daypass.stores.plans import PLANS, Rows
+from daypass.stores.plans import PLANS
 
 A = TypeVar("A")
 Synchronous = Literal["FULL", "NORMAL"]

@@ -9,15 +9,15 @@ from typing import Any
 from daypass.client.sealing import Sealing
 from daypass.client.storage.row import FORMAT, Row, check_format, provider_of
 from daypass.client.storage.shared import SharedStorage
+from daypass.databases.postgres.failure import MISSING, Failure, error_of
+from daypass.databases.postgres.pool import ThreadPool
+from daypass.databases.postgres.sending import asking
+from daypass.databases.postgres.settings import POOL_SIZE, TIMEOUT, Settings
+from daypass.databases.query import Query, Rows
 from daypass.drive import run
 from daypass.duration import Duration
 from daypass.errors import ConfigurationError
 from daypass.secret import Secret
-from daypass.stores.plans import Query, Rows
-from daypass.stores.postgres.failure import MISSING, Failure, error_of
-from daypass.stores.postgres.pool import ThreadPool
-from daypass.stores.postgres.queries import asking
-from daypass.stores.postgres.settings import POOL_SIZE, TIMEOUT, Settings
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS daypass_connection (
@@ -135,9 +135,7 @@ class PostgresRows:
 
     def _ask(self, query: Query) -> Rows:
         deadline = time.monotonic() + self._settings.timeout
-        pool = self._pools.get(os.getpid()) or self._pools.setdefault(
-            os.getpid(), ThreadPool(self._settings, checked=False)
-        )
+        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), ThreadPool(self._settings))
         return run(asking(query, self._settings, deadline), partial(pool.ask, deadline=deadline))
 
 

@@ -25,11 +25,11 @@ from redis.exceptions import NoScriptError
 from daypass.client.sealing import Sealing
 from daypass.client.storage.row import FORMAT, Row, check_format, provider_of
 from daypass.client.storage.shared import SharedStorage
+from daypass.databases.redis import clients, errors
+from daypass.databases.redis.settings import read_settings
 from daypass.duration import Duration
 from daypass.forks import survive_forks
 from daypass.secret import Secret
-from daypass.stores.redis import clients, errors
-from daypass.stores.redis.settings import read_settings
 
 BUCKETS = 256
 REPLICATED_WITHIN = 100
@@ -95,7 +95,7 @@ class RedisRows:
         max_connections: int | None = None,
     ) -> None:
         self._settings = read_settings(url, prefix, timeout, max_connections)
-        self.names = Names(self._settings.layout.prefix)
+        self.names = Names(self._settings.prefix)
         self.recover_from_fork()
         survive_forks(self)
 

@@ -7,9 +7,9 @@ import time
 
 from psycopg import Error
 
+from daypass.databases.postgres.connection import TaskConnection, ThreadConnection
+from daypass.databases.query import Query
 from daypass.errors import StoreUnavailable
-from daypass.stores.plans import Query
-from daypass.stores.postgres.connection import TaskConnection, ThreadConnection
 from daypass.stores.postgres.queries import announcement
 
 PROOF = 1.0

@@ -1,37 +1,20 @@
-"""How PostgreSQL performs a plan: what is repeated, how endings are announced, how tables are upgraded. No I/O."""
+"""How PostgreSQL performs a plan, which announcements there are, and how tables are upgraded. No I/O."""
 
-import functools
-import re
-import time
 from collections.abc import Generator
 from typing import TypeVar
 
+from daypass.databases.postgres.connection import First
+from daypass.databases.postgres.failure import Failure, error_of, tables_missing
+from daypass.databases.postgres.sending import CHANNEL, asking
+from daypass.databases.postgres.settings import Settings
+from daypass.databases.query import Query, Rows
 from daypass.flow import Flow, Step
 from daypass.stores.dialect import POSTGRES
-from daypass.stores.plans import ATTEMPTS, PLANS, Plan, Query, Rows
-from daypass.stores.postgres.failure import NO_NOTIFY, READ_ONLY, Failure, error_of, tables_missing
-from daypass.stores.postgres.settings import Settings
+from daypass.stores.plans import PLANS, Plan
 
 A = TypeVar("A")
 
-CHANNEL = "daypass_ended"
-"""The channel of LISTEN and NOTIFY on which endings are announced."""
-
 LISTEN = Query(f"LISTEN {CHANNEL}")
-
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
-
-
-@functools.cache
-def numbered(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return a statement with ``$1`` for its first parameter, and the names of its parameters in that order."""
-    names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
-    return " ".join(_PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", text).split()), names
-
-
-@functools.cache
-def _announcing(text: str) -> str:
-    return f"WITH ended AS ({text}) SELECT ended.*, pg_notify('{CHANNEL}', '') FROM ended"  # noqa: S608 - texts of ours
 
 
 def announcement(payload: str) -> Query:
@@ -59,40 +42,6 @@ def performing(step: Step[A], settings: Settings, deadline: float) -> Flow[A]:
         raise error_of(failure, settings.shown) from None
 
 
-def asking(query: Query, settings: Settings, deadline: float) -> Flow[Rows]:
-    """Send one query; where its announcement is refused, send it without one and remember that.
-
-    Raises:
-        Failure: it has no answer.
-    """
-    if not (query.announces and settings.announces):
-        return (yield from _repeating(query, settings, deadline))
-    try:
-        telling = Query(_announcing(query.text), query.parameters, query.repeatable)
-        return (yield from _repeating(telling, settings, deadline))
-    except Failure as failure:
-        if failure.state not in NO_NOTIFY:
-            raise
-        rows = yield from _repeating(query, settings, deadline)
-        settings.announces = failure.state == "54000"  # a queue that is full will be read
-        return rows
-
-
-def _repeating(query: Query, settings: Settings, deadline: float) -> Flow[Rows]:
-    for attempt in range(ATTEMPTS):
-        try:
-            rows: Rows = yield query
-        except Failure as failure:
-            if settings.learn(failure):
-                continue
-            last = attempt == ATTEMPTS - 1 or time.monotonic() > deadline or (attempt and failure.state == READ_ONLY)
-            if last or not failure.again or (failure.sent and not query.repeatable):
-                raise
-        else:
-            return rows
-    raise Failure("it refused again and again")
-
-
 # ---- tables
 
 READ_VERSION = Query("SELECT version, compatible_from FROM daypass_schema")
@@ -110,6 +59,9 @@ def check_version(rows: Rows, shown: str) -> None:
         raise tables_missing(shown)
     POSTGRES.require_compatible(compatible_from, f"the database {shown}")
 
+
+TABLES = First(READ_VERSION, check_version)
+"""Each new connection is to tables that this Daypass may use."""
 
 _BEGIN = (
     "BEGIN",

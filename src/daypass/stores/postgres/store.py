@@ -12,17 +12,18 @@ from functools import partial
 from typing import Any, TypeVar
 
 from daypass.account_steps import AccountStep
+from daypass.databases.postgres.connection import connect, connect_async
+from daypass.databases.postgres.failure import Failure, error_of
+from daypass.databases.postgres.pool import TaskPool, ThreadPool
+from daypass.databases.postgres.sending import asking
+from daypass.databases.postgres.settings import POOL_SIZE, TIMEOUT, Settings
+from daypass.databases.query import Rows
 from daypass.drive import arun, run
 from daypass.duration import Duration
 from daypass.flow import Step
 from daypass.store_steps import Migrate, StoreStep
-from daypass.stores.plans import Rows
-from daypass.stores.postgres.connection import connect, connect_async
-from daypass.stores.postgres.failure import Failure, error_of
 from daypass.stores.postgres.listen import AsyncPostgresSubscription, PostgresSubscription, Proof, unheard
-from daypass.stores.postgres.pool import TaskPool, ThreadPool
-from daypass.stores.postgres.queries import LISTEN, asking, migrating, performing
-from daypass.stores.postgres.settings import POOL_SIZE, TIMEOUT, Settings
+from daypass.stores.postgres.queries import LISTEN, TABLES, migrating, performing
 
 A = TypeVar("A")
 
@@ -86,7 +87,7 @@ class PostgresStore:
         deadline = time.monotonic() + self._settings.timeout
         proof = Proof()
         try:
-            connection = connect(self._settings, deadline, checked=False)
+            connection = connect(self._settings, deadline)
             subscription = PostgresSubscription(connection)
             try:
                 connection.ask(LISTEN, deadline)
@@ -115,12 +116,12 @@ class PostgresStore:
     def _pool(self) -> ThreadPool:
         """Return this process's pool. Those of a parent are kept: the parent still uses their connections."""
         pool = self._pools.get(os.getpid())
-        return pool or self._pools.setdefault(os.getpid(), ThreadPool(self._settings))
+        return pool or self._pools.setdefault(os.getpid(), ThreadPool(self._settings, TABLES))
 
     def _migrate(self) -> int:
         deadline = time.monotonic() + MIGRATING
         try:
-            connection = connect(self._settings, deadline, checked=False)
+            connection = connect(self._settings, deadline)
         except Failure as failure:
             raise error_of(failure, self._settings.shown) from None
         try:
@@ -164,7 +165,7 @@ class AsyncPostgresStore:
         deadline = time.monotonic() + self._settings.timeout
         proof = Proof()
         try:
-            connection = await connect_async(self._settings, deadline, checked=False)
+            connection = await connect_async(self._settings, deadline)
             subscription = AsyncPostgresSubscription(connection)
             try:
                 await connection.ask(LISTEN, deadline)
@@ -205,13 +206,13 @@ class AsyncPostgresStore:
             for pid, loop in list(self._pools):
                 if loop.is_closed() and pid == os.getpid():
                     self._pools.pop((pid, loop)).close()
-            pool = self._pools.setdefault(key, TaskPool(self._settings))
+            pool = self._pools.setdefault(key, TaskPool(self._settings, TABLES))
         return pool
 
     async def _migrate(self) -> int:
         deadline = time.monotonic() + MIGRATING
         try:
-            connection = await connect_async(self._settings, time.monotonic() + self._settings.timeout, checked=False)
+            connection = await connect_async(self._settings, time.monotonic() + self._settings.timeout)
         except Failure as failure:
             raise error_of(failure, self._settings.shown) from None
         try:

@@ -23,12 +23,11 @@ No value of a session is longer than 64 bytes: up to that length Redis keeps a s
 (``hash-max-listpack-value``), which takes a fifth of the memory. Longer text is cut into ``u``, ``u1``, ``u2``, ….
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from daypass.errors import ConfigurationError
+from daypass.databases.redis.settings import checked_prefix
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
 from daypass.user import Account, fold_name
@@ -42,8 +41,6 @@ LONGEST_VALUE = 64
 
 Fields = Mapping[bytes, bytes]
 
-_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -56,11 +53,7 @@ class Layout:
     prefix: str
 
     def __post_init__(self) -> None:
-        text: object = self.prefix  # which a caller without a type checker may have got wrong
-        if not (isinstance(text, str) and _PREFIX.fullmatch(text)):
-            raise ConfigurationError(
-                f"invalid prefix {self.prefix!r}: expected up to 64 letters, digits, '_', '.', ':' or '-'"
-            )
+        checked_prefix(self.prefix)
 
     def session(self, raw_id: bytes) -> bytes:
         """Return the key of the session with this id."""

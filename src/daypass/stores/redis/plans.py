@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from redis.exceptions import NoScriptError
 
 from daypass import account_steps, store_steps
+from daypass.databases.redis.scan import Scan
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import ConfigurationError
 from daypass.flow import Step
@@ -49,28 +50,6 @@ class Exchange:
     """Send these commands at once; answered with their replies, in order."""
 
     commands: Sequence[Command]
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """The answer to `Scan`.
-
-    Attributes:
-        keys: what was found.
-        place: from where to go on, empty when all has been seen.
-    """
-
-    keys: Sequence[bytes]
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """Look at about ``count`` keys of the whole store, on one of its servers, from ``place`` on."""
-
-    place: str
-    pattern: bytes
-    count: int
 
 
 Plan = Generator[Exchange | Scan, Any, A]

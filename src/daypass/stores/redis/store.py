@@ -10,14 +10,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 from daypass.account_steps import AccountStep
+from daypass.databases.redis import clients, errors
+from daypass.databases.redis.scan import Scan
+from daypass.databases.redis.settings import Settings, read_settings
 from daypass.duration import Duration
 from daypass.forks import survive_forks
 from daypass.store_steps import StoreStep
-from daypass.stores.redis import clients, errors
 from daypass.stores.redis.batching import Batches, Send, Words
 from daypass.stores.redis.event_loops import LoopEnd
-from daypass.stores.redis.plans import Plan, Plans, Request, Scan, requests
-from daypass.stores.redis.settings import Settings, read_settings
+from daypass.stores.redis.layout import Layout
+from daypass.stores.redis.plans import Plan, Plans, Request, requests
 from daypass.stores.redis.subscriptions import PROOF, AsyncRedisSubscription, RedisSubscription
 
 A = TypeVar("A")
@@ -50,12 +52,12 @@ class RedisStore:
         max_connections: int | None = None,
     ) -> None:
         self._settings = read_settings(url, prefix, timeout, max_connections)
-        self._plans = Plans(self._settings.layout, scattered=self._settings.kind == "cluster")
+        self._plans = Plans(Layout(self._settings.prefix), scattered=self._settings.kind == "cluster")
         self.recover_from_fork()
         survive_forks(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.layout.prefix!r})"
+        return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.prefix!r})"
 
     def recover_from_fork(self) -> None:
         """Let go of the parent's connections, and of locks that a thread of the parent may have held."""
@@ -88,7 +90,7 @@ class RedisStore:
         except errors.DRIVER as error:
             raise errors.unavailable(settings.shown, error) from None
         subscription = RedisSubscription(clients.make_clients(settings, retries=0, node=node), settings.shown)
-        subscription.subscribe(settings.layout.channel)
+        subscription.subscribe(Layout(settings.prefix).channel)
         try:
             self._run(self._plans.announce())
             received = subscription.wait(PROOF)
@@ -199,11 +201,11 @@ class AsyncRedisStore:
         max_connections: int | None = None,
     ) -> None:
         self._settings = read_settings(url, prefix, timeout, max_connections)
-        self._plans = Plans(self._settings.layout, scattered=self._settings.kind == "cluster")
+        self._plans = Plans(Layout(self._settings.prefix), scattered=self._settings.kind == "cluster")
         self._opened: dict[asyncio.AbstractEventLoop, _AsyncOpened] = {}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.layout.prefix!r})"
+        return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.prefix!r})"
 
     async def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; raises as `RedisStore.perform` does."""
@@ -226,7 +228,7 @@ class AsyncRedisStore:
                 subscription = AsyncRedisSubscription(
                     clients.make_async_clients(settings, retries=0, node=node), settings.shown
                 )
-                await subscription.subscribe(settings.layout.channel)
+                await subscription.subscribe(Layout(settings.prefix).channel)
         except TimeoutError:
             raise errors.too_slow(settings.shown, settings.timeout) from None
         except errors.DRIVER as error:

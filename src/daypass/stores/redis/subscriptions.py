@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from daypass.databases.redis import errors
 from daypass.errors import StoreError, StoreUnavailable
-from daypass.stores.redis import errors
 from daypass.stores.redis.event_loops import LoopEnd
 
 PROOF = 1.0

@@ -3,8 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from psycopg import (
     AsyncConnection,
@@ -24,10 +24,10 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper
 
-from daypass.stores.plans import Query, Rows
-from daypass.stores.postgres.failure import OVERDUE, READ_ONLY, Failure, failure_of, refusal_of
-from daypass.stores.postgres.queries import READ_VERSION, check_version, numbered
-from daypass.stores.postgres.settings import Settings
+from daypass.databases.postgres.failure import OVERDUE, READ_ONLY, Failure, failure_of, refusal_of
+from daypass.databases.postgres.sending import numbered
+from daypass.databases.postgres.settings import Settings
+from daypass.databases.query import Query, Rows
 
 RV = TypeVar("RV")
 
@@ -37,6 +37,18 @@ _adapters.register_dumper(int, Int8BinaryDumper)  # one type for all numbers, an
 
 _LOOK_EVERY = 0.1
 """Seconds after which a query that waits looks at its deadline."""
+
+
+class First(NamedTuple):
+    """What each new connection is asked first.
+
+    Attributes:
+        query: is sent.
+        check: is given its rows and where the server is; what it raises, callers get, and the connection is closed.
+    """
+
+    query: Query
+    check: Callable[[Rows, str], None]
 
 
 class _Overdue(Exception):
@@ -162,12 +174,12 @@ class _Context:
     connection = None
 
 
-def connect(settings: Settings, deadline: float, *, checked: bool = True) -> ThreadConnection:
-    """Return a new connection; if ``checked``, to tables that this Daypass may use.
+def connect(settings: Settings, deadline: float, first: First | None = None) -> ThreadConnection:
+    """Return a new connection, which has been asked ``first``.
 
     Raises:
         Failure: the server cannot be reached.
-        ConfigurationError: the tables are not there, or of a version that is not known.
+        DaypassError: of the check.
     """
     while True:
         try:
@@ -178,15 +190,15 @@ def connect(settings: Settings, deadline: float, *, checked: bool = True) -> Thr
             if not settings.learn(failure):
                 raise failure from None
     try:
-        if checked:
-            check_version(made.ask(READ_VERSION, deadline), settings.shown)
+        if first is not None:
+            first.check(made.ask(first.query, deadline), settings.shown)
     except BaseException:
         made.close()
         raise
     return made
 
 
-async def connect_async(settings: Settings, deadline: float, *, checked: bool = True) -> TaskConnection:
+async def connect_async(settings: Settings, deadline: float, first: First | None = None) -> TaskConnection:
     """Do as `connect`, and give up at the deadline."""
     while True:
         try:
@@ -200,8 +212,8 @@ async def connect_async(settings: Settings, deadline: float, *, checked: bool = 
             if not settings.learn(failure):
                 raise failure from None
     try:
-        if checked:
-            check_version(await made.ask(READ_VERSION, deadline), settings.shown)
+        if first is not None:
+            first.check(await made.ask(first.query, deadline), settings.shown)
     except BaseException:
         made.pgconn.finish()
         raise

@@ -1,16 +1,18 @@
-"""Read the URL and the arguments of a Redis store. No I/O here, and no password appears in a repr or an error."""
+"""Read the URL and the arguments of a store or storage in Redis. No I/O; no password appears in a repr or an error."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from daypass.databases.options import read_count, read_timeout
 from daypass.duration import Duration
 from daypass.errors import ConfigurationError
-from daypass.stores.options import read_count, read_timeout
-from daypass.stores.redis.layout import Layout
 from daypass.unknown_options import refuse_unknown
+
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 Kind = Literal["single", "sentinel", "cluster"]
 
@@ -80,7 +82,7 @@ _TLS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the servers are, how to connect, and the options of the store.
+    """Where the servers are, how to connect, and the options of the store or storage.
 
     Attributes:
         kind: one server, one behind sentinels, or a cluster.
@@ -90,7 +92,7 @@ class Settings:
         sentinel: the same for connections to the sentinels.
         timeout: seconds that a step may take.
         max_connections: how many steps may be under way at once.
-        layout: the names of the keys.
+        prefix: what the names of all keys begin with.
         shown: where the servers are, for errors and for `repr`.
     """
 
@@ -101,7 +103,7 @@ class Settings:
     sentinel: dict[str, Any] = field(repr=False)
     timeout: float
     max_connections: int
-    layout: Layout
+    prefix: str
     shown: str
 
 
@@ -150,9 +152,20 @@ def read_settings(url: str, prefix: str | None, timeout: Duration | None, max_co
             "max_connections",
             options.get("max_connections", MAX_CONNECTIONS) if max_connections is None else max_connections,
         ),
-        layout=Layout(options.get("prefix", "daypass") if prefix is None else prefix),
+        prefix=checked_prefix(options.get("prefix", "daypass") if prefix is None else prefix),
         shown=shown,
     )
+
+
+def checked_prefix(prefix: object) -> str:
+    """Return a prefix of keys.
+
+    Raises:
+        ConfigurationError: it has other characters than letters, digits, ``_``, ``.``, ``:`` and ``-``.
+    """
+    if not (isinstance(prefix, str) and _PREFIX.fullmatch(prefix)):
+        raise ConfigurationError(f"invalid prefix {prefix!r}: expected up to 64 letters, digits, '_', '.', ':' or '-'")
+    return prefix
 
 
 def _connection_options(kind: Kind, options: dict[str, str], *, tls: bool) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 
-from daypass.stores.redis import errors
-from daypass.stores.redis.plans import Scan, Scanned
-from daypass.stores.redis.settings import Settings
+from daypass.databases.redis import errors
+from daypass.databases.redis.scan import Scan, Scanned
+from daypass.databases.redis.settings import Settings
 
 Words = Sequence[Any]
 Node = tuple[str, int]

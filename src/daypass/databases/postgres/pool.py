@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from daypass.stores.plans import Query, Rows
-from daypass.stores.postgres.connection import (
+from daypass.databases.postgres.connection import (
+    First,
     TaskConnection,
     ThreadConnection,
     connect,
@@ -21,8 +21,9 @@ from daypass.stores.postgres.connection import (
     is_idle,
     leaves_connection,
 )
-from daypass.stores.postgres.failure import Failure
-from daypass.stores.postgres.settings import Settings
+from daypass.databases.postgres.failure import Failure
+from daypass.databases.postgres.settings import Settings
+from daypass.databases.query import Query, Rows
 
 C = TypeVar("C", ThreadConnection, TaskConnection)
 
@@ -113,12 +114,12 @@ class ThreadPool:
 
     Args:
         settings: where the server is.
-        checked: whether each new connection is to tables of a store that this Daypass may use.
+        first: what each new connection is asked first.
     """
 
-    def __init__(self, settings: Settings, *, checked: bool = True) -> None:
+    def __init__(self, settings: Settings, first: First | None = None) -> None:
         self._settings = settings
-        self._checked = checked
+        self._first = first
         self._turns = _Turns(settings.pool_size)
         self.idle: _Idle[ThreadConnection] = _Idle(settings)
         self.close: Callable[[], None] = self.idle.close
@@ -132,12 +133,12 @@ class ThreadPool:
 
         Raises:
             Failure: there is no answer, or it is a refusal; a connection that is in doubt was closed.
-            ConfigurationError: the tables are not there, or of a version that is not known.
+            DaypassError: of the check of a new connection.
         """
         if not self._turns.acquire(deadline - time.monotonic()):
             raise all_busy(self._settings)
         try:
-            connection = self.idle.take() or connect(self._settings, deadline, checked=self._checked)
+            connection = self.idle.take() or connect(self._settings, deadline, self._first)
             try:
                 return connection.ask(query, deadline)
             except Failure as failure:
@@ -152,10 +153,11 @@ class ThreadPool:
 
 
 class TaskPool:
-    """The connections of one event loop."""
+    """The connections of one event loop; arguments as of `ThreadPool`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, first: First | None = None) -> None:
         self._settings = settings
+        self._first = first
         self._free = asyncio.Semaphore(settings.pool_size)
         self.idle: _Idle[TaskConnection] = _Idle(settings)
         self.close: Callable[[], None] = self.idle.close
@@ -164,7 +166,7 @@ class TaskPool:
         """Do as `ThreadPool.ask`. If the caller is cancelled during the query, its connection is closed."""
         await self._acquire(deadline)
         try:
-            connection = self.idle.take() or await connect_async(self._settings, deadline)
+            connection = self.idle.take() or await connect_async(self._settings, deadline, self._first)
             try:
                 return await connection.ask(query, deadline)
             except Failure as failure:

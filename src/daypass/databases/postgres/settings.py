@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, quote, urlencode
 from psycopg import OperationalError, ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict
 
+from daypass.databases.options import read_count, read_timeout
+from daypass.databases.postgres.failure import NO_OPTIONS, NOT_PREPARED, Failure
 from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError
-from daypass.stores.options import read_count, read_timeout
-from daypass.stores.postgres.failure import NO_OPTIONS, NOT_PREPARED, Failure
 from daypass.unknown_options import refuse_unknown
 
 POOL_SIZE = 10
