@@ -438,12 +438,12 @@ def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
 
 
 def test_no_answer_at_all(tab: Page, world: World) -> None:
-    """A refresh that nobody answers ends by its own deadline of ten seconds, and not by the caller's patience."""
+    """A refresh that nobody answers ends by its own deadline, after two attempts, and not by the caller's patience."""
     world.expire()
     world.silent = True
     started = tab.evaluate("performance.now()")
     assert "RefreshUnavailable" == ask(tab, "fetch")["error"]
-    assert 9_000 < tab.evaluate("performance.now()") - started < 12_000
+    assert 9_000 < tab.evaluate("performance.now()") - started < 25_000
     world.silent = False
     tab.wait_for_function("happened('refreshed').length === 1")
     assert READ == ask(tab, "fetch")

@@ -143,9 +143,9 @@ class World(Application):
             each.evaluate("(type) => { dispatchEvent(new Event(type)) }", "offline" if offline else "online")
 
     def seen(self) -> list[Asked]:
-        """Return what was asked since this was last called."""
+        """Return what was asked since this was last called, except for scripts, which WebKit asks for again."""
         taken, self.log = self.log, []
-        return taken
+        return [each for each in taken if not each.path.endswith(".js")]
 
     def open(self, context: BrowserContext, query: str = "", *, wait: bool = True) -> Page:
         """Return a new tab with the application's page."""

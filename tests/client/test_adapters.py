@@ -302,7 +302,7 @@ def test_no_adapter_imports_anothers_library(adapter: str) -> None:
 
 def test_no_shared_room_imports_a_library() -> None:
     """What the adapters share names no HTTP library: those are in the adapters, and in httpx's own rooms."""
-    adapters = {"requests.py", "aiohttp.py", "niquests.py", "commands.py"}
+    adapters = {"requests.py", "aiohttp.py", "niquests.py", "mcp.py", "commands.py"}
     own = adapters | {path.name for path in Path(daypass.client.__file__).parent.glob("httpx*.py")}
     folder = Path(daypass.client.__file__).parent
     pattern = re.compile(r"^\s*(?:import|from) (httpx2?|requests|aiohttp|niquests)\b", re.MULTILINE)

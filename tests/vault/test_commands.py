@@ -341,7 +341,7 @@ def test_no_secret_is_shown_anywhere(
     end = time.monotonic() + 60
     while "lost_answer" not in run("list", "--state", "needs_login").stdout:
         assert time.monotonic() < end
-        attempt(auth_of(vault, provider, "lost").token)
+        attempt(lambda: auth_of(vault, provider, "lost").token() and None)  # the token itself is no news
         note(run("keep", "--once", "--json"))
     for command in (("list",), ("list", "--json"), ("show", "acme/one"), ("show", "acme/one", "--json"), ("rewrap",)):
         note(run(*command))

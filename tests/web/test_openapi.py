@@ -212,7 +212,7 @@ def test_protected_operations_say_so(document: Document) -> None:
         for method, operation in methods.items()
         if path != "/profile"
     }
-    bearing = {("/auth/me", "get"), ("/auth/sessions", "get"), ("/auth/sessions", "delete")}
+    bearing = {("/auth/me", "get"), ("/auth/confirm", "post"), ("/auth/sessions", "get"), ("/auth/sessions", "delete")}
     bearing.add(("/auth/sessions/{session_id}", "delete"))
     assert bearing == {where for where, security in secured.items() if security == [{"bearer": []}]}
     by_cookie = {where for where, security in secured.items() if security == [{"cookie": []}, {}]}

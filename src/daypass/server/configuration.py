@@ -89,7 +89,7 @@ class Configuration:
     @property
     def warning(self) -> str | None:
         """What to write if other machines can connect and would all be refused; None if they cannot, or would not."""
-        trusted = self.options["trusted_proxies"]
+        trusted = self.options.get("trusted_proxies", ())
         if _is_loopback(self.host) or self.options["allow_insecure"] or not all(map(_is_loopback, trusted)):
             return None
         return (
