@@ -74,6 +74,7 @@ def wait_for(page: Page, name: str, at_least: int, seconds: float = 20) -> None:
     )
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_nothing_happens(demo: Page) -> None:
     """Access tokens expire and are refreshed, and no request fails."""
     wait_for(demo, "tokens", 3, seconds=30)
@@ -82,6 +83,7 @@ def test_nothing_happens(demo: Page) -> None:
     assert "refreshed the access token" in demo.inner_text("#log")
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_failures_of_refreshes(demo: Page) -> None:
     """A hundred at once, a lost answer, a busy server: the refresh that meets them is done, and nothing fails."""
     press(demo, "100 requests at once")

@@ -437,6 +437,7 @@ def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
     assert [json.dumps({"a": 1}, separators=(",", ":")).encode()] == world.bodies
 
 
+@pytest.mark.engines("chromium")  # it takes 15 seconds
 def test_no_answer_at_all(tab: Page, world: World) -> None:
     """A refresh that nobody answers ends by its own deadline, after two attempts, and not by the caller's patience."""
     world.expire()
