@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from daypass.client.storage.row import Row
 from daypass.client.storage.shared import Rows
 from daypass.client.timing import Timing
 from daypass.client.tokens import tokens_from
+from daypass.errors import StoreError
 from daypass.testing.loopback import serving
 from tests.fleet.databases import Database, running
 from tests.fleet.fleet import Fleet
@@ -69,7 +71,7 @@ class World:
         self.database = database
         self.issuer = issuer
         self.url = url
-        self.rows: Rows = open_rows(database.url)
+        self.rows: Rows = open_rows(database.url, 8)
         self.connections = connections
         self.lost: Counter[str] = Counter()
         for number in range(connections):
@@ -259,11 +261,8 @@ def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
                         break
             _until(lambda: here.check(number).reason or here.row(number).refreshes > before, 120)  # noqa: B023 - called at once
 
-    threads = [threading.Thread(target=hunt, args=(number,)) for number in range(here.connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(here.connections) as hunters:
+        list(hunters.map(hunt, range(here.connections)))
     return kills - left[0]
 
 
@@ -271,11 +270,12 @@ def _holder(here: World, fleet: Fleet, number: int) -> int:
     """Wait until a worker has the turn; return its process."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        row = here.check(number)
-        pid = int((row.intent_by or ":0").rpartition(":")[2])
-        if row.lease_until and fleet.is_worker(pid):
-            return pid
-        time.sleep(0.005)
+        with contextlib.suppress(StoreError):
+            row = here.check(number)
+            pid = int((row.intent_by or ":0").rpartition(":")[2])
+            if row.lease_until and fleet.is_worker(pid):
+                return pid
+        time.sleep(0.02)
     raise AssertionError(f"nobody refreshes connection {number}")
 
 
@@ -287,7 +287,7 @@ def _refreshed(here: World, times: int) -> None:
 def _until(holds: Callable[[], object], seconds: float, *, strict: bool = True) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             if holds():
                 return
         time.sleep(0.02)

@@ -60,15 +60,15 @@ class Job:
         return json.dumps(asdict(self))
 
 
-def open_rows(url: str) -> Rows:
+def open_rows(url: str, connections: int = 2) -> Rows:
     """Return the rows of the database at ``url``."""
     if url.startswith("postgres"):
         from daypass.client.storage.postgres import PostgresRows
 
-        return PostgresRows(url, pool_size=2, timeout="3s")
+        return PostgresRows(url, pool_size=connections, timeout="3s")
     from daypass.client.storage.redis import RedisRows
 
-    return RedisRows(url, timeout="3s", max_connections=2)
+    return RedisRows(url, timeout="3s", max_connections=connections)
 
 
 def key_of(number: int) -> str:
