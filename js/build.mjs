@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, brotliDecompressSync, gunzipSync } from "node:zlib";
 import { rollTypes } from "./roll_types.mjs";
 
-const LARGEST = { daypass: 5500, react: 1500 }; // bytes, compressed by Brotli
+const LARGEST = { daypass: 5400, react: 1500 }; // bytes, compressed by Brotli
 const ENTRIES = ["index", "axios", "react", "vue", "server"];
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const SERVED = join(HERE, "../src/daypass/web/static");
@@ -71,7 +71,7 @@ async function put(path, contents, read = (contents) => contents) {
 async function minified(name, index) {
   const options = { entryPoints: [sourceOf(name)], minifySyntax: true, packages: "external", plugins: [shareIndex(index)] };
   const [{ text }] = (await build({ ...COMMON, ...options })).outputFiles;
-  const { code } = await minify(text, { module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false } });
+  const { code } = await minify(text, { module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false, hoist_funs: true } });
   return Buffer.from(`${code}\n`);
 }
 

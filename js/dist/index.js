@@ -4,8 +4,6 @@ var Failure = class extends Error {
 var LoginRequired = class extends Failure {
   name = "LoginRequired";
   code = "login_required";
-  /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
-  response;
   constructor(reason, response) {
     super(`Login required: ${reason || "nobody is logged in"}`);
     this.response = response;
@@ -14,8 +12,6 @@ var LoginRequired = class extends Failure {
 var RefreshUnavailable = class extends Failure {
   name = "RefreshUnavailable";
   code = "refresh_unavailable";
-  /** Milliseconds after which it makes sense to try again, if known. */
-  retryAfter;
   constructor(reason, retryAfter) {
     super(reason);
     this.retryAfter = retryAfter;
@@ -31,8 +27,6 @@ var CredentialsRejected = class extends Failure {
 var LoginRefused = class extends Failure {
   name = "LoginRefused";
   code = "login_refused";
-  /** What the server called the reason, such as `insecure_transport`. */
-  reason;
   constructor(message, reason) {
     super(message);
     this.reason = reason;
@@ -46,7 +40,7 @@ var SessionClosed = class extends Failure {
   name = "SessionClosed";
   code = "session_closed";
   constructor() {
-    super("close() was called on this session: make a new one");
+    super("This session is closed: make a new one");
   }
 };
 var DaypassError = Failure;
@@ -81,17 +75,18 @@ var backoff = (failures, outcome) => wait(BACKOFF * Math.min(2 ** (failures - 1)
 function readOptions(given) {
   const { url = "/auth", origins = [], restore = true, ahead = AHEAD, fetch, shouldRefresh, ...unknown } = given;
   refuseUnknown(unknown);
-  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 up to, but not including, 1");
+  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 to below 1");
   const base = globalThis.location && baseURL();
-  const parsed = parse(url, base) ?? parse(url, "http://localhost");
+  const asked = parse(url, base);
+  const parsed = asked ?? parse(url, "http://localhost");
   if (!parsed) return refuse("url", url, "a URL such as '/auth'");
   const covered = origins.map((each) => {
     const { protocol, origin } = parse(each) ?? {};
     return isHTTP(protocol) ? origin : refuse("origins", each, "an origin such as 'https://api.example.com'");
   });
-  const live = !!base && isHTTP(parse(url, base)?.protocol);
+  const live = !!base && isHTTP(asked?.protocol);
   const full = parsed.href.replace(/\/+$/, "");
-  return { url: full, origins, restore, ahead, fetch, shouldRefresh, covered: [parsed.origin, ...covered], live };
+  return { url: full, restore, ahead, fetch, shouldRefresh, covered: live ? [parsed.origin, ...covered] : [], live };
 }
 function refuseUnknown(unknown) {
   for (const name in unknown) throw new TypeError(`unknown option '${name}'`);
@@ -148,7 +143,7 @@ async function ask(core, path, limit, content) {
     const { status, headers, ok } = answer;
     return { status, headers, ok, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
   } catch (error) {
-    return { status: 0, body: void 0, said: `${path}: ${error.name}` };
+    return { status: 0, headers: new Headers(), said: `${path}: ${error.name}` };
   }
 }
 function readGrant(body) {
@@ -168,9 +163,9 @@ function judge({ status, ok, body, headers, said }) {
   return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 function readRetryAfter(headers) {
-  const after = headers?.get("retry-after");
-  const now = Date.parse(headers?.get("date") ?? "") || Date.now();
-  return span(Number(after)) ?? span((Date.parse(after ?? "") - now) / 1e3);
+  const after = headers.get("retry-after") ?? "";
+  const now = Date.parse(headers.get("date") ?? "") || Date.now();
+  return span(+after) ?? span((Date.parse(after) - now) / 1e3);
 }
 var refreshingCanHelp = (challenge) => isBearers(challenge) && !challenge?.includes("insufficient_scope");
 var isBearers = (challenge) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);
@@ -178,7 +173,7 @@ var span = (seconds) => typeof seconds === "number" && seconds > 0 ? seconds * 1
 
 // src/lock.ts
 async function exclusive(name, patience, work) {
-  const locks = globalThis.navigator?.locks;
+  const { locks } = navigator;
   let begun;
   const begin = (waited) => begun ??= work(waited);
   try {
@@ -200,7 +195,7 @@ async function logout(core, { everywhere = false, ...unknown } = {}) {
 }
 async function finishLogout(core) {
   const note = stored((storage) => storage.getItem(core.label));
-  return !!note && !!await endSession(core, note);
+  return note && endSession(core, note);
 }
 var forgetLogout = (core) => stored((storage) => storage.removeItem(core.label));
 var EVERYWHERE = "everywhere";
@@ -219,7 +214,8 @@ function stored(use) {
 
 // src/own_requests.ts
 function ownEndpoint({ url }, asked) {
-  return asked.startsWith(url) ? /^\/(login|refresh|logout)(\?|$)/.exec(asked.slice(url.length))?.[1] : void 0;
+  const [, base, path] = /^([^?]+)\/(login|refresh|logout)(\?|$)/.exec(asked) ?? [];
+  return base === url ? path : void 0;
 }
 function observe(core, path, text) {
   const grant = readGrant(readObject(text));
@@ -229,7 +225,7 @@ function observe(core, path, text) {
 }
 
 // src/clock.ts
-function stopwatch(already = 0) {
+function stopwatch(already) {
   const steady = performance.now();
   const wall = Date.now();
   return () => already + Math.max(performance.now() - steady, Date.now() - wall);
@@ -240,7 +236,7 @@ var sleep = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
 function refresh(core) {
   return core.refreshing ??= start(core).finally(() => {
     core.refreshing = void 0;
-    core.changed.forEach((each) => each());
+    core.plan();
   });
 }
 async function start(core) {
@@ -250,20 +246,22 @@ async function start(core) {
     return void 0;
   }
   const end = performance.now() + 3 * core.attempt;
+  const left = () => end - performance.now();
   const pausing = () => {
     const retryAfter = core.paused();
-    return retryAfter ? { unavailable: "refresh failed", retryAfter } : void 0;
+    return retryAfter > 0 ? { retryAfter } : void 0;
   };
   return pausing() ?? exclusive(core.label, PATIENCE, async (waited) => {
     if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
-    let outcome = pausing();
-    for (let attempts = 1; !outcome && core.at === at; attempts++) {
-      const found = await present(core, Math.min(core.attempt, end - performance.now()));
-      const pause = retryPause(found, attempts, end - performance.now());
-      if (pause) await sleep(pause);
-      else outcome = conclude(core, found);
+    const rest = pausing();
+    if (rest) return rest;
+    for (let attempts = 1; core.at === at; attempts++) {
+      const found = await present(core, Math.min(core.attempt, left()));
+      const pause = retryPause(found, attempts, left());
+      if (!pause) return conclude(core, found);
+      await sleep(pause);
     }
-    return outcome;
+    return void 0;
   });
 }
 async function present(core, limit) {
@@ -285,7 +283,7 @@ function conclude(core, outcome) {
   core.post({ rest: retryAfter });
   core.emit("refreshFailed", { reason, retryAfter, code });
   if (!core.at && core.failures === 1) {
-    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the server running there? Else set the option url"}`);
+    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the server there? Else set the option url"}`);
   }
   return { unavailable: reason, retryAfter };
 }
@@ -346,7 +344,7 @@ async function sendWithToken(core, url, asked) {
     const answer2 = await sendFor(core, asked, token2?.accessToken, earlier);
     const { status, from: from2, challenge: challenge2 } = look(answer2);
     const refused2 = await core.shouldRefresh?.(answer2) ?? (status === 401 && !!core.cover(from2 || url) && refreshingCanHelp(challenge2));
-    if (!refused2 && token2) core.refusals.delete(place);
+    if (!refused2 && token2) core.login.refusals.delete(place);
     return [answer2, refused2];
   };
   const [place] = url.split("?");
@@ -360,7 +358,7 @@ async function sendWithToken(core, url, asked) {
   const { from, challenge } = look(answer);
   let newer = core.token;
   if (newer === token) {
-    if (token.isFresh() || !helps(core, place, token)) return answer;
+    if (token.isFresh() || !helps(core.login, place, token)) return answer;
     if (challenge?.includes("invalid_token")) token.expire();
     newer = await renew(core, token, signal, () => repeatable, answer);
   }
@@ -376,22 +374,22 @@ async function sendWithToken(core, url, asked) {
 async function usableToken(core, signal, first) {
   let { token } = core;
   const expired = () => !token || token.left() <= 0;
-  if (token ? expired() || first(token) : !core.at) token = await renew(core, token, signal, expired);
+  if (expired() ? token || !core.at : first(token)) token = await renew(core, token, signal, expired);
   else if (token && token.due() <= 0) void refresh(core);
   if (token) token.used = true;
   return token;
 }
-function sendFor({ shown: { login: login2 } }, { reads, send }, token, earlier) {
+function sendFor({ login: login2 }, { reads, send }, token, earlier) {
   return reads || !token ? send(token, token ? login2.over : void 0, earlier) : login2.during(() => send(token, login2.settled, earlier));
 }
 function helps({ refusals }, place, token) {
-  const known = refusals.get(place);
-  if (known?.token === token) return true;
   const now = performance.now();
-  if (known && now < known.until) return false;
+  const known = refusals.get(place) ?? { times: 0, until: 0 };
+  if (known.token === token) return true;
+  if (now < known.until) return false;
   if (refusals.size >= MOST_REFUSALS) refusals.clear();
-  const times = (known?.times ?? 0) + 1;
-  refusals.set(place, { token, times, until: now + fruitless(times) });
+  const times = known.times + 1;
+  refusals.set(place, { times, until: now + fruitless(times), token });
   return true;
 }
 async function renew(core, token, signal, dead, answer) {
@@ -436,16 +434,16 @@ function createLoginSignal() {
   let writes = 0;
   const settle = () => over.signal.aborted && !writes && settled.abort(over.signal.reason);
   return {
+    refusals: /* @__PURE__ */ new Map(),
     over: over.signal,
     settled: settled.signal,
-    async during(write) {
+    during(write) {
+      const sent = write();
       writes++;
-      try {
-        return await write();
-      } finally {
+      return sent.finally(() => {
         writes--;
         settle();
-      }
+      });
     },
     end(reason) {
       over.abort(reason);
@@ -456,26 +454,12 @@ function createLoginSignal() {
 
 // src/snapshot.ts
 var UNKNOWN = Object.freeze({ status: "unknown", user: null, version: 0 });
-function createShown(emit) {
-  const shown = {
-    snapshot: UNKNOWN,
-    login: createLoginSignal(),
-    show(status, user, ended) {
-      const before = shown.snapshot;
-      const same = JSON.stringify(user) === JSON.stringify(before.user);
-      const changed = !same || status !== before.status;
-      if (changed) {
-        shown.snapshot = Object.freeze({ status, user: same ? before.user : user, version: before.version + 1 });
-      }
-      if (ended !== void 0) {
-        const { login: login2 } = shown;
-        shown.login = createLoginSignal();
-        login2.end(new LoginRequired(ended));
-      }
-      if (changed) emit("change", shown.snapshot);
-    }
-  };
-  return shown;
+function show(before, token) {
+  const status = token ? "in" : "out";
+  const user = token?.user ?? null;
+  const same = JSON.stringify(user) === JSON.stringify(before.user);
+  if (same && status === before.status) return before;
+  return Object.freeze({ status, user: same ? before.user : user, version: before.version + 1 });
 }
 
 // src/state.ts
@@ -485,22 +469,27 @@ function createState(ahead, emit, changed) {
     at: 0,
     token: void 0,
     reason: "",
-    shown: createShown(emit),
+    snapshot: UNKNOWN,
+    login: createLoginSignal(),
     // the fraction keeps two tabs apart that act in the same millisecond
     tick: () => latest = Math.max(Date.now(), latest + 1) + Math.random(),
     settle(change, shared = false) {
       const { at, grant, age = 0, reason = "" } = change;
       latest = Math.max(latest, at);
       if (at <= state.at) return;
-      const before = state.token;
+      const { token: before, snapshot, login: login2 } = state;
       const token = grant ? createToken(grant, age, ahead) : void 0;
-      Object.assign(state, { at, token, reason });
+      const shown = show(snapshot, token);
+      Object.assign(state, { at, grant, token, reason, snapshot: shown });
       const same = before && isSameUser(before, token);
-      const ended = before && !same ? reason || "another user has logged in" : void 0;
-      state.shown.show(token ? "in" : "out", token?.user ?? null, ended);
+      if (before && !same) {
+        state.login = createLoginSignal();
+        login2.end(new LoginRequired(reason || "another user has logged in"));
+      }
+      if (shown !== snapshot) emit("change", shown);
       if (token) {
         const { lifetime } = token;
-        emit(same ? "refreshed" : "loggedIn", { user: state.shown.snapshot.user, lifetime, shared });
+        emit(same ? "refreshed" : "loggedIn", { user: shown.user, lifetime, shared });
       } else if (before) emit("loggedOut", { reason, shared });
       changed(!shared && change);
     }
@@ -508,108 +497,46 @@ function createState(ahead, emit, changed) {
   return state;
 }
 
-// src/tabs.ts
-var VERSION = 1;
-var LATEST = 1e15;
-function joinTabs(core) {
-  const { closing: signal, live } = core;
-  let channel;
-  let answered = () => {
-  };
-  const send = (message) => channel?.postMessage({ ...message, version: VERSION });
-  const post = (message) => send({ ...message, sent: Date.now() });
-  const ask2 = () => send({ ask: core.at });
-  const receive = ({ data }) => {
-    const message = Object(data);
-    const { version = VERSION, ask: ask3, rest, sent } = message;
-    if (version !== VERSION) return;
-    if (isBetween(ask3, LATEST)) {
-      const { at, token, reason } = core;
-      const grant = token && { accessToken: token.accessToken, lifetime: token.lifetime };
-      if (at > ask3 && (grant || reason)) post({ at, grant, age: token?.age(), reason });
-      return;
-    }
-    if (isBetween(rest, LONGEST_RETRY_AFTER)) core.pause(rest);
-    else if (isBetween(sent, LATEST) && isChange(message)) {
-      core.settle({ ...message, age: (message.age ?? 0) + Math.max(0, Date.now() - sent) }, true);
-    } else return;
-    answered();
-  };
-  const leave = () => {
-    channel?.close();
-    channel = void 0;
-  };
-  const join = () => {
-    leave();
-    try {
-      channel = new BroadcastChannel(core.label);
-      channel.onmessage = receive;
-    } catch {
-    }
-  };
-  if (live) {
-    join();
-    globalThis.addEventListener?.("pagehide", leave, { signal });
-    globalThis.addEventListener?.("pageshow", join, { signal });
-    signal.addEventListener("abort", leave);
-  }
-  return {
-    post,
-    ask: ask2,
-    news: (wait2) => new Promise((go) => {
-      answered = go;
-      setTimeout(go, channel ? wait2 : 0);
-      ask2();
-    })
-  };
-}
-var isBetween = (value, most) => typeof value === "number" && value >= 0 && value <= most;
-function isChange({ at, grant, age = 0, reason }) {
-  const { accessToken: accessToken2, lifetime = 1 } = Object(grant);
-  const known = grant ? isAccessToken(accessToken2) && isBetween(lifetime, LATEST) : reason && typeof reason === "string";
-  return !!known && isBetween(at, LATEST) && isBetween(age, LATEST);
-}
-
 // src/core.ts
 function createCore(options) {
-  const { url, covered, ahead, fetch, live } = options;
-  const changed = /* @__PURE__ */ new Set();
+  const { url, covered, ahead, fetch } = options;
   const events = createEvents();
   const closing = new AbortController();
   const native = globalThis.fetch;
   let until = 0;
   const state = createState(ahead, events.emit, (change) => {
-    changed.forEach((each) => each());
+    core.plan();
     if (change) core.post(change);
   });
   const core = Object.assign(state, events, options, {
     label: `daypass ${url}`,
-    changed,
+    plan() {
+    },
     failures: 0,
     attempt: ATTEMPT,
-    refusals: /* @__PURE__ */ new Map(),
     closing: closing.signal,
     close(reason = new SessionClosed()) {
       core.at = Infinity;
       closing.abort(reason);
+      core.plan();
     },
     send(input, init) {
       const now = globalThis.fetch;
       return (fetch ?? (now === core.own ? native : now)).call(globalThis, input, init);
     },
     cover(url2) {
-      if (!live) return void 0;
       const { href, origin } = parse(url2, baseURL()) ?? {};
       return covered.includes(origin) ? href.split("#")[0] : void 0;
     },
     pause(milliseconds) {
       until = performance.now() + milliseconds;
     },
-    paused: () => Math.max(0, until - performance.now())
+    paused: () => until - performance.now()
   });
-  return Object.assign(core, joinTabs(core));
+  return core;
 }
-var currentUser = (core) => core.shown.snapshot.user;
+var listen = ({ closing }, type, listener) => globalThis.addEventListener?.(type, listener, { signal: closing });
+var currentUser = (core) => core.snapshot.user;
 
 // src/fetch.ts
 function createFetch(core) {
@@ -646,7 +573,7 @@ function createFetch(core) {
 function copyBody(init) {
   const body = init?.body;
   if (body instanceof URLSearchParams) return { ...init, body: new URLSearchParams(body) };
-  return ArrayBuffer.isView(body) || body instanceof ArrayBuffer ? { ...init, body: new Blob([body]) } : init;
+  return body?.byteLength ? { ...init, body: new Blob([body]) } : init;
 }
 
 // src/login.ts
@@ -673,7 +600,7 @@ async function withCookie(core, granted) {
   const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
   if (!reason) return grant;
   throw new CookieRejected(
-    `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, and use one host name for both`
+    `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, use one host name for both`
   );
 }
 function cookiesAreKept() {
@@ -712,57 +639,113 @@ function schedule(core) {
     if (persisted) void refresh(core);
     else look();
   };
-  core.changed.add(plan);
-  for (const type of ["visibilitychange", "pageshow", "online"])
-    globalThis.addEventListener?.(type, wake, { signal });
-  signal.addEventListener("abort", plan);
+  core.plan = plan;
+  for (const type of ["visibilitychange", "pageshow", "online"]) listen(core, type, wake);
+}
+
+// src/tabs.ts
+var VERSION = 1;
+var LATEST = 1e15;
+function joinTabs(core) {
+  let channel;
+  let answered = () => {
+  };
+  const post = (message) => channel?.postMessage({ ...message, version: VERSION, sent: Date.now() });
+  const ask2 = () => post({ ask: core.at });
+  const receive = ({ data }) => {
+    const message = Object(data);
+    const { version = VERSION, ask: ask3, rest, sent } = message;
+    if (version !== VERSION) return;
+    if (isBetween(ask3, LATEST)) {
+      const { at, token, grant, reason } = core;
+      if (at > ask3 && (grant || reason)) post({ at, grant, age: token?.age(), reason });
+      return;
+    }
+    if (isBetween(rest, LONGEST_RETRY_AFTER)) core.pause(rest);
+    else if (isBetween(sent, LATEST) && isChange(message)) {
+      core.settle({ ...message, age: (message.age ?? 0) + Math.max(0, Date.now() - sent) }, true);
+    } else return;
+    answered();
+  };
+  const leave = () => {
+    channel?.close();
+    channel = void 0;
+  };
+  const join = () => {
+    leave();
+    try {
+      channel = new BroadcastChannel(core.label);
+      channel.onmessage = receive;
+    } catch {
+    }
+  };
+  join();
+  listen(core, "pagehide", leave);
+  listen(core, "pageshow", join);
+  core.closing.addEventListener("abort", leave);
+  Object.assign(core, {
+    post,
+    ask: ask2,
+    news: (wait2) => new Promise((go) => {
+      answered = go;
+      setTimeout(go, channel ? wait2 : 0);
+      ask2();
+    })
+  });
+}
+var isBetween = (value, most) => typeof value === "number" && value >= 0 && value <= most;
+function isChange({ at, grant, age = 0, reason }) {
+  const { accessToken: accessToken2, lifetime = 1 } = Object(grant);
+  const known = grant ? isAccessToken(accessToken2) && isBetween(lifetime, LATEST) : reason && typeof reason === "string";
+  return !!known && isBetween(at, LATEST) && isBetween(age, LATEST);
 }
 
 // src/session.ts
 function createSession(options = {}) {
   const core = createCore(readOptions(options));
-  const unlessClosed = async (work) => {
+  const unlessClosed = (work) => async (...rest) => {
     core.closing.throwIfAborted();
-    return unlessAborted(work(), core.closing);
-  };
-  const renew2 = async () => {
-    await refresh(core);
-    return currentUser(core);
+    return unlessAborted(work(core, ...rest), core.closing);
   };
   let ready;
   const session = {
     fetch: createFetch(core),
     get status() {
-      return core.shown.snapshot.status;
+      return core.snapshot.status;
     },
     get user() {
       return currentUser(core);
     },
     get signal() {
-      return core.shown.login.over;
+      return core.login.over;
     },
     get ready() {
-      return ready ??= unlessClosed(async () => void (core.at || await refresh(core))).catch(() => {
+      return ready ??= unlessClosed(async () => core.at || renew2(core))().catch(() => {
       }).then(() => currentUser(core));
     },
-    snapshot: () => core.shown.snapshot,
+    snapshot: () => core.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),
-    token: (options2) => unlessClosed(() => accessToken(core, options2)),
-    login: (credentials) => unlessClosed(() => login(core, credentials)),
-    logout: (options2) => unlessClosed(() => logout(core, options2)),
-    refresh: () => unlessClosed(renew2),
+    token: unlessClosed(accessToken),
+    login: unlessClosed(login),
+    logout: unlessClosed(logout),
+    refresh: unlessClosed(renew2),
     exchange: (asked) => exchange(core, asked),
     on: core.on,
     close: () => core.close()
   };
   core.own = session.fetch;
-  if (!core.live) core.close(new RefreshUnavailable("There is no session outside of a web page"));
+  if (!core.live) core.close(new RefreshUnavailable("No session outside of a web page"));
   else {
+    joinTabs(core);
     schedule(core);
     if (!core.restore) core.settle({ at: 1 }, true);
     else if (globalThis.document) void session.ready;
   }
   return session;
+}
+async function renew2(core) {
+  await refresh(core);
+  return currentUser(core);
 }
 
 // src/install.ts

@@ -141,9 +141,9 @@ function judge({ status, ok, body, headers, said }) {
   return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 function readRetryAfter(headers) {
-  const after = headers?.get("retry-after");
-  const now = Date.parse(headers?.get("date") ?? "") || Date.now();
-  return span(Number(after)) ?? span((Date.parse(after ?? "") - now) / 1e3);
+  const after = headers.get("retry-after") ?? "";
+  const now = Date.parse(headers.get("date") ?? "") || Date.now();
+  return span(+after) ?? span((Date.parse(after) - now) / 1e3);
 }
 var refreshingCanHelp = (challenge) => isBearers(challenge) && !challenge?.includes("insufficient_scope");
 var isBearers = (challenge) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);

@@ -5,7 +5,7 @@
  * wall clock is set back and forth. The larger span is the truth or errs on the safe side: a token thought too old is
  * refreshed once too often, one thought too young would be sent dead.
  */
-export function stopwatch(already = 0): () => number {
+export function stopwatch(already: number): () => number {
   const steady = performance.now();
   const wall = Date.now();
   return () => already + Math.max(performance.now() - steady, Date.now() - wall);

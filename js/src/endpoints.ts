@@ -34,9 +34,9 @@ export interface Outcome {
 export interface Answer {
   status: number;
   ok?: boolean;
-  body: JsonObject | undefined;
+  body?: JsonObject | undefined;
   said: string;
-  headers?: Headers;
+  headers: Headers;
 }
 
 /**
@@ -56,7 +56,7 @@ export async function ask(core: Core, path: string, limit: number, content?: obj
     const { status, headers, ok } = answer;
     return { status, headers, ok, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
   } catch (error) {
-    return { status: 0, body: undefined, said: `${path}: ${(error as Error).name}` };
+    return { status: 0, headers: new Headers(), said: `${path}: ${(error as Error).name}` };
   }
 }
 
@@ -76,17 +76,17 @@ export function judge({ status, ok, body, headers, said }: Answer): Outcome {
   const grant = ok && readGrant(body);
   if (grant) return { grant };
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error as string) : status === 401 && body;
-  if (ends && isBearers(headers!.get("www-authenticate"))) return { reason: said };
+  if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };
   const retryAfter = readRetryAfter(headers);
   const { error: code, message: hint } = (body ?? {}) as Record<string, string>;
   return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 
 /** Read `Retry-After`, seconds or a date, which is by the server's own clock if the answer says what that is. */
-function readRetryAfter(headers: Headers | undefined): number | undefined {
-  const after = headers?.get("retry-after");
-  const now = Date.parse(headers?.get("date") ?? "") || Date.now();
-  return span(Number(after)) ?? span((Date.parse(after ?? "") - now) / 1000);
+function readRetryAfter(headers: Headers): number | undefined {
+  const after = headers.get("retry-after") ?? "";
+  const now = Date.parse(headers.get("date") ?? "") || Date.now();
+  return span(+after) ?? span((Date.parse(after) - now) / 1000);
 }
 
 /** Tell from a 401's challenge whether a new access token may help; without a challenge it may (RFC 6750 §3.1). */

@@ -8,7 +8,7 @@ export class LoginRequired extends Failure {
   override readonly name = "LoginRequired";
   readonly code = "login_required";
   /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
-  readonly response: unknown;
+  declare readonly response: unknown;
 
   constructor(reason: string, response?: unknown) {
     super(`Login required: ${reason || "nobody is logged in"}`);
@@ -21,7 +21,7 @@ export class RefreshUnavailable extends Failure {
   override readonly name = "RefreshUnavailable";
   readonly code = "refresh_unavailable";
   /** Milliseconds after which it makes sense to try again, if known. */
-  readonly retryAfter: number | undefined;
+  declare readonly retryAfter: number | undefined;
 
   constructor(reason: string, retryAfter?: number) {
     super(reason);
@@ -44,7 +44,7 @@ export class LoginRefused extends Failure {
   override readonly name = "LoginRefused";
   readonly code = "login_refused";
   /** What the server called the reason, such as `insecure_transport`. */
-  readonly reason: string | undefined;
+  declare readonly reason: string | undefined;
 
   constructor(message: string, reason?: string) {
     super(message);
@@ -64,7 +64,7 @@ export class SessionClosed extends Failure {
   readonly code = "session_closed";
 
   constructor() {
-    super("close() was called on this session: make a new one");
+    super("This session is closed: make a new one");
   }
 }
 

@@ -51,5 +51,5 @@ export function createFetch(core: Core): SessionFetch {
 function copyBody(init?: SessionRequestInit): SessionRequestInit | undefined {
   const body = init?.body;
   if (body instanceof URLSearchParams) return { ...init, body: new URLSearchParams(body) };
-  return ArrayBuffer.isView(body) || body instanceof ArrayBuffer ? { ...init, body: new Blob([body]) } : init;
+  return (body as ArrayBuffer)?.byteLength ? { ...init, body: new Blob([body as ArrayBuffer]) } : init;
 }

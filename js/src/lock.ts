@@ -6,7 +6,7 @@
  * @param work is told whether it had to wait for another tab.
  */
 export async function exclusive<T>(name: string, patience: number, work: (waited: boolean) => Promise<T>): Promise<T> {
-  const locks = globalThis.navigator?.locks;
+  const { locks } = navigator;
   let begun: Promise<T> | undefined;
   const begin = (waited: boolean) => (begun ??= work(waited));
   try {

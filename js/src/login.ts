@@ -41,7 +41,7 @@ async function withCookie(core: Core, granted: Grant): Promise<Grant> {
   const { grant = granted, reason } = judge(await ask(core, "refresh", DEADLINE));
   if (!reason) return grant;
   throw new CookieRejected(
-    `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, and use one host name for both`,
+    `The browser keeps no cookie of ${origin} for a page of ${page.origin}: allow cookies, use one host name for both`,
   );
 }
 

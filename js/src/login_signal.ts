@@ -1,5 +1,18 @@
-/** What ends when a login ends: requests and streams that were begun for it. */
+import type { Token } from "./token.ts";
+
+/** Refreshes in a row after which a URL went on to refuse the token. */
+export interface Refusals {
+  times: number;
+  /** The last token that was refreshed because of it. */
+  token?: Token;
+  /** When the next one may be, by `performance.now()`. */
+  until: number;
+}
+
+/** What ends when a login ends: requests and streams that were begun for it, and what was learnt about its tokens. */
 export interface LoginSignal {
+  /** Refreshes that did not help, by the URL that refused the token. */
+  refusals: Map<string, Refusals>;
   /** Aborted when the login ends. */
   over: AbortSignal;
   /** Aborted when the login has ended and no write waits for its answer: the answer says whether it was done. */
@@ -15,16 +28,16 @@ export function createLoginSignal(): LoginSignal {
   let writes = 0;
   const settle = () => over.signal.aborted && !writes && settled.abort(over.signal.reason);
   return {
+    refusals: new Map(),
     over: over.signal,
     settled: settled.signal,
-    async during(write) {
+    during(write) {
+      const sent = write();
       writes++;
-      try {
-        return await write();
-      } finally {
+      return sent.finally(() => {
         writes--;
         settle();
-      }
+      });
     },
     end(reason) {
       over.abort(reason);

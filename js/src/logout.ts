@@ -27,10 +27,10 @@ export async function logout(core: Core, { everywhere = false, ...unknown }: Log
   if (said) throw new RefreshUnavailable(said);
 }
 
-/** Send a logout that has not reached the server yet; returns whether it still could not be sent. */
-export async function finishLogout(core: Core): Promise<boolean> {
+/** Send a logout that has not reached the server yet; returns what went wrong, if anything. */
+export async function finishLogout(core: Core): Promise<string | null | undefined> {
   const note = stored((storage) => storage.getItem(core.label));
-  return !!note && !!(await endSession(core, note));
+  return note && endSession(core, note);
 }
 
 export const forgetLogout = (core: Core): void => stored((storage) => storage.removeItem(core.label));

@@ -19,10 +19,10 @@ export interface SessionOptions {
   shouldRefresh?: (response: any) => boolean | undefined | Promise<boolean | undefined>;
 }
 
-export interface Options extends Required<Omit<SessionOptions, "fetch" | "shouldRefresh">> {
+export interface Options extends Required<Omit<SessionOptions, "fetch" | "origins" | "shouldRefresh">> {
   fetch: SessionOptions["fetch"];
   shouldRefresh: SessionOptions["shouldRefresh"];
-  /** The origins that get the access token. */
+  /** The origins that get the access token; none where there is no page. */
   covered: string[];
   /** Whether there is a server that this page could ask. */
   live: boolean;
@@ -36,17 +36,18 @@ export interface Options extends Required<Omit<SessionOptions, "fetch" | "should
 export function readOptions(given: SessionOptions): Options {
   const { url = "/auth", origins = [], restore = true, ahead = AHEAD, fetch, shouldRefresh, ...unknown } = given;
   refuseUnknown(unknown);
-  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 up to, but not including, 1");
+  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 to below 1");
   const base = globalThis.location && baseURL();
-  const parsed = parse(url, base) ?? parse(url, "http://localhost");
+  const asked = parse(url, base);
+  const parsed = asked ?? parse(url, "http://localhost");
   if (!parsed) return refuse("url", url, "a URL such as '/auth'");
   const covered = origins.map((each) => {
     const { protocol, origin } = parse(each) ?? {};
     return isHTTP(protocol) ? origin! : refuse("origins", each, "an origin such as 'https://api.example.com'");
   });
-  const live = !!base && isHTTP(parse(url, base)?.protocol);
+  const live = !!base && isHTTP(asked?.protocol);
   const full = parsed.href.replace(/\/+$/, "");
-  return { url: full, origins, restore, ahead, fetch, shouldRefresh, covered: [parsed.origin, ...covered], live };
+  return { url: full, restore, ahead, fetch, shouldRefresh, covered: live ? [parsed.origin, ...covered] : [], live };
 }
 
 /** Refuse what is left of an options object once the known options have been taken out. */

@@ -6,7 +6,8 @@ import { forgetLogout } from "./logout.ts";
 
 /** Return which of the endpoints that get no access token a URL names, if any. */
 export function ownEndpoint({ url }: Core, asked: string): string | undefined {
-  return asked.startsWith(url) ? /^\/(login|refresh|logout)(\?|$)/.exec(asked.slice(url.length))?.[1] : undefined;
+  const [, base, path] = /^([^?]+)\/(login|refresh|logout)(\?|$)/.exec(asked) ?? [];
+  return base === url ? path : undefined;
 }
 
 /** Apply what such an endpoint has answered to the application. */

@@ -15,7 +15,7 @@ import { AFTER_A_WAIT, AT_THE_START, PATIENCE, backoff, nextAttempt, retryPause 
 export function refresh(core: Core): Promise<Outcome | undefined> {
   return (core.refreshing ??= start(core).finally(() => {
     core.refreshing = undefined;
-    core.changed.forEach((each) => each());
+    core.plan();
   }));
 }
 
@@ -26,22 +26,24 @@ async function start(core: Core): Promise<Outcome | undefined> {
     return undefined;
   }
   const end = performance.now() + 3 * core.attempt;
+  const left = () => end - performance.now();
   const pausing = () => {
     const retryAfter = core.paused();
-    return retryAfter ? { unavailable: "refresh failed", retryAfter } : undefined;
+    return retryAfter > 0 ? { retryAfter } : undefined;
   };
   return (
     pausing() ??
     exclusive(core.label, PATIENCE, async (waited) => {
       if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
-      let outcome: Outcome | undefined = pausing();
-      for (let attempts = 1; !outcome && core.at === at; attempts++) {
-        const found = await present(core, Math.min(core.attempt, end - performance.now()));
-        const pause = retryPause(found, attempts, end - performance.now());
-        if (pause) await sleep(pause);
-        else outcome = conclude(core, found);
+      const rest = pausing();
+      if (rest) return rest;
+      for (let attempts = 1; core.at === at; attempts++) {
+        const found = await present(core, Math.min(core.attempt, left()));
+        const pause = retryPause(found, attempts, left());
+        if (!pause) return conclude(core, found);
+        await sleep(pause);
       }
-      return outcome;
+      return undefined;
     })
   );
 }
@@ -68,7 +70,7 @@ function conclude(core: Core, outcome: Outcome): Outcome {
   core.post({ rest: retryAfter });
   core.emit("refreshFailed", { reason, retryAfter, code });
   if (!core.at && core.failures === 1) {
-    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the server running there? Else set the option url"}`);
+    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the server there? Else set the option url"}`);
   }
   return { unavailable: reason, retryAfter };
 }

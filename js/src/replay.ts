@@ -23,6 +23,7 @@
 import type { Core } from "./core.ts";
 import { refreshingCanHelp } from "./endpoints.ts";
 import { LoginRequired, RefreshUnavailable } from "./errors.ts";
+import type { LoginSignal, Refusals } from "./login_signal.ts";
 import { observe, ownEndpoint } from "./own_requests.ts";
 import { refresh } from "./refresh.ts";
 import { fruitless } from "./timing.ts";
@@ -92,7 +93,7 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
     const { status, from, challenge } = look(answer);
     const refused =
       (await core.shouldRefresh?.(answer)) ?? (status === 401 && !!core.cover(from || url) && refreshingCanHelp(challenge));
-    if (!refused && token) core.refusals.delete(place);
+    if (!refused && token) core.login.refusals.delete(place);
     return [answer, refused];
   };
   const [place] = url.split("?") as [string];
@@ -107,7 +108,7 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
   const { from, challenge } = look(answer);
   let newer = core.token;
   if (newer === token) {
-    if (token.isFresh() || !helps(core, place, token)) return answer;
+    if (token.isFresh() || !helps(core.login, place, token)) return answer;
     if (challenge?.includes("invalid_token")) token.expire();
     newer = await renew(core, token, signal, () => repeatable, answer);
   }
@@ -134,28 +135,28 @@ export async function usableToken(
 ): Promise<Token | undefined> {
   let { token } = core;
   const expired = () => !token || token.left() <= 0;
-  if (token ? expired() || first(token) : !core.at) token = await renew(core, token, signal, expired);
+  if (expired() ? token || !core.at : first(token!)) token = await renew(core, token, signal, expired);
   else if (token && token.due() <= 0) void refresh(core);
   if (token) token.used = true;
   return token;
 }
 
 /** Send a request for the login that there is; it ends when that does, but a write gets its answer first. */
-function sendFor<R>({ shown: { login } }: Core, { reads, send }: Exchange<R>, token?: string, earlier?: R): Promise<R> {
+function sendFor<R>({ login }: Core, { reads, send }: Exchange<R>, token?: string, earlier?: R): Promise<R> {
   return reads || !token
     ? send(token, token ? login.over : undefined, earlier)
     : login.during(() => send(token, login.settled, earlier));
 }
 
 /** Tell whether refreshing may help where a token was refused, and count it. */
-function helps({ refusals }: Core, place: string, token: Token): boolean {
-  const known = refusals.get(place);
-  if (known?.token === token) return true; // the refresh is the same
+function helps({ refusals }: LoginSignal, place: string, token: Token): boolean {
   const now = performance.now();
-  if (known && now < known.until) return false;
+  const known: Refusals = refusals.get(place) ?? { times: 0, until: 0 };
+  if (known.token === token) return true; // the refresh is the same
+  if (now < known.until) return false;
   if (refusals.size >= MOST_REFUSALS) refusals.clear();
-  const times = (known?.times ?? 0) + 1;
-  refusals.set(place, { token, times, until: now + fruitless(times) });
+  const times = known.times + 1;
+  refusals.set(place, { times, until: now + fruitless(times), token });
   return true;
 }
 

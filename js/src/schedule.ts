@@ -1,5 +1,5 @@
 /** Refreshes before expiry, and looks again whenever the page wakes. */
-import type { Core } from "./core.ts";
+import { type Core, listen } from "./core.ts";
 import { refresh } from "./refresh.ts";
 import { LONGEST_TIMER, SHORTEST_TIMER } from "./timing.ts";
 
@@ -32,8 +32,6 @@ export function schedule(core: Core): void {
     if (persisted) void refresh(core); // the Back button: somebody may have logged out by a form meanwhile
     else look();
   };
-  core.changed.add(plan);
-  for (const type of ["visibilitychange", "pageshow", "online"])
-    globalThis.addEventListener?.(type, wake as (event: Event) => void, { signal });
-  signal.addEventListener("abort", plan);
+  core.plan = plan;
+  for (const type of ["visibilitychange", "pageshow", "online"]) listen(core, type, wake);
 }

@@ -1,5 +1,5 @@
 import { type TokenOptions, accessToken } from "./access.ts";
-import { createCore, currentUser } from "./core.ts";
+import { type Core, createCore, currentUser } from "./core.ts";
 import type { Credentials } from "./credentials.ts";
 import { RefreshUnavailable } from "./errors.ts";
 import type { Listener, SessionEvents } from "./events.ts";
@@ -11,6 +11,7 @@ import { refresh } from "./refresh.ts";
 import { type Exchange, exchange } from "./replay.ts";
 import { schedule } from "./schedule.ts";
 import type { Snapshot, Status } from "./snapshot.ts";
+import { joinTabs } from "./tabs.ts";
 import type { User } from "./user.ts";
 import { unlessAborted } from "./waiting.ts";
 
@@ -54,48 +55,52 @@ export interface Session {
  */
 export function createSession(options: SessionOptions = {}): Session {
   const core = createCore(readOptions(options));
-  const unlessClosed = async <T>(work: () => Promise<T>): Promise<T> => {
-    core.closing.throwIfAborted();
-    return unlessAborted(work(), core.closing);
-  };
-  const renew = async () => {
-    await refresh(core);
-    return currentUser(core);
-  };
+  const unlessClosed =
+    <A extends unknown[], T>(work: (core: Core, ...rest: A) => Promise<T>) =>
+    async (...rest: A): Promise<T> => {
+      core.closing.throwIfAborted();
+      return unlessAborted(work(core, ...rest), core.closing);
+    };
   let ready: Promise<User | null> | undefined;
   const session: Session = {
     fetch: createFetch(core),
     get status() {
-      return core.shown.snapshot.status;
+      return core.snapshot.status;
     },
     get user() {
       return currentUser(core);
     },
     get signal() {
-      return core.shown.login.over;
+      return core.login.over;
     },
     get ready() {
-      return (ready ??= unlessClosed(async () => void (core.at || (await refresh(core))))
+      return (ready ??= unlessClosed(async () => core.at || renew(core))()
         .catch(() => {})
         .then(() => currentUser(core)));
     },
-    snapshot: () => core.shown.snapshot,
+    snapshot: () => core.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),
-    token: (options) => unlessClosed(() => accessToken(core, options)),
-    login: (credentials) => unlessClosed(() => login(core, credentials)),
-    logout: (options) => unlessClosed(() => logout(core, options)),
-    refresh: () => unlessClosed(renew),
+    token: unlessClosed(accessToken),
+    login: unlessClosed(login),
+    logout: unlessClosed(logout),
+    refresh: unlessClosed(renew),
     exchange: (asked) => exchange(core, asked),
     on: core.on,
     close: () => core.close(),
   };
   core.own = session.fetch as typeof fetch;
-  if (!core.live) core.close(new RefreshUnavailable("There is no session outside of a web page"));
+  if (!core.live) core.close(new RefreshUnavailable("No session outside of a web page"));
   else {
+    joinTabs(core);
     schedule(core);
     // the beginning of time: whatever another tab knows is newer
     if (!core.restore) core.settle({ at: 1 }, true);
     else if (globalThis.document) void session.ready;
   }
   return session;
+}
+
+async function renew(core: Core): Promise<User | null> {
+  await refresh(core);
+  return currentUser(core);
 }

@@ -1,7 +1,5 @@
 /** Who is logged in, for the page to show. */
-import { LoginRequired } from "./errors.ts";
-import type { Emit } from "./events.ts";
-import { type LoginSignal, createLoginSignal } from "./login_signal.ts";
+import type { Token } from "./token.ts";
 import type { User } from "./user.ts";
 
 /** `unknown` until the server or another tab has answered for the first time. */
@@ -15,34 +13,13 @@ export interface Snapshot {
   readonly version: number;
 }
 
-export interface Shown {
-  snapshot: Snapshot;
-  /** Of this login; there is a new one when it ends or another user logs in. */
-  login: LoginSignal;
-  /** Show that somebody, or nobody, is logged in; `ended` says why the login before it is over, if it is. */
-  show(status: Status, user: User | null, ended?: string): void;
-}
-
 export const UNKNOWN: Snapshot = Object.freeze({ status: "unknown", user: null, version: 0 });
 
-export function createShown(emit: Emit): Shown {
-  const shown: Shown = {
-    snapshot: UNKNOWN,
-    login: createLoginSignal(),
-    show(status, user, ended) {
-      const before = shown.snapshot;
-      const same = JSON.stringify(user) === JSON.stringify(before.user);
-      const changed = !same || status !== before.status;
-      if (changed) {
-        shown.snapshot = Object.freeze({ status, user: same ? before.user : user, version: before.version + 1 });
-      }
-      if (ended !== undefined) {
-        const { login } = shown;
-        shown.login = createLoginSignal();
-        login.end(new LoginRequired(ended));
-      }
-      if (changed) emit("change", shown.snapshot);
-    },
-  };
-  return shown;
+/** Return what to show from now on: what was shown before, if nothing in it has changed. */
+export function show(before: Snapshot, token: Token | undefined): Snapshot {
+  const status = token ? "in" : "out";
+  const user = token?.user ?? null;
+  const same = JSON.stringify(user) === JSON.stringify(before.user);
+  if (same && status === before.status) return before;
+  return Object.freeze({ status, user: same ? before.user : user, version: before.version + 1 });
 }

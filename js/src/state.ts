@@ -6,8 +6,10 @@
  * in any tab; one that was rejected cannot undo a login that came after.
  */
 import type { Grant } from "./endpoints.ts";
+import { LoginRequired } from "./errors.ts";
 import type { Emit } from "./events.ts";
-import { type Shown, createShown } from "./snapshot.ts";
+import { type LoginSignal, createLoginSignal } from "./login_signal.ts";
+import { type Snapshot, UNKNOWN, show } from "./snapshot.ts";
 import { type Token, createToken, isSameUser } from "./token.ts";
 
 export interface Change {
@@ -25,9 +27,13 @@ export interface State {
   /** When the last change started; 0 before the first. */
   at: number;
   token: Token | undefined;
+  /** What the token was made of. */
+  grant?: Grant | false | undefined;
   /** Why there is no session. */
   reason: string;
-  shown: Shown;
+  snapshot: Snapshot;
+  /** Of this login; there is a new one when it ends or another user logs in. */
+  login: LoginSignal;
   /** Return a moment later than every change known so far, in every tab. */
   tick(): number;
   /** Apply a change, unless a later one is known, and post it to the other tabs unless one of them has `shared` it. */
@@ -41,22 +47,27 @@ export function createState(ahead: number, emit: Emit, changed: (change: Change 
     at: 0,
     token: undefined,
     reason: "",
-    shown: createShown(emit),
+    snapshot: UNKNOWN,
+    login: createLoginSignal(),
     // the fraction keeps two tabs apart that act in the same millisecond
     tick: () => (latest = Math.max(Date.now(), latest + 1) + Math.random()),
     settle(change, shared = false) {
       const { at, grant, age = 0, reason = "" } = change;
       latest = Math.max(latest, at);
       if (at <= state.at) return;
-      const before = state.token;
+      const { token: before, snapshot, login } = state;
       const token = grant ? createToken(grant, age, ahead) : undefined;
-      Object.assign(state, { at, token, reason });
+      const shown = show(snapshot, token);
+      Object.assign(state, { at, grant, token, reason, snapshot: shown });
       const same = before && isSameUser(before, token);
-      const ended = before && !same ? reason || "another user has logged in" : undefined;
-      state.shown.show(token ? "in" : "out", token?.user ?? null, ended);
+      if (before && !same) {
+        state.login = createLoginSignal();
+        login.end(new LoginRequired(reason || "another user has logged in"));
+      }
+      if (shown !== snapshot) emit("change", shown);
       if (token) {
         const { lifetime } = token;
-        emit(same ? "refreshed" : "loggedIn", { user: state.shown.snapshot.user, lifetime, shared });
+        emit(same ? "refreshed" : "loggedIn", { user: shown.user, lifetime, shared });
       } else if (before) emit("loggedOut", { reason, shared });
       changed(!shared && change);
     },

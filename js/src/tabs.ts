@@ -1,5 +1,5 @@
 /** What tabs of one origin post to each other: each change, and that refreshing has to pause. */
-import type { Core } from "./core.ts";
+import { type Core, listen } from "./core.ts";
 import { isAccessToken } from "./endpoints.ts";
 import type { Change } from "./state.ts";
 import { LONGEST_RETRY_AFTER } from "./timing.ts";
@@ -19,20 +19,18 @@ export interface Tabs {
 }
 
 /** Join the other tabs. Where there is no channel, as with blocked cookies in Firefox, this tab goes on alone. */
-export function joinTabs(core: Core): Tabs {
-  const { closing: signal, live } = core;
+export function joinTabs(core: Core): void {
   let channel: BroadcastChannel | undefined;
   let answered = () => {};
-  const send = (message: object) => channel?.postMessage({ ...message, version: VERSION });
-  const post = (message: Change | { rest: number }) => send({ ...message, sent: Date.now() });
-  const ask = () => send({ ask: core.at });
+  const post = (message: Change | { rest: number } | { ask: number }) =>
+    channel?.postMessage({ ...message, version: VERSION, sent: Date.now() });
+  const ask = () => post({ ask: core.at });
   const receive = ({ data }: MessageEvent) => {
     const message = Object(data);
     const { version = VERSION, ask, rest, sent } = message;
     if (version !== VERSION) return;
     if (isBetween(ask, LATEST)) {
-      const { at, token, reason } = core;
-      const grant = token && { accessToken: token.accessToken, lifetime: token.lifetime };
+      const { at, token, grant, reason } = core;
       if (at > ask && (grant || reason)) post({ at, grant, age: token?.age(), reason });
       return;
     }
@@ -54,23 +52,21 @@ export function joinTabs(core: Core): Tabs {
       channel.onmessage = receive;
     } catch {} // none, or not for this page
   };
-  if (live) {
-    join();
-    // a page with an open channel is not kept for the Back button
-    globalThis.addEventListener?.("pagehide", leave, { signal });
-    globalThis.addEventListener?.("pageshow", join, { signal });
-    signal.addEventListener("abort", leave);
-  }
-  return {
+  join();
+  // a page with an open channel is not kept for the Back button
+  listen(core, "pagehide", leave);
+  listen(core, "pageshow", join);
+  core.closing.addEventListener("abort", leave);
+  Object.assign(core, {
     post,
     ask,
-    news: (wait) =>
-      new Promise((go) => {
+    news: (wait: number) =>
+      new Promise<void>((go) => {
         answered = go;
         setTimeout(go, channel ? wait : 0);
         ask();
       }),
-  };
+  });
 }
 
 const isBetween = (value: unknown, most: number) => typeof value === "number" && value >= 0 && value <= most;

@@ -36,7 +36,7 @@ test("only the issuer's own word ends a session", () => {
     answer(200, '{"accessToken": 7}'),
     answer(200, '{"accessToken": "with space"}'),
     answer(200, ""),
-    { status: 0, body: undefined, said: "refresh: TypeError" },
+    { status: 0, headers: new Headers(), said: "refresh: TypeError" },
   ];
   for (const each of keeps) assert.equal(judge(each).unavailable, each.said, JSON.stringify(each));
 });

@@ -92,3 +92,17 @@ test("a URL that says two things gets the token only if the one that is asked do
   for (const each of [forged, tagged]) await session.fetch(each as never);
   assert.deepEqual(other.asked, ["GET /api", "GET /api"]);
 });
+
+test("refusals of one login's tokens are forgotten with that login", async (t) => {
+  const [session, server] = await begin(t, { restore: false });
+  await session.login({});
+  await after(1050);
+  server.good = () => false;
+  assert.equal((await session.fetch(`${server.url}/api`)).status, 401);
+  server.user = "ben";
+  await session.login({});
+  const revoked = await session.token();
+  server.good = (each) => each !== revoked;
+  await after(1050);
+  assert.equal((await session.fetch(`${server.url}/api`)).status, 200);
+});

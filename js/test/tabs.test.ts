@@ -6,6 +6,7 @@ import { after, begin } from "./begin.ts";
 test("a malformed message, or one of another version, changes nothing", async (t) => {
   const [session, server] = await begin(t, { restore: false });
   await session.login({});
+  const token = await session.token();
   const channel = new BroadcastChannel(`daypass ${server.url}/auth`);
   t.after(() => channel.close());
   const at = Date.now() + 10_000;
@@ -21,8 +22,8 @@ test("a malformed message, or one of another version, changes nothing", async (t
   for (const each of messages) channel.postMessage(each);
   await after(200);
   assert.equal(session.status, "in");
-  assert.equal(await session.token(), "t1");
-  assert.equal((await session.refresh(), await session.token()), "t2");
+  assert.equal(await session.token(), token);
+  assert.notEqual((await session.refresh(), await session.token()), token);
   // one of the version before, which had no number
   channel.postMessage({ at: at + 1000, sent: Date.now(), reason: "logout" });
   await new Promise((go) => session.on("loggedOut", go));
