@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ALICE = User("user-1", "alice", "alice@example.com")
+BEN = User("user-2", "ben", "ben@example.com")
+USERS = {key: user for user in (ALICE, BEN) for key in (user.subject, user.username)}
+"""Who can log in, by subject and by name."""
 PASSWORD = "correct horse battery"
 
 Seen = tuple[str, str, int]
@@ -45,6 +48,9 @@ def axios(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engines('ENGINE', …): the engines that are enough for a test; else all of them")
+    config.addinivalue_line(
+        "markers", "clients('CLIENT', …): by what a test sends requests; a parameter `sender` says it, too"
+    )
     config.addinivalue_line("markers", "cannot(ENGINE='why', …): the scenario fails in an engine, and for what reason")
 
 
@@ -66,6 +72,12 @@ def _parameter(engine: str, reason: str | None) -> Any:
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
     """Return the name of the browser engine that the test runs in: one of `ENGINES`."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["fetch", "axios"])
+def sender(request: pytest.FixtureRequest) -> str:
+    """Return what the page sends its requests by."""
     return str(request.param)
 
 
@@ -107,8 +119,8 @@ class Application:
         self.auth = AsyncDaypass(
             store,
             issuer="http://127.0.0.1",
-            load_user=lambda subject: ALICE if subject == ALICE.subject else None,
-            authenticate=lambda name, password: ALICE if (name, password) == (ALICE.username, PASSWORD) else None,
+            load_user=USERS.get,
+            authenticate=lambda name, password: USERS.get(name) if password == PASSWORD else None,
             on_event=self.events.append,
             clock=lambda: time.time_ns() // 1_000_000 + self.ahead,
             **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through

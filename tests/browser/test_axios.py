@@ -16,6 +16,8 @@ from .conftest import Application
 
 REFRESHED = ("POST", "/auth/refresh", 200)
 
+pytestmark = pytest.mark.clients("axios")
+
 
 def test_reading_past_expiry(page: Page, application: Application) -> None:
     """A read after the access token's end succeeds, after one refresh, again and again."""
@@ -86,7 +88,7 @@ class TestRealTime:
     def lifetimes(self) -> dict[str, Duration]:
         return {"access_ttl": "1s", "grace_period": "30s"}
 
-    def test_nobody_sees_an_expiry(self, page: Page, application: Application) -> None:
+    def test_reading_past_three_expiries(self, page: Page, application: Application) -> None:
         """For four seconds with access tokens of one second no request fails, through three expiries at least."""
         statuses = page.evaluate("readFor(4000, 50)")
         assert {200} == set(statuses)
@@ -96,7 +98,7 @@ class TestRealTime:
         assert len(statuses) == seen.count(("GET", "/api/items", 200))
 
 
-def test_a_reload(page: Page, application: Application) -> None:
+def test_reading_past_a_reload(page: Page, application: Application) -> None:
     """After a reload, when the page has lost its access token, the session comes back by a refresh."""
     page.reload()
     assert 200 == page.evaluate("read()")["status"]
@@ -113,7 +115,7 @@ def test_after_logout(page: Page, context: BrowserContext, application: Applicat
     assert [("GET", "/api/items", 401), ("POST", "/auth/refresh", 401)] == application.take()
 
 
-def test_a_lost_answer(page: Page, application: Application) -> None:
+def test_reading_past_a_lost_answer(page: Page, application: Application) -> None:
     """Where the answer to a refresh is lost on its way the session is not: the next request refreshes again."""
     application.expire()
     application.lose_refreshes = 1

@@ -21,6 +21,8 @@ WORKER = """
   };
 """
 
+pytestmark = pytest.mark.clients("fetch")
+
 
 @pytest.fixture
 def tab(context: BrowserContext, world: World) -> Page:

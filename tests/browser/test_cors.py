@@ -30,6 +30,8 @@ PAGE = """<!doctype html><link rel="icon" href="data:,"><script type="module">
 </script>"""
 CREDENTIALS = {"username": "alice", "password": PASSWORD}
 
+pytestmark = pytest.mark.clients("fetch")
+
 
 @dataclass
 class Apart:

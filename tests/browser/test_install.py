@@ -22,6 +22,8 @@ ITEMS = "/api/items"
 REFRESHED = Asked("POST", "/auth/refresh", 200)
 READ = {"user": "alice"}
 
+pytestmark = pytest.mark.clients("fetch")
+
 
 @pytest.fixture
 def tab(context: BrowserContext, world: World) -> Page:

@@ -4,7 +4,6 @@ import json
 import re
 import sys
 import tarfile
-from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from io import BytesIO
@@ -99,31 +98,3 @@ def test_the_wheel_brings_it_along(tmp_path: Path) -> None:
         names = set(opened.namelist())
         assert shipped() == opened.read("daypass/web/static/daypass.js")
     assert {f"daypass/demo/static/{name}" for name in ("index.html", "page.css", "page.js", "icon.svg")} <= names
-
-
-def test_the_docs_name_tests_that_are_there() -> None:
-    """Each scenario in the docs has its test; those of the first table are done by `fetch` and by axios."""
-    page = (JS.parent / "docs/browser.md").read_text(encoding="utf-8")
-    both, alone = page.split("Across tabs, and by")
-    source = {name: Path(__file__).with_name(f"test_{name}.py").read_text() for name in SCENARIOS}
-    done_by_both = set(re.findall(r"def (test_\w+)\([^)]*\bsender: str", source["session"]))
-    assert set(re.findall(r"`(test_\w+)`", both)) <= done_by_both
-    defined = set(re.findall(r"def (test_\w+)\(", "".join(source.values())))
-    assert set(re.findall(r"`(test_\w+)`", alone)) <= defined
-    assert sorted(re.findall(r"^\| (?:firefox|webkit) \|.*", page, re.MULTILINE)) == _what_engines_cannot()
-    assert len(re.findall(r"`(test_\w+)`", page)) > 40
-
-
-SCENARIOS = ("session", "tabs", "install", "surroundings", "pages", "demo_page")
-
-
-def _what_engines_cannot() -> list[str]:
-    """Return the rows of the table of what engines cannot do, from the marks of the tests."""
-    tests = [each for name in SCENARIOS for each in vars(import_module(f"{__package__}.test_{name}")).items()]
-    marks = [(name, mark) for name, test in tests for mark in getattr(test, "pytestmark", []) if "test_" in name[:5]]
-    return sorted(
-        f"| {engine} | `{name}` | {reason} |"
-        for name, mark in marks
-        if mark.name == "cannot"
-        for engine, reason in mark.kwargs.items()
-    )

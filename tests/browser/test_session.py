@@ -19,11 +19,7 @@ READ = {"status": 200, "data": {"user": "alice"}}
 FIRST = Asked("GET", ITEMS, 200, 0)
 REFRESHED = Asked("POST", "/auth/refresh", 200)
 
-
-@pytest.fixture(params=["fetch", "axios"])
-def sender(request: pytest.FixtureRequest) -> str:
-    """Return what the page sends its requests by."""
-    return str(request.param)
+pytestmark = pytest.mark.clients("fetch")
 
 
 @pytest.fixture
@@ -204,6 +200,17 @@ def test_503_that_stays(tab: Page, world: World, sender: str) -> None:
     tab.wait_for_function("happened('refreshed').length === 1")  # by itself, after a pause
     assert READ == ask(tab, sender)
     assert [200] == refreshes(world.seen())
+
+
+def test_a_server_that_is_down(tab: Page, world: World, sender: str) -> None:
+    """A page loaded while the server is down does not know who is logged in; then it finds out by itself."""
+    world.instead = 3 * [Instead(503)]
+    tab.reload()
+    tab.wait_for_function("window.loaded")
+    assert [None, "unknown"] == tab.evaluate("session.ready.then((user) => [user, session.status])")
+    tab.wait_for_function("session.status === 'in'")
+    assert READ == ask(tab, sender)
+    assert [503, 503, 503, 200] == refreshes(world.seen())
 
 
 def test_503_while_the_token_is_good(tab: Page, world: World, sender: str) -> None:
@@ -418,6 +425,7 @@ class TestHidden:
         assert [200] == refreshes(world.seen())
 
 
+@pytest.mark.clients("axios")
 def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
     """Interceptors and transformations of axios run once, and see the last answer alone, with the config they know."""
     world.expire()
@@ -450,6 +458,7 @@ def test_no_answer_at_all(tab: Page, world: World) -> None:
     assert READ == ask(tab, "fetch")
 
 
+@pytest.mark.clients("axios")
 def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
     """The config of an answer holds no token, so that whoever sends it again, as retry plugins do, gets a good one."""
     seen: Any = tab.evaluate(
@@ -465,6 +474,7 @@ def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
     assert Asked("GET", ITEMS, 200, 1) == world.seen()[-1]
 
 
+@pytest.mark.clients("axios")
 def test_axios_defaults_are_not_put_back(tab: Page) -> None:
     """A default that the caller's interceptor took away is not sent, and what it added is."""
     with standing_by() as (address, requests):

@@ -32,6 +32,8 @@ APP = """
 JAVASCRIPT = "text/javascript"
 CREDENTIALS = {"username": ALICE.username, "password": PASSWORD}
 
+pytestmark = pytest.mark.clients("fetch")
+
 
 def stays_logged_in(tab: Page, world: World) -> None:
     """Require that the user stays logged in through an expiry and a reload."""

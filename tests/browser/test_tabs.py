@@ -9,12 +9,14 @@ from playwright.sync_api import BrowserContext, Page
 from daypass import EventCode
 
 from ..cookie_names import refresh_cookie
-from .conftest import ALICE, PASSWORD
+from .conftest import ALICE, BEN, PASSWORD
 from .world import Asked, Instead, World, ask, happened, refreshes
 
 ITEMS = "/api/items"
 READ = {"status": 200, "data": {"user": "alice"}}
 REFRESHED = Asked("POST", "/auth/refresh", 200)
+
+pytestmark = pytest.mark.clients("fetch")
 
 
 @pytest.fixture
@@ -41,11 +43,11 @@ def test_a_login_reaches_every_tab(tabs: list[Page], world: World) -> None:
     assert 2 * [Asked("GET", ITEMS, 200, 0)] == world.seen()
 
 
-def test_one_refresh_for_all_tabs(tabs: list[Page], world: World) -> None:
+def test_one_refresh_for_all_tabs(tabs: list[Page], world: World, sender: str) -> None:
     """Three tabs that meet the same expiry at once, thirty requests each, share one refresh."""
     world.expire()
     for tab in tabs:
-        tab.evaluate("() => { window.pending = askMany('fetch', 30, '/api/items') }")
+        tab.evaluate("(sender) => { window.pending = askMany(sender, 30, '/api/items') }", sender)
     for tab in tabs:
         assert 30 * [READ] == tab.evaluate("window.pending")
     seen = world.seen()
@@ -65,13 +67,13 @@ def test_an_outage_is_asked_about_once(tabs: list[Page], world: World) -> None:
     assert [503, 503, 503] == refreshes(world.seen())
 
 
-def test_a_logout_reaches_every_tab(tabs: list[Page], world: World) -> None:
+def test_a_logout_reaches_every_tab(tabs: list[Page], world: World, sender: str) -> None:
     """Who logs out in one tab is logged out in all, and no request bears the dead token any more."""
     tabs[0].evaluate("session.logout()")
     for tab in tabs:
         tab.wait_for_function("session.user === null")
         assert ["logout"] == [event["reason"] for event in happened(tab, "loggedOut")]
-        assert "LoginRequired" == ask(tab, "fetch")["error"]
+        assert "LoginRequired" == ask(tab, sender)["error"]
     assert [Asked("POST", "/auth/logout", 204), *3 * [Asked("GET", ITEMS, 401, None)]] == world.seen()
 
 
@@ -107,6 +109,16 @@ def test_login_again_in_another_tab(tabs: list[Page], world: World) -> None:
         tab.wait_for_function("session.user !== null")
         assert READ == ask(tab, "fetch")
     assert 3 * [Asked("GET", ITEMS, 200, 1)] == world.seen()
+
+
+def test_another_user_in_another_tab(tabs: list[Page], world: World, sender: str) -> None:
+    """Where another user logs in in another tab requests are that user's, and what belongs to the first login ends."""
+    tabs[0].evaluate("() => { window.login = session.signal }")
+    tabs[1].evaluate("(given) => session.login(given)", {"username": BEN.username, "password": PASSWORD})
+    tabs[0].wait_for_function("session.user.username === 'ben'")
+    assert [True, "login_required"] == tabs[0].evaluate("[login.aborted, login.reason.code]")
+    for tab in tabs[:2]:
+        assert {"status": 200, "data": {"user": "ben"}} == ask(tab, sender)
 
 
 def test_a_new_tab_is_given_the_token(tabs: list[Page], context: BrowserContext, world: World) -> None:
@@ -155,7 +167,7 @@ def test_without_locks(context: BrowserContext, world: World) -> None:
 # ---- reload, sleep, closing
 
 
-def test_a_reload(tabs: list[Page], world: World) -> None:
+def test_a_reload(tabs: list[Page], world: World, sender: str) -> None:
     """After a reload the session comes back by itself, before anything is asked for."""
     for other in tabs[1:]:
         other.close()
@@ -163,7 +175,7 @@ def test_a_reload(tabs: list[Page], world: World) -> None:
     tab.reload()
     tab.wait_for_function("window.loaded")
     assert "alice" == tab.evaluate("session.ready")["username"]
-    assert READ == ask(tab, "fetch")
+    assert READ == ask(tab, sender)
     assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 

@@ -46,6 +46,10 @@ def tab(context: BrowserContext, site: Site) -> Iterator[Tab]:
     assert [] == [error for page in pages for error in page.evaluate("seen.errors")]
 
 
+REFRESHED = "() => { window.refreshed = new Promise((go) => session.on('refreshed', () => go(null))); }"
+"""JavaScript: from then on `refreshed` is a promise of the next refresh."""
+
+
 def log_in(page: Page, name: str = "alice") -> None:
     """Log in by the page's session."""
     page.evaluate("(credentials) => session.login(credentials)", {"username": name, "password": PASSWORD})

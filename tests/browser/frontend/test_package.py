@@ -1,11 +1,10 @@
 """The npm package as its users get it: its types under both resolutions, and what publint and attw say of it."""
 
-import re
 from pathlib import Path
 
 import pytest
 
-from .project import BIN, HERE, ROOT, TARBALL, run
+from .project import BIN, TARBALL, run
 
 
 @pytest.mark.parametrize("resolution", [("bundler", "esnext"), ("nodenext", "nodenext")], ids=lambda pair: pair[0])
@@ -49,15 +48,3 @@ def test_are_the_types_wrong(built: Path) -> None:
     """Every entry has its types, for bundlers and for Node's modules; the package is ESM alone."""
     said = run(BIN / "attw", TARBALL, "--profile", "esm-only", "--format", "ascii", "--no-emoji", folder=built)
     assert 5 == said.count("node16 (from ESM): OK (ESM)") == said.count("bundler: OK \n")
-
-
-def test_the_docs_name_tests_that_are_there() -> None:
-    """Each scenario in the docs has its tests, in the file of its column or in that of server rendering."""
-    table = (ROOT / "docs/frontend.md").read_text(encoding="utf-8").partition("## Tested")[2]
-    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("| ")]
-    common = HERE.joinpath("test_server_rendering.py").read_text()
-    for column, framework in enumerate(("react", "vue")):
-        defined = re.findall(r"def (test_\w+)", HERE.joinpath(f"test_{framework}.py").read_text() + common)
-        named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row[column])}
-        assert len(named) >= 6
-        assert named <= set(defined)

@@ -1,10 +1,14 @@
 """React in a real browser, always in StrictMode: expiry, many at once, other tabs, early unmounts, other users."""
 
-from .conftest import Tab, fill_in, log_in, wait_for
+import pytest
+
+from .conftest import REFRESHED, Tab, fill_in, log_in, wait_for
 from .site import Site, refreshes
 
+pytestmark = pytest.mark.clients("React")
 
-def test_request_after_expiry(tab: Tab, site: Site) -> None:
+
+def test_read_after_expiry(tab: Tab, site: Site) -> None:
     """A component's request after expiry succeeds after one refresh, and the refresh renders nothing."""
     page = tab("react_lab")
     log_in(page)
@@ -18,7 +22,7 @@ def test_request_after_expiry(tab: Tab, site: Site) -> None:
     assert 2 >= page.evaluate("seen.renders.Name") - rendered  # what `show` renders, twice in StrictMode
 
 
-def test_a_hundred_components_at_expiry(tab: Tab, site: Site) -> None:
+def test_a_hundred_at_once(tab: Tab, site: Site) -> None:
     """A hundred components that ask at expiry all get their answer, after one refresh, though mounted twice."""
     page = tab("react_lab")
     log_in(page)
@@ -30,7 +34,7 @@ def test_a_hundred_components_at_expiry(tab: Tab, site: Site) -> None:
     assert [200] == refreshes(site.take())
 
 
-def test_unmount_while_a_request_waits(tab: Tab, site: Site) -> None:
+def test_an_aborted_request(tab: Tab, site: Site) -> None:
     """A component that leaves while its request waits for the refresh aborts it; the refresh serves the next one."""
     page = tab("react_lab")
     log_in(page)
@@ -56,7 +60,7 @@ def test_session_that_a_component_makes(tab: Tab, site: Site) -> None:
     page.evaluate("show('')")
 
 
-def test_logout_in_another_tab(tab: Tab, site: Site) -> None:
+def test_a_logout_reaches_every_tab(tab: Tab, site: Site) -> None:
     """A logout in one tab shows the login in the other; a login there shows the page again."""
     page = tab("react_lab", "/?show=guarded")
     wait_for(page, "#login", "log in")
@@ -86,7 +90,7 @@ def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
     wait_for(page, "#count", "0")
 
 
-def test_reload(tab: Tab, site: Site) -> None:
+def test_a_reload(tab: Tab, site: Site) -> None:
     """While it is unknown who is logged in `RequireLogin` shows what is pending, and never the login."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
@@ -101,7 +105,7 @@ def test_reload(tab: Tab, site: Site) -> None:
     wait_for(page, "#count", "0")
 
 
-def test_session_ended_on_the_server(tab: Tab, site: Site) -> None:
+def test_the_end(tab: Tab, site: Site) -> None:
     """Where the server has ended the session the next request shows the login, in place."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
@@ -111,6 +115,37 @@ def test_session_ended_on_the_server(tab: Tab, site: Site) -> None:
     page.evaluate("session.fetch('/api/items').catch(({ code }) => { window.code = code; })")
     wait_for(page, "#login", "log in")
     assert "login_required" == page.evaluate("code")
+
+
+def test_503_that_stays(tab: Tab, site: Site) -> None:
+    """Where no refresh succeeds at expiry a component is told so; the user stays, and later requests succeed."""
+    page = tab("react_lab")
+    log_in(page)
+    wait_for(page, "#name", "alice")
+    page.evaluate(REFRESHED)
+    site.expire(page)
+    site.down = True
+    page.evaluate("show('one')")
+    wait_for(page, ".result", "RefreshUnavailable")
+    wait_for(page, "#name", "alice")
+    site.down = False
+    page.evaluate("refreshed")
+    page.evaluate("show('many')")
+    wait_for(page, ".result", "200")
+
+
+def test_a_server_that_is_down(tab: Tab, site: Site) -> None:
+    """While the server cannot be asked who is logged in `RequireLogin` shows no login; then it shows the page."""
+    page = tab("react_lab", "/?show=guarded")
+    log_in(page)
+    wait_for(page, "#count", "0")
+    site.down = True
+    page.reload()
+    page.wait_for_function("window.ready")
+    page.evaluate("session.ready.then(() => {})")  # settles after the first attempts
+    wait_for(page, "#pending", "one moment")
+    site.down = False
+    wait_for(page, "#count", "0")
 
 
 def test_suspense(tab: Tab, site: Site) -> None:

@@ -36,6 +36,7 @@ def add(page: Page, text: str) -> None:
     page.click("form button")
 
 
+@pytest.mark.clients("React")
 def test_example(page: Page, context: BrowserContext, address: str) -> None:
     """Notes are added after expiries, seen at once in another tab, and gone with the login; the path stays."""
     fill_in(page, "ann", "wrong")

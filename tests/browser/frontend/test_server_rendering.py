@@ -28,6 +28,7 @@ def test_server(rendered: Any) -> None:
     assert rendered["ready"] is None
 
 
+@pytest.mark.clients("React")
 @pytest.mark.parametrize("knows", [False, True], ids=["unknown", "known"])
 def test_hydration(tab: Tab, site: Site, rendered: Any, *, knows: bool) -> None:
     """A page hydrates without a mismatch, whatever the server knew; what it knew is shown until the session knows."""

@@ -1,9 +1,12 @@
 """The example of Vue and vue-router in a real browser."""
 
+import pytest
 from playwright.sync_api import Page
 
-from .conftest import Tab, fill_in, log_in, wait_for
+from .conftest import REFRESHED, Tab, fill_in, log_in, wait_for
 from .site import Site, refreshes
+
+pytestmark = pytest.mark.clients("Vue")
 
 
 def path_of(page: Page) -> str:
@@ -25,21 +28,37 @@ def test_login_and_back(tab: Tab, site: Site) -> None:
     wait_for(page, "#notes", "200")
 
 
-def test_request_after_expiry(tab: Tab, site: Site) -> None:
-    """A component's request after expiry succeeds after one refresh; one that is unmounted meanwhile aborts its own."""
+def test_read_after_expiry(tab: Tab, site: Site) -> None:
+    """A component's request after expiry succeeds after one refresh."""
     page = tab("vue_recipe", "/login")
     log_in(page)
     site.expire(page)
-    site.delay = 0.3
     site.take()
-    page.evaluate("router.push('/notes').then(() => router.push('/login'))")
-    page.wait_for_function("location.pathname === '/login'")
     page.evaluate("router.push('/notes')")
     wait_for(page, "#notes", "200")
-    assert [200] == refreshes(site.take())
+    assert [("/api/items", 401), ("/auth/refresh", 200), ("/api/items", 200)] == site.take()
 
 
-def test_a_hundred_components_at_expiry(tab: Tab, site: Site) -> None:
+def test_an_aborted_request(tab: Tab, site: Site) -> None:
+    """A component that leaves while its request waits for the refresh aborts it; the refresh serves the next one."""
+    page = tab("vue_lab")
+    log_in(page)
+    page.evaluate(REFRESHED)
+    site.expire(page)
+    site.delay = 0.5
+    site.take()
+    asked = site.asked
+    page.evaluate("show(1)")
+    while site.asked == asked:
+        page.wait_for_timeout(20)
+    page.evaluate("show(0)")
+    page.evaluate("refreshed")
+    page.evaluate("show(1)")
+    wait_for(page, ".result", "200")
+    assert [("/api/items", 401), ("/auth/refresh", 200), ("/api/items", 200)] == site.take()
+
+
+def test_a_hundred_at_once(tab: Tab, site: Site) -> None:
     """A hundred components that ask at expiry all get their answer, after one refresh."""
     page = tab("vue_lab")
     log_in(page)
@@ -65,7 +84,7 @@ def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
     wait_for(other, "#name", "out nobody")
 
 
-def test_logout_in_another_tab(tab: Tab, site: Site) -> None:
+def test_a_logout_reaches_every_tab(tab: Tab, site: Site) -> None:
     """A logout in another tab sends a guarded page to the login, and leaves an open page where it is."""
     page, other = tab("vue_recipe", "/login"), tab("vue_recipe", "/open")
     log_in(page)
@@ -78,7 +97,7 @@ def test_logout_in_another_tab(tab: Tab, site: Site) -> None:
     assert "/open" == path_of(other)
 
 
-def test_session_ended_on_the_server(tab: Tab, site: Site) -> None:
+def test_the_end(tab: Tab, site: Site) -> None:
     """Where the server has ended the session a request sends a guarded page to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
@@ -90,7 +109,35 @@ def test_session_ended_on_the_server(tab: Tab, site: Site) -> None:
     wait_for(page, "form", "Log in")
 
 
-def test_server_that_is_down(tab: Tab, site: Site) -> None:
+def test_503_that_stays(tab: Tab, site: Site) -> None:
+    """Where no refresh succeeds at expiry a component is told so; the user stays, and later requests succeed."""
+    page = tab("vue_lab")
+    log_in(page)
+    page.evaluate(REFRESHED)
+    site.expire(page)
+    site.down = True
+    page.evaluate("show(1)")
+    wait_for(page, ".result", "RefreshUnavailable")
+    wait_for(page, "#name", "in alice")
+    site.down = False
+    page.evaluate("refreshed")
+    page.evaluate("show(2)")
+    wait_for(page, ".result:last-of-type", "200")
+
+
+def test_a_reload(tab: Tab, site: Site) -> None:
+    """While it is unknown who is logged in a guarded page stays where it is, and is never sent to the login."""
+    page = tab("vue_recipe", "/login")
+    log_in(page)
+    site.delay = 0.5
+    page.goto(f"{site.address}/notes?page=2")
+    page.wait_for_function("window.ready")
+    page.evaluate("() => { window.paths = []; router.afterEach(({ fullPath }) => { paths.push(fullPath); }); }")
+    wait_for(page, "#notes", "200")
+    assert {"/notes?page=2"} == {*page.evaluate("paths"), path_of(page)}
+
+
+def test_a_server_that_is_down(tab: Tab, site: Site) -> None:
     """While the server cannot be asked who is logged in, nobody is sent to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
