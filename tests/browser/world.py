@@ -18,7 +18,7 @@ from daypass.duration import Duration
 from . import webkit
 from .conftest import ALICE, HERE, PASSWORD, Application
 
-MODULE = "/auth/daypass.js"  # which some browsers ask for again, and some do not
+MODULES = ("/auth/daypass.js", "/auth/daypass-axios.js")  # which some browsers ask for again, and some do not
 CHALLENGE = 'Bearer realm="daypass", error="invalid_token"'
 
 
@@ -83,7 +83,8 @@ class World(Application):
         body = bytearray()
 
         async def note(message: Message) -> None:
-            if message["type"] == "http.response.start" and path.startswith(("/api", "/auth/")) and path != MODULE:
+            asked = path.startswith(("/api", "/auth/")) and path not in MODULES
+            if message["type"] == "http.response.start" and asked:
                 self.log.append(Asked(scope["method"], path, message["status"], number))
             if message["type"] == "http.response.body" and path in ("/auth/login", "/auth/refresh"):
                 body.extend(message.get("body", b""))
