@@ -67,7 +67,7 @@ def test_every_scenario_of_the_frameworks_is_there(shown: list[Shown]) -> None:
 
 
 def test_what_an_engine_cannot_do(shown: list[Shown]) -> None:
-    """The table of what engines cannot do is what the marks of the tests say, and has a reason for each gap above that is not a choice."""
+    """The table of what engines cannot do is what the marks say, and has a reason for each gap that is no choice."""
     marked = {f"| {each.engine} | `{each.name}` | {each.reason} |" for each in shown if each.reason}
     assert sorted(marked) == sorted(re.findall(r"^\| (?:chromium|firefox|webkit) \|.*", PAGE, re.MULTILINE))
     gaps = {
