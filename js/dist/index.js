@@ -559,7 +559,10 @@ function createFetch(core) {
         const sending = earlier ? request : first;
         if (token) sending.headers.set("authorization", `Bearer ${token}`);
         const ending = login2 && AbortSignal.any?.([signal, login2]);
-        return ending ? core.send(sending, { signal: ending, referrer, referrerPolicy }) : core.send(sending);
+        if (!ending) return core.send(sending);
+        return core.send(sending, { signal: ending, referrer, referrerPolicy }).catch((error) => {
+          throw ending.reason ?? error;
+        });
       },
       look: (answer) => ({
         status: answer.status,

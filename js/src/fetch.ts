@@ -35,7 +35,11 @@ export function createFetch(core: Core): SessionFetch {
         if (token) sending.headers.set("authorization", `Bearer ${token}`);
         const ending = login && AbortSignal.any?.([signal, login]);
         // any option of `fetch` makes it forget the referrer
-        return ending ? core.send(sending, { signal: ending, referrer, referrerPolicy }) : core.send(sending);
+        if (!ending) return core.send(sending);
+        // WebKit says AbortError, whatever the reason
+        return core.send(sending, { signal: ending, referrer, referrerPolicy }).catch((error) => {
+          throw ending.reason ?? error;
+        });
       },
       look: (answer) => ({
         status: answer.status,
