@@ -38,7 +38,9 @@ const kinds = {
       c.set("session", login.session);
       c.set("headers", login.headers);
       await next();
-      c.res = login.processResponse(c.res);
+      const answer = login.processResponse(c.res);
+      c.res = undefined; // else Hono puts the headers of the old response over ours
+      c.res = answer;
     });
     app.all("*", (c) => render(new Request(c.req.raw, { headers: c.get("headers") }), c.get("session")));
     listen({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }, ({ port }) => ready(port));
