@@ -11,7 +11,7 @@ from daypass.client.vault import Vault, VaultEvent
 from daypass.duration import Duration
 from daypass.testing.loopback import serving
 from daypass.testing.strict_server import Line, StrictServer
-from tests.servers import postgres
+from tests.servers import postgres, redis
 
 SECRET = "the secret of the vault, of more than 32 bytes"
 OLD = "an older secret of the vault, of more than 32"
@@ -57,11 +57,14 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(params=["postgres", "redis"])
-def url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database."""
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty database; what was stored in Redis is removed, for others would have to look through it."""
     if request.param == "postgres":
-        return postgres.empty(request.getfixturevalue("postgres_at")())
-    return f"{request.getfixturevalue('redis_server')}?prefix=vault-{uuid.uuid4().hex}"
+        yield postgres.empty(request.getfixturevalue("postgres_at")())
+        return
+    server = request.getfixturevalue("redis_server")
+    with redis.prefix(server) as prefix:
+        yield f"{server}?prefix={prefix}"
 
 
 def auth_of(vault: Vault, provider: Provider, name: str) -> DaypassAuth:
