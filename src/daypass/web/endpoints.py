@@ -27,7 +27,7 @@ from daypass.errors import (
     TokenStale,
 )
 from daypass.event import Event, EventCode
-from daypass.flow import Flow
+from daypass.flow import A, Flow
 from daypass.flows import Call, Flows
 from daypass.refresh_token import RefreshToken
 from daypass.session import Session, Tokens
@@ -142,20 +142,12 @@ class Endpoints:
         if delivery not in ("cookie", "body"):
             raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
         device, options = device_of(request, _text(body, "deviceName")), _session_options(body)
-        if self._limiter is not None:
-            yield from self._limiter.login(request, identifier, call.now)
         credentials = Authenticate(self._checking(body), identifier, password)
         login = self._flows.login(credentials, device, call, options)
         try:
-            tokens = yield from (login if self._slots is None else self._slots.during(login, call.now))
+            tokens = yield from self._within_limits(login, request, identifier, call)
         except CredentialsRejected as error:
             return challenge(failure(error.status, error.code))
-        except (Busy, StoreError):
-            if self._limiter is not None:
-                yield from self._limiter.take_back(request, identifier, call.now)
-            raise
-        if self._limiter is not None:
-            yield from self._limiter.logged_in(request, identifier, call.now)
         if delivery == "cookie":
             yield from end_replaced(self._flows, self._cookies, request, call)
         return self._deliver(request, tokens, call, in_body=delivery == "body", new=True)
@@ -176,24 +168,34 @@ class Endpoints:
         identifier = _text(body, "email") or _text(body, "username") or user.email or user.username
         if not identifier or not password:
             raise BadRequest(400, "invalid_request", "Send password, as text; and email, if the user has neither name")
-        if self._limiter is not None:
-            yield from self._limiter.login(request, identifier, call.now)
         check = Authenticate(self._checking(body), identifier, password)
         confirming = self._flows.confirm_by(check, token, call)
         try:
-            confirmed = yield from (confirming if self._slots is None else self._slots.during(confirming, call.now))
+            confirmed = yield from self._within_limits(confirming, request, identifier, call)
         except CredentialsRejected as error:
             return challenge(failure(error.status, error.code))
         except ImpersonationRejected as error:
             return failure(error.status, error.code, str(error))
+        content = {"accessToken": confirmed.access_token, "tokenType": "Bearer", "expiresIn": confirmed.expires_in}
+        return answer(200, content)
+
+    def _within_limits(self, checking: Flow[A], request: Request, identifier: str, call: Call) -> Flow[A]:
+        """Check a password within the limits of logins, and count how it ended; raises what ``checking`` raises.
+
+        Raises:
+            TooMany: the limit is reached; the password was not checked.
+        """
+        if self._limiter is not None:
+            yield from self._limiter.login(request, identifier, call.now)
+        try:
+            done = yield from (checking if self._slots is None else self._slots.during(checking, call.now))
         except (Busy, StoreError):
             if self._limiter is not None:
                 yield from self._limiter.take_back(request, identifier, call.now)
             raise
         if self._limiter is not None:
             yield from self._limiter.logged_in(request, identifier, call.now)
-        content = {"accessToken": confirmed.access_token, "tokenType": "Bearer", "expiresIn": confirmed.expires_in}
-        return answer(200, content)
+        return done
 
     def _checking(self, body: Mapping[str, Any]) -> Callable[..., Any]:
         """Return the function that checks a password; it gets the other fields of the body if it takes them."""
