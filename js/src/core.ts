@@ -18,7 +18,7 @@ export interface Core extends Options, Tabs, Events, State {
   cover(url: string | URL): string | undefined;
   /** The refresh under way, if any; it never fails. */
   refreshing?: Promise<Outcome | undefined> | undefined;
-  /** Plan the next refresh anew, because something has changed. */
+  /** Plan the next refresh again, because something has changed. */
   plan(): void;
   /** Failed refreshes in a row. */
   failures: number;

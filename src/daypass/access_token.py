@@ -37,7 +37,7 @@ class AccessToken:
         email: the user's address, where there is one.
         scope: what it may be used for, words with spaces between them (RFC 9068 §2.2.3); None where nothing is said.
         session_started_at: when its session was started.
-        actor_session_id: the session of whoever acts as the user; the token is refused when that one has ended.
+        actor_session_id: the session of the person who acts as the user; when it ends, the token is refused.
     """
 
     subject: str

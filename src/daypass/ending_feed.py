@@ -47,7 +47,7 @@ class EndingFeed:
     Args:
         url: of the issuer's endpoint.
         client_id: of this service, as registered at the issuer.
-        client_secret: likewise.
+        client_secret: of that client.
         learn: takes each signed event, as long as there is somebody who takes them.
 
     Attributes:

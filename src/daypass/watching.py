@@ -161,7 +161,7 @@ class Watch(_Watching):
 
         Raises:
             TokenRejected: it was refused, or belongs to another session; the connection goes on with the one before.
-            StoreError: it could not be checked; likewise.
+            StoreError: it could not be checked; the connection goes on with the one before.
         """
         return self._renew(self._verify(access_token))
 
@@ -241,7 +241,7 @@ class AsyncWatch(_Watching):
 
         Raises:
             TokenRejected: it was refused, or belongs to another session; the connection goes on with the one before.
-            StoreError: it could not be checked; likewise.
+            StoreError: it could not be checked; the connection goes on with the one before.
         """
         return self._renew(await self._verify(access_token))
 
@@ -250,7 +250,7 @@ class AsyncWatch(_Watching):
 
         Raises:
             TokenRejected: the access token was refused; nothing was yielded.
-            StoreError: it could not be checked; likewise.
+            StoreError: it could not be checked; nothing was yielded.
         """
         import asyncio
 

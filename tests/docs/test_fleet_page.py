@@ -20,7 +20,7 @@ SECRET = secrets.token_hex(32)
 
 
 def used(vault: Vault) -> None:
-    """Put, list, show, seal anew and remove a connection."""
+    """Put, list, show, seal again and remove a connection."""
     vault.put("books", "tenant-42", refresh_token="first")
     assert [("books", "tenant-42", State.LIVE)] == [(c.provider, c.name, c.state) for c in vault.connections()]
     assert 0 == vault.rewrap().failed

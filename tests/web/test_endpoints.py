@@ -1029,7 +1029,7 @@ def test_confirmation_that_is_refused_changes_nothing() -> None:
 
 
 def test_confirmation_counts_as_a_login() -> None:
-    """Whoever has an access token alone cannot guess the password for ever."""
+    """A thief who has only an access token cannot go on guessing the password."""
     asked = Asked(options=Options(rate_limits=RateLimits(login_per_account="3/minute")))
     access, _ = asked.login()
     answers = [asked.ask("POST", "/confirm", {"password": "wrong"}, token=access).status for _ in range(4)]
@@ -1041,7 +1041,7 @@ def test_confirmation_counts_as_a_login() -> None:
 
 @pytest.mark.parametrize(("value", "moves"), [("1", False), ("true", False), ("0", True), (None, True)])
 def test_header_says_that_no_user_caused_a_refresh(value: str | None, *, moves: bool) -> None:
-    """The cookie and the session keep their end; an access token is given all the same."""
+    """The cookie and the session keep their end; an access token is still given."""
     asked = Asked()
     _, refresh = asked.login()
     (before,) = asked.auth.sessions(ALICE.subject)

@@ -82,7 +82,7 @@ class OAuth:
             server whose refresh tokens can be used once.
         token_types: the ``token_type`` of tokens that are sent as ``Bearer``.
         authorization_endpoint: where a browser asks the user, for the first tokens, where it is not discovered.
-        device_authorization_endpoint: where a device gets a code for the user (RFC 8628), likewise.
+        device_authorization_endpoint: where a device gets a code for the user (RFC 8628).
         authorization_parameters: parameters of the authorization request alone: ``{"access_type": "offline"}``.
         redirect_uri: where the browser comes back to, if the provider wants the whole URL to be registered: on this
             machine, ``http://localhost:8912/callback``. By default ``http://127.0.0.1``, any free port (RFC 8252).

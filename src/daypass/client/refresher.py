@@ -252,7 +252,7 @@ class Refresher:
         return None if pause is None else pause / 1000
 
     def _attempt(self, pending: PendingRefresh, blocked: EventLoop | None, turn: Turn) -> Outcome:
-        """Send once; each step of it ends before the turn does, because whoever has the next one sends too."""
+        """Send once; each step of it ends before the turn does, because the next holder sends too."""
         clock, timing = self._session.clock, self._timing
         tokens, sent_at = pending.tokens, clock()
 

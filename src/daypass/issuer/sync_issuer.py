@@ -74,7 +74,7 @@ class Daypass(Issuer[Store, Load, Check]):
         idle_ttl: how long a session lives without being refreshed.
         max_sessions: how many sessions a user may have at a time; None is any number.
         when_full: what a login does then: ``end_oldest`` or ``refuse``, by `SessionLimitReached`.
-        notice_devices: whether the event ``new_device`` tells of a login from a device never seen.
+        notice_devices: whether the event ``new_device`` reports a login from a device never seen.
         session_idle_ttl: the same for a session that is not persistent, if it is shorter.
         absolute_ttl: the longest that a session lives.
         grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the

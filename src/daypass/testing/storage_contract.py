@@ -157,7 +157,7 @@ class StorageContract:
 
 
 class SharedStorageContract(StorageContract):
-    """The promises of a storage for many machines besides: the turn is a lease with a fence, and tells of a doubt."""
+    """The promises of a storage for many machines besides: the turn is a lease with a fence, and reports a doubt."""
 
     def test_refreshes_only_with_the_turn(self, open_storage: OpenStorage) -> None:
         """It says so."""

@@ -161,7 +161,7 @@ class Storage(ABC):
         """Wait for the turn to refresh; yield it.
 
         Args:
-            settled: tells of what is kept whether there is nothing to refresh any more, because another has done it.
+            settled: returns whether what is kept needs no refresh, because another client has refreshed it.
             seconds: to wait at most.
             lease: seconds that a refresh may take; a holder that is silent for longer has lost its turn.
 

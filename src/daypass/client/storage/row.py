@@ -79,7 +79,7 @@ def check_format(form: int) -> None:
 
 
 class Watch:
-    """Tells when a lease that is over may be taken away: after so long without a sign of life by one's own clock.
+    """Decides when an expired lease may be taken over: after a time without any change, by this process's own clock.
 
     The database's clock alone is not trusted: after a failover it is another one, and after an outage the holder may be
     about to write what it got.

@@ -183,7 +183,7 @@ def bearer(auth: object, scope: str | None = None, *, optional: bool = False, **
             issuer is elsewhere.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
         optional: give None where no access token was sent; a bad one is still refused.
-        step_up: ``max_age="5m"``: the user was authenticated at most so long ago; ``acr="mfa"``: in this way. Else 401
+        step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way. Else 401
             with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:

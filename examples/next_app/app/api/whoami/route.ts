@@ -1,4 +1,4 @@
-// A route handler: JSON for whoever asks, from the API in Python.
+// A route handler: JSON for any client, from the API in Python.
 import { currentSession } from "../../../daypass";
 
 export async function GET() {
