@@ -1,6 +1,10 @@
 /**
  * Builds what is shipped: dist/, which is the npm package's code, and what the issuer serves: the minified module, its
  * types, and the package as a tarball. All of it is committed; `--check` compares instead of writing.
+ *
+ * A dynamic import in the source, such as `import("./idle.ts")`, is a *part*: a file of its own that the browser loads
+ * when it is first asked for, `dist/idle.js` and `/auth/daypass-idle.js`. A part is given what it needs of the session;
+ * types it may import from anywhere, and errors from `./index.ts`: a bundled copy of the classes would be other classes.
  */
 import { build } from "esbuild";
 import { minify } from "terser";
@@ -13,63 +17,90 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, brotliDecompressSync, gunzipSync } from "node:zlib";
 import { rollTypes } from "./roll_types.mjs";
 
-const LARGEST = { daypass: 5400, react: 1500 }; // bytes, compressed by Brotli
+const LARGEST = { daypass: 5500, react: 1500 }; // bytes, compressed by Brotli
 const ENTRIES = ["index", "axios", "react", "vue", "server"];
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const SERVED = join(HERE, "../src/daypass/web/static");
+/** Compressors differ, what is in it does not. */
+const READ = { br: brotliDecompressSync, tgz: gunzipSync };
 const CHECKING = process.argv[2] === "--check";
 const COMMON = { absWorkingDir: HERE, bundle: true, format: "esm", target: ["es2022"], write: false };
-/** Entries share the core: what one of them imports from `index.ts` stays an import. */
-const isIndex = (path) => /^\.\/index\.(ts|js)$/.test(path);
-const shareIndex = (path) => ({
-  name: "share-index",
+/** The parts that the source asks for, found by the builds. */
+const parts = new Set();
+/** Leave imports of the core and of parts as they are, by the names that these files get. */
+const share = (fileOf) => ({
+  name: "share",
   setup: ({ onResolve }) =>
-    onResolve({ filter: /^\.\/index\.ts$/ }, ({ kind }) => kind !== "entry-point" && { path, external: true }),
+    onResolve({ filter: /^\.\/\w+\.ts$/ }, ({ kind, path }) => {
+      const name = path.slice(2, -3);
+      if (kind === "dynamic-import") parts.add(name);
+      else if (name !== "index") return undefined;
+      return { path: fileOf(name), external: true };
+    }),
 });
+const isIndex = (path) => /^\.\/index\.(ts|js)$/.test(path);
+const packaged = (name) => `./${name}.js`;
+const served = (name) => (name === "index" ? "./daypass.js" : `./daypass-${name}.js`);
 const sourceOf = (name) => [`./src/${name}.ts`, `./src/${name}.tsx`].find((each) => existsSync(join(HERE, each)));
 
-const served = await minified("index", "./daypass.js");
-limit("daypass", served);
+const core = await minified("index");
+limit("daypass", core);
 
 const types = await emitTypes();
 const dist = new Map();
 for (const name of ENTRIES) {
-  const readable = await build({
+  await addReadable(name);
+  dist.set(`${name}.d.ts`, Buffer.from(rollTypes(types, `${name}.d.ts`, isIndex)));
+}
+for (const name of parts) if (!dist.has(`${name}.js`)) await addReadable(name);
+limit("react", await minified("react"));
+await rm(types, { recursive: true });
+await put(join(HERE, "dist"), dist);
+
+const files = new Map([
+  ["daypass.js", core],
+  ["daypass.js.br", brotliCompressSync(core)],
+  ["daypass.d.ts", dist.get("index.d.ts")],
+  ["daypass-axios.js", await minified("axios")],
+  ["daypass-axios.d.ts", `${dist.get("axios.d.ts")}`.replace("./index.js", "./daypass.js")],
+]);
+for (const name of parts) files.set(served(name).slice(2), limit(`part ${name}`, await minified(name)));
+files.set("daypass.tgz", await pack()); // last: it holds dist as it is now
+await put(SERVED, files);
+
+/** Write the files of a folder that differ and remove all others, or fail where it only has to be checked. */
+async function put(folder, contents) {
+  await mkdir(folder, { recursive: true });
+  for (const [name, content] of contents) {
+    const path = join(folder, name);
+    const read = READ[name.split(".").at(-1)] ?? ((content) => content);
+    const before = await readFile(path).catch(() => undefined);
+    if (before && Buffer.compare(read(before), read(Buffer.from(content))) === 0) continue;
+    CHECKING ? fail(path) : await writeFile(path, content);
+  }
+  for (const name of await readdir(folder)) {
+    if (!contents.has(name)) CHECKING ? fail(join(folder, name)) : await rm(join(folder, name));
+  }
+}
+
+/** Build what the npm package has for one entry or part. */
+async function addReadable(name) {
+  const { outputFiles, metafile } = await build({
     ...COMMON,
     entryPoints: [sourceOf(name)],
     outfile: join(HERE, "dist", `${name}.js`),
     packages: "external",
-    plugins: [shareIndex("./index.js")],
+    plugins: [share(packaged)],
     sourcemap: true,
     sourcesContent: false,
+    metafile: true,
   });
-  for (const { path, contents } of readable.outputFiles) dist.set(path.split("/").at(-1), contents);
-  dist.set(`${name}.d.ts`, Buffer.from(rollTypes(types, `${name}.d.ts`, isIndex)));
-}
-limit("react", await minified("react", "daypass"));
-await rm(types, { recursive: true });
-
-await mkdir(join(HERE, "dist"), { recursive: true });
-const kept = await readdir(join(HERE, "dist"));
-for (const [name, contents] of dist) await put(join(HERE, "dist", name), contents);
-for (const name of kept.filter((name) => !dist.has(name))) CHECKING ? fail(`js/dist/${name}`) : await rm(join(HERE, "dist", name));
-await put(join(SERVED, "daypass.js"), served);
-await put(join(SERVED, "daypass.js.br"), brotliCompressSync(served), brotliDecompressSync);
-await put(join(SERVED, "daypass.d.ts"), dist.get("index.d.ts"));
-await put(join(SERVED, "daypass-axios.js"), await minified("axios", "./daypass.js"));
-await put(join(SERVED, "daypass-axios.d.ts"), `${dist.get("axios.d.ts")}`.replace("./index.js", "./daypass.js"));
-await put(join(SERVED, "daypass.tgz"), await pack(), gunzipSync); // compressors differ, what is in it does not
-
-/** Write a file if it differs, or fail where it only has to be checked. */
-async function put(path, contents, read = (contents) => contents) {
-  const before = await readFile(path).catch(() => undefined);
-  if (before && Buffer.compare(read(before), read(Buffer.from(contents))) === 0) return;
-  if (CHECKING) fail(path);
-  await writeFile(path, contents);
+  if (name !== "index" && "src/errors.ts" in metafile.inputs) throw new Error(`${name}: import errors from "./index.ts"`);
+  for (const { path, contents } of outputFiles) dist.set(path.split("/").at(-1), contents);
 }
 
-async function minified(name, index) {
-  const options = { entryPoints: [sourceOf(name)], minifySyntax: true, packages: "external", plugins: [shareIndex(index)] };
+async function minified(name) {
+  const options = { entryPoints: [sourceOf(name)], minifySyntax: true, packages: "external", plugins: [share(served)] };
   const [{ text }] = (await build({ ...COMMON, ...options })).outputFiles;
   const { code } = await minify(text, { module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false, hoist_funs: true } });
   return Buffer.from(`${code}\n`);
@@ -95,6 +126,7 @@ function limit(name, code) {
   const compressed = brotliCompressSync(code).length;
   console.error(`${name}: ${code.length} bytes, ${compressed} compressed`);
   if (compressed > LARGEST[name]) throw new Error(`${name} has to stay within ${LARGEST[name]} bytes compressed`);
+  return code;
 }
 
 function fail(path) {

@@ -15,7 +15,7 @@ import pytest
 from . import npm
 
 JS = Path(__file__).parents[2] / "js"
-LARGEST = 5_400
+LARGEST = 5_500
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_its_logic_under_node() -> None:
 
 
 def test_its_size() -> None:
-    """It stays under 5.4 kB as browsers get it."""
+    """It stays under 5.5 kB as browsers get it."""
     assert 1_000 < len(static("daypass.js.br")) < LARGEST
 
 
@@ -85,7 +85,7 @@ def test_it_depends_on_nothing() -> None:
     assert "dependencies" not in described
     assert {"react", "vue"} == set(described["peerDependencies"])
     assert {name: {"optional": True} for name in ("react", "vue")} == described["peerDependenciesMeta"]
-    assert b"import" not in re.sub(rb'"[^"]*"', b"", shipped())
+    assert b"import" not in re.sub(rb'"[^"]*"', b"", re.sub(rb'\bimport\("\./daypass-\w+\.js"\)', b"", shipped()))
 
 
 def test_the_wheel_brings_it_along(tmp_path: Path) -> None:

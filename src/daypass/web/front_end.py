@@ -14,14 +14,16 @@ from daypass.web.routes import Operation
 MAXIMUM_AGE = 600
 """Seconds for which a browser uses its copy without asking; then it asks by the ``ETag``."""
 
+STATIC = files("daypass.web").joinpath("static")
+
+KINDS = {"js": "text/javascript; charset=utf-8", "ts": "text/plain; charset=utf-8", "tgz": "application/gzip"}
+
 CONTENT_TYPES = {
-    "daypass.js": "text/javascript; charset=utf-8",
-    "daypass.d.ts": "text/plain; charset=utf-8",
-    "daypass-axios.js": "text/javascript; charset=utf-8",
-    "daypass-axios.d.ts": "text/plain; charset=utf-8",
-    "daypass.tgz": "application/gzip",
+    each.name: KINDS[each.name.rpartition(".")[2]]
+    for each in sorted(STATIC.iterdir(), key=lambda each: each.name)
+    if not each.name.endswith(".br")
 }
-"""The files that are served, below the place where the session endpoints are mounted."""
+"""The files that are served, below the place where the session endpoints are mounted: all that the build has made."""
 
 
 def serving(name: str) -> Operation:
@@ -66,7 +68,6 @@ def _coding(name: str, accepted: str) -> str:
 @cache
 def _contents(name: str, coding: str) -> tuple[bytes, str]:
     """Return a file and its ``ETag``, which differs with the coding (RFC 9110 §8.8.3.3)."""
-    static = files("daypass.web").joinpath("static")
-    content = static.joinpath(f"{name}.br" if coding == "br" else name).read_bytes()
+    content = STATIC.joinpath(f"{name}.br" if coding == "br" else name).read_bytes()
     body = gzip.compress(content, mtime=0) if coding == "gzip" else content
     return body, f'"{hashlib.sha256(body).hexdigest()[:16]}"'
