@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +19,7 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from pydantic import AnyUrl
 
 from daypass.client.mcp import DaypassAuth, TokenStorage
-from daypass.client.storage import FileStorage
+from daypass.client.storage import FileStorage, PostgresStorage, Storage
 from daypass.client.timing import Timing
 from daypass.errors import ConfigurationError, LoginRequired
 
@@ -33,10 +33,13 @@ import asyncio, multiprocessing, sys
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from daypass.client.mcp import DaypassAuth
-from daypass.client.storage import FileStorage
+from daypass.client.storage import FileStorage, PostgresStorage
 
-async def call(url, path):
-    auth = DaypassAuth(url, storage=FileStorage(path))
+def storage(place):
+    return PostgresStorage(place, "mcp/agents", secret="s" * 43) if "://" in place else FileStorage(place)
+
+async def call(url, place):
+    auth = DaypassAuth(url, storage=storage(place))
     async with auth.http_client() as http, Client(streamable_http_client(url, http_client=http)) as client:
         assert {"result": 3} == (await client.call_tool("add", {"a": 1, "b": 2})).structured_content
 
@@ -117,7 +120,7 @@ async def added(client: Client) -> int:
     return int((content or {})["result"])
 
 
-def asking(world: McpWorld, person: Person, storage: FileStorage | None = None, **options: Any) -> DaypassAuth:
+def asking(world: McpWorld, person: Person, storage: Storage | None = None, **options: Any) -> DaypassAuth:
     """Return an auth that can log in."""
     return DaypassAuth(
         world.url,
@@ -130,7 +133,7 @@ def asking(world: McpWorld, person: Person, storage: FileStorage | None = None, 
     )
 
 
-async def log_in(world: McpWorld, storage: FileStorage) -> None:
+async def log_in(world: McpWorld, storage: Storage) -> None:
     async with connected(world, asking(world, Person(), storage)) as client:
         assert 3 == await added(client)
 
@@ -155,12 +158,21 @@ async def test_many_first_calls_ask_the_person_once(world: McpWorld) -> None:
     assert (1, 1, set()) == (person.asked, world.counts["logins"], {each.status_code for each in answers} & {401})
 
 
-async def test_twenty_processes_refresh_once(world: McpWorld, storage: FileStorage) -> None:
+@pytest.mark.parametrize("kept", ["file", "postgres"])
+async def test_twenty_processes_refresh_once(
+    world: McpWorld, storage: FileStorage, kept: str, request: pytest.FixtureRequest
+) -> None:
     """20 processes with one grant find its token expired: one of them refreshes, and all get their answer."""
-    await log_in(world, storage)
+    if kept == "postgres":
+        place = request.getfixturevalue("postgres_url")
+        with closing(PostgresStorage(place, "mcp/agents", secret="s" * 43)) as shared:
+            await log_in(world, shared)
+    else:
+        place = str(storage.path)
+        await log_in(world, storage)
 
     def fleet() -> int:
-        command = [sys.executable, "-c", FLEET, world.url, str(storage.path)]
+        command = [sys.executable, "-c", FLEET, world.url, place]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
             assert running.stdin
             assert running.stdout

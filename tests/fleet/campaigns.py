@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import secrets
 import signal
 import threading
 import time
@@ -102,12 +103,12 @@ class World:
         now = Now(monotonic_ms(), wall_ms(), boot_id())
         tokens = tokens_from(
             Grant(access_token, lifetime, refresh_token, grace=int(self.issuer.grace * 1000)),
-            f"login-{number}",
+            f"login-{secrets.token_hex(4)}",
             now.monotonic,
             0,
             Timing(),
         )
-        text = write_record(tokens, f"first-{number}", now, Endpoints().server(f"{self.url}/auth"))
+        text = write_record(tokens, secrets.token_hex(4), now, Endpoints().server(f"{self.url}/auth"))
         storage_of(self.rows, number).replace(lambda _: True, text, Facts(lifetime))
 
 
