@@ -25,7 +25,7 @@ def page() -> dict[str, Any]:
 @pytest.fixture
 def client(page: dict[str, Any]) -> Iterator[httpx2.Client]:
     server = page["server"]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     with httpx2.Client(base_url=f"http://localhost:{server.server_address[1]}") as client:
         yield client
