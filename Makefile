@@ -9,14 +9,15 @@ NODE_READY := js/node_modules/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet clients bench lock clean
+.PHONY: help setup demo test check format build model storm fleet clients bench lock clean \
+	pythons oldest dist sbom version
 
 help: ## tell what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
 setup: $(READY) ## make .venv with everything in it
 
-$(READY): requirements/dev.txt pyproject.toml
+$(READY): requirements/dev.txt pyproject.toml js/package.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Daypass needs Python 3.11 or later; say which: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
@@ -66,6 +67,36 @@ lock: $(READY) ## pin the development requirements anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --output-file requirements/dev.txt
+
+UV = $(BIN)/uv
+$(UV): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+pythons: $(UV) ## run the core of the tests on each version of Python (ARGS="3.13 -- tests/core")
+	$(BIN)/python -m tests.release.pythons $(ARGS)
+
+oldest: $(UV) ## run them with the lowest version of each dependency
+	$(BIN)/python -m tests.release.pythons --oldest $(ARGS)
+
+dist: $(READY) ## build the sdist, from it the wheel, and try both in bare environments
+	rm -rf dist && $(BIN)/hatchling build -t sdist -d dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	@for each in dist/*.whl dist/*.tar.gz; do \
+		rm -rf dist/.bare && $(PYTHON) -m venv dist/.bare \
+		&& dist/.bare/bin/python -m pip install --quiet --disable-pip-version-check $$each \
+		&& (cd dist && .bare/bin/python -I ../tests/release/smoke.py $$(ls *.whl | cut -d- -f2)) || exit 1; \
+	done; rm -rf dist/.bare
+
+sbom: ## write what the wheel brings along to sbom.json (CycloneDX)
+	@rm -rf .sbom && $(PYTHON) -m venv .sbom/wheel && $(PYTHON) -m venv .sbom/tool
+	.sbom/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server,postgres,redis]"
+	.sbom/tool/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
+	.sbom/tool/bin/cyclonedx-py environment --output-reproducible --output-file sbom.json .sbom/wheel/bin/python
+	@rm -rf .sbom
+
+version: $(READY) ## write a version into the one place that has it (V=0.2.0)
+	@$(NPM) version --silent --no-git-tag-version $(V)
+	@touch pyproject.toml
 
 clean: ## remove what was made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules tests/browser/frontend/node_modules tests/oauth/node/node_modules

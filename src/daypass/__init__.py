@@ -103,6 +103,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("daypass")
     if name not in _MODULES:
         raise AttributeError(f"module 'daypass' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"daypass.{_MODULES[name]}"), name)

