@@ -693,6 +693,15 @@ def _decode(text: str, ring: KeyRing, client: str) -> RefreshToken:
         return refresh_token.decode(text, ring.refresh_keys, client + _ACTING)
 
 
+def bindings(client_id: str | None) -> tuple[str, ...]:
+    """Return what a refresh token may be bound to; for those who explain one.
+
+    Args:
+        client_id: of its session, None if that is not known.
+    """
+    return ("", _ACTING) if client_id is None else ("", client_id, _ACTING, client_id + _ACTING)
+
+
 def _check_subject(subject: object) -> None:
     """Refuse the number of a user: no session has it, so nothing would be found or ended."""
     if not isinstance(subject, str):

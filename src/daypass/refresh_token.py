@@ -107,6 +107,21 @@ def decode(text: str, keys: Sequence[RefreshKey], client_id: str = "") -> Refres
     raise KeyUnknown("a refresh token made with a key that this issuer does not have")
 
 
+def unverified(text: str) -> tuple[str, RefreshToken]:
+    """Return the id of the key that a token names, and the token's fields; they may be forged.
+
+    Raises:
+        TokenMalformed: it has not the form of a refresh token.
+    """
+    if _TEXT.fullmatch(text) is None:
+        raise TokenMalformed("not a refresh token")
+    raw = base64.urlsafe_b64decode(text[len(PREFIX) :])
+    version, key_id, secret, generation, branch, parent = _BODY.unpack(raw[: _BODY.size])
+    if version != _VERSION:
+        raise TokenMalformed("a refresh token of an unknown version")
+    return key_id.hex(), RefreshToken(secret, generation, branch, parent)
+
+
 def successor(secret: bytes, session: Position, client_id: str = "") -> RefreshToken:
     """Return the token that follows the stored position of a session: the same one each time it is asked for.
 

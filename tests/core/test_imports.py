@@ -55,6 +55,7 @@ FLOORS = (
     ("flows", "key_flows"),
     ("upkeep", "background"),
     ("secret_file",),
+    ("token_inspection",),
     ("issuer",),
     ("jwk_set", "http_get"),
     ("ending_feed",),
@@ -65,8 +66,6 @@ FLOORS = (
     ("server",),
     ("testing",),
     ("demo",),
-    ("cli_output",),
-    ("cli_vault",),
     ("cli",),
 )
 """The rooms from the ground up (DESIGN §3): each imports only what stands on a floor below it, or itself."""

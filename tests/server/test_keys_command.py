@@ -16,8 +16,8 @@ def keys(folder: Path, *command: str) -> list[tuple[str, str, str]]:
     """Run a command that lists keys; return name, kind and state of each."""
     done = daypass("keys", *command, *STORE, folder=folder, given=GIVEN)
     assert (0, "") == (done.returncode, done.stderr)
-    rows = [(line[:43].strip(), line[45:52].strip(), line[54:62].strip()) for line in done.stdout.splitlines()]
-    return sorted(rows, key=lambda row: row[1])
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    return sorted(((kid, kind, state) for kid, kind, state, _, _ in rows), key=lambda row: row[1])
 
 
 def test_keys_are_rotated_beside_a_running_service(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The service's OAuth clients in a TOML file: read it, and add one. The file has hashes of secrets, no secrets."""
+"""The service's OAuth clients in a TOML file: read, added and removed. It has hashes of secrets only."""
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,42 @@ def add(
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}; nothing was added") from None
     return client, secret
+
+
+def remove(path: Path, client_id: str) -> Client:
+    """Remove a client from a file, and return it; comments and the other clients stay as they are.
+
+    Raises:
+        ConfigurationError: there is no such client, or the file cannot be read or written; nothing was changed.
+    """
+    before = _text(path)
+    clients = _parsed(path, before)
+    place = next((number for number, client in enumerate(clients) if client.id == client_id), None)
+    if place is None:
+        raise ConfigurationError(f"{path} has no client {client_id!r}; see: daypass client list --file {path}")
+    head, *sections = re.split(r"^(?=[ \t]*\[\[[ \t]*client[ \t]*\]\])", before, flags=re.MULTILINE)
+    after = "".join((head, *sections[:place], *sections[place + 1 :]))
+    left = (*clients[:place], *clients[place + 1 :])
+    if len(sections) != len(clients) or _parsed(path, after) != left:
+        raise ConfigurationError(f"{path} is not written as daypass client add does: remove the section by hand")
+    _replace(path, after)
+    return clients[place]
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file anew, with the mode that it has; a reader sees the old text or the new one."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}; nothing was removed") from None
 
 
 def _text(path: Path) -> str:

@@ -7,13 +7,14 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daypass.cli_output import ago, fail, iso_time, require, say, say_json, say_rows, show_page, warn
+from daypass.cli.output import ago, fail, iso_time, require, say, say_json, say_rows, show_page, warn
+from daypass.cli.parser import add_json, command, group
 from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,46 +40,48 @@ exit status: 0 it worked; 1 it failed; 2 wrong arguments; 3 removed, but not rev
 """
 
 
-def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands of the vault.
-
-    Args:
-        commands: of ``daypass vault``.
-        command: adds one.
-    """
-    listing = _command(
-        commands, command, "list", list_, "list the connections",
-        "  daypass vault list\n  daypass vault list --provider xero --state needs_login\n"
-        "  daypass vault list --json | jq -r 'select(.state == \"needs_login\") | .connection'",
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what follows the word."""
+    commands = group(parser)
+    listing = command(
+        commands, "list", list_, "list the connections",
+        "daypass vault list\ndaypass vault list --provider xero --state needs_login\n"
+        "daypass vault list --json | jq -r 'select(.state == \"needs_login\") | .connection'",
+        _EPILOG,
     )  # fmt: skip
     listing.add_argument("--provider", metavar="NAME", help="only connections to this provider")
     listing.add_argument("--state", choices=("live", "refreshing", "needs_login"), help="only those in this state")
-    showing = _command(
-        commands, command, "show", show, "show one connection: state, expiry, last refresh, last error; never a token",
-        "  daypass vault show xero/tenant-42",
+    showing = command(
+        commands, "show", show, "show one connection: state, expiry, last refresh, last error; never a token",
+        "daypass vault show xero/tenant-42",
+        _EPILOG,
     )  # fmt: skip
-    putting = _command(
-        commands, command, "put", put, "log in at a provider, and keep the tokens; or keep tokens that you have",
-        "  daypass vault put xero/tenant-42\n  daypass vault put github/bot --device\n"
-        "  daypass vault put xero/tenant-42 --stdin < answer-of-the-token-endpoint.json",
+    putting = command(
+        commands, "put", put, "log in at a provider, and keep the tokens; or keep tokens that you have",
+        "daypass vault put xero/tenant-42\ndaypass vault put github/bot --device\n"
+        "daypass vault put xero/tenant-42 --stdin < answer-of-the-token-endpoint.json",
+        _EPILOG,
     )  # fmt: skip
     how = putting.add_mutually_exclusive_group()
     how.add_argument("--device", action="store_true", help="log in with a browser on another device")
     how.add_argument("--stdin", action="store_true", help="read the tokens as JSON from standard input")
-    removing = _command(
-        commands, command, "remove", remove, "revoke a connection's tokens at the provider, and delete it",
-        "  daypass vault remove xero/tenant-42\n  daypass vault remove xero/tenant-42 --only-if-revoked",
+    removing = command(
+        commands, "remove", remove, "revoke a connection's tokens at the provider, and delete it",
+        "daypass vault remove xero/tenant-42\ndaypass vault remove xero/tenant-42 --only-if-revoked",
+        _EPILOG,
     )  # fmt: skip
     removing.add_argument(
         "--only-if-revoked", action="store_true", help="keep the connection if it cannot be revoked now, to try again"
     )
-    rewrapping = _command(
-        commands, command, "rewrap", rewrap, "seal all connections under the newest secret, while workers run",
-        "  DAYPASS_VAULT_SECRET=\"$NEW $OLD\" daypass vault rewrap",
+    rewrapping = command(
+        commands, "rewrap", rewrap, "seal all connections under the newest secret, while workers run",
+        "DAYPASS_VAULT_SECRET=\"$NEW $OLD\" daypass vault rewrap",
+        _EPILOG,
     )  # fmt: skip
-    keeping = _command(
-        commands, command, "keep", keep, "refresh connections before their refresh tokens die of disuse",
-        "  daypass vault keep --metrics 127.0.0.1:9464\n  daypass vault keep --once      # from cron",
+    keeping = command(
+        commands, "keep", keep, "refresh connections before their refresh tokens die of disuse",
+        "daypass vault keep --metrics 127.0.0.1:9464\ndaypass vault keep --once      # from cron",
+        _EPILOG,
     )  # fmt: skip
     keeping.add_argument(
         "--once", action="store_true", help="one pass; status 1 if a connection could not be refreshed"
@@ -97,7 +100,7 @@ def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser])
         parser.add_argument("--providers", metavar="FILE", help=f"file of the providers ({_PROVIDERS})")
     for parser in (listing, showing, putting, removing, rewrapping, keeping):
         parser.add_argument("--vault", metavar="URL", help=f"the database ({_URL})")
-        parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+        add_json(parser)
 
 
 def list_(options: argparse.Namespace) -> int:
@@ -183,20 +186,6 @@ def keep(options: argparse.Namespace) -> int:
     else:
         say(f"Refreshed {kept.refreshed}, failed {kept.failed}, needing a login {kept.needs_login}")
     return 1 if options.once and kept.failed + kept.needs_login else 0
-
-
-def _command(
-    commands: Any, command: Callable[..., argparse.ArgumentParser], name: str, call: Any, text: str, examples: str
-) -> argparse.ArgumentParser:
-    return command(
-        commands,
-        name,
-        call,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=f"examples:\n{examples}\n\n{_EPILOG}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 @contextmanager

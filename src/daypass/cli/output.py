@@ -3,8 +3,9 @@
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from daypass.duration import DAY, HOUR, MINUTE, SECOND
@@ -108,3 +109,40 @@ def _say_table(rows: list[Sequence[str]]) -> list[Sequence[str]]:
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return []
+
+
+def say_records(records: Iterable[Mapping[str, Any]], *, as_json: bool, columns: Sequence[str] | None = None) -> int:
+    """Print records as they come: as JSON, one a line; as a table in a terminal; in a pipe as lines with tabs.
+
+    Args:
+        records: all with the same fields, in the same order.
+        as_json: whether as JSON.
+        columns: the fields of the table and of the lines; all of them unless given.
+    """
+    if as_json:
+        for record in records:
+            say_json(record)
+        return 0
+    left = iter(records)
+    first = next(left, None)
+    if first is None:
+        return 0
+    shown = tuple(first) if columns is None else columns
+    rows = ([_cell(record[name]) for name in shown] for record in chain([first], left))
+    return say_rows([name.upper().replace("_", " ") for name in shown], rows, list)
+
+
+def say_fields(fields: Mapping[str, Any]) -> int:
+    """Print one record, a field a line."""
+    width = max(map(len, fields)) + 2
+    for name, value in fields.items():
+        say(f"{name:{width}}{printable(_cell(value))}".rstrip())
+    return 0
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping | list):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)

@@ -1,0 +1,97 @@
+"""``daypass key``: the keys that sign access tokens and authenticate refresh tokens."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from daypass.cli.opening import given_secret, issuer_on, issuer_with_secret, opened
+from daypass.cli.output import iso_time, say, say_json, say_records
+from daypass.cli.parser import add_json, add_secret_file, add_store, command, group
+
+if TYPE_CHECKING:
+    from daypass.stores import Store
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what follows the word."""
+    commands = group(parser)
+    listing = command(
+        commands, "list", list_keys, "list the keys, newest first", "daypass key list\ndaypass key list --json"
+    )
+    rotating = command(
+        commands,
+        "rotate",
+        rotate,
+        "add new keys; all tokens stay valid",
+        "daypass key rotate\ndaypass key rotate --now",
+        "It adds a signing key and a refresh key. They are published now and used in ten minutes, when every node\n"
+        "and every cache has them. The old keys stay valid for verification as long as their tokens live. Give the\n"
+        "secret as DAYPASS_SECRET or in a file, as for the service.",
+    )
+    rotating.add_argument("--now", action="store_true", help="use the new keys in five seconds")
+    add_secret_file(rotating)
+    retiring = command(
+        commands,
+        "retire",
+        retire,
+        "remove a leaked key: its tokens are refused",
+        "daypass key retire kJ7x…",
+        "Run daypass key rotate --now first if the key is in use.",
+        aliases=("remove",),
+    )
+    retiring.add_argument("kid", metavar="KID")
+    add_store(listing, rotating, retiring)
+    add_json(listing, rotating, retiring)
+
+
+def list_keys(options: argparse.Namespace) -> int:
+    """List the keys in the store, newest first: what each is for, its state, and when its use begins."""
+    with opened(options) as store:
+        return _say_keys(store, as_json=options.json)
+
+
+def rotate(options: argparse.Namespace) -> int:
+    """Add new keys; they are used when every node has read them."""
+    from daypass.keys import REFRESH
+    from daypass.store_steps import ReadKeys
+
+    secret = given_secret(options)
+    with opened(options, existing=False) as store:
+        signing = (record.algorithm for record in store.perform(ReadKeys()) if record.algorithm != REFRESH)
+        algorithm: Any = next(signing, "ES256")  # that of the newest: what the service signs with
+        issuer_with_secret(store, secret, algorithm).rotate_keys(at_once=options.now)
+        return _say_keys(store, as_json=options.json)
+
+
+def retire(options: argparse.Namespace) -> int:
+    """Remove a key: tokens made with it are refused."""
+    from daypass.key_flows import remove
+
+    with opened(options) as store:
+        issuer_on(store).run(remove(options.kid))
+    return say_json({"kid": options.kid, "removed": True}) if options.json else say(f"Removed {options.kid}")
+
+
+def _say_keys(store: "Store", *, as_json: bool) -> int:
+    from daypass.clock import system_clock
+    from daypass.keys import in_use
+    from daypass.store_steps import ReadKeys
+
+    records, now = store.perform(ReadKeys()), system_clock()
+
+    def state(record: Any) -> str:
+        using = in_use([each for each in records if each.algorithm == record.algorithm], now)
+        return "in use" if record is using else "next" if record.created_at > using.created_at else "verifies"
+
+    return say_records(
+        (
+            {
+                "kid": record.kid,
+                "algorithm": record.algorithm,
+                "state": state(record),
+                "used_from": iso_time(record.used_from),
+                "created_at": iso_time(record.created_at),
+            }
+            for record in records
+        ),
+        as_json=as_json,
+    )

@@ -1,0 +1,77 @@
+"""Opens the store that a command works on, and an issuer on it: both while the service runs."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from daypass.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from daypass.issuer import Daypass
+    from daypass.keys import Algorithm
+    from daypass.secret import Secret
+    from daypass.stores import Store
+
+
+def store_url(options: argparse.Namespace) -> str:
+    """Return the URL of the store: the option, the environment's, or the default."""
+    from daypass.server.configuration import DEFAULTS
+
+    url: str = options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"]
+    if url == "memory:":
+        raise ConfigurationError("memory: is empty in a new process; give the service's store with --store")
+    return url
+
+
+@contextlib.contextmanager
+def opened(options: argparse.Namespace, *, existing: bool = True) -> Iterator["Store"]:
+    """Open the store, and close it at the end.
+
+    Args:
+        options: of the command.
+        existing: whether the database has to be there: in a new, empty one nothing would be found or ended, and
+            nothing would say so.
+    """
+    from daypass.stores import open_store
+
+    with contextlib.closing(open_store(store_url(options))) as store:
+        path = getattr(store, "path", None)
+        if existing and path is not None and not path.exists():
+            raise ConfigurationError(
+                f"no database at {path}: give the service's store with --store. Nothing was changed"
+            )
+        yield store
+
+
+def issuer_on(store: "Store") -> "Daypass":
+    """Return an issuer for a command that needs no key: it can neither read nor make one."""
+    import secrets
+
+    return issuer_with_secret(store, secrets.token_bytes(32))
+
+
+def issuer_with_secret(store: "Store", secret: "Secret | None", algorithm: "Algorithm" = "ES256") -> "Daypass":
+    """Return an issuer that reads and makes keys; None is the secret beside an embedded store."""
+    from daypass.issuer import Daypass
+
+    return Daypass(store, issuer="http://localhost", load_user=_nobody, secret=secret, algorithm=algorithm)
+
+
+def given_secret(options: argparse.Namespace) -> "Secret | None":
+    """Return the master secrets of the option or the environment; None if neither has any."""
+    from daypass import secret_file
+
+    file = options.secret_file or os.environ.get("DAYPASS_SECRET_FILE")
+    return secret_file.given("DAYPASS_SECRET", file, os.environ)
+
+
+def confirmed(question: str) -> bool:
+    """Ask a person; False where nobody is at the terminal."""
+    return sys.stdin.isatty() and input(question).strip() == "yes"
+
+
+def _nobody(_: str) -> None:
+    """Load no user: no command asks for one."""

@@ -1,0 +1,54 @@
+"""``daypass serve``."""
+
+import argparse
+
+from daypass.cli.output import require, say, warn
+from daypass.cli.parser import add_secret_file, add_store, describe
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add what follows the word."""
+    describe(
+        parser,
+        serve,
+        "Run the ready-made service: the endpoints at /auth, the public keys, and /healthz.",
+        "daypass serve --store sqlite:///daypass.db --issuer https://auth.example.com",
+        "Every option can be set in the environment too: DAYPASS_ACCESS_TTL=5m. The secret can only be set as\n"
+        "DAYPASS_SECRET or in a file. Durations are written 90s, 15m, 12h or 30d.",
+    )
+    add_store(parser)
+    option = parser.add_argument
+    option("--issuer", metavar="URL", help="the issuer in access tokens (http://localhost)")
+    option("--host", help="address to listen on (127.0.0.1)")
+    option("--port", help="port to listen on, 0 for a free one (8000)")
+    option("--access-ttl", metavar="TIME", help="lifetime of an access token (15m)")
+    option("--idle-ttl", metavar="TIME", help="lifetime of a session that is not refreshed (30d)")
+    option("--session-idle-ttl", metavar="TIME", help="the same for a login with remember=false, if shorter (12h)")
+    option("--absolute-ttl", metavar="TIME", help="maximum lifetime of a session (180d)")
+    option("--grace-period", metavar="TIME", help="how long a refresh can be repeated (30s)")
+    add_secret_file(parser)
+    option("--clients", metavar="FILE", help="file of OAuth clients, as daypass client add writes it")
+    option("--allow-insecure", action="store_true", help="accept plain HTTP from other machines")
+    option("--cookie-name", metavar="NAME", help="name of the cookie; the same for all nodes of a service")
+    option("--allowed-origins", metavar="ORIGINS", help="other origins whose pages may use the service")
+    option("--trusted-proxies", metavar="PROXIES", help="addresses and networks, or off (127.0.0.1 ::1)")
+    option("--proxy-header", metavar="NAME", help="header they write: x-forwarded or forwarded")
+    option("--rate-limits", metavar="URL", help="where to count: memory:, redis://… or off (memory:)")
+    option("--login-per-address", metavar="RATE", help="logins per IP address, or off (30/minute)")
+    option("--login-per-account", metavar="RATE", help="logins per account, or off (10/minute)")
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the ready-made service until a signal ends it."""
+    require("server", "argon2", "starlette", "uvicorn")
+    from daypass.server import configuration, run
+    from daypass.server.app import open_service
+
+    configured = configuration.read(vars(options))
+    with run.bind(configured.host, configured.port) as listening:
+        address = run.address(listening)
+        app = open_service(configured)
+        if configured.warning:
+            warn(configured.warning)
+        run.serve(app, listening, lambda: say(f"Daypass is ready at {address}"))
+    return 0
