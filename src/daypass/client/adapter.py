@@ -10,6 +10,7 @@ from daypass.client.content import ACCEPT_ENCODING, content_of, is_enough
 from daypass.client.library import Library, answer_of, forget_from_jar, with_cookie
 from daypass.client.messages import Answer, Message
 from daypass.client.origin import origin_of, own_port
+from daypass.client.redirects import check_redirect, note_redirect
 from daypass.client.replay import Replay, Seen
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "SessionAuth",
     "answer_of",
     "body_to_send",
+    "check_redirect",
     "content_of",
     "forget_from_jar",
     "is_enough",
+    "note_redirect",
     "origin_of",
     "own_port",
     "with_cookie",

@@ -16,12 +16,14 @@ from daypass.client.content import ACCEPT_ENCODING, content_of, is_enough
 from daypass.client.library import Library, answer_of, with_cookie
 from daypass.client.messages import Answer, Message
 from daypass.client.origin import own_port
+from daypass.client.redirects import check_redirect, note_redirect
 from daypass.client.replay import Replay, Seen
 from daypass.errors import ConfigurationError
 
 try:
     import aiohttp
     from aiohttp.payload import AsyncIterablePayload, BytesPayload, IOBasePayload
+    from yarl import URL
 except ModuleNotFoundError as error:
     if error.name != "aiohttp":
         raise
@@ -133,7 +135,10 @@ class DaypassAuth(SessionAuth):
             return await handler(request)
 
         request.headers["Authorization"] = await replay.start_async()
+        check_redirect(url, replay.login_id)
         response = await handler(request)
+        if response.status >= 300 and (location := response.headers.get("location")):
+            note_redirect(url.join(URL(location)).with_fragment(None), replay.login_id)
         if response.status >= 400:
             response = await replay.finish_async(response, lambda refused: _drain(request, refused), resend)
         replay.done()

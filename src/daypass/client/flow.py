@@ -163,10 +163,15 @@ def replaced(tokens: Tokens, settled: State, *, refused: bool = False) -> Tokens
             raise RefreshUnavailable("the access token could not be refreshed")
 
 
+def another_login() -> LoginRequired:
+    """Return the error of a request that was begun under a login which another one has replaced."""
+    return LoginRequired("another login has replaced the one that this request was begun with; send it again")
+
+
 def _same_login(tokens: Tokens, state: State) -> Tokens:
     newest = _logged_in(state)
     if newest.login_id != tokens.login_id:
-        raise LoginRequired("another login has replaced the one that this request was begun with; send it again")
+        raise another_login()
     return newest
 
 

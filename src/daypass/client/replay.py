@@ -105,6 +105,11 @@ class Replay(ABC, Generic[R]):
         self._settled = False
         self._step_up: StepUpRequired | None = None
 
+    @property
+    def login_id(self) -> str | None:
+        """The login whose token the request was sent with last."""
+        return None if self._tokens is None else self._tokens.login_id
+
     @abstractmethod
     def seen(self, response: R) -> Seen | None:
         """Return what is seen of an answer with a status of 400 or more; ``None``: it is not an own origin's."""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 from daypass.client.adapter import (
     ACCEPT_ENCODING,
@@ -24,8 +24,10 @@ from daypass.client.adapter import (
     SessionAuth,
     answer_of,
     body_to_send,
+    check_redirect,
     content_of,
     is_enough,
+    note_redirect,
     origin_of,
     own_port,
     with_cookie,
@@ -155,7 +157,12 @@ class DaypassAuth(SessionAuth):
             replay.headers["Authorization"] = authorization
             return urlopen(body, replay.headers)
 
-        response = resend(None, replay.start())
+        authorization = replay.start()
+        address = urljoin(f"{pool.scheme}://{pool.host}:{pool.port}", url)
+        check_redirect(address, replay.login_id)
+        response = resend(None, authorization)
+        if location := response.get_redirect_location():
+            note_redirect(urljoin(address, location), replay.login_id)
         if response.status >= 400:
             response = replay.finish(response, lambda refused: refused.read(cache_content=True), resend)
         replay.done()

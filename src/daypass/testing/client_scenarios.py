@@ -243,6 +243,25 @@ def another_user_late(stage: Stage) -> str:
         return f"{told}, {_count(stage.server.counts['never'], 'request', 'requests')}, {stage.refreshes()}"
 
 
+@_scenario("another user logs in during a redirect", "the other user's token was not sent; then 1 of 1 answered")
+def another_user_redirected(stage: Stage) -> str:
+    """Where a request is redirected to, it comes as the user who began it, or not at all."""
+    with stage.user() as user:
+        gate = stage.server.hop_gate = threading.Event()
+        stage.server.location = "/upload"
+        post = lambda: outcome(lambda: user.request("POST", "/hop-same", "bytes", CONTENT))  # noqa: E731
+        waiting = threading.Thread(target=post)
+        waiting.start()
+        deadline = time.monotonic() + 10
+        while not stage.server.counts["hops"] and time.monotonic() < deadline:
+            time.sleep(0.005)
+        user.login()
+        gate.set()
+        waiting.join()
+        sent = "not sent" if len(set(stage.server.authorizations)) == 1 else "sent"
+        return f"the other user's token was {sent}; then {_answered([user.request('GET', '/me')])}"
+
+
 @_scenario(
     "another user logs in elsewhere, on one file",
     "told that the session is over, 1 upload; then 1 of 1 answered",

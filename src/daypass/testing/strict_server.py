@@ -58,6 +58,7 @@ class StrictServer:
         lose: so many answers to refreshes get lost after the work was done.
         gate: a refresh waits here when the work is done, until it is set.
         never_gate: from the second on, a request to ``/never`` waits here.
+        hop_gate: a request to ``/hop-same`` waits here.
         sets_cookie: whether the refresh token is in a cookie even where the body was asked for.
         proxy_cookie: a ``Set-Cookie`` beside every grant.
         withholds: so many refreshes bring an access token and nothing else.
@@ -96,6 +97,7 @@ class StrictServer:
     lose: int = 0
     gate: threading.Event | None = None
     never_gate: threading.Event | None = None
+    hop_gate: threading.Event | None = None
     sets_cookie: bool = False
     proxy_cookie: str | None = None
     withholds: int = 0
@@ -306,6 +308,8 @@ class StrictServer:
         """Answer ``/hop-same``: the same again at `location` (307)."""
         self.counts["hops"] += 1
         await exchange.read()
+        if self.hop_gate is not None:
+            await asyncio.to_thread(self.hop_gate.wait, 10)
         await exchange.answer(307, None, [("location", self.location)])
 
     async def _admitted(self, exchange: Exchange) -> bool:
