@@ -52,9 +52,17 @@ def test_an_access_token(world: World, client_id: str, hint: str | None) -> None
         "iss": ISSUER,
         "jti": said.id,
         "sid": tokens.session.id,
+        "auth_time": said.auth_time // SECOND,
     }
     assert expected == json_of(response)
     assert ("cache-control", "no-store") in response.headers
+
+
+def test_a_service_learns_how_a_user_was_authenticated(world: World) -> None:
+    """A service finds how, and how strongly, the user was authenticated (RFC 9470 §6.2)."""
+    tokens = world.start("reader", claims={"acr": "mfa", "amr": ["pwd", "otp"], "org": "acme"})
+    said = json_of(world.asks("service", "/introspect", token=tokens.access_token))
+    assert ("mfa", ["pwd", "otp"], False) == (said["acr"], said["amr"], "org" in said)
 
 
 def test_an_access_token_that_opens_nothing(world: World) -> None:

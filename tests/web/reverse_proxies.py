@@ -64,8 +64,8 @@ class ReverseProxy:
         raise NotImplementedError
 
     @contextmanager
-    def running(self, daypass: str, application: str, scope: str | None = None) -> Iterator[str]:
-        """Run it before these two addresses; give its own. With a ``scope``, it asks for it as the page says."""
+    def running(self, daypass: str, application: str, query: str = "") -> Iterator[str]:
+        """Run it before these two addresses; give its own. With a ``query``, it asks for it as the page says."""
         if not self.binary.exists():
             pytest.skip(f"there is no {self.binary}")
         with closing(socket.create_server(("127.0.0.1", 0))) as taken:
@@ -83,7 +83,7 @@ class ReverseProxy:
         for name, text in self.shown().items():
             for old, new in changes.items():
                 text = text.replace(old, new)
-            (folder / name).write_text(self.asking_for(scope, text) if scope else text)
+            (folder / name).write_text(self.asking_for(query, text) if query else text)
         log = folder / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(self.command(folder, port), stdout=output, stderr=subprocess.STDOUT, cwd=folder)
@@ -98,9 +98,9 @@ class ReverseProxy:
             process.wait(timeout=30)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def asking_for(self, scope: str, text: str) -> str:
-        """Return the configuration with a scope asked for."""
-        return re.sub(r"((?:rewrite |:\d+)/auth/verify)(?=[\s\"])", rf"\1?scope={scope}", text)
+    def asking_for(self, query: str, text: str) -> str:
+        """Return the configuration with something asked for."""
+        return re.sub(r"((?:rewrite |:\d+)/auth/verify)(?=[\s\"])", rf"\1?{query}", text)
 
 
 class Nginx(ReverseProxy):
@@ -122,11 +122,11 @@ class Nginx(ReverseProxy):
         )
         return [self.binary, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
 
-    def asking_for(self, scope: str, text: str) -> str:
+    def asking_for(self, query: str, text: str) -> str:
         asking = "proxy_pass http://daypass/auth/verify?scope=read;"
         assert f"`{asking}`" in PAGE.read_text(encoding="utf-8")
         before, internal, after = text.partition("internal;\n")
-        return before + internal + after.replace("proxy_pass http://daypass;", asking.replace("read", scope), 1)
+        return before + internal + after.replace("proxy_pass http://daypass;", asking.replace("scope=read", query), 1)
 
 
 class Caddy(ReverseProxy):

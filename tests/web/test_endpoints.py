@@ -1008,6 +1008,19 @@ def test_password_confirms_the_login() -> None:
     assert asked.lives(refresh)
 
 
+def test_confirmation_renews_the_cookie_of_pages() -> None:
+    """A browser whose cookie has an older access token of the session gets the new one; another session's stays."""
+    asked = Asked()
+    access, _ = asked.login()
+    other, _ = asked.login(BOB)
+    for cookie, expected in ((access, ["__Host-daypass-access"]), (other, []), ("garbage", [])):
+        headers = {"cookie": f"__Host-daypass-access={cookie}"}
+        response = asked.ask("POST", "/confirm", {"password": PASSWORD}, token=access, headers=headers)
+        set_cookies = headers_named(response, "set-cookie")
+        assert expected == [header.partition("=")[0] for header in set_cookies]
+        assert all(access_token(response) in header for header in set_cookies)
+
+
 def test_confirmation_that_is_refused_changes_nothing() -> None:
     """A wrong password, somebody else's, no password, no token, or an administrator's session."""
     asked = Asked()

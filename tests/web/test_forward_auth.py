@@ -62,9 +62,9 @@ def _is_identity(name: str) -> bool:
 
 
 @pytest.fixture
-def scope() -> str | None:
-    """Return the scope that the proxy asks for; a test may change it."""
-    return None
+def query() -> str:
+    """Return what the proxy asks for; a test may change it."""
+    return ""
 
 
 @pytest.fixture(params=list(PROXIES.values()), ids=list(PROXIES))
@@ -74,12 +74,12 @@ def proxy(request: pytest.FixtureRequest) -> ReverseProxy:
 
 
 @pytest.fixture
-def world(proxy: ReverseProxy, scope: str | None) -> Iterator[World]:
+def world(proxy: ReverseProxy, query: str) -> Iterator[World]:
     world = World()
     with (
         serving(world.app) as daypass,
         serving(world.behind) as application,
-        proxy.running(daypass, application, scope) as address,
+        proxy.running(daypass, application, query) as address,
     ):
         world.address = address
         yield world
@@ -308,12 +308,30 @@ def test_daypass_is_down(proxy: ReverseProxy) -> None:
     assert [] == world.reached
 
 
-@pytest.mark.parametrize("scope", ["own"])
-def test_a_scope(world: World, proxy: ReverseProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the proxy asks for a scope, as the page says, a token without it is refused, and one with it passes."""
-    for granted, status in (("read", 403), ("read own", 200), (None, 403)):
-        monkeypatch.setitem(PEOPLE, str(LOGIN["email"]), replace(ALICE, scope=granted))
+@pytest.mark.parametrize("query", ["scope=own&max_age=5m"])
+def test_a_scope_and_a_recent_login(world: World, proxy: ReverseProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the proxy asks for a scope and a recent login, as the page says, a token without either is refused.
+
+    The client learns what is needed. After the password was confirmed, the browser's cookie passes.
+    """
+    for granted, status in (("read", 403), (None, 403), ("read own", 200)):
+        become(replace(ALICE, scope=granted), monkeypatch)
         with httpx2.Client(base_url=world.address, timeout=30) as client:
             token = client.post("/auth/login", json=LOGIN).json()["accessToken"]
             assert status == client.get("/page", headers={"authorization": f"Bearer {token}"}).status_code
     assert proxy.unauthenticated == httpx2.get(f"{world.address}/page").status_code
+    with httpx2.Client(base_url=world.address, timeout=30) as browser:
+        token = browser.post("/auth/login", json=LOGIN).json()["accessToken"]
+        assert 200 == browser.get("/page").status_code
+        world.issuer.clock.advance(6 * MINUTE)
+        reached, answer = len(world.reached), browser.get("/page")
+        assert (proxy.unauthenticated, reached) == (answer.status_code, len(world.reached))
+        if proxy.unauthenticated == 303:
+            assert "/auth/confirm-page" == answer.headers["location"]
+        else:
+            assert 'error="insufficient_user_authentication"' in answer.headers["www-authenticate"]
+            assert 'max_age="300"' in answer.headers["www-authenticate"]
+        password = {"password": LOGIN["password"]}
+        confirmed = browser.post("/auth/confirm", json=password, headers={"authorization": f"Bearer {token}"})
+        assert (200, 1) == (confirmed.status_code, len(confirmed.headers.get_list("set-cookie")))
+        assert 200 == browser.get("/page").status_code

@@ -120,6 +120,30 @@ def test_the_store_is_down(asked: Asked, store: Failing) -> None:
     assert (503, ["1"], []) == (response.status, headers_named(response, "retry-after"), set_names(response))
 
 
+def test_a_recent_or_strong_login(asked: Asked) -> None:
+    """A proxy that asks for a newer or stronger login gets 401 with what is needed; cookies are renewed on the way."""
+    tokens = asked.auth.start(ALICE, claims={"acr": "mfa"})
+    header = f"Bearer {tokens.access_token}"
+    for query in ("max_age=5m", "max_age=300", "acr=mfa", "acr=phr+mfa&max_age=5m"):
+        assert 204 == verify(asked, query, authorization=header).status
+    assert 401 == verify(asked, "acr=phr", authorization=header).status
+    asked.clock.advance(16 * MINUTE)
+    refused = verify(asked, "max_age=300", cookie=f"{REFRESH}={tokens.refresh_token}")
+    assert (401, {}, [ACCESS, REFRESH]) == (refused.status, told(refused), set_names(refused))
+    (challenge,) = headers_named(refused, "www-authenticate")
+    assert 'error="insufficient_user_authentication"' in challenge
+    assert challenge.endswith('max_age="300"')
+
+
+@pytest.mark.parametrize(
+    "query", ["max_age=soon", "max_age=0", "max_age=", "maxage=5m", "max_age=5m&max_age=1h", "acr=", "acr=%22"]
+)
+def test_a_step_up_that_cannot_work_lets_nobody_in(asked: Asked, query: str) -> None:
+    """A mistake in what the proxy asks for is a 400, whatever the token is worth."""
+    response = verify(asked, query, authorization=f"Bearer {asked.auth.start(ALICE).access_token}")
+    assert (400, {}) == (response.status, told(response))
+
+
 def test_the_keys_cannot_be_read(store: Failing) -> None:
     """While the keys cannot be read, a token in the header is answered with 503, and that is told of."""
     tokens = Asked(store).auth.login("alice", PASSWORD)

@@ -12,6 +12,7 @@ from fastapi import FastAPI, WebSocket
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -42,8 +43,8 @@ class Issuer:
         )
 
 
-def starlette_app(auth: AsyncDaypass, scope: str | None) -> Any:
-    require = starlette.bearer(auth, scope)
+def starlette_app(auth: AsyncDaypass, **required: Any) -> Any:
+    require = starlette.bearer(auth, **required)
 
     async def echo(websocket: Any) -> None:
         async with require.watch(websocket, subprotocol="notes") as watched:
@@ -53,8 +54,8 @@ def starlette_app(auth: AsyncDaypass, scope: str | None) -> Any:
     return Starlette(routes=[WebSocketRoute("/", echo)])
 
 
-def fastapi_app(auth: AsyncDaypass, scope: str | None) -> Any:
-    require = fastapi.bearer(auth, scope)
+def fastapi_app(auth: AsyncDaypass, **required: Any) -> Any:
+    require = fastapi.bearer(auth, **required)
     app = FastAPI()
 
     @app.websocket("/")
@@ -66,7 +67,7 @@ def fastapi_app(auth: AsyncDaypass, scope: str | None) -> Any:
     return app
 
 
-def asgi_app(auth: AsyncDaypass, scope: str | None) -> Any:
+def asgi_app(auth: AsyncDaypass, **required: Any) -> Any:
     async def echo(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         assert "websocket.connect" == (await receive())["type"]
         await send({"type": "websocket.accept"})
@@ -77,7 +78,7 @@ def asgi_app(auth: AsyncDaypass, scope: str | None) -> Any:
         while (message := await receive())["type"] != "websocket.disconnect":
             await answer(send_text, scope["daypass.connection"].token, message["text"])
 
-    return Watched(echo, auth, scope=scope, subprotocol="notes")
+    return Watched(echo, auth, subprotocol="notes", **required)
 
 
 async def answer(send: Callable[[str], Any], token: Any, text: str) -> None:
@@ -95,8 +96,8 @@ def issuer() -> Issuer:
 
 
 @contextmanager
-def served(issuer: Issuer, framework: str, scope: str | None = None) -> Iterator[str]:
-    app = APPS[framework](issuer.auth, scope)
+def served(issuer: Issuer, framework: str, **required: Any) -> Iterator[str]:
+    app = APPS[framework](issuer.auth, **required)
     with serving(app, websockets=True) as address:
         yield address.replace("http", "ws", 1)
 
@@ -116,8 +117,26 @@ def opened(address: str, token: str, *, by_message: bool = False) -> Iterator[Cl
         yield connection
 
 
-def authenticate(connection: ClientConnection, token: str) -> None:
+def send_token(connection: ClientConnection, token: str) -> None:
     connection.send(json.dumps({"type": "daypass.token", "accessToken": token}, separators=(",", ":")))
+
+
+def refused(address: str, token: str) -> Response:
+    """Return the answer to a handshake that is refused."""
+    with pytest.raises(InvalidStatus) as invalid, opened(address, token):
+        pytest.fail("it was accepted")
+    return invalid.value.response
+
+
+def closed_after(address: str, token: str) -> tuple[int, str]:
+    """Return how a WebSocket is closed after its first message."""
+    with connect(address, proxy=None) as connection:
+        send_token(connection, token)
+        return closed_with(connection)
+
+
+def authenticate(connection: ClientConnection, token: str) -> None:
+    send_token(connection, token)
     assert {"type": "daypass.accepted"} == json.loads(connection.recv(WITHIN))
 
 
@@ -203,17 +222,32 @@ def test_a_first_message_without_an_access_token_closes_a_websocket(issuer: Issu
 def test_a_scope_that_the_access_token_lacks_is_refused(issuer: Issuer, framework: str, *, by_message: bool) -> None:
     """A guard's scope is required at the opening: by 403 in the handshake, or by closing the WebSocket."""
     tokens = start(issuer)
-    with served(issuer, framework, "notes:write") as address:
-        if not by_message:
-            with pytest.raises(InvalidStatus) as refused, opened(address, tokens.access_token):
-                pytest.fail("it was accepted")
-            assert 403 == refused.value.response.status_code
-            return
-        with connect(address, proxy=None) as connection:
-            connection.send(
-                json.dumps({"type": "daypass.token", "accessToken": tokens.access_token}, separators=(",", ":"))
-            )
-            assert (FORBIDDEN, "insufficient_scope") == closed_with(connection)
+    with served(issuer, framework, scope="notes:write") as address:
+        if by_message:
+            assert (FORBIDDEN, "insufficient_scope") == closed_after(address, tokens.access_token)
+        else:
+            assert 403 == refused(address, tokens.access_token).status_code
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_a_login_that_is_too_old_opens_no_websocket(issuer: Issuer, framework: str) -> None:
+    """A guard's ``max_age`` is required of each access token that comes: 401 in the handshake, or 1008 after it."""
+    needed = (FORBIDDEN, "insufficient_user_authentication")
+    with served(issuer, framework, max_age="5m") as address:
+        tokens = start(issuer)
+        issuer.clock.advance(4 * MINUTE)
+        with opened(address, tokens.access_token) as connection:
+            assert "ann: one" == asked(connection, "one")
+            issuer.clock.advance(2 * MINUTE)
+            newer = refresh(issuer, tokens).access_token
+            send_token(connection, newer)
+            assert needed == closed_with(connection)
+        answer = refused(address, newer)
+        assert (401, True) == (answer.status_code, 'max_age="300"' in answer.headers["www-authenticate"])
+        assert needed == closed_after(address, newer)
+        confirmed = asyncio.run(issuer.auth.confirm(tokens.session.id, amr=["pwd"]))
+        with opened(address, confirmed.access_token, by_message=True) as connection:
+            assert "ann: two" == asked(connection, "two")
 
 
 def test_a_scope_may_be_required_of_a_message(issuer: Issuer, address: str) -> None:

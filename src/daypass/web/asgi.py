@@ -20,11 +20,12 @@ from daypass.web import guard, own_login
 from daypass.web.application import Application, async_application
 from daypass.web.bearer import refused
 from daypass.web.clients import Registry
-from daypass.web.guard import AsyncVerifying, StepUp
+from daypass.web.guard import AsyncVerifying
 from daypass.web.message import MAXIMUM_BODY, Request, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.page_headers import Headers
 from daypass.web.routes import Route, find_route, route_table
+from daypass.web.step_up import StepUp
 
 __all__ = [
     "Guard",

@@ -1,14 +1,16 @@
 """Who is logged in to the browser that sent a request, and what its response changes of that. Pure."""
 
 from dataclasses import dataclass, field
+from typing import Unpack
 
 from daypass.access_token import AccessToken
-from daypass.errors import ConfigurationError
+from daypass.errors import AuthenticationInsufficient, ConfigurationError
 from daypass.flow import Flow
-from daypass.session import Tokens
+from daypass.session import Confirmed, Tokens
 from daypass.steps import Now
 from daypass.web.limits import Limiter, TooMany
 from daypass.web.message import Request, Response
+from daypass.web.step_up import StepUp, checked_step_up
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class LoginState:
         clear: whether the cookies are dead and the response clears them.
         login: the tokens of a new login.
         cross_site: whether a page of another site may cause that login.
+        confirmed: what the user's login was confirmed by.
         log_out: whether the application logs the browser out.
         everywhere: whether it ends the user's sessions on other devices, too.
         ended: refresh tokens of further sessions to end.
@@ -42,6 +45,7 @@ class LoginState:
     clear: bool = False
     login: Tokens | None = None
     cross_site: bool = False
+    confirmed: Confirmed | None = None
     log_out: bool = False
     everywhere: bool = False
     ended: list[str] = field(default_factory=list, repr=False)
@@ -112,6 +116,35 @@ class BrowserLogin:
         if self.state.login is not None and self.state.login.session.id != tokens.session.id:
             self.state.ended.append(self.state.login.refresh_token)
         self.state.login, self.state.cross_site, self.state.log_out = tokens, cross_site, False
+
+    def satisfies(self, **step_up: Unpack[StepUp]) -> bool:
+        """Tell whether the user is logged in, and was authenticated recently and strongly enough (RFC 9470).
+
+        Args:
+            step_up: ``max_age="5m"``: how recently; ``acr="mfa"``: in which way.
+
+        Raises:
+            ConfigurationError: one of them cannot work.
+        """
+        max_age, acr = checked_step_up("satisfies", step_up)
+        try:
+            if self.token is not None:
+                self.token.require_authentication(self.state.began_at, max_age, acr)
+        except AuthenticationInsufficient:
+            return False
+        return self.token is not None
+
+    def confirm(self, confirmed: Confirmed) -> None:
+        """Let the browser know that its user was authenticated again: pass what `Daypass.confirm` returned.
+
+        The response sets the cookie of the new access token. ``token`` does not change during this request.
+
+        Raises:
+            ConfigurationError: it is of another session than the browser's.
+        """
+        if self.token is None or confirmed.session.id != self.token.session_id:
+            raise ConfigurationError("confirm needs the browser's own session: auth.confirm(login.token.session_id, …)")
+        self.state.confirmed = confirmed
 
     def log_out(self, *, everywhere: bool = False) -> None:
         """End the browser's session and clear its cookies with the response; ``token`` becomes None at once.

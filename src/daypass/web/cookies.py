@@ -12,7 +12,7 @@ from daypass import cookie_names
 from daypass.duration import DAY, SECOND
 from daypass.errors import ConfigurationError
 from daypass.refresh_token import PREFIX
-from daypass.session import Tokens
+from daypass.session import Confirmed, Tokens
 from daypass.web.message import BadRequest, Request
 from daypass.web.proxies import claimed_addresses, parse_address
 from daypass.web.refusal_log import RefusalLog, shown
@@ -29,6 +29,9 @@ TRIED: Kind = "-tried"
 
 MAXIMUM_AGE = 400 * DAY
 """Browsers keep no cookie longer (RFC 6265bis §5.5)."""
+
+LONGEST = 4096
+"""Bytes of a cookie's name and value: browsers keep no longer one (RFC 6265bis §5.6)."""
 
 MAXIMUM_NAME = 64
 """Characters of an application's own cookie name."""
@@ -115,6 +118,17 @@ def write_session(
     """Return the header that sets the cookie of a session, with its refresh token."""
     session = tokens.session
     return write(request, policy, tokens.refresh_token, session.expires_at, now, new=new, persistent=session.persistent)
+
+
+def write_access(
+    request: Request, policy: CookiePolicy, tokens: Tokens | Confirmed, now: int, *, new: bool = False
+) -> tuple[str, str]:
+    """Return the header that sets the cookie of pages with the access token, or removes it if the token is too long."""
+    until = (now // SECOND + tokens.expires_in) * SECOND  # as the token says it, in whole seconds
+    persistent = tokens.session.persistent
+    header = write(request, policy, tokens.access_token, until, now, ACCESS, new=new, persistent=persistent)
+    fits = len(header[1].partition(";")[0]) - len("=") <= LONGEST
+    return header if fits else clear(request, policy, ACCESS)
 
 
 def clear(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:

@@ -32,12 +32,12 @@ from daypass.flows import Call, Flows
 from daypass.refresh_token import RefreshToken
 from daypass.session import Session, Tokens
 from daypass.session_options import SessionOptions
-from daypass.steps import Authenticate, Emit, Keys
+from daypass.steps import Authenticate, Emit, Keys, Verify
 from daypass.store_steps import Find
 from daypass.user import RESERVED_CLAIMS
 from daypass.web import cookies
 from daypass.web.bearer import bearer_token, challenge, require_own_client, unauthorized, unavailable, user_of
-from daypass.web.cookies import CookiePolicy
+from daypass.web.cookies import ACCESS, CookiePolicy
 from daypass.web.cors import PUBLIC
 from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.login_slots import Busy, LoginSlots
@@ -156,7 +156,8 @@ class Endpoints:
     def confirm(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``POST /confirm``: 200 with an access token that says that its user was authenticated just now.
 
-        The password is checked as by a login, with the same limits. The session and its cookie stay as they are.
+        The password is checked as by a login, with the same limits. The session and its refresh token stay as they are.
+        If the browser has a page's cookie with an older access token of the session, the new one takes its place.
         """
         self._admit(request)
         token = yield from self._own_bearer(request)
@@ -177,7 +178,17 @@ class Endpoints:
         except ImpersonationRejected as error:
             return failure(error.status, error.code, str(error))
         content = {"accessToken": confirmed.access_token, "tokenType": "Bearer", "expiresIn": confirmed.expires_in}
-        return answer(200, content)
+        its_page = (yield from self._page_session(request)) == token.session_id
+        newer = (cookies.write_access(request, self._cookies, confirmed, call.now),) if its_page else ()
+        return answer(200, content).with_headers(*newer)
+
+    def _page_session(self, request: Request) -> Flow[str | None]:
+        """Return the session of the access token in the cookie of pages; None if there is none, or it is over."""
+        text = cookies.read(request, self._cookies, ACCESS)
+        try:
+            return None if text is None else (yield from Verify(text)).session_id
+        except (TokenRejected, StoreError):
+            return None
 
     def _within_limits(self, checking: Flow[A], request: Request, identifier: str, call: Call) -> Flow[A]:
         """Check a password within the limits of logins, and count how it ended; raises what ``checking`` raises.

@@ -33,12 +33,13 @@ from daypass.user import User
 from daypass.web import openapi, starlette
 from daypass.web.application import Application, async_application
 from daypass.web.clients import Registry
-from daypass.web.guard import AsyncVerifying, StepUp
+from daypass.web.guard import AsyncVerifying
 from daypass.web.message import Response
 from daypass.web.oauth import METADATA_PATH
 from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
 from daypass.web.routes import Route
+from daypass.web.step_up import StepUp
 
 __all__ = [
     "REFUSALS",

@@ -40,12 +40,13 @@ from daypass.web.application import Application, sync_application
 from daypass.web.bearer import refused
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.clients import Registry
-from daypass.web.guard import StepUp, Verifying
+from daypass.web.guard import Verifying
 from daypass.web.message import MAXIMUM_BODY, Response, too_large
 from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
 from daypass.web.page_headers import Headers
 from daypass.web.routes import Route
+from daypass.web.step_up import StepUp
 from daypass.web.wsgi import LOGIN_KEY, read_request
 from daypass.web.wsgi_pages import ISSUER_KEY
 

@@ -4,22 +4,20 @@ A framework's own ``Guard`` only translates: it gives the ``Authorization`` head
 `AsyncGuard.admit`, and turns the errors of `REFUSED` into its own kind of response (`daypass.web.bearer.refused`).
 """
 
-import re
 from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, Unpack, cast
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.clock import system_clock
-from daypass.duration import SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncDaypass, Daypass
-from daypass.unknown_options import refuse_unknown
 from daypass.user import User
 from daypass.watching import AsyncWatch
 from daypass.web.application import issuer_of
 from daypass.web.bearer import TokenMissing, bearer_text, user_of
+from daypass.web.step_up import StepUp, checked_step_up
 
 FoundT = TypeVar("FoundT")
 
@@ -28,18 +26,6 @@ Admitted = tuple[AccessToken | None, User | None]
 
 REFUSED = (TokenRejected, ScopeInsufficient, StoreError)
 """The errors for a request that may not pass."""
-
-
-class StepUp(TypedDict, total=False):
-    """How recently and how a user has to have been authenticated (RFC 9470).
-
-    Attributes:
-        max_age: the longest time since then: ``5m``.
-        acr: the authentication context classes of which one is needed, with spaces between them.
-    """
-
-    max_age: Duration
-    acr: str
 
 
 class Verifying(Protocol):
@@ -71,7 +57,7 @@ class Guard(Generic[FoundT]):
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
         optional: whether a request without a token may pass.
         user: whether the route gets the user instead of the token.
-        step_up: how recently and how the user has to have been authenticated; see `StepUp`.
+        step_up: how recently and how the user has to have been authenticated; see `daypass.web.step_up.StepUp`.
 
     Raises:
         ConfigurationError: an argument cannot work; the message says what to write instead.
@@ -182,29 +168,6 @@ class AsyncGuard(Guard[FoundT]):
             return None, None
         token = self.allow(await self.verify(text), further)
         return token, await self._auth.run(user_of(token)) if self._user else None
-
-
-def checked_step_up(name: str, step_up: StepUp) -> tuple[int | None, str | None]:
-    """Return ``max_age`` in milliseconds, and ``acr``.
-
-    Raises:
-        ConfigurationError: one of them cannot work, or there is another one.
-    """
-    refuse_unknown(step_up, StepUp.__annotations__, f"argument of {name}")
-    acr = step_up.get("acr")
-    if acr is not None and not _ACR.fullmatch(acr):
-        raise ConfigurationError(f"invalid acr {acr!r}: write the names of classes, such as 'mfa' or 'phr phrh'")
-    try:
-        max_age = milliseconds(step_up["max_age"]) if "max_age" in step_up else None
-    except ConfigurationError as error:
-        raise ConfigurationError(f"max_age: {error}") from None
-    if max_age is not None and max_age < SECOND:
-        raise ConfigurationError("max_age must be at least one second")
-    return max_age, acr
-
-
-_ACR = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*")
-"""Printable ASCII without quotes: it goes into a header."""
 
 
 def _verifier_of(auth: object, name: str, *, awaits: bool, user: bool) -> Any:

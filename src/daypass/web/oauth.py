@@ -40,8 +40,11 @@ _MAXIMUM_FIELDS = 100
 _OURS = frozenset(("grant_type", "refresh_token", "scope", "client_id", "client_secret", "token", "token_type_hint"))
 """The known parameters; others are ignored, also when repeated (RFC 6749 §3.2, RFC 8707 §2)."""
 
-_TOLD = ("scope", "client_id", "username", "exp", "iat", "sub", "aud", "iss", "jti", "sid")
-"""The claims of an access token that introspection returns (RFC 7662 §2.2)."""
+_TOLD = (
+    *("scope", "client_id", "username", "exp", "iat", "sub", "aud", "iss", "jti", "sid"),
+    *("auth_time", "acr", "amr", "act"),
+)
+"""The claims of an access token that introspection returns (RFC 7662 §2.2, RFC 9470 §6.2, RFC 8693 §4.1)."""
 
 _BY_SECRET = ("client_secret_basic", "client_secret_post")
 _METADATA_AGE = 300

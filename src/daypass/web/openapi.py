@@ -350,7 +350,7 @@ AUTH: Operations = {
         "Confirm the login by the password",
         (200, "An access token with a new `auth_time`.", "Tokens"),
         (400, 401, 403, 404, 415),
-        headers=("Cache-Control",),
+        headers=("Set-Cookie", "Cache-Control"),
         body=("Confirmation", True),
         security=(BEARER,),
     ),

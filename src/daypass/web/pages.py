@@ -40,6 +40,7 @@ import hashlib
 import html
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 from daypass.duration import SECOND
@@ -47,7 +48,7 @@ from daypass.errors import StoreError, TokenExpired, TokenMalformed, TokenReject
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
-from daypass.session import Tokens
+from daypass.session import Confirmed, Tokens
 from daypass.steps import Emit, Verify
 from daypass.web import cookies
 from daypass.web.bearer import unavailable
@@ -59,9 +60,6 @@ from daypass.web.message import BadRequest, Request, Response
 from daypass.web.page_headers import CLEAR_SITE_DATA, Headers
 
 Render = Callable[[int, str, str], str]
-
-LONGEST = 4096
-"""Bytes of a cookie's name and value: browsers keep no longer one (RFC 6265bis §5.6)."""
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 """Methods that change nothing (RFC 9110 §9.2.1); pages of other sites may cause them."""
@@ -213,6 +211,8 @@ class Pages:
                 changed = yield from self._logged_in(login, login.state.login, call)
             elif login.state.log_out:
                 changed = yield from self._logged_out(login, call)
+            elif login.state.confirmed is not None:
+                changed = yield from self._confirmed(login, login.state.confirmed, call)
             elif login.state.tokens is not None:
                 changed = yield from self._both(request, login.state.tokens, call)
             elif login.state.clear and call.now - login.state.began_at < _CLEARS_WITHIN:
@@ -239,13 +239,26 @@ class Pages:
         except BadRequest:
             yield from self._flows.logout_text(tokens.refresh_token, call)
             raise
-        if self._limiter is not None and login.state.identifier is not None:
-            yield from self._limiter.logged_in(request, login.state.identifier, call.now)
+        yield from self._count_success(login, call)
         try:
             yield from self._end_others(login, call, keep=tokens.session.id)
         except StoreError as error:  # the login has succeeded all the same
             yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
         return (yield from self._both(request, tokens, call, new=True))
+
+    def _count_success(self, login: BrowserLogin, call: Call) -> Flow[None]:
+        """Note that the password that was counted was right."""
+        if self._limiter is not None and login.state.identifier is not None:
+            yield from self._limiter.logged_in(login.request, login.state.identifier, call.now)
+
+    def _confirmed(self, login: BrowserLogin, confirmed: Confirmed, call: Call) -> Flow[Headers]:
+        yield from self._count_success(login, call)
+        tokens = login.state.tokens
+        if tokens is None:
+            lives = yield from self._lives(confirmed, call)
+            return (cookies.write_access(login.request, self._policy, confirmed, call.now),) if lives else ()
+        newer = replace(tokens, access_token=confirmed.access_token, expires_in=confirmed.expires_in)
+        return (yield from self._both(login.request, newer, call))
 
     def _logged_out(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
         if login.state.everywhere:
@@ -297,17 +310,12 @@ class Pages:
         """
         if not (yield from self._lives(tokens, call)):
             return ()
-        policy, now = self._policy, call.now
-        until = (now // SECOND + tokens.expires_in) * SECOND  # as the token says it, in whole seconds
-        persistent = tokens.session.persistent
-        access = cookies.write(request, policy, tokens.access_token, until, now, ACCESS, new=new, persistent=persistent)
-        fits = len(access[1].partition(";")[0]) - len("=") <= LONGEST
-        headers = (access,) if fits else (cookies.clear(request, policy, ACCESS),)
+        headers = (cookies.write_access(request, self._policy, tokens, call.now, new=new),)
         if not tokens.replaces:
             return headers
-        return (*headers, cookies.write_session(request, policy, tokens, now, new=new))
+        return (*headers, cookies.write_session(request, self._policy, tokens, call.now, new=new))
 
-    def _lives(self, tokens: Tokens, call: Call) -> Flow[bool]:
+    def _lives(self, tokens: Tokens | Confirmed, call: Call) -> Flow[bool]:
         """Tell whether the session of new tokens is still live; without I/O unless the access token has expired."""
         try:
             yield from Verify(tokens.access_token)

@@ -32,11 +32,12 @@ from daypass.web.application import Application, async_application
 from daypass.web.asgi import Message, Receive, Scope, Send, authorization_of, encoded, read_request, respond
 from daypass.web.bearer import refused
 from daypass.web.clients import Registry
-from daypass.web.guard import AsyncVerifying, StepUp
+from daypass.web.guard import AsyncVerifying
 from daypass.web.message import MAXIMUM_BODY, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
 from daypass.web.page_headers import Headers
+from daypass.web.step_up import StepUp
 from daypass.web.websocket import Closed, Connection, Disconnected
 
 __all__ = [

@@ -9,6 +9,7 @@ the method, the request is judged like a ``POST``:
 | 204 | the access token, of the ``Authorization`` header or the cookie, is good; ``X-Auth-…`` say whose it is |
 | 400 | the request has a header that looks like one of ours, such as ``X_Auth_Subject``, or an unknown parameter |
 | 401 | not logged in, or the access token is bad; with the challenge of RFC 6750 §3 |
+| 401 | ``?max_age=…`` or ``?acr=…`` asks for a newer or stronger login; with the challenge of RFC 9470 §3 |
 | 403 | ``?scope=…`` asks for more than the token may do; or a page of another site caused a write or a WebSocket |
 | 429 | too many refreshes of one session (`daypass.web.limits`); with ``Retry-After`` |
 | 503 | the store is down, or the browser has newer cookies by now: the same request will pass in a moment |
@@ -23,13 +24,15 @@ changes. No script of a page can ask for that: browsers let no script set a head
 (Fetch §2.2.2). So tokens stay ``HttpOnly``.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import zip_longest
+from typing import cast
 from urllib.parse import parse_qs, quote
 
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
-from daypass.errors import ScopeInsufficient, ScopeRejected, StoreError, TokenRejected
+from daypass.errors import ConfigurationError, ScopeInsufficient, ScopeRejected, StoreError, TokenRejected
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call
@@ -41,6 +44,7 @@ from daypass.web.cookies import CookiePolicy
 from daypass.web.message import BadRequest, Request, Response, failure
 from daypass.web.page_headers import Headers
 from daypass.web.pages import Pages
+from daypass.web.step_up import StepUp, checked_step_up
 
 IDENTITY = ("x-auth-subject", "x-auth-username", "x-auth-email", "x-auth-session", "x-auth-scope")
 """The headers that say whose a request is."""
@@ -97,7 +101,7 @@ class Verify:
                 token = yield from bearer_token(request)
             elif token is None:
                 raise TokenMissing("not logged in")
-            _require(token, request)
+            _require(token, request, call.now)
             return Response(204, (("cache-control", "no-store"), *_identity(token)))
         except BadRequest as error:
             return error.response
@@ -117,14 +121,28 @@ def _imitates(name: str) -> bool:
     return "_" in name and name.replace("_", "-") in _RESERVED
 
 
-def _require(token: AccessToken, request: Request) -> None:
-    """Refuse a token without the scope that the proxy asks for; a misspelt parameter is refused, not ignored."""
+def _require(token: AccessToken, request: Request, now: int) -> None:
+    """Refuse a token that does not do what the proxy asks for; a misspelt parameter is refused, not ignored."""
     query = parse_qs(request.query, keep_blank_values=True)
-    unknown = query.keys() - {"scope"}
+    unknown = query.keys() - {"scope", *StepUp.__annotations__}
     if unknown:
-        raise BadRequest(400, "invalid_request", "Only the parameter scope is possible here: /auth/verify?scope=read")
+        raise BadRequest(400, "invalid_request", "Write /auth/verify?scope=read, ?max_age=5m or ?acr=mfa")
     for wanted in query.get("scope", ()):
         token.require(scopes.asked(wanted))
+    max_age, acr = _step_up(query)
+    token.require_authentication(now, max_age, acr)
+
+
+def _step_up(query: Mapping[str, list[str]]) -> tuple[int | None, str | None]:
+    """Return the ``max_age`` in milliseconds and the ``acr`` that a proxy asks for."""
+    asked = {name: values for name in StepUp.__annotations__ if (values := query.get(name))}
+    if any(len(values) > 1 for values in asked.values()):
+        raise BadRequest(400, "invalid_request", "Write max_age and acr once: ?max_age=5m&acr=mfa+phr")
+    step_up = {name: int(values[0]) if values[0].isdecimal() else values[0] for name, values in asked.items()}
+    try:
+        return checked_step_up("/auth/verify", cast("StepUp", step_up))
+    except ConfigurationError as error:
+        raise BadRequest(400, "invalid_request", str(error)) from None
 
 
 def _identity(token: AccessToken) -> Headers:

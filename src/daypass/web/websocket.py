@@ -11,10 +11,17 @@ app = Watched(app, auth)  # around any ASGI application, such as Django Channels
 import asyncio
 import json
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from daypass.access_token import AccessToken
-from daypass.errors import DaypassError, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.errors import (
+    AuthenticationInsufficient,
+    DaypassError,
+    ScopeInsufficient,
+    SessionRevoked,
+    StoreError,
+    TokenRejected,
+)
 from daypass.issuer import AsyncDaypass
 from daypass.watching import AsyncWatch
 from daypass.web import guard
@@ -32,6 +39,7 @@ from daypass.web.asgi import (
 )
 from daypass.web.bearer import TokenMissing, refused
 from daypass.web.guard import AsyncVerifying
+from daypass.web.step_up import StepUp
 
 __all__ = ["ENDED", "EXPIRED", "FORBIDDEN", "TRY_AGAIN", "Closed", "Connection", "Watched"]
 
@@ -42,7 +50,7 @@ ENDED = 4403
 """Close code: the session has ended; the user has to log in again."""
 
 FORBIDDEN = 1008
-"""Close code: the scope of the access token does not allow this (RFC 6455 §7.4.1)."""
+"""Close code: the access token does not allow this (RFC 6455 §7.4.1), by its scope or by the login behind it."""
 
 TRY_AGAIN = 1013
 """Close code: the access token cannot be checked now."""
@@ -197,7 +205,7 @@ def closed_by(error: DaypassError) -> Closed:
     match error:
         case SessionRevoked():
             return Closed(ENDED, error.code)
-        case ScopeInsufficient():
+        case ScopeInsufficient() | AuthenticationInsufficient():
             return Closed(FORBIDDEN, error.code)
         case StoreError():
             return Closed(TRY_AGAIN, error.code)
@@ -217,6 +225,7 @@ class Watched:
         auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier`.
         scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
         subprotocol: what to accept WebSockets with, if the client offers it.
+        step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -229,9 +238,10 @@ class Watched:
         *,
         scope: str | None = None,
         subprotocol: str | None = None,
+        **step_up: Unpack[StepUp],
     ) -> None:
         self._app = app
-        self._require: Guard[AccessToken] = bearer(auth, scope)
+        self._require: Guard[AccessToken] = bearer(auth, scope, **step_up)
         self._subprotocol = subprotocol
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

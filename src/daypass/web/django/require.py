@@ -15,8 +15,9 @@ from daypass.web import guard
 from daypass.web.application import Application, issuer_of
 from daypass.web.bearer import refused
 from daypass.web.django.translate import returned
-from daypass.web.guard import Admitted, AsyncVerifying, StepUp, Verifying
+from daypass.web.guard import Admitted, AsyncVerifying, Verifying
 from daypass.web.own_login import LoginRefused
+from daypass.web.step_up import StepUp
 
 T = TypeVar("T")
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])

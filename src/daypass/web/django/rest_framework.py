@@ -28,8 +28,9 @@ from daypass.errors import (
 from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, refused
 from daypass.web.django.configured import configured_verifier
 from daypass.web.django.users import find
-from daypass.web.guard import StepUp, Verifying, checked_step_up
+from daypass.web.guard import Verifying
 from daypass.web.message import Response
+from daypass.web.step_up import StepUp, checked_step_up
 
 __all__ = [
     "DaypassAuthentication",

@@ -1,0 +1,17 @@
+"""Where a browser goes back to after it was asked for a password, without leaving the site. Pure."""
+
+import re
+
+__all__ = ["local_path"]
+
+_LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*")
+"""A path, perhaps with a query: visible ASCII without a backslash, which browsers read as a slash."""
+
+
+def local_path(text: str | None, default: str = "/") -> str:
+    """Return ``text`` if it is a path on this site, such as ``/orders?page=2``; else ``default``.
+
+    Use it for what a form or a query says (``next=…``). Otherwise a link could send a user who has just typed their
+    password on to another site (an open redirect).
+    """
+    return text if text is not None and _LOCAL.fullmatch(text) else default
