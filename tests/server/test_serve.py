@@ -20,6 +20,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import OctKey
 
+from daypass.cli import main
 from daypass.keys import MasterSecret, SigningKey
 from daypass.store_steps import ReadKeys
 from daypass.stores.sqlite import SqliteStore
@@ -712,14 +713,29 @@ def full_folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("options", "given", "told"), MISUSES.values(), ids=MISUSES.keys())
-def test_what_cannot_work(full_folder: Path, options: list[str], given: dict[str, str], told: str) -> None:
+def test_what_cannot_work(
+    full_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: list[str],
+    given: dict[str, str],
+    told: str,
+) -> None:
     """It ends with status 1 and one plain line that says what is wrong; nothing is made or changed."""
+    monkeypatch.chdir(full_folder)
+    for name in [each for each in os.environ if each.startswith("DAYPASS_")]:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    port = [] if "DAYPASS_PORT" in given else ["--port", "0"]
+    signal.alarm(PATIENCE)  # ends what should not have started
     with untouched(full_folder):
-        port = [] if "DAYPASS_PORT" in given else ["--port", "0"]
-        refused = daypass("serve", *port, *options, folder=full_folder, given=given)
-    assert told in one_line(refused.stderr)
-    assert (1, "") == (refused.returncode, refused.stdout)
-    assert SECRET not in refused.stderr
+        status = main(["serve", *port, *options])
+    signal.alarm(0)
+    out, err = capfd.readouterr()
+    assert told in one_line(err)
+    assert (1, "") == (status, out)
+    assert SECRET not in err
 
 
 def test_an_issuer_with_half_an_address(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Word:
 
 WORDS = (
     Word("serve", "service", "run the ready-made service"),
+    Word("config", "config", "show the settings of the service, and where each comes from"),
     Word("user", "users", "users of the ready-made service"),
     Word("client", "clients", "OAuth clients of the ready-made service"),
     Word("session", "sessions", "sessions of users", ("sessions",)),

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def store_url(options: argparse.Namespace) -> str:
-    """Return the URL of the store: the option, the environment's, or the default."""
-    from daypass.server.configuration import DEFAULTS
+    """Return the URL of the store: that of the option, the environment, ``daypass.toml``, or the default."""
+    from daypass.server import sources
 
-    url: str = options.store or os.environ.get("DAYPASS_STORE") or DEFAULTS["store"]
+    url = sources.store_url(vars(options))
     if url == "memory:":
         raise ConfigurationError("memory: is empty in a new process; give the service's store with --store")
     return url

@@ -1,4 +1,4 @@
-"""``daypass serve``."""
+"""``daypass serve``: run the ready-made service."""
 
 import argparse
 
@@ -13,11 +13,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         serve,
         "Run the ready-made service: the endpoints at /auth, the public keys, and /healthz.",
         "daypass serve --store sqlite:///daypass.db --issuer https://auth.example.com",
-        "Every option can be set in the environment too: DAYPASS_ACCESS_TTL=5m. The secret can only be set as\n"
-        "DAYPASS_SECRET or in a file. Durations are written 90s, 15m, 12h or 30d.",
+        "Every option can be set in the environment too (DAYPASS_ACCESS_TTL=5m), and in daypass.toml\n"
+        "(access_ttl = '5m'). The secret can only be set as DAYPASS_SECRET or in a file of its own. Durations\n"
+        "are written 90s, 15m, 12h or 30d.",
     )
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each setting."""
     add_store(parser)
     option = parser.add_argument
+    option("--config", metavar="FILE", help="the configuration file (daypass.toml, if it exists)")
     option("--issuer", metavar="URL", help="the issuer in access tokens (http://localhost)")
     option("--host", help="address to listen on (127.0.0.1)")
     option("--port", help="port to listen on, 0 for a free one (8000)")
@@ -40,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """Run the ready-made service until a signal ends it."""
-    require("server", "argon2", "starlette", "uvicorn")
+    require("server", "argon2", "pydantic_settings", "starlette", "uvicorn")
     from daypass.server import configuration, run
     from daypass.server.app import open_service
 

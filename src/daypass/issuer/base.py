@@ -84,7 +84,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         **unknown: Unpack[NoOptions],
     ) -> None:
         refuse_unknown(unknown, inspect.signature(Issuer.__init__).parameters.keys() - {"self", "unknown"}, "argument")
-        _check_issuer(issuer)
+        check_issuer(issuer)
         if algorithm not in ALGORITHMS:
             raise ConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(ALGORITHMS)}")
         for name, function in (("load_user", load_user), ("clock", clock), ("entropy", entropy)):
@@ -201,7 +201,7 @@ def is_async(store: object) -> bool:
     return inspect.iscoroutinefunction(getattr(store, "perform", None))
 
 
-def _check_issuer(issuer: object) -> None:
+def check_issuer(issuer: object) -> None:
     """Refuse an issuer that is no URL, or one with user, query or fragment (RFC 8414 §2)."""
     try:
         parts = urlsplit(issuer if isinstance(issuer, str) else "")

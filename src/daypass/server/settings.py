@@ -1,0 +1,311 @@
+"""The settings of `daypass serve`, validated as a whole by pydantic-settings: every error at once."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from daypass import secret_file
+from daypass.duration import milliseconds
+from daypass.errors import ConfigurationError
+from daypass.issuer.base import check_issuer
+from daypass.policy import Policy
+from daypass.secret import secrets_in
+from daypass.server import clients, sources
+from daypass.stores import open_store
+from daypass.web.cookies import CookiePolicy
+from daypass.web.limits import RateLimits
+from daypass.web.proxies import Proxies, ProxyHeader
+from daypass.web.rate_counters import open_counter
+
+OFF = "off"
+HIDDEN = "(hidden)"
+
+PROXY_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwarded": "Forwarded"}
+
+
+def _refusing(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return ``check`` as a validator: what it raises is one of the errors that are reported together."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return check(value)
+        except ConfigurationError as error:
+            raise PydanticCustomError("refused", "{reason}", {"reason": str(error)}) from None
+
+    return validate
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"invalid value {value!r}: write text, in quotes")
+    return value
+
+
+def _duration(value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"invalid duration {value!r}: write a number and a unit in quotes: '90s' or '15m'")
+    milliseconds(value)
+    return value
+
+
+def _port(value: object) -> int:
+    text = str(value)
+    if not text.isascii() or not text.isdecimal() or len(text) > 5 or int(text) > 65_535:
+        hint = "; Kubernetes set it: write enableServiceLinks: false" if text.startswith("tcp://") else ""
+        raise ConfigurationError(f"invalid port {text[:40]!r}: expected a number from 0 to 65535{hint}")
+    return int(text)
+
+
+def _flag(value: object) -> bool:
+    text = str(value).lower()
+    if text not in ("0", "1", "false", "true"):
+        raise ConfigurationError(f"invalid value {value!r}: write 1 or 0, in a file true or false")
+    return text in ("1", "true")
+
+
+def _words(value: object) -> list[str]:
+    """Return a list, or text whose words have spaces or commas between them; an empty list for ``off``."""
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ConfigurationError(f"invalid value {value!r}: write text, or a list of texts")
+    return [] if words == [OFF] else words
+
+
+def _host(text: str) -> str:
+    if not text:  # a socket would take it for every address of the machine
+        raise ConfigurationError("host is empty: write an address such as 127.0.0.1, or 0.0.0.0 for every address")
+    return text
+
+
+def _store(url: str) -> str:
+    open_store(url).close()  # nothing was opened yet
+    return url
+
+
+def _issuer(url: str) -> str:
+    check_issuer(url)
+    return url
+
+
+def _proxy_header(text: str) -> str:
+    if text.lower() not in PROXY_HEADERS:
+        raise ConfigurationError(f"invalid proxy_header {text!r}: write x-forwarded or forwarded")
+    return text.lower()
+
+
+def _trusted(words: list[str]) -> list[str]:
+    Proxies(words, "X-Forwarded" if words else None)
+    return words
+
+
+def _origins(words: list[str]) -> list[str]:
+    return list(CookiePolicy(allowed_origins=words).allowed_origins)
+
+
+def _cookie_name(name: str) -> str:
+    CookiePolicy(name=name)
+    return name
+
+
+def _rate_limits(url: str) -> str:
+    if url != OFF:
+        try:
+            open_counter(url)
+        except ImportError as error:
+            raise ConfigurationError(str(error)) from None
+    return url
+
+
+def _rate(name: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        limit: dict[str, Any] = {name: None if text == OFF else text}
+        replace(RateLimits(), **limit)
+        return text
+
+    return check
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    secrets_in(secret.get_secret_value().split())
+    return secret
+
+
+def _secret_file(path: str) -> str:
+    secrets_in(secret_file.read(Path(path)))
+    return path
+
+
+def _clients(path: str) -> str:
+    clients.read(Path(path))
+    return path
+
+
+Text = Annotated[str, BeforeValidator(_refusing(_text))]
+Span = Annotated[str, BeforeValidator(_refusing(_duration))]
+Flag = Annotated[bool, BeforeValidator(_refusing(_flag))]
+Words = Annotated[list[str], NoDecode, BeforeValidator(_refusing(_words))]
+
+
+def _checked(check: Callable[[Any], Any]) -> AfterValidator:
+    return AfterValidator(_refusing(check))
+
+
+class Settings(BaseSettings):
+    """Every setting, its default and what is checked of it. Options win over the environment, that over the file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DAYPASS_", env_ignore_empty=True, extra="forbid", frozen=True, validate_default=False
+    )
+
+    config: Text | None = None
+    store: Annotated[Text, _checked(_store)] = sources.STORE
+    issuer: Annotated[Text, _checked(_issuer)] = "http://localhost"
+    host: Annotated[Text, _checked(_host)] = "127.0.0.1"
+    port: Annotated[int, BeforeValidator(_refusing(_port))] = 8000
+    access_ttl: Span = "15m"
+    idle_ttl: Span = "30d"
+    session_idle_ttl: Span = "12h"
+    absolute_ttl: Span = "180d"
+    grace_period: Span = "30s"
+    secret: Annotated[SecretStr, _checked(_secret)] | None = None
+    secret_file: Annotated[Text, _checked(_secret_file)] | None = None
+    clients: Annotated[Text, _checked(_clients)] | None = None
+    allow_insecure: Flag = False
+    cookie_name: Annotated[Text, _checked(_cookie_name)] | None = None
+    allowed_origins: Annotated[Words, _checked(_origins)] = []
+    trusted_proxies: Annotated[Words, _checked(_trusted)] = ["127.0.0.1", "::1"]
+    proxy_header: Annotated[Text, _checked(_proxy_header)] = "x-forwarded"
+    rate_limits: Annotated[Text, _checked(_rate_limits)] = "memory:"
+    login_per_address: Annotated[Text, _checked(_rate("login_per_address"))] = "30/minute"
+    login_per_account: Annotated[Text, _checked(_rate("login_per_account"))] = "10/minute"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, the strongest first."""
+        options = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, sources.file_path(options))
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Settings":
+        return cast("Settings", _refusing(_together)(self))
+
+    @property
+    def lifetimes(self) -> dict[str, str]:
+        """The durations of the policy, by name."""
+        names = ("access_ttl", "idle_ttl", "session_idle_ttl", "absolute_ttl", "grace_period")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def secrets(self) -> list[str] | None:
+        """The master secrets, newest first; None for an embedded store's own."""
+        if self.secret_file is not None:
+            return secret_file.read(Path(self.secret_file))
+        return self.secret.get_secret_value().split() if self.secret else None
+
+
+def _together(settings: Settings) -> Settings:
+    if settings.secret is not None and settings.secret_file is not None:
+        raise ConfigurationError("both DAYPASS_SECRET and a secret file are given; remove one of them")
+    Policy.of(**settings.lifetimes)
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The settings in force, and where each value came from.
+
+    Attributes:
+        settings: the values.
+        origins: by name of a setting, such as ``--port``, ``DAYPASS_PORT``, ``daypass.toml`` or ``default``.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+    def shown(self) -> dict[str, tuple[Any, str]]:
+        """Return each value and where it came from, without secrets."""
+        values = self.settings.model_dump(mode="json")
+        return {name: (_without_secret(name, value), self.origins[name]) for name, value in values.items()}
+
+
+def read(options: Mapping[str, Any]) -> Found:
+    """Read every source.
+
+    Args:
+        options: of the command line, by name of the setting; None for one that was not given, others are left out.
+
+    Raises:
+        ConfigurationError: values cannot be used, or names are unknown; the message says each, and what to write.
+    """
+    given = {name: options[name] for name in Settings.model_fields if options.get(name) not in (None, False)}
+    path = sources.file_path(given)
+    origins = _origins_of(given, path, sources.read_file(path))
+    wrong = sources.unknown_variables(Settings.model_fields)
+    if origins["secret"] == str(path):
+        wrong.append(f"secret cannot be in {path}: write secret_file = 'FILE' there, or set DAYPASS_SECRET")
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        wrong += [_sentence(each, origins, path) for each in error.errors(include_url=False)]
+    if wrong:
+        lines = "".join(f"\n  {each}" for each in wrong)
+        raise ConfigurationError(wrong[0] if len(wrong) == 1 else f"{len(wrong)} settings cannot be used:{lines}")
+    return Found(settings, origins)
+
+
+def _origins_of(given: Mapping[str, Any], path: Path | None, content: Mapping[str, Any]) -> dict[str, str]:
+    def origin(name: str) -> str:
+        if name in given:
+            return f"--{name.replace('_', '-')}"
+        if os.environ.get(sources.variable(name)):
+            return sources.variable(name)
+        return str(path) if name in content else "default"
+
+    return {name: origin(name) for name in Settings.model_fields}
+
+
+def _sentence(error: ErrorDetails, origins: Mapping[str, str], path: Path | None) -> str:
+    """Return an error as people read it: what is wrong, what to write, and where the value came from."""
+    name = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        return f"{sources.unknown(name, Settings.model_fields, 'setting')} (in {path})"
+    told = error["ctx"]["reason"] if error["type"] == "refused" else error["msg"]
+    if name and name not in told:
+        told = f"{name}: {told}"
+    origin = origins.get(name, "")
+    if origin.startswith("DAYPASS_"):
+        return f"{told} ({origin})"
+    return f"{told} ({name} in {path})" if path is not None and origin == str(path) else told
+
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*):[^/\s]*@")
+_PARAMETER = re.compile(r"([?&][^=&]*(?:password|secret)[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+def _without_secret(name: str, value: Any) -> Any:
+    if name == "secret" and value is not None:
+        return HIDDEN
+    if not isinstance(value, str):
+        return value
+    return _PARAMETER.sub(rf"\1{HIDDEN}", _PASSWORD.sub(rf"\1:{HIDDEN}@", value))
