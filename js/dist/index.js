@@ -726,6 +726,7 @@ function createSession(options = {}) {
       return ready ??= unlessClosed(async () => core.at || renew2(core))().catch(() => {
       }).then(() => currentUser(core));
     },
+    closed: core.closing,
     snapshot: () => core.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),
     token: unlessClosed(accessToken),
@@ -733,6 +734,8 @@ function createSession(options = {}) {
     logout: unlessClosed(logout),
     refresh: unlessClosed(renew2),
     exchange: (asked) => exchange(core, asked),
+    socket: async (url, options2) => (await import("./socket.js")).openSocket(session, url, options2),
+    events: async (url, options2) => (await import("./eventsource.js")).openEvents(session, url, options2),
     on: core.on,
     close: () => core.close()
   };

@@ -11,6 +11,7 @@ export {
   SessionClosed,
 } from "./errors.ts";
 export type { Listener, SessionEvents } from "./events.ts";
+export type { EventStream, EventStreamOptions, StreamEvents } from "./eventsource.ts";
 export type { SessionFetch, SessionRequestInit } from "./fetch.ts";
 export { installFetch } from "./install.ts";
 export type { LogoutOptions } from "./logout.ts";
@@ -18,4 +19,6 @@ export type { SessionOptions } from "./options.ts";
 export type { Exchange, Seen } from "./replay.ts";
 export { type Session, createSession } from "./session.ts";
 export type { Snapshot, Status } from "./snapshot.ts";
+export type { SessionSocket, SocketData, SocketEvents, SocketOptions } from "./socket.ts";
+export type { SocketClose } from "./socket_wire.ts";
 export type { User } from "./user.ts";

@@ -3,6 +3,7 @@ import { type Core, createCore, currentUser } from "./core.ts";
 import type { Credentials } from "./credentials.ts";
 import { RefreshUnavailable } from "./errors.ts";
 import type { Listener, SessionEvents } from "./events.ts";
+import type { EventStream, EventStreamOptions } from "./eventsource.ts";
 import { type SessionFetch, createFetch } from "./fetch.ts";
 import { login } from "./login.ts";
 import { type LogoutOptions, logout } from "./logout.ts";
@@ -10,6 +11,7 @@ import { type SessionOptions, readOptions } from "./options.ts";
 import { refresh } from "./refresh.ts";
 import { type Exchange, exchange } from "./replay.ts";
 import { schedule } from "./schedule.ts";
+import type { SessionSocket, SocketOptions } from "./socket.ts";
 import type { Snapshot, Status } from "./snapshot.ts";
 import { joinTabs } from "./tabs.ts";
 import type { User } from "./user.ts";
@@ -27,6 +29,8 @@ export interface Session {
   readonly ready: Promise<User | null>;
   /** Aborted when this login ends or another user logs in; then there is a new one. Its reason is `LoginRequired`. */
   readonly signal: AbortSignal;
+  /** Aborted by `close`. Its reason is `SessionClosed`. */
+  readonly closed: AbortSignal;
   /** Return `status`, `user` and `version` in one frozen object, the same one until something changes. */
   snapshot(): Snapshot;
   /** Call `listener` after each change of the snapshot; returns what stops it. */
@@ -39,6 +43,10 @@ export interface Session {
   refresh(): Promise<User | null>;
   /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
   exchange<R>(asked: Exchange<R>): Promise<R>;
+  /** Open a WebSocket that lasts as long as this login, and connects again by itself. */
+  socket(url: string | URL, options?: SocketOptions): Promise<SessionSocket>;
+  /** Read server-sent events for as long as this login lasts: an `EventSource` that sends the access token. */
+  events(url: string | URL, options?: EventStreamOptions): Promise<EventStream>;
   /** Listen; returns what stops it. */
   on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
   /** Let go of timers, listeners and other tabs; nobody is logged out. What waits ends with `SessionClosed`. */
@@ -78,6 +86,7 @@ export function createSession(options: SessionOptions = {}): Session {
         .catch(() => {})
         .then(() => currentUser(core)));
     },
+    closed: core.closing,
     snapshot: () => core.snapshot,
     subscribe: (listener) => core.on("change", () => listener()),
     token: unlessClosed(accessToken),
@@ -85,6 +94,8 @@ export function createSession(options: SessionOptions = {}): Session {
     logout: unlessClosed(logout),
     refresh: unlessClosed(renew),
     exchange: (asked) => exchange(core, asked),
+    socket: async (url, options) => (await import("./socket.ts")).openSocket(session, url, options),
+    events: async (url, options) => (await import("./eventsource.ts")).openEvents(session, url, options),
     on: core.on,
     close: () => core.close(),
   };

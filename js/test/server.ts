@@ -1,5 +1,5 @@
 /** A small server on a real socket, whose refreshes do what a test wants. */
-import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
+import { type Server as HTTPServer, type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** Return an access token of this user, another one each time. */
@@ -8,6 +8,7 @@ export const jwt = (sub: string, claims = {}): string =>
 
 export interface Server {
   url: string;
+  listening: HTTPServer;
   /** Each request: method, path, and its Authorization header. */
   asked: string[];
   /** What is done at a refresh, and at a login; by default each succeeds, for `user` if there is one. */
@@ -16,6 +17,8 @@ export interface Server {
   user: string;
   /** What is held back: requests for `/api/slow`, and the rest of the answers to `/api/stream`. */
   held: (() => void)[];
+  /** What answers `/events`. */
+  stream: (request: IncomingMessage, answer: ServerResponse) => void;
   /** Whether an access token is good. */
   good: (token: string) => boolean;
   close(): Promise<unknown>;
@@ -38,15 +41,18 @@ export async function serve(): Promise<Server> {
     if (request.url === "/api/slow") await new Promise<void>((go) => server.held.push(go));
     if (request.url === "/auth/logout") return void answer.writeHead(204).end();
     if (!server.good(authorization.slice(7))) return json(answer, 401, {});
+    if (request.url === "/events") return server.stream(request, answer);
     json(answer, 200, { got: Buffer.concat(pieces).toString() });
   });
   const server: Server = {
     url: "",
+    listening,
     asked: [],
     refresh: (answer) => json(answer, 200, { accessToken: token(), expiresIn: 60 }),
     login: (answer) => server.refresh(answer),
     user: "",
     held: [],
+    stream: (_, answer) => void answer.writeHead(404).end(),
     good: () => true,
     close: () => (listening.closeAllConnections(), new Promise((done) => listening.close(done))),
   };

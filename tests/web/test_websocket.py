@@ -49,7 +49,10 @@ def starlette_app(auth: AsyncDaypass, **required: Any) -> Any:
     async def echo(websocket: Any) -> None:
         async with require.watch(websocket, subprotocol="notes") as watched:
             async for text in watched.iter_text():
-                await answer(watched.send_text, watched.token, text)
+                if text == "resume":
+                    await answer_resume(watched.send_text, watched.resume)
+                else:
+                    await answer(watched.send_text, watched.token, text)
 
     return Starlette(routes=[WebSocketRoute("/", echo)])
 
@@ -62,7 +65,10 @@ def fastapi_app(auth: AsyncDaypass, **required: Any) -> Any:
     async def echo(websocket: WebSocket) -> None:
         async with require.watch(websocket, subprotocol="notes") as watched:
             async for text in watched.iter_text():
-                await answer(watched.send_text, watched.token, text)
+                if text == "resume":
+                    await answer_resume(watched.send_text, watched.resume)
+                else:
+                    await answer(watched.send_text, watched.token, text)
 
     return app
 
@@ -75,8 +81,12 @@ def asgi_app(auth: AsyncDaypass, **required: Any) -> Any:
         async def send_text(text: str) -> None:
             await send({"type": "websocket.send", "text": text})
 
+        connection = scope["daypass.connection"]
         while (message := await receive())["type"] != "websocket.disconnect":
-            await answer(send_text, scope["daypass.connection"].token, message["text"])
+            if message["text"] == "resume":
+                await answer_resume(send_text, connection.resume)
+            else:
+                await answer(send_text, connection.token, message["text"])
 
     return Watched(echo, auth, subprotocol="notes", **required)
 
@@ -85,6 +95,10 @@ async def answer(send: Callable[[str], Any], token: Any, text: str) -> None:
     if text == "write":
         token.require("notes:write")
     await send(f"{token.subject}: {text}")
+
+
+async def answer_resume(send: Callable[[str], Any], resume: Any) -> None:
+    await send(f"from {json.dumps(resume)}")
 
 
 APPS = {"starlette": starlette_app, "fastapi": fastapi_app, "asgi": asgi_app}
@@ -117,8 +131,8 @@ def opened(address: str, token: str, *, by_message: bool = False) -> Iterator[Cl
         yield connection
 
 
-def send_token(connection: ClientConnection, token: str) -> None:
-    connection.send(json.dumps({"type": "daypass.token", "accessToken": token}, separators=(",", ":")))
+def send_token(connection: ClientConnection, token: str, **more: Any) -> None:
+    connection.send(json.dumps({"type": "daypass.token", "accessToken": token, **more}, separators=(",", ":")))
 
 
 def refused(address: str, token: str) -> Response:
@@ -135,9 +149,9 @@ def closed_after(address: str, token: str) -> tuple[int, str]:
         return closed_with(connection)
 
 
-def authenticate(connection: ClientConnection, token: str) -> None:
-    send_token(connection, token)
-    assert {"type": "daypass.accepted"} == json.loads(connection.recv(WITHIN))
+def authenticate(connection: ClientConnection, token: str, **more: Any) -> None:
+    send_token(connection, token, **more)
+    assert {"type": "daypass.accepted", "expiresIn": 15 * 60} == json.loads(connection.recv(WITHIN))
 
 
 def asked(connection: ClientConnection, text: str) -> str:
@@ -187,6 +201,33 @@ def test_a_newer_access_token_keeps_a_websocket_open(issuer: Issuer, address: st
         assert "ann: still here" == asked(connection, "still here")
         issuer.clock.advance(5 * MINUTE)
         assert (EXPIRED, "token_expired") == closed_with(connection)
+
+
+@pytest.mark.parametrize("resume", [41, "a", {"seen": [1]}])
+def test_a_client_says_where_to_go_on(issuer: Issuer, address: str, resume: Any) -> None:
+    """What a client sends as ``resume`` with its first access token reaches the application; a later one does not."""
+    tokens = start(issuer)
+    with connect(address, proxy=None) as connection:
+        authenticate(connection, tokens.access_token, resume=resume)
+        authenticate(connection, tokens.access_token, resume="later")
+        assert f"from {json.dumps(resume)}" == asked(connection, "resume")
+    with opened(address, tokens.access_token) as connection:
+        assert "from null" == asked(connection, "resume")
+
+
+@pytest.mark.parametrize("own", [["notes"], []], ids=["a subprotocol of the application", "none"])
+def test_an_access_token_in_a_subprotocol(issuer: Issuer, address: str, own: list[str]) -> None:
+    """An access token may come as a subprotocol, without a first message; the answer never repeats it."""
+    tokens = start(issuer)
+    offered = [Subprotocol(each) for each in (*own, "daypass.token", f"daypass.token.{tokens.access_token}")]
+    with connect(address, subprotocols=offered, proxy=None) as connection:
+        assert (own[0] if own else "daypass.token") == connection.subprotocol
+        assert {"type": "daypass.accepted", "expiresIn": 15 * 60} == json.loads(connection.recv(WITHIN))
+        assert "ann: one" == asked(connection, "one")
+        logout(issuer, tokens)
+        assert (ENDED, "session_revoked") == closed_with(connection)
+    with connect(address, subprotocols=offered, proxy=None) as connection:
+        assert (ENDED, "session_revoked") == closed_with(connection)
 
 
 @pytest.mark.parametrize("text", ["garbage", None], ids=["garbage", "another session"])

@@ -22,32 +22,14 @@ export async function addNote(text: string): Promise<void> {
   await ask("/api/notes", { method: "POST", headers: { "content-type": "application/json" }, body });
 }
 
-/** Reload the notes whenever they change, connecting again when the connection is lost; returns what stops it. */
+/** Reload the notes whenever they change, and after a connection was lost; returns what stops it. */
 export function followChanges(): () => void {
-  let socket: WebSocket;
-  let again = 0;
-  const open = () => {
-    socket = new WebSocket("/api/changes");
-    socket.onopen = authenticate;
-    socket.onmessage = () => void queryClient.invalidateQueries(notes);
-    socket.onclose = () => (again = setTimeout(open, 1000));
-  };
-  const authenticate = async () => {
-    if (socket.readyState !== WebSocket.OPEN) return;
-    try {
-      socket.send(JSON.stringify({ type: "daypass.token", accessToken: await session.token() }));
-    } catch {
-      socket.close();
-    }
-  };
-  const stopListening = session.on("refreshed", authenticate);
-  open();
-  return () => {
-    stopListening();
-    clearTimeout(again);
-    socket.onclose = null;
-    socket.close();
-  };
+  const reload = () => void queryClient.invalidateQueries(notes);
+  const opening = session.socket("/api/changes").then((socket) => {
+    for (const type of ["message", "reconnected"]) socket.addEventListener(type, reload);
+    return socket;
+  });
+  return () => void opening.then((socket) => socket.close());
 }
 
 async function ask(url: string, init: RequestInit): Promise<Response> {

@@ -77,7 +77,7 @@ class Guard(Generic[FoundT]):
     ) -> None:
         name = "current_user" if user else "bearer"
         self._auth = _verifier_of(auth, name, awaits=self.awaits, user=user)
-        self._now: Callable[[], int] = getattr(self._auth, "now", system_clock)
+        self.now: Callable[[], int] = getattr(self._auth, "now", system_clock)
         self._max_age, self._acr = checked_step_up(name, step_up)
         self._scope = scopes.checked(scope)
         self._optional = optional
@@ -108,7 +108,7 @@ class Guard(Generic[FoundT]):
         if further:
             token.require(further)
         if self._max_age is not None or self._acr is not None:
-            token.require_authentication(self._now(), self._max_age, self._acr)
+            token.require_authentication(self.now(), self._max_age, self._acr)
         return token
 
     def found(self, admitted: Admitted) -> FoundT:

@@ -153,6 +153,11 @@ class WatchedWebSocket(WebSocket):
         """The newest access token."""
         return self._connection.token
 
+    @property
+    def resume(self) -> Any:
+        """What the client sent as ``resume`` with its first access token; None if it sent nothing."""
+        return self._connection.resume
+
 
 class Guard(guard.AsyncGuard[FoundT]):
     """Requires an access token of a request or a WebSocket: ``await guard(request)``."""

@@ -1,9 +1,10 @@
 """WebSockets that end with their session: how one is opened, renewed and closed. ASGI, whatever the framework.
 
 A client that can set headers sends its access token in ``Authorization``. A browser cannot: it sends the token in its
-first message, ``{"type":"daypass.token","accessToken":"…"}``. Either sends a newer one in the same way before the
-old one expires. These messages are taken out of the application's stream, and each is answered with
-``{"type":"daypass.accepted"}``.
+first message, ``{"type":"daypass.token","accessToken":"…"}``, or offers the subprotocol ``daypass.token.…``. All send a
+newer one by such a message before the old one expires. These messages are taken out of the application's stream, and
+each is answered with ``{"type":"daypass.accepted","expiresIn":…}``. The first one may have a ``resume``: where the
+client wants to go on.
 
 app = Watched(app, auth)  # around any ASGI application, such as Django Channels
 """
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from daypass.access_token import AccessToken
+from daypass.duration import SECOND
 from daypass.errors import (
     AuthenticationInsufficient,
     DaypassError,
@@ -60,7 +62,8 @@ TOKEN_WITHIN = 10.0
 
 _TOKEN = "daypass.token"  # noqa: S105 - the type of a message
 _BEGINNING = '{"type":"daypass.token"'
-_ACCEPTED = json.dumps({"type": "daypass.accepted"}, separators=(",", ":"))
+_OFFERED = f"{_TOKEN}."
+"""How the subprotocol begins that has the access token; it is offered beside `_TOKEN`, which is what is chosen."""
 
 
 class Closed(DaypassError):
@@ -95,6 +98,7 @@ class Connection:
 
     Attributes:
         scope: the connection.
+        resume: what the client sent as ``resume`` with its first access token, any JSON; None if it sent nothing.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class Connection:
         self._receive = receive
         self._send = send
         self._subprotocol = subprotocol if subprotocol in scope.get("subprotocols", ()) else None
+        self.resume: Any = None
         self._watch: AsyncWatch
         self._connects = True
 
@@ -119,21 +124,22 @@ class Connection:
         Raises:
             TokenRejected, ScopeInsufficient, StoreError: of a token in the ``Authorization`` header; nothing was
                 accepted yet, so answer by HTTP.
-            Closed: of a token in the first message; close the WebSocket by it.
+            Closed: of a token in a subprotocol or the first message; close the WebSocket by it.
             Disconnected: the client went away.
         """
         text = self._require.text_of(authorization) if (authorization := authorization_of(self.scope)) else None
         if text is not None:
             await self._admit(text)
         await self._receive()  # "websocket.connect", which comes first
+        offered = None if text is not None else self._offered_text()
         await self._send({"type": "websocket.accept", "subprotocol": self._subprotocol, "headers": []})
         if text is None:
-            text = await self._first_text()
+            text = offered or await self._first_text()
             try:
-                await self._admit(text)
+                token = await self._admit(text)
             except guard.REFUSED as error:
                 raise closed_by(error) from None
-            await self._send({"type": "websocket.send", "text": _ACCEPTED})
+            await self._accept(token)
         self._watch = self._require.watching(text)
         await self._watch.__aenter__()
         return self
@@ -164,18 +170,32 @@ class Connection:
             return {"type": "websocket.connect"}
         while True:
             message = await self._receive()
-            text = _token_in(message)
-            if text is None:
+            content = _token_message(message)
+            if content is None:
                 return message
-            await self._renew(text)
+            await self._renew(content["accessToken"])
 
     async def send(self, message: Message) -> None:
         """Send a message of the application; that it accepts the WebSocket goes nowhere, because that was done."""
         if message["type"] != "websocket.accept":
             await self._send(message)
 
-    async def _admit(self, text: str) -> None:
-        self._require.allow(await self._require.verify(text), "")
+    async def _admit(self, text: str) -> AccessToken:
+        return self._require.allow(await self._require.verify(text), "")
+
+    async def _accept(self, token: AccessToken) -> None:
+        """Tell the client that its access token was accepted, and for how many seconds it is good."""
+        left = max(0, token.expires_at - self._require.now()) // SECOND
+        answer = json.dumps({"type": "daypass.accepted", "expiresIn": left}, separators=(",", ":"))
+        await self._send({"type": "websocket.send", "text": answer})
+
+    def _offered_text(self) -> str | None:
+        """Return the access token that a subprotocol has, if any; then choose a subprotocol, which is not that one."""
+        offered = self.scope.get("subprotocols", ())
+        text = next((each for each in offered if each.startswith(_OFFERED)), None)
+        if text is not None and self._subprotocol is None and _TOKEN in offered:
+            self._subprotocol = _TOKEN
+        return text and text.removeprefix(_OFFERED)
 
     async def _first_text(self) -> str:
         try:
@@ -185,19 +205,20 @@ class Connection:
             raise closed_by(TokenMissing("no access token was sent")) from None
         if message["type"] == "websocket.disconnect":
             raise Disconnected("the client went away before it sent an access token")
-        text = _token_in(message)
-        if text is None:
+        content = _token_message(message)
+        if content is None:
             raise closed_by(TokenMissing("no access token was sent"))
-        return text
+        self.resume = content.get("resume")
+        return str(content["accessToken"])
 
     async def _renew(self, text: str) -> None:
         try:
-            self._require.allow(await self._watch.renew(text), "")
+            token = self._require.allow(await self._watch.renew(text), "")
         except StoreError:
             return  # the one before is still good, and the client will try again
         except guard.REFUSED as error:
             raise closed_by(error) from None
-        await self._send({"type": "websocket.send", "text": _ACCEPTED})
+        await self._accept(token)
 
 
 def closed_by(error: DaypassError) -> Closed:
@@ -260,8 +281,8 @@ class Watched:
             return
 
 
-def _token_in(message: Message) -> str | None:
-    """Return the access token that a client sent; None if it is a message of the application."""
+def _token_message(message: Message) -> dict[str, Any] | None:
+    """Return the message by which a client sends an access token; None if it is a message of the application."""
     text = message.get("text")
     if not text or not text.startswith(_BEGINNING):
         return None
@@ -269,5 +290,5 @@ def _token_in(message: Message) -> str | None:
         found = json.loads(text)
     except ValueError:
         return None
-    access_token = found.get("accessToken") if isinstance(found, dict) and found.get("type") == _TOKEN else None
-    return access_token if isinstance(access_token, str) else None
+    is_token = isinstance(found, dict) and found.get("type") == _TOKEN and isinstance(found.get("accessToken"), str)
+    return found if is_token else None

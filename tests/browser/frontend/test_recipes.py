@@ -124,7 +124,7 @@ def test_websocket(tab: Tab, site: Site) -> None:
     log_in(page)
     site.expire()
     page.evaluate("skipped += 60_000")
-    page.evaluate("() => { window.socket = connect('/api/live', (text) => { window.said = text; }); }")
+    page.evaluate("async () => { window.socket = await connect('/api/live', (text) => { window.said = text; }); }")
     page.wait_for_function("window.said === 'Hello, alice'")
     page.evaluate("session.logout()")
     page.wait_for_function("socket.readyState === WebSocket.CLOSED")

@@ -1,3 +1,5 @@
+import { type Session, type SessionRequestInit } from "./index.js";
+import type { Session } from "./index.js";
 /** What this module throws. `code` tells the errors apart; no message holds a token. */
 declare abstract class Failure extends Error {
     abstract readonly code: string;
@@ -136,6 +138,41 @@ export interface Credentials {
     deviceName?: string;
     [other: string]: unknown;
 }
+export interface EventStreamOptions {
+    /** Where the first request goes on, as the `Last-Event-ID` of an earlier stream. */
+    lastEventId?: string;
+    /** Milliseconds between two requests, until the server says otherwise; default 1000. */
+    retry?: number;
+    /** What else is sent: `method`, `headers`, `body`, `credentials`, and all else that `fetch` takes except `signal`. */
+    request?: Omit<SessionRequestInit, "signal" | "refresh">;
+}
+/** The events of an `EventStream` besides those of the server. */
+export interface StreamEvents {
+    /** A response has begun. */
+    open: Event;
+    /** An event of the server's; of another type, it has that type. */
+    message: MessageEvent<string>;
+    /** It asks again, or it has ended: `readyState` tells which. `error` is why, if anything went wrong. */
+    error: Event & {
+        error: unknown;
+    };
+}
+/** An `EventSource` that sends the access token, renews it, and ends with its login. */
+export interface EventStream extends EventTarget {
+    readonly CONNECTING: 0;
+    readonly OPEN: 1;
+    readonly CLOSED: 2;
+    readonly url: string;
+    readonly readyState: number;
+    /** Where the next request goes on. */
+    readonly lastEventId: string;
+    onopen: ((event: Event) => unknown) | null;
+    onmessage: ((event: MessageEvent<string>) => unknown) | null;
+    onerror: ((event: StreamEvents["error"]) => unknown) | null;
+    close(): void;
+    addEventListener<N extends keyof StreamEvents>(type: N, listener: (event: StreamEvents[N]) => unknown, options?: boolean | AddEventListenerOptions): void;
+    addEventListener(type: string, listener: ((event: MessageEvent<string>) => unknown) | EventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+}
 /** What `session.fetch` takes besides what `fetch` takes. */
 export interface SessionRequestInit extends RequestInit {
     /** False: send it at once with the token there is, if any, and return the answer as it is. */
@@ -173,6 +210,72 @@ export interface Seen {
     challenge: string | null | undefined;
     text(): Promise<string> | string;
 }
+/** How a connection ended. */
+export interface SocketClose {
+    code: number;
+    reason: string;
+    wasClean: boolean;
+}
+export type SocketData = string | ArrayBuffer | ArrayBufferView | Blob;
+export interface SocketOptions {
+    /** As in `new WebSocket(url, protocols)`. */
+    protocols?: string | readonly string[];
+    /** How the access token is sent: in the first message, or as a subprotocol; default `"message"`. */
+    authenticate?: "message" | "subprotocol";
+    /** Return where the server has to go on, such as the number of the last message seen; it is sent with the token. */
+    resume?: () => unknown;
+    /** Whether to connect again after this end; by default, and for `undefined`, the close code decides. */
+    reconnect?: boolean | ((close: SocketClose) => boolean | undefined);
+    /** Bytes that are kept to be sent while there is no connection; default 1 MiB. */
+    queue?: number;
+}
+/** The events of a `SessionSocket`. */
+export interface SocketEvents {
+    /** The first connection: the server has accepted the access token. */
+    open: Event;
+    message: MessageEvent;
+    /** The connection was lost, or could not be had; the next attempt is after `wait` milliseconds at the latest. */
+    reconnecting: Event & SocketClose & {
+        wait: number;
+    };
+    /** A further connection: send again what the server has not acknowledged. */
+    reconnected: Event;
+    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` has thrown. */
+    error: Event & {
+        error: unknown;
+    };
+    /** It has ended for good. */
+    close: Event & SocketClose;
+}
+/** A WebSocket for one login: with all that `WebSocket` has, and connected again by itself. */
+export interface SessionSocket extends EventTarget {
+    readonly CONNECTING: 0;
+    readonly OPEN: 1;
+    readonly CLOSING: 2;
+    readonly CLOSED: 3;
+    readonly url: string;
+    /** `CONNECTING` between two connections, too. */
+    readonly readyState: number;
+    readonly protocol: string;
+    readonly extensions: string;
+    /** Bytes that have not left: those that wait for a connection, too. */
+    readonly bufferedAmount: number;
+    binaryType: BinaryType;
+    onopen: ((event: Event) => unknown) | null;
+    onmessage: ((event: MessageEvent) => unknown) | null;
+    onerror: ((event: SocketEvents["error"]) => unknown) | null;
+    onclose: ((event: SocketEvents["close"]) => unknown) | null;
+    /**
+     * Send; without a connection, keep it until there is one. What is kept is sent once, in order.
+     *
+     * @throws DOMException `QuotaExceededError` if that would be more than `queue` bytes.
+     */
+    send(data: SocketData): void;
+    /** End it for good. */
+    close(code?: number, reason?: string): void;
+    addEventListener<N extends keyof SocketEvents>(type: N, listener: (event: SocketEvents[N]) => unknown, options?: boolean | AddEventListenerOptions): void;
+    addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+}
 /** One login, shared by all tabs. Its methods may be taken off and passed around. */
 export interface Session {
     /** `fetch`, without expiry. */
@@ -185,6 +288,8 @@ export interface Session {
     readonly ready: Promise<User | null>;
     /** Aborted when this login ends or another user logs in; then there is a new one. Its reason is `LoginRequired`. */
     readonly signal: AbortSignal;
+    /** Aborted by `close`. Its reason is `SessionClosed`. */
+    readonly closed: AbortSignal;
     /** Return `status`, `user` and `version` in one frozen object, the same one until something changes. */
     snapshot(): Snapshot;
     /** Call `listener` after each change of the snapshot; returns what stops it. */
@@ -197,6 +302,10 @@ export interface Session {
     refresh(): Promise<User | null>;
     /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
     exchange<R>(asked: Exchange<R>): Promise<R>;
+    /** Open a WebSocket that lasts as long as this login, and connects again by itself. */
+    socket(url: string | URL, options?: SocketOptions): Promise<SessionSocket>;
+    /** Read server-sent events for as long as this login lasts: an `EventSource` that sends the access token. */
+    events(url: string | URL, options?: EventStreamOptions): Promise<EventStream>;
     /** Listen; returns what stops it. */
     on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
     /** Let go of timers, listeners and other tabs; nobody is logged out. What waits ends with `SessionClosed`. */
