@@ -31,6 +31,13 @@ SESSION_COLUMNS = (
     "device_name, user_agent, address, scope, idle_ttl, ends_at, extras"
 )
 EVERYONE_AT = "(SELECT ended_until FROM daypass_everyone)"
+LIVE = f"""
+    ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :now AND (ends_at IS NULL OR ends_at > :now)
+      AND (idle_ttl IS NULL OR created_at + idle_ttl > :now OR rotated_at + idle_ttl > :now)
+"""
+"""What sessions that live at ``:now`` have. A refresh by a node of version 0.1 stores an ``expires_at`` that ignores a
+session's own times."""
+
 FOUND_COLUMNS = f"{SESSION_COLUMNS}, {EVERYONE_AT}"
 """What `session_of` reads: a session, and when everyone was ended."""
 
@@ -53,7 +60,7 @@ COUNT_LOGIN = """
 
 LIVE_IDS = f"""
     SELECT id FROM daypass_sessions
-    WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :now
+    WHERE subject = :subject AND {LIVE}
     ORDER BY created_at DESC, id DESC
 """
 
@@ -69,7 +76,7 @@ ADMIT = f"""
     in_order AS (SELECT 1 FROM counted WHERE logins = COALESCE((SELECT logins FROM was), 0) + 1),
     live AS (
         SELECT id AS live_id, row_number() OVER (ORDER BY created_at DESC, id DESC) AS place FROM daypass_sessions
-        WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :created_at
+        WHERE subject = :subject AND {LIVE}
     ),
     added AS (
         INSERT INTO daypass_sessions ({SESSION_COLUMNS})
@@ -144,13 +151,13 @@ END = f"""
 END_ALL = f"""
     WITH batch AS (
         SELECT id FROM daypass_sessions
-        WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :at
+        WHERE subject = :subject AND {LIVE}
           AND id <> :keep
         ORDER BY created_at, id
         LIMIT :limit
         {{for_update}}
     )
-    UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
+    UPDATE daypass_sessions SET ended_at = :now, end_reason = :reason
     WHERE id IN (SELECT id FROM batch)
     RETURNING id
 """
@@ -161,7 +168,7 @@ END_EVERYONE = "UPDATE daypass_everyone SET ended_until = :at WHERE ended_until 
 
 LIST = f"""
     SELECT {FOUND_COLUMNS} FROM daypass_sessions
-    WHERE subject = :subject AND ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :now
+    WHERE subject = :subject AND {LIVE}
       AND (created_at, id) < (:after_at, :after_id)
     ORDER BY created_at DESC, id DESC
     LIMIT :limit
@@ -313,7 +320,7 @@ def swap_parameters(step: Swap) -> Parameters:
 
 def admit_parameters(step: Admit) -> Parameters:
     """Return the parameters of `ADMIT`."""
-    own = {"maximum": step.maximum, "evict": step.evict, "device": step.device}
+    own = {"now": step.session.created_at, "maximum": step.maximum, "evict": step.evict, "device": step.device}
     return session_parameters(step.session) | own
 
 
@@ -331,7 +338,7 @@ def end_parameters(step: End) -> Parameters:
 def end_all_parameters(step: EndAll) -> Parameters:
     """Return the parameters of `END_ALL`."""
     keep = b"" if step.keep is None else stored_id(step.keep)
-    return {"subject": step.subject, "at": step.at, "reason": step.reason.value, "keep": keep, "limit": step.limit}
+    return {"subject": step.subject, "now": step.at, "reason": step.reason.value, "keep": keep, "limit": step.limit}
 
 
 _NEWEST = (2**63 - 1, "")
