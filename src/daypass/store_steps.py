@@ -257,7 +257,8 @@ class Sweep(StoreStep[Swept]):
     """Look at the next few sessions, and remove those of them that are over; the store keeps the place.
 
     Unless the next batch is not due yet: nodes that share a store share one sweep. It need not be atomic: a batch that
-    is swept twice, or half, does no harm. A session is over by the predicate `is_over`.
+    is swept twice, or half, does no harm. A session is over by the predicate `is_over`; what `Admit` has noted of a
+    user goes by `is_forgotten`.
 
     Attributes:
         now: milliseconds since the epoch; for what is due.
@@ -284,6 +285,10 @@ class Sweep(StoreStep[Swept]):
         if session.ended_at is None:
             return session.expires_at <= self.before
         return session.created_at + self.absolute_ttl <= self.before
+
+    def is_forgotten(self, seen_at: int) -> bool:
+        """Tell whether the devices of a user who last logged in at ``seen_at`` are no longer remembered (`Admit`)."""
+        return seen_at + self.absolute_ttl <= self.before
 
 
 @dataclass(frozen=True, slots=True)

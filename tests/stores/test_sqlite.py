@@ -28,10 +28,11 @@ from daypass import ConfigurationError, Daypass, StoreContended, StoreUnavailabl
 from daypass.account_steps import LoadAccount
 from daypass.rotation import NEVER_ROTATED
 from daypass.session import EndReason
-from daypass.store_steps import End, Ending, Find, Insert, ListSessions, Migrate, Probe, ReadEndings, ReadKeys
+from daypass.store_steps import Admit, End, Ending, Find, Insert, ListSessions, Migrate, Probe, ReadEndings, ReadKeys
 from daypass.stores import open_async_store, open_store, schema, sql
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
 from daypass.testing import START, Clock, advance, key, session
+from daypass.testing.store_contract import sweep
 
 from . import old_schemas, processes
 
@@ -306,6 +307,26 @@ def test_node_of_the_version_before_works_beside_a_new_one(path: Path) -> None:
     assert not new.perform(advance(refreshed, START + 601_000)).moved
     old.close()
     new.close()
+
+
+def test_devices_that_an_older_version_has_noted_are_kept(path: Path) -> None:
+    """Tables without the time of a user's last login count it from the upgrade on."""
+    SqliteStore(path).perform(Insert(session(1)))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript("""
+            DROP INDEX daypass_subjects_seen;
+            ALTER TABLE daypass_subjects DROP COLUMN seen_at;
+            INSERT INTO daypass_subjects VALUES ('user-1', 1, x'0101010101010101');
+            UPDATE daypass_schema SET current = 5;
+        """)
+    store = SqliteStore(path)
+    now = time.time_ns() // 1_000_000
+    assert schema.SQLITE_VERSION == store.perform(Migrate())
+    store.perform(sweep(now))
+    assert not store.perform(Admit(session(2), maximum=9, device=b"another!")).known_device
+    store.perform(sweep(max(START, now) + 7_210_000))
+    assert store.perform(Admit(session(3), maximum=9, device=b"athird!!")).known_device
+    store.close()
 
 
 def test_session_takes_at_most_250_bytes(path: Path) -> None:

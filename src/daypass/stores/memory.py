@@ -32,6 +32,7 @@ class MemoryStore:
         self._not_ended: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._ended: dict[str, int] = {}
         self._devices: defaultdict[str, dict[bytes, None]] = defaultdict(dict)
+        self._seen_at: dict[str, int] = {}
         self._everyone_at = 0
         self._keys: dict[str, KeyRecord] = {}
         self._sweep_due_at = 0
@@ -58,7 +59,7 @@ class MemoryStore:
     @OPERATIONS(store_steps.Admit)
     def _admit(self, step: store_steps.Admit) -> store_steps.Admitted:
         session = step.session
-        devices = self._devices[session.subject]
+        devices, self._seen_at[session.subject] = self._devices[session.subject], session.created_at
         known = not (step.device and devices) or step.device in devices
         if step.device:
             devices.pop(step.device, None)
@@ -158,6 +159,11 @@ class MemoryStore:
             del self._sessions[session.id]
             self._ended.pop(session.id, None)
             self._not_ended[session.subject].pop(session.id, None)
+            if not self._not_ended[session.subject]:
+                del self._not_ended[session.subject]
+        for subject in [each for each, seen_at in self._seen_at.items() if step.is_forgotten(seen_at)]:
+            del self._seen_at[subject]
+            del self._devices[subject]
         self._sweep_due_at = step.now + step.rest
         return store_steps.Swept(len(over), self._sweep_due_at, whole=True)
 

@@ -166,6 +166,7 @@ def _sweep(step: store_steps.Sweep, dialect: Dialect) -> Plan[store_steps.Swept]
     limits = {"before": step.before, "absolute_ttl": step.absolute_ttl}
     text = sql.REMOVE_OVER.format(skip_locked=dialect.skip_locked)
     removed = yield Query(text, {"place": place, "last": last, **limits})
+    yield Query(sql.FORGET_SUBJECTS, {"until": step.before - step.absolute_ttl, "batch": step.batch})
     whole = len(batch) < step.batch
     swept = store_steps.Swept(len(removed), step.now + (step.rest if whole else step.pause), whole)
     yield Query(sql.END_SWEEP, {"place": b"" if whole else last, "due_at": swept.due_at})

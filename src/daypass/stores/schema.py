@@ -21,7 +21,13 @@ _SUBJECTS = """
 """One row for each user whose logins are counted or whose devices are noticed: how often they logged in, which puts
 logins that come at once in order; and hashes of the devices, 8 bytes each, the last used first."""
 
-SQLITE_VERSION = 5
+_SEEN_INDEX = "CREATE INDEX daypass_subjects_seen ON daypass_subjects (seen_at)"
+"""Finds the rows of users who have not logged in for long; ``seen_at`` is the last login."""
+
+_SQLITE_SUBJECTS = _SUBJECTS.format(integer="INTEGER", blob="BLOB") + " WITHOUT ROWID"
+_SQLITE_SEEN_AT = "ALTER TABLE daypass_subjects ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0"
+
+SQLITE_VERSION = 6
 
 SQLITE = (
     """
@@ -73,7 +79,9 @@ SQLITE = (
     "CREATE TABLE daypass_sweep (place BLOB NOT NULL, due_at INTEGER NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES (x'', 0)",
     *_EVERYONE,
-    _SUBJECTS.format(integer="INTEGER", blob="BLOB") + " WITHOUT ROWID",
+    _SQLITE_SUBJECTS,
+    _SQLITE_SEEN_AT,
+    _SEEN_INDEX,
     """
     CREATE TABLE daypass_schema (
         version INTEGER NOT NULL,
@@ -81,7 +89,7 @@ SQLITE = (
         probed INTEGER NOT NULL
     )
     """,
-    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 5, 0)",
+    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 6, 0)",
 )
 """Makes the tables in SQLite. ``daypass_schema.current`` is the version. ``version`` is the oldest one whose Daypass
 can work with these tables; up to version 3 it was the only column, and a Daypass of that time looks at nothing else."""
@@ -120,14 +128,26 @@ SQLITE_UPGRADES = {
         "ALTER TABLE daypass_sessions ADD COLUMN idle_ttl INTEGER",
         "ALTER TABLE daypass_sessions ADD COLUMN ends_at INTEGER",
         "ALTER TABLE daypass_sessions ADD COLUMN extras TEXT",
-        *(statement for statement in SQLITE if "daypass_subjects" in statement),
+        _SQLITE_SUBJECTS,
         "UPDATE daypass_schema SET current = 5",
+    ),
+    5: (
+        _SQLITE_SEEN_AT,
+        "UPDATE daypass_subjects SET seen_at = CAST(strftime('%s') AS INTEGER) * 1000",
+        _SEEN_INDEX,
+        "UPDATE daypass_schema SET current = 6",
     ),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
 
-POSTGRES_VERSION = 4
+_POSTGRES_SUBJECTS = _SUBJECTS.format(integer="BIGINT", blob="BYTEA")
+_POSTGRES_SEEN_AT = """
+    ALTER TABLE daypass_subjects
+    ADD COLUMN seen_at BIGINT NOT NULL DEFAULT (CAST(EXTRACT(EPOCH FROM now()) * 1000 AS BIGINT))
+"""
+
+POSTGRES_VERSION = 5
 
 POSTGRES = (
     """
@@ -179,7 +199,9 @@ POSTGRES = (
     "CREATE TABLE daypass_sweep (place BYTEA NOT NULL, due_at BIGINT NOT NULL)",
     "INSERT INTO daypass_sweep (place, due_at) VALUES ('', 0)",
     *_EVERYONE,
-    _SUBJECTS.format(integer="BIGINT", blob="BYTEA"),
+    _POSTGRES_SUBJECTS,
+    _POSTGRES_SEEN_AT,
+    _SEEN_INDEX,
     """
     CREATE TABLE daypass_schema (
         version BIGINT NOT NULL,
@@ -187,7 +209,7 @@ POSTGRES = (
         probed BIGINT NOT NULL DEFAULT 0
     )
     """,
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (4, 1)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (5, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
@@ -205,9 +227,10 @@ POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
         "ALTER TABLE daypass_sessions ADD COLUMN idle_ttl BIGINT",
         "ALTER TABLE daypass_sessions ADD COLUMN ends_at BIGINT",
         "ALTER TABLE daypass_sessions ADD COLUMN extras TEXT",
-        *(statement for statement in POSTGRES if "daypass_subjects" in statement),
+        _POSTGRES_SUBJECTS,
         "UPDATE daypass_schema SET version = 4",
     ),
+    4: (_POSTGRES_SEEN_AT, _SEEN_INDEX, "UPDATE daypass_schema SET version = 5"),
 }
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
 one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

@@ -54,8 +54,8 @@ INSERT = f"""
 READ_SUBJECT = "SELECT devices FROM daypass_subjects WHERE subject = :subject"
 
 COUNT_LOGIN = """
-    INSERT INTO daypass_subjects (subject, logins, devices) VALUES (:subject, 1, :devices)
-    ON CONFLICT (subject) DO UPDATE SET logins = daypass_subjects.logins + 1, devices = :devices
+    INSERT INTO daypass_subjects (subject, logins, devices, seen_at) VALUES (:subject, 1, :devices, :now)
+    ON CONFLICT (subject) DO UPDATE SET logins = daypass_subjects.logins + 1, devices = :devices, seen_at = :now
 """
 
 LIVE_IDS = f"""
@@ -67,8 +67,8 @@ LIVE_IDS = f"""
 ADMIT = f"""
     WITH was AS (SELECT logins, devices FROM daypass_subjects WHERE subject = :subject),
     counted AS (
-        INSERT INTO daypass_subjects AS kept (subject, logins, devices) VALUES (:subject, 1, :device)
-        ON CONFLICT (subject) DO UPDATE SET logins = kept.logins + 1, devices = CASE
+        INSERT INTO daypass_subjects AS kept (subject, logins, devices, seen_at) VALUES (:subject, 1, :device, :now)
+        ON CONFLICT (subject) DO UPDATE SET logins = kept.logins + 1, seen_at = :now, devices = CASE
             WHEN position(EXCLUDED.devices IN kept.devices) > 0 THEN kept.devices
             ELSE substring(EXCLUDED.devices || kept.devices FROM 1 FOR {DEVICES * DEVICE_SIZE}) END
         RETURNING logins
@@ -194,6 +194,12 @@ REMOVE_OVER = """
         {skip_locked}
     )
     DELETE FROM daypass_sessions WHERE id IN (SELECT id FROM batch) RETURNING id
+"""
+
+FORGET_SUBJECTS = """
+    DELETE FROM daypass_subjects
+    WHERE seen_at <= :until
+      AND subject IN (SELECT subject FROM daypass_subjects WHERE seen_at <= :until ORDER BY seen_at LIMIT :batch)
 """
 
 END_SWEEP = "UPDATE daypass_sweep SET place = :place, due_at = :due_at"

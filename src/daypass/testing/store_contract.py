@@ -713,6 +713,20 @@ class StoreContract:
         assert {stay[2].id} == {ending.session_id for ending in store.perform(ReadEndings(START)).endings}
         assert 0 == store.perform(sweep(now)).removed
 
+    def test_devices_are_forgotten_long_after_the_last_login(self, store: Store) -> None:
+        """What is known of a user's devices is removed ``absolute_ttl`` after the last login, and not before."""
+        device, other = (bytes([number]) * DEVICE_SIZE for number in (1, 2))
+
+        def known(number: int, subject: str, at: int, device: bytes) -> bool:
+            new = session(number, subject=subject, created_at=at)
+            return store.perform(Admit(new, maximum=9, device=device)).known_device
+
+        for number, (subject, at) in enumerate((("away", -1000), ("back", -1000), ("back", -999))):
+            assert known(1 + number, subject, START + at, device)
+        store.perform(sweep(START + 7_200_000))
+        assert not known(8, "back", START, other)
+        assert known(9, "away", START, other)
+
     def test_a_sweep_comes_to_its_end(self, store: Store) -> None:
         """Batch by batch every session is looked at, in no more batches than there are sessions to look at."""
         every = [session(number * 2**120) for number in range(1, 41)]

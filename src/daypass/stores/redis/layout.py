@@ -116,6 +116,10 @@ class Layout:
         """Return whether this is the key of a user's index."""
         return key.startswith(self.index(""))
 
+    def is_devices(self, key: bytes) -> bool:
+        """Return whether this is the key of a user's devices."""
+        return key.startswith(self.devices(""))
+
     def is_endings(self, key: bytes) -> bool:
         """Return whether this is the key of a bucket's endings."""
         return key.endswith(b":ended") and len(key) == len(self.prefix) + 11

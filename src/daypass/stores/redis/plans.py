@@ -372,6 +372,8 @@ class Plans:
         for key in keys:
             if self._names.is_index(key):
                 updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - step.absolute_ttl))
+            elif self._names.is_devices(key):
+                updates.append(calls(scripts.FORGET_DEVICES, (key,), step.before - step.absolute_ttl))
             elif self._names.is_endings(key):
                 updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - max(step.access_ttl, ENDING_KEPT)))
         yield from _in_batches(updates)

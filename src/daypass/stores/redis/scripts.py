@@ -229,6 +229,16 @@ return known and 1 or 0
 """
 )
 
+FORGET_DEVICES = Script.of(
+    """
+-- KEYS: devices. ARGV: until
+-- Removes them if none was used later.
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if last[2] and tonumber(last[2]) <= tonumber(ARGV[1]) then redis.call('DEL', KEYS[1]) end
+return 0
+"""
+)
+
 READ_INDEX = Script.of(
     """
 -- KEYS: index. ARGV: how many; created_at and id of the member to begin after, or ''
