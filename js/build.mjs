@@ -18,7 +18,7 @@ import { brotliCompressSync, brotliDecompressSync, gunzipSync } from "node:zlib"
 import { rollTypes } from "./roll_types.mjs";
 
 const LARGEST = { daypass: 5500, react: 1500, "part socket": 2700, "part eventsource": 1600 }; // bytes, compressed by Brotli
-const ENTRIES = ["index", "axios", "react", "vue", "server", "socket"];
+const ENTRIES = ["index", "axios", "react", "vue", "server", "socket", "verify"];
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const SERVED = join(HERE, "../src/daypass/web/static");
 /** Compressors differ, what is in it does not. */

@@ -61,7 +61,7 @@ def test_the_package() -> None:
     assert version("daypass") == described["version"]
     assert {"package.json", "README.md", "LICENSE"} <= names
     assert not [name for name in names if name.startswith(("test/", "node_modules/"))]
-    for name in ("index", "axios", "react", "vue", "server", "socket"):
+    for name in ("index", "axios", "react", "vue", "server", "socket", "verify"):
         assert {f"dist/{name}.js", f"dist/{name}.js.map", f"dist/{name}.d.ts"} <= names
         assert f"./dist/{name}.js" == described["exports"]["." if name == "index" else f"./{name}"]
     sources = json.loads((JS / "dist/index.js.map").read_text())["sources"]
@@ -80,11 +80,11 @@ def test_no_address_of_a_registry() -> None:
 
 
 def test_it_depends_on_nothing() -> None:
-    """Installing it installs nothing else; React and Vue are optional."""
+    """Installing it installs nothing else; React, Vue and jose are optional."""
     described = json.loads((JS / "package.json").read_text())
     assert "dependencies" not in described
-    assert {"react", "vue"} == set(described["peerDependencies"])
-    assert {name: {"optional": True} for name in ("react", "vue")} == described["peerDependenciesMeta"]
+    assert {"jose", "react", "vue"} == set(described["peerDependencies"])
+    assert {name: {"optional": True} for name in ("jose", "react", "vue")} == described["peerDependenciesMeta"]
     assert b"import" not in re.sub(rb'"[^"]*"', b"", re.sub(rb'\bimport\("\./daypass-\w+\.js"\)', b"", shipped()))
 
 
