@@ -1,6 +1,5 @@
 """The service behind a real nginx that ends TLS: as docs/serve.md shows it, and with nothing but ``proxy_pass``."""
 
-import datetime
 import re
 import socket
 import ssl
@@ -11,35 +10,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ..servers.reaching import wait_for
+from .certificates import write_certificate
 from .processes import PASSWORD, SECRET, Service, add_user, running
 
 NGINX = Path("/usr/sbin/nginx")
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
 LOGIN = {"username": "alice", "password": PASSWORD}
-
-
-def certificate(folder: Path) -> Path:
-    """Make a key and a certificate for localhost, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + made.public_bytes(Encoding.PEM))
-    return path
 
 
 @contextmanager
@@ -49,12 +27,12 @@ def behind(service: Service, folder: Path, location: str) -> Iterator[httpx2.Cli
         pytest.skip(f"there is no {NGINX}")
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-    pem = certificate(folder)
+    pem, key = write_certificate(folder)
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi"))
     (folder / "nginx.conf").write_text(
         f"master_process off;\ndaemon off;\npid {folder}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}"
         f"uwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\nserver {{\nlisten 127.0.0.1:{port} ssl;\n"
-        f"ssl_certificate {pem};\nssl_certificate_key {pem};\n{location}}}\n}}\n"
+        f"ssl_certificate {pem};\nssl_certificate_key {key};\n{location}}}\n}}\n"
     )
     log = folder / "log"
     with log.open("wb") as output:

@@ -26,7 +26,19 @@ from daypass.store_steps import ReadKeys
 from daypass.stores.sqlite import SqliteStore
 
 from ..cookie_names import refresh_cookie, without_port
-from .processes import PASSWORD, PATIENCE, READY, SECRET, Service, add_user, daypass, launch, running, untouched
+from .processes import (
+    PASSWORD,
+    PATIENCE,
+    READY,
+    SECRET,
+    Service,
+    add_user,
+    daypass,
+    eventually,
+    launch,
+    running,
+    untouched,
+)
 
 ISSUER = "https://api.example.com"
 HOST = {"host": "api.example.com"}
@@ -159,9 +171,10 @@ def test_many_start_at_once(tmp_path: Path) -> None:
 
 
 def test_health(client: httpx2.Client) -> None:
-    """The health check says whether the store can be used."""
-    answer = client.get("/healthz")
-    assert (200, {"status": "ok"}) == (answer.status_code, answer.json())
+    """It is live as long as it answers, and ready if it can use the store."""
+    for path in ("/healthz", "/readyz"):
+        answer = client.get(path)
+        assert (200, {"status": "ok"}) == (answer.status_code, answer.json())
 
 
 def test_health_of_a_store_that_is_gone(tmp_path: Path) -> None:
@@ -172,14 +185,15 @@ def test_health_of_a_store_that_is_gone(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "app.db") as breaking:
             breaking.execute("ALTER TABLE daypass_sessions RENAME TO away")
             breaking.execute("ALTER TABLE daypass_keys RENAME TO keys_away")
-        answers = [client.get("/healthz"), client.post("/auth/refresh"), client.post("/auth/logout")]
+        eventually(lambda: client.get("/readyz").status_code == 503)  # it trusts what it found for a second
+        answers = [client.get("/readyz"), client.post("/auth/refresh"), client.post("/auth/logout")]
         assert [503, 503, 503] == [answer.status_code for answer in answers]
         assert ["1", "1", "1"] == [answer.headers["retry-after"] for answer in answers]
         assert ["daypass"] == without_port(client.cookies)
         breaking.execute("ALTER TABLE away RENAME TO daypass_sessions")
         breaking.execute("ALTER TABLE keys_away RENAME TO daypass_keys")
         breaking.close()
-        assert [200, 200] == [client.get("/healthz").status_code, client.post("/auth/refresh").status_code]
+        assert [200, 200] == [client.get("/readyz").status_code, client.post("/auth/refresh").status_code]
 
 
 def test_health_costs_one_write_a_second(tmp_path: Path) -> None:
@@ -187,10 +201,10 @@ def test_health_costs_one_write_a_second(tmp_path: Path) -> None:
     add_user(tmp_path)
     log = tmp_path / "app.db-wal"
     with running(folder=tmp_path) as service, service.client() as client:
-        assert 200 == client.get("/healthz").status_code
+        assert 200 == client.get("/readyz").status_code
         began, written = time.monotonic(), {log.stat().st_mtime_ns}
         for _ in range(100):
-            assert 200 == client.get("/healthz").status_code
+            assert 200 == client.get("/readyz").status_code
             written.add(log.stat().st_mtime_ns)
         assert len(written) <= 2 + time.monotonic() - began
 
@@ -202,11 +216,12 @@ def test_health_of_a_full_disk(tmp_path: Path) -> None:
         assert 200 == service.login(client).status_code
         unlimited = resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (512, unlimited[1]))  # no file can grow
-        answers = [client.get("/healthz"), client.post("/auth/refresh")]
+        eventually(lambda: client.get("/readyz").status_code == 503)
+        answers = [client.get("/readyz"), client.post("/auth/refresh")]
         assert [503, 503] == [answer.status_code for answer in answers]
         assert ["1", "1"] == [answer.headers["retry-after"] for answer in answers]
         resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, unlimited)
-        assert [200, 200] == [client.get("/healthz").status_code, client.post("/auth/refresh").status_code]
+        assert [200, 200] == [client.get("/readyz").status_code, client.post("/auth/refresh").status_code]
 
 
 @pytest.mark.parametrize(
@@ -825,7 +840,7 @@ def test_a_service_that_would_refuse_everybody_says_so(tmp_path: Path, options: 
     with running(*options, folder=tmp_path, given=LONG) as service:
         service.end()
     expected = (
-        "daypass: it listens on 0.0.0.0, and answers 403 (insecure_transport) to plain HTTP from other machines. Put a "
+        "it listens on 0.0.0.0, and answers 403 (insecure_transport) to plain HTTP from other machines. Put a "
         "proxy with TLS in front and write --trusted-proxies ADDRESS, or write --allow-insecure\n"
     )
     assert (expected if warned else "") == service.stderr

@@ -17,7 +17,7 @@ import pytest
 from ..cookie_names import refresh_cookie
 from ..servers import postgres
 from ..servers import redis as servers
-from .processes import PASSWORD, PATIENCE, SECRET, Service, daypass, eventually, running
+from .processes import PASSWORD, PATIENCE, SECRET, Service, daypass, eventually, launch, running
 
 GIVEN = {"DAYPASS_SECRET": SECRET}
 Fault = Callable[[], AbstractContextManager[None]]
@@ -260,9 +260,10 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
             "refresh": lambda: client.post(f"{service.address}/auth/refresh"),
             "login": lambda: client.post(f"{service.address}/auth/login", json=credentials),
             "logout": lambda: leaving.post(f"{service.address}/auth/logout"),
-            "healthz": lambda: client.get(f"{service.address}/healthz"),
+            "readyz": lambda: client.get(f"{service.address}/readyz"),
         }
         with place.faults[fault]():
+            eventually(lambda: asks["readyz"]().status_code == 503)  # it trusts what it found for a second
             for _ in range(2):
                 for name, ask in asks.items():
                     answer = ask()
@@ -270,7 +271,7 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
                     assert "set-cookie" not in answer.headers
                     assert 200 == me(service, client, token)
         assert cookies == [refresh_cookie(client.cookies), refresh_cookie(leaving.cookies)]
-        eventually(lambda: asks["healthz"]().status_code == 200)
+        eventually(lambda: asks["readyz"]().status_code == 200)
         answers: list[int] = []
 
         def recovered() -> bool:
@@ -286,13 +287,17 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
 
 
 def test_a_node_ends_while_the_server_is_frozen(place: Place, tmp_path: Path) -> None:
-    """A signal ends it with status 0, whatever it waits for; one that starts then says in one line why it cannot."""
+    """A signal ends it with status 0, whatever it waits for; one that waits for its store from the start, too."""
     with node(place, tmp_path) as service, httpx2.Client(timeout=PATIENCE) as client:
         token = login(service, client)
         assert 200 == me(service, client, token)
         with place.server.frozen():
             assert 0 == service.end()
-            refused = daypass("serve", "--port", "0", "--store", place.url, folder=tmp_path, given=GIVEN)
-    assert (1, "", 1) == (refused.returncode, refused.stdout, refused.stderr.count("\n"))
-    assert "did not answer" in refused.stderr
-    assert "hunter2" not in refused.stderr
+            with launch(["--port", "0", "--store", place.url], tmp_path, GIVEN) as waiting:
+                assert waiting.stderr is not None
+                said = waiting.stderr.readline()
+                waiting.terminate()
+                assert 0 == waiting.wait(PATIENCE)
+    assert said.startswith("waiting for the store: ")
+    assert "did not answer" in said
+    assert "hunter2" not in said

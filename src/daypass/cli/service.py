@@ -2,7 +2,7 @@
 
 import argparse
 
-from daypass.cli.output import require, say, warn
+from daypass.cli.output import require, say
 from daypass.cli.parser import add_secret_file, add_store, describe
 
 
@@ -36,6 +36,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_secret_file(parser)
     option("--clients", metavar="FILE", help="file of OAuth clients, as daypass client add writes it")
     option("--allow-insecure", action="store_true", help="accept plain HTTP from other machines")
+    option("--workers", metavar="N", help="how many processes serve (1)")
+    option("--tls-certificate", metavar="FILE", help="certificate chain in PEM, to serve HTTPS")
+    option("--tls-key", metavar="FILE", help="its private key in PEM")
+    option("--drain-delay", metavar="TIME", help="after SIGTERM, how long connections are still accepted (0s)")
+    option("--drain-timeout", metavar="TIME", help="then, how long requests may take to finish (10s)")
     option("--cookie-name", metavar="NAME", help="name of the cookie; the same for all nodes of a service")
     option("--allowed-origins", metavar="ORIGINS", help="other origins whose pages may use the service")
     option("--trusted-proxies", metavar="PROXIES", help="addresses and networks, or off (127.0.0.1 ::1)")
@@ -48,14 +53,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Run the ready-made service until a signal ends it."""
     require("server", "argon2", "pydantic_settings", "starlette", "uvicorn")
-    from daypass.server import configuration, run
-    from daypass.server.app import open_service
+    from daypass.server import run, workers
+    from daypass.server.settings import read
 
-    configured = configuration.read(vars(options))
-    with run.bind(configured.host, configured.port) as listening:
-        address = run.address(listening)
-        app = open_service(configured)
-        if configured.warning:
-            warn(configured.warning)
-        run.serve(app, listening, lambda: say(f"Daypass is ready at {address}"))
-    return 0
+    settings = read(vars(options)).settings
+    scheme = "http" if settings.certificate is None else "https"
+    with run.bind(settings.host, settings.port) as listening:
+        told = f"Daypass is ready at {run.address(listening, scheme)}"
+        return workers.serve(vars(options), settings, listening, lambda: say(told))

@@ -1,8 +1,9 @@
-"""The application that `daypass serve` runs: the endpoints, the public keys and a health check."""
+"""The application that `daypass serve` runs: the endpoints, the public keys and the health checks."""
 
-import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Unpack
@@ -13,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from daypass.errors import StoreError
+from daypass.errors import StoreUnavailable
 from daypass.issuer import AsyncDaypass
 from daypass.server.configuration import Configuration
+from daypass.server.readiness import Readiness
 from daypass.server.users import Users
-from daypass.store_steps import Probe, ReadKeys
+from daypass.store_steps import ReadKeys
 from daypass.stores import AsyncStore, open_async_store
 from daypass.web import Application
 from daypass.web.clients import Client
@@ -26,21 +28,22 @@ from daypass.web.openapi import AUTH, METADATA, OAUTH, WELL_KNOWN, document
 from daypass.web.options import Options
 from daypass.web.starlette import auth_routes, oauth_routes, well_known_routes
 
-HEALTHY_SECONDS = 1
-"""After a probe of the store that succeeded, `/healthz` does not make another."""
+_log = logging.getLogger("daypass")
 
 
-def open_service(configuration: Configuration) -> Starlette:
+async def open_service(configuration: Configuration, readiness: Readiness) -> Starlette:
     """Open the store, and return the application that ``configuration`` describes.
+
+    A database server that cannot be reached is waited for: the application answers 503 until it is there.
 
     Raises:
         ConfigurationError: a setting cannot work; nothing was made or changed.
-        StoreError: the store cannot be used; nothing was made or changed.
+        StoreError: the SQLite file cannot be used; nothing was made or changed.
     """
     store = open_async_store(configuration.store)
     users = Users(store)
     try:
-        asyncio.run(_look_at(store))
+        await _look_at(store)
         auth = AsyncDaypass(
             store,
             issuer=configuration.issuer,
@@ -49,11 +52,11 @@ def open_service(configuration: Configuration) -> Starlette:
             authenticate=users.check,
             **configuration.lifetimes,
         )
-        asyncio.run(auth.jwks())
+        await _read_keys(auth, store)
     except BaseException:
-        asyncio.run(store.close())
+        await store.close()
         raise
-    return build_app(auth, store, clients=configuration.clients, **configuration.options)
+    return build_app(auth, store, clients=configuration.clients, readiness=readiness, **configuration.options)
 
 
 async def _look_at(store: AsyncStore) -> None:
@@ -67,22 +70,35 @@ async def _look_at(store: AsyncStore) -> None:
         await store.perform(ReadKeys())
 
 
+async def _read_keys(auth: AsyncDaypass, store: AsyncStore) -> None:
+    """Read the keys, or make the first ones; a server that cannot be reached now may be reached later."""
+    try:
+        await auth.jwks()
+    except StoreUnavailable as error:
+        if hasattr(store, "path"):  # a file does not come back by itself
+            raise
+        _log.warning("waiting for the store: %s", error)
+
+
 def build_app(
-    auth: AsyncDaypass, store: AsyncStore, *, clients: tuple[Client, ...] = (), **options: Unpack[Options]
+    auth: AsyncDaypass,
+    store: AsyncStore,
+    *,
+    clients: tuple[Client, ...] = (),
+    readiness: Readiness | None = None,
+    **options: Unpack[Options],
 ) -> Starlette:
     """Return the application around ``auth``; it closes the store when it ends."""
-    healthy_until = 0.0
+    readiness = readiness or Readiness()
 
-    async def health(_: Request) -> JSONResponse:
-        nonlocal healthy_until
-        now = asyncio.get_running_loop().time()
-        if now >= healthy_until:  # a probe writes, and anyone may ask
-            try:
-                await store.perform(Probe())
-            except StoreError as error:
-                return JSONResponse({"status": "store unavailable"}, error.status, {"retry-after": "1"})
-            healthy_until = now + HEALTHY_SECONDS
+    async def live(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
+
+    async def ready(_: Request) -> JSONResponse:
+        reason = await readiness.reason(auth, store)
+        if reason is None:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": reason}, 503, {"retry-after": "1"})
 
     options.setdefault("concurrent_logins", processors())  # `Users.check` is async, and hashes in threads
     application = Application(auth, clients=clients, **options)
@@ -104,10 +120,12 @@ def build_app(
         *([Mount("/oauth", routes=oauth_routes(application))] if clients else []),
         *well_known_routes(application),
         Route("/openapi.json", describe, methods=["GET"]),
-        Route("/healthz", health, methods=["GET"]),
+        Route("/healthz", live, methods=["GET"]),
+        Route("/readyz", ready, methods=["GET"]),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})
     app.router.redirect_slashes = False
+    app.state.reason = partial(readiness.reason, auth, store)
     return app
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from daypass.duration import SECOND, milliseconds
 from daypass.secret import Secret
 from daypass.server import clients
 from daypass.server.settings import OFF, PROXY_HEADERS, Settings
 from daypass.server.settings import read as read_settings
+from daypass.server.tls import Certificate
 from daypass.web.clients import Client
 from daypass.web.limits import RateLimits
 from daypass.web.options import Options
@@ -38,6 +40,10 @@ class Configuration:
         secret: the master secrets, newest first; None for an embedded store's own.
         options: how the endpoints are served.
         clients: the OAuth clients; without any there are no OAuth endpoints.
+        workers: how many processes serve.
+        certificate: for TLS; without it connections are plain.
+        drain_delay: seconds of accepting connections after the signal to end.
+        drain_timeout: seconds that requests have to finish after that.
     """
 
     store: str
@@ -48,6 +54,10 @@ class Configuration:
     secret: Secret | None = field(repr=False)
     options: Options
     clients: tuple[Client, ...] = ()
+    workers: int = 1
+    certificate: Certificate | None = None
+    drain_delay: float = 0
+    drain_timeout: float = 10
 
     @classmethod
     def of(cls, settings: Settings) -> "Configuration":
@@ -65,13 +75,22 @@ class Configuration:
             secret=settings.secrets,
             options=_options(settings),
             clients=clients.read(Path(settings.clients)) if settings.clients else (),
+            workers=settings.workers,
+            certificate=settings.certificate,
+            drain_delay=milliseconds(settings.drain_delay) / SECOND,
+            drain_timeout=milliseconds(settings.drain_timeout) / SECOND,
         )
 
     @property
     def warning(self) -> str | None:
         """What to write if other machines can connect and would all be refused; None if they cannot, or would not."""
         trusted = self.options.get("trusted_proxies", ())
-        if _is_loopback(self.host) or self.options["allow_insecure"] or not all(map(_is_loopback, trusted)):
+        if (
+            self.certificate
+            or _is_loopback(self.host)
+            or self.options["allow_insecure"]
+            or not all(map(_is_loopback, trusted))
+        ):
             return None
         return (
             f"it listens on {self.host}, and answers 403 (insecure_transport) to plain HTTP from other machines. Put a "

@@ -50,12 +50,14 @@ class Connections(ServerState):
 
     Attributes:
         waiting: those that wait for their client to send or to read, longest first.
+        draining: whether the service is about to end: each answer closes its connection.
     """
 
     def __init__(self, maximum: int) -> None:
         super().__init__()
         self.maximum = maximum
         self.waiting: dict[Connection, None] = {}
+        self.draining = False
 
     def make_room(self) -> None:
         """Close the connection that has waited longest, if there are too many."""
@@ -82,6 +84,7 @@ class Connection(HttpToolsProtocol):
         self._chunk = 0
         self._received = 0
         self._unanswered = 0
+        self._answered = False
         self._refusal: Response | None = None
         self._closed = False
 
@@ -151,7 +154,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self.headers = []  # for trailers, which uvicorn would add to the headers that the application has
         self._unanswered += 1
-        if self.parser.should_upgrade():
+        if self.parser.should_upgrade() or self.server_state.draining:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
@@ -165,6 +168,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the client: to read the answer, to send the rest of its body, or to send another request."""
         self._unanswered -= 1
+        self._answered = True
         super().on_response_complete()
         if self.transport.is_closing():
             self._wait()
@@ -174,6 +178,13 @@ class Connection(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that was idle for too long."""
         self.cut()
+
+    def shutdown(self) -> None:
+        """Close as soon as nobody waits for an answer: a request that has begun to arrive, or may have, gets one."""
+        if self._unanswered:
+            self.cycle.keep_alive = False
+        elif self._answered and not self._in_message:
+            self.transport.close()
 
     # ---- what they have in common
 

@@ -25,6 +25,7 @@ from daypass.issuer.base import check_issuer
 from daypass.policy import Policy
 from daypass.secret import secrets_in
 from daypass.server import clients, sources
+from daypass.server.tls import Certificate
 from daypass.stores import open_store
 from daypass.web.cookies import CookiePolicy
 from daypass.web.limits import RateLimits
@@ -33,6 +34,7 @@ from daypass.web.rate_counters import open_counter
 
 OFF = "off"
 HIDDEN = "(hidden)"
+MAXIMUM_WORKERS = 256
 
 PROXY_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwarded": "Forwarded"}
 
@@ -67,6 +69,13 @@ def _port(value: object) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 5 or int(text) > 65_535:
         hint = "; Kubernetes set it: write enableServiceLinks: false" if text.startswith("tcp://") else ""
         raise ConfigurationError(f"invalid port {text[:40]!r}: expected a number from 0 to 65535{hint}")
+    return int(text)
+
+
+def _workers(value: object) -> int:
+    text = str(value)
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) <= MAXIMUM_WORKERS:
+        raise ConfigurationError(f"invalid workers {text[:40]!r}: expected a number from 1 to {MAXIMUM_WORKERS}")
     return int(text)
 
 
@@ -185,6 +194,11 @@ class Settings(BaseSettings):
     secret_file: Annotated[Text, _checked(_secret_file)] | None = None
     clients: Annotated[Text, _checked(_clients)] | None = None
     allow_insecure: Flag = False
+    tls_certificate: Text | None = None
+    tls_key: Text | None = None
+    workers: Annotated[int, BeforeValidator(_refusing(_workers))] = 1
+    drain_delay: Span = "0s"
+    drain_timeout: Span = "10s"
     cookie_name: Annotated[Text, _checked(_cookie_name)] | None = None
     allowed_origins: Annotated[Words, _checked(_origins)] = []
     trusted_proxies: Annotated[Words, _checked(_trusted)] = ["127.0.0.1", "::1"]
@@ -217,6 +231,19 @@ class Settings(BaseSettings):
         return {name: getattr(self, name) for name in names}
 
     @property
+    def certificate(self) -> Certificate | None:
+        """The certificate of the service; None without TLS.
+
+        Raises:
+            ConfigurationError: it cannot be used.
+        """
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ConfigurationError("tls_certificate and tls_key belong together: give both files, or neither")
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return Certificate(Path(self.tls_certificate), Path(self.tls_key))
+
+    @property
     def secrets(self) -> list[str] | None:
         """The master secrets, newest first; None for an embedded store's own."""
         if self.secret_file is not None:
@@ -228,6 +255,9 @@ def _together(settings: Settings) -> Settings:
     if settings.secret is not None and settings.secret_file is not None:
         raise ConfigurationError("both DAYPASS_SECRET and a secret file are given; remove one of them")
     Policy.of(**settings.lifetimes)
+    if settings.store == "memory:" and settings.workers > 1:
+        raise ConfigurationError("memory: is one process's own: write workers = 1, or another store")
+    _ = settings.certificate
     return settings
 
 
