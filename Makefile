@@ -9,7 +9,7 @@ NODE_READY := js/node_modules/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet clients bench lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets clients bench lock clean \
 	pythons oldest dist sbom version
 
 help: ## tell what there is
@@ -56,6 +56,9 @@ storm: $(READY) ## torture it on real processes for two minutes (ARGS="--store p
 
 fleet: $(READY) ## share connections among three machines, and kill, stop and fail over what can be (ARGS="--campaign kills")
 	$(BIN)/python -m tests.fleet $(ARGS)
+
+sockets: $(READY) ## keep ten thousand WebSockets open over ten expiries (ARGS="--sockets 1000 --lifetime 30")
+	$(BIN)/python -m tests.sockets $(ARGS)
 
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md

@@ -56,7 +56,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def service(node: Path, world: World, **options: Any) -> Iterator[Service]:
-    command = [node, HERE / "service.mjs", json.dumps({"issuer": world.address, **options})]
+    command: list[str | Path] = [node, HERE / "service.mjs", json.dumps({"issuer": world.address, **options})]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -184,7 +184,7 @@ def test_a_node_service_that_is_refused_is_told_why(node: Path, world: World) ->
         assert becomes(lambda: asked.state == "cut_off")
         states = asked.http.get("/state").text
         assert "register the client as one that may introspect" in states
-        assert GUEST_SECRET not in states
+        assert str(GUEST_SECRET) not in states
 
 
 def test_keys_in_node(node: Path, world: World) -> None:

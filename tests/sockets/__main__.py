@@ -1,0 +1,22 @@
+"""``python -m tests.sockets``: the whole campaign, its report, and exit status 0 when every promise held."""
+
+import argparse
+import asyncio
+import sys
+from dataclasses import fields
+
+from .campaign import Scale, campaign
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make sockets", description="Ten thousand WebSockets over ten expiries.")
+    for each in fields(Scale):
+        parser.add_argument(f"--{each.name}", type=int, default=each.default, help=f"default {each.default}")
+    report = asyncio.run(campaign(Scale(**vars(parser.parse_args()))))
+    sys.stdout.write(report.table() + "\n")
+    sys.stdout.write("every promise held\n" if report.held else "A PROMISE WAS BROKEN\n")
+    return 0 if report.held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
