@@ -1,12 +1,33 @@
 """Sixteen clients at once, each on a connection of its own: sends the next refresh as soon as it has the answer."""
 
 import asyncio
+import os
 import re
 import time
+from pathlib import Path
+from typing import NamedTuple
 
 CLIENTS = 16
 SECONDS = 3.0
 COOKIE = re.compile(rb"set-cookie: (daypass[0-9a-z-]*=[^;]*)", re.IGNORECASE)
+
+
+class Load(NamedTuple):
+    """What a server did under load.
+
+    Attributes:
+        rate: refreshes a second.
+        cpu: µs of the server process's CPU time for each.
+        middle: the median of how long one took, in milliseconds.
+        tail: how long 99 of 100 took at most, in milliseconds.
+        bad: how many answers were no refresh.
+    """
+
+    rate: float
+    cpu: float
+    middle: float
+    tail: float
+    bad: int
 
 
 class Client(asyncio.Protocol):
@@ -15,7 +36,9 @@ class Client(asyncio.Protocol):
     def __init__(self, host: str) -> None:
         self.host = host
         self.cookie = b"daypass=x"
-        self.answers = self.bad = 0
+        self.bad = 0
+        self.took: list[float] = []
+        self.sent_at = 0.0
         self.buffer = b""
         self.running = True
 
@@ -25,6 +48,7 @@ class Client(asyncio.Protocol):
     def send(self, path: str = "/auth/refresh", body: bytes = b"") -> None:
         head = f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
         request = head.encode() + b"Cookie: %s\r\nContent-Length: %d\r\n\r\n%s" % (self.cookie, len(body), body)
+        self.sent_at = time.perf_counter()
         self.transport.write(request)  # type: ignore[attr-defined]  # asyncio types it as a base transport
 
     def data_received(self, data: bytes) -> None:
@@ -39,7 +63,7 @@ class Client(asyncio.Protocol):
         cookie = COOKIE.search(self.buffer[:head_end])
         if self.buffer[9:12] == b"200" and cookie:
             self.cookie = cookie[1]
-            self.answers += 1
+            self.took.append(time.perf_counter() - self.sent_at)
         else:
             self.bad += 1
         self.buffer = b""
@@ -47,8 +71,8 @@ class Client(asyncio.Protocol):
             self.send()
 
 
-async def load(address: str, *, login: bool) -> tuple[float, int]:
-    """Return refreshes a second, and how many answers were none."""
+async def load(address: str, pid: int, *, login: bool) -> Load:
+    """Put the server process ``pid`` under load, and return what it did."""
     host = address.removeprefix("http://")
     loop = asyncio.get_running_loop()
     name, _, port = host.partition(":")
@@ -59,12 +83,24 @@ async def load(address: str, *, login: bool) -> tuple[float, int]:
         else:
             client.send()
     await asyncio.sleep(0.5)
-    before, started = sum(client.answers for client in clients), time.perf_counter()
+    for client in clients:
+        client.took.clear()
+    used, started = cpu_seconds(pid), time.perf_counter()
     await asyncio.sleep(SECONDS)
-    done, took = sum(client.answers for client in clients) - before, time.perf_counter() - started
+    spans = sorted(span for client in clients for span in client.took)
+    used, took = cpu_seconds(pid) - used, time.perf_counter() - started
     for client in clients:
         client.running = False
     await asyncio.sleep(0.2)
     for client in clients:
         client.transport.close()
-    return done / took, sum(client.bad for client in clients)
+    done = max(1, len(spans))
+    bad = sum(client.bad for client in clients) + (not spans)
+    middle, tail = (spans[int(done * share)] * 1e3 if spans else 0.0 for share in (0.5, 0.99))
+    return Load(done / took, used / done * 1e6, middle, tail, bad)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how much CPU time a process has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
