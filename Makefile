@@ -6,14 +6,15 @@ BIN := .venv/bin
 READY := .venv/.ready
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix js
 NODE_READY := js/node_modules/.ready
+DOCS_READY := .venv-docs/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets clients bench lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets clients bench docs docs-serve lock clean \
 	pythons oldest dist sbom version
 
 help: ## tell what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 setup: $(READY) ## make .venv with everything in it
 
@@ -66,10 +67,25 @@ clients: $(READY) ## take every client through every scenario, and write docs/sc
 bench: $(READY) ## what things cost, against a floor measured in the same run
 	@for each in checking importing requesting refreshing; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
+docs: $(DOCS_READY) ## build the documentation site in build/site/html
+	@$(BIN)/python site/pages.py build/site
+	@cd build/site && ../../.venv-docs/bin/zensical build --clean --strict
+
+docs-serve: $(DOCS_READY) ## show the documentation site at http://127.0.0.1:8001
+	@$(BIN)/python site/pages.py build/site
+	@cd build/site && ../../.venv-docs/bin/zensical serve --dev-addr 127.0.0.1:8001
+
+$(DOCS_READY): $(READY) requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
 lock: $(READY) ## pin the development requirements anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade requirements/docs.in --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --output-file requirements/docs.txt
 
 UV = $(BIN)/uv
 $(UV): $(READY)
@@ -102,4 +118,4 @@ version: $(READY) ## write a version into the one place that has it (V=0.2.0)
 	@touch pyproject.toml
 
 clean: ## remove what was made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules tests/browser/frontend/node_modules tests/oauth/node/node_modules
+	rm -rf .venv .venv-docs build .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules tests/browser/frontend/node_modules tests/oauth/node/node_modules

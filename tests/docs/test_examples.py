@@ -7,15 +7,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "127.0.0.1:8000"
-PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if "```python" in page.read_text())
+DOCS = ROOT / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_text())
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 _SHOWN = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
 
 
@@ -67,7 +71,7 @@ def test_the_quickstart_works(quickstart: str, tmp_path: Path) -> None:
     assert ["{'user': '1'}"] == run(client, tmp_path)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS).with_suffix("")))
 def test_a_pages_examples_run_and_print_what_they_say(page: Path, quickstart: str, tmp_path: Path) -> None:
     """The examples of a page, taken together, run; what stands behind a print is what it prints."""
     program = "\n".join(blocks(page))
@@ -76,8 +80,21 @@ def test_a_pages_examples_run_and_print_what_they_say(page: Path, quickstart: st
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    """Each relative link in README and docs names a file that is there."""
-    link = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    targets = {(page.name, name): page.parent / name for page in pages for name in link.findall(page.read_text())}
-    assert [] == [source for source, target in targets.items() if not target.exists()]
+    """Each relative link in README and docs names a file that is there, and a heading that it has."""
+    broken = []
+    for page in (ROOT / "README.md", *DOCS.rglob("*.md")):
+        for name, anchor in _LINK.findall(_FENCED.sub("", page.read_text(encoding="utf-8"))):
+            target = page.parent / name if name else page
+            if not target.exists() or (anchor and anchor not in _anchors(target)):
+                broken.append(f"{page.name}: {name}#{anchor}")
+    assert [] == broken
+
+
+@cache
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = _FENCED.sub("", page.read_text(encoding="utf-8"))
+    headings = [
+        re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", found) for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    ]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
