@@ -15,6 +15,8 @@ from daypass.errors import (
     ImpersonationRejected,
     KeysUnavailable,
     LoginRequired,
+    NonceRequired,
+    ProofRejected,
     RefreshUnavailable,
     ScopeInsufficient,
     ScopeRejected,
@@ -34,6 +36,7 @@ from daypass.errors import (
 
 if TYPE_CHECKING:
     from daypass.access_token import AccessToken
+    from daypass.dpop import DPoP
     from daypass.event import Event, EventCode
     from daypass.issuer import AsyncDaypass, Daypass
     from daypass.policy import Policy
@@ -51,6 +54,7 @@ __all__ = [
     "ConfigurationError",
     "Confirmed",
     "CredentialsRejected",
+    "DPoP",
     "Daypass",
     "DaypassError",
     "Device",
@@ -59,7 +63,9 @@ __all__ = [
     "ImpersonationRejected",
     "KeysUnavailable",
     "LoginRequired",
+    "NonceRequired",
     "Policy",
+    "ProofRejected",
     "RefreshUnavailable",
     "RemoteVerifier",
     "ScopeInsufficient",
@@ -88,6 +94,7 @@ _MODULES = {
     "AsyncRemoteVerifier": "remote_verifier",
     "AsyncStore": "stores",
     "Confirmed": "session",
+    "DPoP": "dpop",
     "Daypass": "issuer",
     "Device": "session",
     "Event": "event",

@@ -37,6 +37,8 @@ class AccessToken:
         email: the user's address, where there is one.
         scope: what it may be used for, words with spaces between them (RFC 9068 §2.2.3); None where nothing is said.
         session_started_at: when its session was started.
+        key_thumbprint: of the key that it is bound to (``cnf.jkt``, RFC 9449 §6.1): whoever sends it has to prove that
+            they have that key, as `daypass.dpop` checks. None for a bearer token.
         actor_session_id: the session of the person who acts as the user; when it ends, the token is refused.
     """
 
@@ -55,6 +57,7 @@ class AccessToken:
     session_started_at: int
     actor_session_id: str | None
     _claims: Mapping[str, Any] = field(repr=False)
+    key_thumbprint: str | None = None
 
     @property
     def actor(self) -> str | None:
@@ -118,6 +121,7 @@ def issue(
     expires_in: int,
     jti: str,
     scope: str | None = None,
+    key_thumbprint: str | None = None,
 ) -> str:
     """Return a signed access token for ``user`` in ``session`` (RFC 9068 §2).
 
@@ -130,6 +134,7 @@ def issue(
         expires_in: seconds that it lives; see `lifetime`.
         jti: a fresh random identifier.
         scope: what it may be used for; None says nothing of it.
+        key_thumbprint: of the key that it is bound to; None for a bearer token.
 
     Raises:
         ConfigurationError: the user's claims make it longer than any verifier would read.
@@ -151,6 +156,7 @@ def issue(
         "username": user.username,
         "email": user.email,
         "scope": scope or None,
+        "cnf": {"jkt": key_thumbprint} if key_thumbprint else None,
     }
     given = {**user.claims, **extras.claims} if extras.claims else user.claims
     own = {name: value for name, value in given.items() if name not in reserved}  # the reserved ones always win

@@ -4,6 +4,8 @@
     ├─ TokenRejected                the caller's fault; .code, .status
     │  ├─ TokenMalformed (KeyUnknown) · TokenExpired · TokenUnknown
     │  ├─ SessionRevoked · TokenReused · TokenStale
+    │  ├─ ProofRejected             a bound session, and no proof of its key; nothing was changed
+    │  │  └─ NonceRequired          the proof needs a nonce of the server; the client sends the request again
     │  └─ AuthenticationInsufficient  a good access token, but the login is too old or too weak for this
     ├─ CredentialsRejected (SessionLimitReached)  the user name or the password is wrong; no session was started
     ├─ ImpersonationRejected        this token may not act as another user; no session was started
@@ -77,6 +79,23 @@ class TokenStale(TokenRejected):
 
     code = "token_stale"
     status = 409
+
+
+class ProofRejected(TokenRejected):
+    """The session or the access token is bound to a key, and the request does not prove that it has that key.
+
+    Nothing was changed: with a proof, the same token gets what it would have got before. So no client may take this for
+    the end of a session. A client that has lost the key logs in again.
+    """
+
+    code = "invalid_dpop_proof"
+    status = 400
+
+
+class NonceRequired(ProofRejected):
+    """The proof is good but for a nonce of the server, which it has to have (RFC 9449 §8)."""
+
+    code = "use_dpop_nonce"
 
 
 class AuthenticationInsufficient(TokenRejected):

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class EventCode(StrEnum):
-    """What an event tells: the seven verdicts of the rotation rule, the rest of a session's life, and of the store.
+    """What an event tells: the verdicts of the rotation rule, the rest of a session's life, and of the store.
 
     The last three are about how a verifier learns of sessions that other processes end: the store announces them
     (``listening``), it is asked twice a second because it could no longer be listened to (``polling``), or it cannot
@@ -16,6 +16,7 @@ class EventCode(StrEnum):
     NEW_DEVICE = "new_device"
     IMPERSONATED = "impersonated"
     CONFIRMED = "confirmed"
+    BOUND = "bound"
     ROTATED = "rotated"
     HELD = "held"
     REPEATED = "repeated"
@@ -23,6 +24,7 @@ class EventCode(StrEnum):
     HEALED = "healed"
     STALE = "stale"
     REUSED = "reused"
+    PROOF_REFUSED = "proof_refused"
     SUSPECTED = "suspected"
     REJECTED = "rejected"
     LOGGED_OUT = "logged_out"
@@ -49,8 +51,8 @@ class Event:
         reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``limited`` (a request that
             was answered with 429) the limit, for ``unavailable`` (one that was answered with 503), ``polling`` and
             ``cut_off`` what the store said.
-        generation_distance: the presented token's generation less the stored one, for the seven verdicts.
-        age: milliseconds since the last rotation, for the seven verdicts; None for a session never rotated.
+        generation_distance: the presented token's generation less the stored one, for the verdicts of the rule.
+        age: milliseconds since the last rotation, for the verdicts of the rule; None for a session never rotated.
         actor: for ``impersonated`` the subject who acts as the user; the reason is what they gave.
     """
 

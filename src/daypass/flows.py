@@ -17,6 +17,7 @@ from daypass.errors import (
     CredentialsRejected,
     ImpersonationRejected,
     KeyUnknown,
+    ProofRejected,
     ScopeRejected,
     SessionLimitReached,
     SessionRevoked,
@@ -32,6 +33,7 @@ from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.keys import KeyRing
 from daypass.policy import Policy
+from daypass.proof import Proof, thumbprint_of
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
 from daypass.rotation import (
     ISSUING,
@@ -40,11 +42,13 @@ from daypass.rotation import (
     Verdict,
     expectation,
     is_current,
+    is_proven,
     judge,
     position_after,
     relate,
 )
-from daypass.session import NOWHERE, Confirmed, Device, EndReason, Session, Tokens
+from daypass.session import BEARER, DPOP, NOWHERE, Confirmed, Device, EndReason, Session, Tokens
+from daypass.session_extras import KeyUse, read_extras
 from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys, LoadUser, Pause, RefuseEveryone, RefuseSession, Verify
 from daypass.store_steps import (
@@ -54,6 +58,7 @@ from daypass.store_steps import (
     Admitted,
     Advance,
     Amend,
+    Bind,
     End,
     EndAll,
     EndEveryone,
@@ -193,7 +198,10 @@ class Flows:
             session = session_options.apply(session, options, self.policy)
         bound = self._bound(client_id) + (_ACTING if "act" in session.claims else "")
         first = refresh_token.successor(call.secret, session, bound)
-        tokens = yield from self._tokens(session, user, first, call)  # this may fail, so nothing is stored before
+        bound_to = session.key_thumbprint
+        tokens = yield from self._tokens(
+            session, user, first, call, key_thumbprint=bound_to
+        )  # this may fail, so nothing is stored before
         yield from self._admit(session, call.now)
         return tokens
 
@@ -266,7 +274,13 @@ class Flows:
     # ---- step-up
 
     def confirm(
-        self, session_id: str, amr: Sequence[str], call: Call, acr: str | None = None, limit: str | None = None
+        self,
+        session_id: str,
+        amr: Sequence[str],
+        call: Call,
+        acr: str | None = None,
+        limit: str | None = None,
+        key_thumbprint: str | None = None,
     ) -> Flow[Confirmed]:
         """Note that the user of a session was authenticated again, and return an access token that says so.
 
@@ -276,6 +290,7 @@ class Flows:
             call: the time and the randomness.
             acr: the authentication context class that was reached.
             limit: the most that the access token may be used for, words with spaces between them; None sets no limit.
+            key_thumbprint: of the key that the access token is bound to; that of the session unless given.
 
         Raises:
             ConfigurationError: ``amr`` or ``acr`` is not what it has to be; nothing was changed.
@@ -292,7 +307,7 @@ class Flows:
                 raise ImpersonationRejected("only the user can confirm a login, not somebody who acts as the user")
             confirmed = session_options.confirmed(session, amr, acr, call.now)
             if (yield from Amend(session_id, session.extras, confirmed.extras)):
-                return (yield from self._confirmed(confirmed, call, limit))
+                return (yield from self._confirmed(confirmed, call, limit, key_thumbprint))
         raise StoreContended("others changed the session again and again")
 
     def confirm_by(self, credentials: Authenticate, token: AccessToken, call: Call) -> Flow[Confirmed]:
@@ -306,9 +321,12 @@ class Flows:
         if user is None or user.disabled or user.subject != token.subject:
             yield from Emit(Event(EventCode.LOGIN_FAILED, call.now, token.session_id, token.subject))
             raise CredentialsRejected("the user name or the password is wrong")
-        return (yield from self.confirm(token.session_id, ("pwd",), call, limit=token.scope))
+        bound = token.key_thumbprint
+        return (yield from self.confirm(token.session_id, ("pwd",), call, limit=token.scope, key_thumbprint=bound))
 
-    def _confirmed(self, session: Session, call: Call, limit: str | None) -> Flow[Confirmed]:
+    def _confirmed(
+        self, session: Session, call: Call, limit: str | None, key_thumbprint: str | None
+    ) -> Flow[Confirmed]:
         user = yield from LoadUser(session.subject)
         if user is None or user.disabled:
             raise SessionRevoked("the user is gone or disabled")
@@ -316,9 +334,34 @@ class Flows:
         scope = scopes.within(limit, session.scope, user.scope)
         expires_in = lifetime(self.policy, session, call.now)
         key = ring.signing_key(call.now)
-        access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope)
+        bound = key_thumbprint or _dpop_thumbprint(session)
+        access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope, bound)
         yield from Emit(Event(EventCode.CONFIRMED, call.now, session.id, session.subject))
-        return Confirmed(access, expires_in, session)
+        return Confirmed(access, expires_in, session, _token_type(bound))
+
+    # ---- a key
+
+    def bind(self, session_id: str, proof: Proof, call: Call) -> Flow[Session]:
+        """Bind a live session to the key of a proof; one that is bound to this key already stays as it is.
+
+        Raises:
+            SessionRevoked: the session is over.
+            ProofRejected: it is bound to another key; nothing was changed.
+            StoreError: nothing was decided; doing it again is safe.
+        """
+        for _ in range(_ATTEMPTS):
+            session = yield from self.find_live(session_id, call)
+            if session is None:
+                raise SessionRevoked("the session has ended")
+            if session.key_thumbprint is not None:
+                if session.key_thumbprint == proof.thumbprint:
+                    return session
+                raise ProofRejected("the session is bound to another key")
+            extras = replace(read_extras(session.extras), key=proof.key)
+            if (yield from Bind(session_id, proof.thumbprint, session.extras, extras.text or "")):
+                yield from Emit(Event(EventCode.BOUND, call.now, session.id, session.subject, proof.key.use))
+                return replace(session, extras=extras.text, key_thumbprint=proof.thumbprint)
+        raise StoreContended("others changed the session again and again")
 
     # ---- refresh
 
@@ -350,13 +393,14 @@ class Flows:
         device: Device | None = None,
         *,
         passive: bool = False,
+        proof: Proof | None = None,
     ) -> Flow[Tokens]:
         """Open a refresh token and `refresh` with it; raises as both do."""
         try:
             token = yield from self.open(text, client_id)
         except TokenMalformed as error:
             raise (yield from self.reject(error, call.now)) from None
-        return (yield from self.refresh(token, call, scope, device=device, passive=passive))
+        return (yield from self.refresh(token, call, scope, device=device, passive=passive, proof=proof))
 
     def refresh(
         self,
@@ -367,6 +411,7 @@ class Flows:
         device: Device | None = None,
         *,
         passive: bool = False,
+        proof: Proof | None = None,
     ) -> Flow[Tokens]:
         """Give new tokens for a refresh token.
 
@@ -378,17 +423,23 @@ class Flows:
             limit: the most that the access token may bear of what was granted; None sets no limit.
             device: where the request comes from, if it is known: shown in the list of devices, and for ``suspected``.
             passive: whether no user has caused it, but a timer: then the session's idle time goes on.
+            proof: that the request has a key; a session that is bound needs one by its key. The access token is bound
+                to the key of a DPoP proof.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
             TokenUnknown, TokenExpired, SessionRevoked: its session has ended.
             TokenReused: it was used by two parties; the session is revoked.
             TokenStale: its holder has a newer one; nothing was changed.
+            ProofRejected: its session is bound to a key that was not proven; nothing was changed.
             StoreError: nothing was decided; the same token may be presented again.
         """
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
-        session, verdict = yield from self._present(token, call.now, device, passive=passive)
+        proven = None if proof is None else proof.thumbprint
+        session, verdict = yield from self._present(token, call.now, device, passive=passive, proof=proven)
+        if not is_proven(session, proven):  # a store that does not know the condition
+            raise ProofRejected("the session is bound to a key")
         if verdict not in ISSUING:
             raise (yield from self.reject(TokenRejected(f"the verdict {verdict} gives no tokens"), call.now, session))
         if session.actor_session_id is not None:
@@ -399,10 +450,11 @@ class Flows:
             yield from RefuseSession(session.id, call.now)  # another node may have ended it
             raise (yield from self.reject(SessionRevoked("the user is gone or disabled"), call.now, session))
         successor = refresh_token.successor(token.secret, session, token.client_id)
+        bound = proof.thumbprint if proof is not None and proof.key.use is KeyUse.DPOP else None
         if verdict is Verdict.HOLD:
             replaces = is_current(token, successor)
-            return (yield from self._tokens(session, user, token, call, scope, limit, replaces=replaces))
-        return (yield from self._tokens(session, user, successor, call, scope, limit))
+            return (yield from self._tokens(session, user, token, call, scope, limit, bound, replaces=replaces))
+        return (yield from self._tokens(session, user, successor, call, scope, limit, bound))
 
     def _require_actor(self, session: Session, call: Call) -> Flow[None]:
         """End a session in which somebody acts as its user, if that person's own session is over."""
@@ -430,13 +482,13 @@ class Flows:
             raise ScopeRejected("more is asked for than was granted")
 
     def _present(
-        self, token: RefreshToken, now: int, device: Device | None, *, passive: bool
+        self, token: RefreshToken, now: int, device: Device | None, *, passive: bool, proof: str | None
     ) -> Flow[tuple[Session, Verdict]]:
         """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
         policy = self.policy
         advance = Advance(
             session_id=token.session_id,
-            expected=expectation(token, now, policy.grace_period),
+            expected=expectation(token, now, policy.grace_period, proof),
             generation=token.generation,
             branch=token.branch,
             now=now,
@@ -454,7 +506,7 @@ class Flows:
                 yield from self._tell(Verdict.ROTATE, found, 1, answer.rotated_at, now, device)
                 return found, Verdict.ROTATE
             yield from self._require_live(found, now)
-            verdict = judge(found, token, now, policy.grace_period)
+            verdict = judge(found, token, now, policy.grace_period, proof)
             settled = yield from self._settle(found, token, verdict, now, device, passive=passive)
             if settled is not None:
                 return settled, verdict
@@ -475,6 +527,8 @@ class Flows:
             yield from RefuseSession(settled.id, now)
         distance = token.generation - found.generation
         yield from self._tell(verdict, found, distance, found.rotated_at, now, device)
+        if verdict is Verdict.UNPROVEN:
+            raise ProofRejected("the session is bound to a key, and the request does not prove that it has it")
         if verdict is Verdict.STALE:
             raise TokenStale("a newer refresh token was given out; nothing was changed")
         if verdict is Verdict.REUSE:
@@ -498,7 +552,7 @@ class Flows:
         """Return the session as it is after ``verdict``."""
         if verdict is Verdict.REUSE:
             return replace(found, ended_at=now, end_reason=EndReason.REUSE)
-        if verdict is Verdict.STALE:
+        if verdict in (Verdict.STALE, Verdict.UNPROVEN):
             return found
         times = self.policy.idle_ttl, self.policy.absolute_ttl
         expires_at = next_expiry(found, now, *times, passive=passive)
@@ -518,7 +572,10 @@ class Flows:
             StoreError: the store could not be read.
         """
         session = yield from self.find_live(token.session_id, call)
-        if session is None or judge(session, token, call.now, self.policy.grace_period) not in ISSUING:
+        if session is None:
+            return None
+        verdict = judge(session, token, call.now, self.policy.grace_period, session.key_thumbprint)
+        if verdict not in ISSUING:
             return None
         user = yield from LoadUser(session.subject)
         return None if user is None or user.disabled else (session, user)
@@ -539,28 +596,42 @@ class Flows:
 
     # ---- logout
 
-    def logout_text(self, text: str, call: Call, client_id: str | None = None) -> Flow[bool]:
+    def logout_text(
+        self, text: str, call: Call, client_id: str | None = None, proof: Proof | None = None
+    ) -> Flow[bool]:
         """Open a refresh token and `logout` with it; a text that is no refresh token ends nothing."""
         try:
             token = yield from self.open(text, client_id)
         except TokenMalformed:
             return False
-        return (yield from self.logout(token, call))
+        return (yield from self.logout(token, call, proof))
 
-    def logout(self, token: RefreshToken, call: Call) -> Flow[bool]:
-        """End the session of a refresh token from `open`, however old; return whether it was live."""
+    def logout(self, token: RefreshToken, call: Call, proof: Proof | None = None) -> Flow[bool]:
+        """End the session of a refresh token from `open`, however old; return whether it was live.
+
+        A bound session ends only with a proof by its key: whoever copied its token cannot log its owner out.
+        """
+        if not (yield from self._may_end(token.session_id, call, proof)):
+            return False
         return (yield from self._end(token.session_id, EndReason.LOGOUT, call.now))
 
-    def logout_everywhere(self, token: RefreshToken, call: Call) -> Flow[bool]:
+    def _may_end(self, session_id: str, call: Call, proof: Proof | None) -> Flow[bool]:
+        session = yield from Find(session_id)
+        if session is None or is_proven(session, thumbprint_of(proof)):
+            return True
+        yield from Emit(Event(EventCode.PROOF_REFUSED, call.now, session.id, session.subject))
+        return False
+
+    def logout_everywhere(self, token: RefreshToken, call: Call, proof: Proof | None = None) -> Flow[bool]:
         """End all sessions of a refresh token's user; return False, and end nothing, if its own session is not live.
 
         Its own session ends last: if the store fails before, the same token can be sent again.
         """
         session = yield from self.find_live(token.session_id, call)
-        if session is None:
+        if session is None or not (yield from self._may_end(session.id, call, proof)):
             return False
         yield from self.end_all(session.subject, session.id, call)
-        yield from self.logout(token, call)
+        yield from self.logout(token, call, proof)
         return True
 
     def end_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
@@ -639,6 +710,7 @@ class Flows:
         call: Call,
         scope: str | None = None,
         limit: str | None = None,
+        key_thumbprint: str | None = None,
         *,
         replaces: bool = True,
     ) -> Flow[Tokens]:
@@ -648,9 +720,9 @@ class Flows:
             scope = scopes.within(scope, limit)
         expires_in = lifetime(self.policy, session, call.now)
         key = ring.signing_key(call.now)
-        access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope)
+        access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope, key_thumbprint)
         text = refresh_token.encode(token, ring.refresh_key(call.now))
-        return Tokens(access, text, expires_in, session, user, replaces, scope)
+        return Tokens(access, text, expires_in, session, user, replaces, scope, _token_type(key_thumbprint))
 
     def _bound(self, client_id: str) -> str:
         """Return what a refresh token is bound to: a client that is not the issuer's own."""
@@ -700,6 +772,16 @@ def bindings(client_id: str | None) -> tuple[str, ...]:
         client_id: of its session, None if that is not known.
     """
     return ("", _ACTING) if client_id is None else ("", client_id, _ACTING, client_id + _ACTING)
+
+
+def _dpop_thumbprint(session: Session) -> str | None:
+    """Return the thumbprint that access tokens of a session are bound to; none where DBSC binds a cookie."""
+    key = session.bound_key
+    return session.key_thumbprint if key is not None and key.use is KeyUse.DPOP else None
+
+
+def _token_type(key_thumbprint: str | None) -> str:
+    return BEARER if key_thumbprint is None else DPOP
 
 
 def _check_subject(subject: object) -> None:

@@ -40,9 +40,11 @@ class MasterSecret:
 
     Attributes:
         refresh_key: the first one of a store that has none yet: the same for all nodes with this newest secret.
+        nonce_key: what nonces are made with.
     """
 
     refresh_key: RefreshKey
+    nonce_key: bytes = field(repr=False)
     _wrapping_keys: tuple[OctKey, ...] = field(repr=False)
 
     @classmethod
@@ -53,7 +55,7 @@ class MasterSecret:
             ConfigurationError: there is none, or one is shorter than 32 bytes.
         """
         raw = secrets_in(secret)
-        return cls(_refresh_key(raw[0]), tuple(map(_wrapping_key, raw)))
+        return cls(_refresh_key(raw[0]), _derive(raw[0], "nonce", 32), tuple(map(_wrapping_key, raw)))
 
     def wrap(self, key: "SigningKey | RefreshKey") -> str:
         """Return ``key`` as a JWE under the newest secret (RFC 7516, RFC 7517 §7)."""

@@ -29,6 +29,10 @@ Who is held gets a new access token, and the same refresh token again if it is t
 answers could go on swapping the two in one jar until one is used and the other is dead. So its holder gets none and
 keeps what the jar holds.
 
+A session may be *bound* to a key: its row has the key's thumbprint. Whether a request proves that it has this key is
+asked before all else. One that does not changes nothing and gets nothing, whatever its token is (*unproven*): so a
+thief without the key neither refreshes nor disturbs the owner.
+
 All of this was found, and is held to, by exhaustive exploration: see ``docs/rotation.md``.
 """
 
@@ -63,6 +67,9 @@ class Position(Protocol):
     @property
     def rotated_at(self) -> int: ...  # noqa: D102
 
+    @property
+    def key_thumbprint(self) -> str | None: ...  # noqa: D102
+
 
 class Relation(StrEnum):
     """How a presented token stands to the stored position."""
@@ -91,6 +98,7 @@ class Verdict(StrEnum):
     HEAL = "healed"
     STALE = "stale"
     REUSE = "reused"
+    UNPROVEN = "proof_refused"
 
 
 ISSUING = frozenset((Verdict.ROTATE, Verdict.HOLD, Verdict.REPEAT, Verdict.BRANCH, Verdict.HEAL))
@@ -130,7 +138,12 @@ def relate(session: Position, token: Presented) -> Relation:
     return Relation.LONG_PAST if token.generation <= session.generation - LONG_PAST else Relation.PAST
 
 
-def judge(session: Position, token: Presented, now: int, grace_period: int) -> Verdict:
+def is_proven(session: Position, proof: str | None) -> bool:
+    """Tell whether a request with this ``proof`` may do something with ``session``: any may, unless it is bound."""
+    return session.key_thumbprint is None or session.key_thumbprint == proof
+
+
+def judge(session: Position, token: Presented, now: int, grace_period: int, proof: str | None = None) -> Verdict:
     """Return the verdict on an authentic ``token`` of a live ``session``.
 
     Args:
@@ -139,7 +152,10 @@ def judge(session: Position, token: Presented, now: int, grace_period: int) -> V
         now: the time, in milliseconds since the epoch. Clocks of nodes differ: a time before the last rotation
             counts as within the grace period.
         grace_period: in milliseconds; 0 is the strict mode.
+        proof: the thumbprint of the key that the request has proven to have; None for none.
     """
+    if not is_proven(session, proof):
+        return Verdict.UNPROVEN
     age = Age.WITHIN if now - session.rotated_at <= grace_period else Age.AFTER
     return TABLE[relate(session, token), age]
 
@@ -159,7 +175,7 @@ def position_after(session: Position, token: Presented, verdict: Verdict, now: i
             return token.generation, token.branch, now
         case Verdict.BRANCH:
             return session.generation, session.branch, now
-        case Verdict.HOLD | Verdict.REPEAT | Verdict.STALE | Verdict.REUSE:
+        case Verdict.HOLD | Verdict.REPEAT | Verdict.STALE | Verdict.REUSE | Verdict.UNPROVEN:
             return session.generation, session.branch, session.rotated_at
 
 
@@ -167,14 +183,16 @@ def position_after(session: Position, token: Presented, verdict: Verdict, now: i
 class Expectation:
     """The stored positions for which a token rotates, in a form that one conditional write can check.
 
-    A position matches when its generation and branch are these and its ``rotated_at`` is *before* ``rotated_before``.
+    A position matches when its generation and branch are these, its ``rotated_at`` is *before* ``rotated_before``, and
+    its ``key_thumbprint`` is none or ``proof``.
     """
 
     generation: int
     branch: bytes
     rotated_before: int
+    proof: str | None = None
 
 
-def expectation(token: Presented, now: int, grace_period: int) -> Expectation:
+def expectation(token: Presented, now: int, grace_period: int, proof: str | None = None) -> Expectation:
     """Return the one kind of position from which `judge` says *rotate* for ``token``: the same rule, turned around."""
-    return Expectation(token.generation - 1, token.parent, now - grace_period)
+    return Expectation(token.generation - 1, token.parent, now - grace_period, proof)

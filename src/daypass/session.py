@@ -11,8 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from daypass.rotation import NEVER_ROTATED
-from daypass.session_extras import act_part, read_extras
+from daypass.session_extras import BoundKey, act_part, read_extras
 from daypass.user import User
+
+BEARER, DPOP = "Bearer", "DPoP"
+"""How an access token is sent (RFC 6750 §2.1, RFC 9449 §7.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Session:
         idle_ttl: how long it lives without a refresh, in milliseconds, if that is less than the policy says.
         ends_at: when it ends however often it is refreshed, if that is before the policy's time.
         extras: what only some sessions have, as text; see `daypass.session_extras`.
+        key_thumbprint: of the public key that the session is bound to (RFC 7638); None for one that is not bound.
     """
 
     id: str
@@ -86,6 +90,7 @@ class Session:
     idle_ttl: int | None = None
     ends_at: int | None = None
     extras: str | None = field(default=None, repr=False)
+    key_thumbprint: str | None = None
 
     @property
     def last_used_at(self) -> int:
@@ -101,6 +106,11 @@ class Session:
     def claims(self) -> Mapping[str, Any]:
         """The session's own claims, which each of its access tokens has."""
         return read_extras(self.extras).claims
+
+    @property
+    def bound_key(self) -> BoundKey | None:
+        """The key that the session is bound to; None for one that is not bound."""
+        return read_extras(self.extras).key
 
     @property
     def actor(self) -> str | None:
@@ -150,11 +160,13 @@ class Confirmed:
         access_token: the signed JWT, with the new ``auth_time`` and ``amr``.
         expires_in: its lifetime, in seconds.
         session: as it is after this.
+        token_type: ``Bearer``, or ``DPoP`` for an access token that is bound to a key.
     """
 
     access_token: str = field(repr=False)
     expires_in: int
     session: Session
+    token_type: str = BEARER
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +182,7 @@ class Tokens:
         replaces: whether the refresh token is to be handed on to the client. Seldom not, after a refresh: it is the one
             that was presented, and the client keeps what it has by now (see *hold* in `daypass.rotation`).
         scope: what the access token may do, words with spaces between them; None where nothing is said of it.
+        token_type: how the access token is sent: ``Bearer``, or ``DPoP`` for one that is bound to a key (RFC 9449 §5).
     """
 
     access_token: str = field(repr=False)
@@ -179,3 +192,4 @@ class Tokens:
     user: User = field(repr=False)
     replaces: bool = True
     scope: str | None = None
+    token_type: str = BEARER

@@ -8,6 +8,7 @@ known (as in RFC 7515 §4.1.11).
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,28 @@ from daypass.errors import StoreUnavailable
 from daypass.read_only import read_only
 
 _NOTHING: Mapping[str, Any] = read_only({})
-_KNOWN = frozenset(("p", "t", "c", "crit"))
+_KNOWN = frozenset(("p", "t", "c", "k", "crit"))
+_KEY = "k"
+
+
+class KeyUse(StrEnum):
+    """By which protocol a session's key is proven."""
+
+    DPOP = "dpop"
+    DBSC = "dbsc"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundKey:
+    """The public key that a session is bound to.
+
+    Attributes:
+        use: by which protocol it is proven.
+        jwk: the key (RFC 7517), with the members that its thumbprint is made of and no others.
+    """
+
+    use: KeyUse
+    jwk: Mapping[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +48,15 @@ class Extras:
         persistent: whether the session outlives the browser; False makes its cookie one without ``Max-Age``.
         authenticated_at: when its user was last authenticated, if that was after the login; milliseconds.
         claims: the session's own claims, for each of its access tokens.
+        key: the key that the session is bound to. The text has it as critical: versions before 0.3 would give new
+            tokens without a proof, so they may not work with such a session.
         others: what a newer version has written, by name.
     """
 
     persistent: bool = True
     authenticated_at: int | None = None
     claims: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
+    key: BoundKey | None = None
     others: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
 
     @property
@@ -44,6 +69,9 @@ class Extras:
             members["t"] = self.authenticated_at
         if self.claims:
             members["c"] = self.claims
+        if self.key is not None:
+            members[_KEY] = {self.key.use: self.key.jwk}
+            members["crit"] = sorted({*members.get("crit", ()), _KEY})
         return json.dumps(members, separators=(",", ":")) if members else None
 
 
@@ -76,5 +104,21 @@ def _read(text: str) -> Extras:
         persistent=bool(members.get("p", True)),
         authenticated_at=members.get("t"),
         claims=members.get("c", _NOTHING),
+        key=_bound_key(members.get(_KEY)),
         others=read_only({name: value for name, value in members.items() if name not in _KNOWN or name == "crit"}),
     )
+
+
+def _bound_key(member: Mapping[str, Mapping[str, str]] | None) -> BoundKey | None:
+    """Return the key in the text's member for it.
+
+    Raises:
+        StoreUnavailable: it is proven by a protocol that only a newer version of Daypass knows.
+    """
+    if not member:
+        return None
+    ((use, jwk),) = member.items()
+    try:
+        return BoundKey(KeyUse(use), jwk)
+    except ValueError:
+        raise StoreUnavailable(f"a newer Daypass has bound this session to a key ({use}): upgrade Daypass") from None

@@ -8,8 +8,9 @@ from typing import Any, TypedDict
 from daypass.duration import Duration, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.policy import Policy
+from daypass.proof import Proof, thumbprint_of
 from daypass.session import Session
-from daypass.session_extras import Extras, read_extras
+from daypass.session_extras import Extras, KeyUse, read_extras
 from daypass.unknown_options import refuse_unknown
 from daypass.user import RESERVED_CLAIMS
 
@@ -25,6 +26,7 @@ class SessionOptions(TypedDict, total=False):
             policy's ``session_idle_ttl`` without a refresh.
         idle_ttl: ends the session after this time without a refresh, if the policy's time is longer.
         absolute_ttl: ends the session this long after its login, if the policy's time is longer.
+        key: the public key (a JWK) that the session is bound to: its client proves by DPoP (RFC 9449) that it has it.
         claims: for each access token of the session, beside those of the user; JSON values, `MAXIMUM_CLAIMS` bytes at
             most. Where both have one of the same name, the session's counts.
     """
@@ -33,6 +35,7 @@ class SessionOptions(TypedDict, total=False):
     idle_ttl: Duration
     absolute_ttl: Duration
     claims: Mapping[str, Any]
+    key: Mapping[str, Any]
 
 
 def apply(session: Session, options: SessionOptions, policy: Policy) -> Session:
@@ -51,12 +54,17 @@ def apply(session: Session, options: SessionOptions, policy: Policy) -> Session:
         idle_ttl = min(idle_ttl, policy.session_idle_ttl)
     if idle_ttl <= policy.grace_period:
         raise ConfigurationError("idle_ttl of a session has to be longer than grace_period")
+    proof = Proof.of(options["key"], KeyUse.DPOP) if "key" in options else None
+    extras = Extras(
+        persistent, claims=checked_claims(options.get("claims", {})), key=None if proof is None else proof.key
+    )
     return replace(
         session,
         expires_at=session.created_at + min(idle_ttl, absolute_ttl),
         idle_ttl=idle_ttl if idle_ttl < policy.idle_ttl else None,
         ends_at=session.created_at + absolute_ttl if absolute_ttl < policy.absolute_ttl else None,
-        extras=Extras(persistent=persistent, claims=checked_claims(options.get("claims", {}))).text,
+        extras=extras.text,
+        key_thumbprint=thumbprint_of(proof),
     )
 
 

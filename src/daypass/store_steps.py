@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from daypass.flow import A, Step
 from daypass.keys import KeyRecord
-from daypass.rotation import Expectation
+from daypass.rotation import Expectation, is_proven
 from daypass.session import NOWHERE, Device, EndReason, Session
 
 
@@ -104,6 +104,7 @@ class Advance(StoreStep[Advanced]):
         """Return ``session`` as it is once it was moved on, None when it does not stand where it is expected."""
         expected = self.expected
         stands = (session.generation, session.branch) == (expected.generation, expected.branch)
+        stands = stands and is_proven(session, expected.proof)
         if not stands or session.rotated_at >= expected.rotated_before or not session.is_live(self.now):
             return None
         return self.after(session) if self.now < session.created_at + self.absolute_ttl else None
@@ -127,9 +128,10 @@ def next_expiry(session: Session, now: int, idle_ttl: int, absolute_ttl: int, *,
 
 @dataclass(frozen=True, slots=True)
 class Swap(StoreStep[bool]):
-    """Replace ``old`` by ``new`` if generation, branch and ``rotated_at`` are still ``old``'s and it is not ended.
+    """Replace ``old`` by ``new`` if its position and ``key_thumbprint`` are still ``old``'s and it is not ended.
 
-    The position, the expiry, the ending, the user agent and the address are replaced; True when they were.
+    The position is generation, branch and ``rotated_at``. It, the expiry, the ending, the user agent and the address
+    are replaced; True when they were.
     """
 
     old: Session
@@ -143,6 +145,19 @@ class Amend(StoreStep[bool]):
     session_id: str
     old: str | None = field(repr=False)
     new: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bind(StoreStep[bool]):
+    """Bind a session to a key: write its thumbprint, and the extras ``new``, which have the key; True when it was done.
+
+    Not done if the session is bound already, if it is ended, or if its extras are no longer ``old``. No step unbinds.
+    """
+
+    session_id: str
+    key_thumbprint: str
+    old: str | None = field(repr=False)
+    new: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

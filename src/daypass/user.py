@@ -26,6 +26,7 @@ RESERVED_CLAIMS = frozenset(
         "username",
         "email",
         "sid_iat",
+        "cnf",
     )
 )
 """The claims of an access token that Daypass sets itself."""

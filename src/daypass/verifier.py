@@ -198,4 +198,16 @@ class Verifier:
             session_started_at=started_at,
             actor_session_id=act_part(claims, "sid"),
             _claims=read_only(claims),
+            key_thumbprint=_key_thumbprint(claims),
         )
+
+
+def _key_thumbprint(claims: dict[str, Any]) -> str | None:
+    """Return the thumbprint in the claim ``cnf`` (RFC 9449 §6.1); a token that is bound in another way is refused."""
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    thumbprint = confirmation.get("jkt") if isinstance(confirmation, dict) else None
+    if not isinstance(thumbprint, str) or not thumbprint:
+        raise TokenMalformed("an access token that is bound in a way that is not known here")
+    return thumbprint

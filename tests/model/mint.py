@@ -25,6 +25,7 @@ class Position(NamedTuple):
     generation: int
     branch: bytes
     rotated_at: int
+    key_thumbprint: str | None = None
 
 
 class Mint:

@@ -24,6 +24,12 @@ any time:
 - `found_after` (no condition): a loser's use revokes the session, whenever it comes, once the winner has advanced it
   three times since.
 
+Promise 4, for a session that is bound to a key, with a thief who copies the jar again and again and has no key: all
+that is promised without a thief, and
+
+- `nothing_without_the_key`: whatever token the thief presents, he is given nothing, and nothing that the server or
+  anybody else has is changed by it.
+
 Not promised, and shown by the tests: that two parties are found which are within W of each other again and again, or
 that tabs survive lost writes when there are several.
 """
@@ -121,6 +127,15 @@ def found_after(wins: int) -> Promise:
     return loser_is_found_at_once
 
 
+def nothing_without_the_key(world: World, before: State, step: Step, after: State) -> str | None:
+    """Who does not have the session's key is given nothing, and changes nothing."""
+    if step.party == OWNER or step.outcome is None:
+        return None
+    if step.outcome.answer is not None:
+        return "a thief without the key is given a token"
+    return None if after == before else "a thief without the key changes something"
+
+
 HONEST: tuple[Promise, ...] = (nobody_is_logged_out, jar_goes_on, stale_tells_the_truth)
 """Promise 1, and promise 3."""
 
@@ -134,6 +149,8 @@ THEFT_APART: tuple[Promise, ...] = (no_two_lines,)
 def promises_of(world: World) -> tuple[Promise, ...]:
     """Return the promises that are to hold in ``world``."""
     settings = world.settings
+    if settings.bound:
+        return (nothing_without_the_key, *HONEST)
     if not settings.thief:
         return HONEST
     return THEFT if settings.apart is Apart.NONE else THEFT_APART

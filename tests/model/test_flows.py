@@ -4,18 +4,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from joserfc.jwk import ECKey
 
 from daypass.access_token import Names
 from daypass.drive import run
-from daypass.errors import TokenReused, TokenStale
+from daypass.errors import ProofRejected, TokenReused, TokenStale
 from daypass.event import Event
 from daypass.flow import Step
 from daypass.flows import ENTROPY, Call, Flows
 from daypass.keys import KeyRing, SigningKey
 from daypass.policy import Policy
+from daypass.proof import Proof
 from daypass.refresh_token import encode
-from daypass.rotation import TABLE, Verdict
+from daypass.rotation import TABLE, Verdict, is_proven
 from daypass.session import EndReason, Session, Tokens
+from daypass.session_extras import Extras, KeyUse
 from daypass.steps import Emit, Keys, LoadUser, RefuseSession, StoreClock
 from daypass.store_steps import Advance, Advanced, Swap
 from daypass.user import User
@@ -59,7 +62,7 @@ class _OneRow:
     def _advance(self, step: Advance) -> Advanced:
         session, expected = self.session, step.expected
         stands = (session.generation, session.branch) == (expected.generation, expected.branch)
-        if stands and session.rotated_at < expected.rotated_before:
+        if stands and session.rotated_at < expected.rotated_before and is_proven(session, expected.proof):
             self.session = replace(session, generation=step.generation, branch=step.branch, rotated_at=step.now)
             return Advanced(self.session, moved=True)
         return Advanced(session, moved=False)
@@ -76,10 +79,13 @@ def _met(world: World) -> dict[Case, list[tuple[Row, int, int, Outcome]]]:
     return met
 
 
+_PROOF = Proof.of(ECKey.generate_key("P-256").as_dict(private=False), KeyUse.DPOP)
+
 KINDS: dict[str, tuple[dict[str, Any], bool]] = {
     "persistent": ({}, False),
     "not remembered": ({"idle_ttl": 5, "ends_at": 10**9, "extras": '{"p":0}'}, False),
     "passive": ({}, True),
+    "bound": ({"extras": Extras(key=_PROOF.key).text, "key_thumbprint": _PROOF.thumbprint}, False),
 }
 """What a session has of its own, and whether the refresh is passive: the rule is the same for all."""
 
@@ -88,11 +94,12 @@ def _refreshed(world: World, row: Row, token: int, clock: int, kind: str) -> tup
     own, passive = KINDS[kind]
     presented = world.mint.tokens[token]
     position = world.mint.position(row)
-    session = Session(presented.session_id, "s", "c", *position, created_at=clock, expires_at=2 * clock, **own)
+    session = Session(presented.session_id, "s", "c", *position[:3], created_at=clock, expires_at=2 * clock, **own)
     store = _OneRow(session)
     flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
     try:
-        tokens = run(flows.refresh(presented, Call(clock, bytes(ENTROPY)), passive=passive), store.answer)
+        call, proof = Call(clock, bytes(ENTROPY)), _PROOF if kind == "bound" else None
+        tokens = run(flows.refresh(presented, call, passive=passive, proof=proof), store.answer)
     except (TokenStale, TokenReused):
         return store, None
     return store, tokens
@@ -130,3 +137,20 @@ def test_flows_answer_as_explored(relation: Any, age: Any, worlds: Any, kind: st
             given = tokens.refresh_token if tokens is not None and tokens.replaces else None
             silent = outcome.answer is None or world.keeps_jar(outcome)
             assert (None if silent else encode(world.mint.tokens[outcome.answer], KEY)) == given
+
+
+@pytest.mark.parametrize(("relation", "age"), TABLE)
+def test_flows_change_nothing_without_a_proof(relation: Any, age: Any, worlds: Any) -> None:
+    """For each row of the table: a bound session's token without a proof gets nothing and changes nothing."""
+    for world, met in worlds:
+        for row, token, clock, _ in met.get((relation, age, TABLE[relation, age]), []):
+            presented, position = world.mint.tokens[token], world.mint.position(row)
+            own = KINDS["bound"][0]
+            times = {"created_at": clock, "expires_at": 2 * clock}
+            session = Session(presented.session_id, "s", "c", *position[:3], **times, **own)
+            store = _OneRow(session)
+            flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
+            with pytest.raises(ProofRejected):
+                run(flows.refresh(presented, Call(clock, bytes(ENTROPY))), store.answer)
+            assert session == store.session
+            assert ["proof_refused"] == store.codes

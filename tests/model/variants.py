@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from daypass import rotation
-from daypass.rotation import TABLE, Age, Position, Presented, Relation, Verdict, relate
+from daypass.rotation import ISSUING, TABLE, Age, Position, Presented, Relation, Verdict, relate
 
 from .world import SHIPPING, Held, Rule, Settings
-from .worlds import LOST_WRITES, TABS, THIEF, THIEF_APART
+from .worlds import BOUND, LOST_WRITES, TABS, THIEF, THIEF_APART
 
 Case = tuple[Relation, Age]
 
@@ -39,6 +39,20 @@ def found_when_behind(generations: int) -> Rule:
         return rotation.judge(session, token, now, grace_period)
 
     return replace(SHIPPING, judge=judge)
+
+
+def without_key_unless(*, issues: bool) -> Rule:
+    """Return a rule that asks a bound session's request for its proof too late, or not at all.
+
+    Args:
+        issues: whether it gives tokens without a proof; else it asks for one where it would give them.
+    """
+
+    def unproven(session: Position, token: Presented, now: int, grace_period: int) -> Verdict:
+        verdict = rotation.judge(session, token, now, grace_period)
+        return Verdict.UNPROVEN if verdict in ISSUING and not issues else verdict
+
+    return replace(SHIPPING, unproven=unproven)
 
 
 STRICT_SINGLE_USE = with_verdicts({(Relation.SAME, age): Verdict.REUSE for age in Age})
@@ -99,6 +113,10 @@ _WITHIN, _AFTER = Age.WITHIN, Age.AFTER
 VARIANTS: tuple[Variant, ...] = (
     Variant("strict single use", STRICT_SINGLE_USE, TABS, _DEAD, 1),
     Variant("grace without bound", GRACE_WITHOUT_BOUND, THIEF, _SHARED, 7),
+    Variant("no proof asked", without_key_unless(issues=True), BOUND, "a thief without the key is given a token", 2),
+    Variant(
+        "proof asked last", without_key_unless(issues=False), BOUND, "a thief without the key changes something", 9
+    ),
     Variant("no hold", NO_HOLD, TABS, _DEAD, 6),
     Variant("hold gives the token again", HOLD_GIVES_THE_TOKEN_AGAIN, TABS, _DEAD, 18),
     Variant("hold gives the newest", HOLD_GIVES_THE_NEWEST, TABS, _DEAD, 15),

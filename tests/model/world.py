@@ -39,6 +39,7 @@ from typing import NamedTuple
 from daypass import rotation
 from daypass.rotation import Age, Expectation, Position, Presented, Relation, Verdict, relate
 
+from . import mint
 from .mint import LOGIN, Mint, Row
 
 TICK = 1000
@@ -61,18 +62,28 @@ class Held(IntEnum):
     THE_TOKEN_AGAIN = 2
 
 
+KEY = "the thumbprint of the owner's key"
+
+
+def without_key(session: Position, token: Presented, now: int, grace_period: int) -> Verdict:
+    """Judge a token of a session that is bound to `KEY`, presented by somebody who does not have that key."""
+    bound = mint.Position(session.generation, session.branch, session.rotated_at, KEY)
+    return rotation.judge(bound, token, now, grace_period, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rotation rule, as the server carries it out: the shipping one, or a broken one.
 
-    Without an ``expectation`` there is no first trip: every verdict comes from ``judge`` and is written by
-    compare-and-swap.
+    ``unproven`` judges a token that comes without the proof that its session needs. Without an ``expectation`` there is
+    no first trip: every verdict comes from ``judge`` and is written by compare-and-swap.
     """
 
     judge: Callable[[Position, Presented, int, int], Verdict]
     expectation: Callable[[Presented, int, int], Expectation] | None
     position_after: Callable[[Position, Presented, Verdict, int], tuple[int, bytes, int]] = rotation.position_after
     held: Held = Held.THE_CURRENT_ONE
+    unproven: Callable[[Position, Presented, int, int], Verdict] = without_key
 
 
 SHIPPING = Rule(rotation.judge, rotation.expectation)
@@ -104,6 +115,8 @@ class Settings:
         edge: exactly W counts as within and as after.
         lost_writes: the store may once be set back by so many generations at the most; 0 for never.
         thief: the jar is copied once.
+        bound: the session is bound to a key that the owner has and the thief has not. The thief copies the jar as often
+            as he likes, and keeps every token.
         hoard: the thief keeps every token he was ever given, not only the last.
         apart: see `Apart`.
     """
@@ -120,6 +133,7 @@ class Settings:
     lost_writes: int = 0
     thief: bool = False
     hoard: bool = False
+    bound: bool = False
     apart: Apart = Apart.NONE
 
 
@@ -230,6 +244,7 @@ class World:
         self.grace = settings.grace * TICK
         self._graces = (self.grace, self.grace - 1) if settings.edge else (self.grace,)
         self.decided: dict[tuple[Row, int, int, int], Outcome] = {}
+        self._without_key: dict[tuple[Row, int, int, int], Outcome] = {}
         self._past: dict[tuple[int, int], bool] = {}
         # After the login the jar has the first token, and nothing is under way.
         before = Theft((), ()) if settings.apart is Apart.ALL else None
@@ -249,6 +264,15 @@ class World:
             outcome = self.decided[question] = self._serve(*question)
         return outcome
 
+    def serve_without_key(self, row: Row, token: int, clock: int, grace: int) -> Outcome:
+        """Return what a node makes of a token that comes without a proof, in a world where the session is bound."""
+        question = row, token, clock, grace
+        outcome = self._without_key.get(question)
+        if outcome is None:
+            verdict = self.rule.unproven(self.mint.position(row), self.mint.tokens[token], clock, grace)
+            outcome = self._without_key[question] = self._outcome(row, token, clock, grace, verdict)
+        return outcome
+
     def _serve(self, row: Row, number: int, clock: int, grace: int) -> Outcome:
         position, token = self.mint.position(row), self.mint.tokens[number]
         verdict = self.rule.judge(position, token, clock, grace)
@@ -257,12 +281,16 @@ class World:
             stands = (position.generation, position.branch) == (expected.generation, expected.branch)
             if (stands and position.rotated_at < expected.rotated_before) != (verdict is Verdict.ROTATE):
                 raise RuleContradictsItself(f"{position} {token} {clock} {grace}")
+        return self._outcome(row, number, clock, grace, verdict)
+
+    def _outcome(self, row: Row, number: int, clock: int, grace: int, verdict: Verdict) -> Outcome:
+        position, token = self.mint.position(row), self.mint.tokens[number]
         after = self.mint.row(*self.rule.position_after(position, token, verdict, clock))
         case = relate(position, token), Age.WITHIN if clock - row[1] <= grace else Age.AFTER
         return Outcome(verdict, case, after, self._answer(verdict, number, after))
 
     def _answer(self, verdict: Verdict, number: int, after: Row) -> int | None:
-        if verdict in (Verdict.STALE, Verdict.REUSE):
+        if verdict in (Verdict.STALE, Verdict.REUSE, Verdict.UNPROVEN):
             return None
         return number if verdict is Verdict.HOLD else self.mint.successor(after)
 
@@ -343,7 +371,7 @@ class World:
     def _served(self, state: State, message: Message, party: int, outcome: Outcome) -> State | None:
         """Return the state once the server has acted; None for a trace that does not count."""
         theft = state.theft
-        if theft is not None:
+        if theft is not None and not self.settings.bound:
             theft = self._remembered(state, theft, message, party, outcome)
             if theft is None:
                 return None
@@ -410,6 +438,9 @@ class World:
         return (default, -1) if theft is None else dict(theft.given).get(token, (default, -1))
 
     def _thief_moves(self, state: State) -> Iterator[tuple[Step, State]]:
+        if self.settings.bound:
+            yield from self._moves_without_key(state)
+            return
         theft = state.theft
         if theft is None or not theft.held:
             used = (0, 0) if theft is None else theft.used
@@ -419,6 +450,19 @@ class World:
         for token in theft.held:
             message = Message(Kind.TAKEN, token, state.now, state.now)
             for outcome in self.outcomes(state.row, token, state.now):
+                after = self._served(state, message, THIEF, outcome)
+                if after is not None:
+                    yield Step(Move.SERVE, message, THIEF, outcome), after
+
+    def _moves_without_key(self, state: State) -> Iterator[tuple[Step, State]]:
+        """Yield what a thief does who has the tokens of a bound session and not its key."""
+        held = () if state.theft is None else state.theft.held
+        if state.jar not in held:
+            yield Step(Move.STEAL), state._replace(theft=Theft((*held, state.jar), ()))
+        for token in held:
+            message = Message(Kind.TAKEN, token, state.now, state.now)
+            for grace in self._graces:
+                outcome = self.serve_without_key(state.row, token, state.now, grace)
                 after = self._served(state, message, THIEF, outcome)
                 if after is not None:
                     yield Step(Move.SERVE, message, THIEF, outcome), after

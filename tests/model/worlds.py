@@ -18,6 +18,9 @@ THIEF_APART = Settings(delay=1, grace=3, thief=True, apart=Apart.ALL)
 THIEF = Settings(delay=1, grace=3, thief=True)
 """Any number of tabs and a thief who has one jar and uses it whenever he likes."""
 
+BOUND = Settings(delay=1, grace=3, slow_nodes=True, thief=True, bound=True)
+"""Any number of tabs with a key, and a thief who copies the jar whenever he likes and does not have the key."""
+
 THIEF_AND_LOST_WRITES = Settings(delay=1, grace=3, room=1, patient=True, lost_writes=1, thief=True, apart=Apart.ALL)
 """A client that refreshes one at a time, a thief who is never within W of it, and a store that falls back once."""
 
@@ -30,6 +33,7 @@ QUICK: Mapping[str, Settings] = MappingProxyType(
         "one at a time, lost writes": LOST_WRITES,
         "thief, uses apart": THIEF_APART,
         "thief": THIEF,
+        "bound to a key, thief without it": BOUND,
     }
 )
 
@@ -54,6 +58,10 @@ DEEP: Mapping[str, Settings] = MappingProxyType(
         "thief who keeps every token": Settings(delay=1, grace=3, thief=True, hoard=True),
         "one at a time, thief, uses apart, a generation lost": THIEF_AND_LOST_WRITES,
         "one at a time, thief, uses apart, two generations lost": replace(THIEF_AND_LOST_WRITES, lost_writes=2),
+        "bound to a key, thief without it, two tabs, racing nodes": Settings(
+            delay=1, grace=3, slow_nodes=True, room=2, races=True, thief=True, bound=True
+        ),
+        "bound to a key, thief without it, lost writes": replace(LOST_WRITES, thief=True, bound=True),
         "thief, slow nodes": Settings(delay=1, grace=3, slow_nodes=True, thief=True),
     }
 )

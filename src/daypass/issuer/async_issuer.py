@@ -27,6 +27,7 @@ from daypass.issuer.base import (
     is_async,
     loaded_user,
 )
+from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import (
@@ -137,19 +138,22 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         scope: str | None = None,
         device: Device | None = None,
         passive: bool = False,
+        proof: Proof | None = None,
     ) -> Tokens:
         """Return new tokens for a refresh token; arguments and errors are those of `Daypass.refresh`."""
         return await self.run(
-            self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope, device, passive=passive)
+            self.flows.refresh_text(
+                refresh_token, self.new_call(), client_id, scope, device, passive=passive, proof=proof
+            )
         )
 
-    async def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
+    async def logout(self, refresh_token: str, *, client_id: str | None = None, proof: Proof | None = None) -> bool:
         """End the session of a refresh token, however old it is; return whether there was one to end.
 
         Raises:
             StoreError: nothing was decided.
         """
-        return await self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id))
+        return await self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id, proof))
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """Return a user's live sessions, the newest login first.

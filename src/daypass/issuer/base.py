@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from daypass import secret_file
 from daypass.access_token import Names
 from daypass.clock import system_clock
+from daypass.dpop import DPoP, dpop_of
 from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError
 from daypass.event import Event, EventCode
@@ -78,6 +79,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         max_sessions: int | None = None,
         when_full: WhenFull = "end_oldest",
         notice_devices: bool = False,
+        dpop: bool | DPoP = False,
         on_event: Listener | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
@@ -112,7 +114,11 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         self.authenticate = authenticate
         self._store: StoreT = self._open(store) if isinstance(store, str) else store
         self.flows = Flows(self.names, self.policy, _session_limit(max_sessions, when_full, notice_devices))
-        keys = KeyFlows(self.policy, self._master_secret(secret), algorithm)
+        master = self._master_secret(secret)
+        self.dpop = dpop_of(dpop)
+        if self.dpop is not None:
+            self.dpop.share_nonces(master.nonce_key)
+        keys = KeyFlows(self.policy, master, algorithm)
         self._upkeep = Upkeep(self.names, self.policy, keys, entropy(NODE_SIZE).hex())
         self._load_user = load_user
         self._on_event = on_event

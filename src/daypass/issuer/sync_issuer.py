@@ -26,6 +26,7 @@ from daypass.issuer.base import (
     loaded_user,
     refuse_awaitable,
 )
+from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import (
@@ -75,6 +76,7 @@ class Daypass(Issuer[Store, Load, Check]):
         max_sessions: how many sessions a user may have at a time; None is any number.
         when_full: what a login does then: ``end_oldest`` or ``refuse``, by `SessionLimitReached`.
         notice_devices: whether the event ``new_device`` reports a login from a device never seen.
+        dpop: whether clients may bind their sessions to a key by DPoP (RFC 9449): True, or a `DPoP` with options.
         session_idle_ttl: the same for a session that is not persistent, if it is shorter.
         absolute_ttl: the longest that a session lives.
         grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
@@ -207,6 +209,7 @@ class Daypass(Issuer[Store, Load, Check]):
         scope: str | None = None,
         device: Device | None = None,
         passive: bool = False,
+        proof: Proof | None = None,
     ) -> Tokens:
         """Return new tokens for a refresh token.
 
@@ -217,23 +220,27 @@ class Daypass(Issuer[Store, Load, Check]):
             device: where the request comes from, if you know it: shown in the list of devices; ``suspected`` events go
                 by it too.
             passive: whether no user has caused this refresh, but a timer: then the session's idle time goes on.
+            proof: that the client has the key that its session is bound to, such as ``auth.dpop.check(…)`` returns.
 
         Raises:
             ScopeRejected: more is asked for than was granted; nothing was changed.
-            TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` are final.
+            TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` and `ProofRejected` are
+                final.
             StoreError: nothing was decided; the same token may be presented again.
         """
         return self.run(
-            self.flows.refresh_text(refresh_token, self.new_call(), client_id, scope, device, passive=passive)
+            self.flows.refresh_text(
+                refresh_token, self.new_call(), client_id, scope, device, passive=passive, proof=proof
+            )
         )
 
-    def logout(self, refresh_token: str, *, client_id: str | None = None) -> bool:
+    def logout(self, refresh_token: str, *, client_id: str | None = None, proof: Proof | None = None) -> bool:
         """End the session of a refresh token, however old it is; return whether there was one to end.
 
         Raises:
             StoreError: nothing was decided.
         """
-        return self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id))
+        return self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id, proof))
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """Return a user's live sessions, the newest login first.

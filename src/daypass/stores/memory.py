@@ -106,6 +106,18 @@ class MemoryStore:
         self._put(replace(session, extras=step.new))
         return True
 
+    @OPERATIONS(store_steps.Bind)
+    def _bind(self, step: store_steps.Bind) -> bool:
+        session = self._session(step.session_id)
+        if (
+            session is None
+            or session.ended_at is not None
+            or (session.key_thumbprint, session.extras) != (None, step.old)
+        ):
+            return False
+        self._put(replace(session, extras=step.new, key_thumbprint=step.key_thumbprint))
+        return True
+
     @OPERATIONS(store_steps.Find)
     def _find(self, step: store_steps.Find) -> Session | None:
         return self._session(step.session_id)
@@ -255,5 +267,5 @@ def _folded_names(account: Account) -> tuple[str, ...]:
     return tuple(fold_name(name) for name in (account.email, account.username) if name)
 
 
-def _position(session: Session) -> tuple[int, bytes, int]:
-    return session.generation, session.branch, session.rotated_at
+def _position(session: Session) -> tuple[int, bytes, int, str | None]:
+    return session.generation, session.branch, session.rotated_at, session.key_thumbprint

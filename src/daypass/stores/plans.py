@@ -116,6 +116,11 @@ def _amend(step: store_steps.Amend, _: Dialect) -> Plan[bool]:
     return bool((yield Query(sql.AMEND, sql.amend_parameters(step), repeatable=False)))
 
 
+@PLANS(store_steps.Bind)
+def _bind(step: store_steps.Bind, _: Dialect) -> Plan[bool]:
+    return bool((yield Query(sql.BIND, sql.bind_parameters(step), repeatable=False)))
+
+
 @PLANS(store_steps.Find)
 def _find(step: store_steps.Find, _: Dialect) -> Plan[Session | None]:
     return (yield from _find_session(step.session_id))

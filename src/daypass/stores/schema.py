@@ -27,7 +27,7 @@ _SEEN_INDEX = "CREATE INDEX daypass_subjects_seen ON daypass_subjects (seen_at)"
 _SQLITE_SUBJECTS = _SUBJECTS.format(integer="INTEGER", blob="BLOB") + " WITHOUT ROWID"
 _SQLITE_SEEN_AT = "ALTER TABLE daypass_subjects ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0"
 
-SQLITE_VERSION = 6
+SQLITE_VERSION = 7
 
 SQLITE = (
     """
@@ -48,7 +48,8 @@ SQLITE = (
         scope TEXT,
         idle_ttl INTEGER,
         ends_at INTEGER,
-        extras TEXT
+        extras TEXT,
+        key_thumbprint TEXT
     ) WITHOUT ROWID
     """,
     _LIVE_INDEX,
@@ -89,7 +90,7 @@ SQLITE = (
         probed INTEGER NOT NULL
     )
     """,
-    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 6, 0)",
+    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 7, 0)",
 )
 """Makes the tables in SQLite. ``daypass_schema.current`` is the version. ``version`` is the oldest one whose Daypass
 can work with these tables; up to version 3 it was the only column, and a Daypass of that time looks at nothing else."""
@@ -137,6 +138,10 @@ SQLITE_UPGRADES = {
         _SEEN_INDEX,
         "UPDATE daypass_schema SET current = 6",
     ),
+    6: (
+        "ALTER TABLE daypass_sessions ADD COLUMN key_thumbprint TEXT",
+        "UPDATE daypass_schema SET current = 7",
+    ),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
@@ -147,7 +152,7 @@ _POSTGRES_SEEN_AT = """
     ADD COLUMN seen_at BIGINT NOT NULL DEFAULT (CAST(EXTRACT(EPOCH FROM now()) * 1000 AS BIGINT))
 """
 
-POSTGRES_VERSION = 5
+POSTGRES_VERSION = 6
 
 POSTGRES = (
     """
@@ -168,7 +173,8 @@ POSTGRES = (
         user_agent TEXT,
         address TEXT,
         scope TEXT,
-        extras TEXT
+        extras TEXT,
+        key_thumbprint TEXT
     ) WITH (fillfactor = 85)
     """,
     _LIVE_INDEX,
@@ -209,7 +215,7 @@ POSTGRES = (
         probed BIGINT NOT NULL DEFAULT 0
     )
     """,
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (5, 1)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (6, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
@@ -231,6 +237,10 @@ POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
         "UPDATE daypass_schema SET version = 4",
     ),
     4: (_POSTGRES_SEEN_AT, _SEEN_INDEX, "UPDATE daypass_schema SET version = 5"),
+    5: (
+        "ALTER TABLE daypass_sessions ADD COLUMN key_thumbprint TEXT",
+        "UPDATE daypass_schema SET version = 6",
+    ),
 }
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
 one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

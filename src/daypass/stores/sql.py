@@ -15,6 +15,7 @@ from daypass.store_steps import (
     Admit,
     Advance,
     Amend,
+    Bind,
     End,
     EndAll,
     Ending,
@@ -28,7 +29,7 @@ Parameters = dict[str, Any]
 
 SESSION_COLUMNS = (
     "id, subject, client_id, generation, branch, rotated_at, created_at, expires_at, ended_at, end_reason, "
-    "device_name, user_agent, address, scope, idle_ttl, ends_at, extras"
+    "device_name, user_agent, address, scope, idle_ttl, ends_at, extras, key_thumbprint"
 )
 EVERYONE_AT = "(SELECT ended_until FROM daypass_everyone)"
 LIVE = f"""
@@ -47,7 +48,7 @@ ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled
 INSERT = f"""
     INSERT INTO daypass_sessions ({SESSION_COLUMNS})
     VALUES (:id, :subject, :client_id, :generation, :branch, :rotated_at, :created_at, :expires_at, :ended_at,
-            :end_reason, :device_name, :user_agent, :address, :scope, :idle_ttl, :ends_at, :extras)
+            :end_reason, :device_name, :user_agent, :address, :scope, :idle_ttl, :ends_at, :extras, :key_thumbprint)
     ON CONFLICT DO NOTHING
 """
 
@@ -84,7 +85,7 @@ ADMIT = f"""
                CAST(:branch AS BYTEA), CAST(:rotated_at AS BIGINT), CAST(:created_at AS BIGINT),
                CAST(:expires_at AS BIGINT), CAST(:ended_at AS BIGINT), CAST(:end_reason AS TEXT),
                CAST(:device_name AS TEXT), CAST(:user_agent AS TEXT), CAST(:address AS TEXT), CAST(:scope AS TEXT),
-               CAST(:idle_ttl AS BIGINT), CAST(:ends_at AS BIGINT), CAST(:extras AS TEXT)
+               CAST(:idle_ttl AS BIGINT), CAST(:ends_at AS BIGINT), CAST(:extras AS TEXT), CAST(:key_thumbprint AS TEXT)
         FROM in_order WHERE :evict OR (SELECT count(*) FROM live) < :maximum
         ON CONFLICT DO NOTHING
         RETURNING id
@@ -114,7 +115,8 @@ ADVANCE = f"""
             user_agent = COALESCE(:user_agent, now.user_agent), address = COALESCE(:address, now.address)
         FROM (SELECT id AS was_id, rotated_at AS was_rotated_at FROM daypass_sessions WHERE id = :id) AS was
         WHERE id = was_id AND rotated_at = was_rotated_at AND generation = :old_generation AND branch = :old_branch
-          AND rotated_at < :rotated_before AND ended_at IS NULL AND created_at > {EVERYONE_AT}
+          AND rotated_at < :rotated_before AND (key_thumbprint IS NULL OR key_thumbprint = :proof)
+          AND ended_at IS NULL AND created_at > {EVERYONE_AT}
           AND LEAST(expires_at, created_at + :absolute_ttl, ends_at, GREATEST(created_at, rotated_at) + idle_ttl) > :now
         RETURNING {FOUND_COLUMNS}, TRUE, was_rotated_at
     )
@@ -129,6 +131,7 @@ SWAP = f"""
     SET generation = :generation, branch = :branch, rotated_at = :rotated_at, expires_at = :expires_at,
         ended_at = :ended_at, end_reason = :end_reason, user_agent = :user_agent, address = :address
     WHERE id = :id AND generation = :old_generation AND branch = :old_branch AND rotated_at = :old_rotated_at
+      AND COALESCE(key_thumbprint, '') = COALESCE(CAST(:key_thumbprint AS TEXT), '')
       AND ended_at IS NULL AND created_at > {EVERYONE_AT}
     RETURNING id
 """
@@ -136,6 +139,13 @@ SWAP = f"""
 AMEND = f"""
     UPDATE daypass_sessions SET extras = :new
     WHERE id = :id AND COALESCE(extras, '') = :old AND ended_at IS NULL AND created_at > {EVERYONE_AT}
+    RETURNING id
+"""
+
+BIND = f"""
+    UPDATE daypass_sessions SET extras = :new, key_thumbprint = :key_thumbprint
+    WHERE id = :id AND key_thumbprint IS NULL AND COALESCE(extras, '') = :old AND ended_at IS NULL
+      AND created_at > {EVERYONE_AT}
     RETURNING id
 """
 
@@ -270,6 +280,7 @@ def session_parameters(session: Session) -> Parameters:
         "idle_ttl": session.idle_ttl,
         "ends_at": session.ends_at,
         "extras": session.extras,
+        "key_thumbprint": session.key_thumbprint,
     }
 
 
@@ -296,8 +307,9 @@ def session_of(row: Sequence[Any]) -> Session:
         idle_ttl=row[14],
         ends_at=row[15],
         extras=row[16],
+        key_thumbprint=row[17],
     )
-    return found.within_own_times().ended_by_all(row[17])
+    return found.within_own_times().ended_by_all(row[18])
 
 
 def advance_parameters(step: Advance) -> Parameters:
@@ -307,6 +319,7 @@ def advance_parameters(step: Advance) -> Parameters:
         "old_generation": step.expected.generation,
         "old_branch": step.expected.branch,
         "rotated_before": step.expected.rotated_before,
+        "proof": step.expected.proof,
         "generation": step.generation,
         "branch": step.branch,
         "now": step.now,
@@ -333,6 +346,12 @@ def admit_parameters(step: Admit) -> Parameters:
 def amend_parameters(step: Amend) -> Parameters:
     """Return the parameters of `AMEND`."""
     return {"id": stored_id(step.session_id), "old": step.old or "", "new": step.new}
+
+
+def bind_parameters(step: Bind) -> Parameters:
+    """Return the parameters of `BIND`."""
+    key = {"key_thumbprint": step.key_thumbprint}
+    return {"id": stored_id(step.session_id), "old": step.old or "", "new": step.new} | key
 
 
 def end_parameters(step: End) -> Parameters:

@@ -42,6 +42,7 @@ from daypass.store_steps import (
     Advance,
     Advanced,
     Amend,
+    Bind,
     End,
     EndAll,
     EndEveryone,
@@ -68,6 +69,7 @@ from daypass.testing.clock import START
 A = TypeVar("A")
 
 CALLERS = 16
+KEY = "k" * 43
 """How many race each other."""
 
 
@@ -189,6 +191,7 @@ class StoreContract:
             {"subject": "'; DROP TABLE sessions; --", "client_id": '"{}%_\\ \u4f60\u597d'},
             {"client_id": "reader", "scope": "read write " + "x" * 100},
             {"idle_ttl": 7_200_000, "ends_at": START + 3_600_000, "extras": '{"p":0}'},
+            {"extras": '{"k":{"dpop":{}},"crit":["k"]}', "key_thumbprint": "t" * 43},
             {"extras": '{"c":{"org":"\u4f60\u597d ' + "x" * 5000 + '"}}'},
             {"id": "f" * 32, "ended_at": START + 5, "end_reason": EndReason.REUSE},
         ],
@@ -465,6 +468,71 @@ class StoreContract:
         answers = self.race(store, steps)
         (winner,) = [step.new for step, amended in zip(steps, answers, strict=True) if amended]
         assert session(extras=winner) == store.perform(Find(session().id))
+
+    # ---- bound sessions
+
+    @pytest.mark.parametrize("extras", [None, '{"p":0}'], ids=["nothing", "something"])
+    def test_bind_binds_once(self, store: Store, extras: str | None) -> None:
+        """A live session is bound to a key by one write, keeps the rest, and is never bound again."""
+        new = '{"k":{"dpop":{"kty":"EC","x":"' + "x" * 86 + '"}},"crit":["k"]}'
+        store.perform(Insert(session(extras=extras)))
+        moved = store.perform(advance(session(), START + 1)).session
+        bind = Bind(session().id, KEY, extras, new)
+        assert store.perform(bind) is True
+        bound = replace(moved, extras=new, key_thumbprint=KEY)  # type: ignore[type-var]  # not None
+        assert bound == store.perform(Find(session().id))
+        for again in (bind, replace(bind, old=new), Bind(session().id, "other", new, "{}")):
+            assert store.perform(again) is False
+        assert bound == store.perform(Find(session().id))
+
+    @pytest.mark.parametrize(
+        "stored", [{"extras": '{"p":0}'}, {"ended_at": START, "end_reason": EndReason.ENDED}], ids=["changed", "ended"]
+    )
+    def test_bind_leaves_what_others_have_changed(self, store: Store, stored: dict[str, Any]) -> None:
+        """A session whose extras others have changed, and one that has ended, is not bound."""
+        store.perform(Insert(session(**stored)))
+        assert store.perform(Bind(session().id, KEY, None, "{}")) is False
+        assert session(**stored) == store.perform(Find(session().id))
+        assert store.perform(Bind(session(2).id, KEY, None, "{}")) is False
+        assert store.perform(Bind("no id", KEY, None, "{}")) is False
+        store.perform(EndEveryone(START))
+        assert store.perform(Bind(session().id, KEY, stored.get("extras"), "{}")) is False
+
+    def test_one_of_many_binds(self, store: Store) -> None:
+        """Of many that bind a session at once exactly one does."""
+        store.perform(Insert(session()))
+        steps = [Bind(session().id, f"key {number}", None, f'{{"t":{number}}}') for number in range(CALLERS)]
+        answers = self.race(store, steps)
+        (winner,) = [step for step, bound in zip(steps, answers, strict=True) if bound]
+        expected = session(extras=winner.new, key_thumbprint=winner.key_thumbprint)
+        assert expected == store.perform(Find(session().id))
+
+    @pytest.mark.parametrize("proof", [None, "another key", ""])
+    def test_a_bound_session_moves_only_with_its_proof(self, store: Store, proof: str | None) -> None:
+        """Without the proof of its key a bound session is found as it is; with it, it moves."""
+        store.perform(Insert(session(key_thumbprint=KEY)))
+        step = advance(session(), START + 1)
+        unproven = replace(step, expected=replace(step.expected, proof=proof))
+        assert Advanced(session(key_thumbprint=KEY), moved=False) == store.perform(unproven)
+        proven = store.perform(replace(step, expected=replace(step.expected, proof=KEY)))
+        assert proven.moved
+        assert proven.session == store.perform(Find(session().id))
+
+    def test_a_proof_does_no_harm_to_a_session_that_is_not_bound(self, store: Store) -> None:
+        """A session that is not bound moves with any proof."""
+        store.perform(Insert(session()))
+        step = advance(session(), START + 1)
+        assert store.perform(replace(step, expected=replace(step.expected, proof=KEY))).moved
+
+    def test_swap_leaves_a_session_that_was_bound_since(self, store: Store) -> None:
+        """What was decided about a session before it was bound is not written afterwards."""
+        store.perform(Insert(session()))
+        assert store.perform(Bind(session().id, KEY, None, '{"t":1}'))
+        ended = replace(session(), ended_at=START + 1, end_reason=EndReason.REUSE)
+        assert store.perform(Swap(session(), ended)) is False
+        bound = session(extras='{"t":1}', key_thumbprint=KEY)
+        assert bound == store.perform(Find(session().id))
+        assert store.perform(Swap(bound, replace(bound, ended_at=START + 1, end_reason=EndReason.REUSE))) is True
 
     # ---- End and EndAll
 

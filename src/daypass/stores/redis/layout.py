@@ -32,8 +32,9 @@ from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
 from daypass.user import Account, fold_name
 
-VERSION = 3
-"""2 added ``everyone``, 3 a session's own times and extras. Older versions ignore them: nodes work side by side."""
+VERSION = 4
+"""2 added ``everyone``, 3 a session's own times and extras, 4 the thumbprint of its key. Older versions ignore them:
+nodes work side by side."""
 
 COMPATIBLE_FROM = 1
 BUCKETS = 256
@@ -142,6 +143,7 @@ def session_fields(session: Session) -> list[bytes]:
         fields += _cut(name, getattr(session.device, attribute))
     fields += _cut(b"o", session.scope)
     fields += _cut(b"m", session.extras)
+    fields += _cut(b"k", session.key_thumbprint)
     for name, attribute in _OWN_TIMES:
         if getattr(session, attribute) is not None:
             fields += (name, b"%d" % getattr(session, attribute))
@@ -167,6 +169,7 @@ def session_of(raw_id: bytes, fields: Fields) -> Session:
         device=Device(_joined(b"n", fields), _joined(b"u", fields), _joined(b"a", fields)),
         scope=_joined(b"o", fields),
         extras=_joined(b"m", fields),
+        key_thumbprint=_joined(b"k", fields),
         **{attribute: int(fields[name]) for name, attribute in _OWN_TIMES if name in fields},
     )
     return found.within_own_times()

@@ -114,6 +114,7 @@ class Plans:
             store_steps.Advance: self._advance,
             store_steps.Swap: self._swap,
             store_steps.Amend: self._amend,
+            store_steps.Bind: self._bind,
             store_steps.Find: self._find,
             store_steps.End: self._end,
             store_steps.EndAll: self._end_all,
@@ -207,6 +208,7 @@ class Plans:
             int(step.passive),
             step.device.user_agent or "",
             step.device.address or "",
+            expected.proof or "",
         )
         (reply,) = yield Exchange((call,))
         if reply is None:
@@ -225,7 +227,7 @@ class Plans:
         ending: tuple[Value, Value] = ("", "")
         if new.ended_at is not None and new.end_reason is not None:
             ending = (new.ended_at, new.end_reason.value)
-        seen = (new.device.user_agent or "", new.device.address or "")
+        seen = (new.device.user_agent or "", new.device.address or "", old.key_thumbprint or "")
         call = calls(scripts.SWAP, self._keys(raw_id), *before, *after, *ending, raw_id, self._names.channel, *seen)
         (swapped,) = yield Exchange([call])
         return bool(swapped)
@@ -236,6 +238,14 @@ class Plans:
             return False
         (amended,) = yield Exchange([calls(scripts.AMEND, self._keys(raw_id), step.old or "", step.new or "")])
         return bool(amended)
+
+    def _bind(self, step: store_steps.Bind) -> Plan[bool]:
+        raw_id = stored_id(step.session_id)
+        if not raw_id:
+            return False
+        arguments = (step.old or "", step.new, step.key_thumbprint)
+        (bound,) = yield Exchange([calls(scripts.BIND, self._keys(raw_id), *arguments)])
+        return bool(bound)
 
     def _find(self, step: store_steps.Find) -> Plan[Session | None]:
         raw_id = stored_id(step.session_id)

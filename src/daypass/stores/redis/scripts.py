@@ -89,7 +89,7 @@ return 1
 ADVANCE = Script.of(
     f"""
 -- KEYS: session, endings, everyone. ARGV: expected generation, branch, rotated_before; generation, branch, now,
--- idle_ttl, absolute_ttl, '1' when passive; user agent or '', address or ''
+-- idle_ttl, absolute_ttl, '1' when passive; user agent or '', address or ''; proof or ''
 -- Answers with whether it moved, and the session as it was.
 {_FIELDS}
 {_JOINED}
@@ -102,7 +102,7 @@ if field['i'] then
   until_at = math.min(until_at, math.max(tonumber(field['t']), tonumber(field['r'])) + tonumber(field['i']))
 end
 if field['g'] ~= ARGV[1] or field['b'] ~= ARGV[2] or tonumber(field['r']) >= tonumber(ARGV[3])
-    or field['e'] or now >= until_at then
+    or field['e'] or now >= until_at or (field['k'] and field['k'] ~= ARGV[12]) then
   {_NOTHING}
   return answer(0)
 end
@@ -117,11 +117,11 @@ return answer(1)
 SWAP = Script.of(
     f"""
 -- KEYS: session, endings, everyone. ARGV: old generation, branch, rotated_at; new ones, expires_at, ended_at or '',
--- reason; id, channel; user agent or '', address or ''
+-- reason; id, channel; user agent or '', address or ''; key_thumbprint or ''
 {_PUT}
-local found = redis.call('HMGET', KEYS[1], 'g', 'b', 'r', 'e', 't')
+local found = redis.call('HMGET', KEYS[1], 'g', 'b', 'r', 'e', 't', 'k')
 local everyone = redis.call('GET', KEYS[3])
-if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4]
+if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] or found[4] or (found[6] or '') ~= ARGV[14]
     or (everyone and tonumber(found[5]) <= tonumber(everyone)) then
   {_NOTHING}
   return 0
@@ -149,6 +149,22 @@ if field['e'] or (joined('m') or '') ~= ARGV[1] then
   return 0
 end
 put('m', ARGV[2])
+return 1
+"""
+)
+
+BIND = Script.of(
+    f"""
+-- KEYS: session, endings, everyone. ARGV: old extras or '', new ones, key_thumbprint
+{_FIELDS}
+{_JOINED}
+{_PUT}
+if field['e'] or field['k'] or (joined('m') or '') ~= ARGV[1] then
+  {_NOTHING}
+  return 0
+end
+put('m', ARGV[2])
+redis.call('HSET', KEYS[1], 'k', ARGV[3])
 return 1
 """
 )

@@ -1,0 +1,222 @@
+"""DPoP (RFC 9449), the server's side: which proofs are accepted, once, and the nonces that it gives. No I/O.
+
+**Time.** A proof's ``iat`` may differ from the server's clock by ``max_age``. A client whose clock is wrong is not shut
+out by that: it is given a nonce (``use_dpop_nonce``), and then the nonce says how old the proof is (RFC 9449 §11.1).
+
+**Nonces** are not stored: each is a MAC of the time under a key that the nodes of one issuer share.
+
+**Replay.** An accepted proof is remembered until it would be too old, in the memory of this process. So a proof is
+accepted once *in each process*: with n processes behind one address, an intercepted one may be accepted up to n times,
+for the same method, URL and token, until it is too old. The memory is bounded; when it is full, the oldest proofs are
+forgotten first. Logins have a memory of their own: strangers cannot push out the proofs of those who are logged in.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from daypass.duration import MINUTE, SECOND, Duration, milliseconds
+from daypass.errors import ConfigurationError, NonceRequired, ProofRejected
+from daypass.proof import ALGORITHMS, Proof, open_proof
+from daypass.session_extras import KeyUse
+
+TYPE = "dpop+jwt"
+NONCE_SPAN = 5 * MINUTE
+"""A nonce is accepted for this long at least, and twice as long at most."""
+
+MOST_REMEMBERED = 100_000
+SHORTEST_SECRET = 32
+_LONGEST_JTI = 512
+_SLOT_SIZE = 6
+_MAC_SIZE = 12
+_PORTS = {"https": 443, "http": 80}
+
+
+class DPoP:
+    """What a server requires of DPoP proofs: the argument ``dpop`` of an issuer or a remote verifier.
+
+    Args:
+        max_age: how far the time in a proof may be from the server's.
+        require_nonce: whether each proof needs a nonce of the server: then no proof can be made in advance.
+        algorithms: how proofs may be signed.
+        secret: what nonces are made with, for verifiers that share an address; an issuer derives it from its secret.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_age: Duration = "60s",
+        require_nonce: bool = False,
+        algorithms: Sequence[str] = ALGORITHMS,
+        secret: bytes | None = None,
+    ) -> None:
+        self.max_age = milliseconds(max_age)
+        if not SECOND <= self.max_age <= NONCE_SPAN:
+            raise ConfigurationError("max_age of a DPoP proof has to be from one second to five minutes")
+        unknown = set(algorithms) - set(ALGORITHMS)
+        if unknown or not algorithms or isinstance(algorithms, str):
+            raise ConfigurationError(f"algorithms of DPoP has to be a list of some of {', '.join(ALGORITHMS)}")
+        if secret is not None and (type(secret) is not bytes or len(secret) < SHORTEST_SECRET):
+            raise ConfigurationError("secret of DPoP has to be at least 32 random bytes")
+        self.require_nonce = require_nonce
+        self.algorithms = tuple(algorithms)
+        self.nonces = Nonces(secret or secrets.token_bytes(32))
+        self._own_secret = secret is not None
+        self._known, self._strangers = Once(), Once()
+
+    def share_nonces(self, secret: bytes) -> None:
+        """Make nonces with ``secret``, unless one was given: so all nodes of an issuer accept each other's."""
+        if not self._own_secret:
+            self.nonces = Nonces(secret)
+
+    def check(
+        self,
+        text: str,
+        method: str,
+        url: str,
+        now: int,
+        *,
+        access_token: str | None = None,
+        key_thumbprint: str | None = None,
+        stranger: bool = False,
+    ) -> Proof:
+        """Return whose proof it is, if it is good for this request (RFC 9449 §4.3); then it is good no more.
+
+        Args:
+            text: the ``DPoP`` header.
+            method: of the request.
+            url: of the request, as the client wrote it; query and fragment do not matter.
+            now: milliseconds since the epoch.
+            access_token: the token that the request brings, for a resource request.
+            key_thumbprint: of the key that this token is bound to.
+            stranger: whether nobody knows yet who asks, as at a login.
+
+        Raises:
+            ProofRejected: it is not.
+            NonceRequired: it needs a nonce, such as `nonces` gives.
+        """
+        proof, claims = open_proof(text, TYPE, KeyUse.DPOP, self.algorithms)
+        if key_thumbprint is not None and proof.thumbprint != key_thumbprint:
+            raise ProofRejected("the proof is by another key than the access token is bound to")
+        if claims.get("htm") != method or not _is_same_url(claims.get("htu"), url):
+            raise ProofRejected("the proof is for another request: its htm and htu are not this method and URL")
+        if access_token is not None and claims.get("ath") != token_hash(access_token):
+            raise ProofRejected("the proof is for another access token: its ath is not that of this one")
+        jti = claims.get("jti")
+        if not isinstance(jti, str) or not 0 < len(jti) <= _LONGEST_JTI:
+            raise ProofRejected("the proof has no jti")
+        until = self._good_until(claims, now)
+        once = self._strangers if stranger else self._known
+        if not once.add(hashlib.sha256(f"{proof.thumbprint} {jti}".encode()).digest()[:16], until, now):
+            raise ProofRejected("the proof was used before")
+        return proof
+
+    def _good_until(self, claims: Mapping[str, Any], now: int) -> int:
+        """Return when a proof becomes too old, by its nonce or else by its own time."""
+        issued_at = claims.get("iat")
+        if isinstance(issued_at, bool) or not isinstance(issued_at, int | float) or not 0 <= issued_at < 2**40:
+            raise ProofRejected("the proof has no iat")
+        until = self.nonces.good_until(claims.get("nonce"), now)
+        if until is not None:
+            return until
+        if self.require_nonce:
+            raise NonceRequired("the proof needs the nonce that this response has")
+        if abs(issued_at * SECOND - now) > self.max_age:
+            raise NonceRequired("the time in the proof is not the server's: use the nonce of this response")
+        return int(issued_at * SECOND) + self.max_age
+
+
+def dpop_of(dpop: object) -> DPoP | None:
+    """Return what the argument ``dpop`` asks for: True for `DPoP` with its defaults, False for none.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if isinstance(dpop, DPoP):
+        return dpop
+    if type(dpop) is not bool:
+        raise ConfigurationError(f"invalid dpop {dpop!r}: write True, or DPoP(…) with its options")
+    return DPoP() if dpop else None
+
+
+class Nonces:
+    """Nonces that need no memory: each is a span of time and its MAC.
+
+    Args:
+        secret: who has it makes and accepts the same ones.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def at(self, now: int) -> str:
+        """Return the nonce to use now."""
+        return self._of(now // NONCE_SPAN)
+
+    def good_until(self, nonce: object, now: int) -> int | None:
+        """Return until when ``nonce`` is accepted; None if it is not accepted now."""
+        current = now // NONCE_SPAN
+        for slot in (current, current - 1, current + 1):  # the clock of the node that gave it may be ahead
+            if isinstance(nonce, str) and hmac.compare_digest(self._of(slot).encode(), nonce.encode(errors="replace")):
+                return (slot + 2) * NONCE_SPAN
+        return None
+
+    def _of(self, slot: int) -> str:
+        when = slot.to_bytes(_SLOT_SIZE, "big")
+        mac = hmac.digest(self._secret, b"dpop nonce" + when, "sha256")[:_MAC_SIZE]
+        return base64.urlsafe_b64encode(when + mac).decode()
+
+
+class Once:
+    """What was seen, each until its time: bounded, and shared by threads."""
+
+    def __init__(self, size: int = MOST_REMEMBERED) -> None:
+        self._size = size
+        self._seen: dict[bytes, int] = {}
+        self._lock = threading.Lock()
+
+    def add(self, what: bytes, until: int, now: int) -> bool:
+        """Remember ``what``; return False if it is remembered already."""
+        with self._lock:
+            if self._seen.get(what, 0) > now:
+                return False
+            self._seen.pop(what, None)
+            for oldest in [*self._first(2)]:
+                if self._seen[oldest] <= now or len(self._seen) >= self._size:
+                    del self._seen[oldest]
+            self._seen[what] = until
+        return True
+
+    def _first(self, count: int) -> list[bytes]:
+        return [what for what, _ in zip(self._seen, range(count), strict=False)]
+
+
+def token_hash(access_token: str) -> str:
+    """Return the claim ``ath`` for an access token (RFC 9449 §4.2)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(access_token.encode()).digest()).decode().rstrip("=")
+
+
+def _is_same_url(claimed: object, url: str) -> bool:
+    if claimed == url:
+        return True
+    try:
+        return isinstance(claimed, str) and _normal(claimed) == _normal(url)
+    except ValueError:
+        return False
+
+
+def _normal(url: str) -> tuple[str, str, int | None, str]:
+    """Return what two spellings of a URL have in common, without query and fragment (RFC 9449 §4.3, RFC 3986 §6)."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError("a URL of a request has no user")
+    port = parts.port or _PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", port, unquote(parts.path or "/")

@@ -1,0 +1,166 @@
+"""Proofs that a client has a private key: signed JWTs that name their public key, and that key as it is kept. Pure.
+
+DPoP (RFC 9449) and DBSC have different claims, and the same form: a JWS with a type of its own, by one of a few
+asymmetric algorithms. What a proof has to say is looked at by `daypass.dpop` and `daypass.web.dbsc`.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
+
+from daypass.errors import ConfigurationError, ProofRejected
+from daypass.session_extras import BoundKey, KeyUse
+
+ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "ES384", "RS256", "PS256")
+"""How a proof may be signed; never by a shared secret (RFC 9449 §4.3)."""
+
+LONGEST = 8192
+"""Characters of a proof."""
+
+_KINDS: Mapping[str, tuple[str, str | None]] = {
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "Ed25519": ("OKP", "Ed25519"),
+    "EdDSA": ("OKP", "Ed25519"),
+    "RS256": ("RSA", None),
+    "PS256": ("RSA", None),
+}
+_MEMBERS: Mapping[str, tuple[str, ...]] = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("e", "n")}
+_RSA_BITS = range(2048, 4097)
+_CURVES = frozenset(curve for _, curve in _KINDS.values() if curve)
+_REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
+_TEXT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
+_KEYS_AT_HAND = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That a request comes from who has a key.
+
+    Attributes:
+        thumbprint: of the key (RFC 7638), in base64url.
+        key: the public key, and how it was proven.
+    """
+
+    thumbprint: str
+    key: BoundKey = field(hash=False)
+
+    @classmethod
+    def of(cls, jwk: object, use: KeyUse) -> "Proof":
+        """Return what a proof by the key ``jwk`` says.
+
+        Raises:
+            ConfigurationError: it is not a public key that a proof can be signed with.
+        """
+        return _proof(public_key(jwk), use)
+
+
+def thumbprint_of(proof: Proof | None) -> str | None:
+    """Return the thumbprint of the key that was proven; None for none."""
+    return None if proof is None else proof.thumbprint
+
+
+def public_key(jwk: object) -> Key:
+    """Return a public key in which everything is as it has to be.
+
+    Raises:
+        ConfigurationError: it is none, has a private part, or is too weak.
+    """
+    try:
+        members = dict(jwk)  # type: ignore[call-overload]  # what is no mapping is refused
+        kind = members.get("kty")
+        wanted = {name: members[name] for name in ("kty", *_MEMBERS[kind])}
+        key = import_key(wanted)
+        private = {"d", "p", "q", "dp", "dq", "qi", "k", "oth"} & members.keys()
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        raise ConfigurationError("invalid key: write a public JWK of kty EC, OKP or RSA (RFC 7517)") from None
+    if private:
+        raise ConfigurationError("invalid key: this JWK has a private part; only the public part may leave the client")
+    weak = isinstance(key, RSAKey) and key.public_key.key_size not in _RSA_BITS
+    if weak or (isinstance(key, ECKey | OKPKey) and wanted["crv"] not in _CURVES):
+        raise ConfigurationError("invalid key: write one on P-256, P-384 or Ed25519, or of RSA with 2048 to 4096 bits")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What the header of a proof says, checked; clients send the same one each time."""
+
+    algorithm: str
+    type: str
+    key: Key | None
+    proof: Proof | None
+
+
+@lru_cache(maxsize=_KEYS_AT_HAND)
+def _header(segment: str, use: KeyUse) -> _Header:
+    header = json.loads(_decoded(segment).decode())
+    if "crit" in header:
+        raise ProofRejected("a proof with a critical header that is not known here")
+    key = public_key(header["jwk"]) if "jwk" in header else None
+    kind = str(header["typ"]).lower().removeprefix("application/")
+    return _Header(str(header["alg"]), kind, key, None if key is None else _proof(key, use))
+
+
+def open_proof(
+    text: str, kind: str, use: KeyUse, algorithms: Sequence[str] = ALGORITHMS, key: Mapping[str, Any] | None = None
+) -> tuple[Proof, Mapping[str, Any]]:
+    """Return whose proof this is, and its claims; they have not been looked at.
+
+    Args:
+        text: as the client sent it.
+        kind: the type that its header has to name.
+        use: the protocol.
+        algorithms: of which one has to have been used.
+        key: the public key to check it by, if it does not bring its own.
+
+    Raises:
+        ProofRejected: it is no such proof, or its signature is wrong.
+    """
+    parts = _TEXT.fullmatch(text) if type(text) is str and len(text) <= LONGEST else None
+    if parts is None:
+        raise ProofRejected("the proof is not a signed JWT")
+    try:
+        header = _header(parts[1], use)
+        signer = header.key or (public_key(key) if key is not None else None)
+        if signer is None:
+            raise ProofRejected("the proof does not have its public key in jwk")
+        if header.type != kind or header.algorithm not in algorithms:
+            raise ProofRejected(
+                f"the proof has to have the type {kind} and one of the algorithms {', '.join(algorithms)}"
+            )
+        _require_kind(signer, header.algorithm)
+        signed = text.rpartition(".")[0].encode()
+        if not _REGISTRY.get_alg(header.algorithm).verify(signed, _decoded(parts[3]), signer):
+            raise ProofRejected("the signature of the proof does not fit")
+        claims = json.loads(_decoded(parts[2]).decode())
+    except (JoseError, ConfigurationError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ProofRejected("the proof is not a signed JWT with a public key") from None
+    if not isinstance(claims, dict):
+        raise ProofRejected("the claims of the proof are not a JSON object")
+    return header.proof or _proof(signer, use), claims
+
+
+def _proof(key: Key, use: KeyUse) -> Proof:
+    members: Mapping[str, Any] = key.as_dict(private=False)
+    kept = {name: str(members[name]) for name in sorted(("kty", *_MEMBERS[key.key_type]))}
+    return Proof(key.thumbprint(), BoundKey(use, kept))
+
+
+def _require_kind(key: Key, algorithm: str) -> None:
+    """Refuse a key of another kind than its algorithm is for (RFC 8725 §3.1)."""
+    kind, curve = _KINDS[algorithm]
+    if key.key_type != kind or (curve is not None and key.as_dict(private=False)["crv"] != curve):
+        raise ProofRejected("the proof's key is not of the kind that its algorithm is for")
+
+
+def _decoded(segment: str) -> bytes:
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
