@@ -95,7 +95,6 @@ PURE = {
         "user",
     },
     "proof": {"errors", "session_extras"},
-    "dpop": {"duration", "errors", "proof", "session_extras"},
     "refresh_token": {"errors", "rotation"},
     "secret": {"errors"},
     "keys": {"errors", "refresh_token", "secret"},

@@ -32,6 +32,7 @@ class Stored:
     generation: int
     branch: bytes
     rotated_at: int
+    key_thumbprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def test_each_row_of_the_table(token: Shown, age: int, verdict: Verdict) -> None
 def test_the_table_is_complete() -> None:
     """There is a verdict for each pair of relation and age, and each verdict is reached by the rows above."""
     assert {(relation, age) for relation in Relation for age in Age} == set(TABLE)
-    assert set(Verdict) == {verdict for _, _, verdict in ROWS} == set(TABLE.values())
+    assert set(Verdict) - {Verdict.UNPROVEN} == {verdict for _, _, verdict in ROWS} == set(TABLE.values())
 
 
 @pytest.mark.parametrize("token", [SUCCESSOR, SAME, FUTURE, OLDER, DEAD_BRANCH, DEAD_SUCCESSOR])
@@ -181,5 +182,26 @@ def _meet_every_verdict(given: list[str]) -> None:
 
 
 def test_verdicts_are_either_issuing_or_refusing() -> None:
-    """The table has no other verdict than these seven, and the list has five of them."""
-    assert {Verdict.STALE, Verdict.REUSE} == set(TABLE.values()) - ISSUING == set(Verdict) - ISSUING
+    """The table has no other verdict than these seven, and the list has five of them; one stands before the table."""
+    assert {Verdict.STALE, Verdict.REUSE} == set(TABLE.values()) - ISSUING
+    assert {Verdict.STALE, Verdict.REUSE, Verdict.UNPROVEN} == set(Verdict) - ISSUING
+
+
+@given(position=positions, token=tokens, now=moments, grace_period=graces, proof=st.sampled_from([None, "", "other"]))
+def test_without_its_proof_a_bound_session_stays_as_it_is(
+    position: Stored, token: Shown, now: int, grace_period: int, proof: str | None
+) -> None:
+    """Whatever the token, whoever has no proof gets nothing, and the position stays."""
+    bound = replace(position, key_thumbprint="key")
+    assert judge(bound, token, now, grace_period, proof) is Verdict.UNPROVEN
+    before = (position.generation, position.branch, position.rotated_at)
+    assert before == position_after(bound, token, Verdict.UNPROVEN, now)
+
+
+@given(position=positions, token=tokens, now=moments, grace_period=graces)
+def test_with_its_proof_a_bound_session_is_judged_like_any(
+    position: Stored, token: Shown, now: int, grace_period: int
+) -> None:
+    """With the proof the verdict is the one that the same session would get if it were not bound."""
+    bound = replace(position, key_thumbprint="key")
+    assert judge(position, token, now, grace_period) is judge(bound, token, now, grace_period, "key")

@@ -24,8 +24,8 @@ any time:
 - `found_after` (no condition): a loser's use revokes the session, whenever it comes, once the winner has advanced it
   three times since.
 
-Promise 4, for a session that is bound to a key, with a thief who copies the jar again and again and has no key: all
-that is promised without a thief, and
+Promise 4, for a session that is bound to a key, with a thief who has every token at any time and no key: all that
+is promised without a thief, and
 
 - `nothing_without_the_key`: whatever token the thief presents, he is given nothing, and nothing that the server or
   anybody else has is changed by it.

@@ -113,9 +113,9 @@ _WITHIN, _AFTER = Age.WITHIN, Age.AFTER
 VARIANTS: tuple[Variant, ...] = (
     Variant("strict single use", STRICT_SINGLE_USE, TABS, _DEAD, 1),
     Variant("grace without bound", GRACE_WITHOUT_BOUND, THIEF, _SHARED, 7),
-    Variant("no proof asked", without_key_unless(issues=True), BOUND, "a thief without the key is given a token", 2),
+    Variant("no proof asked", without_key_unless(issues=True), BOUND, "a thief without the key is given a token", 1),
     Variant(
-        "proof asked last", without_key_unless(issues=False), BOUND, "a thief without the key changes something", 9
+        "proof asked last", without_key_unless(issues=False), BOUND, "a thief without the key changes something", 1
     ),
     Variant("no hold", NO_HOLD, TABS, _DEAD, 6),
     Variant("hold gives the token again", HOLD_GIVES_THE_TOKEN_AGAIN, TABS, _DEAD, 18),

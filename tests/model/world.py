@@ -34,10 +34,11 @@ names of branches are one: `World.key`. It is the reason that most worlds are fi
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import accumulate
 from typing import NamedTuple
 
 from daypass import rotation
-from daypass.rotation import Age, Expectation, Position, Presented, Relation, Verdict, relate
+from daypass.rotation import NEVER_ROTATED, Age, Expectation, Position, Presented, Relation, Verdict, relate
 
 from . import mint
 from .mint import LOGIN, Mint, Row
@@ -47,6 +48,8 @@ TICK = 1000
 
 _START = 1000 * TICK
 _TWO = 2
+_FAR = 5
+"""So many generations behind, all tokens are worth the same."""
 _NOT_READ = -_START
 
 
@@ -115,8 +118,7 @@ class Settings:
         edge: exactly W counts as within and as after.
         lost_writes: the store may once be set back by so many generations at the most; 0 for never.
         thief: the jar is copied once.
-        bound: the session is bound to a key that the owner has and the thief has not. The thief copies the jar as often
-            as he likes, and keeps every token.
+        bound: the session is bound to a key that the owner has and the thief has not; the thief has every token.
         hoard: the thief keeps every token he was ever given, not only the last.
         apart: see `Apart`.
     """
@@ -246,9 +248,14 @@ class World:
         self.decided: dict[tuple[Row, int, int, int], Outcome] = {}
         self._without_key: dict[tuple[Row, int, int, int], Outcome] = {}
         self._past: dict[tuple[int, int], bool] = {}
-        # After the login the jar has the first token, and nothing is under way.
+        # After the login the jar has the first token, and nothing is under way. A thief who has every token also has
+        # tokens of before.
+        row, jar = LOGIN, self.mint.first
+        for _ in range(_FAR if settings.bound else 0):
+            row = jar, NEVER_ROTATED
+            jar = self.mint.successor(row)
         before = Theft((), ()) if settings.apart is Apart.ALL else None
-        self.start = self._settled(State(_START, LOGIN, self.mint.first, (), theft=before))
+        self.start = self._settled(State(_START, row, jar, (), theft=before))
 
     # ---- the server
 
@@ -371,7 +378,7 @@ class World:
     def _served(self, state: State, message: Message, party: int, outcome: Outcome) -> State | None:
         """Return the state once the server has acted; None for a trace that does not count."""
         theft = state.theft
-        if theft is not None and not self.settings.bound:
+        if theft is not None:
             theft = self._remembered(state, theft, message, party, outcome)
             if theft is None:
                 return None
@@ -455,11 +462,10 @@ class World:
                     yield Step(Move.SERVE, message, THIEF, outcome), after
 
     def _moves_without_key(self, state: State) -> Iterator[tuple[Step, State]]:
-        """Yield what a thief does who has the tokens of a bound session and not its key."""
-        held = () if state.theft is None else state.theft.held
-        if state.jar not in held:
-            yield Step(Move.STEAL), state._replace(theft=Theft((*held, state.jar), ()))
-        for token in held:
+        """Yield what a thief does who has every token of a bound session, whenever he likes, and not its key."""
+        ancestors = accumulate(range(_FAR), lambda token, _: max(0, self.mint.parents[token]), initial=state.row[0])
+        known = {state.jar, self.mint.successor(state.row), *ancestors, *(message.token for message in state.net)}
+        for token in sorted(known - {0}, reverse=True):
             message = Message(Kind.TAKEN, token, state.now, state.now)
             for grace in self._graces:
                 outcome = self.serve_without_key(state.row, token, state.now, grace)

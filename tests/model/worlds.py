@@ -19,7 +19,7 @@ THIEF = Settings(delay=1, grace=3, thief=True)
 """Any number of tabs and a thief who has one jar and uses it whenever he likes."""
 
 BOUND = Settings(delay=1, grace=3, slow_nodes=True, thief=True, bound=True)
-"""Any number of tabs with a key, and a thief who copies the jar whenever he likes and does not have the key."""
+"""Any number of tabs with a key, and a thief who has every token at any time and does not have the key."""
 
 THIEF_AND_LOST_WRITES = Settings(delay=1, grace=3, room=1, patient=True, lost_writes=1, thief=True, apart=Apart.ALL)
 """A client that refreshes one at a time, a thief who is never within W of it, and a store that falls back once."""
