@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from daypass.rotation import TABLE
 
+from . import idle as idle_clock
 from .explorer import Case, Limits, Result, explore
 from .promises import promises_of
 from .variants import VARIANTS
@@ -33,7 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{name}: {result}")
     _say(_total(results))
     _say(_coverage(met))
-    return int(any(result.broken for result in results))
+    idle = [_explored(name) for name in idle_clock.KINDS if options.world in f"idle clock, {name}"]
+    return int(any(result.broken for result in results) or any(idle))
+
+
+def _explored(name: str) -> str | None:
+    """Explore the idle clock of one kind of session; return what was broken."""
+    found = idle_clock.explore(idle_clock.KINDS[name])
+    said = found.broken or "every promise held"
+    _say(f"idle clock, {name}: {found.states:,} states, {found.refreshes:,} refreshes: {said} {found.trace or ''}")
+    return found.broken
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -46,7 +56,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--depth", type=int, default=Limits().depth, help="stop each search at this depth")
     parser.add_argument("--seconds", type=float, default=120, help="stop each search after this time")
     options = parser.parse_args(arguments)
-    if not _worlds(options):
+    if not _worlds(options) and options.world not in "idle clock":
         parser.error(f"no world has {options.world!r} in its name; there are: {'; '.join(DEEP)}")
     return options
 

@@ -19,6 +19,21 @@ class Jar:
 
 
 @dataclass(slots=True)
+class Presence:
+    """When the user of a session that is not remembered was there; times in seconds.
+
+    Attributes:
+        leaves_at: from then on only the page's timers refresh, passively.
+        sent_at: when the last active refresh was sent, answered or not.
+        confirmed_at: when the last one was sent that was answered.
+    """
+
+    leaves_at: float
+    sent_at: float
+    confirmed_at: float
+
+
+@dataclass(slots=True)
 class Theft:
     """What became of a stolen jar.
 
@@ -45,7 +60,10 @@ class Crowd:
         refreshes: that were answered with new tokens.
         stale: how often somebody was told that a newer token had been given out.
         unanswered: refreshes that got no answer, or one that nobody could read.
+        passive: refreshes that only the page's timers caused, and that were answered.
+        expired: sessions that ended because their user had left.
         logged_out: honest users who were turned away although nobody stole from them; there must be none.
+        kept_late: users whose session was refreshed when they had been away for too long; there must be none.
         thefts: by user.
     """
 
@@ -56,8 +74,12 @@ class Crowd:
     stale: int = 0
     unanswered: int = 0
     unavailable: int = 0
+    passive: int = 0
+    expired: int = 0
     logged_out: list[str] = field(default_factory=list)
+    kept_late: list[str] = field(default_factory=list)
     thefts: dict[str, Theft] = field(default_factory=dict)
+    _presences: dict[str, Presence] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Let everybody log in and refresh until the time is over."""
@@ -66,20 +88,25 @@ class Crowd:
     async def _user(self, name: str, number: int) -> None:
         ends = time.monotonic() + self.scale.seconds
         await asyncio.sleep(self.weather.draw(name, "login").uniform(0, min(self.scale.pause, self.scale.seconds / 4)))
-        jar = await self._login(name)
+        remember = number % 2 == 0 or number < self.scale.thefts
+        jar, started = await self._login(name, remember=remember)
+        if not remember:
+            away = self.weather.draw(name, "leaves").uniform(0, self.scale.seconds / 2)
+            self._presences[name] = Presence(time.monotonic() + away, time.monotonic(), started)
         parties = [self._tab(name, tab, jar, ends) for tab in range(self.scale.tabs)]
         if number < self.scale.thefts:
             self.thefts[name] = Theft()
             parties.append(self._thief(name, jar, ends))
         await asyncio.gather(*parties)
 
-    async def _login(self, name: str) -> Jar:
-        remember = name[-1] in "02468"  # sessions of both kinds: those of the others are not remembered
+    async def _login(self, name: str, *, remember: bool) -> tuple[Jar, float]:
+        """Return the jar of a new session, and when it was asked for."""
         body = {"username": name, "password": "x", "tokenDelivery": "body", "remember": remember}
         for attempt in itertools.count():
+            started = time.monotonic()
             status, answer = await self._ask(f"{name}/login/{attempt}", "login", body)
             if status == 200:
-                return Jar(answer["refreshToken"])
+                return Jar(answer["refreshToken"]), started
             await asyncio.sleep(0.1)
         raise AssertionError
 
@@ -92,10 +119,34 @@ class Crowd:
             over = time.monotonic() - ends
             if over > 0 and (theft is None or theft.found or theft.given_up):
                 return
-            if not await self._refresh(f"{name}/{tab}/{turn}", jar, theft, is_owner=True):
+            message, presence = f"{name}/{tab}/{turn}", self._presences.get(name)
+            if presence is not None:
+                if not await self._refresh_while_there(name, message, jar, presence):
+                    return
+            elif not await self._refresh(message, jar, theft, is_owner=True):
                 if theft is None:
                     self.logged_out.append(name)
                 return
+
+    async def _refresh_while_there(self, name: str, message: str, jar: Jar, presence: Presence) -> bool:
+        """Refresh once, passively if the user has left; hold the answer to the session's idle time."""
+        scale, now = self.scale, time.monotonic()
+        passive = now >= presence.leaves_at or self.weather.draw(message, "passive").random() < 0.3
+        if not passive:
+            presence.sent_at = now
+        answered = self.refreshes
+        goes_on = await self._refresh(message, jar, None, is_owner=True, passive=passive)
+        if not goes_on:
+            early = now < presence.confirmed_at + scale.session_idle_ttl - scale.grace_period - scale.skew
+            self.logged_out += [name] * early
+            self.expired += not early
+        elif self.refreshes > answered:
+            self.passive += passive
+            if not passive:
+                presence.confirmed_at = max(presence.confirmed_at, now)
+            elif now > presence.sent_at + scale.session_idle_ttl + scale.skew + scale.grace_period:
+                self.kept_late.append(name)
+        return goes_on
 
     async def _thief(self, name: str, jar: Jar, ends: float) -> None:
         """Copy the jar, wait for more than the grace period, and go on from there as the owner does."""
@@ -121,10 +172,12 @@ class Crowd:
         """
         return 30 * self.scale.pause
 
-    async def _refresh(self, message: str, jar: Jar, theft: Theft | None, *, is_owner: bool) -> bool:
+    async def _refresh(
+        self, message: str, jar: Jar, theft: Theft | None, *, is_owner: bool, passive: bool = False
+    ) -> bool:
         """Refresh once; return False when turned away for good."""
         known = theft is not None and theft.found
-        status, answer = await self._ask(message, "refresh", {"refreshToken": jar.token})
+        status, answer = await self._ask(message, "refresh", {"refreshToken": jar.token}, passive=passive)
         if status == 200:
             jar.token = answer.get("refreshToken", jar.token)
             self.refreshes += 1
@@ -145,11 +198,14 @@ class Crowd:
         theft.uses += not is_owner
         theft.owner_uses += is_owner and theft.uses > 0
 
-    async def _ask(self, message: str, path: str, content: dict[str, Any]) -> tuple[int, dict[str, str]]:
+    async def _ask(
+        self, message: str, path: str, content: dict[str, Any], *, passive: bool = False
+    ) -> tuple[int, dict[str, str]]:
         """Return status and content of an answer; 0 when there was none in time, or none that makes sense."""
         try:
             async with asyncio.timeout(self.scale.patience):
-                return await self._post(message, path, json.dumps(content).encode())
+                header = "X-Daypass-Passive: 1\r\n" if passive else ""
+                return await self._post(f"{message}\r\n{header}", path, json.dumps(content).encode())
         except (OSError, TimeoutError, ValueError, IndexError):
             return 0, {}
 
@@ -157,7 +213,7 @@ class Crowd:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             head = (
-                f"POST /auth/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Message: {message}\r\n"
+                f"POST /auth/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Message: {message}"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             writer.write(head.encode() + body)

@@ -1,4 +1,4 @@
-"""One issuer process of the storm: ``python -m tests.storm.node STORE EVENTS PORT GRACE_PERIOD SKEW``.
+"""One issuer process of the storm: ``python -m tests.storm.node STORE EVENTS PORT GRACE_PERIOD SESSION_IDLE_TTL SKEW``.
 
 It writes each event as a line to a file, at once, so that a kill loses none that was followed by an answer.
 """
@@ -30,7 +30,7 @@ async def authenticate(name: str, _password: str) -> User:
 
 
 def main() -> None:
-    store, events, port, grace_period, skew = sys.argv[1:]
+    store, events, port, grace_period, session_idle_ttl, skew = sys.argv[1:]
     logging.getLogger("daypass").setLevel(logging.ERROR)  # what is to be expected here is counted by its events
     log = os.open(Path(events), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
@@ -43,6 +43,7 @@ def main() -> None:
         secret=SECRET,
         load_user=load_user,
         grace_period=float(grace_period),
+        session_idle_ttl=float(session_idle_ttl),
         on_event=note,
         clock=lambda: int(time.time() * 1000 + float(skew) * 1000),
     )

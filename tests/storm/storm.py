@@ -60,7 +60,8 @@ class Report:
         """Whether the promises held, and there was enough to hold them to."""
         outlived = any(theft.outlived for theft in self.found)
         idle = self.crowd.refreshes < self.crowd.scale.users or len(self.found) < len(self.crowd.thefts) / 4
-        return not self.crowd.logged_out and not self.undetected and not outlived and not idle
+        honest = not self.crowd.logged_out and not self.crowd.kept_late
+        return honest and not self.undetected and not outlived and not idle
 
     def table(self) -> str:
         """Return the report as people read it."""
@@ -82,6 +83,9 @@ class Report:
             ("  seconds it was away", f"{self.away:.1f}"),
             *((f"event {code}", f"{count:,}") for code, count in sorted(self.events.items())),
             ("honest users logged out", len(crowd.logged_out)),
+            ("passive refreshes", f"{crowd.passive:,}"),
+            ("tabs of users who had left and were logged out", crowd.expired),
+            ("users who had left and were not logged out", len(crowd.kept_late)),
             ("thieves", len(crowd.thefts)),
             ("thieves found", len(found)),
             ("  after so many refreshes by the thief", _distribution(uses)),
@@ -90,7 +94,7 @@ class Report:
             ("thieves not found", len(self.undetected)),
             ("refreshes given after a theft was found", sum(theft.outlived for theft in found)),
         ]
-        return "\n".join(f"{name:<42} {value}" for name, value in rows)
+        return "\n".join(f"{name:<46} {value}" for name, value in rows)
 
 
 def _distribution(counts: "collections.Counter[int]") -> str:
@@ -143,7 +147,8 @@ class Node:
         self._process = self._start()
 
     def _start(self) -> "subprocess.Popen[str]":
-        arguments = [self._url, self.events, self.port, self._scale.grace_period, self._skew]
+        scale = self._scale
+        arguments = [self._url, self.events, self.port, scale.grace_period, scale.session_idle_ttl, self._skew]
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.storm.node", *map(str, arguments)],
             cwd=ROOT,

@@ -12,8 +12,11 @@ def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
     """Real nodes, killed and restarted, one with a wrong clock, behind a network that loses, repeats, delays and cuts.
 
     No user from whom nothing was stolen is turned away; every thief is found; nothing is given out afterwards.
+    Users who have left are logged out in time, however often their pages poll.
     """
     report = asyncio.run(storm(20261123, SHORT))
+    assert [] == report.crowd.kept_late, report.table()
+    assert report.crowd.expired > 0, report.table()
     assert ([], [], True) == (report.crowd.logged_out, report.undetected, report.held), report.table()
     assert report.killed > 0, report.table()
     assert report.befell["answers lost"] > 0, report.table()
@@ -24,6 +27,7 @@ def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
 def test_a_storm_that_strikes_the_database_server_as_well(store: str) -> None:
     """The same, while the server is killed with SIGKILL again and again: it loses nothing that it has answered."""
     report = asyncio.run(storm(20261123, beside_a_server(SHORT), store))
+    assert [] == report.crowd.kept_late, report.table()
     assert ([], [], True) == (report.crowd.logged_out, report.undetected, report.held), report.table()
     assert report.killed > 0, report.table()
     assert report.struck > 0, report.table()

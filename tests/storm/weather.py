@@ -39,6 +39,11 @@ class Scale:
     strike_every: float = 5.0
 
     @property
+    def session_idle_ttl(self) -> float:
+        """Of the issuer: users who leave early are seen to be logged out."""
+        return self.seconds / 2
+
+    @property
     def patience(self) -> float:
         """A third of the grace period less what clocks differ by: the bound that the rule needs, and has been shown."""
         return (self.grace_period - self.skew) / 3
