@@ -145,7 +145,8 @@ def test_flows_change_nothing_without_a_proof(relation: Any, age: Any, worlds: A
     for world, met in worlds:
         for row, token, clock, _ in met.get((relation, age, TABLE[relation, age]), []):
             presented, position = world.mint.tokens[token], world.mint.position(row)
-            session = Session(presented.session_id, "s", "c", *position[:3], created_at=clock, expires_at=2 * clock)
+            generation, branch, rotated_at, _ = position
+            session = Session(presented.session_id, "s", "c", generation, branch, rotated_at, clock, 2 * clock)
             session = replace(session, **KINDS["bound"][0])
             store = _OneRow(session)
             flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
