@@ -61,3 +61,29 @@ class SetPasswordHash(AccountStep[None]):
 
     subject: str
     password_hash: str = field(repr=False)
+
+
+PAGE = 500
+"""How many users a step lists at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListAccounts(AccountStep[tuple[Account, ...]]):
+    """List the `PAGE` users that follow a subject, in the order of subjects."""
+
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetDisabled(AccountStep[None]):
+    """Note since when a user may not log in; None if they may."""
+
+    subject: str
+    disabled_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAccount(AccountStep[None]):
+    """Remove a user; the address and the name are free again."""
+
+    subject: str

@@ -1,11 +1,23 @@
 """``daypass user``: the built-in users of the ready-made service."""
 
 import argparse
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from daypass.cli.opening import opened
-from daypass.cli.output import require, say
-from daypass.cli.parser import add_store, command, group
+from daypass.cli.opening import confirmed, issuer_on, opened
+from daypass.cli.output import iso_time, require, say, say_fields, say_json, say_records
+from daypass.cli.parser import add_json, add_store, command, group
 from daypass.cli.passwords import read_password
+from daypass.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from daypass.account_steps import AccountStore
+    from daypass.stores import Store
+    from daypass.user import Account
+
+_COLUMNS = ("email", "username", "created_at", "disabled_at", "subject")
+_ENDS = "All sessions of the user end: refresh tokens are refused at once, access tokens within a second."
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +32,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     adding.add_argument("email")
     adding.add_argument("--username", metavar="NAME")
-    add_store(adding)
+    listing = command(commands, "list", list_users, "list all users", "daypass user list --json | jq -r .email")
+    one = [
+        command(commands, name, call, text, f"daypass user {name} ada@example.com", more)
+        for name, call, text, more in (
+            ("show", show, "show a user", ""),
+            ("disable", disable, "log a user out, and refuse further logins", _ENDS),
+            ("enable", enable, "let a disabled user log in again", ""),
+            ("password", set_password, "replace a password; asks for it, or reads it from standard input", _ENDS),
+            ("remove", remove, "remove a user for good; asks before", _ENDS),
+        )
+    ]
+    for each in one:
+        each.add_argument("user", metavar="USER", help="email address, name, or subject")
+    one[-1].add_argument("--yes", action="store_true", help="do not ask")
+    add_store(adding, listing, *one)
+    add_json(adding, listing, *one)
 
 
 def add_user(options: argparse.Namespace) -> int:
@@ -31,4 +58,93 @@ def add_user(options: argparse.Namespace) -> int:
 
     with opened(options, existing=False) as store:
         account = users.add(store, options.email, options.username, read_password(), system_clock())
-    return say(f"Added {account.email} with subject {account.subject}")
+    return _say_done(options, f"Added {account.email} with subject {account.subject}", account)
+
+
+def list_users(options: argparse.Namespace) -> int:
+    """List all users."""
+    require("server", "argon2")
+    from daypass.server import users
+
+    with opened(options) as store:
+        found = map(_fields, users.everyone(users.accounts_in(store)))
+        return say_records(found, as_json=options.json, columns=_COLUMNS)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show one user."""
+    with _found(options) as (_, _, account):
+        return say_json(_fields(account)) if options.json else say_fields(_fields(account))
+
+
+def disable(options: argparse.Namespace) -> int:
+    """Disable a user, and end their sessions."""
+    from daypass.account_steps import SetDisabled
+    from daypass.clock import system_clock
+
+    with _found(options) as (store, accounts, account):
+        accounts.perform_account(SetDisabled(account.subject, system_clock()))
+        ended = issuer_on(store).end_all(account.subject)
+    return _say_done(options, f"Disabled {account.email}; ended sessions: {ended}", account)
+
+
+def enable(options: argparse.Namespace) -> int:
+    """Let a disabled user log in again."""
+    from daypass.account_steps import SetDisabled
+
+    with _found(options) as (_, accounts, account):
+        accounts.perform_account(SetDisabled(account.subject, None))
+    return _say_done(options, f"Enabled {account.email}", account)
+
+
+def set_password(options: argparse.Namespace) -> int:
+    """Replace a user's password, and end their sessions."""
+    from daypass.server import users
+
+    with _found(options) as (store, accounts, account):
+        users.set_password(accounts, account, read_password())
+        ended = issuer_on(store).end_all(account.subject)
+    return _say_done(options, f"Replaced the password of {account.email}; ended sessions: {ended}", account)
+
+
+def remove(options: argparse.Namespace) -> int:
+    """Remove a user, and end their sessions."""
+    from daypass.account_steps import RemoveAccount
+
+    with _found(options) as (store, accounts, account):
+        if not options.yes and not confirmed(f"This removes {account.email} for good. Type yes to go on: "):
+            raise ConfigurationError("this removes a user for good; write --yes to confirm. Nothing was changed")
+        accounts.perform_account(RemoveAccount(account.subject))
+        ended = issuer_on(store).end_all(account.subject)
+    return _say_done(options, f"Removed {account.email}; ended sessions: {ended}", account)
+
+
+@contextlib.contextmanager
+def _found(options: argparse.Namespace) -> "Iterator[tuple[Store, AccountStore, Account]]":
+    """Open the store, and find the user that the command names."""
+    require("server", "argon2")
+    from daypass.account_steps import FindAccount, LoadAccount
+    from daypass.server import users
+
+    with opened(options) as store:
+        accounts = users.accounts_in(store)
+        found = accounts.perform_account(FindAccount(options.user)) or accounts.perform_account(
+            LoadAccount(options.user)
+        )
+        if found is None:
+            raise ConfigurationError(f"there is no user {options.user!r}; see: daypass user list. Nothing was changed")
+        yield store, accounts, found
+
+
+def _say_done(options: argparse.Namespace, text: str, account: "Account") -> int:
+    return say_json({"subject": account.subject, "email": account.email}) if options.json else say(text)
+
+
+def _fields(account: "Account") -> dict[str, Any]:
+    return {
+        "subject": account.subject,
+        "email": account.email,
+        "username": account.username,
+        "created_at": iso_time(account.created_at),
+        "disabled_at": None if account.disabled_at is None else iso_time(account.disabled_at),
+    }

@@ -7,6 +7,7 @@ another. Hashes made before that are still accepted, as typed, and replaced at t
 import asyncio
 import unicodedata
 import uuid
+from collections.abc import Iterator
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -17,6 +18,7 @@ from daypass.account_steps import (
     AddAccount,
     AsyncAccountStore,
     FindAccount,
+    ListAccounts,
     LoadAccount,
     SetPasswordHash,
 )
@@ -77,8 +79,7 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
         ConfigurationError: the address, the name or the password cannot be used, or is taken; nothing was changed.
         StoreError: nothing was changed.
     """
-    if not isinstance(store, AccountStore):
-        raise ConfigurationError(f"{type(store).__name__} keeps no accounts, so it cannot have built-in users")
+    accounts = accounts_in(store)
     local, _, domain = email.partition("@")
     if not local or not domain or "@" in domain or not _is_plain(email) or " " in email:
         raise ConfigurationError(f"invalid email address {email!r}")
@@ -86,16 +87,50 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
         raise ConfigurationError(
             f"invalid user name {username!r}: it must have no @, no outer spaces, and not be empty"
         )
+    _check_password(password)
+    account = Account(str(uuid.uuid4()), email, username, _hasher.hash(_normalized(password)), now)
+    if not accounts.perform_account(AddAccount(account)):
+        raise ConfigurationError("a user with that email address or name exists already")
+    return account
+
+
+def accounts_in(store: Store) -> AccountStore:
+    """Return ``store`` as one that keeps accounts.
+
+    Raises:
+        ConfigurationError: it keeps none.
+    """
+    if not isinstance(store, AccountStore):
+        raise ConfigurationError(f"{type(store).__name__} keeps no accounts, so it cannot have built-in users")
+    return store
+
+
+def everyone(store: AccountStore) -> Iterator[Account]:
+    """Yield all users, in the order of their subjects."""
+    page = store.perform_account(ListAccounts())
+    while page:
+        yield from page
+        page = store.perform_account(ListAccounts(page[-1].subject))
+
+
+def set_password(store: AccountStore, account: Account, password: str) -> None:
+    """Replace a user's password.
+
+    Raises:
+        ConfigurationError: the password cannot be used; nothing was changed.
+        StoreError: nothing was changed.
+    """
+    _check_password(password)
+    store.perform_account(SetPasswordHash(account.subject, _hasher.hash(_normalized(password))))
+
+
+def _check_password(password: str) -> None:
     if not _is_text(password):
         raise ConfigurationError("the password has characters that JSON cannot send; write it in UTF-8")
     if len(password) < MINIMUM_PASSWORD:
         raise ConfigurationError(f"the password must have at least {MINIMUM_PASSWORD} characters")
     if len(password) > MAXIMUM_PASSWORD:
         raise ConfigurationError(f"the password can have {MAXIMUM_PASSWORD} characters")
-    account = Account(str(uuid.uuid4()), email, username, _hasher.hash(_normalized(password)), now)
-    if not store.perform_account(AddAccount(account)):
-        raise ConfigurationError("a user with that email address or name exists already")
-    return account
 
 
 def _is_plain(name: str) -> bool:

@@ -244,6 +244,21 @@ class MemoryStore:
         if account is not None:
             self._accounts[step.subject] = replace(account, password_hash=step.password_hash)
 
+    @OPERATIONS(account_steps.ListAccounts)
+    def _list_accounts(self, step: account_steps.ListAccounts) -> tuple[Account, ...]:
+        subjects = sorted(subject for subject in self._accounts if subject > step.after)
+        return tuple(self._accounts[subject] for subject in subjects[: account_steps.PAGE])
+
+    @OPERATIONS(account_steps.SetDisabled)
+    def _set_disabled(self, step: account_steps.SetDisabled) -> None:
+        account = self._accounts.get(step.subject)
+        if account is not None:
+            self._accounts[step.subject] = replace(account, disabled_at=step.disabled_at)
+
+    @OPERATIONS(account_steps.RemoveAccount)
+    def _remove_account(self, step: account_steps.RemoveAccount) -> None:
+        self._accounts.pop(step.subject, None)
+
 
 class AsyncMemoryStore:
     """The same for `AsyncDaypass`; there is nothing to wait for."""

@@ -246,3 +246,18 @@ def _account(text: str, name: str) -> Plan[Account | None]:
 @PLANS(account_steps.SetPasswordHash)
 def _set_password_hash(step: account_steps.SetPasswordHash, _: Dialect) -> Plan[None]:
     yield Query(sql.UPDATE_HASH, {"subject": step.subject, "password_hash": step.password_hash})
+
+
+@PLANS(account_steps.ListAccounts)
+def _list_accounts(step: account_steps.ListAccounts, _: Dialect) -> Plan[tuple[Account, ...]]:
+    return tuple(map(sql.account_of, (yield Query(sql.LIST_ACCOUNTS, {"after": step.after}))))
+
+
+@PLANS(account_steps.SetDisabled)
+def _set_disabled(step: account_steps.SetDisabled, _: Dialect) -> Plan[None]:
+    yield Query(sql.SET_DISABLED, {"subject": step.subject, "disabled_at": step.disabled_at})
+
+
+@PLANS(account_steps.RemoveAccount)
+def _remove_account(step: account_steps.RemoveAccount, _: Dialect) -> Plan[None]:
+    yield Query(sql.REMOVE_ACCOUNT, {"subject": step.subject})

@@ -7,6 +7,7 @@ stand in one order everywhere, that of `SESSION_COLUMNS`.
 from collections.abc import Sequence
 from typing import Any
 
+from daypass.account_steps import PAGE as PAGE_OF_ACCOUNTS
 from daypass.keys import KeyRecord
 from daypass.session import Device, EndReason, Session
 from daypass.store_steps import (
@@ -246,6 +247,14 @@ ADD_ACCOUNT = f"""
 FIND_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE folded_email = :name OR folded_username = :name"
 
 LOAD_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE subject = :name"
+
+LIST_ACCOUNTS = f"""
+    SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE subject > :after ORDER BY subject LIMIT {PAGE_OF_ACCOUNTS}
+"""
+
+SET_DISABLED = "UPDATE daypass_accounts SET disabled_at = CAST(:disabled_at AS BIGINT) WHERE subject = :subject"
+
+REMOVE_ACCOUNT = "DELETE FROM daypass_accounts WHERE subject = :subject"
 
 UPDATE_HASH = "UPDATE daypass_accounts SET password_hash = :password_hash WHERE subject = :subject"
 

@@ -14,7 +14,17 @@ from typing import Any
 
 import pytest
 
-from daypass.account_steps import AccountStep, AccountStore, AddAccount, FindAccount, LoadAccount, SetPasswordHash
+from daypass.account_steps import (
+    AccountStep,
+    AccountStore,
+    AddAccount,
+    FindAccount,
+    ListAccounts,
+    LoadAccount,
+    RemoveAccount,
+    SetDisabled,
+    SetPasswordHash,
+)
 from daypass.testing.clock import START
 from daypass.testing.store_contract import CALLERS
 from daypass.user import Account
@@ -118,3 +128,35 @@ class AccountStoreContract:
         store.perform_account(SetPasswordHash("subject-3", "new hash"))
         assert account(1, password_hash="new hash") == store.perform_account(LoadAccount("subject-1"))  # noqa: S106 - nobody's
         assert account(2) == store.perform_account(LoadAccount("subject-2"))
+
+    def test_users_are_listed_in_order(self, store: AccountStore) -> None:
+        """In the order of their subjects, from the one that is named on, and each once."""
+        for number in (2, 3, 1):
+            store.perform_account(AddAccount(account(number, username=None if number == 3 else f"user{number}")))
+        listed = store.perform_account(ListAccounts())
+        assert ["subject-1", "subject-2", "subject-3"] == [each.subject for each in listed]
+        assert account(1) == listed[0]
+        assert listed[1:] == store.perform_account(ListAccounts(after="subject-1"))
+        assert () == store.perform_account(ListAccounts(after="subject-3"))
+
+    def test_a_user_is_disabled_and_enabled(self, store: AccountStore) -> None:
+        """Nothing else of that user changes, and nothing of any other; an unknown user is no error."""
+        store.perform_account(AddAccount(account(1)))
+        store.perform_account(AddAccount(account(2)))
+        for subject in ("subject-1", "subject-3"):
+            store.perform_account(SetDisabled(subject, START + 7))
+        assert account(1, disabled_at=START + 7) == store.perform_account(LoadAccount("subject-1"))
+        assert account(2) == store.perform_account(LoadAccount("subject-2"))
+        store.perform_account(SetDisabled("subject-1", None))
+        assert account(1) == store.perform_account(FindAccount("user1"))
+
+    def test_a_removed_user_is_gone_and_leaves_the_name(self, store: AccountStore) -> None:
+        """Another may take the address and the name; an unknown user is no error."""
+        store.perform_account(AddAccount(account(1)))
+        store.perform_account(AddAccount(account(2)))
+        for _ in range(2):
+            store.perform_account(RemoveAccount("subject-1"))
+        assert store.perform_account(FindAccount("user1")) is None
+        assert (account(2),) == store.perform_account(ListAccounts())
+        assert store.perform_account(AddAccount(account(1, subject="subject-9"))) is True
+        assert "subject-9" == store.perform_account(FindAccount("user1@example.com")).subject  # type: ignore[union-attr]

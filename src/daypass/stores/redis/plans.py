@@ -133,6 +133,9 @@ class Plans:
             account_steps.FindAccount: self._find_account,
             account_steps.LoadAccount: self._load_account,
             account_steps.SetPasswordHash: self._set_password_hash,
+            account_steps.ListAccounts: self._list_accounts,
+            account_steps.SetDisabled: self._set_disabled,
+            account_steps.RemoveAccount: self._remove_account,
         }
 
     def of(self, step: Step[A]) -> Plan[A]:
@@ -461,6 +464,23 @@ class Plans:
 
     def _set_password_hash(self, step: account_steps.SetPasswordHash) -> Plan[None]:
         yield Exchange([calls(scripts.SET_PASSWORD_HASH, (self._names.account(step.subject),), step.password_hash)])
+
+    def _list_accounts(self, step: account_steps.ListAccounts) -> Plan[tuple[Account, ...]]:
+        (subjects,) = yield Exchange([asks("HVALS", self._names.names)])
+        following = sorted({each for each in map(bytes.decode, subjects) if each > step.after})[: account_steps.PAGE]
+        replies = yield from _in_batches(asks("HGETALL", self._names.account(each)) for each in following)
+        found = zip(following, map(fields_of, replies), strict=True)
+        return tuple(layout.account_of(subject, fields) for subject, fields in found if fields)
+
+    def _set_disabled(self, step: account_steps.SetDisabled) -> Plan[None]:
+        at = "" if step.disabled_at is None else step.disabled_at
+        yield Exchange([calls(scripts.SET_DISABLED, (self._names.account(step.subject),), at)])
+
+    def _remove_account(self, step: account_steps.RemoveAccount) -> Plan[None]:
+        account = yield from self._load_account(account_steps.LoadAccount(step.subject))
+        if account is not None:
+            keys = (self._names.account(step.subject), self._names.names)
+            yield Exchange([calls(scripts.REMOVE_ACCOUNT, keys, step.subject, *layout.folded_names(account))])
 
 
 def _members(flat: Sequence[bytes]) -> list[Member]:

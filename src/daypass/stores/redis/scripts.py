@@ -351,6 +351,26 @@ return 1
 """
 )
 
+SET_DISABLED = Script.of(
+    """
+-- KEYS: account. ARGV: since when it is disabled, '' if it is not
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if ARGV[1] == '' then redis.call('HDEL', KEYS[1], 'disabled_at')
+else redis.call('HSET', KEYS[1], 'disabled_at', ARGV[1]) end
+return 1
+"""
+)
+
+REMOVE_ACCOUNT = Script.of(
+    """
+-- KEYS: account, names. ARGV: subject, name, ...
+for i = 2, #ARGV do
+  if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[i]) end
+end
+return redis.call('DEL', KEYS[1])
+"""
+)
+
 MIGRATE = Script.of(
     """
 -- KEYS: schema, its version. ARGV: the version that the caller knows, the oldest that can read what it writes
