@@ -66,6 +66,8 @@ var isPassing = (close) => /^(1001|1005|1006|1011|1012|1013|1014|4401)$/.test(`$
 
 // src/socket.ts
 var ANSWER = 1e4;
+var SOONEST = 500;
+var LEAST = 1e3;
 var STABLE = 5e3;
 var QUIET = 3e4;
 var QUEUE = 2 ** 20;
@@ -174,6 +176,7 @@ var Socket = class extends EventTarget {
       if (this.#state >= CLOSING || !this.#connectsAgain()) return this.#end(ended);
       this.#state = CONNECTING;
       if (this.#connections > connections && performance.now() - began > STABLE) failures = 0;
+      if (concernsSession(ended) && !failures++) continue;
       if (ended.code === TRY_AGAIN) failures = Math.max(failures, 2);
       const wait = Math.max(pauseAfter(failures++), least);
       this.#fire("reconnecting", { ...ended, wait });
@@ -239,7 +242,7 @@ var Socket = class extends EventTarget {
         const left = acceptedFor(event.data);
         if (left === void 0) return void this.dispatchEvent(new MessageEvent("message", { data: event.data, origin: event.origin }));
         const ahead2 = ahead(left);
-        this.#after(left - ahead2, () => void this.#renew(2 * ahead2));
+        this.#after(Math.max(left - ahead2, SOONEST), () => void this.#renew(2 * ahead2, left >= LEAST));
         if (!accepted) {
           accepted = true;
           this.#begin(raw);
@@ -258,11 +261,19 @@ var Socket = class extends EventTarget {
     this.#queued = 0;
     if (this.#state === OPEN) for (const each of queue) raw.send(each);
   }
-  /** Send a token that is good for so many milliseconds; the answer shows that the connection still works. */
-  async #renew(goodFor) {
+  /**
+   * Send a token that is good for so many milliseconds; the answer shows that the connection still works.
+   *
+   * @param newer whether it has to be another one, because the server's time is up sooner than the session thinks.
+   */
+  async #renew(goodFor, newer = false) {
     const raw = this.#raw;
     try {
-      const token = await this.#session.token({ goodFor });
+      let token = await this.#session.token({ goodFor });
+      if (newer && token === this.#token && raw === this.#raw) {
+        await this.#session.refresh();
+        token = await this.#session.token();
+      }
       if (raw !== this.#raw || this.#state !== OPEN) return;
       this.#token = token;
       raw.send(tokenMessage(token));

@@ -79,6 +79,10 @@ export interface SessionSocket extends EventTarget {
 
 /** How long the server may take to answer. */
 const ANSWER = 10_000;
+/** Between two renewals, where the session has no token that the server goes by for longer. */
+const SOONEST = 500;
+/** A token that the server goes by for less is not replaced sooner than the session does that by itself. */
+const LEAST = 1000;
 /** After a connection that lasted so long, pauses begin with the shortest. */
 const STABLE = 5000;
 /** A connection from which nothing came for so long is tried when the page wakes. */
@@ -202,6 +206,7 @@ class Socket extends EventTarget implements SessionSocket {
       if (this.#state >= CLOSING || !this.#connectsAgain()) return this.#end(ended);
       this.#state = CONNECTING;
       if (this.#connections > connections && performance.now() - began > STABLE) failures = 0;
+      if (wire.concernsSession(ended) && !failures++) continue; // the session says how to go on, at once
       if (ended.code === wire.TRY_AGAIN) failures = Math.max(failures, 2);
       const wait = Math.max(pauseAfter(failures++), least);
       this.#fire("reconnecting", { ...ended, wait });
@@ -271,7 +276,7 @@ class Socket extends EventTarget implements SessionSocket {
         const left = wire.acceptedFor(event.data);
         if (left === undefined) return void this.dispatchEvent(new MessageEvent("message", { data: event.data, origin: event.origin }));
         const ahead = wire.ahead(left);
-        this.#after(left - ahead, () => void this.#renew(2 * ahead));
+        this.#after(Math.max(left - ahead, SOONEST), () => void this.#renew(2 * ahead, left >= LEAST));
         if (!accepted) {
           accepted = true;
           this.#begin(raw);
@@ -292,11 +297,19 @@ class Socket extends EventTarget implements SessionSocket {
     if (this.#state === OPEN) for (const each of queue) raw.send(each as string);
   }
 
-  /** Send a token that is good for so many milliseconds; the answer shows that the connection still works. */
-  async #renew(goodFor: number): Promise<void> {
+  /**
+   * Send a token that is good for so many milliseconds; the answer shows that the connection still works.
+   *
+   * @param newer whether it has to be another one, because the server's time is up sooner than the session thinks.
+   */
+  async #renew(goodFor: number, newer = false): Promise<void> {
     const raw = this.#raw;
     try {
-      const token = await this.#session.token({ goodFor });
+      let token = await this.#session.token({ goodFor });
+      if (newer && token === this.#token && raw === this.#raw) {
+        await this.#session.refresh();
+        token = await this.#session.token();
+      }
       if (raw !== this.#raw || this.#state !== OPEN) return;
       this.#token = token;
       raw!.send(wire.tokenMessage(token));

@@ -78,11 +78,25 @@ test("the access token may come as a subprotocol; there is no first message then
 
 test("a newer token is sent on the same connection before the time of the old one is up", async (t) => {
   const [session, server] = await begin(t, { restore: false });
-  grants(server, () => jwt("ann"), 0.6);
+  grants(server, () => jwt("ann"), 1.2);
   await session.refresh();
-  const { peers, seen } = await openIn(session, server, accepting(0.5));
+  const { peers, seen } = await openIn(session, server, accepting(1));
   await until(() => peers[0] && new Set(tokens(peers[0])).size >= 3);
   assert.deepEqual([peers.length, seen], [1, ["open"]]);
+});
+
+test("a server whose time is up sooner than the session thinks is sent a newer token, by one refresh each time", async (t) => {
+  const { server, peers } = await open(t, accepting(1));
+  await until(() => peers[0] && tokens(peers[0]).length >= 3);
+  assert.deepEqual([new Set(tokens(peers[0]!)).size, refreshes(server)], [3, 3]);
+});
+
+test("a server that goes by a token for a moment only is sent no more than two a second", async (t) => {
+  const { server, peers, seen } = await open(t, accepting(0));
+  await until(() => seen.length);
+  await after(1200);
+  assert.ok(tokens(peers[0]!).length <= 4, `${tokens(peers[0]!).length}`);
+  assert.equal(refreshes(server), 1);
 });
 
 test("a lost connection comes back by itself; what was sent meanwhile goes out once, after what the application repeats", async (t) => {

@@ -185,7 +185,7 @@ class Connection:
 
     async def _accept(self, token: AccessToken) -> None:
         """Tell the client that its access token was accepted, and for how many seconds it is good."""
-        left = max(0, token.expires_at - self._require.now()) // SECOND
+        left = max(0, token.expires_at - self._require.now()) / SECOND
         answer = json.dumps({"type": "daypass.accepted", "expiresIn": left}, separators=(",", ":"))
         await self._send({"type": "websocket.send", "text": answer})
 
