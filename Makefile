@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format build model storm fleet sockets clients bench docs docs-serve lock clean \
-	pythons oldest dist sbom version
+	pythons oldest migrations dist sbom version
 
 help: ## tell what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -96,6 +96,9 @@ pythons: $(UV) ## run the core of the tests on each version of Python (ARGS="3.1
 
 oldest: $(UV) ## run them with the lowest version of each dependency
 	$(BIN)/python -m tests.release.pythons --oldest $(ARGS)
+
+migrations: $(READY) ## move 10,000 sessions of each other library to Daypass and back, and count logouts (ARGS="--users 500 authx")
+	$(BIN)/python -m tests.migrations $(ARGS)
 
 dist: $(READY) ## build the sdist, from it the wheel, and try both in bare environments
 	rm -rf dist && $(BIN)/hatchling build -t sdist -d dist

@@ -32,6 +32,7 @@ from daypass.errors import (
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.keys import KeyRing
+from daypass.old_tokens import Migration
 from daypass.policy import Policy
 from daypass.proof import Proof, thumbprint_of
 from daypass.refresh_token import BRANCH_SIZE, SECRET_SIZE, RefreshToken
@@ -137,10 +138,14 @@ class Flows:
         names: the issuer, its audience and its own client.
         policy: how long things last.
         limit: how many sessions a user may have.
+        migration: the old tokens that are accepted.
     """
 
-    def __init__(self, names: Names, policy: Policy, limit: SessionLimit | None = None) -> None:
+    def __init__(
+        self, names: Names, policy: Policy, limit: SessionLimit | None = None, migration: Migration | None = None
+    ) -> None:
         self.names = names
+        self.migration = migration or Migration((), b"")
         self.limit = limit or SessionLimit()
         self.policy = policy
         self._suspicions = Suspicions()
@@ -368,6 +373,8 @@ class Flows:
     def open(self, text: str, client_id: str | None = None) -> Flow[RefreshToken]:
         """Decode an authentic refresh token, however old; the store's sessions are not read.
 
+        A token of the library that the application used before starts its session, unless that is there already.
+
         Args:
             text: as the client sent it.
             client_id: the client that presents it, which has to be the one it was given to; None is the issuer's own.
@@ -376,6 +383,8 @@ class Flows:
             TokenMalformed: it is not a refresh token of this issuer for this client.
             StoreError: the keys could not be read; nothing was decided.
         """
+        if self.migration.may_be_old(text):
+            return (yield from self.migration.open(text, client_id or self.names.client_id, self.names, self.policy))
         client = self._bound(client_id or self.names.client_id)
         ring = yield from Keys()
         try:

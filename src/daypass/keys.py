@@ -41,10 +41,13 @@ class MasterSecret:
     Attributes:
         refresh_key: the first one of a store that has none yet: the same for all nodes with this newest secret.
         nonce_key: what nonces are made with.
+        old_token_key: derives the sessions of old tokens. It comes from the oldest secret, so that adding a new one
+            changes nothing.
     """
 
     refresh_key: RefreshKey
     nonce_key: bytes = field(repr=False)
+    old_token_key: bytes = field(repr=False)
     _wrapping_keys: tuple[OctKey, ...] = field(repr=False)
 
     @classmethod
@@ -55,7 +58,8 @@ class MasterSecret:
             ConfigurationError: there is none, or one is shorter than 32 bytes.
         """
         raw = secrets_in(secret)
-        return cls(_refresh_key(raw[0]), _derive(raw[0], "nonce", 32), tuple(map(_wrapping_key, raw)))
+        nonce_key, old_token_key = _derive(raw[0], "nonce", 32), _derive(raw[-1], "old tokens", 32)
+        return cls(_refresh_key(raw[0]), nonce_key, old_token_key, tuple(map(_wrapping_key, raw)))
 
     def wrap(self, key: "SigningKey | RefreshKey") -> str:
         """Return ``key`` as a JWE under the newest secret (RFC 7516, RFC 7517 §7)."""

@@ -81,6 +81,19 @@ class Verifier:
             raise SessionRevoked("the access token's session has ended")
         return token
 
+    def check_old(self, token: AccessToken, now: int) -> AccessToken:
+        """Return an access token that another library has verified, unless its time or its session is over.
+
+        Raises:
+            TokenExpired: its time is over.
+            SessionRevoked: its session was ended, as far as this verifier has been told.
+        """
+        if now >= token.expires_at + self._leeway:
+            raise TokenExpired("the access token has expired")
+        if token.session_id in self._ended or token.session_started_at <= self._everyone_at:
+            raise SessionRevoked("the access token's session has ended")
+        return token
+
     def watch(self, watched: Watched) -> None:
         """End a connection when its session ends, now if it has ended since its access token was checked."""
         self._connections.add(watched)

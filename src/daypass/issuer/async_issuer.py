@@ -12,7 +12,7 @@ from daypass.clock import system_clock
 from daypass.drive import arun
 from daypass.duration import SECOND, Duration
 from daypass.ending_log import EndingLog
-from daypass.errors import ConfigurationError, KeyUnknown
+from daypass.errors import ConfigurationError, KeyUnknown, TokenMalformed
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.flows import IMPERSONATION_TTL
@@ -204,7 +204,12 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         now = self._clock()
         try:
             return self._check(access_token, now)
-        except KeyUnknown:
+        except TokenMalformed as error:
+            old = await self.run(self._old_access(access_token))
+            if old is not None:
+                return old
+            if not isinstance(error, KeyUnknown):
+                raise
             await self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
             return self._check(access_token, self._clock())
 

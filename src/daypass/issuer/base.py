@@ -5,21 +5,23 @@ import inspect
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from daypass import secret_file
-from daypass.access_token import Names
+from daypass.access_token import AccessToken, Names
 from daypass.clock import system_clock
 from daypass.dpop import DPoP, dpop_of
 from daypass.duration import SECOND, Duration
 from daypass.errors import ConfigurationError
 from daypass.event import Event, EventCode
+from daypass.flow import Flow
 from daypass.flows import ENTROPY, Call, Flows, SessionLimit
 from daypass.forks import survive_forks
 from daypass.key_flows import KeyFlows
 from daypass.keys import ALGORITHMS, Algorithm, MasterSecret
+from daypass.old_tokens import Migration, OldTokens
 from daypass.policy import Policy
 from daypass.secret import Secret
 from daypass.stores import AsyncStore, Store
@@ -80,6 +82,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         when_full: WhenFull = "end_oldest",
         notice_devices: bool = False,
         dpop: bool | DPoP = False,
+        migrate: OldTokens | Sequence[OldTokens] = (),
         on_event: Listener | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
@@ -113,8 +116,9 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         self.names = Names(issuer, audience or issuer, client_id)
         self.authenticate = authenticate
         self._store: StoreT = self._open(store) if isinstance(store, str) else store
-        self.flows = Flows(self.names, self.policy, _session_limit(max_sessions, when_full, notice_devices))
         master = self._master_secret(secret)
+        limit = _session_limit(max_sessions, when_full, notice_devices)
+        self.flows = Flows(self.names, self.policy, limit, Migration(migrate, master.old_token_key))
         self.dpop = dpop_of(dpop)
         if self.dpop is not None:
             self.dpop.share_nonces(master.nonce_key)
@@ -187,6 +191,16 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if abs(event.at - self._warned_at) >= _WARN_AT_MOST_EVERY:
             self._warned_at = event.at
             _log.warning("a request was answered with 503: %s", one_line(event.reason))
+
+    def _old_access(self, access_token: str) -> Flow[AccessToken | None]:
+        """Return what an access token of the library that was used before says; None if it is not one.
+
+        Raises:
+            TokenExpired, SessionRevoked: it is one, and its time or its session is over.
+            StoreError: it could not be read.
+        """
+        token = yield from self.flows.migration.access(access_token, self.names)
+        return None if token is None else self._upkeep.verifier.check_old(token, self._clock())
 
     def _checker(self) -> CheckT:
         if self.authenticate is None:

@@ -12,7 +12,7 @@ from daypass.background import BackgroundThread, weakly
 from daypass.clock import system_clock
 from daypass.drive import run
 from daypass.duration import SECOND, Duration
-from daypass.errors import ConfigurationError, KeyUnknown, TokenRejected
+from daypass.errors import ConfigurationError, KeyUnknown, TokenMalformed, TokenRejected
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.flows import IMPERSONATION_TTL
@@ -77,6 +77,8 @@ class Daypass(Issuer[Store, Load, Check]):
         when_full: what a login does then: ``end_oldest`` or ``refuse``, by `SessionLimitReached`.
         notice_devices: whether the event ``new_device`` reports a login from a device never seen.
         dpop: whether clients may bind their sessions to a key by DPoP (RFC 9449): True, or a `DPoP` with options.
+        migrate: the libraries whose tokens are accepted, each once, to start a session: one or several of
+            `daypass.migrate`.
         session_idle_ttl: the same for a session that is not persistent, if it is shorter.
         absolute_ttl: the longest that a session lives.
         grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
@@ -291,7 +293,12 @@ class Daypass(Issuer[Store, Load, Check]):
         now = self._clock()
         try:
             return self._check(access_token, now)
-        except KeyUnknown:
+        except TokenMalformed as error:
+            old = self.run(self._old_access(access_token))
+            if old is not None:
+                return old
+            if not isinstance(error, KeyUnknown):
+                raise
             self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
             return self._check(access_token, self._clock())
 

@@ -118,6 +118,7 @@ class Application(Generic[IssuerT]):
             options.get("allow_insecure", False),
             options.get("cookie_name"),
             https=self.auth.names.issuer.startswith("https://"),
+            old=self.auth.flows.migration.cookies,
             log=self._refusal_log,
         )
 

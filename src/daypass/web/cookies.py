@@ -53,6 +53,7 @@ class CookiePolicy:
         name: the refresh token's cookie, without ``__Host-``. By default ``daypass``; over plain HTTP on loopback with
             the port, ``daypass-8000``, because cookies ignore ports.
         https: whether the issuer's URL says that the application is used over HTTPS.
+        old: names of the cookies that a token of another library may be in; see `daypass.migrate`.
         log: explains refusals.
 
     Raises:
@@ -64,6 +65,7 @@ class CookiePolicy:
     allow_insecure: bool = False
     name: str | None = None
     https: bool = False
+    old: tuple[str, ...] = ()
     log: RefusalLog = field(default_factory=RefusalLog, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -144,6 +146,18 @@ def read_older(request: Request, policy: CookiePolicy) -> str | None:
 def clear_older(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:
     """Return the header that removes the cookie that `read_older` reads."""
     return _header(request, policy, _names(request, policy, kind)[-1], "", 0)
+
+
+def read_old(request: Request, policy: CookiePolicy) -> str | None:
+    """Return what the cookie of another library holds; its user may not be logged in."""
+    found = (_value(request, name) for name in policy.old)
+    return next((value for value in found if value is not None), None)
+
+
+def clear_old(request: Request, policy: CookiePolicy) -> tuple[tuple[str, str], ...]:
+    """Return the headers that remove the cookies that `read_old` reads."""
+    present = (name for name in policy.old if _value(request, name) is not None)
+    return tuple(_header(request, policy, name, "", 0) for name in present)
 
 
 def may_be_another_applications(request: Request, policy: CookiePolicy) -> bool:

@@ -138,9 +138,7 @@ class Endpoints:
         password = _text(body, "password")
         if not identifier or not password:
             raise BadRequest(400, "invalid_request", "Send email (or username) and password, as text")
-        delivery = body.get("tokenDelivery", "cookie")
-        if delivery not in ("cookie", "body"):
-            raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
+        delivery = _delivery(body, "cookie")
         device, options = device_of(request, _text(body, "deviceName")), _session_options(body)
         credentials = Authenticate(self._checking(body), identifier, password)
         login = self._flows.login(credentials, device, call, options)
@@ -222,6 +220,8 @@ class Endpoints:
         text, in_body = self._refresh_token(request)
         if text is None:
             return challenge(failure(401, "invalid_grant"))
+        if in_body and self._flows.migration.may_be_old(text):  # a page may move its token into the cookie
+            in_body = _delivery(json_object(request), "body") == "body"
         try:
             tokens = yield from limited_refresh(self._flows, self._limiter, request, text, call)
         except TokenStale as error:
@@ -261,6 +261,10 @@ class Endpoints:
         if in_body or foreign:
             return done
         done = done.with_headers(cookies.clear(request, self._cookies), CLEAR_SITE_DATA)
+        old = yield from self._open(cookies.read_old(request, self._cookies))
+        if old is not None:
+            yield from self._flows.logout(old, call)
+            done = done.with_headers(*cookies.clear_old(request, self._cookies))
         older = yield from self._open(cookies.read_older(request, self._cookies))
         if older is None:
             return done
@@ -379,7 +383,7 @@ class Endpoints:
 
     def _refresh_token(self, request: Request) -> tuple[str | None, bool]:
         """Return the presented refresh token, and whether it came in the body rather than in the cookie."""
-        cookie = cookies.read(request, self._cookies)
+        cookie = cookies.read(request, self._cookies) or cookies.read_old(request, self._cookies)
         if request.body and content_type(request) == "application/json":
             try:
                 text = json_object(request).get("refreshToken")
@@ -429,6 +433,14 @@ def _everywhere(request: Request) -> bool:
     return everywhere
 
 
+def _delivery(body: Mapping[str, Any], default: str) -> str:
+    """Return whether the refresh token is to come in a cookie or in the body."""
+    delivery: str = body.get("tokenDelivery", default)
+    if delivery not in ("cookie", "body"):
+        raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
+    return delivery
+
+
 def _session_options(body: Mapping[str, Any]) -> SessionOptions:
     """Return what the body of a login says of its session."""
     remember = body.get("remember", True)
@@ -451,8 +463,9 @@ def end_replaced(flows: Flows, policy: CookiePolicy, request: Request, call: Cal
 
     The login succeeds even if the store cannot do that.
     """
-    replaced = cookies.read(request, policy)
-    if replaced is not None:
+    for replaced in (cookies.read(request, policy), cookies.read_old(request, policy)):
+        if replaced is None:
+            continue
         try:
             yield from flows.logout_text(replaced, call)
         except StoreError as error:

@@ -248,6 +248,8 @@ def limited_refresh(
     try:
         token = yield from flows.open(text, client_id)
     except TokenMalformed as error:
+        if flows.migration.may_be_old(text):  # the old cookie of a visitor who is not logged in: nothing to report
+            raise
         if limiter is not None:
             yield from limiter.stranger(request, call.now)
         raise (yield from flows.reject(error, call.now)) from None

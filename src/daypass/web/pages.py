@@ -130,6 +130,8 @@ class Pages:
             login.state.left_alone = True
             return login
         if access is None and login.state.presented is None:
+            login.state.presented = cookies.read_old(request, policy)
+        if access is None and login.state.presented is None:
             return login
         try:
             self._admit(request)
@@ -174,6 +176,9 @@ class Pages:
             login.state.clear = self._may_clear(login.request, authentic=False)
         except TokenRejected as error:  # of the new access token: the session ended just now
             authentic = not isinstance(error, TokenMalformed)
+            if not authentic and self._flows.migration.may_be_old(text):  # an old cookie of somebody not logged in
+                login.state.presented = None
+                return
             login.state.clear = login.state.tokens is None and self._may_clear(login.request, authentic=authentic)
 
     def _may_clear(self, request: Request, *, authentic: bool) -> bool:
@@ -265,12 +270,12 @@ class Pages:
             yield from self._end_everywhere(login, call)
         yield from self._end_others(login, call, keep=None)
         request, policy = login.request, self._policy
+        cleared = (*self._cleared(request), *cookies.clear_old(request, policy), CLEAR_SITE_DATA)
         try:
             older = yield from self._flows.open(cookies.read_older(request, policy) or "")
         except TokenMalformed:  # there is none, or it is another application's
-            return (*self._cleared(request), CLEAR_SITE_DATA)
+            return cleared
         yield from self._flows.logout(older, call)
-        cleared = (*self._cleared(request), CLEAR_SITE_DATA)
         return (*cleared, *(cookies.clear_older(request, policy, kind) for kind in (ACCESS, "")))
 
     def _end_everywhere(self, login: BrowserLogin, call: Call) -> Flow[None]:
@@ -289,6 +294,9 @@ class Pages:
         """End every session that this login has shown, save ``keep``."""
         if login.state.presented is not None:
             login.state.ended.append(login.state.presented)
+        old = cookies.read_old(login.request, self._policy)
+        if old is not None:
+            login.state.ended.append(old)
         seen = {keep, None if login.state.login is None else login.state.login.session.actor_session_id}
         for text in login.state.ended:
             try:

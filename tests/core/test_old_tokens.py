@@ -1,0 +1,269 @@
+"""Tokens of another library: each starts one session, once, whatever is lost, repeated or sent to several nodes."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daypass import (
+    AsyncDaypass,
+    ConfigurationError,
+    Daypass,
+    Event,
+    EventCode,
+    SessionRevoked,
+    StoreUnavailable,
+    TokenExpired,
+    TokenMalformed,
+    TokenReused,
+    TokenStale,
+    User,
+)
+from daypass.migrate import OldToken, OldTokens, user_of
+from daypass.testing import START, Clock
+
+pytestmark = pytest.mark.anyio
+
+SECOND, DAY = 1000, 86_400_000
+ISSUER = "https://issuer.example"
+SECRET = "a" * 32
+
+
+class Library:
+    """An older library: it knows which of its tokens are good."""
+
+    def __init__(self) -> None:
+        self.good = {"ann's": OldToken("1", "ann", START // SECOND - 60, START // SECOND + 30 * DAY // SECOND)}
+
+    def tokens(self, *, access: bool = False) -> OldTokens:
+        return OldTokens("library", self.good.get, self.good.get if access else None)
+
+
+@pytest.fixture
+def library() -> Library:
+    return Library()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+Make = Callable[..., Daypass]
+
+
+@pytest.fixture
+def make(tmp_path: Path, library: Library, clock: Clock) -> Make:
+    """Give what makes a node; all share one SQLite file."""
+
+    def node(**options: object) -> Daypass:
+        arguments = {"secret": SECRET, "migrate": library.tokens(), "clock": clock} | options
+        return Daypass(f"sqlite:///{tmp_path}/app.db", issuer=ISSUER, load_user=User, **arguments)  # type: ignore[arg-type]  # the tests' own names
+
+    return node
+
+
+def test_an_old_token_starts_a_session_that_goes_on(make: Make, clock: Clock) -> None:
+    """Its user gets Daypass's tokens; the session began when the old token was issued, not now."""
+    auth = make()
+    tokens = auth.refresh("ann's")
+    assert ("ann", START - 60 * SECOND) == (tokens.session.subject, tokens.session.created_at)
+    assert START - 60 * SECOND == auth.verify(tokens.access_token).auth_time
+    clock.advance(DAY)
+    assert tokens.session.id == auth.refresh(tokens.refresh_token).session.id
+
+
+def test_the_start_of_a_session_is_reported_once(make: Make) -> None:
+    """The event says that an old token has started it."""
+    events: list[Event] = []
+    auth = make(on_event=events.append)
+    for _ in range(3):
+        auth.refresh("ann's")
+    assert ["migrated"] == [event.reason for event in events if event.code is EventCode.STARTED]
+
+
+def test_two_nodes_and_a_lost_answer_meet_in_one_session(make: Make) -> None:
+    """Whoever presents the old token within the grace period gets the same refresh token, from any node."""
+    nodes = [make() for _ in range(4)]
+    got: list[str] = []
+    threads = [threading.Thread(target=lambda n=node: got.append(n.refresh("ann's").refresh_token)) for node in nodes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (4, 1) == (len(got), len(set(got)))
+    assert 1 == len(nodes[0].sessions("ann"))
+
+
+def test_an_answer_lost_overnight_logs_nobody_out(make: Make, clock: Clock) -> None:
+    """The old token gets another successor as long as none was used."""
+    auth = make()
+    auth.refresh("ann's")
+    clock.advance(DAY)
+    second = auth.refresh("ann's")
+    clock.advance(DAY)
+    assert auth.refresh(second.refresh_token).session.id == second.session.id
+
+
+def test_an_old_token_right_after_its_successor_was_used_is_stale(make: Make, clock: Clock) -> None:
+    """A request that was under way is told that there is a newer token; nothing ends."""
+    auth = make()
+    first = auth.refresh("ann's")
+    clock.advance(60 * SECOND)
+    second = auth.refresh(first.refresh_token)
+    with pytest.raises(TokenStale):
+        auth.refresh("ann's")
+    clock.advance(60 * SECOND)
+    auth.refresh(second.refresh_token)
+
+
+def test_a_stolen_old_token_is_found(make: Make, clock: Clock) -> None:
+    """Presented after its successor was used, it is reuse: two parties hold the session, and it is revoked."""
+    auth = make()
+    first = auth.refresh("ann's")
+    clock.advance(60 * SECOND)
+    second = auth.refresh(first.refresh_token)
+    clock.advance(60 * SECOND)
+    with pytest.raises(TokenReused):
+        auth.refresh("ann's")
+    with pytest.raises(TokenReused):
+        auth.refresh(second.refresh_token)
+
+
+def test_strict_mode_starts_one_session_too(make: Make, clock: Clock) -> None:
+    """Without a grace period the second presentation draws another successor of the same session."""
+    auth = make(grace_period=0)
+    first = auth.refresh("ann's")
+    clock.advance(1)
+    assert first.session.id == auth.refresh("ann's").session.id
+
+
+def test_a_logout_with_an_old_token_is_final(make: Make) -> None:
+    """It ends the session before it began; the old token starts none later."""
+    auth = make()
+    assert auth.logout("ann's")
+    with pytest.raises(SessionRevoked):
+        auth.refresh("ann's")
+
+
+def test_an_old_token_older_than_a_session_may_idle_is_refused(make: Make, clock: Clock, library: Library) -> None:
+    """Until then its session is remembered, so no old token starts a second one after the first was removed."""
+    auth = make(idle_ttl="1d")
+    auth.refresh("ann's")
+    clock.advance(DAY + 10 * SECOND)
+    auth.purge()
+    with pytest.raises(TokenMalformed):
+        auth.refresh("ann's")
+    assert () == auth.sessions("ann")
+
+
+def test_an_old_token_that_has_expired_is_refused(make: Make, clock: Clock, library: Library) -> None:
+    """By its own time, whatever the library says."""
+    library.good["short"] = OldToken("2", "ann", START // SECOND, START // SECOND + 5)
+    clock.advance(5 * SECOND)
+    with pytest.raises(TokenMalformed):
+        make().refresh("short")
+
+
+def test_end_everyone_ends_those_who_have_not_moved(make: Make, clock: Clock) -> None:
+    """An old token that was issued before starts no session any more."""
+    auth = make(clock=lambda: clock.now)
+    auth.end_everyone()
+    with pytest.raises(SessionRevoked):
+        auth.refresh("ann's")
+
+
+def test_a_new_secret_beside_the_old_one_changes_nothing(make: Make) -> None:
+    """While the secret is being replaced, nodes with one and with both find the same session."""
+    before = make().refresh("ann's")
+    after = make(secret=["b" * 32, SECRET]).refresh("ann's")
+    assert before.session.id == after.session.id
+
+
+def test_a_token_of_another_client_is_refused(make: Make, library: Library) -> None:
+    """An OAuth client's old token starts a session for that client alone."""
+    library.good["shop's"] = replace(library.good["ann's"], id="3", client_id="shop", scope="read")
+    auth = make()
+    with pytest.raises(TokenMalformed):
+        auth.refresh("shop's")
+    tokens = auth.refresh("shop's", client_id="shop")
+    assert ("shop", "read") == (tokens.session.client_id, tokens.scope)
+    with pytest.raises(TokenMalformed):
+        auth.refresh(tokens.refresh_token)
+
+
+def test_a_bad_old_token_is_refused(make: Make) -> None:
+    """What the library does not know starts nothing; no library, no old tokens."""
+    for auth in (make(), make(migrate=())):
+        with pytest.raises(TokenMalformed):
+            auth.refresh("nobody's")
+
+
+def test_a_library_that_fails_logs_nobody_out(make: Make) -> None:
+    """Its database is down: nothing was decided, and no token is in the error."""
+
+    def fails(text: str) -> None:
+        raise OSError(f"cannot look up {text}")
+
+    with pytest.raises(StoreUnavailable) as caught:
+        make(migrate=OldTokens("library", fails)).refresh("ann's")
+    assert "ann's" not in str(caught.value)
+
+
+def test_what_reads_old_tokens_has_to_return_one(make: Make) -> None:
+    """A mistake in the application is reported as such."""
+    with pytest.raises(ConfigurationError, match="returned a str, not an OldToken"):
+        make(migrate=OldTokens("library", lambda text: text)).refresh("ann's")
+    with pytest.raises(ConfigurationError, match=r"write migrate=simplejwt\(\)"):
+        make(migrate=[len])
+
+
+def test_an_old_access_token_opens_until_it_expires(make: Make, clock: Clock, library: Library) -> None:
+    """If that is wanted; else it is refused."""
+    with pytest.raises(TokenMalformed):
+        make().verify("ann's")
+    library.good["ann's"] = replace(library.good["ann's"], expires_at=START // SECOND + 60, claims={"role": "editor"})
+    auth = make(migrate=library.tokens(access=True))
+    token = auth.verify("ann's")
+    assert ("ann", "editor") == (token.subject, token.claims["role"])
+    clock.advance(60 * SECOND)
+    with pytest.raises(TokenExpired):
+        auth.verify("ann's")
+
+
+def test_an_old_access_token_ends_with_its_session(make: Make, library: Library) -> None:
+    """Where one token is both, a logout ends it."""
+    auth = make(migrate=library.tokens(access=True))
+    auth.verify("ann's")
+    auth.logout("ann's")
+    with pytest.raises(SessionRevoked):
+        auth.verify("ann's")
+
+
+def test_the_way_back_uses_nothing_up(make: Make, clock: Clock) -> None:
+    """The user of a refresh token is found without rotating it, so that the old library can issue its own."""
+    auth = make()
+    tokens = auth.refresh("ann's")
+    clock.advance(60 * SECOND)
+    assert [User("ann")] * 2 == [user_of(auth, tokens.refresh_token) for _ in range(2)]
+    assert user_of(auth, "nobody's") is None
+    auth.logout(tokens.refresh_token)
+    assert user_of(auth, tokens.refresh_token) is None
+
+
+async def test_async_issuers_accept_old_tokens(tmp_path: Path, clock: Clock, library: Library) -> None:
+    """The library may be async there."""
+
+    async def read(text: str) -> OldToken | None:
+        return library.good.get(text)
+
+    async def load(subject: str) -> User:
+        return User(subject)
+
+    url = f"sqlite:///{tmp_path}/app.db"
+    tokens = OldTokens("library", read, read)
+    async with AsyncDaypass(url, issuer=ISSUER, load_user=load, secret=SECRET, migrate=tokens, clock=clock) as auth:
+        assert "ann" == (await auth.refresh("ann's")).session.subject
+        assert "ann" == (await auth.verify("ann's")).subject
