@@ -59,6 +59,7 @@ class Site:
             access_ttl="50s",
             grace_period="30s",
         )
+        self.subscriptions = 0
         self._require = bearer(self.auth)
 
         @asynccontextmanager
@@ -77,6 +78,7 @@ class Site:
                 Route("/api/trpc/me", self._trpc),
                 Route("/api/graphql", self._graphql, methods=["POST"]),
                 WebSocketRoute("/api/live", self._live),
+                WebSocketRoute("/api/subscriptions", self._subscriptions),
                 Route("/{path:path}", self._page),
             ],
             lifespan=lifespan,
@@ -125,6 +127,18 @@ class Site:
     async def _live(self, socket: WebSocket) -> None:
         async with self._require.watch(socket) as watched:
             await watched.send_text(f"Hello, {watched.token.username}")
+            await watched.receive()
+
+    async def _subscriptions(self, socket: WebSocket) -> None:
+        """Speak the protocol of graphql-ws, for one subscription that has two results, and ends with its connection."""
+        async with self._require.watch(socket, subprotocol="graphql-transport-ws") as watched:
+            await watched.receive_json()  # "connection_init"
+            await watched.send_json({"type": "connection_ack"})
+            asked = await watched.receive_json()
+            for number in range(2):
+                data = {"hello": f"{number} {watched.token.username}"}
+                await watched.send_json({"id": asked["id"], "type": "next", "payload": {"data": data}})
+            self.subscriptions += 1
             await watched.receive()
 
     def expire(self, *pages: Page) -> None:

@@ -128,3 +128,26 @@ def test_websocket(tab: Tab, site: Site) -> None:
     page.wait_for_function("window.said === 'Hello, alice'")
     page.evaluate("session.logout()")
     page.wait_for_function("socket.readyState === WebSocket.CLOSED")
+
+
+def test_graphql_subscriptions(tab: Tab, site: Site) -> None:
+    """graphql-ws subscribes again when its access token has expired, and no more when the user has logged out."""
+    page = tab("clients")
+    log_in(page)
+    page.evaluate("""() => {
+        window.said = [];
+        const sink = {
+            next: ({ data }) => said.push(data.hello),
+            error: (error) => said.push(error.error?.code ?? `${error.code} ${error}`),
+            complete: () => said.push("complete"),
+        };
+        subscriptions.subscribe({ query: "subscription { hello }" }, sink);
+    }""")
+    page.wait_for_function("said.length === 2")
+    site.expire(page)  # the server closes the connection with 4401
+    page.wait_for_function("said.length === 4")
+    assert 2 * ["0 alice", "1 alice"] == page.evaluate("said")
+    page.evaluate("session.logout()")
+    page.wait_for_function("said.length === 5", timeout=60_000)
+    assert "login_required" == page.evaluate("said[4]")
+    assert 2 == site.subscriptions

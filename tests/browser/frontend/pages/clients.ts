@@ -5,6 +5,7 @@ import { api as ky } from "../src/ky";
 import { connect } from "../src/live";
 import { api as openapi } from "../src/openapi";
 import { session } from "../src/session";
+import { subscriptions } from "../src/subscriptions";
 import { api as trpc } from "../src/trpc";
 import { api as urql } from "../src/urql";
 import { expose } from "./_world";
@@ -29,4 +30,4 @@ const ask: Record<string, () => Promise<unknown>> = {
   },
 };
 
-expose(session, { ask, connect });
+expose(session, { ask, connect, subscriptions });
