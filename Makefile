@@ -10,7 +10,7 @@ DOCS_READY := .venv-docs/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets clients bench docs docs-serve lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets browsers clients bench docs docs-serve lock clean \
 	pythons oldest migrations dist sbom version
 
 help: ## tell what there is
@@ -60,6 +60,11 @@ fleet: $(READY) ## share connections among three machines, and kill, stop and fa
 
 sockets: $(READY) ## keep ten thousand WebSockets open over ten expiries (ARGS="--sockets 1000 --lifetime 30")
 	$(BIN)/python -m tests.sockets $(ARGS)
+
+browsers: $(READY) ## drive every client, fetch, axios, React and Vue, in every browser engine
+	DAYPASS_TEST_BROWSERS=full $(BIN)/python -m pytest -n $$(nproc) --dist worksteal $(ARGS) tests/browser/test_session.py \
+		tests/browser/test_tabs.py tests/browser/test_contexts.py tests/browser/test_surroundings.py \
+		tests/browser/test_install.py tests/browser/test_cors.py
 
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md

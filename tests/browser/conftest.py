@@ -4,8 +4,10 @@ Where one of them is missing the tests are skipped and say why; with ``CI=true``
 """
 
 import hashlib
+import os
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +27,14 @@ from daypass.web.starlette import auth_routes, bearer
 from ..servers.application import serving
 from . import npm
 from .engines import ENGINES, Engines
+from .hosts import fresh_host
+from .marks import CLIENTS
 
 if TYPE_CHECKING:
     from .world import World
 
 HERE = Path(__file__).parent
+JS = HERE.parents[1] / "js"
 ALICE = User("user-1", "alice", "alice@example.com")
 BEN = User("user-2", "ben", "ben@example.com")
 USERS = {key: user for user in (ALICE, BEN) for key in (user.subject, user.username)}
@@ -40,33 +45,82 @@ Seen = tuple[str, str, int]
 """A request as the server saw it: method, path, and the status of the answer."""
 
 
+FULL = os.environ.get("DAYPASS_TEST_BROWSERS") == "full"
+"""Whether each client is driven in each engine; else some scenarios of axios, React and Vue run in one."""
+
+
 @pytest.fixture(scope="session")
 def axios(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return axios's bundle for browsers, fetched from npm by the lock file where it is missing."""
     return npm.fetch(HERE, "axios/dist/axios.min.js", tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def components(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the pages of React and Vue in one bundle, made of ``clients`` by esbuild."""
+    frontend = npm.fetch(HERE / "frontend", "react/package.json", tmp_path_factory).parents[1]
+    esbuild = npm.fetch(JS, ".bin/esbuild", tmp_path_factory)
+    bundle = tmp_path_factory.mktemp("clients") / "clients.js"
+    aliases = {"vue": frontend / "vue"} | {f"daypass/{each}": JS / "dist" / f"{each}.js" for each in ("react", "vue")}
+    done = npm.run(
+        esbuild, "index.ts", "--bundle", "--format=esm", "--jsx=automatic", "--jsx-dev", f"--outfile={bundle}",
+        "--define:process.env.NODE_ENV='development'", "--define:__VUE_OPTIONS_API__=false",
+        "--define:__VUE_PROD_DEVTOOLS__=false", "--define:__VUE_PROD_HYDRATION_MISMATCH_DETAILS__=false",
+        *(f"--alias:{name}={path}" for name, path in aliases.items()),
+        folder=HERE / "clients", NODE_PATH=str(frontend),
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    return bundle
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engines('ENGINE', …): the engines that are enough for a test; else all of them")
     config.addinivalue_line(
-        "markers", "clients('CLIENT', …): by what a test sends requests; a parameter `sender` says it, too"
+        "markers",
+        "clients('CLIENT', …): by what a test sends requests; with a fixture `client`, the clients it runs with",
+    )
+    config.addinivalue_line("markers", "not_for(CLIENT='why', …): a client that the scenario does not concern, and why")
+    config.addinivalue_line(
+        "markers", "every_engine: each client runs the test in each engine; else `fetch` alone does"
     )
     config.addinivalue_line("markers", "cannot(ENGINE='why', …): the scenario fails in an engine, and for what reason")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have every test that uses a browser use each engine; where its mark says that one cannot, it has to fail."""
-    if "engine" in metafunc.fixturenames:
-        reasons = {
-            name: why for mark in metafunc.definition.iter_markers("cannot") for name, why in mark.kwargs.items()
-        }
-        enough = metafunc.definition.get_closest_marker("engines")
-        names = enough.args if enough else ENGINES
-        metafunc.parametrize("engine", [_parameter(name, reasons.get(name)) for name in names], indirect=True)
+    if "engine" not in metafunc.fixturenames:
+        return
+    item = metafunc.definition
+    cannot = _by_keyword(item, "cannot")
+    enough = item.get_closest_marker("engines")
+    engines: Sequence[str] = enough.args if enough else ENGINES
+    if "client" not in metafunc.fixturenames:
+        metafunc.parametrize("engine", [_parameter(cannot, each) for each in engines], indirect=True)
+        return
+    named = item.get_closest_marker("clients")
+    clients = [each for each in (named.args if named else CLIENTS) if each not in _by_keyword(item, "not_for")]
+    everywhere = FULL or item.get_closest_marker("every_engine") is not None
+    pairs = [
+        _parameter(cannot, engine, client)
+        for client in clients
+        for engine in (engines if everywhere or client == "fetch" else [_chosen(item.name, client, engines, cannot)])
+    ]
+    metafunc.parametrize(("client", "engine"), pairs, indirect=True)
 
 
-def _parameter(engine: str, reason: str | None) -> Any:
-    return pytest.param(engine, marks=[pytest.mark.xfail(reason=reason)] if reason else [])
+def _by_keyword(item: Any, mark: str) -> dict[str, str]:
+    return {name: why for each in item.iter_markers(mark) for name, why in each.kwargs.items()}
+
+
+def _parameter(cannot: dict[str, str], engine: str, *client: str) -> Any:
+    marks = [pytest.mark.xfail(reason=cannot[engine])] if engine in cannot else []
+    return pytest.param(*client, engine, marks=marks)
+
+
+def _chosen(name: str, client: str, engines: Sequence[str], cannot: dict[str, str]) -> str:
+    """Return the one engine for a client: always the same for a test, another one for the next client."""
+    able = [each for each in engines if each not in cannot]
+    return able[(zlib.crc32(name.encode()) + CLIENTS.index(client)) % len(able)]
 
 
 @pytest.fixture
@@ -75,9 +129,9 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["fetch", "axios"])
-def sender(request: pytest.FixtureRequest) -> str:
-    """Return what the page sends its requests by."""
+@pytest.fixture
+def client(request: pytest.FixtureRequest) -> str:
+    """Return what the page sends its requests by: one of `CLIENTS`."""
     return str(request.param)
 
 
@@ -104,6 +158,14 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.set_default_timeout(15_000)
     yield context
     context.close()
+
+
+@pytest.fixture
+def files(request: pytest.FixtureRequest, client: str, axios: Path) -> dict[str, Path]:
+    """Return the client's page and its scripts, by path."""
+    found = {"/axios.js": axios, "/session": HERE / "session.html"}
+    found |= {f"/{name}": HERE / name for name in ("first.js", "page.js")}
+    return found | ({"/clients.js": request.getfixturevalue("components")} if client in {"React", "Vue"} else {})
 
 
 class Application:
@@ -196,7 +258,7 @@ def lifetimes() -> dict[str, Duration]:
 def application(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator[Application]:
     """Return the application, served; its sessions are in SQLite on the disk."""
     application = Application(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
-    with serving(application, grace=1) as address:
+    with serving(application, grace=1, host=fresh_host()) as address:
         application.address = address
         yield application
 
@@ -212,11 +274,15 @@ def page(context: BrowserContext, application: Application) -> Page:
 
 
 @pytest.fixture
-def world(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator["World"]:
-    """Return the application that daypass.js is tested against, served."""
+def world(
+    tmp_path: Path, client: str, files: dict[str, Path], axios: Path, lifetimes: dict[str, Duration]
+) -> Iterator["World"]:
+    """Return the application that daypass.js is tested against, served; its page is the client's."""
     from .world import World
 
     world = World(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
-    with serving(world, grace=1) as address:
+    world.client = client
+    world.files = files
+    with serving(world, grace=1, host=fresh_host()) as address:
         world.address = address
         yield world

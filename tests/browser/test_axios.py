@@ -13,10 +13,11 @@ from daypass import EventCode
 from daypass.duration import Duration
 
 from .conftest import Application
+from .marks import marks
 
 REFRESHED = ("POST", "/auth/refresh", 200)
 
-pytestmark = pytest.mark.clients("axios")
+pytestmark = marks("axios", why="without `daypass.js`")
 
 
 def test_reading_past_expiry(page: Page, application: Application) -> None:

@@ -7,7 +7,8 @@ from playwright.sync_api import BrowserContext, Page
 from daypass import EventCode
 
 from .conftest import ALICE, PASSWORD
-from .world import World, ask, happened, refreshes
+from .marks import only
+from .world import World, ask, happened, log_out, refreshes, shows
 
 WORKER = """
   import { createSession } from "%s/auth/daypass.js";
@@ -21,8 +22,6 @@ WORKER = """
   };
 """
 
-pytestmark = pytest.mark.clients("fetch")
-
 
 @pytest.fixture
 def tab(context: BrowserContext, world: World) -> Page:
@@ -32,6 +31,7 @@ def tab(context: BrowserContext, world: World) -> Page:
     return tab
 
 
+@pytest.mark.not_for(axios="the worker imports the session alone", React="no components", Vue="no components")
 def test_a_worker_shares_the_session(tab: Page, world: World) -> None:
     """A worker asks nothing until it is used; then it takes the token from a tab, and sends requests with it."""
     answer = tab.evaluate(
@@ -49,6 +49,7 @@ def test_a_worker_shares_the_session(tab: Page, world: World) -> None:
     assert [] == refreshes(world.seen())
 
 
+@only("fetch", why="sends nothing")
 @pytest.mark.parametrize("sandbox", ["allow-scripts", "allow-scripts allow-same-origin"])
 def test_a_sandboxed_frame(tab: Page, world: World, sandbox: str) -> None:
     """In a frame without an origin, or with the page's, a session can be made, and `ready` settles."""
@@ -81,17 +82,17 @@ def test_back_after_a_logout_by_a_form(tab: Page, context: BrowserContext, world
     assert "alice" == tab.evaluate("session.user.username")
     tab.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
     tab.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    tab.wait_for_function("session.status === 'out'")
+    shows(tab, "out nobody")
     assert [401] == refreshes(world.seen())
     # and that somebody has logged in
     world.log_in(world.open(context))
-    tab.wait_for_function("session.status === 'in'")  # the channel is open again
+    shows(tab, "in alice")  # the channel is open again
 
 
 def test_back_after_a_login_by_a_form(context: BrowserContext, world: World) -> None:
     """A page that was left without a user finds the one who has logged in by a form meanwhile."""
     tab = world.open(context)
-    tab.wait_for_function("session.status === 'out'")
+    shows(tab, "out nobody")
     tab.evaluate(
         """(credentials) => native('/auth/login', {
             method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(credentials),
@@ -99,17 +100,17 @@ def test_back_after_a_login_by_a_form(context: BrowserContext, world: World) -> 
         {"username": ALICE.username, "password": PASSWORD},
     )
     tab.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    tab.wait_for_function("session.status === 'in'")
+    shows(tab, "in alice")
 
 
 def test_logging_out_everywhere(tab: Page, world: World) -> None:
     """`logout({ everywhere: true })` ends the sessions of all devices of the user."""
     credentials = {"username": ALICE.username, "password": PASSWORD, "tokenDelivery": "body"}
     phone = httpx2.post(f"{world.address}/auth/login", json=credentials).json()["refreshToken"]
-    tab.evaluate("session.logout({ everywhere: true })")
-    assert "out" == tab.evaluate("session.status")
+    log_out(tab, everywhere=True)
+    shows(tab, "out nobody")
     assert 401 == httpx2.post(f"{world.address}/auth/refresh", json={"refreshToken": phone}).status_code
-    assert "unknown option 'everwhere'" in tab.evaluate("session.logout({ everwhere: true }).catch(String)")
+    assert "unknown option 'everwhere'" in log_out(tab, everwhere=True)["message"]
 
 
 def test_closing_while_a_request_waits(tab: Page, world: World) -> None:
@@ -117,22 +118,24 @@ def test_closing_while_a_request_waits(tab: Page, world: World) -> None:
     world.expire()
     world.delay = 1
     tab.evaluate("sleepFor(60_000)")
-    tab.evaluate("() => { window.pending = ask('fetch', '/api/items') }")
+    tab.evaluate("() => { window.pending = ask('/api/items') }")
     tab.evaluate("() => { session.close(); session.close(); }")
     assert "SessionClosed" == tab.evaluate("window.pending")["error"]
-    assert "SessionClosed" == ask(tab, "fetch")["error"]
-    assert "SessionClosed" == ask(tab, "axios")["error"]
-    assert "SessionClosed" == tab.evaluate("session.logout().catch((error) => error.name)")
+    assert "SessionClosed" == ask(tab)["error"]
+    assert "SessionClosed" == log_out(tab)["error"]
     assert [] == happened(tab, "loggedOut")
     assert EventCode.LOGGED_OUT not in world.counts()
 
 
+@pytest.mark.not_for(axios="it reads no streams")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_stream_ends_with_its_login(tab: Page, context: BrowserContext, world: World, method: str) -> None:
     """A stream that one user opened brings nothing any more when that user logs out, in whatever tab."""
     tab.evaluate(
         """async (method) => {
-            const reader = (await session.fetch("/api/stream", { method })).body.getReader();
+            let opened;
+            await client.perform(async (session) => { opened = await session.fetch("/api/stream", { method }); });
+            const reader = opened.body.getReader();
             const login = session.signal;
             // WebKit ends a body by its own error, whatever the signal's reason is
             const ended = ({ name, code }) => (name === "AbortError" ? login.reason.code : code);
@@ -142,7 +145,7 @@ def test_a_stream_ends_with_its_login(tab: Page, context: BrowserContext, world:
         }""",
         method,
     )
-    world.open(context).evaluate("session.logout()")
+    log_out(world.open(context))
     assert "login_required" == tab.evaluate("window.pending")
 
 
@@ -151,8 +154,8 @@ def test_what_waits_ends_with_its_login(tab: Page, world: World) -> None:
     world.expire()
     world.delay = 1
     tab.evaluate("sleepFor(60_000)")
-    tab.evaluate("() => { window.login = session.signal; window.pending = ask('fetch', '/api/items') }")
-    tab.evaluate("session.logout()")
+    tab.evaluate("() => { window.login = session.signal; window.pending = ask('/api/items') }")
+    log_out(tab)
     assert "LoginRequired" == tab.evaluate("window.pending")["error"]
     assert [True, "login_required"] == tab.evaluate("[login.aborted, login.reason.code]")
     assert not tab.evaluate("session.signal.aborted")
@@ -160,12 +163,11 @@ def test_what_waits_ends_with_its_login(tab: Page, world: World) -> None:
 
 def test_code_behind_installed_fetch_sees_401(context: BrowserContext, world: World) -> None:
     """Existing code gets a 401 and no error it does not know, when the session ends and afterwards."""
-    tab = world.open(context, "?idle")
-    tab.evaluate("() => { window.session = daypass.installFetch() }")
+    tab = world.open(context, "&installed")
     world.log_in(tab)
-    assert 200 == tab.evaluate("fetch('/api/items').then((answer) => answer.status)")
+    assert 200 == ask(tab)["status"]
     tab.evaluate("native('/auth/logout', { method: 'POST' })")
     world.expire()
     tab.evaluate("sleepFor(60_000)")
     for _ in range(2):
-        assert 401 == tab.evaluate("fetch('/api/items').then((answer) => answer.status)")
+        assert 401 == ask(tab)["status"]

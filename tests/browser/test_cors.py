@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,7 @@ from playwright.sync_api import BrowserContext, Page
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import FileResponse
 from starlette.routing import Mount, Route
 
 from daypass import AsyncDaypass, Event, EventCode
@@ -20,17 +20,13 @@ from daypass.web.starlette import auth_routes
 
 from ..servers.application import serving
 from .conftest import ALICE, PASSWORD
+from .hosts import fresh_host
+from .marks import only
+from .world import ask, log_in, log_out, shows
 
-PAGE = """<!doctype html><link rel="icon" href="data:,"><script type="module">
-  const api = new URLSearchParams(location.search).get("api");
-  const { createSession } = await import(`${api}/daypass.js`);
-  window.session = createSession({ url: api });
-  window.tried = (promise) => promise.then((value) => ({ value }), (error) => ({ error: error.name }));
-  window.loaded = true;
-</script>"""
 CREDENTIALS = {"username": "alice", "password": PASSWORD}
 
-pytestmark = pytest.mark.clients("fetch")
+servers_part = only("fetch", why="the server's part")
 
 
 @dataclass
@@ -38,11 +34,13 @@ class Apart:
     """An issuer on one origin, and pages on others.
 
     Attributes:
+        client: what the pages send requests by.
         api: where the issuer's endpoints are.
         pages: an origin of the same site, and one of another site; both are allowed.
         foreign: an origin of the same site that nobody has allowed.
     """
 
+    client: str
     api: str
     pages: tuple[str, str]
     foreign: str
@@ -51,7 +49,7 @@ class Apart:
 
     def open(self, context: BrowserContext, origin: str) -> Page:
         page = context.new_page()
-        page.goto(f"{origin}/?api={self.api}")
+        page.goto(f"{origin}/session?client={self.client}&api={self.api}")
         page.wait_for_function("window.loaded")
         return page
 
@@ -60,12 +58,18 @@ class Apart:
 
 
 @pytest.fixture
-def apart() -> Iterator[Apart]:
-    """Give an issuer at 127.0.0.1, and pages at other ports of it and at localhost, which is another site."""
+def pages(files: dict[str, Path]) -> Starlette:
+    """Return what serves the client's page."""
+    return Starlette(routes=[Route(path, _file(file)) for path, file in files.items()])
 
-    async def page(_: Request) -> HTMLResponse:
-        return HTMLResponse(PAGE)
 
+def _file(path: Path) -> Any:
+    return lambda _: FileResponse(path)
+
+
+@pytest.fixture
+def apart(client: str, pages: Starlette) -> Iterator[Apart]:
+    """Give an issuer, and pages at other ports of its host and at another host, which is another site."""
     clock, events = Clock(), list[Event]()
     auth = AsyncDaypass(
         "memory:",
@@ -75,82 +79,81 @@ def apart() -> Iterator[Apart]:
         clock=clock,
         on_event=events.append,
     )
-    pages = Starlette(routes=[Route("/", page)])
-    with serving(pages) as allowed, serving(pages) as foreign:
-        origins = (allowed, allowed.replace("127.0.0.1", "localhost"))
+    host = fresh_host()
+    with (
+        serving(pages, host=host) as allowed,
+        serving(pages, host=host) as foreign,
+        serving(pages, host=fresh_host()) as elsewhere,
+    ):
+        origins = (allowed, elsewhere)
         rates = RateLimits(login_per_account="3/hour")
         app = Starlette(routes=[Mount("/auth", routes=auth_routes(auth, allowed_origins=origins, rate_limits=rates))])
-        with serving(app) as issuer:
-            yield Apart(f"{issuer}/auth", origins, foreign, clock, events)
+        with serving(app, host=host) as issuer:
+            yield Apart(client, f"{issuer}/auth", origins, foreign, clock, events)
 
 
 def tried(page: Page, expression: str, *arguments: Any) -> Any:
-    return page.evaluate(f"([...given]) => tried({expression})", list(arguments))
-
-
-ME = "session.fetch(given[0]).then((answer) => answer.status)"
+    outcome = f"({expression}).then((value) => ({{ value }}), (error) => ({{ error: error.name }}))"
+    return page.evaluate(f"([...given]) => {outcome}", list(arguments))
 
 
 def test_another_origin_of_the_same_site(context: BrowserContext, apart: Apart) -> None:
     """A page of another origin logs in, calls, refreshes, comes back after a reload, and logs out."""
     page = apart.open(context, apart.pages[0])
-    assert "alice" == tried(page, "session.login(given[0])", CREDENTIALS)["value"]["username"]
+    assert "alice" == log_in(page)["username"]
     me = f"{apart.api}/me"
-    assert {"value": 200} == tried(page, ME, me)
+    assert 200 == ask(page, me)["status"]
     apart.clock.advance(60_000)
     assert tried(page, "session.refresh()").get("error") is None
     page = apart.open(context, apart.pages[0])
-    assert "alice" == tried(page, "session.ready")["value"]["username"]
-    assert {"value": 200} == tried(page, ME, me)
-    tried(page, "session.logout()")
-    page.wait_for_function("session.user === null")
-    assert {"error": "LoginRequired"} == tried(page, ME, me)
+    shows(page, "in alice")
+    assert 200 == ask(page, me)["status"]
+    log_out(page)
+    shows(page, "out nobody")
+    assert "LoginRequired" == ask(page, me)["error"]
     assert [EventCode.STARTED, EventCode.ROTATED] == apart.codes()[:2]
     assert EventCode.LOGGED_OUT == apart.codes()[-1]
 
 
+@servers_part
 @pytest.mark.parametrize("credentials", [True, False])
-def test_cors_middleware_around_the_endpoints(context: BrowserContext, *, credentials: bool) -> None:
+def test_cors_middleware_around_the_endpoints(context: BrowserContext, pages: Starlette, *, credentials: bool) -> None:
     """`CORSMiddleware` as in docs/http.md lets a page log in and refresh; without credentials it blocks both."""
-
-    async def page(_: Request) -> HTMLResponse:
-        return HTMLResponse(PAGE)
-
     auth = AsyncDaypass("memory:", issuer="http://127.0.0.1", load_user=lambda _: ALICE, authenticate=lambda *_: ALICE)
-    with serving(Starlette(routes=[Route("/", page)])) as pages:
+    host = fresh_host()
+    with serving(pages, host=host) as allowed:
         cors = Middleware(
             CORSMiddleware,
-            allow_origins=[pages],
+            allow_origins=[allowed],
             allow_credentials=credentials,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Retry-After", "WWW-Authenticate"],
         )
-        mount = Mount("/auth", routes=auth_routes(auth, allowed_origins=[pages]))
-        with serving(Starlette(routes=[mount], middleware=[cors])) as issuer:
-            apart = Apart(f"{issuer}/auth", (pages, pages), pages, Clock(), [])
-            tab = apart.open(context, pages)
-            login = tried(tab, "session.login(given[0])", CREDENTIALS)
-            assert credentials == ("value" in login)
+        mount = Mount("/auth", routes=auth_routes(auth, allowed_origins=[allowed]))
+        with serving(Starlette(routes=[mount], middleware=[cors]), host=host) as issuer:
+            apart = Apart("fetch", f"{issuer}/auth", (allowed, allowed), allowed, Clock(), [])
+            tab = apart.open(context, allowed)
+            assert credentials == ("username" in log_in(tab))
             if credentials:
                 assert tried(tab, "session.refresh()").get("error") is None
-                assert {"value": 200} == tried(tab, ME, f"{issuer}/auth/me")
+                assert 200 == ask(tab, f"{issuer}/auth/me")["status"]
 
 
 def test_another_site(context: BrowserContext, apart: Apart) -> None:
     """A page of another site is told at login that the browser keeps no cookie for it, and what to do."""
     page = apart.open(context, apart.pages[1])
-    assert {"error": "CookieRejected"} == tried(page, "session.login(given[0])", CREDENTIALS)
-    said = page.evaluate("(given) => session.login(given).catch(({ code, message }) => [code, message])", CREDENTIALS)
-    assert "cookie_rejected" == said[0]
-    assert f"{apart.api.removesuffix('/auth')} for a page of {apart.pages[1]}" in said[1]
-    assert page.evaluate("session.status") == "out"
+    said = log_in(page)
+    assert ("CookieRejected", "cookie_rejected") == (said["error"], said["code"])
+    assert f"{apart.api.removesuffix('/auth')} for a page of {apart.pages[1]}" in said["message"]
+    shows(page, "out nobody")
     assert {EventCode.STARTED} == set(apart.codes())
 
 
+@servers_part
 def test_an_origin_that_nobody_has_allowed(context: BrowserContext, apart: Apart) -> None:
     """A page of any other origin can neither log in nor use the cookie of a user who is logged in."""
-    tried(apart.open(context, apart.pages[0]), "session.login(given[0])", CREDENTIALS)
+    log_in(apart.open(context, apart.pages[0]))
     before = apart.codes()
     page = apart.open(context, apart.foreign)
     json = "{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(given[1]) }"
@@ -161,6 +164,7 @@ def test_an_origin_that_nobody_has_allowed(context: BrowserContext, apart: Apart
     assert before == apart.codes()
 
 
+@servers_part
 def test_what_a_page_may_read_of_a_refusal(context: BrowserContext, apart: Apart) -> None:
     """A page of an allowed origin sees why it was refused, and when to come again."""
     page = apart.open(context, apart.pages[0])

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -15,21 +16,21 @@ from cryptography.x509.oid import NameOID
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from .conftest import ALICE, HERE, PASSWORD
+from .marks import only
 from .stranger import standing_by
-from .world import Asked, World, refreshes
+from .world import Asked, World, ask, refreshes, shows
 
 ITEMS = "/api/items"
 REFRESHED = Asked("POST", "/auth/refresh", 200)
 READ = {"user": "alice"}
 
-pytestmark = pytest.mark.clients("fetch")
+of_fetch = only("fetch", why="about `fetch`")
 
 
 @pytest.fixture
 def tab(context: BrowserContext, world: World) -> Page:
     """Return a page of code that knows nothing of Daypass save for one line, and logs in by a `fetch` of its own."""
-    tab = world.open(context, "?idle")
-    tab.evaluate("() => { window.session = daypass.installFetch() }")
+    tab = world.open(context, "&installed")
     tab.evaluate("session.ready")
     tab.evaluate(
         """([username, password]) => fetch("/auth/login", {
@@ -48,18 +49,19 @@ def test_existing_code(tab: Page, world: World) -> None:
     """After its own login existing code goes on for as long as the session lives, whatever expires meanwhile."""
     assert "alice" == tab.evaluate("session.user.username")
     world.expire()
-    assert READ == tab.evaluate("fetch('/api/items').then((answer) => answer.json())")
+    assert READ == ask(tab)["data"]
     assert [Asked("GET", ITEMS, 401, 0), REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 
 def test_existing_logout(tab: Page, world: World) -> None:
     """A logout of its own is noticed: no token is sent afterwards."""
     tab.evaluate("fetch('/auth/logout', { method: 'POST' })")
-    tab.wait_for_function("session.user === null")
-    assert 401 == tab.evaluate("fetch('/api/items').then((answer) => answer.status)")
+    shows(tab, "out nobody")
+    assert 401 == ask(tab)["status"]
     assert [Asked("POST", "/auth/logout", 204), Asked("GET", ITEMS, 401, None)] == world.seen()
 
 
+@of_fetch
 def test_other_origins_are_left_alone(tab: Page) -> None:
     """A request to an origin that was not named is sent by the page's own `fetch`, as it is."""
     with standing_by() as (address, requests):
@@ -67,6 +69,7 @@ def test_other_origins_are_left_alone(tab: Page) -> None:
         assert [(None, "GET")] == [(each.get("authorization"), each[":method"]) for each in requests]
 
 
+@of_fetch
 def test_putting_back(tab: Page) -> None:
     """`close` puts back the page's own `fetch`, and what is no URL is still the browser's error to tell."""
     assert tab.evaluate("fetch !== native")
@@ -75,6 +78,7 @@ def test_putting_back(tab: Page) -> None:
     assert tab.evaluate("fetch === native")
 
 
+@of_fetch
 @pytest.mark.parametrize(
     "made",
     [
@@ -94,6 +98,7 @@ def test_whatever_fetch_takes(tab: Page, world: World, made: str) -> None:
     assert [b"whole"] == world.bodies
 
 
+@of_fetch
 def test_the_callers_request_is_used_up_as_ever(tab: Page, world: World) -> None:
     """A `Request` with a body is used up by `fetch`, and the answer is a `Response` that can be read once."""
     world.expire()
@@ -126,9 +131,9 @@ def secure(world: World, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(pem))
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (tmp_path / "key.pem").write_bytes(private)
-    port = world.address.rpartition(":")[2]
+    behind = urlsplit(world.address).netloc
     command: list[str | Path] = [
-        Path(sys.executable).with_name("node"), HERE / "h2.mjs", port, tmp_path / "key.pem", tmp_path / "cert.pem",
+        Path(sys.executable).with_name("node"), HERE / "h2.mjs", behind, tmp_path / "key.pem", tmp_path / "cert.pem",
     ]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as proxy:
         assert proxy.stdout is not None
@@ -141,7 +146,7 @@ def streaming(browser: Browser, world: World, secure: str) -> Iterator[Page]:
     """Return a tab, logged in, whose requests go over TLS and HTTP/2."""
     context = browser.new_context(ignore_https_errors=True)
     tab = context.new_page()
-    tab.goto(f"{secure}/session")
+    tab.goto(f"{secure}/session?client={world.client}")
     tab.wait_for_function("window.loaded")
     world.log_in(tab)
     tab.evaluate(
@@ -153,8 +158,11 @@ def streaming(browser: Browser, world: World, secure: str) -> Iterator[Page]:
                 },
             });
             window.send = (pieces) =>
-                session.fetch("/api/upload", { method: "POST", body: stream(pieces), duplex: "half" })
-                    .then(async (answer) => [answer.status, answer.ok ? await answer.json() : null]);
+                client.perform(async (session) => {
+                    const sent = { method: "POST", body: stream(pieces), duplex: "half" };
+                    const answer = await session.fetch("/api/upload", sent);
+                    return [answer.status, answer.ok ? await answer.json() : null];
+                });
         }"""
     )
     tab.evaluate("sleepFor(1_050)")
@@ -163,19 +171,22 @@ def streaming(browser: Browser, world: World, secure: str) -> Iterator[Page]:
 
 
 WHOLE = 300_000 * b"D"
-upload_streams = pytest.mark.cannot(
+cannot_stream = pytest.mark.cannot(
     firefox="It has no request streams: it sends the text [object ReadableStream], as `fetch` alone does.",
     webkit="It has no request streams: `NotSupportedError`, as `fetch` alone throws.",
 )
+no_streams = pytest.mark.not_for(axios="it sends no streams")
 
 
+@of_fetch
 def test_the_secure_cookie(streaming: Page) -> None:
     """Over TLS the cookie is the host's own, secure, and out of reach of scripts."""
     (cookie,) = streaming.context.cookies()
     assert ("__Host-daypass", True, True) == (cookie["name"], cookie["secure"], cookie["httpOnly"])
 
 
-@upload_streams
+@no_streams
+@cannot_stream
 def test_a_stream(streaming: Page, world: World) -> None:
     """A stream is sent with a good token at once, and arrives whole."""
     status, seen = streaming.evaluate("send(30)")
@@ -183,7 +194,8 @@ def test_a_stream(streaming: Page, world: World) -> None:
     assert [Asked("POST", "/api/upload", 200, 0)] == world.seen()
 
 
-@upload_streams
+@no_streams
+@cannot_stream
 def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
     """A stream, which can be sent only once, is not sent with a token about to expire: that is refreshed first."""
     streaming.evaluate("sleepFor(47_000)")
@@ -192,7 +204,8 @@ def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
     assert [REFRESHED, Asked("POST", "/api/upload", 200, 1)] == world.seen()
 
 
-@upload_streams
+@no_streams
+@cannot_stream
 def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
     """Refused all the same, a stream is not sent again: the caller gets the 401, and the next one succeeds whole."""
     world.expire()
@@ -204,13 +217,16 @@ def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
     assert [Asked("POST", "/api/upload", 200, 1)] == world.seen()
 
 
-@upload_streams
+@no_streams
+@cannot_stream
 def test_a_request_made_of_a_stream(streaming: Page, world: World) -> None:
     """A `Request` that was made of a stream is kept while it is sent, and sent again whole."""
     world.expire()
     status = streaming.evaluate(
-        """() => session.fetch(new Request("/api/upload", { method: "POST", body: stream(30), duplex: "half" }))
-            .then((answer) => answer.status)"""
+        """() => client.perform(async (session) => {
+            const request = new Request("/api/upload", { method: "POST", body: stream(30), duplex: "half" });
+            return (await session.fetch(request)).status;
+        })"""
     )
     assert 200 == status
     assert [WHOLE] == world.bodies

@@ -37,7 +37,14 @@ def test_its_logic_under_node() -> None:
     """Every promise of ``js/test`` holds under Node's own runner, which needs no package and no build."""
     if not npm.NODE.exists():
         pytest.skip(f"there is no {npm.NODE}")
-    done = npm.run(npm.NODE, "--test", "--test-reporter=tap", *sorted((JS / "test").glob("*.test.ts")), folder=JS)
+    done = npm.run(
+        npm.NODE,
+        "--test",
+        "--test-concurrency=6",  # they wait more than they work
+        "--test-reporter=tap",
+        *sorted((JS / "test").glob("*.test.ts")),
+        folder=JS,
+    )
     assert (0, "") == (done.returncode, "\n".join(re.findall(r"^\s*not ok.*", done.stdout, re.MULTILINE)))
     assert int(re.findall(r"^# pass (\d+)", done.stdout, re.MULTILINE)[0]) >= 20
 

@@ -1,4 +1,4 @@
-"""daypass.js in real browsers: what the page sees, and what the server saw, each by `session.fetch` and by axios."""
+"""daypass.js in real browsers, by `session.fetch`, axios, React and Vue: what the page sees, and the server."""
 
 import hashlib
 import json
@@ -11,15 +11,17 @@ from playwright.sync_api import BrowserContext, Page
 from daypass import EventCode
 from daypass.duration import Duration
 
+from .marks import only
 from .stranger import Stranger, standing_by
-from .world import Asked, Instead, World, ask, happened, refreshes
+from .world import Asked, Instead, World, ask, happened, log_out, refreshes, shows
 
 ITEMS = "/api/items"
 READ = {"status": 200, "data": {"user": "alice"}}
 FIRST = Asked("GET", ITEMS, 200, 0)
 REFRESHED = Asked("POST", "/auth/refresh", 200)
 
-pytestmark = pytest.mark.clients("fetch")
+
+of_axios = only("axios", why="about axios")
 
 
 @pytest.fixture
@@ -34,11 +36,12 @@ def tab(context: BrowserContext, world: World) -> Page:
 # ---- expiry
 
 
-def test_read_after_expiry(tab: Page, world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_read_after_expiry(tab: Page, world: World) -> None:
     """A token that the server finds expired is refreshed, and the request sent again, unseen."""
     for turn in range(2):
         world.expire()
-        assert READ == ask(tab, sender)
+        assert READ == ask(tab)
         assert [
             Asked("GET", ITEMS, 401, turn),
             REFRESHED,
@@ -48,34 +51,35 @@ def test_read_after_expiry(tab: Page, world: World, sender: str) -> None:
     assert 2 == len(happened(tab, "replayed"))
 
 
-def test_expired_by_the_clock(tab: Page, world: World, sender: str) -> None:
+def test_expired_by_the_clock(tab: Page, world: World) -> None:
     """A token that expired while the machine slept is never sent: it is refreshed first."""
     world.expire()
     tab.evaluate("sleepFor(60_000)")
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
     assert [] == happened(tab, "unauthorized")
 
 
-def test_ahead_of_expiry(tab: Page, world: World, sender: str) -> None:
+def test_ahead_of_expiry(tab: Page, world: World) -> None:
     """Close to expiry a request is sent with the token there is, and the refresh behind it delays nobody."""
     world.delay = 1.5
     tab.evaluate("sleepFor(47_000)")
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [FIRST] == world.seen()
     tab.wait_for_function("happened('refreshed').length === 1")
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("ending", ["expiry", "early revocation"])
-def test_a_hundred_at_once(tab: Page, world: World, sender: str, ending: str) -> None:
+def test_a_hundred_at_once(tab: Page, world: World, ending: str) -> None:
     """A hundred requests at once that meet the end of their token all succeed, after one refresh."""
     if ending == "expiry":
         world.expire()
     else:
         world.revoke()
-    answers = tab.evaluate("(sender) => askMany(sender, 100, '/api/items')", sender)
+    answers = tab.evaluate("askMany(100, '/api/items')")
     assert 100 * [READ] == answers
     seen = world.seen()
     assert [200] == refreshes(seen)
@@ -85,11 +89,11 @@ def test_a_hundred_at_once(tab: Page, world: World, sender: str, ending: str) ->
 
 
 @pytest.mark.parametrize("kind", ["json", "params", "buffer", "blob", "form"])
-def test_upload_after_expiry(tab: Page, world: World, sender: str, kind: str) -> None:
+def test_upload_after_expiry(tab: Page, world: World, kind: str) -> None:
     """Whatever the body, it arrives whole, and the second time it is what it was the first time."""
-    assert 200 == tab.evaluate("([sender, kind]) => upload(sender, kind)", [sender, kind])["status"]
+    assert 200 == tab.evaluate("(kind) => upload(kind)", kind)["status"]
     world.expire()
-    answer = tab.evaluate("([sender, kind]) => upload(sender, kind)", [sender, kind])
+    answer = tab.evaluate("(kind) => upload(kind)", kind)
     before, after = world.bodies
     if kind == "form":  # the boundary is drawn anew for each form
         before, after = (body.replace(body.split(b"\r\n")[0].strip(b"-"), b"") for body in (before, after))
@@ -104,6 +108,7 @@ def test_upload_after_expiry(tab: Page, world: World, sender: str, kind: str) ->
     assert [Asked("POST", upload, 401, 0), REFRESHED, Asked("POST", upload, 200, 1)] == rest
 
 
+@pytest.mark.not_for(axios="it reads the body after its interceptors")
 @pytest.mark.parametrize("kind", ["bytes", "params", "form"])
 def test_a_body_that_changes_meanwhile(tab: Page, world: World, kind: str) -> None:
     """What the caller does to a body after the call changes nothing: the second sending is the first."""
@@ -113,10 +118,12 @@ def test_a_body_that_changes_meanwhile(tab: Page, world: World, kind: str) -> No
             const body = { bytes: new TextEncoder().encode("before"), params: new URLSearchParams({ is: "before" }) };
             body.form = new FormData();
             body.form.set("is", "before");
-            const sending = session.fetch("/api/upload", { method: "POST", body: body[kind] });
-            if (kind === "bytes") body.bytes.fill(65);
-            else body[kind].set("is", "after");
-            await sending;
+            await client.perform(async (session) => {
+                const sending = session.fetch("/api/upload", { method: "POST", body: body[kind] });
+                if (kind === "bytes") body.bytes.fill(65);
+                else body[kind].set("is", "after");
+                await sending;
+            });
         }""",
         kind,
     )
@@ -127,32 +134,32 @@ def test_a_body_that_changes_meanwhile(tab: Page, world: World, kind: str) -> No
 # ---- 401 that refreshing cannot mend
 
 
-def test_a_401_to_a_fresh_token(context: BrowserContext, world: World, sender: str) -> None:
+def test_a_401_to_a_fresh_token(context: BrowserContext, world: World) -> None:
     """A 401 to a token that came only moments ago is the caller's, and nothing is refreshed."""
     tab = world.open(context)
     world.log_in(tab)
-    assert {"status": 401, "data": {"error": "never"}} == ask(tab, sender, "/api/never")
+    assert {"status": 401, "data": {"error": "never"}} == ask(tab, "/api/never")
     assert [Asked("GET", "/api/never", 401, 0)] == world.seen()
 
 
-def test_a_401_that_stays(tab: Page, world: World, sender: str) -> None:
+def test_a_401_that_stays(tab: Page, world: World) -> None:
     """A 401 that comes again with a new token is the caller's: a request is sent again once, never in a loop."""
-    assert {"status": 401, "data": {"error": "never"}} == ask(tab, sender, "/api/never")
+    assert {"status": 401, "data": {"error": "never"}} == ask(tab, "/api/never")
     never = "/api/never"
     assert [Asked("GET", never, 401, 0), REFRESHED, Asked("GET", never, 401, 1)] == world.seen()
 
 
 @pytest.mark.parametrize("challenge", ['Session realm="x"', 'Bearer realm="x", error="insufficient_scope"'])
-def test_a_401_about_something_else(tab: Page, world: World, sender: str, challenge: str) -> None:
+def test_a_401_about_something_else(tab: Page, world: World, challenge: str) -> None:
     """A 401 whose challenge asks for something else than a fresh token is the caller's, and nothing is refreshed."""
     path = f"/api/never?challenge={challenge}"
-    assert 401 == ask(tab, sender, path)["status"]
+    assert 401 == ask(tab, path)["status"]
     assert [Asked("GET", "/api/never", 401, 0)] == world.seen()
 
 
-def test_the_callers_own_authorization(tab: Page, world: World, sender: str) -> None:
+def test_the_callers_own_authorization(tab: Page, world: World) -> None:
     """A request that brings its own ``Authorization`` goes through as it is, and so does its answer."""
-    answer = ask(tab, sender, "/api/items", headers={"Authorization": "Bearer mine"})
+    answer = ask(tab, "/api/items", headers={"Authorization": "Bearer mine"})
     assert 401 == answer["status"]
     assert [Asked("GET", ITEMS, 401, None)] == world.seen()
 
@@ -160,90 +167,94 @@ def test_the_callers_own_authorization(tab: Page, world: World, sender: str) -> 
 # ---- a server or network with a bad day
 
 
-def test_a_lost_answer(tab: Page, world: World, sender: str) -> None:
+def test_a_lost_answer(tab: Page, world: World) -> None:
     """Where the answer to a refresh is lost it is sent again at once; the page sees nothing, the session lives."""
     world.expire()
     world.lose_refreshes = 1
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [502, 200] == refreshes(world.seen())
     assert (1, 1) == (world.counts()[EventCode.ROTATED], world.counts()[EventCode.REPEATED])
 
 
-def test_a_stale_cookie(tab: Page, world: World, sender: str) -> None:
+def test_a_stale_cookie(tab: Page, world: World) -> None:
     """A 409, "you have a newer one", is no logout: it is asked again, with what the jar has by then."""
     world.expire()
     world.instead = [Instead(409, b'{"message": "A newer refresh token was given out", "error": "token_stale"}')]
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [409, 200] == refreshes(world.seen())
 
 
-def test_503_for_a_moment(tab: Page, world: World, sender: str) -> None:
+def test_503_for_a_moment(tab: Page, world: World) -> None:
     """A 503 that passes is not seen; `Retry-After` is heeded."""
     world.expire()
     world.instead = [Instead(503, headers={"retry-after": "1"})]
     started = tab.evaluate("performance.now()")
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert tab.evaluate("performance.now()") - started >= 1_000
     assert [503, 200] == refreshes(world.seen())
 
 
-def test_503_that_stays(tab: Page, world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_503_that_stays(tab: Page, world: World) -> None:
     """An outage is no logout: `RefreshUnavailable`, without asking again and again; afterwards the session goes on."""
     world.expire()
     world.instead = 3 * [Instead(503)]
-    assert 5 * ["RefreshUnavailable"] == [ask(tab, sender)["error"] for _ in range(5)]
+    assert 5 * ["RefreshUnavailable"] == [ask(tab)["error"] for _ in range(5)]
     seen = world.seen()
     assert [503, 503, 503] == refreshes(seen)
     assert [Asked("GET", ITEMS, 401, 0)] == [each for each in seen if each.path == ITEMS]  # dead, and not sent again
     assert [] == happened(tab, "loggedOut")
+    shows(tab, "in alice")
     assert 1 == len(happened(tab, "refreshFailed"))
     tab.wait_for_function("happened('refreshed').length === 1")  # by itself, after a pause
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [200] == refreshes(world.seen())
 
 
-def test_a_server_that_is_down(tab: Page, world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_a_server_that_is_down(tab: Page, world: World) -> None:
     """A page loaded while the server is down does not know who is logged in; then it finds out by itself."""
     world.instead = 3 * [Instead(503)]
     tab.reload()
     tab.wait_for_function("window.loaded")
     assert [None, "unknown"] == tab.evaluate("session.ready.then((user) => [user, session.status])")
-    tab.wait_for_function("session.status === 'in'")
-    assert READ == ask(tab, sender)
+    shows(tab, "unknown nobody")
+    shows(tab, "in alice")
+    assert READ == ask(tab)
     assert [503, 503, 503, 200] == refreshes(world.seen())
 
 
-def test_503_while_the_token_is_good(tab: Page, world: World, sender: str) -> None:
+def test_503_while_the_token_is_good(tab: Page, world: World) -> None:
     """While the token is good an outage of the issuer is nobody's business."""
     world.instead = 30 * [Instead(503)]
     tab.evaluate("sleepFor(47_000)")
-    assert 3 * [READ] == [ask(tab, sender) for _ in range(3)]
+    assert 3 * [READ] == [ask(tab) for _ in range(3)]
     tab.wait_for_function("happened('refreshFailed').length === 1")
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
 
 
 @pytest.mark.parametrize(
     ("status", "body"),
     [(401, b"<h1>Log in to the Wi-Fi</h1>"), (403, b'{"error": "blocked"}'), (400, b"{}"), (200, b"<html>")],
 )
-def test_what_a_proxy_says(tab: Page, world: World, sender: str, status: int, body: bytes) -> None:
+def test_what_a_proxy_says(tab: Page, world: World, status: int, body: bytes) -> None:
     """No proxy or captive portal can end a session, whatever it answers."""
     world.expire()
     world.instead = [Instead(status, body)]
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [status, 200] == refreshes(world.seen())
 
 
-def test_offline(tab: Page, context: BrowserContext, world: World, sender: str) -> None:
+def test_offline(tab: Page, context: BrowserContext, world: World) -> None:
     """Offline the session is kept; back online the token is refreshed without being asked for, and all goes on."""
     world.expire()
     tab.evaluate("sleepFor(60_000)")
     world.set_offline(tab, offline=True)
-    assert "RefreshUnavailable" == ask(tab, sender)["error"]
+    assert "RefreshUnavailable" == ask(tab)["error"]
     assert [] == world.seen()
     world.set_offline(tab, offline=False)
     tab.wait_for_function("happened('refreshed').length === 1")
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
     assert [] == happened(tab, "loggedOut")
 
@@ -251,22 +262,23 @@ def test_offline(tab: Page, context: BrowserContext, world: World, sender: str) 
 # ---- the end of a session
 
 
-def test_the_end(tab: Page, world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_the_end(tab: Page, world: World) -> None:
     """When the server says that the session is over all who wait are told so, and the page once."""
     world.expire()
     world.instead = [Instead(401, b'{"message": "Authentication failed", "error": "invalid_grant"}')]
-    answers = tab.evaluate("(sender) => askMany(sender, 10, '/api/items')", sender)
+    answers = tab.evaluate("askMany(10, '/api/items')")
     assert {"LoginRequired"} == {answer.get("error") for answer in answers}
     assert [401] == refreshes(world.seen())
     assert 1 == len(happened(tab, "loggedOut"))
-    assert tab.evaluate("session.user") is None
+    shows(tab, "out nobody")
 
 
-def test_logged_out_means_no_token(tab: Page, world: World, sender: str) -> None:
+def test_logged_out_means_no_token(tab: Page, world: World) -> None:
     """After a logout requests have no token: a public answer is the answer, and a 401 is `LoginRequired`."""
-    tab.evaluate("session.logout()")
-    assert "LoginRequired" == ask(tab, sender)["error"]
-    assert {"status": 200, "data": {"public": True}} == ask(tab, sender, "/api/public")
+    log_out(tab)
+    assert "LoginRequired" == ask(tab)["error"]
+    assert {"status": 200, "data": {"public": True}} == ask(tab, "/api/public")
     assert [
         Asked("POST", "/auth/logout", 204),
         Asked("GET", ITEMS, 401, None),
@@ -275,46 +287,49 @@ def test_logged_out_means_no_token(tab: Page, world: World, sender: str) -> None
     assert ["logout"] == [event["reason"] for event in happened(tab, "loggedOut")]
 
 
-def test_logout_during_a_refresh(tab: Page, world: World, sender: str) -> None:
+def test_logout_during_a_refresh(tab: Page, world: World) -> None:
     """Logged out while a refresh is under way means logged out: what it brings is not taken."""
     world.expire()
     world.delay = 0.5
-    tab.evaluate("(sender) => { window.pending = ask(sender, '/api/items') }", sender)
+    tab.evaluate("() => { window.pending = ask('/api/items') }")
     tab.wait_for_function("happened('unauthorized').length === 1")
-    tab.evaluate("session.logout()")
+    log_out(tab)
     assert "LoginRequired" == tab.evaluate("window.pending")["error"]
-    assert tab.evaluate("session.user") is None
+    shows(tab, "out nobody")
     assert [] == happened(tab, "refreshed")
     world.delay = 0
     tab.reload()
     tab.wait_for_function("window.loaded")
     assert tab.evaluate("session.ready") is None
+    shows(tab, "out nobody")
 
 
 # ---- callers that go away
 
 
-def test_an_aborted_request(tab: Page, world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_an_aborted_request(tab: Page, world: World, client: str) -> None:
     """Who aborts while a refresh is under way is let go at once; the refresh goes on, and serves the next."""
     world.expire()
     world.delay = 1.0
-    took, error = tab.evaluate(
-        """async (sender) => {
+    took, seen = tab.evaluate(
+        """async () => {
             const controller = new AbortController();
-            const asked = senders[sender]("/api/items", { signal: controller.signal }).catch((error) => error);
+            const asked = ask("/api/items", { signal: controller.signal });
             while (!happened("unauthorized").length) await new Promise((go) => setTimeout(go, 5));
             const started = performance.now();
             controller.abort(new Error("no longer wanted"));
-            const error = await asked;
-            return [performance.now() - started, [error.name, error.message]];
-        }""",
-        sender,
+            const seen = await asked;
+            return [performance.now() - started, seen];
+        }"""
     )
     assert took < 300
-    expected = {"fetch": ["Error", "no longer wanted"], "axios": ["CanceledError", "canceled"]}
-    assert expected[sender] == error
+    assert (("CanceledError", "canceled") if client == "axios" else ("Error", "no longer wanted")) == (
+        seen["error"],
+        seen["message"],
+    )
     tab.wait_for_function("happened('refreshed').length === 1")
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     seen = world.seen()
     assert [200] == refreshes(seen)
     assert Asked("GET", ITEMS, 200, 1) == seen[-1]
@@ -330,37 +345,37 @@ def stranger() -> Iterator[Stranger]:
         yield found
 
 
-def test_redirect_to_another_origin(tab: Page, world: World, sender: str, stranger: Stranger) -> None:
+def test_redirect_to_another_origin(tab: Page, world: World, stranger: Stranger) -> None:
     """A redirect to another origin takes no token there, and a 401 from there is not ours to mend."""
     elsewhere, requests = stranger
-    answer = ask(tab, sender, f"/api/redirect?to={elsewhere}/401")
+    answer = ask(tab, f"/api/redirect?to={elsewhere}/401")
     assert 401 == answer["status"]
     assert [None] == [request.get("authorization") for request in requests if request[":method"] == "GET"]
     assert [Asked("GET", "/api/redirect", 307, 0)] == world.seen()
 
 
-def test_another_origin(tab: Page, world: World, sender: str, stranger: Stranger) -> None:
+def test_another_origin(tab: Page, world: World, stranger: Stranger) -> None:
     """Another origin gets no token, unless it was named."""
     elsewhere, requests = stranger
-    assert 401 == ask(tab, sender, f"{elsewhere}/401")["status"]
+    assert 401 == ask(tab, f"{elsewhere}/401")["status"]
     assert [None] == [request.get("authorization") for request in requests if request[":method"] == "GET"]
     tab.evaluate("(origin) => { session.close(); begin({ origins: [origin] }) }", elsewhere)
     tab.evaluate("session.ready")
-    assert 200 == ask(tab, sender, f"{elsewhere}/200")["status"]
+    assert 200 == ask(tab, f"{elsewhere}/200")["status"]
     assert requests[-1]["authorization"].startswith("Bearer ")
 
 
-def test_a_redirected_post_is_not_repeated(tab: Page, world: World, sender: str) -> None:
+def test_a_redirected_post_is_not_repeated(tab: Page, world: World) -> None:
     """A POST that was redirected and then refused is not sent again from the start; the next request is fine."""
     world.expire()
     redirect = "/api/redirect?to=/api/items"
-    assert 401 == ask(tab, sender, redirect, method="POST", body="once")["status"]
+    assert 401 == ask(tab, redirect, method="POST", body="once")["status"]
     assert [
         Asked("POST", "/api/redirect", 307, 0),
         Asked("POST", ITEMS, 401, 0),
         REFRESHED,
     ] == world.seen()
-    assert READ == ask(tab, sender)
+    assert READ == ask(tab)
     assert [Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 
@@ -374,19 +389,18 @@ class TestRealTime:
     def lifetimes(self) -> dict[str, Duration]:
         return {"access_ttl": "3s", "grace_period": "1s"}
 
-    def test_nobody_sees_an_expiry(self, tab: Page, world: World, sender: str) -> None:
+    def test_nobody_sees_an_expiry(self, tab: Page, world: World) -> None:
         """For eight seconds no request fails: each token is renewed before it runs out, or as it does."""
         statuses = tab.evaluate(
-            """async (sender) => {
+            """async () => {
                 const statuses = [];
                 const end = performance.now() + 8000;
                 while (performance.now() < end) {
-                    statuses.push((await ask(sender, "/api/items")).status);
+                    statuses.push((await ask("/api/items")).status);
                     await new Promise((go) => setTimeout(go, 50));
                 }
                 return statuses;
-            }""",
-            sender,
+            }"""
         )
         assert {200} == set(statuses)
         seen = world.seen()
@@ -420,12 +434,13 @@ class TestHidden:
     def test_a_busy_tab(self, tab: Page, world: World) -> None:
         """A hidden tab at work is kept logged in, ahead of expiry, like any other."""
         tab.evaluate(self.HIDE, "hidden")
-        assert READ == ask(tab, "fetch")
+        assert READ == ask(tab)
         tab.wait_for_function("happened('refreshed').length === 1")
         assert [200] == refreshes(world.seen())
 
 
-@pytest.mark.clients("axios")
+@pytest.mark.every_engine
+@of_axios
 def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
     """Interceptors and transformations of axios run once, and see the last answer alone, with the config they know."""
     world.expire()
@@ -445,20 +460,25 @@ def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
     assert [json.dumps({"a": 1}, separators=(",", ":")).encode()] == world.bodies
 
 
-@pytest.mark.engines("chromium")  # it takes 15 seconds
+@pytest.mark.clients("fetch")
+@pytest.mark.not_for(
+    axios="left out: 15 seconds long", React="left out: 15 seconds long", Vue="left out: 15 seconds long"
+)
+@pytest.mark.engines("chromium")
 def test_no_answer_at_all(tab: Page, world: World) -> None:
     """A refresh that nobody answers ends by its own deadline, after two attempts, and not by the caller's patience."""
     world.expire()
     world.silent = True
     started = tab.evaluate("performance.now()")
-    assert "RefreshUnavailable" == ask(tab, "fetch")["error"]
+    assert "RefreshUnavailable" == ask(tab)["error"]
     assert 9_000 < tab.evaluate("performance.now()") - started < 25_000
     world.silent = False
     tab.wait_for_function("happened('refreshed').length === 1")
-    assert READ == ask(tab, "fetch")
+    assert READ == ask(tab)
 
 
-@pytest.mark.clients("axios")
+@pytest.mark.every_engine
+@of_axios
 def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
     """The config of an answer holds no token, so that whoever sends it again, as retry plugins do, gets a good one."""
     seen: Any = tab.evaluate(
@@ -474,7 +494,8 @@ def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
     assert Asked("GET", ITEMS, 200, 1) == world.seen()[-1]
 
 
-@pytest.mark.clients("axios")
+@pytest.mark.every_engine
+@of_axios
 def test_axios_defaults_are_not_put_back(tab: Page) -> None:
     """A default that the caller's interceptor took away is not sent, and what it added is."""
     with standing_by() as (address, requests):

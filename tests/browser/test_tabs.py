@@ -9,14 +9,11 @@ from playwright.sync_api import BrowserContext, Page
 from daypass import EventCode
 
 from ..cookie_names import refresh_cookie
-from .conftest import ALICE, BEN, PASSWORD
-from .world import Asked, Instead, World, ask, happened, refreshes
+from .world import Asked, Instead, World, ask, happened, log_in, log_out, refreshes, shows
 
 ITEMS = "/api/items"
 READ = {"status": 200, "data": {"user": "alice"}}
 REFRESHED = Asked("POST", "/auth/refresh", 200)
-
-pytestmark = pytest.mark.clients("fetch")
 
 
 @pytest.fixture
@@ -27,8 +24,7 @@ def tabs(context: BrowserContext, world: World) -> list[Page]:
         assert tab.evaluate("session.ready") is None
     world.log_in(tabs[0])
     for tab in tabs:
-        tab.wait_for_function("session.user")
-    for tab in tabs:
+        shows(tab, "in alice")
         tab.evaluate("sleepFor(1_050)")  # so that a 401 is no longer one to a token that came only moments ago
     return tabs
 
@@ -39,15 +35,15 @@ def test_a_login_reaches_every_tab(tabs: list[Page], world: World) -> None:
     for tab in tabs[1:]:
         (event,) = happened(tab, "loggedIn")
         assert (True, "alice") == (event["shared"], event["user"]["username"])
-        assert READ == ask(tab, "fetch")
+        assert READ == ask(tab)
     assert 2 * [Asked("GET", ITEMS, 200, 0)] == world.seen()
 
 
-def test_one_refresh_for_all_tabs(tabs: list[Page], world: World, sender: str) -> None:
+def test_one_refresh_for_all_tabs(tabs: list[Page], world: World) -> None:
     """Three tabs that meet the same expiry at once, thirty requests each, share one refresh."""
     world.expire()
     for tab in tabs:
-        tab.evaluate("(sender) => { window.pending = askMany(sender, 30, '/api/items') }", sender)
+        tab.evaluate("() => { window.pending = askMany(30, '/api/items') }")
     for tab in tabs:
         assert 30 * [READ] == tab.evaluate("window.pending")
     seen = world.seen()
@@ -62,18 +58,19 @@ def test_an_outage_is_asked_about_once(tabs: list[Page], world: World) -> None:
     world.delay = 0.3
     world.instead = 3 * [Instead(503)]
     for tab in tabs:
-        tab.evaluate("() => { window.pending = ask('fetch', '/api/items') }")
+        tab.evaluate("() => { window.pending = ask('/api/items') }")
     assert {"RefreshUnavailable"} == {tab.evaluate("window.pending")["error"] for tab in tabs}
     assert [503, 503, 503] == refreshes(world.seen())
 
 
-def test_a_logout_reaches_every_tab(tabs: list[Page], world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_a_logout_reaches_every_tab(tabs: list[Page], world: World) -> None:
     """Who logs out in one tab is logged out in all, and no request bears the dead token any more."""
-    tabs[0].evaluate("session.logout()")
+    log_out(tabs[0])
     for tab in tabs:
-        tab.wait_for_function("session.user === null")
+        shows(tab, "out nobody")
         assert ["logout"] == [event["reason"] for event in happened(tab, "loggedOut")]
-        assert "LoginRequired" == ask(tab, sender)["error"]
+        assert "LoginRequired" == ask(tab)["error"]
     assert [Asked("POST", "/auth/logout", 204), *3 * [Asked("GET", ITEMS, 401, None)]] == world.seen()
 
 
@@ -81,7 +78,7 @@ def test_the_end_reaches_every_tab(tabs: list[Page], world: World) -> None:
     """When the server ends the session one tab finds out, and all are told, each once."""
     httpx2.post(f"{world.address}/auth/logout", cookies={"daypass": cookie(tabs[0])})
     world.seen()
-    assert "LoginRequired" == ask(tabs[1], "fetch")["error"]
+    assert "LoginRequired" == ask(tabs[1])["error"]
     for tab in tabs:
         tab.wait_for_function("happened('loggedOut').length === 1")
     assert [401] == refreshes(world.seen())
@@ -91,9 +88,9 @@ def test_a_logout_in_one_tab_during_a_refresh_in_another(tabs: list[Page], world
     """The token that a refresh brings after the user has logged out in another tab is not taken, in any tab."""
     world.expire()
     world.delay = 0.5
-    tabs[1].evaluate("() => { window.pending = ask('fetch', '/api/items') }")
+    tabs[1].evaluate("() => { window.pending = ask('/api/items') }")
     tabs[1].wait_for_function("happened('unauthorized').length === 1")
-    tabs[0].evaluate("session.logout()")
+    log_out(tabs[0])
     assert "LoginRequired" == tabs[1].evaluate("window.pending")["error"]
     tabs[0].wait_for_timeout(300)
     assert 3 * [None] == [tab.evaluate("session.user") for tab in tabs]
@@ -102,23 +99,24 @@ def test_a_logout_in_one_tab_during_a_refresh_in_another(tabs: list[Page], world
 
 def test_login_again_in_another_tab(tabs: list[Page], world: World) -> None:
     """After a logout in one tab, a login in another is adopted by all."""
-    tabs[0].evaluate("session.logout()")
-    tabs[2].wait_for_function("session.user === null")
+    log_out(tabs[0])
+    shows(tabs[2], "out nobody")
     world.log_in(tabs[2])
     for tab in tabs:
-        tab.wait_for_function("session.user !== null")
-        assert READ == ask(tab, "fetch")
+        shows(tab, "in alice")
+        assert READ == ask(tab)
     assert 3 * [Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 
-def test_another_user_in_another_tab(tabs: list[Page], world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_another_user_in_another_tab(tabs: list[Page], world: World) -> None:
     """Where another user logs in in another tab requests are that user's, and what belongs to the first login ends."""
     tabs[0].evaluate("() => { window.login = session.signal }")
-    tabs[1].evaluate("(given) => session.login(given)", {"username": BEN.username, "password": PASSWORD})
-    tabs[0].wait_for_function("session.user.username === 'ben'")
+    log_in(tabs[1], "ben")
+    shows(tabs[0], "in ben")
     assert [True, "login_required"] == tabs[0].evaluate("[login.aborted, login.reason.code]")
     for tab in tabs[:2]:
-        assert {"status": 200, "data": {"user": "ben"}} == ask(tab, sender)
+        assert {"status": 200, "data": {"user": "ben"}} == ask(tab)
 
 
 def test_a_new_tab_is_given_the_token(tabs: list[Page], context: BrowserContext, world: World) -> None:
@@ -126,7 +124,7 @@ def test_a_new_tab_is_given_the_token(tabs: list[Page], context: BrowserContext,
     for _ in range(5):  # on a busy machine they may not
         later = world.open(context)
         assert "alice" == later.evaluate("session.ready")["username"]
-        assert READ == ask(later, "fetch")
+        assert READ == ask(later)
         if not refreshes(seen := world.seen()):
             break
     assert [ITEMS] == [each.path for each in seen]
@@ -142,22 +140,22 @@ def test_a_tab_that_hangs(tabs: list[Page], world: World) -> None:
     )
     world.expire()
     started = time.monotonic()
-    assert READ == ask(tabs[1], "fetch")
+    assert READ == ask(tabs[1])
     assert 3.5 < time.monotonic() - started < 7
     assert [200] == refreshes(world.seen())
 
 
 def test_without_locks(context: BrowserContext, world: World) -> None:
     """Where there are no Web Locks several tabs may refresh at once: the server's grace period keeps them all in."""
-    tabs = [world.open(context, "?without=locks") for _ in range(3)]
+    tabs = [world.open(context, "&without=locks") for _ in range(3)]
     world.log_in(tabs[0])
-    tabs[2].wait_for_function("session.user")
+    shows(tabs[2], "in alice")
     for turn in (1, 2):
         world.expire()
         for tab in tabs:
             tab.evaluate("sleepFor(1_050)")
         for tab in tabs:
-            tab.evaluate("() => { window.pending = askMany('fetch', 10, '/api/items') }")
+            tab.evaluate("() => { window.pending = askMany(10, '/api/items') }")
         for tab in tabs:
             assert 10 * [READ] == tab.evaluate("window.pending")
         assert {200} == set(refreshes(world.seen()))
@@ -167,7 +165,8 @@ def test_without_locks(context: BrowserContext, world: World) -> None:
 # ---- reload, sleep, closing
 
 
-def test_a_reload(tabs: list[Page], world: World, sender: str) -> None:
+@pytest.mark.every_engine
+def test_a_reload(tabs: list[Page], world: World) -> None:
     """After a reload the session comes back by itself, before anything is asked for."""
     for other in tabs[1:]:
         other.close()
@@ -175,7 +174,8 @@ def test_a_reload(tabs: list[Page], world: World, sender: str) -> None:
     tab.reload()
     tab.wait_for_function("window.loaded")
     assert "alice" == tab.evaluate("session.ready")["username"]
-    assert READ == ask(tab, sender)
+    shows(tab, "in alice")
+    assert READ == ask(tab)
     assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 
@@ -186,7 +186,7 @@ def test_requests_before_the_session_is_back(tabs: list[Page], world: World) -> 
     world.delay = 0.3
     tabs[0].reload(wait_until="commit")
     tabs[0].wait_for_function("!!window.askMany")
-    assert 10 * [READ] == tabs[0].evaluate("askMany('fetch', 10, '/api/items')")
+    assert 10 * [READ] == tabs[0].evaluate("askMany(10, '/api/items')")
     assert [REFRESHED, *10 * [Asked("GET", ITEMS, 200, 1)]] == world.seen()
 
 
@@ -194,8 +194,8 @@ def test_nobody_is_logged_in(context: BrowserContext, world: World) -> None:
     """A visitor who never logged in is nobody: one refresh finds out, no error, no event, and requests go through."""
     tab = world.open(context)
     assert tab.evaluate("session.ready") is None
-    assert {"status": 200, "data": {"public": True}} == ask(tab, "fetch", "/api/public")
-    assert "LoginRequired" == ask(tab, "fetch")["error"]
+    assert {"status": 200, "data": {"public": True}} == ask(tab, "/api/public")
+    assert "LoginRequired" == ask(tab)["error"]
     assert [401] == refreshes(world.seen())
     assert [] == tab.evaluate("events")
 
@@ -208,7 +208,7 @@ def test_waking_up(tabs: list[Page], world: World) -> None:
     tabs[0].evaluate("dispatchEvent(new Event('visibilitychange'))")
     tabs[2].wait_for_function("happened('refreshed').length === 1")
     assert [REFRESHED] == world.seen()
-    assert READ == ask(tabs[2], "fetch")
+    assert READ == ask(tabs[2])
     assert [Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 
@@ -216,9 +216,9 @@ def test_a_clock_that_is_set_back(tabs: list[Page], world: World) -> None:
     """A wall clock that is set back by a year changes nothing: a token's life counts from its receipt."""
     tabs[0].wait_for_timeout(1_050)
     tabs[0].evaluate("sleepFor(-365 * 86_400_000)")
-    assert READ == ask(tabs[0], "fetch")
+    assert READ == ask(tabs[0])
     world.expire()
-    assert READ == ask(tabs[0], "fetch")
+    assert READ == ask(tabs[0])
     assert [200] == refreshes(world.seen())
 
 
@@ -234,15 +234,16 @@ def test_a_reload_during_a_refresh(tabs: list[Page], world: World) -> None:
         tabs[0].reload()
         tabs[0].wait_for_function("window.loaded")
     assert "alice" == tabs[0].evaluate("session.ready")["username"]
-    assert READ == ask(tabs[0], "fetch")
+    assert READ == ask(tabs[0])
     assert {200} == set(refreshes(world.seen()))
 
 
+@pytest.mark.not_for(axios="it has no `keepalive`")
 def test_a_request_as_the_page_goes(tabs: list[Page], world: World) -> None:
     """A `keepalive` request that a page sends as it is left is sent, with the token."""
     tabs[0].evaluate(
         """() => addEventListener("pagehide", () => {
-            session.fetch("/api/items", { method: "POST", body: "bye", keepalive: true });
+            client.perform((session) => session.fetch("/api/items", { method: "POST", body: "bye", keepalive: true }));
         })"""
     )
     tabs[0].goto("about:blank")
@@ -256,10 +257,9 @@ def test_a_request_as_the_page_goes(tabs: list[Page], world: World) -> None:
 def test_logging_out_offline(tabs: list[Page], context: BrowserContext, world: World) -> None:
     """Who logs out offline is out, and stays out after a reload: the server is told before anything is restored."""
     world.set_offline(tabs[0], offline=True)
-    failed = tabs[0].evaluate("session.logout().catch((error) => error.name)")
-    assert "RefreshUnavailable" == failed
+    assert "RefreshUnavailable" == log_out(tabs[0])["error"]
     for tab in tabs:
-        tab.wait_for_function("session.user === null")
+        shows(tab, "out nobody")
     world.set_offline(tabs[0], offline=False)
     tabs[0].wait_for_function("navigator.onLine")
     tabs[0].reload()
@@ -283,12 +283,12 @@ def test_a_thief_is_caught(tabs: list[Page], world: World) -> None:
     """A stolen refresh token that both use ends the session for both; every tab is told, and asks for a login."""
     stolen = cookie(tabs[0])
     world.expire()
-    assert READ == ask(tabs[0], "fetch")  # the owner uses it
+    assert READ == ask(tabs[0])  # the owner uses it
     for _ in range(2):  # and goes on
         for tab in tabs:
             tab.evaluate("sleepFor(1_050)")
         world.expire()
-        assert READ == ask(tabs[1], "fetch")
+        assert READ == ask(tabs[1])
     world.expire()
     for tab in tabs:
         tab.evaluate("sleepFor(1_050)")
@@ -297,7 +297,7 @@ def test_a_thief_is_caught(tabs: list[Page], world: World) -> None:
     assert 401 == thief.status_code
     assert 1 == world.counts()[EventCode.REUSED]
     world.seen()
-    assert "LoginRequired" == ask(tabs[0], "fetch")["error"]
+    assert "LoginRequired" == ask(tabs[0])["error"]
     for tab in tabs:
         tab.wait_for_function("happened('loggedOut').length === 1")
     assert [401] == refreshes(world.seen())
@@ -312,7 +312,7 @@ def test_a_thief_who_is_first(tabs: list[Page], world: World) -> None:
         assert 200 == answer.status_code
         stolen = refresh_cookie(answer.cookies)
         world.expire()
-    assert "LoginRequired" == ask(tabs[0], "fetch")["error"]
+    assert "LoginRequired" == ask(tabs[0])["error"]
     assert 1 == world.counts()[EventCode.REUSED]
     assert 401 == httpx2.post(f"{world.address}/auth/refresh", cookies={"daypass": stolen}).status_code
 
@@ -335,28 +335,25 @@ def test_a_wrong_password(context: BrowserContext, world: World) -> None:
     """A wrong password is `CredentialsRejected`; nobody is logged in."""
     tab = world.open(context)
     tab.evaluate("session.ready")
-    failed = tab.evaluate(
-        "session.login({username: 'alice', password: 'x'}).catch((error) => [error.name, error.code])"
-    )
-    assert ["CredentialsRejected", "credentials_rejected"] == failed
-    assert tab.evaluate("session.user") is None
+    failed = log_in(tab, password="x")
+    assert ("CredentialsRejected", "credentials_rejected") == (failed["error"], failed["code"])
+    shows(tab, "out nobody")
 
 
 def test_a_login_that_makes_no_sense(context: BrowserContext, world: World) -> None:
     """A login that the server refuses for how it was asked says what the server called it."""
     tab = world.open(context)
-    failed = tab.evaluate("session.login({}).catch((error) => [error.code, error.reason])")
-    assert ["login_refused", "invalid_request"] == failed
+    failed = tab.evaluate("client.login({})")
+    assert ("login_refused", "invalid_request") == (failed["code"], failed["reason"])
 
 
 def test_a_login_while_a_refresh_is_under_way(tabs: list[Page], context: BrowserContext, world: World) -> None:
     """A login waits for a refresh under way in any tab, so that no late answer puts the old cookie over the new."""
     world.expire()
     world.delay = 0.5
-    tabs[1].evaluate("() => { window.pending = ask('fetch', '/api/items') }")
+    tabs[1].evaluate("() => { window.pending = ask('/api/items') }")
     tabs[1].wait_for_function("happened('unauthorized').length === 1")
-    credentials = {"username": ALICE.username, "password": PASSWORD}
-    tabs[0].evaluate("(credentials) => session.login(credentials)", credentials)
+    log_in(tabs[0])
     assert [("/auth/refresh", 200), ("/auth/login", 200)] == [
         (each.path, each.status) for each in world.seen() if each.path.startswith("/auth")
     ]

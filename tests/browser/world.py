@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from daypass.duration import Duration
 
 from . import webkit
-from .conftest import ALICE, HERE, PASSWORD, Application
+from .conftest import PASSWORD, Application
 
 MODULES = ("/auth/daypass.js", "/auth/daypass-axios.js")  # which some browsers ask for again, and some do not
 CHALLENGE = 'Bearer realm="daypass", error="invalid_token"'
@@ -56,6 +56,8 @@ class World(Application):
         silent: no refresh is answered: each takes until the page gives up.
         unreachable: every connection is cut.
         pages: responses by path, besides its own.
+        client: what its page sends requests by.
+        files: that page and its scripts, by path.
     """
 
     def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
@@ -67,6 +69,8 @@ class World(Application):
         self.silent = False
         self.unreachable = False
         self.pages: dict[str, Response] = {}
+        self.client = "fetch"
+        self.files: dict[str, Path] = {}
         self.log: list[Asked] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,8 +103,8 @@ class World(Application):
         path, query = scope["path"], parse_qs(scope["query_string"].decode())
         if path in self.pages:
             return self.pages[path]
-        if path in ("/session", "/other"):
-            return FileResponse(HERE / "session.html")
+        if path in self.files:
+            return FileResponse(self.files[path])
         if path == "/api/public":
             return JSONResponse({"public": True})
         if path == "/api/stream":
@@ -149,17 +153,16 @@ class World(Application):
         return [each for each in taken if not each.path.endswith(".js")]
 
     def open(self, context: BrowserContext, query: str = "", *, wait: bool = True) -> Page:
-        """Return a new tab with the application's page."""
+        """Return a new tab with the client's page, with a query such as `&idle`."""
         page = context.new_page()
-        page.goto(f"{self.address}/session{query}")
+        page.goto(f"{self.address}/session?client={self.client}{query}")
         if wait:
             page.wait_for_function("window.loaded")
         return page
 
     def log_in(self, page: Page) -> None:
-        """Log Alice in, by the page's session, and forget what was asked for it."""
-        credentials = {"username": ALICE.username, "password": PASSWORD}
-        assert "alice" == page.evaluate("(credentials) => session.login(credentials)", credentials)["username"]
+        """Log Alice in, by the page's client, and forget what was asked for it."""
+        assert "alice" == log_in(page)["username"]
         self.seen()
 
 
@@ -174,9 +177,25 @@ def refreshes(seen: list[Asked]) -> list[int]:
     return [asked.status for asked in seen if asked.path == "/auth/refresh"]
 
 
-def ask(page: Page, sender: str, path: str = "/api/items", **options: Any) -> Any:
-    """Have the page send one request; return what it sees."""
-    return page.evaluate("([sender, path, options]) => ask(sender, path, options)", [sender, path, options])
+def ask(page: Page, path: str = "/api/items", **options: Any) -> Any:
+    """Have the page's client send one request; return what it sees: status and data, or an error's name and more."""
+    return page.evaluate("([path, options]) => ask(path, options)", [path, options])
+
+
+def log_in(page: Page, name: str = "alice", password: str = PASSWORD) -> Any:
+    """Log in by the page's client; return the user, or an error's name and more."""
+    credentials = {"username": name, "password": password}
+    return page.evaluate("(credentials) => client.login(credentials)", credentials)
+
+
+def log_out(page: Page, **options: bool) -> Any:
+    """Log out by the page's client; return an error's name and more, if there is one."""
+    return page.evaluate("(options) => client.logout(options)", options)
+
+
+def shows(page: Page, text: str) -> None:
+    """Wait until the page shows this of its user, such as `in alice` or `out nobody`."""
+    page.wait_for_function("(text) => document.getElementById('shown').textContent === text", arg=text)
 
 
 def happened(page: Page, name: str) -> list[dict[str, Any]]:

@@ -20,8 +20,9 @@ class Shown(NamedTuple):
         file: where it is.
         name: what its function is called.
         client: by what it sends requests; empty where nothing says so.
-        engine: the browser engine that it runs in.
-        reason: why the engine cannot pass it, which is then what the test requires; empty where it passes.
+        engine: the browser engine that it runs in; empty for a client that the scenario does not concern.
+        reason: why the engine cannot pass it, which is then what the test requires, or why it does not concern the
+            client; else empty.
     """
 
     file: str
@@ -33,7 +34,7 @@ class Shown(NamedTuple):
 
 def collected() -> list[Shown]:
     """Return all tests that run in an engine, as another process collects them."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "DAYPASS_"))}
     command = [sys.executable, "-m", __name__]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, timeout=120, check=True)
     return [Shown(*each) for each in json.loads(done.stdout)]
@@ -44,10 +45,13 @@ def _shown(item: Any) -> list[Shown]:
     if "engine" not in parameters:
         return []
     mark = item.get_closest_marker("clients")
-    clients = [parameters["sender"]] if "sender" in parameters else mark.args if mark else [""]
+    clients = [parameters["client"]] if "client" in parameters else mark.args if mark else [""]
     fails = item.get_closest_marker("xfail") or item.get_closest_marker("skip") or item.get_closest_marker("skipif")
     reason = fails.kwargs["reason"] if fails else ""
-    return [Shown(item.path.name, item.originalname, client, parameters["engine"], reason) for client in clients]
+    where = (item.path.name, item.originalname)
+    concerned = [Shown(*where, client, parameters["engine"], reason) for client in clients]
+    unconcerned = {client: why for each in item.iter_markers("not_for") for client, why in each.kwargs.items()}
+    return concerned + [Shown(*where, client, "", why) for client, why in unconcerned.items()]
 
 
 class _Plugin:

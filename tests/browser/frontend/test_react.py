@@ -2,13 +2,14 @@
 
 import pytest
 
-from .conftest import REFRESHED, Tab, fill_in, log_in, wait_for
+from .conftest import Tab, fill_in, log_in, wait_for
 from .site import Site, refreshes
 
-pytestmark = pytest.mark.clients("React")
+pytestmark = [pytest.mark.clients("React"), pytest.mark.not_for(fetch="no components", axios="no components")]
 
 
-def test_read_after_expiry(tab: Tab, site: Site) -> None:
+@pytest.mark.not_for(Vue="not counted")
+def test_refresh_renders_nothing(tab: Tab, site: Site) -> None:
     """A component's request after expiry succeeds after one refresh, and the refresh renders nothing."""
     page = tab("react_lab")
     log_in(page)
@@ -22,7 +23,7 @@ def test_read_after_expiry(tab: Tab, site: Site) -> None:
     assert 2 >= page.evaluate("seen.renders.Name") - rendered  # what `show` renders, twice in StrictMode
 
 
-def test_a_hundred_at_once(tab: Tab, site: Site) -> None:
+def test_a_hundred_components(tab: Tab, site: Site) -> None:
     """A hundred components that ask at expiry all get their answer, after one refresh, though mounted twice."""
     page = tab("react_lab")
     log_in(page)
@@ -34,7 +35,7 @@ def test_a_hundred_at_once(tab: Tab, site: Site) -> None:
     assert [200] == refreshes(site.take())
 
 
-def test_an_aborted_request(tab: Tab, site: Site) -> None:
+def test_component_that_leaves(tab: Tab, site: Site) -> None:
     """A component that leaves while its request waits for the refresh aborts it; the refresh serves the next one."""
     page = tab("react_lab")
     log_in(page)
@@ -53,6 +54,7 @@ def test_an_aborted_request(tab: Tab, site: Site) -> None:
     assert [200] == refreshes(site.take())
 
 
+@pytest.mark.not_for(Vue="Vue mounts a component once")
 def test_session_that_a_component_makes(tab: Tab, site: Site) -> None:
     """A component may make a session and close it when it leaves: mounted twice, each request of it ends."""
     page = tab("react_lab", "/?show=own")
@@ -60,7 +62,7 @@ def test_session_that_a_component_makes(tab: Tab, site: Site) -> None:
     page.evaluate("show('')")
 
 
-def test_a_logout_reaches_every_tab(tab: Tab, site: Site) -> None:
+def test_guard_after_a_logout_elsewhere(tab: Tab, site: Site) -> None:
     """A logout in one tab shows the login in the other; a login there shows the page again."""
     page = tab("react_lab", "/?show=guarded")
     wait_for(page, "#login", "log in")
@@ -75,7 +77,7 @@ def test_a_logout_reaches_every_tab(tab: Tab, site: Site) -> None:
     wait_for(page, "#count", "0")
 
 
-def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
+def test_components_of_another_user(tab: Tab, site: Site) -> None:
     """Where another user logs in, what `RequireLogin` has inside starts from the beginning."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
@@ -90,7 +92,7 @@ def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
     wait_for(page, "#count", "0")
 
 
-def test_a_reload(tab: Tab, site: Site) -> None:
+def test_guard_during_a_reload(tab: Tab, site: Site) -> None:
     """While it is unknown who is logged in `RequireLogin` shows what is pending, and never the login."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
@@ -105,7 +107,7 @@ def test_a_reload(tab: Tab, site: Site) -> None:
     wait_for(page, "#count", "0")
 
 
-def test_the_end(tab: Tab, site: Site) -> None:
+def test_guard_at_the_end(tab: Tab, site: Site) -> None:
     """Where the server has ended the session the next request shows the login, in place."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
@@ -117,24 +119,7 @@ def test_the_end(tab: Tab, site: Site) -> None:
     assert "login_required" == page.evaluate("code")
 
 
-def test_503_that_stays(tab: Tab, site: Site) -> None:
-    """Where no refresh succeeds at expiry a component is told so; the user stays, and later requests succeed."""
-    page = tab("react_lab")
-    log_in(page)
-    wait_for(page, "#name", "alice")
-    page.evaluate(REFRESHED)
-    site.expire(page)
-    site.down = True
-    page.evaluate("show('one')")
-    wait_for(page, ".result", "RefreshUnavailable")
-    wait_for(page, "#name", "alice")
-    site.down = False
-    page.evaluate("refreshed")
-    page.evaluate("show('many')")
-    wait_for(page, ".result", "200")
-
-
-def test_a_server_that_is_down(tab: Tab, site: Site) -> None:
+def test_guard_while_the_server_is_down(tab: Tab, site: Site) -> None:
     """While the server cannot be asked who is logged in `RequireLogin` shows no login; then it shows the page."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
@@ -148,6 +133,7 @@ def test_a_server_that_is_down(tab: Tab, site: Site) -> None:
     wait_for(page, "#count", "0")
 
 
+@pytest.mark.not_for(Vue="its `Suspense` is an experiment")
 def test_suspense(tab: Tab, site: Site) -> None:
     """`use(session.ready)` suspends until it is known who is logged in."""
     page = tab("react_lab", "/?show=first")
@@ -159,6 +145,7 @@ def test_suspense(tab: Tab, site: Site) -> None:
     wait_for(page, "#first", "alice")
 
 
+@pytest.mark.not_for(Vue="it does not render in slices")
 def test_logout_during_a_concurrent_render(tab: Tab, site: Site) -> None:
     """A logout while React renders in slices: no component shows the user of before beside those that show nobody."""
     page = tab("react_lab")
@@ -177,6 +164,7 @@ def test_logout_during_a_concurrent_render(tab: Tab, site: Site) -> None:
     assert ["nobody"] == shown
 
 
+@pytest.mark.not_for(Vue="not React")
 def test_react_18(tab: Tab, site: Site) -> None:
     """React 18 follows the session, too."""
     page = tab("18/react_18")
@@ -188,6 +176,7 @@ def test_react_18(tab: Tab, site: Site) -> None:
     wait_for(page, "#login", "log in")
 
 
+@pytest.mark.not_for(Vue="see the next row")
 def test_the_recipe(tab: Tab, site: Site) -> None:
     """The page's example: log in by the form, see who is logged in after a reload too, log out."""
     page = tab("react_recipe")

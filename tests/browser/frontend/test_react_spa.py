@@ -37,6 +37,7 @@ def add(page: Page, text: str) -> None:
 
 
 @pytest.mark.clients("React")
+@pytest.mark.not_for(fetch="written in React", axios="written in React", Vue="written in React")
 def test_example(page: Page, context: BrowserContext, address: str) -> None:
     """Notes are added after expiries, seen at once in another tab, and gone with the login; the path stays."""
     fill_in(page, "ann", "wrong")

@@ -29,6 +29,7 @@ def test_server(rendered: Any) -> None:
 
 
 @pytest.mark.clients("React")
+@pytest.mark.not_for(fetch="no components", axios="no components", Vue="only its rendering is tried")
 @pytest.mark.parametrize("knows", [False, True], ids=["unknown", "known"])
 def test_hydration(tab: Tab, site: Site, rendered: Any, *, knows: bool) -> None:
     """A page hydrates without a mismatch, whatever the server knew; what it knew is shown until the session knows."""

@@ -6,13 +6,14 @@ from playwright.sync_api import Page
 from .conftest import REFRESHED, Tab, fill_in, log_in, wait_for
 from .site import Site, refreshes
 
-pytestmark = pytest.mark.clients("Vue")
+pytestmark = [pytest.mark.clients("Vue"), pytest.mark.not_for(fetch="no components", axios="no components")]
 
 
 def path_of(page: Page) -> str:
     return str(page.evaluate("location.pathname + location.search"))
 
 
+@pytest.mark.not_for(React="see the row before")
 def test_login_and_back(tab: Tab, site: Site) -> None:
     """The guard sends strangers to the login, and the login back to where they wanted to go."""
     page = tab("vue_recipe", "/notes?page=2")
@@ -28,18 +29,7 @@ def test_login_and_back(tab: Tab, site: Site) -> None:
     wait_for(page, "#notes", "200")
 
 
-def test_read_after_expiry(tab: Tab, site: Site) -> None:
-    """A component's request after expiry succeeds after one refresh."""
-    page = tab("vue_recipe", "/login")
-    log_in(page)
-    site.expire(page)
-    site.take()
-    page.evaluate("router.push('/notes')")
-    wait_for(page, "#notes", "200")
-    assert [("/api/items", 401), ("/auth/refresh", 200), ("/api/items", 200)] == site.take()
-
-
-def test_an_aborted_request(tab: Tab, site: Site) -> None:
+def test_component_that_leaves(tab: Tab, site: Site) -> None:
     """A component that leaves while its request waits for the refresh aborts it; the refresh serves the next one."""
     page = tab("vue_lab")
     log_in(page)
@@ -58,7 +48,7 @@ def test_an_aborted_request(tab: Tab, site: Site) -> None:
     assert [("/api/items", 401), ("/auth/refresh", 200), ("/api/items", 200)] == site.take()
 
 
-def test_a_hundred_at_once(tab: Tab, site: Site) -> None:
+def test_a_hundred_components(tab: Tab, site: Site) -> None:
     """A hundred components that ask at expiry all get their answer, after one refresh."""
     page = tab("vue_lab")
     log_in(page)
@@ -70,7 +60,7 @@ def test_a_hundred_at_once(tab: Tab, site: Site) -> None:
     assert [200] == refreshes(site.take())
 
 
-def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
+def test_components_of_another_user(tab: Tab, site: Site) -> None:
     """The refs follow another user's login in another tab, until the app is unmounted."""
     page, other = tab("vue_lab"), tab("vue_lab")
     wait_for(page, "#name", "out nobody")
@@ -84,7 +74,7 @@ def test_another_user_in_another_tab(tab: Tab, site: Site) -> None:
     wait_for(other, "#name", "out nobody")
 
 
-def test_a_logout_reaches_every_tab(tab: Tab, site: Site) -> None:
+def test_guard_after_a_logout_elsewhere(tab: Tab, site: Site) -> None:
     """A logout in another tab sends a guarded page to the login, and leaves an open page where it is."""
     page, other = tab("vue_recipe", "/login"), tab("vue_recipe", "/open")
     log_in(page)
@@ -97,7 +87,7 @@ def test_a_logout_reaches_every_tab(tab: Tab, site: Site) -> None:
     assert "/open" == path_of(other)
 
 
-def test_the_end(tab: Tab, site: Site) -> None:
+def test_guard_at_the_end(tab: Tab, site: Site) -> None:
     """Where the server has ended the session a request sends a guarded page to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
@@ -109,23 +99,7 @@ def test_the_end(tab: Tab, site: Site) -> None:
     wait_for(page, "form", "Log in")
 
 
-def test_503_that_stays(tab: Tab, site: Site) -> None:
-    """Where no refresh succeeds at expiry a component is told so; the user stays, and later requests succeed."""
-    page = tab("vue_lab")
-    log_in(page)
-    page.evaluate(REFRESHED)
-    site.expire(page)
-    site.down = True
-    page.evaluate("show(1)")
-    wait_for(page, ".result", "RefreshUnavailable")
-    wait_for(page, "#name", "in alice")
-    site.down = False
-    page.evaluate("refreshed")
-    page.evaluate("show(2)")
-    wait_for(page, ".result:last-of-type", "200")
-
-
-def test_a_reload(tab: Tab, site: Site) -> None:
+def test_guard_during_a_reload(tab: Tab, site: Site) -> None:
     """While it is unknown who is logged in a guarded page stays where it is, and is never sent to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
@@ -137,7 +111,7 @@ def test_a_reload(tab: Tab, site: Site) -> None:
     assert {"/notes?page=2"} == {*page.evaluate("paths"), path_of(page)}
 
 
-def test_a_server_that_is_down(tab: Tab, site: Site) -> None:
+def test_guard_while_the_server_is_down(tab: Tab, site: Site) -> None:
     """While the server cannot be asked who is logged in, nobody is sent to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
