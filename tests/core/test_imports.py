@@ -68,6 +68,7 @@ FLOORS = (
     ("client",),
     ("server",),
     ("testing",),
+    ("pytest_plugin",),
     ("demo",),
     ("cli",),
 )

@@ -6,7 +6,9 @@ there are a strict server and scenarios besides; those need uvicorn too, and are
 
 from daypass.testing.account_contract import AccountStoreContract, account
 from daypass.testing.client_subject import Subject
+from daypass.testing.clients import django_client, flask_client, starlette_client
 from daypass.testing.clock import START, Clock
+from daypass.testing.logged_in import LoggedIn, MovableClock
 from daypass.testing.storage_contract import SharedStorageContract, StorageContract
 from daypass.testing.store_contract import (
     CALLERS,
@@ -26,6 +28,8 @@ __all__ = [
     "AccountStoreContract",
     "AsyncStoreContract",
     "Clock",
+    "LoggedIn",
+    "MovableClock",
     "Performing",
     "SharedStorageContract",
     "StorageContract",
@@ -34,7 +38,10 @@ __all__ = [
     "Subject",
     "account",
     "advance",
+    "django_client",
+    "flask_client",
     "key",
     "session",
+    "starlette_client",
     "sweep",
 ]
