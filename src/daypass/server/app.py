@@ -18,6 +18,7 @@ from daypass.errors import StoreUnavailable
 from daypass.issuer import AsyncDaypass
 from daypass.server.configuration import Configuration
 from daypass.server.readiness import Readiness
+from daypass.server.user_source import UserSource
 from daypass.server.users import Users
 from daypass.store_steps import ReadKeys
 from daypass.stores import AsyncStore, open_async_store
@@ -41,7 +42,7 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
         StoreError: the SQLite file cannot be used; nothing was made or changed.
     """
     store = open_async_store(configuration.store)
-    users = Users(store)
+    users = configuration.users or Users(store)
     try:
         await _look_at(store)
         auth = AsyncDaypass(
@@ -56,7 +57,9 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
     except BaseException:
         await store.close()
         raise
-    return build_app(auth, store, clients=configuration.clients, readiness=readiness, **configuration.options)
+    return build_app(
+        auth, store, users=users, clients=configuration.clients, readiness=readiness, **configuration.options
+    )
 
 
 async def _look_at(store: AsyncStore) -> None:
@@ -85,10 +88,11 @@ def build_app(
     store: AsyncStore,
     *,
     clients: tuple[Client, ...] = (),
+    users: UserSource | None = None,
     readiness: Readiness | None = None,
     **options: Unpack[Options],
 ) -> Starlette:
-    """Return the application around ``auth``; it closes the store when it ends."""
+    """Return the application around ``auth``; it closes the store and the source of users when it ends."""
     readiness = readiness or Readiness()
 
     async def live(_: Request) -> JSONResponse:
@@ -100,7 +104,8 @@ def build_app(
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": reason}, 503, {"retry-after": "1"})
 
-    options.setdefault("concurrent_logins", processors())  # `Users.check` is async, and hashes in threads
+    if users is None or users.hashes:
+        options.setdefault("concurrent_logins", processors())  # the check is async, and hashes in threads
     application = Application(auth, clients=clients, **options)
     mounted = {"/auth": AUTH, "": WELL_KNOWN}
     if clients:
@@ -114,6 +119,8 @@ def build_app(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with auth:
             yield
+        if users is not None:
+            await users.close()
 
     routes = [
         Mount("/auth", routes=auth_routes(application)),

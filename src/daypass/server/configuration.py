@@ -12,6 +12,7 @@ from daypass.server import clients
 from daypass.server.settings import OFF, PROXY_HEADERS, Settings
 from daypass.server.settings import read as read_settings
 from daypass.server.tls import Certificate
+from daypass.server.user_source import UserSource
 from daypass.web.clients import Client
 from daypass.web.limits import RateLimits
 from daypass.web.options import Options
@@ -44,6 +45,7 @@ class Configuration:
         certificate: for TLS; without it connections are plain.
         drain_delay: seconds of accepting connections after the signal to end.
         drain_timeout: seconds that requests have to finish after that.
+        users: where users come from; None for the store's own.
     """
 
     store: str
@@ -58,6 +60,7 @@ class Configuration:
     certificate: Certificate | None = None
     drain_delay: float = 0
     drain_timeout: float = 10
+    users: UserSource | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Configuration":
@@ -79,6 +82,7 @@ class Configuration:
             certificate=settings.certificate,
             drain_delay=milliseconds(settings.drain_delay) / SECOND,
             drain_timeout=milliseconds(settings.drain_timeout) / SECOND,
+            users=settings.user_source(),
         )
 
     @property

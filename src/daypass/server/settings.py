@@ -1,11 +1,13 @@
 """The settings of `daypass serve`, validated as a whole by pydantic-settings: every error at once."""
 
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -19,13 +21,14 @@ from pydantic_settings import (
 )
 
 from daypass import secret_file
-from daypass.duration import milliseconds
+from daypass.duration import SECOND, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.issuer.base import check_issuer
 from daypass.policy import Policy
 from daypass.secret import secrets_in
 from daypass.server import clients, sources
 from daypass.server.tls import Certificate
+from daypass.server.user_source import UserSource
 from daypass.stores import open_store
 from daypass.web.cookies import CookiePolicy
 from daypass.web.limits import RateLimits
@@ -34,6 +37,9 @@ from daypass.web.rate_counters import open_counter
 
 OFF = "off"
 HIDDEN = "(hidden)"
+SECRETS = ("secret", "users_webhook_secret")
+"""Settings that are secrets; each may be in a file of its own."""
+
 MAXIMUM_WORKERS = 256
 
 PROXY_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwarded": "Forwarded"}
@@ -102,6 +108,14 @@ def _host(text: str) -> str:
 
 def _store(url: str) -> str:
     open_store(url).close()  # nothing was opened yet
+    return url
+
+
+def _web_url(url: str) -> str:
+    """Check a URL of the team's own: HTTPS, or HTTP on this machine or in its network, as the team decides."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ConfigurationError(f"invalid URL {url!r}: write https://app.example.com/path")
     return url
 
 
@@ -199,6 +213,14 @@ class Settings(BaseSettings):
     workers: Annotated[int, BeforeValidator(_refusing(_workers))] = 1
     drain_delay: Span = "0s"
     drain_timeout: Span = "10s"
+    users_webhook: Annotated[Text, _checked(_web_url)] | None = None
+    users_webhook_secret: Annotated[SecretStr, _checked(_secret)] | None = None
+    users_webhook_secret_file: Annotated[Text, _checked(_secret_file)] | None = None
+    users_database: Text | None = None
+    users_login_query: Text | None = None
+    users_subject_query: Text | None = None
+    users_timeout: Span = "3s"
+    users_cache: Span = "5s"
     cookie_name: Annotated[Text, _checked(_cookie_name)] | None = None
     allowed_origins: Annotated[Words, _checked(_origins)] = []
     trusted_proxies: Annotated[Words, _checked(_trusted)] = ["127.0.0.1", "::1"]
@@ -243,6 +265,46 @@ class Settings(BaseSettings):
             return None
         return Certificate(Path(self.tls_certificate), Path(self.tls_key))
 
+    def user_source(self) -> UserSource | None:
+        """Return where the users come from; None for the store's own.
+
+        Raises:
+            ConfigurationError: settings for it are missing, or contradict each other.
+        """
+        timeout = milliseconds(self.users_timeout) / SECOND
+        queries = self.users_login_query, self.users_subject_query
+        if self.users_webhook is not None:
+            if any(queries):
+                raise ConfigurationError("users_webhook and users_login_query are both given: remove one of them")
+            return self._webhook(self.users_webhook, timeout)
+        if queries == (None, None):
+            return None
+        login, load = queries
+        if login is None or load is None:
+            raise ConfigurationError("users_login_query and users_subject_query belong together: give both")
+        from daypass.server.user_query import UserQuery
+
+        return UserQuery(self.users_database or self.store, login, load, timeout=timeout)
+
+    def _webhook(self, url: str, timeout: float) -> UserSource:
+        if importlib.util.find_spec("httpx2") is None:
+            raise ConfigurationError("users_webhook needs httpx2: pip install 'daypass[server,httpx]'")
+        from daypass.server.webhook import Webhook
+
+        if self._webhook_secret is None:
+            raise ConfigurationError(
+                "users_webhook needs a secret, which signs its requests: set DAYPASS_USERS_WEBHOOK_SECRET, or write "
+                "users_webhook_secret_file. Make one with: openssl rand -base64 32"
+            )
+        cache = milliseconds(self.users_cache) / SECOND
+        return Webhook(url, self._webhook_secret, timeout=timeout, cache=cache)
+
+    @property
+    def _webhook_secret(self) -> str | None:
+        if self.users_webhook_secret_file is not None:
+            return secret_file.read(Path(self.users_webhook_secret_file))[0]
+        return self.users_webhook_secret.get_secret_value().split()[0] if self.users_webhook_secret else None
+
     @property
     def secrets(self) -> list[str] | None:
         """The master secrets, newest first; None for an embedded store's own."""
@@ -258,6 +320,7 @@ def _together(settings: Settings) -> Settings:
     if settings.store == "memory:" and settings.workers > 1:
         raise ConfigurationError("memory: is one process's own: write workers = 1, or another store")
     _ = settings.certificate
+    settings.user_source()
     return settings
 
 
@@ -292,8 +355,11 @@ def read(options: Mapping[str, Any]) -> Found:
     path = sources.file_path(given)
     origins = _origins_of(given, path, sources.read_file(path))
     wrong = sources.unknown_variables(Settings.model_fields)
-    if origins["secret"] == str(path):
-        wrong.append(f"secret cannot be in {path}: write secret_file = 'FILE' there, or set DAYPASS_SECRET")
+    for name in SECRETS:
+        if origins[name] == str(path):
+            wrong.append(
+                f"{name} cannot be in {path}: write {name}_file = 'FILE' there, or set {sources.variable(name)}"
+            )
     try:
         settings = Settings(**given)
     except ValidationError as error:
@@ -334,7 +400,7 @@ _PARAMETER = re.compile(r"([?&][^=&]*(?:password|secret)[^=&]*=)[^&]*", re.IGNOR
 
 
 def _without_secret(name: str, value: Any) -> Any:
-    if name == "secret" and value is not None:
+    if name in SECRETS and value is not None:
         return HIDDEN
     if not isinstance(value, str):
         return value

@@ -38,6 +38,8 @@ _hasher = PasswordHasher()
 class Users:
     """The users in a store: `check` is the service's ``authenticate``, `load` its ``load_user``."""
 
+    hashes = True
+
     def __init__(self, store: AsyncStore) -> None:
         if not isinstance(store, AsyncAccountStore):
             raise ConfigurationError(f"{type(store).__name__} keeps no accounts, so it cannot have built-in users")
@@ -70,6 +72,15 @@ class Users:
         """
         account = await self._store.perform_account(LoadAccount(subject))
         return None if account is None else _user(account)
+
+    async def close(self) -> None:
+        """Do nothing: the store is closed by its issuer."""
+
+
+def matches(password_hash: str | None, password: str) -> bool:
+    """Return whether a hash is that of ``password``; without a hash it takes as long, and is not."""
+    fitting = _fitting(password_hash or _unknown_user(), password)
+    return password_hash is not None and fitting is not None
 
 
 def add(store: Store, email: str, username: str | None, password: str, now: int) -> Account:
