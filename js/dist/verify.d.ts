@@ -10,33 +10,6 @@ export interface EndingsOptions {
     /** The issuer's endpoint; default `/auth/endings` below the issuer. */
     url?: string;
 }
-/** What a verified access token says; times in milliseconds since the epoch. */
-export interface AccessToken {
-    /** Whose it is (`sub`). */
-    readonly subject: string;
-    /** The session it was issued for (`sid`). */
-    readonly sessionId: string;
-    readonly clientId: string;
-    readonly issuer: string;
-    readonly audience: readonly string[];
-    /** Its own identifier (`jti`). */
-    readonly id: string;
-    readonly issuedAt: number;
-    readonly expiresAt: number;
-    /** When its user was last authenticated. */
-    readonly authTime: number;
-    readonly sessionStartedAt: number;
-    readonly username: string | null;
-    readonly email: string | null;
-    /** What it may be used for, words with spaces between them; `null` where nothing is said. */
-    readonly scope: string | null;
-    /** The subject who acts as the user (`act.sub`), `null` if it is the user. */
-    readonly actor: string | null;
-    /** The session of who acts as the user; when it ends, the token is refused. */
-    readonly actorSessionId: string | null;
-    /** All claims as they stand in the token. */
-    readonly claims: Readonly<Record<string, unknown>>;
-}
 /** What a verifier throws. `code` tells the errors apart; no message holds a token. */
 declare abstract class Failure extends Error {
     abstract readonly code: string;
@@ -116,6 +89,47 @@ export interface Refusal {
 export declare function refusal(error: unknown): Refusal;
 /** Return the same as a `Response`, for servers that answer with one. */
 export declare function refusalResponse(error: unknown): Response;
+/** What a verified access token says; times in milliseconds since the epoch. */
+export interface AccessToken {
+    /** Whose it is (`sub`). */
+    readonly subject: string;
+    /** The session it was issued for (`sid`). */
+    readonly sessionId: string;
+    readonly clientId: string;
+    readonly issuer: string;
+    readonly audience: readonly string[];
+    /** Its own identifier (`jti`). */
+    readonly id: string;
+    readonly issuedAt: number;
+    readonly expiresAt: number;
+    /** When its user was last authenticated. */
+    readonly authTime: number;
+    readonly sessionStartedAt: number;
+    readonly username: string | null;
+    readonly email: string | null;
+    /** What it may be used for, words with spaces between them; `null` where nothing is said. */
+    readonly scope: string | null;
+    /** The subject who acts as the user (`act.sub`), `null` if it is the user. */
+    readonly actor: string | null;
+    /** The session of who acts as the user; when it ends, the token is refused. */
+    readonly actorSessionId: string | null;
+    /** All claims as they stand in the token. */
+    readonly claims: Readonly<Record<string, unknown>>;
+}
+/** An open connection. */
+export interface Watch {
+    /** The newest access token. */
+    readonly token: AccessToken;
+    /**
+     * Go on with a newer access token of the same session; return what it says.
+     *
+     * @throws as `verify`; the connection then goes on with the one before.
+     */
+    renew(accessToken: string): Promise<AccessToken>;
+    /** The connection has ended by itself. */
+    stop(): void;
+}
+export type WatchEnd = (reason: SessionRevoked | TokenExpired) => void;
 export interface VerifierOptions {
     /** The URL that access tokens name as their issuer. */
     issuer: string;
@@ -159,6 +173,13 @@ export interface Verifier {
      * @throws TokenMissing if there is none; else as `verify`.
      */
     authenticate(headers: RequestHeaders, required?: Requirements): Promise<AccessToken>;
+    /**
+     * Watch an open connection, such as a WebSocket: `onEnd` is called once, when its session has ended or its access token
+     * has expired and no newer one came. Close the connection then.
+     *
+     * @throws as `verify`.
+     */
+    watch(accessToken: string, onEnd: WatchEnd, required?: Requirements): Promise<Watch>;
     /** How it learns of ended sessions now. */
     readonly state: EndingsState;
     /** Stop following the endings, such as at the end of a program. */

@@ -384,6 +384,48 @@ function lifetime(cacheControl) {
   return seconds === void 0 ? FRESH : Math.min(Math.max(+seconds * 1e3, FRESH_AT_LEAST), FRESH_AT_MOST);
 }
 
+// src/verify_watch.ts
+var LOOK_EVERY = 500;
+function createWatches(leeway) {
+  const watched = /* @__PURE__ */ new Map();
+  let timer;
+  const remove = (watch) => {
+    watched.delete(watch);
+    if (watched.size || timer === void 0) return;
+    clearInterval(timer);
+    timer = void 0;
+  };
+  const end = (holds, reason) => {
+    for (const [watch, onEnd] of watched) {
+      if (!holds(watch.token)) continue;
+      remove(watch);
+      queueMicrotask(() => onEnd(reason()));
+    }
+  };
+  const look = () => {
+    const now = Date.now() - leeway;
+    end(({ expiresAt }) => now >= expiresAt, () => new TokenExpired("the access token has expired"));
+  };
+  return {
+    add(first, onEnd, verify) {
+      const watch = {
+        token: first,
+        async renew(accessToken) {
+          const token = await verify(accessToken);
+          if (token.sessionId !== watch.token.sessionId) throw new TokenMalformed("an access token of another session");
+          if (token.expiresAt > watch.token.expiresAt) watch.token = token;
+          return token;
+        },
+        stop: () => remove(watch)
+      };
+      watched.set(watch, onEnd);
+      timer ??= setInterval(look, LOOK_EVERY);
+      return watch;
+    },
+    endWhere: (holds) => end(holds, () => new SessionRevoked("the access token's session has ended"))
+  };
+}
+
 // src/verify_token.ts
 var isAccessTokenHeader = ({ typ, crit }) => crit === void 0 && `${typ}`.toLowerCase().replace(/^application\//, "") === "at+jwt";
 function readAccessToken(claims, issuer, expected) {
@@ -449,6 +491,7 @@ function createVerifier(options) {
   let crowded = CROWD;
   const verified = /* @__PURE__ */ new Map();
   const ended = /* @__PURE__ */ new Map();
+  const watches = createWatches(leeway);
   const over = new AbortController();
   const get = createGet((url, init) => (fetch ?? globalThis.fetch)(url, init));
   const forget = () => {
@@ -491,10 +534,12 @@ function createVerifier(options) {
     const { sessionId, endedAt, until } = ending;
     if (sessionId === void 0) everyoneUntil = Math.max(everyoneUntil, endedAt);
     else ended.set(sessionId, until + leeway);
+    watches.endWhere(hasEnded);
     if (ended.size < crowded) return;
     for (const [each, last] of ended) if (last <= Date.now()) ended.delete(each);
     crowded = Math.max(CROWD, 2 * ended.size);
   };
+  const hasEnded = ({ sessionId, actorSessionId, sessionStartedAt }) => sessionStartedAt <= everyoneUntil || ended.has(sessionId) || ended.has(actorSessionId);
   const become = (next, reason) => {
     if (next === state) return;
     state = next;
@@ -508,14 +553,11 @@ function createVerifier(options) {
       }
       await keys.ready();
       const token = await check(accessToken);
-      const { expiresAt, sessionId, actorSessionId, sessionStartedAt } = token;
-      if (Date.now() >= expiresAt + leeway) {
+      if (Date.now() >= token.expiresAt + leeway) {
         verified.delete(accessToken);
         throw new TokenExpired("the access token has expired");
       }
-      if (sessionStartedAt <= everyoneUntil || ended.has(sessionId) || ended.has(actorSessionId)) {
-        throw new SessionRevoked("the access token's session has ended");
-      }
+      if (hasEnded(token)) throw new SessionRevoked("the access token's session has ended");
       require2(token, required);
       return token;
     },
@@ -523,6 +565,12 @@ function createVerifier(options) {
       const [, text2] = /^bearer +(\S+) *$/i.exec(authorizationOf(headers)) ?? [];
       if (!text2) throw new TokenMissing("no access token was sent");
       return verifier.verify(text2, required);
+    },
+    async watch(accessToken, onEnd, required) {
+      const verify = (text2) => verifier.verify(text2, required);
+      const watch = watches.add(await verify(accessToken), onEnd, verify);
+      if (hasEnded(watch.token)) watches.endWhere(hasEnded);
+      return watch;
     },
     get state() {
       return state;

@@ -9,6 +9,7 @@ import { EVENT_TYPE, type EndingsOptions, type EndingsState, followEndings, read
 import { AuthenticationInsufficient, ScopeInsufficient, SessionRevoked, TokenExpired, TokenMalformed, TokenMissing } from "./verify_errors.ts";
 import { createGet } from "./verify_http.ts";
 import { createKeys, isSecure } from "./verify_keys.ts";
+import { type Watch, type WatchEnd, createWatches } from "./verify_watch.ts";
 import { type AccessToken, covers, isAccessTokenHeader, readAccessToken } from "./verify_token.ts";
 
 export type { EndingsOptions, EndingsState } from "./verify_endings.ts";
@@ -27,6 +28,7 @@ export {
   refusalResponse,
 } from "./verify_errors.ts";
 export type { AccessToken } from "./verify_token.ts";
+export type { Watch, WatchEnd } from "./verify_watch.ts";
 
 export interface VerifierOptions {
   /** The URL that access tokens name as their issuer. */
@@ -74,6 +76,13 @@ export interface Verifier {
    * @throws TokenMissing if there is none; else as `verify`.
    */
   authenticate(headers: RequestHeaders, required?: Requirements): Promise<AccessToken>;
+  /**
+   * Watch an open connection, such as a WebSocket: `onEnd` is called once, when its session has ended or its access token
+   * has expired and no newer one came. Close the connection then.
+   *
+   * @throws as `verify`.
+   */
+  watch(accessToken: string, onEnd: WatchEnd, required?: Requirements): Promise<Watch>;
   /** How it learns of ended sessions now. */
   readonly state: EndingsState;
   /** Stop following the endings, such as at the end of a program. */
@@ -106,6 +115,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   let crowded = CROWD;
   const verified = new Map<string, AccessToken>();
   const ended = new Map<string, number>();
+  const watches = createWatches(leeway);
   const over = new AbortController();
   const get = createGet((url, init) => (fetch ?? globalThis.fetch)(url, init));
   const forget = () => {
@@ -152,10 +162,14 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const { sessionId, endedAt, until } = ending;
     if (sessionId === undefined) everyoneUntil = Math.max(everyoneUntil, endedAt);
     else ended.set(sessionId, until + leeway);
+    watches.endWhere(hasEnded);
     if (ended.size < crowded) return;
     for (const [each, last] of ended) if (last <= Date.now()) ended.delete(each);
     crowded = Math.max(CROWD, 2 * ended.size);
   };
+
+  const hasEnded = ({ sessionId, actorSessionId, sessionStartedAt }: AccessToken) =>
+    sessionStartedAt <= everyoneUntil || ended.has(sessionId) || ended.has(actorSessionId!);
 
   const become = (next: EndingsState, reason?: string) => {
     if (next === state) return;
@@ -171,14 +185,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
       }
       await keys.ready();
       const token = await check(accessToken);
-      const { expiresAt, sessionId, actorSessionId, sessionStartedAt } = token;
-      if (Date.now() >= expiresAt + leeway) {
+      if (Date.now() >= token.expiresAt + leeway) {
         verified.delete(accessToken);
         throw new TokenExpired("the access token has expired");
       }
-      if (sessionStartedAt <= everyoneUntil || ended.has(sessionId) || ended.has(actorSessionId!)) {
-        throw new SessionRevoked("the access token's session has ended");
-      }
+      if (hasEnded(token)) throw new SessionRevoked("the access token's session has ended");
       require(token, required);
       return token;
     },
@@ -186,6 +197,12 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const [, text] = /^bearer +(\S+) *$/i.exec(authorizationOf(headers)) ?? [];
       if (!text) throw new TokenMissing("no access token was sent");
       return verifier.verify(text, required);
+    },
+    async watch(accessToken, onEnd, required) {
+      const verify = (text: string) => verifier.verify(text, required);
+      const watch = watches.add(await verify(accessToken), onEnd, verify);
+      if (hasEnded(watch.token)) watches.endWhere(hasEnded); // since it was verified
+      return watch;
     },
     get state() {
       return state;

@@ -10,6 +10,13 @@ const server = createServer(async (request, response) => {
   const json = (status, headers, body) => response.writeHead(status, { ...headers, "content-type": "application/json" }).end(JSON.stringify(body));
   if (request.url === "/state") return json(200, {}, { state: verifier.state, states });
   const began = performance.now();
+  if (request.url === "/open") {
+    // a connection that stays open until its session ends
+    const text = request.headers.authorization.slice(7);
+    const watch = await verifier.watch(text, ({ code }) => json(200, {}, { code, open: performance.now() - began }));
+    response.on("close", watch.stop);
+    return;
+  }
   try {
     const token = await verifier.authenticate(request.headers, request.url === "/guarded" ? required : undefined);
     json(200, {}, { ...token, took: performance.now() - began });

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,22 @@ def test_an_ended_session_is_refused_in_node(node: Path, world: World, end: Call
         assert becomes(lambda: asked.state == "listening")
         end(world.node, tokens)
         assert becomes(lambda: "session_revoked" == asked.code(tokens.access_token))
+
+
+def test_an_open_connection_in_node(node: Path, world: World) -> None:
+    """A connection that is watched ends when its session does, or when its access token expires."""
+    short = Daypass(world.store, issuer=world.address, secret=SECRET, load_user=lambda _: ANN, access_ttl="2s")
+    with world.serving(), service(node, world, endings=ENDINGS) as asked, short, ThreadPoolExecutor(2) as pool:
+        tokens = world.node.start(ANN)
+        assert 200 == asked.asked(tokens.access_token).status_code
+        assert becomes(lambda: asked.state == "listening")
+        ending = pool.submit(asked.asked, tokens.access_token, "/open")
+        expiring = pool.submit(asked.asked, short.start(ANN).access_token, "/open")
+        time.sleep(0.3)
+        world.node.logout(tokens.refresh_token)
+        assert "session_revoked" == ending.result().json()["code"]
+        assert "token_expired" == expiring.result().json()["code"]
+        assert expiring.result().json()["open"] < 4000
 
 
 def test_nothing_is_missed_in_node_while_the_issuer_is_away(node: Path, world: World) -> None:
