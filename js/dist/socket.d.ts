@@ -29,7 +29,7 @@ export interface SocketEvents {
     };
     /** A further connection: send again what the server has not acknowledged. */
     reconnected: Event;
-    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` has thrown. */
+    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` or `reconnect` has thrown. */
     error: Event & {
         error: unknown;
     };

@@ -121,7 +121,7 @@ var Socket = class extends EventTarget {
       signal.addEventListener("abort", () => this.#fail(signal.reason), { signal: this.#over.signal });
     }
     onWake(() => this.#state === OPEN && performance.now() - this.#heard > QUIET && void this.#renew(0), this.#over.signal);
-    queueMicrotask(() => void this.#run());
+    queueMicrotask(() => void this.#run().catch((error) => this.#fail(error)));
   }
   get readyState() {
     return this.#state;
@@ -291,9 +291,10 @@ var Socket = class extends EventTarget {
     this.#timer = setTimeout(work, milliseconds);
   }
   #fail(error) {
-    const { code, name } = error;
+    const { code, name } = Object(error);
     if (this.#state !== CLOSED) this.#fire("error", { error });
-    this.#end({ ...LOST, code: code === "login_required" ? ENDED : LOST.code, reason: `${code ?? name}` });
+    const reason = typeof code === "string" ? code : `${name}`;
+    this.#end({ ...LOST, code: reason === "login_required" ? ENDED : LOST.code, reason });
   }
   #end(close) {
     if (this.#state === CLOSED) return;

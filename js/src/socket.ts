@@ -41,7 +41,7 @@ export interface SocketEvents {
   reconnecting: Event & SocketClose & { wait: number };
   /** A further connection: send again what the server has not acknowledged. */
   reconnected: Event;
-  /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` has thrown. */
+  /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` or `reconnect` has thrown. */
   error: Event & { error: unknown };
   /** It has ended for good. */
   close: Event & SocketClose;
@@ -142,7 +142,7 @@ class Socket extends EventTarget implements SessionSocket {
       signal.addEventListener("abort", () => this.#fail(signal.reason), { signal: this.#over.signal });
     }
     onWake(() => this.#state === OPEN && performance.now() - this.#heard > QUIET && void this.#renew(0), this.#over.signal);
-    queueMicrotask(() => void this.#run()); // the caller listens first
+    queueMicrotask(() => void this.#run().catch((error) => this.#fail(error))); // the caller listens first
   }
 
   get readyState(): number {
@@ -329,9 +329,10 @@ class Socket extends EventTarget implements SessionSocket {
   }
 
   #fail(error: unknown): void {
-    const { code, name } = error as { code?: string; name: string };
+    const { code, name } = Object(error) as { code?: unknown; name?: string };
     if (this.#state !== CLOSED) this.#fire("error", { error });
-    this.#end({ ...wire.LOST, code: code === "login_required" ? wire.ENDED : wire.LOST.code, reason: `${code ?? name}` });
+    const reason = typeof code === "string" ? code : `${name}`;
+    this.#end({ ...wire.LOST, code: reason === "login_required" ? wire.ENDED : wire.LOST.code, reason });
   }
 
   #end(close: SocketClose): void {

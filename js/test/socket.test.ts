@@ -194,6 +194,21 @@ test("a server that does not answer to the token is left after ten seconds, and 
   socket.close();
 });
 
+test("what the application's own functions throw, and protocols that cannot be, end it with that error", async (t) => {
+  const fails = () => {
+    throw new RangeError("no");
+  };
+  for (const [options, expected] of [
+    [{ resume: fails }, "RangeError"],
+    [{ protocols: ["a", "a"] }, "SyntaxError"],
+    [{ reconnect: fails }, "RangeError"],
+  ] as const) {
+    const { socket, seen } = await open(t, (peer) => peer.close(1013), options);
+    await until(() => socket.readyState === socket.CLOSED);
+    assert.deepEqual(seen, [expected, `closed 1006 ${expected}`]);
+  }
+});
+
 test("more than the queue holds is refused; what is kept is a copy", async (t) => {
   const { socket, peers } = await open(t, accepting(), { queue: 4 });
   const bytes = new Uint8Array([1, 2, 3]);
