@@ -25,6 +25,9 @@ ENDED = 4403
 AT_ONCE = 200
 """Connections that are opened at the same time."""
 
+RENEWING = 64
+"""Refreshes at the same time: many of them share one write to the disk."""
+
 
 @dataclass
 class Scale:
@@ -142,7 +145,7 @@ class _Crowd:
             ports = [int(await asyncio.to_thread(server.stdout.readline)) for server in servers if server.stdout]
             warm = await self._connect(ports, 20 * len(ports))
             before = sum(_memory(server.pid) for server in servers)
-            renewing = [asyncio.create_task(self._renew()) for _ in range(8 if renews else 0)]
+            renewing = [asyncio.create_task(self._renew()) for _ in range(RENEWING if renews else 0)]
             self.clients = await self._connect(ports, self._scale.sockets)
             await asyncio.sleep(1)
             self.memory = (sum(_memory(server.pid) for server in servers) - before) / self._scale.sockets
