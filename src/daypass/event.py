@@ -7,7 +7,8 @@ from enum import StrEnum
 class EventCode(StrEnum):
     """What an event tells: the verdicts of the rotation rule, the rest of a session's life, and of the store.
 
-    The last three are about how a verifier learns of sessions that other processes end: the store announces them
+    ``key_…`` are changes of the keys in the store, ``user_…`` of the built-in users. ``listening``, ``polling`` and
+    ``cut_off`` are about how a verifier learns of sessions that other processes end: the store announces them
     (``listening``), it is asked twice a second because it could no longer be listened to (``polling``), or it cannot
     even be asked (``cut_off``).
     """
@@ -37,6 +38,11 @@ class EventCode(StrEnum):
     POLLING = "polling"
     CUT_OFF = "cut_off"
     CLOCK_OFF = "clock_off"
+    KEY_ADDED = "key_added"
+    KEY_REMOVED = "key_removed"
+    USER_ADDED = "user_added"
+    USER_CHANGED = "user_changed"
+    USER_REMOVED = "user_removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,11 @@ class Event:
         subject: whose it is, where known.
         reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``limited`` (a request that
             was answered with 429) the limit, for ``unavailable`` (one that was answered with 503), ``polling`` and
-            ``cut_off`` what the store said.
+            ``cut_off`` what the store said, for ``key_…`` the key, for ``user_changed`` what was changed.
         generation_distance: the presented token's generation less the stored one, for the verdicts of the rule.
         age: milliseconds since the last rotation, for the verdicts of the rule; None for a session never rotated.
         actor: for ``impersonated`` the subject who acts as the user; the reason is what they gave.
+        address: the client's IP address, for logins, where it is known.
     """
 
     code: EventCode
@@ -64,3 +71,4 @@ class Event:
     generation_distance: int | None = None
     age: int | None = None
     actor: str | None = None
+    address: str | None = None

@@ -163,7 +163,7 @@ class Flows:
         """
         user = yield from credentials
         if user is None or user.disabled:
-            yield from Emit(Event(EventCode.LOGIN_FAILED, call.now))
+            yield from Emit(Event(EventCode.LOGIN_FAILED, call.now, address=device.address))
             raise CredentialsRejected("the user name or the password is wrong")
         return (yield from self.start(user, device, call, options=options))
 
@@ -221,11 +221,12 @@ class Flows:
             admitted = yield from Admit(session, limit.maximum or UNLIMITED, limit.evicts, device)
         if not admitted.known_device:
             agent = session.device.name or session.device.user_agent
-            yield from Emit(Event(EventCode.NEW_DEVICE, now, session.id, session.subject, agent))
+            address = session.device.address
+            yield from Emit(Event(EventCode.NEW_DEVICE, now, session.id, session.subject, agent, address=address))
         if not admitted.inserted:
             yield from Emit(Event(EventCode.LOGIN_FAILED, now, None, session.subject, SessionLimitReached.code))
             raise SessionLimitReached("the user has as many sessions as they may have")
-        yield from Emit(Event(EventCode.STARTED, now, session.id, session.subject))
+        yield from Emit(Event(EventCode.STARTED, now, session.id, session.subject, address=session.device.address))
         for session_id in admitted.surplus:
             yield from self._end(session_id, EndReason.ENDED, now, session.subject)
 

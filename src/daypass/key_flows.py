@@ -12,10 +12,12 @@ from operator import attrgetter
 from daypass.clock_check import clock_error, require_right_clock
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import ConfigurationError, StoreContended
+from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.keys import REFRESH, KeyRecord, KeyRing, MasterSecret, SigningKey, in_use, new_refresh_key
 from daypass.policy import Policy
 from daypass.refresh_token import RefreshKey
+from daypass.steps import Emit
 from daypass.store_steps import AddKey, ReadKeys, RemoveKey, Rewrap
 
 PUBLISHED_AHEAD = 10 * MINUTE
@@ -54,7 +56,9 @@ class KeyFlows:
         records = yield from ReadKeys()
         ring = yield from self._ring(records)  # with a wrong secret it ends here, and nothing is changed
         if (yield from self._tend(records, now)):
-            ring = yield from self._ring((yield from ReadKeys()))
+            after = yield from ReadKeys()
+            yield from _tell_added(records, after, now)
+            ring = yield from self._ring(after)
         if not ring.is_complete:  # the store lost what was just added
             raise StoreContended("the keys are not there yet")
         return ring
@@ -75,7 +79,9 @@ class KeyFlows:
             newest = _newest(records, algorithm)
             ahead = PUBLISHED_SHORTLY_AHEAD if at_once else PUBLISHED_AHEAD
             yield from self._add(algorithm, newest, now, now if newest is None else now + ahead, derived=not records)
-        return (yield from self._ring((yield from ReadKeys())))
+        after = yield from ReadKeys()
+        yield from _tell_added(records, after, now)
+        return (yield from self._ring(after))
 
     def _tend(self, records: tuple[KeyRecord, ...], now: int) -> Flow[bool]:
         """Add what is due, remove what is over; return whether there was anything to do.
@@ -96,6 +102,7 @@ class KeyFlows:
             )
         for kid in over:
             yield from RemoveKey(kid)
+            yield from Emit(Event(EventCode.KEY_REMOVED, now, reason=kid))
         return bool(due or over)
 
     def _is_due(self, keys: list[KeyRecord], now: int) -> bool:
@@ -159,10 +166,18 @@ def remove(kid: str) -> Flow[None]:
     """
     kids = {record.kid for record in (yield from ReadKeys())}
     if kid not in kids:
-        raise ConfigurationError(f"unknown key {kid}: daypass keys list shows the keys in the store")
+        raise ConfigurationError(f"unknown key {kid}: daypass key list shows the keys in the store")
     if len(kids) == 1:
-        raise ConfigurationError(f"{kid} is the only key in the store; run this first: daypass keys rotate --now")
+        raise ConfigurationError(f"{kid} is the only key in the store; run this first: daypass key rotate --now")
     yield from RemoveKey(kid)
+
+
+def _tell_added(before: Iterable[KeyRecord], after: Iterable[KeyRecord], now: int) -> Flow[None]:
+    """Tell which keys were added, by whichever node; the first keys of a store are not told."""
+    known = {record.kid for record in before}
+    for record in after:
+        if known and record.kid not in known:
+            yield from Emit(Event(EventCode.KEY_ADDED, now, reason=f"{record.algorithm} {record.kid}"))
 
 
 def _newest(records: Iterable[KeyRecord], algorithm: str) -> KeyRecord | None:

@@ -11,6 +11,7 @@ import threading
 from dataclasses import replace
 
 from daypass.access_token import Names
+from daypass.audit import AuditTrail
 from daypass.clock_check import APART_AT_MOST, clock_error, require_right_clock
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.ending_log import EndingLog
@@ -23,6 +24,7 @@ from daypass.policy import Policy
 from daypass.shared_read import SharedRead
 from daypass.steps import Emit, Listen, Now, Subscribe
 from daypass.store_steps import ReadEndings, Sweep, Swept
+from daypass.tally import Tally
 from daypass.verifier import Verifier
 
 POLL_EVERY = SECOND // 2
@@ -61,6 +63,8 @@ class Upkeep:
         policy: how long access tokens live, and sessions.
         keys: the flows for the keys.
         node: a random name of this process.
+        tally: what is counted in this process.
+        trail: the audit trail, None if there is none.
 
     Attributes:
         ring: the keys, None until they were read.
@@ -68,7 +72,11 @@ class Upkeep:
         endings: what is known here of ended sessions, for services that follow.
     """
 
-    def __init__(self, names: Names, policy: Policy, keys: KeyFlows, node: str) -> None:
+    def __init__(
+        self, names: Names, policy: Policy, keys: KeyFlows, node: str, tally: Tally, trail: AuditTrail | None = None
+    ) -> None:
+        self._tally = tally
+        self.trail = trail
         self._policy = policy
         self._keys = keys
         self.ring: KeyRing | None = None
@@ -138,6 +146,9 @@ class Upkeep:
     def recover_from_fork(self, node: str) -> None:
         """Forget the reads that the parent's threads were making; ``node`` is the name of the child."""
         self.endings = EndingLog(node)
+        self._tally.reset()
+        if self.trail is not None:
+            self.trail.reset(node)
         self._shared_read.recover_from_fork()
         self._adopting = threading.Lock()
 
@@ -270,9 +281,20 @@ class Upkeep:
                 pause = _SUBSCRIBE_EVERY  # a store that is down is one that may be listened to when it is back
             yield from self._say(now, failure, lost, listens=listens)
             try:
-                yield from Listen(_LOOK_EVERY if listens and failure is None else POLL_EVERY)
+                yield from self._listen(_LOOK_EVERY if listens and failure is None else POLL_EVERY)
             except StoreError as error:
                 listens, lost, subscribed_at = False, error, now
+
+    def _listen(self, span: int) -> Flow[None]:
+        """Wait as `Listen` does; write the audit trail meanwhile, once a second."""
+        if self.trail is None:
+            yield from Listen(span)
+            return
+        while span > 0:
+            yield from self.trail.write((yield from Now()))
+            if (yield from Listen(min(span, SECOND))):
+                return
+            span -= SECOND
 
     def _say(self, now: int, failure: DaypassError | None, lost: StoreError | None, *, listens: bool) -> Flow[None]:
         """Tell when the way endings are learnt of has changed; that it is as it should be need not be told at first."""

@@ -34,7 +34,7 @@ SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 
 FLOORS = (
     ("errors",),
-    ("ending_log", "scope", "secret", "unknown_options"),
+    ("ending_log", "scope", "secret", "tally", "unknown_options"),
     ("clock", "cookie_names", "rotation", "duration", "flow", "event", "read_only"),
     ("session_extras", "user"),
     ("proof",),
@@ -48,7 +48,8 @@ FLOORS = (
     ("verifier",),
     ("watching",),
     ("store_steps",),
-    ("account_steps", "steps"),
+    ("account_steps", "operator_steps", "steps"),
+    ("audit",),
     ("drive", "waiting", "forks"),
     ("databases",),
     ("stores",),
@@ -108,6 +109,9 @@ PURE = {
     "verifier": {"access_token", "duration", "errors", "keys", "read_only", "session_extras", "watch_list"},
     "store_steps": {"flow", "keys", "rotation", "session"},
     "account_steps": {"flow", "user"},
+    "tally": set(),
+    "operator_steps": {"flow"},
+    "audit": {"duration", "errors", "event", "flow", "operator_steps", "tally"},
     "steps": {"access_token", "duration", "ending_log", "event", "flow", "keys", "user"},
     "drive": {"flow"},
     "flows": {
@@ -147,12 +151,25 @@ PURE = {
         "steps",
         "store_steps",
     },
-    "key_flows": {"clock_check", "duration", "errors", "flow", "keys", "policy", "refresh_token", "store_steps"},
+    "key_flows": {
+        "clock_check",
+        "duration",
+        "errors",
+        "event",
+        "flow",
+        "keys",
+        "policy",
+        "refresh_token",
+        "steps",
+        "store_steps",
+    },
     "jwk_set": {"duration", "errors", "keys"},
     "shared_read": {"errors", "flow", "steps"},
     "suspicion": {"duration", "rotation", "session"},
     "clock_check": {"duration", "errors", "flow", "steps"},
     "upkeep": {
+        "audit",
+        "tally",
         "clock_check",
         "ending_log",
         "access_token",
@@ -174,7 +191,7 @@ PURE = {
 IMPURE = {"asyncio", "os", "random", "secrets", "socket", "sqlite3", "ssl", "threading", "time", "uuid", "logging"}
 """What a room without I/O, clock or randomness has no use for."""
 
-SHARED_BY_THREADS = {"ending_log", "verifier", "watch_list", "shared_read", "upkeep"}
+SHARED_BY_THREADS = {"audit", "tally", "ending_log", "verifier", "watch_list", "shared_read", "upkeep"}
 
 ROOMS = {name for rooms in FLOORS for name in rooms}
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -254,7 +254,7 @@ def test_the_last_key_is_not_removed(store: Store, clock: Clock) -> None:
     node(store, clock).start(User("1"))
     (signing,), (refresh,) = kids(store), kids(store, REFRESH)
     run(remove(signing), store.perform)  # type: ignore[arg-type]  # its steps are the store's
-    with pytest.raises(ConfigurationError, match="daypass keys rotate --now"):
+    with pytest.raises(ConfigurationError, match="daypass key rotate --now"):
         run(remove(refresh), store.perform)  # type: ignore[arg-type]  # its steps are the store's
     with pytest.raises(ConfigurationError, match="unknown key"):
         run(remove(signing), store.perform)  # type: ignore[arg-type]  # its steps are the store's

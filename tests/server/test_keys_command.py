@@ -50,7 +50,7 @@ def test_a_key_that_has_leaked_is_removed(tmp_path: Path) -> None:
     assert 3 == len(left)
     refused = daypass("keys", "remove", first[0][0], *STORE, folder=tmp_path)
     assert (1, "") == (refused.returncode, refused.stdout)
-    assert "daypass keys list" in refused.stderr
+    assert "daypass key list" in refused.stderr
     assert left == {kid for kid, _, _ in keys(tmp_path, "list")}
 
 

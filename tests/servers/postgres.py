@@ -265,7 +265,7 @@ def _tables(url: str) -> str:
 
 CLEAR = (
     "DELETE FROM daypass_sessions; DELETE FROM daypass_keys; DELETE FROM daypass_accounts; "
-    "DELETE FROM daypass_subjects; UPDATE daypass_sweep SET place = '', due_at = 0; "
+    "DELETE FROM daypass_subjects; DELETE FROM daypass_events; UPDATE daypass_sweep SET place = '', due_at = 0; "
     "UPDATE daypass_everyone SET ended_until = 0; "
     "DO $$ BEGIN DELETE FROM daypass_connection; EXCEPTION WHEN undefined_table THEN END $$"
 )

@@ -9,7 +9,7 @@ from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
 from daypass.stores.redis import AsyncRedisStore, RedisStore
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
-from daypass.testing import AccountStoreContract, AsyncStoreContract, StoreContract
+from daypass.testing import AccountStoreContract, AsyncStoreContract, OperatorStoreContract, StoreContract
 from tests.servers import postgres
 
 from ..servers import redis as servers
@@ -123,5 +123,47 @@ class TestAsyncPostgresAccounts(AccountStoreContract):
 
 
 class TestAsyncRedisAccounts(AccountStoreContract):
+    async_store = TestAsyncRedis.async_store
+    store = AsyncStoreContract.store
+
+
+class TestMemoryOperators(OperatorStoreContract):
+    store = TestMemory.store
+
+
+class TestSqliteOperators(OperatorStoreContract):
+    store = TestSqlite.store
+
+
+@pytest.mark.parametrize("version", postgres.VERSIONS[:1])
+class TestPostgresOperators(OperatorStoreContract):
+    store = TestPostgres.store
+
+
+class TestRedisOperators(OperatorStoreContract):
+    store = TestRedis.store
+
+
+class TestRedisClusterOperators(OperatorStoreContract):
+    store = TestRedisCluster.store
+
+
+class TestAsyncMemoryOperators(OperatorStoreContract):
+    async_store = TestAsyncMemory.async_store
+    store = AsyncStoreContract.store
+
+
+class TestAsyncSqliteOperators(OperatorStoreContract):
+    async_store = TestAsyncSqlite.async_store
+    store = AsyncStoreContract.store
+
+
+@pytest.mark.parametrize("version", postgres.VERSIONS[:1])
+class TestAsyncPostgresOperators(OperatorStoreContract):
+    async_store = TestAsyncPostgres.async_store
+    store = AsyncStoreContract.store
+
+
+class TestAsyncRedisOperators(OperatorStoreContract):
     async_store = TestAsyncRedis.async_store
     store = AsyncStoreContract.store

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from daypass.cli.opening import given_secret, issuer_on, issuer_with_secret, opened
+from daypass.cli.opening import emit, given_secret, issuer_on, opened
 from daypass.cli.output import iso_time, say, say_json, say_records
 from daypass.cli.parser import add_json, add_secret_file, add_store, command, group
 
@@ -58,16 +58,19 @@ def rotate(options: argparse.Namespace) -> int:
     with opened(options, existing=False) as store:
         signing = (record.algorithm for record in store.perform(ReadKeys()) if record.algorithm != REFRESH)
         algorithm: Any = next(signing, "ES256")  # that of the newest: what the service signs with
-        issuer_with_secret(store, secret, algorithm).rotate_keys(at_once=options.now)
+        with issuer_on(store, secret, algorithm, needs_keys=True) as auth:
+            auth.rotate_keys(at_once=options.now)
         return _say_keys(store, as_json=options.json)
 
 
 def retire(options: argparse.Namespace) -> int:
     """Remove a key: tokens made with it are refused."""
+    from daypass.event import Event, EventCode
     from daypass.key_flows import remove
 
-    with opened(options) as store:
-        issuer_on(store).run(remove(options.kid))
+    with opened(options) as store, issuer_on(store) as auth:
+        auth.run(remove(options.kid))
+        emit(auth, Event(EventCode.KEY_REMOVED, auth.now(), reason=options.kid))
     return say_json({"kid": options.kid, "removed": True}) if options.json else say(f"Removed {options.kid}")
 
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from daypass.event import Event
+    from daypass.flow import Flow
     from daypass.issuer import Daypass
     from daypass.keys import Algorithm
     from daypass.secret import Secret
+    from daypass.steps import Emit
     from daypass.stores import Store
 
 
@@ -46,18 +49,49 @@ def opened(options: argparse.Namespace, *, existing: bool = True) -> Iterator["S
         yield store
 
 
-def issuer_on(store: "Store") -> "Daypass":
-    """Return an issuer for a command that needs no key: it can neither read nor make one."""
+@contextlib.contextmanager
+def issuer_on(
+    store: "Store", secret: "Secret | None" = None, algorithm: "Algorithm" = "ES256", *, needs_keys: bool = False
+) -> Iterator["Daypass"]:
+    """Give an issuer, whose events are in the audit trail at the end.
+
+    Args:
+        store: of the service.
+        secret: that the keys in it are wrapped under; None for the secret beside an embedded store.
+        algorithm: what access tokens are signed with.
+        needs_keys: whether it reads or makes keys; else no secret is needed.
+    """
     import secrets
 
-    return issuer_with_secret(store, secrets.token_bytes(32))
-
-
-def issuer_with_secret(store: "Store", secret: "Secret | None", algorithm: "Algorithm" = "ES256") -> "Daypass":
-    """Return an issuer that reads and makes keys; None is the secret beside an embedded store."""
+    from daypass.audit import AuditTrail
+    from daypass.clock import system_clock
+    from daypass.drive import run
     from daypass.issuer import Daypass
+    from daypass.operator_steps import OperatorStore
+    from daypass.tally import Tally
 
-    return Daypass(store, issuer="http://localhost", load_user=_nobody, secret=secret, algorithm=algorithm)
+    trail = AuditTrail(None, Tally(), secrets.token_hex(4))  # only the service knows how long it is kept
+    yield Daypass(
+        store,
+        issuer="http://localhost",
+        load_user=_nobody,
+        secret=secret if needs_keys else secrets.token_bytes(32),
+        algorithm=algorithm,
+        on_event=trail.add,
+    )
+    if isinstance(store, OperatorStore):
+        run(trail.write(system_clock()), store.perform_operator)  # type: ignore[arg-type]  # its steps are the store's
+
+
+def emit(auth: "Daypass", event: "Event") -> None:
+    """Tell what a command has done."""
+    from daypass.steps import Emit
+
+    auth.run(_emitting(Emit(event)))
+
+
+def _emitting(step: "Emit") -> "Flow[None]":
+    yield from step
 
 
 def given_secret(options: argparse.Namespace) -> "Secret | None":

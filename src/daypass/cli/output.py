@@ -95,7 +95,7 @@ def say_rows(
         for row in rows:
             say("\t".join(map(printable, row)))
         return 0
-    waiting: list[Sequence[str]] = [headings]
+    waiting: list[Sequence[str]] = [headings] if headings else []
     for row in rows:
         waiting.append([printable(cell) for cell in for_people(row)])
         if len(waiting) == _ROWS_AT_ONCE:
@@ -105,19 +105,28 @@ def say_rows(
 
 
 def _say_table(rows: list[Sequence[str]]) -> list[Sequence[str]]:
+    if not rows:
+        return []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return []
 
 
-def say_records(records: Iterable[Mapping[str, Any]], *, as_json: bool, columns: Sequence[str] | None = None) -> int:
+def say_records(
+    records: Iterable[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    columns: Sequence[str] | None = None,
+    headings: bool = True,
+) -> int:
     """Print records as they come: as JSON, one a line; as a table in a terminal; in a pipe as lines with tabs.
 
     Args:
         records: all with the same fields, in the same order.
         as_json: whether as JSON.
         columns: the fields of the table and of the lines; all of them unless given.
+        headings: whether the table has any.
     """
     if as_json:
         for record in records:
@@ -129,7 +138,7 @@ def say_records(records: Iterable[Mapping[str, Any]], *, as_json: bool, columns:
         return 0
     shown = tuple(first) if columns is None else columns
     rows = ([_cell(record[name]) for name in shown] for record in chain([first], left))
-    return say_rows([name.upper().replace("_", " ") for name in shown], rows, list)
+    return say_rows([name.upper().replace("_", " ") for name in shown] if headings else (), rows, list)
 
 
 def say_fields(fields: Mapping[str, Any]) -> int:

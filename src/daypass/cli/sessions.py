@@ -89,8 +89,7 @@ def end(options: argparse.Namespace) -> int:
         return end_everyone(options)
     from daypass.store_steps import Find
 
-    with opened(options) as store:
-        auth = issuer_on(store)
+    with opened(options) as store, issuer_on(store) as auth:
         if options.session is not None:
             session = store.perform(Find(options.session))
             ended = 0 if session is None else int(auth.end_session(session.subject, session.id))
@@ -107,8 +106,8 @@ def end_everyone(options: argparse.Namespace) -> int:
     """End all sessions of all users."""
     if not options.yes and not confirmed(_EVERYONE):
         raise ConfigurationError("this logs out every user; write --yes to confirm. Nothing was changed")
-    with opened(options) as store:
-        issuer_on(store).end_everyone()
+    with opened(options) as store, issuer_on(store) as auth:
+        auth.end_everyone()
     if options.json:
         return say_json({"ended": "everyone"})
     return say("Ended all sessions; every user has to log in again")

@@ -3,8 +3,9 @@
 import argparse
 
 from daypass.cli.opening import issuer_on, opened
-from daypass.cli.output import say, say_json
+from daypass.cli.output import say, say_fields, say_json
 from daypass.cli.parser import add_json, add_store, command, group
+from daypass.errors import ConfigurationError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +25,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "remove the sessions that are over; the service does so by itself",
         "daypass store purge",
     )
-    add_store(migrating, purging)
-    add_json(migrating, purging)
+    showing = command(
+        commands, "stats", stats, "count what there is in the store; it may take a while", "daypass store stats --json"
+    )
+    add_store(migrating, purging, showing)
+    add_json(migrating, purging, showing)
 
 
 def migrate(options: argparse.Namespace) -> int:
@@ -37,8 +41,20 @@ def migrate(options: argparse.Namespace) -> int:
     return say_json({"schema": schema}) if options.json else say(f"The store has schema {schema}")
 
 
+def stats(options: argparse.Namespace) -> int:
+    """Count what there is in the store."""
+    from daypass.clock import system_clock
+    from daypass.operator_steps import OperatorStore, ReadStats
+
+    with opened(options) as store:
+        if not isinstance(store, OperatorStore):
+            raise ConfigurationError(f"{type(store).__name__} does not count what it has")
+        found = store.perform_operator(ReadStats(system_clock()))
+    return say_json(dict(found)) if options.json else say_fields(found)
+
+
 def purge(options: argparse.Namespace) -> int:
     """Remove the sessions that are over."""
-    with opened(options) as store:
-        removed = issuer_on(store).purge()
+    with opened(options) as store, issuer_on(store) as auth:
+        removed = auth.purge()
     return say_json({"removed": removed}) if options.json else say(f"Removed {removed} sessions that were over")

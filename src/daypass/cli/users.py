@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from daypass.cli.opening import confirmed, issuer_on, opened
+from daypass.cli.opening import confirmed, emit, issuer_on, opened
 from daypass.cli.output import iso_time, require, say, say_fields, say_json, say_records
 from daypass.cli.parser import add_json, add_store, command, group
 from daypass.cli.passwords import read_password
@@ -13,6 +13,7 @@ from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from daypass.account_steps import AccountStore
+    from daypass.issuer import Daypass
     from daypass.stores import Store
     from daypass.user import Account
 
@@ -54,10 +55,12 @@ def add_user(options: argparse.Namespace) -> int:
     """Add a built-in user."""
     require("server", "argon2")
     from daypass.clock import system_clock
+    from daypass.event import Event, EventCode
     from daypass.server import users
 
-    with opened(options, existing=False) as store:
+    with opened(options, existing=False) as store, issuer_on(store) as auth:
         account = users.add(store, options.email, options.username, read_password(), system_clock())
+        emit(auth, Event(EventCode.USER_ADDED, account.created_at, subject=account.subject))
     return _say_done(options, f"Added {account.email} with subject {account.subject}", account)
 
 
@@ -83,8 +86,9 @@ def disable(options: argparse.Namespace) -> int:
     from daypass.clock import system_clock
 
     with _found(options) as (store, accounts, account):
-        accounts.perform_account(SetDisabled(account.subject, system_clock()))
-        ended = issuer_on(store).end_all(account.subject)
+        now = system_clock()
+        accounts.perform_account(SetDisabled(account.subject, now))
+        ended = _end_sessions(store, account, "disabled")
     return _say_done(options, f"Disabled {account.email}; ended sessions: {ended}", account)
 
 
@@ -92,8 +96,9 @@ def enable(options: argparse.Namespace) -> int:
     """Let a disabled user log in again."""
     from daypass.account_steps import SetDisabled
 
-    with _found(options) as (_, accounts, account):
+    with _found(options) as (store, accounts, account):
         accounts.perform_account(SetDisabled(account.subject, None))
+        _tell(store, account, "enabled")
     return _say_done(options, f"Enabled {account.email}", account)
 
 
@@ -103,7 +108,7 @@ def set_password(options: argparse.Namespace) -> int:
 
     with _found(options) as (store, accounts, account):
         users.set_password(accounts, account, read_password())
-        ended = issuer_on(store).end_all(account.subject)
+        ended = _end_sessions(store, account, "password")
     return _say_done(options, f"Replaced the password of {account.email}; ended sessions: {ended}", account)
 
 
@@ -115,8 +120,27 @@ def remove(options: argparse.Namespace) -> int:
         if not options.yes and not confirmed(f"This removes {account.email} for good. Type yes to go on: "):
             raise ConfigurationError("this removes a user for good; write --yes to confirm. Nothing was changed")
         accounts.perform_account(RemoveAccount(account.subject))
-        ended = issuer_on(store).end_all(account.subject)
+        ended = _end_sessions(store, account, None)
     return _say_done(options, f"Removed {account.email}; ended sessions: {ended}", account)
+
+
+def _end_sessions(store: "Store", account: "Account", change: str | None) -> int:
+    """End all sessions of a user who was changed, or removed if ``change`` is None; return how many."""
+    with issuer_on(store) as auth:
+        _emit(auth, account, change)
+        return auth.end_all(account.subject)
+
+
+def _tell(store: "Store", account: "Account", change: str) -> None:
+    with issuer_on(store) as auth:
+        _emit(auth, account, change)
+
+
+def _emit(auth: "Daypass", account: "Account", change: str | None) -> None:
+    from daypass.event import Event, EventCode
+
+    code = EventCode.USER_REMOVED if change is None else EventCode.USER_CHANGED
+    emit(auth, Event(code, auth.now(), subject=account.subject, reason=change))
 
 
 @contextlib.contextmanager

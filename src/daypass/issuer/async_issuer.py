@@ -27,6 +27,7 @@ from daypass.issuer.base import (
     is_async,
     loaded_user,
 )
+from daypass.operator_steps import OperatorStep
 from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_options import SessionOptions
@@ -258,7 +259,13 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         background, self._background, self._ready = self._background, None, False
         if background is not None:
             await background.stop()
+        await self._write_trail()
         await self._store.close()
+
+    async def _write_trail(self) -> None:
+        """Write what the audit trail still has, when nothing else will."""
+        if self._upkeep.trail is not None:
+            await self.run(self._upkeep.trail.write(self._clock()))
 
     async def __aenter__(self) -> Self:
         self._begin()
@@ -311,6 +318,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         match step:  # the steps of a refresh come first
             case Emit(event):
                 self._note(event)
+                if self._upkeep.trail is not None and self._background is None:
+                    self._begin()  # which writes the audit trail
                 return None if self._on_event is None else self._tell(self._on_event, event)
             case LoadUser(subject):
                 return self._reload(subject)
@@ -339,6 +348,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self._ask(function, text)
             case Verify(access_token):
                 return self.verify(access_token)
+            case OperatorStep():
+                return self._store.perform_operator(step)  # type: ignore[attr-defined]  # one that has an audit trail
             case Count(ask, key, rate, now, waits):
                 return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
         return None

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from daypass import secret_file
 from daypass.access_token import AccessToken, Names
+from daypass.audit import AuditTrail
 from daypass.clock import system_clock
 from daypass.dpop import DPoP, dpop_of
-from daypass.duration import SECOND, Duration
+from daypass.duration import HOUR, SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
@@ -26,6 +27,7 @@ from daypass.policy import Policy
 from daypass.secret import Secret
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
+from daypass.tally import Tally
 from daypass.unknown_options import NoOptions, refuse_unknown
 from daypass.upkeep import Upkeep
 from daypass.user import User
@@ -83,6 +85,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         notice_devices: bool = False,
         dpop: bool | DPoP = False,
         migrate: OldTokens | Sequence[OldTokens] = (),
+        audit_ttl: Duration | None = None,
         on_event: Listener | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
@@ -123,7 +126,10 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if self.dpop is not None:
             self.dpop.share_nonces(master.nonce_key)
         keys = KeyFlows(self.policy, master, algorithm)
-        self._upkeep = Upkeep(self.names, self.policy, keys, entropy(NODE_SIZE).hex())
+        self.tally = Tally()
+        self._upkeep = Upkeep(
+            self.names, self.policy, keys, entropy(NODE_SIZE).hex(), self.tally, self._trail(audit_ttl)
+        )
         self._load_user = load_user
         self._on_event = on_event
         self._clock = clock
@@ -143,6 +149,16 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
     def new_call(self) -> Call:
         """Return the time and the randomness for one call of a flow."""
         return Call(self._clock(), self._entropy(ENTROPY))
+
+    def _trail(self, kept: Duration | None) -> AuditTrail | None:
+        if kept is None:
+            return None
+        span = milliseconds(kept)
+        if span < HOUR:
+            raise ConfigurationError(f"invalid audit_ttl {kept!r}: write a duration of at least an hour, or None")
+        if not hasattr(self._store, "perform_operator"):
+            raise ConfigurationError(f"{type(self._store).__name__} keeps no audit trail: leave out audit_ttl")
+        return AuditTrail(span, self.tally, "")
 
     def _open(self, url: str) -> StoreT:
         raise NotImplementedError
@@ -164,8 +180,8 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if not path.exists() and holds_keys():
             raise ConfigurationError(
                 f"the secret file {path} is missing, and the keys in {database} need it; restore the file, or give its "
-                "content as the secret. Nothing was made. If it is lost, remove all keys (daypass keys list, daypass "
-                "keys remove KID) and everybody has to log in again"
+                "content as the secret. Nothing was made. If it is lost, remove all keys (daypass key list, daypass "
+                "key retire KID) and everybody has to log in again"
             )
         found, made = secret_file.read_or_make(path)
         if made:
@@ -178,7 +194,10 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         self._connections = Connections(self._upkeep.verifier, self._clock)
 
     def _note(self, event: Event) -> None:
-        """Log an event."""
+        """Count and log an event, and put it into the audit trail."""
+        self.tally.count_event(event.code)
+        if self._upkeep.trail is not None:
+            self._upkeep.trail.add(event)
         if event.code is EventCode.UNAVAILABLE:
             self._warn_of_store(event)
         level = _LEVELS.get(event.code, logging.DEBUG)

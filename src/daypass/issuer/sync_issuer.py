@@ -26,6 +26,7 @@ from daypass.issuer.base import (
     loaded_user,
     refuse_awaitable,
 )
+from daypass.operator_steps import OperatorStep
 from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_options import SessionOptions
@@ -351,7 +352,13 @@ class Daypass(Issuer[Store, Load, Check]):
             background, self._background, self._ready = self._background, None, False
         if background is not None:
             background.stop()
+        self._write_trail()
         self._store.close()
+
+    def _write_trail(self) -> None:
+        """Write what the audit trail still has, when nothing else will."""
+        if self._upkeep.trail is not None:
+            self.run(self._upkeep.trail.write(self._clock()))
 
     def __enter__(self) -> Self:
         self._begin()
@@ -387,6 +394,8 @@ class Daypass(Issuer[Store, Load, Check]):
         match step:  # the steps of a refresh come first
             case Emit(event):
                 self._note(event)
+                if self._upkeep.trail is not None and self._background is None:
+                    self._begin()  # which writes the audit trail
                 self._tell(event)
             case LoadUser(subject):
                 return loaded_user(subject, self._load_user(subject))
@@ -419,6 +428,8 @@ class Daypass(Issuer[Store, Load, Check]):
                 return answer
             case Verify(access_token):
                 return self.verify(access_token)
+            case OperatorStep():
+                return self._store.perform_operator(step)  # type: ignore[attr-defined]  # one that has an audit trail
             case Count(ask, key, rate, now):
                 return ask(key, rate, now)
         return None

@@ -51,6 +51,7 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
             secret=configuration.secret,
             load_user=users.load,
             authenticate=users.check,
+            audit_ttl=configuration.audit_ttl,
             **configuration.lifetimes,
         )
         await _read_keys(auth, store)

@@ -46,6 +46,7 @@ class Configuration:
         drain_delay: seconds of accepting connections after the signal to end.
         drain_timeout: seconds that requests have to finish after that.
         users: where users come from; None for the store's own.
+        audit_ttl: how long the audit trail is kept; None for none.
     """
 
     store: str
@@ -61,6 +62,7 @@ class Configuration:
     drain_delay: float = 0
     drain_timeout: float = 10
     users: UserSource | None = None
+    audit_ttl: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Configuration":
@@ -83,6 +85,7 @@ class Configuration:
             drain_delay=milliseconds(settings.drain_delay) / SECOND,
             drain_timeout=milliseconds(settings.drain_timeout) / SECOND,
             users=settings.user_source(),
+            audit_ttl=None if settings.audit_ttl == OFF else settings.audit_ttl,
         )
 
     @property

@@ -21,7 +21,7 @@ from pydantic_settings import (
 )
 
 from daypass import secret_file
-from daypass.duration import SECOND, milliseconds
+from daypass.duration import HOUR, SECOND, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.issuer.base import check_issuer
 from daypass.policy import Policy
@@ -162,6 +162,12 @@ def _rate(name: str) -> Callable[[str], str]:
     return check
 
 
+def _audit_ttl(text: str) -> str:
+    if text != OFF and milliseconds(text) < HOUR:
+        raise ConfigurationError(f"invalid audit_ttl {text!r}: write at least an hour, or off")
+    return text
+
+
 def _secret(secret: SecretStr) -> SecretStr:
     secrets_in(secret.get_secret_value().split())
     return secret
@@ -228,6 +234,7 @@ class Settings(BaseSettings):
     rate_limits: Annotated[Text, _checked(_rate_limits)] = "memory:"
     login_per_address: Annotated[Text, _checked(_rate("login_per_address"))] = "30/minute"
     login_per_account: Annotated[Text, _checked(_rate("login_per_account"))] = "10/minute"
+    audit_ttl: Annotated[Text, _checked(_audit_ttl)] = "90d"
 
     @classmethod
     def settings_customise_sources(

@@ -22,6 +22,8 @@ class Dialect:
         for_update: ends a select that locks its rows.
         skip_locked: ends a select that locks its rows, and leaves out those that others have locked.
         clock: the statement that reads the database's clock. Empty: it has none but this machine's.
+        note_events: adds records, which are JSON, to the audit trail.
+        settings: the statements that say how the database is set up: rows of names and values.
     """
 
     version: int
@@ -32,6 +34,8 @@ class Dialect:
     for_update: str = ""
     skip_locked: str = ""
     clock: str = ""
+    note_events: str = ""
+    settings: tuple[str, ...] = ()
 
     def upgrade(self, version: int) -> Iterator[str]:
         """Return the statements that bring tables of ``version`` up to date; 0 stands for no tables."""
@@ -52,7 +56,20 @@ class Dialect:
             )
 
 
-SQLITE = Dialect(schema.SQLITE_VERSION, schema.SQLITE, schema.SQLITE_UPGRADES)
+SQLITE = Dialect(
+    schema.SQLITE_VERSION,
+    schema.SQLITE,
+    schema.SQLITE_UPGRADES,
+    note_events=sql.NOTE_EVENTS_SQLITE,
+    settings=(
+        sql.SCHEMA_OF_SQLITE,
+        sql.SWEEP_DUE,
+        "SELECT 'sqlite_version', sqlite_version()",
+        "SELECT 'journal_mode', journal_mode FROM pragma_journal_mode",
+        "SELECT 'synchronous', synchronous FROM pragma_synchronous",
+        "SELECT 'integrity', quick_check FROM pragma_quick_check LIMIT 1",
+    ),
+)
 
 POSTGRES = Dialect(
     schema.POSTGRES_VERSION,
@@ -62,5 +79,7 @@ POSTGRES = Dialect(
     admit=sql.ADMIT,
     for_update="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
+    note_events=sql.NOTE_EVENTS_POSTGRES,
+    settings=(sql.SCHEMA_OF_POSTGRES, sql.SWEEP_DUE, sql.SETTINGS_OF_POSTGRES),
     clock="SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
 )

@@ -2,16 +2,17 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from heapq import nlargest
 from itertools import islice
 from operator import attrgetter
 from typing import TypeVar
 
-from daypass import account_steps, store_steps
+from daypass import account_steps, operator_steps, store_steps
 from daypass.account_steps import AccountStep
 from daypass.keys import KeyRecord
+from daypass.operator_steps import AuditRecord, OperatorStep
 from daypass.session import Session
 from daypass.store_steps import StoreStep
 from daypass.stores.operations import Operations
@@ -37,6 +38,7 @@ class MemoryStore:
         self._keys: dict[str, KeyRecord] = {}
         self._sweep_due_at = 0
         self._accounts: dict[str, Account] = {}
+        self._events: dict[tuple[int, str], AuditRecord] = {}
 
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; nothing can go wrong."""
@@ -45,6 +47,11 @@ class MemoryStore:
 
     def perform_account(self, step: AccountStep[A]) -> A:
         """Do as `perform`, for built-in users."""
+        with self._lock:
+            return OPERATIONS.perform(self, step)
+
+    def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
         with self._lock:
             return OPERATIONS.perform(self, step)
 
@@ -215,6 +222,38 @@ class MemoryStore:
     def _migrate(self, _: store_steps.Migrate) -> int:
         return 0
 
+    @OPERATIONS(operator_steps.NoteEvents)
+    def _note_events(self, step: operator_steps.NoteEvents) -> None:
+        self._events |= {(record.at, record.id): record for record in step.records}
+
+    @OPERATIONS(operator_steps.ReadEvents)
+    def _read_events(self, step: operator_steps.ReadEvents) -> tuple[AuditRecord, ...]:
+        found = sorted((key for key in self._events if step.admits(self._events[key])), reverse=step.newest_first)
+        after = step.after
+        if after is not None:
+            found = [key for key in found if (key < after if step.newest_first else key > after)]
+        return tuple(self._events[key] for key in found[: step.limit])
+
+    @OPERATIONS(operator_steps.DropEvents)
+    def _drop_events(self, step: operator_steps.DropEvents) -> int:
+        old = [key for key, record in self._events.items() if step.drops(record)]
+        for key in old[: operator_steps.EVENTS_AT_ONCE]:
+            del self._events[key]
+        return len(old[: operator_steps.EVENTS_AT_ONCE])
+
+    @OPERATIONS(operator_steps.ReadStats)
+    def _read_stats(self, _: operator_steps.ReadStats) -> Mapping[str, int]:
+        return {
+            "sessions": len(self._sessions),
+            "keys": len(self._keys),
+            "users": len(self._accounts),
+            "events": len(self._events),
+        }
+
+    @OPERATIONS(operator_steps.ReadSettings)
+    def _read_settings(self, _: operator_steps.ReadSettings) -> Mapping[str, str]:
+        return {"sweep_due_at": str(self._sweep_due_at)}
+
     @OPERATIONS(account_steps.AddAccount)
     def _add_account(self, step: account_steps.AddAccount) -> bool:
         account = step.account
@@ -273,6 +312,10 @@ class AsyncMemoryStore:
     async def perform_account(self, step: AccountStep[A]) -> A:
         """Do as `perform`, for built-in users."""
         return self._store.perform_account(step)
+
+    async def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
+        return self._store.perform_operator(step)
 
     async def close(self) -> None:
         """Do nothing: what is in memory stays until the store itself is gone."""

@@ -4,13 +4,14 @@ A plan says ``rows = yield Query(…)``, and the store that drives it answers wi
 one query that matters, `daypass.stores.dialect` says how the database keeps it atomic.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TypeVar
 
-from daypass import account_steps, store_steps
+from daypass import account_steps, operator_steps, store_steps
 from daypass.databases.query import ATTEMPTS, Query, Rows
 from daypass.errors import StoreContended
 from daypass.keys import KeyRecord
+from daypass.operator_steps import EVENTS_AT_ONCE, MINUTE_COUNTS, AuditRecord
 from daypass.session import Session
 from daypass.stores import sql
 from daypass.stores.dialect import Dialect
@@ -212,6 +213,41 @@ def _probe(_: store_steps.Probe, __: Dialect) -> Plan[None]:
 @PLANS(store_steps.ReadClock)
 def _read_clock(_: store_steps.ReadClock, dialect: Dialect) -> Plan[int | None]:
     return (yield Query(dialect.clock))[0][0] if dialect.clock else None
+
+
+# ---- what operators ask
+
+
+@PLANS(operator_steps.NoteEvents)
+def _note_events(step: operator_steps.NoteEvents, dialect: Dialect) -> Plan[None]:
+    yield Query(dialect.note_events, sql.note_parameters(step.records))
+
+
+@PLANS(operator_steps.ReadEvents)
+def _read_events(step: operator_steps.ReadEvents, _: Dialect) -> Plan[tuple[AuditRecord, ...]]:
+    text, parameters = sql.events_query(step)
+    return tuple(AuditRecord(*row) for row in (yield Query(text, parameters)))
+
+
+@PLANS(operator_steps.DropEvents)
+def _drop_events(step: operator_steps.DropEvents, _: Dialect) -> Plan[int]:
+    limits = {"before": step.before, "counts_before": max(step.before, step.counts_before)}
+    counts = {"counts_code": MINUTE_COUNTS, "limit": EVENTS_AT_ONCE}
+    return len((yield Query(sql.DROP_EVENTS, limits | counts)))
+
+
+@PLANS(operator_steps.ReadStats)
+def _read_stats(step: operator_steps.ReadStats, _: Dialect) -> Plan[Mapping[str, int]]:
+    (row,) = yield Query(sql.READ_STATS, {"now": step.now})
+    return dict(zip(sql.STATS, row, strict=True))
+
+
+@PLANS(operator_steps.ReadSettings)
+def _read_settings(_: operator_steps.ReadSettings, dialect: Dialect) -> Plan[Mapping[str, str]]:
+    found: dict[str, str] = {}
+    for text in dialect.settings:
+        found |= {str(name): str(value) for name, value in (yield Query(text))}
+    return found
 
 
 # ---- built-in users

@@ -27,7 +27,27 @@ _SEEN_INDEX = "CREATE INDEX daypass_subjects_seen ON daypass_subjects (seen_at)"
 _SQLITE_SUBJECTS = _SUBJECTS.format(integer="INTEGER", blob="BLOB") + " WITHOUT ROWID"
 _SQLITE_SEEN_AT = "ALTER TABLE daypass_subjects ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0"
 
-SQLITE_VERSION = 7
+_EVENTS = (
+    """
+    CREATE TABLE daypass_events (
+        at {integer} NOT NULL,
+        id TEXT NOT NULL,
+        code TEXT NOT NULL,
+        session_id TEXT,
+        subject TEXT,
+        reason TEXT,
+        actor TEXT,
+        address TEXT,
+        PRIMARY KEY (at, id)
+    )""",
+    "CREATE INDEX daypass_events_subject ON daypass_events (subject, at) WHERE subject IS NOT NULL",
+)
+"""The audit trail; see `daypass.operator_steps.AuditRecord`."""
+
+_SQLITE_EVENTS = (_EVENTS[0].format(integer="INTEGER") + " WITHOUT ROWID", _EVENTS[1])
+_POSTGRES_EVENTS = (_EVENTS[0].format(integer="BIGINT"), _EVENTS[1])
+
+SQLITE_VERSION = 8
 
 SQLITE = (
     """
@@ -83,6 +103,7 @@ SQLITE = (
     _SQLITE_SUBJECTS,
     _SQLITE_SEEN_AT,
     _SEEN_INDEX,
+    *_SQLITE_EVENTS,
     """
     CREATE TABLE daypass_schema (
         version INTEGER NOT NULL,
@@ -90,7 +111,7 @@ SQLITE = (
         probed INTEGER NOT NULL
     )
     """,
-    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 7, 0)",
+    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 8, 0)",
 )
 """Makes the tables in SQLite. ``daypass_schema.current`` is the version. ``version`` is the oldest one whose Daypass
 can work with these tables; up to version 3 it was the only column, and a Daypass of that time looks at nothing else."""
@@ -142,6 +163,7 @@ SQLITE_UPGRADES = {
         "ALTER TABLE daypass_sessions ADD COLUMN key_thumbprint TEXT",
         "UPDATE daypass_schema SET current = 7",
     ),
+    7: (*_SQLITE_EVENTS, "UPDATE daypass_schema SET current = 8"),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
@@ -152,7 +174,7 @@ _POSTGRES_SEEN_AT = """
     ADD COLUMN seen_at BIGINT NOT NULL DEFAULT (CAST(EXTRACT(EPOCH FROM now()) * 1000 AS BIGINT))
 """
 
-POSTGRES_VERSION = 6
+POSTGRES_VERSION = 7
 
 POSTGRES = (
     """
@@ -208,6 +230,7 @@ POSTGRES = (
     _POSTGRES_SUBJECTS,
     _POSTGRES_SEEN_AT,
     _SEEN_INDEX,
+    *_POSTGRES_EVENTS,
     """
     CREATE TABLE daypass_schema (
         version BIGINT NOT NULL,
@@ -215,7 +238,7 @@ POSTGRES = (
         probed BIGINT NOT NULL DEFAULT 0
     )
     """,
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (6, 1)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (7, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
@@ -241,6 +264,7 @@ POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
         "ALTER TABLE daypass_sessions ADD COLUMN key_thumbprint TEXT",
         "UPDATE daypass_schema SET version = 6",
     ),
+    6: (*_POSTGRES_EVENTS, "UPDATE daypass_schema SET version = 7"),
 }
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
 one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

@@ -4,11 +4,14 @@ The tables are in `schema`, the differences between databases in `dialect`. Para
 stand in one order everywhere, that of `SESSION_COLUMNS`.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 from daypass.account_steps import PAGE as PAGE_OF_ACCOUNTS
 from daypass.keys import KeyRecord
+from daypass.operator_steps import MINUTE_COUNTS, AuditRecord, ReadEvents
 from daypass.session import Device, EndReason, Session
 from daypass.store_steps import (
     DEVICE_SIZE,
@@ -257,6 +260,84 @@ SET_DISABLED = "UPDATE daypass_accounts SET disabled_at = CAST(:disabled_at AS B
 REMOVE_ACCOUNT = "DELETE FROM daypass_accounts WHERE subject = :subject"
 
 UPDATE_HASH = "UPDATE daypass_accounts SET password_hash = :password_hash WHERE subject = :subject"
+
+
+SWEEP_DUE = "SELECT 'sweep_due_at', due_at FROM daypass_sweep"
+SCHEMA_OF_SQLITE = "SELECT 'schema', current FROM daypass_schema"
+SCHEMA_OF_POSTGRES = "SELECT 'schema', version FROM daypass_schema"
+
+SETTINGS_OF_POSTGRES = """
+    SELECT name, setting FROM pg_settings WHERE name IN (
+        'server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'max_connections', 'autovacuum',
+        'idle_session_timeout', 'default_transaction_read_only'
+    )
+    UNION ALL SELECT 'in_recovery', CAST(pg_is_in_recovery() AS TEXT)
+    UNION ALL SELECT 'ssl', COALESCE((SELECT CAST(ssl AS TEXT) FROM pg_stat_ssl WHERE pid = pg_backend_pid()), 'false')
+    UNION ALL SELECT 'address', COALESCE(host(inet_client_addr()), '')
+    UNION ALL SELECT 'superuser', CAST(bool_or(rolsuper) AS TEXT) FROM pg_roles WHERE rolname = current_user
+    UNION ALL SELECT 'connections', CAST((SELECT count(*) FROM pg_stat_activity) AS TEXT)
+"""
+
+EVENT_COLUMNS = "at, id, code, session_id, subject, reason, actor, address"
+
+_EVENTS_OF_POSTGRES = "jsonb_array_elements(CAST(:records AS JSONB)) AS records(record)"
+_EVENTS_OF_SQLITE = "json_each(:records)"
+
+NOTE_EVENTS_POSTGRES = f"""
+    INSERT INTO daypass_events ({EVENT_COLUMNS})
+    SELECT CAST(record ->> 0 AS BIGINT), {", ".join(f"record ->> {place}" for place in range(1, 8))}
+    FROM {_EVENTS_OF_POSTGRES}
+    ON CONFLICT DO NOTHING
+"""
+
+NOTE_EVENTS_SQLITE = f"""
+    INSERT INTO daypass_events ({EVENT_COLUMNS})
+    SELECT {", ".join(f"json_extract(value, '$[{place}]')" for place in range(8))} FROM {_EVENTS_OF_SQLITE}
+    WHERE TRUE
+    ON CONFLICT DO NOTHING
+"""
+
+_DROPPED_EVENTS = """
+    SELECT at, id FROM daypass_events
+    WHERE at <= :counts_before AND (at <= :before OR code = :counts_code)
+    ORDER BY at, id LIMIT :limit
+"""
+
+DROP_EVENTS = f"DELETE FROM daypass_events WHERE (at, id) IN ({_DROPPED_EVENTS}) RETURNING at"
+
+READ_STATS = f"""
+    SELECT (SELECT count(*) FROM daypass_sessions),
+           (SELECT count(*) FROM daypass_sessions
+            WHERE ended_at IS NULL AND created_at > {EVERYONE_AT} AND expires_at > :now),
+           (SELECT count(*) FROM daypass_keys), (SELECT count(*) FROM daypass_accounts),
+           (SELECT count(*) FROM daypass_events)
+"""
+STATS = ("sessions", "live_sessions", "keys", "users", "events")
+
+
+def events_query(step: ReadEvents) -> tuple[str, Parameters]:
+    """Return the statement that reads a page of the audit trail, and its parameters."""
+    conditions = ["at >= :since", "at <= :until"]
+    parameters: Parameters = {"since": step.since, "until": step.until}
+    values: dict[str, Any] = {"subject": step.subject, "session_id": step.session_id}
+    for name, value in values.items():
+        if value is not None:
+            conditions.append(f"{name} = :{name}")
+    codes = {f"code_{chr(97 + number)}": code for number, code in enumerate(sorted(set(step.codes)))}
+    listed = ", ".join(f":{name}" for name in codes)
+    conditions.append(f"code IN ({listed})" if codes else "code <> :counts_code")
+    parameters |= values | codes | {"counts_code": MINUTE_COUNTS, "limit": step.limit}
+    if step.after is not None:
+        conditions.append(f"(at, id) {'<' if step.newest_first else '>'} (:after_at, :after_id)")
+        parameters |= {"after_at": step.after[0], "after_id": step.after[1]}
+    order = "at DESC, id DESC" if step.newest_first else "at, id"
+    where = " AND ".join(conditions)
+    return f"SELECT {EVENT_COLUMNS} FROM daypass_events WHERE {where} ORDER BY {order} LIMIT :limit", parameters
+
+
+def note_parameters(records: Sequence[AuditRecord]) -> Parameters:
+    """Return the parameters of `NOTE_EVENTS_SQLITE` and `NOTE_EVENTS_POSTGRES`."""
+    return {"records": json.dumps([astuple(record) for record in records])}
 
 
 def stored_id(session_id: str) -> bytes:

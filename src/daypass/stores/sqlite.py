@@ -14,6 +14,7 @@ from daypass.databases.query import Rows
 from daypass.drive import run
 from daypass.errors import ConfigurationError
 from daypass.flow import Step
+from daypass.operator_steps import OperatorStep, ReadEvents, ReadSettings, ReadStats
 from daypass.store_steps import StoreStep
 from daypass.stores.dialect import SQLITE
 from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
@@ -34,6 +35,9 @@ _READS = (
     store_steps.ReadClock,
     account_steps.FindAccount,
     account_steps.LoadAccount,
+    ReadEvents,
+    ReadSettings,
+    ReadStats,
     store_steps.Migrate,  # done by opening the file
 )
 """Every other step has a transaction that lets nobody else write from its beginning on."""
@@ -65,6 +69,10 @@ class SqliteStore:
         """Do as `perform`, for built-in users."""
         return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
+    def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
+        return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
+
     def holds_keys(self) -> bool:
         """Tell whether the file has keys already, without making or changing anything."""
         return _holds_keys(self.path)
@@ -90,6 +98,10 @@ class AsyncSqliteStore:
 
     async def perform_account(self, step: AccountStep[A]) -> A:
         """Do as `perform`, for built-in users."""
+        return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
+
+    async def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
         return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     def holds_keys(self) -> bool:

@@ -9,6 +9,7 @@ from daypass.testing.client_subject import Subject
 from daypass.testing.clients import django_client, flask_client, starlette_client
 from daypass.testing.clock import START, Clock
 from daypass.testing.logged_in import LoggedIn, MovableClock
+from daypass.testing.operator_contract import OperatorStoreContract
 from daypass.testing.storage_contract import SharedStorageContract, StorageContract
 from daypass.testing.store_contract import (
     CALLERS,
@@ -30,6 +31,7 @@ __all__ = [
     "Clock",
     "LoggedIn",
     "MovableClock",
+    "OperatorStoreContract",
     "Performing",
     "SharedStorageContract",
     "StorageContract",

@@ -32,6 +32,7 @@ import pytest
 
 from daypass.account_steps import AccountStep, AsyncAccountStore
 from daypass.keys import KeyRecord
+from daypass.operator_steps import AsyncOperatorStore, OperatorStep
 from daypass.rotation import NEVER_ROTATED, Expectation
 from daypass.session import Device, EndReason, Session
 from daypass.store_steps import (
@@ -90,6 +91,11 @@ class Performing:
         """Do as `perform`, for built-in users."""
         store = cast("AsyncAccountStore", self._store)
         return asyncio.run_coroutine_threadsafe(store.perform_account(step), self._loop).result()
+
+    def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
+        store = cast("AsyncOperatorStore", self._store)
+        return asyncio.run_coroutine_threadsafe(store.perform_operator(step), self._loop).result()
 
     def race(self, steps: Sequence[StoreStep[Any]]) -> list[Any]:
         """Perform ``steps`` in as many tasks at once and return their answers."""

@@ -21,6 +21,7 @@ from daypass.databases.query import Rows
 from daypass.drive import arun, run
 from daypass.duration import Duration
 from daypass.flow import Step
+from daypass.operator_steps import OperatorStep
 from daypass.store_steps import Migrate, StoreStep
 from daypass.stores.postgres.listen import AsyncPostgresSubscription, PostgresSubscription, Proof, unheard
 from daypass.stores.postgres.queries import LISTEN, TABLES, migrating, performing
@@ -74,6 +75,10 @@ class PostgresStore:
 
     def perform_account(self, step: AccountStep[A]) -> A:
         """Do as `perform`, for built-in users."""
+        return self._perform(step)
+
+    def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
         return self._perform(step)
 
     def subscribe(self) -> PostgresSubscription:
@@ -156,6 +161,10 @@ class AsyncPostgresStore:
 
     async def perform_account(self, step: AccountStep[A]) -> A:
         """Do as `perform`, for built-in users."""
+        return await self._perform(step)
+
+    async def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
         return await self._perform(step)
 
     async def subscribe(self) -> AsyncPostgresSubscription:

@@ -11,6 +11,7 @@ key                       type        what
 ``p:{keys}``              hash        the signing keys: ``k:<kid>``, and ``w:<kid>`` what it is wrapped in
 ``p:{accounts}:names``    hash        addresses and names of built-in users, folded, and whose they are
 ``p:{accounts}:a:<subject>`` hash     a built-in user
+``p:{events}``            sorted set  the audit trail: an id and JSON, by the time
 ``p:{sweep}``             hash        when the next batch of the sweep is due, and where the last one ended
 ``p:{schema}``            string      the oldest version of this layout that can work with the data
 ``p:{schema}:version``    string      the newest version that has worked with it
@@ -23,12 +24,14 @@ No value of a session is longer than 64 bytes: up to that length Redis keeps a s
 (``hash-max-listpack-value``), which takes a fifth of the memory. Longer text is cut into ``u``, ``u1``, ``u2``, ….
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from daypass.databases.redis.settings import checked_prefix
 from daypass.keys import KeyRecord
+from daypass.operator_steps import AuditRecord
 from daypass.session import Device, EndReason, Session
 from daypass.user import Account, fold_name
 
@@ -87,6 +90,11 @@ class Layout:
     def only(self, name: str) -> bytes:
         """Return a key that exists once: ``keys``, ``sweep``, ``schema``."""
         return f"{self.prefix}:{{{name}}}".encode()
+
+    @property
+    def events(self) -> bytes:
+        """The key of the audit trail."""
+        return self.only("events")
 
     @property
     def schema(self) -> tuple[bytes, bytes]:
@@ -234,6 +242,16 @@ def account_of(subject: str, fields: Fields) -> Account:
 def folded_names(account: Account) -> list[bytes]:
     """Return the names that find a built-in user; folded here, because Redis folds only ASCII."""
     return list(dict.fromkeys(fold_name(name).encode() for name in (account.email, account.username) if name))
+
+
+def event_member(record: AuditRecord) -> str:
+    """Return a record as it is stored: its id first, so that records of one millisecond are in order."""
+    return f"{record.id}{json.dumps(astuple(record)[2:], ensure_ascii=False)}"
+
+
+def event_of(member: bytes, at: int) -> AuditRecord:
+    """Return the record in a member of the audit trail."""
+    return AuditRecord(at, member[:16].decode(), *json.loads(member[16:]))
 
 
 def fields_of(reply: Any) -> Fields:

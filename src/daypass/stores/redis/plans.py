@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
-from daypass import account_steps, store_steps
+from daypass import account_steps, operator_steps, store_steps
 from daypass.databases.redis.scan import Scan
 from daypass.duration import DAY, MINUTE, SECOND
 from daypass.errors import ConfigurationError
 from daypass.flow import Step
 from daypass.keys import KeyRecord
+from daypass.operator_steps import AuditRecord
 from daypass.session import Session
 from daypass.stores.redis import layout, scripts
 from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
@@ -83,6 +84,25 @@ BATCH = 100
 GRACE = MINUTE
 """How long a member of an index may have no session: the index is written before the session."""
 
+EVENTS_KEPT = 250_000
+"""The longest audit trail, because it is in memory: about 60 MB."""
+
+INFORMATION = (
+    "redis_version",
+    "valkey_version",
+    "redis_mode",
+    "role",
+    "aof_enabled",
+    "rdb_last_bgsave_status",
+    "aof_last_write_status",
+    "maxmemory",
+    "maxmemory_policy",
+    "used_memory",
+    "connected_slaves",
+    "evicted_keys",
+)
+"""What of the server's information is told."""
+
 ENDING_KEPT = DAY
 """The shortest time an ending is kept, because another node may have a longer ``access_ttl`` than this one."""
 
@@ -129,6 +149,11 @@ class Plans:
             store_steps.Probe: self._probe,
             store_steps.ReadClock: self._read_clock,
             store_steps.Migrate: self._migrate,
+            operator_steps.NoteEvents: self._note_events,
+            operator_steps.ReadEvents: self._read_events,
+            operator_steps.DropEvents: self._drop_events,
+            operator_steps.ReadStats: self._read_stats,
+            operator_steps.ReadSettings: self._read_settings,
             account_steps.AddAccount: self._add_account,
             account_steps.FindAccount: self._find_account,
             account_steps.LoadAccount: self._load_account,
@@ -440,6 +465,71 @@ class Plans:
             )
         return int(version), policy.decode()
 
+    # ---- what operators ask
+
+    def _note_events(self, step: operator_steps.NoteEvents) -> Plan[None]:
+        members: list[Value] = []
+        for record in step.records:
+            members += (record.at, layout.event_member(record))
+        key = self._names.events
+        yield Exchange([asks("ZADD", key, *members), asks("ZREMRANGEBYRANK", key, 0, -EVENTS_KEPT - 1)])
+
+    def _read_events(self, step: operator_steps.ReadEvents) -> Plan[tuple[AuditRecord, ...]]:
+        found: list[AuditRecord] = []
+        since, until, place = step.since, step.until, 0
+        if step.after is not None:
+            since, until = (since, step.after[0]) if step.newest_first else (step.after[0], until)
+        order, limits = ("ZREVRANGEBYSCORE", (until, since)) if step.newest_first else ("ZRANGEBYSCORE", (since, until))
+        while len(found) < step.limit:
+            page = ("WITHSCORES", "LIMIT", place, operator_steps.EVENTS_AT_ONCE)
+            (reply,) = yield Exchange([asks(order, self._names.events, *limits, *page)])
+            members = scored(reply)
+            records = [layout.event_of(member, at) for member, at in members]
+            found += (each for each in records if step.admits(each) and _is_after(each, step))
+            if len(members) < operator_steps.EVENTS_AT_ONCE:
+                break
+            place += len(members)
+        return tuple(found[: step.limit])
+
+    def _drop_events(self, step: operator_steps.DropEvents) -> Plan[int]:
+        key, most = self._names.events, operator_steps.EVENTS_AT_ONCE
+        dropped: list[bytes] = []
+        place = 0
+        while len(dropped) < most:
+            oldest = ("-inf", max(step.before, step.counts_before), "WITHSCORES", "LIMIT", place, most)
+            (reply,) = yield Exchange([asks("ZRANGEBYSCORE", key, *oldest)])
+            members = scored(reply)
+            dropped += (member for member, at in members if step.drops(layout.event_of(member, at)))
+            place += len(members)
+            if len(members) < most:
+                break
+        if dropped[:most]:
+            yield Exchange([asks("ZREM", key, *dropped[:most])])
+        return len(dropped[:most])
+
+    def _read_stats(self, _: operator_steps.ReadStats) -> Plan[Mapping[str, int]]:
+        sessions, place = 0, ""
+        while True:
+            scanned = yield Scan(place, self._names.pattern, 1000)
+            sessions += sum(self._names.session_id(key) is not None for key in scanned.keys)
+            place = scanned.place
+            if not place:
+                break
+        events = asks("ZCARD", self._names.events)
+        keys, names, kept = yield Exchange(
+            [asks("HLEN", self._names.only("keys")), asks("HLEN", self._names.names), events]
+        )
+        return {"sessions": sessions, "keys": int(keys) // 2, "names": int(names), "events": int(kept)}
+
+    def _read_settings(self, _: operator_steps.ReadSettings) -> Plan[Mapping[str, str]]:
+        due = asks("HGET", self._names.only("sweep"), "due")
+        version = asks("GET", self._names.schema[1])
+        information = calls(scripts.INFORMATION, (self._names.only("schema"),))
+        text, due_at, schema = yield Exchange([information, due, version])
+        lines = (line.partition(":") for line in text.decode().splitlines() if ":" in line)
+        found = {name: value for name, _, value in lines if name in INFORMATION}
+        return found | {"sweep_due_at": (due_at or b"0").decode(), "schema": (schema or b"0").decode()}
+
     # ---- built-in users
 
     def _add_account(self, step: account_steps.AddAccount) -> Plan[bool]:
@@ -481,6 +571,20 @@ class Plans:
         if account is not None:
             keys = (self._names.account(step.subject), self._names.names)
             yield Exchange([calls(scripts.REMOVE_ACCOUNT, keys, step.subject, *layout.folded_names(account))])
+
+
+def scored(reply: Sequence[Any]) -> list[tuple[bytes, int]]:
+    """Return the members of a sorted set and their scores, as a driver that parses and one that does not give them."""
+    if reply and isinstance(reply[0], list | tuple):
+        return [(member, int(score)) for member, score in reply]
+    return [(member, int(float(score))) for member, score in zip(reply[::2], reply[1::2], strict=True)]
+
+
+def _is_after(record: AuditRecord, step: operator_steps.ReadEvents) -> bool:
+    if step.after is None:
+        return True
+    place = record.at, record.id
+    return place < step.after if step.newest_first else place > step.after
 
 
 def _members(flat: Sequence[bytes]) -> list[Member]:

@@ -370,6 +370,8 @@ end
 return redis.call('DEL', KEYS[1])
 """
 )
+INFORMATION = Script.of("return redis.call('INFO')")
+"""What the server says about itself. KEYS: one, which chooses the server of a cluster."""
 
 MIGRATE = Script.of(
     """

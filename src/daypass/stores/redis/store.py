@@ -15,6 +15,7 @@ from daypass.databases.redis.scan import Scan
 from daypass.databases.redis.settings import Settings, read_settings
 from daypass.duration import Duration
 from daypass.forks import survive_forks
+from daypass.operator_steps import OperatorStep
 from daypass.store_steps import StoreStep
 from daypass.stores.redis.batching import Batches, Send, Words
 from daypass.stores.redis.event_loops import LoopEnd
@@ -76,6 +77,10 @@ class RedisStore:
 
     def perform_account(self, step: AccountStep[A]) -> A:
         """Do as `perform`, for built-in users."""
+        return self._run(self._plans.of(step))
+
+    def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
         return self._run(self._plans.of(step))
 
     def subscribe(self) -> RedisSubscription:
@@ -213,6 +218,10 @@ class AsyncRedisStore:
 
     async def perform_account(self, step: AccountStep[A]) -> A:
         """Do as `perform`, for built-in users."""
+        return await self._run(self._plans.of(step))
+
+    async def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Do as `perform`, for operators."""
         return await self._run(self._plans.of(step))
 
     async def subscribe(self) -> AsyncRedisSubscription:

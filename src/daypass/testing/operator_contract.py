@@ -1,0 +1,96 @@
+"""The suite that a store has to pass which keeps an audit trail and tells operators about itself.
+
+It is used like `daypass.testing.StoreContract`: override the fixture ``store``. An async store is given as
+`daypass.testing.Performing`.
+"""
+
+# ruff: noqa: S101, SIM300 - these are tests: they assert, and asserts read `expected == actual`
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from daypass.operator_steps import (
+    EVENTS_AT_ONCE,
+    MINUTE_COUNTS,
+    AuditRecord,
+    DropEvents,
+    NoteEvents,
+    OperatorStore,
+    ReadEvents,
+    ReadSettings,
+    ReadStats,
+)
+from daypass.testing.clock import START
+
+
+def record(number: int = 1, **fields: Any) -> AuditRecord:
+    """Return a record for a test, with other values for ``fields``."""
+    made = AuditRecord(START + number, f"{number:016x}", "started", f"{number:032x}", f"user-{number % 2}")
+    return replace(made, **fields)
+
+
+class OperatorStoreContract:
+    """What every store with an audit trail promises, as tests; the fixture ``store`` says which one is meant."""
+
+    @pytest.fixture
+    def store(self) -> Any:
+        """Give an empty store; to be overridden."""
+        raise NotImplementedError("override the fixture `store`: it gives an empty store")
+
+    def test_records_are_read_as_they_were_written(self, store: OperatorStore) -> None:
+        """Every field comes back, any text, in the order of time; what is written twice is there once."""
+        whole = record(2, reason="é \"'\\ \u2028 %s :name", actor="admin", address="2001:db8::1", subject=None)
+        for _ in range(2):
+            store.perform_operator(NoteEvents((whole, record(1))))
+        assert (record(1), whole) == store.perform_operator(ReadEvents())
+        assert (whole, record(1)) == store.perform_operator(ReadEvents(newest_first=True))
+
+    def test_records_are_filtered(self, store: OperatorStore) -> None:
+        """By time, code, user and session; counts are given only to those who ask for them."""
+        counts = record(3, code=MINUTE_COUNTS)
+        store.perform_operator(NoteEvents((record(1), record(2, code="reused"), counts, record(4))))
+
+        def numbers(**filters: Any) -> list[int]:
+            return [each.at - START for each in store.perform_operator(ReadEvents(**filters))]
+
+        assert [1, 2, 4] == numbers()
+        assert [2, 4] == numbers(since=START + 2)
+        assert [1, 2] == numbers(until=START + 2)
+        assert [2] == numbers(codes=("reused", "ended"))
+        assert [3] == numbers(codes=(MINUTE_COUNTS,))
+        assert [2, 4] == numbers(subject="user-0")
+        assert [4] == numbers(session_id=f"{4:032x}")
+        assert [] == numbers(subject="user-0", session_id=f"{1:032x}")
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    def test_all_pages_together_are_everything(self, store: OperatorStore, newest_first: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        """Page after page, each record comes once, although many are of the same millisecond."""
+        written = tuple(record(number, at=START + number // 7) for number in range(EVENTS_AT_ONCE + 20))
+        for start in range(0, len(written), EVENTS_AT_ONCE):
+            store.perform_operator(NoteEvents(written[start : start + EVENTS_AT_ONCE]))
+        found: list[AuditRecord] = []
+        step = ReadEvents(newest_first=newest_first, limit=100)
+        while page := store.perform_operator(step):
+            found += page
+            step = replace(step, after=(page[-1].at, page[-1].id))
+        assert list(written) == (found[::-1] if newest_first else found)
+
+    def test_old_records_are_dropped(self, store: OperatorStore) -> None:
+        """Events after one time, counts after another; the step says how many."""
+        counts = tuple(record(number, code=MINUTE_COUNTS) for number in (3, 9))
+        store.perform_operator(NoteEvents((record(1), record(2), record(4), *counts)))
+        assert 3 == store.perform_operator(DropEvents(START + 2, START + 5))
+        assert 0 == store.perform_operator(DropEvents(START + 2, START + 5))
+        assert (record(4),) == store.perform_operator(ReadEvents())
+        assert counts[1:] == store.perform_operator(ReadEvents(codes=(MINUTE_COUNTS,)))
+
+    def test_it_tells_about_itself(self, store: OperatorStore) -> None:
+        """How much there is, and how it is set up, as text."""
+        store.perform_operator(NoteEvents((record(1),)))
+        stats = store.perform_operator(ReadStats(START))
+        assert (0, 0, 1) == (stats["sessions"], stats["keys"], stats["events"])
+        settings = store.perform_operator(ReadSettings())
+        assert settings["sweep_due_at"].isdigit()
+        assert {str} == {type(value) for value in settings.values()}
