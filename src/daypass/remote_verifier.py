@@ -388,6 +388,6 @@ class AsyncRemoteVerifier(_Remote):
                 return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
             await await_for(fetch, seconds)
 
-    def watch(self, access_token: str) -> AsyncWatch:
-        """Watch an open connection, as `RemoteVerifier.watch`, from a task."""
-        return AsyncWatch(self._connections, self.verify, access_token)
+    def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> AsyncWatch:
+        """Watch an open connection, as `AsyncDaypass.watch`; without ``endings`` it ends when its token expires."""
+        return AsyncWatch(self._connections, self.verify, access_token, on_end)

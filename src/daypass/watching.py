@@ -182,31 +182,33 @@ class Watch(_Watching):
         if self.ended is None:
             self.ended = reason
             self._over.set()
-            if self._on_end is not None:
-                try:
-                    self._on_end(reason)
-                except Exception:
-                    _log.exception("on_end failed")
+            _tell(self._on_end, reason)
 
 
 class AsyncWatch(_Watching):
     """Watches one connection that is served by a task: a context manager, from `AsyncDaypass.watch`.
 
     When the connection has to end, what runs inside the ``async with`` is cancelled, as by `asyncio.timeout`, and the
-    ``async with`` raises `SessionRevoked` or `TokenExpired`.
+    ``async with`` raises `SessionRevoked` or `TokenExpired`. With ``on_end`` it is not: close the connection there.
 
     Args:
         connections: of the issuer.
         verify: checks an access token.
         access_token: what the connection was opened with.
+        on_end: called once, in the event loop, with `SessionRevoked` or `TokenExpired`.
     """
 
-    __slots__ = ("_cancelling", "_loop", "_over", "_task")
+    __slots__ = ("_cancelling", "_loop", "_on_end", "_over", "_task")
 
     def __init__(
-        self, connections: Connections, verify: Callable[[str], Awaitable[AccessToken]], access_token: str
+        self,
+        connections: Connections,
+        verify: Callable[[str], Awaitable[AccessToken]],
+        access_token: str,
+        on_end: Callable[[TokenRejected], object] | None = None,
     ) -> None:
         super().__init__(connections, verify, access_token)
+        self._on_end = on_end
         self._task: asyncio.Task[Any] | None = None
         self._over: asyncio.Future[None] | None = None
 
@@ -221,7 +223,7 @@ class AsyncWatch(_Watching):
 
         self.token = await self._verify(self._text)
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task() if self._on_end is None else None
         self._cancelling = self._task.cancelling() if self._task is not None else 0
         self._connections.begin(self)
         return self
@@ -283,10 +285,19 @@ class AsyncWatch(_Watching):
         if self.ended is not None:
             return
         self.ended = reason
+        _tell(self._on_end, reason)
         if self._task is not None:
             self._task.cancel()
         elif self._over is not None and not self._over.done():
             self._over.set_result(None)
+
+
+def _tell(on_end: Callable[[TokenRejected], object] | None, reason: TokenRejected) -> None:
+    if on_end is not None:
+        try:
+            on_end(reason)
+        except Exception:
+            _log.exception("on_end failed")
 
 
 async def _next(items: AsyncIterator[Any]) -> tuple[Any] | None:

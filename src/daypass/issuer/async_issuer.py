@@ -12,7 +12,7 @@ from daypass.clock import system_clock
 from daypass.drive import arun
 from daypass.duration import SECOND, Duration
 from daypass.ending_log import EndingLog
-from daypass.errors import ConfigurationError, KeyUnknown, TokenMalformed
+from daypass.errors import ConfigurationError, KeyUnknown, TokenMalformed, TokenRejected
 from daypass.event import Event
 from daypass.flow import Flow, Step
 from daypass.flows import IMPERSONATION_TTL
@@ -214,14 +214,18 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             await self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
             return self._check(access_token, self._clock())
 
-    def watch(self, access_token: str) -> AsyncWatch:
+    def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> AsyncWatch:
         """Watch an open connection, such as a WebSocket: ``async with auth.watch(access_token) as watched``.
 
         What runs inside is cancelled within a second of the session's end, and when the access token has expired unless
         ``watched.renew`` got a newer one. Then the ``async with`` raises `SessionRevoked` or `TokenExpired`. For a
         streamed response use ``auth.watch(access_token).until_end(source)``.
+
+        Args:
+            access_token: what the connection was opened with.
+            on_end: called in the event loop when the connection has to end, to close it. Then nothing is cancelled.
         """
-        return AsyncWatch(self._connections, self.verify, access_token)
+        return AsyncWatch(self._connections, self.verify, access_token, on_end)
 
     async def jwks(self) -> dict[str, Any]:
         """Return the public signing keys as a JWK Set (RFC 7517 §5).

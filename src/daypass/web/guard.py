@@ -153,9 +153,9 @@ class AsyncGuard(Guard[FoundT]):
 
     awaits = True
 
-    def watching(self, text: str) -> AsyncWatch:
+    def watching(self, text: str, on_end: Callable[[TokenRejected], object] | None = None) -> AsyncWatch:
         """Return what watches a connection that was opened with this access token."""
-        return cast("AsyncWatch", self._auth.watch(text))
+        return cast("AsyncWatch", self._auth.watch(text, on_end=on_end))
 
     async def verify(self, text: str) -> AccessToken:
         """Return what an access token says."""

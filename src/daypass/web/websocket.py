@@ -11,6 +11,7 @@ app = Watched(app, auth)  # around any ASGI application, such as Django Channels
 
 import asyncio
 import json
+import logging
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -59,6 +60,11 @@ TRY_AGAIN = 1013
 
 TOKEN_WITHIN = 10.0
 """Seconds that a client has for its first message."""
+
+LEAVES_WITHIN = 5.0
+"""Seconds that an application in `Watched` has after its WebSocket was closed."""
+
+_log = logging.getLogger("daypass")
 
 _TOKEN = "daypass.token"  # noqa: S105 - the type of a message
 _BEGINNING = '{"type":"daypass.token"'
@@ -140,9 +146,15 @@ class Connection:
             except guard.REFUSED as error:
                 raise closed_by(error) from None
             await self._accept(token)
-        self._watch = self._require.watching(text)
-        await self._watch.__aenter__()
+        self._watch = self._watching(text)
+        try:
+            await self._watch.__aenter__()
+        except guard.REFUSED as error:
+            raise closed_by(error) from None
         return self
+
+    def _watching(self, text: str) -> AsyncWatch:
+        return self._require.watching(text)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -235,11 +247,80 @@ def closed_by(error: DaypassError) -> Closed:
     raise error
 
 
+class _Polite(Connection):
+    """A connection whose end is told to its application as ``websocket.disconnect``, after it was closed.
+
+    Args:
+        limit: of the application's task; set when the connection ends.
+    """
+
+    def __init__(self, limit: asyncio.Timeout, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[Closed] = self._loop.create_future()
+        self._coming: asyncio.Future[Message] | None = None
+        self._closing: asyncio.Future[None] | None = None
+        self.is_open = True
+
+    def _watching(self, text: str) -> AsyncWatch:
+        return self._require.watching(text, lambda reason: self._end(closed_by(reason)))
+
+    def _end(self, closed: Closed) -> None:
+        if self._over.done():
+            return
+        self._over.set_result(closed)
+        self._limit.reschedule(self._loop.time() + LEAVES_WITHIN)
+        if self.is_open:
+            self.is_open = False
+            message = {"type": "websocket.close", "code": closed.code, "reason": closed.reason}
+            self._closing = asyncio.ensure_future(self._send(message))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop watching, and wait until the WebSocket is closed."""
+        if self._coming is not None:
+            self._coming.cancel()
+        await super().__aexit__(kind, error, trace)
+        if self._closing is not None:
+            await self._closing
+
+    async def receive(self) -> Message:
+        """Return the next message of the application; ``websocket.disconnect`` at the end of the session."""
+        if self._connects:
+            return await super().receive()
+        while not self._over.done():
+            if self._coming is None:
+                self._coming = asyncio.ensure_future(self._receive())
+            await asyncio.wait((self._coming, self._over), return_when=asyncio.FIRST_COMPLETED)
+            if self._over.done():
+                break
+            message, self._coming = self._coming.result(), None
+            content = _token_message(message)
+            if content is None:
+                self.is_open = self.is_open and message["type"] != "websocket.disconnect"
+                return message
+            try:
+                await self._renew(content["accessToken"])
+            except Closed as error:
+                self._end(error)
+        closed = self._over.result()
+        return {"type": "websocket.disconnect", "code": closed.code, "reason": closed.reason}
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application; nothing after the end."""
+        if not self._over.done():
+            self.is_open = self.is_open and message["type"] != "websocket.close"
+            await super().send(message)
+
+
 class Watched:
     """An ASGI application whose WebSockets need an access token, and end with their session.
 
-    The application finds the access token, a `daypass.AccessToken`, in ``scope["daypass.connection"].token``. Requests
-    that are not WebSockets go to it as they are.
+    The application finds the access token, a `daypass.AccessToken`, in ``scope["daypass.connection"].token``. When the
+    session ends, the WebSocket is closed and the application gets ``websocket.disconnect`` with the close code, so that
+    it can clean up; it has `LEAVES_WITHIN` seconds for that. Requests that are not WebSockets go to it as they are.
 
     Args:
         app: the application.
@@ -271,14 +352,21 @@ class Watched:
             await self._app(scope, receive, send)
             return
         try:
-            async with Connection(self._require, scope, receive, send, self._subprotocol) as connection:
-                await self._app({**scope, "daypass.connection": connection}, connection.receive, connection.send)
+            async with asyncio.timeout(None) as limit:
+                opened = _Polite(limit, self._require, scope, receive, send, self._subprotocol)
+                async with opened as connection:
+                    await self._app({**scope, "daypass.connection": connection}, connection.receive, connection.send)
         except guard.REFUSED as error:
             await Refused(refused(error)).send(scope, send)
         except Closed as closed:
-            await send({"type": "websocket.close", "code": closed.code, "reason": closed.reason})
+            if opened.is_open:
+                await send({"type": "websocket.close", "code": closed.code, "reason": closed.reason})
         except Disconnected:
             return
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            _log.warning("an application went on after its WebSocket had been closed, and was cancelled")
 
 
 def _token_message(message: Message) -> dict[str, Any] | None:
