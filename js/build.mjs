@@ -17,8 +17,10 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, brotliDecompressSync, gunzipSync } from "node:zlib";
 import { rollTypes } from "./roll_types.mjs";
 
-const LARGEST = { daypass: 5500, react: 1500, "part socket": 2700, "part eventsource": 1600 }; // bytes, compressed by Brotli
-const ENTRIES = ["index", "axios", "react", "vue", "server", "socket", "verify"];
+/** Bytes, compressed by Brotli. */
+const LARGEST = { daypass: 5300, react: 1500, "part socket": 2700, "part eventsource": 1600 };
+const ENTRIES = ["index", "axios", "install", "react", "vue", "server", "socket", "verify"];
+const ENTRIES_SERVED = ["axios", "install"]; // beside the core
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const SERVED = join(HERE, "../src/daypass/web/static");
 /** Compressors differ, what is in it does not. */
@@ -40,7 +42,7 @@ const share = (fileOf) => ({
 });
 const isIndex = (path) => /^\.\/index\.(ts|js)$/.test(path);
 const packaged = (name) => `./${name}.js`;
-const served = (name) => (name === "index" ? "./daypass.js" : `./daypass-${name}.js`);
+const served = (name) => (name === "index" ? "./daypass.js" : `./daypass-${name.replaceAll("_", "-")}.js`);
 const sourceOf = (name) => [`./src/${name}.ts`, `./src/${name}.tsx`].find((each) => existsSync(join(HERE, each)));
 
 const core = await minified("index");
@@ -61,9 +63,11 @@ const files = new Map([
   ["daypass.js", core],
   ["daypass.js.br", brotliCompressSync(core)],
   ["daypass.d.ts", dist.get("index.d.ts")],
-  ["daypass-axios.js", await minified("axios")],
-  ["daypass-axios.d.ts", `${dist.get("axios.d.ts")}`.replace("./index.js", "./daypass.js")],
 ]);
+for (const name of ENTRIES_SERVED) {
+  files.set(`daypass-${name}.js`, await minified(name));
+  files.set(`daypass-${name}.d.ts`, `${dist.get(`${name}.d.ts`)}`.replace("./index.js", "./daypass.js"));
+}
 for (const name of parts) files.set(served(name).slice(2), limit(`part ${name}`, await minified(name)));
 files.set("daypass.tgz", await pack()); // last: it holds dist as it is now
 await put(SERVED, files);
@@ -95,7 +99,8 @@ async function addReadable(name) {
     sourcesContent: false,
     metafile: true,
   });
-  if (name !== "index" && "src/errors.ts" in metafile.inputs) throw new Error(`${name}: import errors from "./index.ts"`);
+  const included = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
+  if (name !== "index" && included.includes("src/errors.ts")) throw new Error(`${name}: import errors from "./index.ts"`);
   for (const { path, contents } of outputFiles) dist.set(path.split("/").at(-1), contents);
 }
 

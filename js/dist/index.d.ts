@@ -3,50 +3,57 @@ import type { Session } from "./index.js";
 /** What this module throws. `code` tells the errors apart; no message holds a token. */
 declare abstract class Failure extends Error {
     abstract readonly code: string;
+    constructor(message: string, details?: object);
 }
 /** Nobody is logged in (any more), or somebody else is: show the login. */
 export declare class LoginRequired extends Failure {
-    readonly name = "LoginRequired";
-    readonly code = "login_required";
+    readonly name: "LoginRequired";
+    readonly code: "login_required";
     /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
     readonly response: unknown;
-    constructor(reason: string, response?: unknown);
 }
 /** The access token has expired and the server cannot be asked for a new one now; the session is kept. */
 export declare class RefreshUnavailable extends Failure {
-    readonly name = "RefreshUnavailable";
-    readonly code = "refresh_unavailable";
+    readonly name: "RefreshUnavailable";
+    readonly code: "refresh_unavailable";
     /** Milliseconds after which it makes sense to try again, if known. */
     readonly retryAfter: number | undefined;
-    constructor(reason: string, retryAfter?: number);
 }
 /** The name or the password is wrong; no session was started. */
 export declare class CredentialsRejected extends Failure {
-    readonly name = "CredentialsRejected";
-    readonly code = "credentials_rejected";
-    constructor();
+    readonly name: "CredentialsRejected";
+    readonly code: "credentials_rejected";
 }
 /** The server refused the login request, whatever the credentials. */
 export declare class LoginRefused extends Failure {
-    readonly name = "LoginRefused";
-    readonly code = "login_refused";
+    readonly name: "LoginRefused";
+    readonly code: "login_refused";
     /** What the server called the reason, such as `insecure_transport`. */
     readonly reason: string | undefined;
-    constructor(message: string, reason?: string);
 }
 /** The login succeeded, but the browser did not keep the cookie, so the user would be logged out at the next refresh. */
 export declare class CookieRejected extends Failure {
-    readonly name = "CookieRejected";
-    readonly code = "cookie_rejected";
+    readonly name: "CookieRejected";
+    readonly code: "cookie_rejected";
+}
+/** The user has to confirm who they are (RFC 9470), and has not: nobody listens to `stepUp`, or it was cancelled. */
+export declare class StepUpRequired extends Failure {
+    readonly name: "StepUpRequired";
+    readonly code: "step_up_required";
+    /** The answer that asked for it. */
+    readonly response: unknown;
+    /** Milliseconds that the last authentication may be old, if that is what was wanted. */
+    readonly maxAge: number | undefined;
+    /** The kinds of authentication of which one is wanted, by preference, if the server named any. */
+    readonly acrValues: readonly string[] | undefined;
 }
 /** `close()` was called on this session. */
 export declare class SessionClosed extends Failure {
-    readonly name = "SessionClosed";
-    readonly code = "session_closed";
-    constructor();
+    readonly name: "SessionClosed";
+    readonly code: "session_closed";
 }
 /** Every error of this module: `switch (error.code)` narrows. */
-export type DaypassErrors = LoginRequired | RefreshUnavailable | CredentialsRejected | LoginRefused | CookieRejected | SessionClosed;
+export type DaypassErrors = LoginRequired | RefreshUnavailable | CredentialsRejected | LoginRefused | CookieRejected | StepUpRequired | SessionClosed;
 export type DaypassError = DaypassErrors;
 interface ErrorClass extends Function {
     readonly prototype: DaypassErrors;
@@ -101,7 +108,29 @@ export interface SessionEvents {
     replayed: {
         url: string;
     };
-    /** The session is over; once in each tab. `reason` is `logout` if somebody logged out. */
+    /**
+     * The server wants the user to confirm who they are (RFC 9470). The request waits for `session.confirm()`, and so do
+     * further ones; `cancel` ends all with `StepUpRequired`.
+     */
+    stepUp: {
+        url: string;
+        /** Milliseconds that the last authentication may be old, if that is what is wanted. */
+        maxAge: number | undefined;
+        /** The kinds of authentication of which one is wanted, by preference, if the server named any. */
+        acrValues: readonly string[] | undefined;
+        cancel: () => void;
+    };
+    /** The user has confirmed who they are, in this tab or another; what waited is sent again. */
+    confirmed: undefined;
+    /** The session will end in so many milliseconds, because nobody is there or its time is over; see `session.extend()`. */
+    ending: {
+        left: number;
+    };
+    /** After `ending`: the session goes on, because of `extend` or because the user is there, in this tab or another. */
+    extended: {
+        left: number;
+    };
+    /** The session is over; once in each tab. `reason` is `logout` if somebody logged out, `idle` if nobody was there. */
     loggedOut: {
         reason: string;
         shared: boolean;
@@ -119,6 +148,13 @@ export interface SessionOptions {
     ahead?: number;
     /** What sends requests; default `globalThis.fetch`, looked up at each request. */
     fetch?: typeof fetch;
+    /** Take input, in any tab, for a sign that the user is there, in place of requests. */
+    idle?: {
+        /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
+        after?: number;
+    };
+    /** Milliseconds before the end of the session at which `ending` is fired; default 120000. */
+    warnBefore?: number;
     /**
      * Decide whether a response means that the access token was refused: true refreshes and sends the request again, false
      * does not, undefined leaves it to the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
@@ -126,16 +162,17 @@ export interface SessionOptions {
      */
     shouldRefresh?: (response: any) => boolean | undefined | Promise<boolean | undefined>;
 }
-export interface TokenOptions {
-    /** Milliseconds for which it has to be good, if possible; default 5000. At most half of its lifetime counts. */
-    goodFor?: number;
-}
 /** What the login endpoint is sent: a name or an address, and a password; an application's own may want more. */
 export interface Credentials {
     username?: string;
     email?: string;
     password?: string;
     deviceName?: string;
+    [other: string]: unknown;
+}
+/** What `session.confirm` sends: the password, and what else an application's own check wants. */
+export interface Confirmation {
+    password?: string;
     [other: string]: unknown;
 }
 export interface EventStreamOptions {
@@ -177,6 +214,11 @@ export interface EventStream extends EventTarget {
 export interface SessionRequestInit extends RequestInit {
     /** False: send it at once with the token there is, if any, and return the answer as it is. */
     refresh?: boolean;
+    /**
+     * Whether no user has caused this request, but a timer: it keeps no idle session alive. It is sent with
+     * `X-Daypass-Passive: 1`, if its origin is the page's own; a request that has this header is passive, too.
+     */
+    passive?: boolean;
 }
 export type SessionFetch = (input: RequestInfo | URL, init?: SessionRequestInit) => Promise<Response>;
 export interface LogoutOptions {
@@ -194,6 +236,8 @@ export interface Exchange<R> {
     signal?: AbortSignal | undefined;
     /** False if it is only to be sent, with the token there is, if any. */
     refresh?: boolean | undefined;
+    /** Whether no user has caused it, but a timer: it keeps no idle session alive. */
+    passive?: boolean | undefined;
     /**
      * Send it with this access token, or without one.
      *
@@ -300,6 +344,17 @@ export interface Session {
     logout(options?: LogoutOptions): Promise<void>;
     /** Get a new access token now, such as after a login by other means; returns who is logged in. */
     refresh(): Promise<User | null>;
+    /**
+     * Keep the session alive: the user is there. Return for how many milliseconds it lasts now, `Infinity` if that is not
+     * known. A session whose whole time is over cannot be extended.
+     */
+    extend(): Promise<number>;
+    /**
+     * Confirm who the user is, by their password, when `stepUp` was fired; what waits for it is sent again.
+     *
+     * @throws CredentialsRejected if the password is wrong; what waits goes on waiting.
+     */
+    confirm(confirmation: Confirmation): Promise<User | null>;
     /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
     exchange<R>(asked: Exchange<R>): Promise<R>;
     /** Open a WebSocket that lasts as long as this login, and connects again by itself. */
@@ -320,10 +375,10 @@ export interface Session {
  * @throws TypeError if an option is unknown or invalid.
  */
 export declare function createSession(options?: SessionOptions): Session;
-/**
- * Send every `fetch` of this page through a session, for its origins alone; `close` puts back what was there before.
- *
- * Existing code knows no `LoginRequired`: it gets the 401 that it would have got without a session.
- */
-export declare function installFetch(options?: SessionOptions): Session;
+export interface TokenOptions {
+    /** Milliseconds for which it has to be good, if possible; default 5000. At most half of its lifetime counts. */
+    goodFor?: number;
+    /** Whether no user has caused this, but a timer: a refresh then keeps no idle session alive. */
+    passive?: boolean;
+}
 export {};

@@ -128,11 +128,11 @@ function readGrant(body) {
   const accessToken = body?.accessToken;
   if (!isAccessToken(accessToken)) return void 0;
   const { exp, iat } = readClaims(accessToken);
-  return { accessToken, lifetime: span(body?.expiresIn) ?? span(exp - iat) };
+  return { accessToken, lifetime: span(body?.expiresIn) ?? span(exp - iat), ends: span(body?.refreshExpiresIn) };
 }
 var isAccessToken = (text) => typeof text === "string" && /^[!-~]+$/.test(text);
-function judge({ status, ok, body, headers, said }) {
-  const grant = ok && readGrant(body);
+function judge({ status, body, headers, said }) {
+  const grant = status < 300 && readGrant(body);
   if (grant) return { grant };
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error) : status === 401 && body;
   if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };
@@ -225,8 +225,8 @@ function createRefresher(url, options) {
         body: JSON.stringify({ refreshToken }),
         signal: AbortSignal.timeout(ATTEMPT)
       });
-      const { status, ok, headers } = response;
-      answer = { status, ok, headers, body: readObject(await response.text()), said: `refresh: HTTP ${status}` };
+      const { status, headers } = response;
+      answer = { status, headers, body: readObject(await response.text()), said: `refresh: HTTP ${status}` };
     } catch {
       return { unavailable: "refresh: no answer", status: 0 };
     }
@@ -254,8 +254,8 @@ function createServerSession(accessToken, { covered, base, send, refresh }) {
   let current = accessToken;
   const renew = async (response) => {
     const { accessToken: newer, unavailable, retryAfter, stale } = await refresh();
-    if (unavailable || stale) throw new RefreshUnavailable(unavailable ?? "refresh: HTTP 409", retryAfter);
-    if (!newer) throw new LoginRequired("the session has ended", response);
+    if (unavailable || stale) throw new RefreshUnavailable(unavailable ?? "refresh: HTTP 409", { retryAfter });
+    if (!newer) throw new LoginRequired("Login required: the session has ended", { response });
     current = newer;
   };
   return {
@@ -263,7 +263,7 @@ function createServerSession(accessToken, { covered, base, send, refresh }) {
     user,
     snapshot: () => shown,
     async token() {
-      if (!current) throw new LoginRequired("");
+      if (!current) throw new LoginRequired("Login required: nobody is logged in");
       return current;
     },
     async fetch(input, init) {

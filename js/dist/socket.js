@@ -269,10 +269,10 @@ var Socket = class extends EventTarget {
   async #renew(goodFor, newer = false) {
     const raw = this.#raw;
     try {
-      let token = await this.#session.token({ goodFor });
+      let token = await this.#session.token({ goodFor, passive: true });
       if (newer && token === this.#token && raw === this.#raw) {
         await this.#session.refresh();
-        token = await this.#session.token();
+        token = await this.#session.token({ passive: true });
       }
       if (raw !== this.#raw || this.#state !== OPEN) return;
       this.#token = token;

@@ -3,6 +3,7 @@ import type { Outcome } from "./endpoints.ts";
 import { type DaypassErrors, SessionClosed } from "./errors.ts";
 import { type Events, createEvents } from "./events.ts";
 import { type Options, baseURL, parse } from "./options.ts";
+import type { Session } from "./session.ts";
 import { type State, createState } from "./state.ts";
 import type { Tabs } from "./tabs.ts";
 import { ATTEMPT } from "./timing.ts";
@@ -12,8 +13,8 @@ export interface Core extends Options, Tabs, Events, State {
   label: string;
   /** Send a request as the page would. */
   send: typeof fetch;
-  /** What `send` must not call, because it is the session's own. */
-  own?: typeof fetch;
+  /** What the page has. */
+  session: Session;
   /** Return a URL in full, without its fragment, if its origin gets the token, else `undefined`. */
   cover(url: string | URL): string | undefined;
   /** The refresh under way, if any; it never fails. */
@@ -50,14 +51,14 @@ export function createCore(options: Options): Core {
     failures: 0,
     attempt: ATTEMPT,
     closing: closing.signal,
-    close(reason = new SessionClosed()) {
+    close(reason = new SessionClosed("This session is closed: make a new one")) {
       core.at = Infinity; // no change is later
       closing.abort(reason);
       core.plan();
     },
     send(input: RequestInfo | URL, init?: RequestInit) {
       const now = globalThis.fetch;
-      return (fetch ?? (now === core.own ? native : now)).call(globalThis, input, init);
+      return (fetch ?? (now === core.session.fetch ? native : now)).call(globalThis, input, init);
     },
     cover(url: string | URL) {
       const { href, origin } = parse(url, baseURL()) ?? {};
@@ -75,6 +76,12 @@ export function createCore(options: Options): Core {
 export const listen = ({ closing }: Core, type: string, listener: (event: Event) => void): void =>
   globalThis.addEventListener?.(type, listener, { signal: closing });
 
-/** Who is logged in, as far as is known. */
-export const currentUser = (core: Core) => core.snapshot.user;
+/** The header of what no user has caused: it keeps no session alive. */
+export const PASSIVE = "x-daypass-passive";
 
+/** Note that the user is there; in every tab, for any of them may be the next to refresh. */
+export function noteUser({ token, post }: Core): void {
+  if (!token || token.active) return;
+  token.active = true;
+  post({ active: true });
+}

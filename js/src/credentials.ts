@@ -6,3 +6,9 @@ export interface Credentials {
   deviceName?: string;
   [other: string]: unknown;
 }
+
+/** What `session.confirm` sends: the password, and what else an application's own check wants. */
+export interface Confirmation {
+  password?: string;
+  [other: string]: unknown;
+}

@@ -14,6 +14,8 @@ import { readClaims } from "./user.ts";
 export interface Grant {
   accessToken: string;
   lifetime: number | undefined;
+  /** Milliseconds until the session ends if nobody uses it, where the server says so. */
+  ends?: number | undefined;
 }
 
 /** The outcome of a refresh. If it was `unavailable`, nothing is known about the session. */
@@ -33,7 +35,6 @@ export interface Outcome {
 /** An endpoint's answer, `said` in words; the status is 0 if there was none, `body` undefined if it is not a JSON object. */
 export interface Answer {
   status: number;
-  ok?: boolean;
   body?: JsonObject | undefined;
   said: string;
   headers: Headers;
@@ -44,17 +45,18 @@ export interface Answer {
  *
  * @param limit milliseconds for the whole of it.
  */
-export async function ask(core: Core, path: string, limit: number, content?: object): Promise<Answer> {
+export async function ask(core: Core, path: string, limit: number, content?: object, sent = {}): Promise<Answer> {
   try {
     const answer = await core.send(`${core.url}/${path}`, {
       method: "POST",
       credentials: "include",
       keepalive: true, // what it does to the cookie is done even if the page goes away meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
-      ...(content && { headers: { "content-type": "application/json" }, body: JSON.stringify(content) }),
+      headers: sent,
+      body: content ? new Blob([JSON.stringify(content)], { type: "application/json" }) : null,
     });
-    const { status, headers, ok } = answer;
-    return { status, headers, ok, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
+    const { status, headers } = answer;
+    return { status, headers, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
   } catch (error) {
     return { status: 0, headers: new Headers(), said: `${path}: ${(error as Error).name}` };
   }
@@ -65,15 +67,15 @@ export function readGrant(body: JsonObject | undefined): Grant | undefined {
   const accessToken = body?.accessToken;
   if (!isAccessToken(accessToken)) return undefined;
   const { exp, iat } = readClaims(accessToken);
-  return { accessToken, lifetime: span(body?.expiresIn) ?? span((exp as number) - (iat as number)) };
+  return { accessToken, lifetime: span(body?.expiresIn) ?? span((exp as number) - (iat as number)), ends: span(body?.refreshExpiresIn) };
 }
 
 /** Tell whether it can be sent in a header: plain visible ASCII. */
 export const isAccessToken = (text: unknown): text is string => typeof text === "string" && /^[!-~]+$/.test(text);
 
 /** Return what an answer to a refresh means. */
-export function judge({ status, ok, body, headers, said }: Answer): Outcome {
-  const grant = ok && readGrant(body);
+export function judge({ status, body, headers, said }: Answer): Outcome {
+  const grant = status < 300 && readGrant(body);
   if (grant) return { grant };
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error as string) : status === 401 && body;
   if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };

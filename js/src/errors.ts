@@ -1,71 +1,80 @@
 /** What this module throws. `code` tells the errors apart; no message holds a token. */
 abstract class Failure extends Error {
   abstract readonly code: string;
+
+  constructor(message: string, details?: object) {
+    super(message);
+    Object.assign(this, details);
+  }
 }
 
 /** Nobody is logged in (any more), or somebody else is: show the login. */
 export class LoginRequired extends Failure {
-  override readonly name = "LoginRequired";
-  readonly code = "login_required";
+  declare readonly name: "LoginRequired";
+  declare readonly code: "login_required";
   /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
   declare readonly response: unknown;
-
-  constructor(reason: string, response?: unknown) {
-    super(`Login required: ${reason || "nobody is logged in"}`);
-    this.response = response;
-  }
 }
 
 /** The access token has expired and the server cannot be asked for a new one now; the session is kept. */
 export class RefreshUnavailable extends Failure {
-  override readonly name = "RefreshUnavailable";
-  readonly code = "refresh_unavailable";
+  declare readonly name: "RefreshUnavailable";
+  declare readonly code: "refresh_unavailable";
   /** Milliseconds after which it makes sense to try again, if known. */
   declare readonly retryAfter: number | undefined;
-
-  constructor(reason: string, retryAfter?: number) {
-    super(reason);
-    this.retryAfter = retryAfter;
-  }
 }
 
 /** The name or the password is wrong; no session was started. */
 export class CredentialsRejected extends Failure {
-  override readonly name = "CredentialsRejected";
-  readonly code = "credentials_rejected";
-
-  constructor() {
-    super("Wrong credentials");
-  }
+  declare readonly name: "CredentialsRejected";
+  declare readonly code: "credentials_rejected";
 }
 
 /** The server refused the login request, whatever the credentials. */
 export class LoginRefused extends Failure {
-  override readonly name = "LoginRefused";
-  readonly code = "login_refused";
+  declare readonly name: "LoginRefused";
+  declare readonly code: "login_refused";
   /** What the server called the reason, such as `insecure_transport`. */
   declare readonly reason: string | undefined;
-
-  constructor(message: string, reason?: string) {
-    super(message);
-    this.reason = reason;
-  }
 }
 
 /** The login succeeded, but the browser did not keep the cookie, so the user would be logged out at the next refresh. */
 export class CookieRejected extends Failure {
-  override readonly name = "CookieRejected";
-  readonly code = "cookie_rejected";
+  declare readonly name: "CookieRejected";
+  declare readonly code: "cookie_rejected";
+}
+
+/** The user has to confirm who they are (RFC 9470), and has not: nobody listens to `stepUp`, or it was cancelled. */
+export class StepUpRequired extends Failure {
+  declare readonly name: "StepUpRequired";
+  declare readonly code: "step_up_required";
+  /** The answer that asked for it. */
+  declare readonly response: unknown;
+  /** Milliseconds that the last authentication may be old, if that is what was wanted. */
+  declare readonly maxAge: number | undefined;
+  /** The kinds of authentication of which one is wanted, by preference, if the server named any. */
+  declare readonly acrValues: readonly string[] | undefined;
 }
 
 /** `close()` was called on this session. */
 export class SessionClosed extends Failure {
-  override readonly name = "SessionClosed";
-  readonly code = "session_closed";
+  declare readonly name: "SessionClosed";
+  declare readonly code: "session_closed";
+}
 
-  constructor() {
-    super("This session is closed: make a new one");
-  }
+const CLASSES = {
+  LoginRequired,
+  RefreshUnavailable,
+  CredentialsRejected,
+  LoginRefused,
+  CookieRejected,
+  StepUpRequired,
+  SessionClosed,
+};
+
+for (const name in CLASSES) {
+  const code = name.replace(/\B[A-Z]/g, "_$&").toLowerCase();
+  Object.assign(CLASSES[name as keyof typeof CLASSES].prototype, { name, code });
 }
 
 /** Every error of this module: `switch (error.code)` narrows. */
@@ -75,6 +84,7 @@ export type DaypassErrors =
   | CredentialsRejected
   | LoginRefused
   | CookieRejected
+  | StepUpRequired
   | SessionClosed;
 
 export type DaypassError = DaypassErrors;
@@ -85,3 +95,7 @@ interface ErrorClass extends Function {
 
 /** The class of all of them; `error instanceof DaypassError` narrows to the union. */
 export const DaypassError: ErrorClass = Failure as never;
+
+/** Say that a login is required, and why. */
+export const loginRequired = (reason: string, response?: unknown): LoginRequired =>
+  new LoginRequired(`Login required: ${reason || "nobody is logged in"}`, { response });

@@ -104,7 +104,7 @@ class Stream extends EventTarget {
       let failure: unknown;
       let least = 0;
       try {
-        const answer = await this.#session.fetch(this.url, { cache: "no-store", ...this.#request, headers: this.#headers(), signal });
+        const answer = await this.#session.fetch(this.url, { cache: "no-store", passive: true, ...this.#request, headers: this.#headers(), signal });
         if (isStream(answer)) {
           failures = 0;
           await this.#read(answer);

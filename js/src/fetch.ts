@@ -1,10 +1,15 @@
-import type { Core } from "./core.ts";
+import { type Core, PASSIVE } from "./core.ts";
 import { exchange } from "./replay.ts";
 
 /** What `session.fetch` takes besides what `fetch` takes. */
 export interface SessionRequestInit extends RequestInit {
   /** False: send it at once with the token there is, if any, and return the answer as it is. */
   refresh?: boolean;
+  /**
+   * Whether no user has caused this request, but a timer: it keeps no idle session alive. It is sent with
+   * `X-Daypass-Passive: 1`, if its origin is the page's own; a request that has this header is passive, too.
+   */
+  passive?: boolean;
 }
 
 export type SessionFetch = (input: RequestInfo | URL, init?: SessionRequestInit) => Promise<Response>;
@@ -18,20 +23,22 @@ export function createFetch(core: Core): SessionFetch {
     if (!core.cover((input as Request).url ?? input)) return core.send(input, init);
     // From here on it is what it was when it was asked for, whatever the caller does to its parts.
     const request = new Request(input, copyBody(init));
-    const { method, mode, signal, url, referrer, referrerPolicy } = request;
-    if (request.headers.has("authorization") || mode === "no-cors") return core.send(request);
+    const { method, signal, url, referrer, referrerPolicy, headers } = request;
+    // another origin may not allow the header
+    if (init?.passive && url.startsWith(`${location.origin}/`)) headers.set(PASSIVE, "1");
+    if (headers.has("authorization")) return core.send(request);
     const reads = /^(GET|HEAD)$/.test(method);
     const repeatable = !(init?.body instanceof ReadableStream);
-    const first = reads || !repeatable ? request : request.clone();
     return exchange(core, {
       url,
       reads,
       repeatable,
       signal,
       refresh: init?.refresh,
+      passive: init?.passive ?? headers.has(PASSIVE),
       send(token, login, earlier) {
         void earlier?.body?.cancel();
-        const sending = earlier ? request : first;
+        const sending = repeatable && !earlier ? request.clone() : request;
         if (token) sending.headers.set("authorization", `Bearer ${token}`);
         const ending = login && AbortSignal.any?.([signal, login]);
         // any option of `fetch` makes it forget the referrer

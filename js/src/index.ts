@@ -1,5 +1,5 @@
 export type { TokenOptions } from "./access.ts";
-export type { Credentials } from "./credentials.ts";
+export type { Confirmation, Credentials } from "./credentials.ts";
 export {
   CookieRejected,
   CredentialsRejected,
@@ -9,11 +9,11 @@ export {
   LoginRequired,
   RefreshUnavailable,
   SessionClosed,
+  StepUpRequired,
 } from "./errors.ts";
 export type { Listener, SessionEvents } from "./events.ts";
 export type { EventStream, EventStreamOptions, StreamEvents } from "./eventsource.ts";
 export type { SessionFetch, SessionRequestInit } from "./fetch.ts";
-export { installFetch } from "./install.ts";
 export type { LogoutOptions } from "./logout.ts";
 export type { SessionOptions } from "./options.ts";
 export type { Exchange, Seen } from "./replay.ts";

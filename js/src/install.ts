@@ -1,11 +1,10 @@
-import { LoginRequired } from "./errors.ts";
-import type { SessionOptions } from "./options.ts";
-import { type Session, createSession } from "./session.ts";
+/** `daypass/install`: every `fetch` of a page, without expiry. */
+import { LoginRequired, type Session, type SessionOptions, StepUpRequired, createSession } from "./index.ts";
 
 /**
  * Send every `fetch` of this page through a session, for its origins alone; `close` puts back what was there before.
  *
- * Existing code knows no `LoginRequired`: it gets the 401 that it would have got without a session.
+ * Existing code knows no `LoginRequired` and no `StepUpRequired`: it gets the 401 that it would have got without a session.
  */
 export function installFetch(options: SessionOptions = {}): Session {
   const before = globalThis.fetch;
@@ -15,7 +14,8 @@ export function installFetch(options: SessionOptions = {}): Session {
     try {
       return await session.fetch(input, init);
     } catch (error) {
-      if (error instanceof LoginRequired) return (error.response ?? new Response(null, { status: 401 })) as Response;
+      const known = error instanceof LoginRequired || error instanceof StepUpRequired;
+      if (known) return (error.response ?? new Response(null, { status: 401 })) as Response;
       throw error;
     }
   };

@@ -1,7 +1,7 @@
-import { type Core, currentUser } from "./core.ts";
+import { type Core } from "./core.ts";
 import type { Credentials } from "./credentials.ts";
 import { type Grant, ask, judge, readGrant } from "./endpoints.ts";
-import { CookieRejected, CredentialsRejected, LoginRefused, RefreshUnavailable } from "./errors.ts";
+import { CookieRejected, CredentialsRejected, LoginRefused, RefreshUnavailable } from "./index.ts";
 import { exclusive } from "./lock.ts";
 import { forgetLogout } from "./logout.ts";
 import { DEADLINE, PATIENCE } from "./timing.ts";
@@ -16,20 +16,20 @@ import type { User } from "./user.ts";
  * @throws LoginRefused if the server refused the request; `reason` is what it said.
  * @throws CookieRejected if the browser did not keep the cookie; nobody is logged in here.
  */
-export async function login(core: Core, credentials: Credentials): Promise<User | null> {
+export default async function login(core: Core, credentials: Credentials): Promise<User | null> {
   await core.refreshing; // where there are no locks
   return exclusive(core.label, PATIENCE, async () => {
     const { status, body, said } = await ask(core, "login", DEADLINE, credentials);
     const grant = readGrant(body);
     if (!grant) {
-      if (status === 401) throw new CredentialsRejected();
-      if (status > 399 && status < 429) throw new LoginRefused(`${said} ${body?.message ?? ""}`, body?.error as string);
+      if (status === 401) throw new CredentialsRejected("Wrong credentials");
+      if (status > 399 && status < 429) throw new LoginRefused(`${said} ${body?.message ?? ""}`, { reason: body?.error });
       throw new RefreshUnavailable(said);
     }
     forgetLogout(core);
     core.pause(0);
-    core.settle({ at: core.tick(), grant: await withCookie(core, grant) });
-    return currentUser(core);
+    core.settle({ grant: await withCookie(core, grant) });
+    return core.snapshot.user;
   });
 }
 

@@ -1,18 +1,7 @@
-import type { Token } from "./token.ts";
-
-/** Refreshes in a row after which a URL went on to refuse the token. */
-export interface Refusals {
-  times: number;
-  /** The last token that was refreshed because of it. */
-  token?: Token;
-  /** When the next one may be, by `performance.now()`. */
-  until: number;
-}
-
 /** What ends when a login ends: requests and streams that were begun for it, and what was learnt about its tokens. */
 export interface LoginSignal {
-  /** Refreshes that did not help, by the URL that refused the token. */
-  refusals: Map<string, Refusals>;
+  /** How many refreshes in a row did not help, by the URL that refused the token. */
+  refusals: Map<string, number>;
   /** Aborted when the login ends. */
   over: AbortSignal;
   /** Aborted when the login has ended and no write waits for its answer: the answer says whether it was done. */
@@ -32,9 +21,8 @@ export function createLoginSignal(): LoginSignal {
     over: over.signal,
     settled: settled.signal,
     during(write) {
-      const sent = write();
       writes++;
-      return sent.finally(() => {
+      return write().finally(() => {
         writes--;
         settle();
       });

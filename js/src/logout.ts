@@ -2,6 +2,7 @@ import type { Core } from "./core.ts";
 import { ask } from "./endpoints.ts";
 import { RefreshUnavailable } from "./errors.ts";
 import { exclusive } from "./lock.ts";
+import { readObject } from "./json.ts";
 import { refuseUnknown } from "./options.ts";
 import { DEADLINE } from "./timing.ts";
 
@@ -20,8 +21,8 @@ export interface LogoutOptions {
  */
 export async function logout(core: Core, { everywhere = false, ...unknown }: LogoutOptions = {}): Promise<void> {
   refuseUnknown(unknown);
-  const note = everywhere ? EVERYWHERE : "logout";
-  core.settle({ at: core.tick(), reason: "logout" });
+  const note = JSON.stringify({ everywhere });
+  core.settle({ reason: "logout" });
   stored((storage) => storage.setItem(core.label, note));
   const said = await endSession(core, note);
   if (said) throw new RefreshUnavailable(said);
@@ -35,14 +36,12 @@ export async function finishLogout(core: Core): Promise<string | null | undefine
 
 export const forgetLogout = (core: Core): void => stored((storage) => storage.removeItem(core.label));
 
-const EVERYWHERE = "everywhere";
-
 /** Return what went wrong, if anything. */
 async function endSession(core: Core, note: string): Promise<string | undefined> {
   // Sent at once, for the page may be about to go; the lock is only to keep a login from overtaking it.
-  const sent = ask(core, "logout", DEADLINE, note === EVERYWHERE ? { everywhere: true } : undefined);
-  const { ok, status, said } = await exclusive(core.label, 0, () => sent);
-  return ok || status === 401 ? (forgetLogout(core) as undefined) : said;
+  const sent = ask(core, "logout", DEADLINE, readObject(note));
+  const { status, said } = await exclusive(core.label, 0, () => sent);
+  return (status && status < 300) || status === 401 ? (forgetLogout(core) as undefined) : said;
 }
 
 function stored<T>(use: (storage: Storage) => T): T | undefined {

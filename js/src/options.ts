@@ -11,6 +11,13 @@ export interface SessionOptions {
   ahead?: number;
   /** What sends requests; default `globalThis.fetch`, looked up at each request. */
   fetch?: typeof fetch;
+  /** Take input, in any tab, for a sign that the user is there, in place of requests. */
+  idle?: {
+    /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
+    after?: number;
+  };
+  /** Milliseconds before the end of the session at which `ending` is fired; default 120000. */
+  warnBefore?: number;
   /**
    * Decide whether a response means that the access token was refused: true refreshes and sends the request again, false
    * does not, undefined leaves it to the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
@@ -19,8 +26,10 @@ export interface SessionOptions {
   shouldRefresh?: (response: any) => boolean | undefined | Promise<boolean | undefined>;
 }
 
-export interface Options extends Required<Omit<SessionOptions, "fetch" | "origins" | "shouldRefresh">> {
+export interface Options extends Required<Omit<SessionOptions, "fetch" | "idle" | "origins" | "shouldRefresh" | "warnBefore">> {
   fetch: SessionOptions["fetch"];
+  idle: SessionOptions["idle"];
+  warnBefore: SessionOptions["warnBefore"];
   shouldRefresh: SessionOptions["shouldRefresh"];
   /** The origins that get the access token; none where there is no page. */
   covered: string[];
@@ -34,20 +43,18 @@ export interface Options extends Required<Omit<SessionOptions, "fetch" | "origin
  * @throws TypeError if an option is unknown or invalid; the message names it, and what to write.
  */
 export function readOptions(given: SessionOptions): Options {
-  const { url = "/auth", origins = [], restore = true, ahead = AHEAD, fetch, shouldRefresh, ...unknown } = given;
+  const { url = "/auth", origins = [], restore = true, ahead = AHEAD, warnBefore, idle, fetch, shouldRefresh, ...unknown } = given;
   refuseUnknown(unknown);
   if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 to below 1");
-  const base = globalThis.location && baseURL();
-  const asked = parse(url, base);
-  const parsed = asked ?? parse(url, "http://localhost");
-  if (!parsed) return refuse("url", url, "a URL such as '/auth'");
+  const asked = parse(url, globalThis.location && baseURL());
+  const { href, origin } = asked ?? parse(url, "http://localhost") ?? refuse("url", url, "a URL such as '/auth'");
   const covered = origins.map((each) => {
-    const { protocol, origin } = parse(each) ?? {};
-    return isHTTP(protocol) ? origin! : refuse("origins", each, "an origin such as 'https://api.example.com'");
+    const parsed = parse(each);
+    return isHTTP(parsed) ? parsed!.origin : refuse("origins", each, "an origin such as 'https://api.example.com'");
   });
-  const live = !!base && isHTTP(asked?.protocol);
-  const full = parsed.href.replace(/\/+$/, "");
-  return { url: full, restore, ahead, fetch, shouldRefresh, covered: live ? [parsed.origin, ...covered] : [], live };
+  const live = !!globalThis.location && isHTTP(asked);
+  const rest = { restore, ahead, warnBefore, idle, fetch, shouldRefresh };
+  return { url: href.replace(/\/+$/, ""), covered: live ? [origin, ...covered] : [], live, ...rest };
 }
 
 /** Refuse what is left of an options object once the known options have been taken out. */
@@ -66,8 +73,8 @@ export function parse(url: string | URL, base?: string): URL | undefined {
   }
 }
 
-const isHTTP = (protocol?: string) => /^https?:$/.test(protocol!);
+const isHTTP = (url: URL | undefined) => /^https?:/.test(url?.protocol!);
 
-function refuse(name: string, value: unknown, expected: string): never {
+export function refuse(name: string, value: unknown, expected: string): never {
   throw new TypeError(`${name}: ${JSON.stringify(value)}: expected ${expected}`);
 }

@@ -3,17 +3,15 @@ import type { Core } from "./core.ts";
 import { readGrant } from "./endpoints.ts";
 import { readObject } from "./json.ts";
 import { forgetLogout } from "./logout.ts";
+import type { Exchange } from "./replay.ts";
 
-/** Return which of the endpoints that get no access token a URL names, if any. */
-export function ownEndpoint({ url }: Core, asked: string): string | undefined {
-  const [, base, path] = /^([^?]+)\/(login|refresh|logout)(\?|$)/.exec(asked) ?? [];
-  return base === url ? path : undefined;
-}
-
-/** Apply what such an endpoint has answered to the application. */
-export function observe(core: Core, path: string, text: string): void {
-  const grant = readGrant(readObject(text));
+/** Send a request to such an endpoint as it is, and apply what is answered. */
+export default async function sendOwn<R>(core: Core, path: string, { send, look }: Exchange<R>): Promise<R> {
+  const answer = await send();
+  const { status, text } = look(answer);
+  if (status < 200 || status > 299) return answer;
+  const grant = readGrant(readObject(await text()));
   if (grant) forgetLogout(core);
-  else if (path !== "logout") return;
-  core.settle({ at: core.tick(), grant, reason: path });
+  if (grant || path === "logout") core.settle({ grant, reason: path });
+  return answer;
 }

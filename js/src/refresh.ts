@@ -1,10 +1,10 @@
 /** The one refresh that all requests of this tab, and of all others, wait for. */
 import { sleep } from "./clock.ts";
-import type { Core } from "./core.ts";
+import { type Core, PASSIVE } from "./core.ts";
 import { type Outcome, ask, judge } from "./endpoints.ts";
 import { exclusive } from "./lock.ts";
 import { finishLogout } from "./logout.ts";
-import { AFTER_A_WAIT, AT_THE_START, PATIENCE, backoff, nextAttempt, retryPause } from "./timing.ts";
+import { AFTER_A_WAIT, AT_THE_START, ATTEMPTS, PATIENCE, backoff, nextAttempt } from "./timing.ts";
 
 /**
  * Refresh, or wait for the refresh that is under way. It belongs to no caller: none of them can cancel it, and its
@@ -22,55 +22,47 @@ export function refresh(core: Core): Promise<Outcome | undefined> {
 async function start(core: Core): Promise<Outcome | undefined> {
   const { at } = core;
   if (!at && (await finishLogout(core))) {
-    core.settle({ at: core.tick(), reason: "logout" });
+    core.settle({ reason: "logout" });
     return undefined;
   }
-  const end = performance.now() + 3 * core.attempt;
-  const left = () => end - performance.now();
-  const pausing = () => {
-    const retryAfter = core.paused();
-    return retryAfter > 0 ? { retryAfter } : undefined;
-  };
-  return (
-    pausing() ??
-    exclusive(core.label, PATIENCE, async (waited) => {
-      if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
-      const rest = pausing();
-      if (rest) return rest;
-      for (let attempts = 1; core.at === at; attempts++) {
-        const found = await present(core, Math.min(core.attempt, left()));
-        const pause = retryPause(found, attempts, left());
-        if (!pause) return conclude(core, found);
-        await sleep(pause);
-      }
-      return undefined;
-    })
-  );
+  return exclusive(core.label, PATIENCE, async (waited) => {
+    if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
+    let retryAfter = core.paused();
+    if (retryAfter > 0) return { retryAfter };
+    while (core.at === at) {
+      const outcome = await present(core);
+      if (!outcome.unavailable) return outcome;
+      retryAfter = backoff(++core.failures, outcome);
+      core.pause(retryAfter);
+      if (core.failures >= ATTEMPTS || retryAfter > core.attempt / 2) return fail(core, outcome, retryAfter);
+      await sleep(retryAfter);
+    }
+    return undefined;
+  });
 }
 
 /** Send one refresh; a change that it brings about is applied, and posted, before it returns. */
-async function present(core: Core, limit: number): Promise<Outcome> {
+async function present(core: Core): Promise<Outcome> {
   const at = core.tick();
   const began = performance.now();
-  const outcome = judge(await ask(core, "refresh", limit));
+  // only an issuer that says when the session ends knows what a passive refresh is
+  const passive = !!core.grant && !!core.grant.ends && !core.token!.active;
+  const outcome = judge(await ask(core, "refresh", core.attempt, undefined, passive ? { [PASSIVE]: "1" } : {}));
   core.attempt = nextAttempt(performance.now() - began);
-  if (!outcome.unavailable) core.settle({ at, ...outcome });
+  if (!outcome.unavailable) {
+    core.failures = 0;
+    core.settle({ at, passive, ...outcome });
+  }
   return outcome;
 }
 
-/** After a failure, let no tab refresh for a while. */
-function conclude(core: Core, outcome: Outcome): Outcome {
-  const { unavailable: reason, code, hint } = outcome;
-  if (!reason) {
-    core.failures = 0;
-    return outcome;
-  }
-  const retryAfter = backoff(++core.failures, outcome);
-  core.pause(retryAfter);
+/** Let no other tab refresh for a while either, and say so. */
+function fail(core: Core, { unavailable, code, hint }: Outcome, retryAfter: number): Outcome {
+  const reason = unavailable!;
   core.post({ rest: retryAfter });
   core.emit("refreshFailed", { reason, retryAfter, code });
-  if (!core.at && core.failures === 1) {
-    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the server there? Else set the option url"}`);
+  if (!core.at && core.failures === ATTEMPTS) {
+    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the option url right?"}`);
   }
   return { unavailable: reason, retryAfter };
 }

@@ -20,11 +20,10 @@
  * gets the refusal, and a session that has been refreshed. Nor is anything sent again if another user has logged in
  * meanwhile: what one user asked for is never asked for in another's name.
  */
-import type { Core } from "./core.ts";
+import { type Core, noteUser } from "./core.ts";
 import { refreshingCanHelp } from "./endpoints.ts";
-import { LoginRequired, RefreshUnavailable } from "./errors.ts";
-import type { LoginSignal, Refusals } from "./login_signal.ts";
-import { observe, ownEndpoint } from "./own_requests.ts";
+import { RefreshUnavailable, loginRequired } from "./errors.ts";
+import { sendOwn, stepUp } from "./parts.ts";
 import { refresh } from "./refresh.ts";
 import { fruitless } from "./timing.ts";
 import { type Token, isSameUser } from "./token.ts";
@@ -41,6 +40,8 @@ export interface Exchange<R> {
   signal?: AbortSignal | undefined;
   /** False if it is only to be sent, with the token there is, if any. */
   refresh?: boolean | undefined;
+  /** Whether no user has caused it, but a timer: it keeps no idle session alive. */
+  passive?: boolean | undefined;
   /**
    * Send it with this access token, or without one.
    *
@@ -59,6 +60,9 @@ export interface Seen {
   text(): Promise<string> | string;
 }
 
+/** The session endpoints that get no access token. */
+const OWN = /^([^?]+)\/(login|refresh|logout)(\?|$)/;
+
 /** URLs whose refusals are remembered. */
 const MOST_REFUSALS = 100;
 
@@ -73,13 +77,8 @@ const MOST_REFUSALS = 100;
 export async function exchange<R>(core: Core, asked: Exchange<R>): Promise<R> {
   const url = core.cover(asked.url);
   if (!url) return asked.send();
-  const path = ownEndpoint(core, url);
-  if (path) {
-    const answer = await asked.send();
-    const { status, text } = asked.look(answer);
-    if (status > 199 && status < 300) observe(core, path, await text());
-    return answer;
-  }
+  const [, base, path] = OWN.exec(url) ?? [];
+  if (base === core.url) return sendOwn(core, path!, asked as Exchange<unknown>) as Promise<R>;
   core.closing.throwIfAborted();
   if (asked.refresh === false) return sendFor(core, asked, core.token?.accessToken);
   return sendWithToken(core, url, asked);
@@ -87,39 +86,45 @@ export async function exchange<R>(core: Core, asked: Exchange<R>): Promise<R> {
 
 async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Promise<R> {
   const { repeatable, signal, reads, look } = asked;
-  const token = await usableToken(core, signal, (token) => !repeatable && token.due() <= 0);
-  const send = async (token?: Token, earlier?: R): Promise<[R, boolean]> => {
+  const token = await usableToken(core, asked, (token) => !repeatable && token.due() <= 0);
+  const send = async (token?: Token, earlier?: R) => {
     const answer = await sendFor(core, asked, token?.accessToken, earlier);
     const { status, from, challenge } = look(answer);
-    const refused =
+    const refused: boolean =
       (await core.shouldRefresh?.(answer)) ?? (status === 401 && !!core.cover(from || url) && refreshingCanHelp(challenge));
     if (!refused && token) core.login.refusals.delete(place);
-    return [answer, refused];
+    return [answer, refused, from, challenge] as const;
   };
   const [place] = url.split("?") as [string];
-  const [answer, refused] = await send(token);
+  const [answer, refused, from, challenge] = await send(token);
   if (!refused) return answer;
   if (!token) {
     if (core.token) return answer; // somebody has logged in since
-    throw new LoginRequired(core.reason, answer);
+    throw loginRequired(core.reason, answer);
   }
 
-  core.emit("unauthorized", { url });
-  const { from, challenge } = look(answer);
+  // after a redirect, to start again would repeat what the first stop did
+  const again = repeatable && (reads || !from || from === url);
   let newer = core.token;
-  if (newer === token) {
-    if (token.isFresh() || !helps(core.login, place, token)) return answer;
+  if (challenge?.includes("insufficient_user")) {
+    newer = await stepUp(core, "wait", { url, token, challenge, response: answer, again, signal });
+  } else if ((core.emit("unauthorized", { url }), newer === token)) {
+    if (!core.refreshing) {
+      const { refusals } = core.login;
+      const times = refusals.get(place) ?? 0;
+      if (token.age() < fruitless(times, token)) return answer;
+      if (refusals.size >= MOST_REFUSALS) refusals.clear();
+      refusals.set(place, times + 1);
+    }
     if (challenge?.includes("invalid_token")) token.expire();
     newer = await renew(core, token, signal, () => repeatable, answer);
   }
-  if (!isSameUser(token, newer)) throw new LoginRequired(core.reason, answer);
-  // after a redirect, to start again would repeat what the first stop did
-  const again = repeatable && (reads || !from || from === url);
+  if (!isSameUser(token, newer)) throw loginRequired(core.reason, answer);
   if (newer === token || !again) return answer;
   core.emit("replayed", { url });
   newer.used = true;
   const [last, still] = await send(newer, answer);
-  if (still && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, last);
+  if (still && !isSameUser(token, core.token)) throw loginRequired(core.reason, last);
   return last;
 }
 
@@ -130,9 +135,10 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
  */
 export async function usableToken(
   core: Core,
-  signal: AbortSignal | undefined,
+  { passive, signal }: Pick<Exchange<unknown>, "passive" | "signal">,
   first: (token: Token) => boolean,
 ): Promise<Token | undefined> {
+  if (!passive && !core.idle) noteUser(core);
   let { token } = core;
   const expired = () => !token || token.left() <= 0;
   if (expired() ? token || !core.at : first(token!)) token = await renew(core, token, signal, expired);
@@ -146,18 +152,6 @@ function sendFor<R>({ login }: Core, { reads, send }: Exchange<R>, token?: strin
   return reads || !token
     ? send(token, token ? login.over : undefined, earlier)
     : login.during(() => send(token, login.settled, earlier));
-}
-
-/** Tell whether refreshing may help where a token was refused, and count it. */
-function helps({ refusals }: LoginSignal, place: string, token: Token): boolean {
-  const now = performance.now();
-  const known: Refusals = refusals.get(place) ?? { times: 0, until: 0 };
-  if (known.token === token) return true; // the refresh is the same
-  if (now < known.until) return false;
-  if (refusals.size >= MOST_REFUSALS) refusals.clear();
-  const times = known.times + 1;
-  refusals.set(place, { times, until: now + fruitless(times), token });
-  return true;
 }
 
 /**
@@ -175,9 +169,9 @@ async function renew(
   answer?: unknown,
 ): Promise<Token | undefined> {
   const outcome = await unlessAborted(refresh(core), signal, core.closing);
-  if (token && !isSameUser(token, core.token)) throw new LoginRequired(core.reason, answer);
+  if (token && !isSameUser(token, core.token)) throw loginRequired(core.reason, answer);
   if (core.token === token && (token || !core.at) && dead()) {
-    throw new RefreshUnavailable(outcome?.unavailable ?? "refresh failed", outcome?.retryAfter);
+    throw new RefreshUnavailable(outcome?.unavailable ?? "refresh failed", { retryAfter: outcome?.retryAfter });
   }
   return core.token;
 }

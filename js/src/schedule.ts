@@ -18,7 +18,7 @@ export function schedule(core: Core): void {
     const { at, token, refreshing } = core;
     if (refreshing || signal.aborted || (at && !token)) return;
     const wait = Math.max(token?.due() ?? 0, core.paused(), SHORTEST_TIMER);
-    if (wait < Infinity) timer = setTimeout(look, Math.min(wait, LONGEST_TIMER));
+    timer = setTimeout(look, Math.min(wait, LONGEST_TIMER));
   };
   const look = () => {
     const { at, token } = core;

@@ -121,8 +121,8 @@ export function createRefresher(url: string, options: ForwardOptions): Refresher
         body: JSON.stringify({ refreshToken }),
         signal: AbortSignal.timeout(ATTEMPT),
       });
-      const { status, ok, headers } = response;
-      answer = { status, ok, headers, body: readObject(await response.text()), said: `refresh: HTTP ${status}` };
+      const { status, headers } = response;
+      answer = { status, headers, body: readObject(await response.text()), said: `refresh: HTTP ${status}` };
     } catch {
       return { unavailable: "refresh: no answer", status: 0 };
     }

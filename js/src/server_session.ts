@@ -40,8 +40,8 @@ export function createServerSession(accessToken: string | undefined, { covered, 
 
   const renew = async (response: Response) => {
     const { accessToken: newer, unavailable, retryAfter, stale } = await refresh!();
-    if (unavailable || stale) throw new RefreshUnavailable(unavailable ?? "refresh: HTTP 409", retryAfter);
-    if (!newer) throw new LoginRequired("the session has ended", response);
+    if (unavailable || stale) throw new RefreshUnavailable(unavailable ?? "refresh: HTTP 409", { retryAfter });
+    if (!newer) throw new LoginRequired("Login required: the session has ended", { response });
     current = newer;
   };
 
@@ -50,7 +50,7 @@ export function createServerSession(accessToken: string | undefined, { covered, 
     user,
     snapshot: () => shown,
     async token() {
-      if (!current) throw new LoginRequired("");
+      if (!current) throw new LoginRequired("Login required: nobody is logged in");
       return current;
     },
     async fetch(input, init) {

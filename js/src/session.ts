@@ -1,13 +1,13 @@
 import { type TokenOptions, accessToken } from "./access.ts";
-import { type Core, createCore, currentUser } from "./core.ts";
-import type { Credentials } from "./credentials.ts";
+import { type Core, createCore, noteUser } from "./core.ts";
+import type { Confirmation, Credentials } from "./credentials.ts";
 import { RefreshUnavailable } from "./errors.ts";
 import type { Listener, SessionEvents } from "./events.ts";
 import type { EventStream, EventStreamOptions } from "./eventsource.ts";
 import { type SessionFetch, createFetch } from "./fetch.ts";
-import { login } from "./login.ts";
 import { type LogoutOptions, logout } from "./logout.ts";
 import { type SessionOptions, readOptions } from "./options.ts";
+import { ending, login, stepUp } from "./parts.ts";
 import { refresh } from "./refresh.ts";
 import { type Exchange, exchange } from "./replay.ts";
 import { schedule } from "./schedule.ts";
@@ -41,6 +41,17 @@ export interface Session {
   logout(options?: LogoutOptions): Promise<void>;
   /** Get a new access token now, such as after a login by other means; returns who is logged in. */
   refresh(): Promise<User | null>;
+  /**
+   * Keep the session alive: the user is there. Return for how many milliseconds it lasts now, `Infinity` if that is not
+   * known. A session whose whole time is over cannot be extended.
+   */
+  extend(): Promise<number>;
+  /**
+   * Confirm who the user is, by their password, when `stepUp` was fired; what waits for it is sent again.
+   *
+   * @throws CredentialsRejected if the password is wrong; what waits goes on waiting.
+   */
+  confirm(confirmation: Confirmation): Promise<User | null>;
   /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
   exchange<R>(asked: Exchange<R>): Promise<R>;
   /** Open a WebSocket that lasts as long as this login, and connects again by itself. */
@@ -76,7 +87,7 @@ export function createSession(options: SessionOptions = {}): Session {
       return core.snapshot.status;
     },
     get user() {
-      return currentUser(core);
+      return core.snapshot.user;
     },
     get signal() {
       return core.login.over;
@@ -84,26 +95,32 @@ export function createSession(options: SessionOptions = {}): Session {
     get ready() {
       return (ready ??= unlessClosed(async () => core.at || renew(core))()
         .catch(() => {})
-        .then(() => currentUser(core)));
+        .then(() => core.snapshot.user));
     },
     closed: core.closing,
     snapshot: () => core.snapshot,
-    subscribe: (listener) => core.on("change", () => listener()),
+    subscribe: (listener) => core.on("change", listener),
     token: unlessClosed(accessToken),
     login: unlessClosed(login),
     logout: unlessClosed(logout),
     refresh: unlessClosed(renew),
+    extend: unlessClosed((core) => ending(core, "extend")),
+    confirm: unlessClosed((core, confirmation) => stepUp(core, "confirm", confirmation)),
     exchange: (asked) => exchange(core, asked),
     socket: async (url, options) => (await import("./socket.ts")).openSocket(session, url, options),
     events: async (url, options) => (await import("./eventsource.ts")).openEvents(session, url, options),
-    on: core.on,
+    on(name, listener) {
+      if (core.live) void ({ ending, stepUp } as { [other in typeof name]?: (core: Core) => unknown })[name]?.(core);
+      return core.on(name, listener);
+    },
     close: () => core.close(),
   };
-  core.own = session.fetch as typeof fetch;
+  core.session = session;
   if (!core.live) core.close(new RefreshUnavailable("No session outside of a web page"));
   else {
     joinTabs(core);
     schedule(core);
+    if (core.idle) void ending(core);
     // the beginning of time: whatever another tab knows is newer
     if (!core.restore) core.settle({ at: 1 }, true);
     else if (globalThis.document) void session.ready;
@@ -112,6 +129,7 @@ export function createSession(options: SessionOptions = {}): Session {
 }
 
 async function renew(core: Core): Promise<User | null> {
+  noteUser(core);
   await refresh(core);
-  return currentUser(core);
+  return core.snapshot.user;
 }

@@ -6,21 +6,23 @@
  * in any tab; one that was rejected cannot undo a login that came after.
  */
 import type { Grant } from "./endpoints.ts";
-import { LoginRequired } from "./errors.ts";
+import { loginRequired } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import { type LoginSignal, createLoginSignal } from "./login_signal.ts";
 import { type Snapshot, UNKNOWN, show } from "./snapshot.ts";
 import { type Token, createToken, isSameUser } from "./token.ts";
 
 export interface Change {
-  /** When it started, by `State.tick`. */
-  at: number;
+  /** When it started, by `State.tick`; now, if missing. */
+  at?: number;
   /** What was granted; missing if the session is over. */
   grant?: Grant | false | undefined;
   /** The grant's age in milliseconds, if it comes from another tab. */
   age?: number | undefined;
   /** Why the session is over. */
   reason?: string;
+  /** Whether nobody has told the server that the user is there. */
+  passive?: boolean | undefined;
 }
 
 export interface State {
@@ -52,24 +54,25 @@ export function createState(ahead: number, emit: Emit, changed: (change: Change 
     // the fraction keeps two tabs apart that act in the same millisecond
     tick: () => (latest = Math.max(Date.now(), latest + 1) + Math.random()),
     settle(change, shared = false) {
-      const { at, grant, age = 0, reason = "" } = change;
+      const { at = state.tick(), grant, age = 0, reason = "", passive } = change;
       latest = Math.max(latest, at);
       if (at <= state.at) return;
       const { token: before, snapshot, login } = state;
       const token = grant ? createToken(grant, age, ahead) : undefined;
       const shown = show(snapshot, token);
+      // a tab that has just been opened was opened by its user
+      if (token) token.active = !!passive && (!before || !!before.active);
       Object.assign(state, { at, grant, token, reason, snapshot: shown });
       const same = before && isSameUser(before, token);
       if (before && !same) {
         state.login = createLoginSignal();
-        login.end(new LoginRequired(reason || "another user has logged in"));
+        login.end(loginRequired(reason || "another user has logged in"));
       }
       if (shown !== snapshot) emit("change", shown);
       if (token) {
-        const { lifetime } = token;
-        emit(same ? "refreshed" : "loggedIn", { user: shown.user, lifetime, shared });
+        emit(same ? "refreshed" : "loggedIn", { user: shown.user, lifetime: token.lifetime, shared });
       } else if (before) emit("loggedOut", { reason, shared });
-      changed(!shared && change);
+      changed(!shared && { ...change, at });
     },
   };
   return state;

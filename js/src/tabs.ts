@@ -4,14 +4,14 @@ import { isAccessToken } from "./endpoints.ts";
 import type { Change } from "./state.ts";
 import { LONGEST_RETRY_AFTER } from "./timing.ts";
 
-/** Of what tabs post. Tabs may run different versions of this module; one without a number is of version 1. */
+/** Of what tabs post. Tabs may run different versions of this module; a message without a number is of version 1. */
 const VERSION = 1;
 
 /** A moment, by any clock that a browser may have (before the year 33658). */
 const LATEST = 1e15;
 
 export interface Tabs {
-  post(message: Change | { rest: number }): void;
+  post(message: Change | { rest: number } | { active: true }): void;
   /** Ask the others whether they know something newer. */
   ask(): void;
   /** Ask, and wait until another tab has answered, at most so many milliseconds. */
@@ -22,31 +22,30 @@ export interface Tabs {
 export function joinTabs(core: Core): void {
   let channel: BroadcastChannel | undefined;
   let answered = () => {};
-  const post = (message: Change | { rest: number } | { ask: number }) =>
-    channel?.postMessage({ ...message, version: VERSION, sent: Date.now() });
+  const post = (message: Change | { rest: number } | { active: true } | { ask: number }) =>
+    channel?.postMessage({ ...message, sent: Date.now() });
   const ask = () => post({ ask: core.at });
   const receive = ({ data }: MessageEvent) => {
     const message = Object(data);
-    const { version = VERSION, ask, rest, sent } = message;
+    const { version = VERSION, ask, rest, sent, active } = message;
     if (version !== VERSION) return;
+    if (active === true && core.token) core.token.active = true;
     if (isBetween(ask, LATEST)) {
       const { at, token, grant, reason } = core;
-      if (at > ask && (grant || reason)) post({ at, grant, age: token?.age(), reason });
+      if (at > ask && (grant || reason)) post({ at, grant, age: token?.age(), reason, passive: true });
       return;
     }
     if (isBetween(rest, LONGEST_RETRY_AFTER)) core.pause(rest);
-    else if (isBetween(sent, LATEST) && isChange(message)) {
+    else if (isChange(message)) {
       // the age at sending, and how long the message was under way: a tab may have been frozen
       core.settle({ ...message, age: (message.age ?? 0) + Math.max(0, Date.now() - sent) }, true);
     } else return;
     answered();
   };
-  const leave = () => {
+  const join = (away?: unknown) => {
     channel?.close();
     channel = undefined;
-  };
-  const join = () => {
-    leave();
+    if (away) return;
     try {
       channel = new BroadcastChannel(core.label);
       channel.onmessage = receive;
@@ -54,9 +53,9 @@ export function joinTabs(core: Core): void {
   };
   join();
   // a page with an open channel is not kept for the Back button
-  listen(core, "pagehide", leave);
-  listen(core, "pageshow", join);
-  core.closing.addEventListener("abort", leave);
+  listen(core, "pagehide", join);
+  listen(core, "pageshow", () => join());
+  core.closing.addEventListener("abort", join);
   Object.assign(core, {
     post,
     ask,
@@ -72,8 +71,8 @@ export function joinTabs(core: Core): void {
 const isBetween = (value: unknown, most: number) => typeof value === "number" && value >= 0 && value <= most;
 
 /** Tell whether a message is a change as this version makes them; its age, if any, is that of a token. */
-function isChange({ at, grant, age = 0, reason }: Change): boolean {
-  const { accessToken, lifetime = 1 } = Object(grant);
-  const known = grant ? isAccessToken(accessToken) && isBetween(lifetime, LATEST) : reason && typeof reason === "string";
-  return !!known && isBetween(at, LATEST) && isBetween(age, LATEST);
+function isChange({ at, grant, age = 0, reason, sent }: Change & { sent: unknown }): boolean | "" | undefined {
+  const { accessToken, lifetime = 1, ends = 1 } = Object(grant);
+  const known = grant ? isAccessToken(accessToken) : reason && typeof reason === "string";
+  return known && [at, age, lifetime, ends, sent].every((each) => isBetween(each, LATEST));
 }

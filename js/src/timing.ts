@@ -1,5 +1,5 @@
 /** Every span of time the session goes by, in milliseconds. */
-import type { Outcome } from "./endpoints.ts";
+import type { Grant, Outcome } from "./endpoints.ts";
 
 /** The last share of its lifetime in which a token is refreshed ahead of expiry, unless told otherwise. */
 export const AHEAD = 0.2;
@@ -9,6 +9,9 @@ export const FRESH = 1000;
 
 /** How long `session.token()` is good for, unless told otherwise. */
 export const GOOD_FOR = 5000;
+
+/** How long before the end of a session its user is warned, unless told otherwise. */
+export const WARN_BEFORE = 120_000;
 
 /** A login, a logout. The whole of a refresh is three times what its first request may take. */
 export const DEADLINE = 10_000;
@@ -31,34 +34,24 @@ export const SHORTEST_TIMER = 500;
 /** A server that asks for more than this is asked again after this long. */
 export const LONGEST_RETRY_AFTER = 300_000;
 
-const ATTEMPTS = 3;
-const PAUSE = 200;
-const BACKOFF = 1000;
-const LONGEST_BACKOFF = 32;
-
-/** Take between half of a span and all of it, and no less than the server asks for. */
-const wait = (span: number, { retryAfter = 0 }: Outcome) => Math.max((span * (1 + Math.random())) / 2, retryAfter);
-
 /**
- * Return how long a refresh pauses before it is sent once more; `undefined` where it is done.
- *
- * A lost answer is worth another try at once: within the grace period the server gives the same successor again. So
- * is a stale one: by now the cookie jar has the newer token.
+ * How many failed requests in a row a refresh waits out. A lost answer is worth another try at once: within the grace
+ * period the server gives the same successor again. So is a stale one: by now the cookie jar has the newer token.
  */
-export function retryPause(outcome: Outcome, attempts: number, left: number): number | undefined {
-  const pause = wait(PAUSE * 4 ** (attempts - 1), outcome);
-  return outcome.unavailable && attempts < ATTEMPTS && pause < left ? pause : undefined;
-}
+export const ATTEMPTS = 3;
+const PAUSE = 100;
+const LONGEST_PAUSE = 32_000;
+
+/** Return for how long nobody refreshes after so many failures in a row, and no less than the server asks for. */
+export const backoff = (failures: number, { retryAfter = 0 }: Outcome): number =>
+  Math.max((Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE) * (1 + Math.random())) / 2, retryAfter);
 
 /** Return how long the next request of a refresh may take, after one that took so long. */
 export const nextAttempt = (took: number): number => Math.min(Math.max(2 * took, ATTEMPT), LONGEST_ATTEMPT);
 
 /**
- * Return for how long a 401 from one place does not cause another refresh, after so many in a row that did not help
- * there.
+ * Return how old a token has to be for a 401 to cause a refresh: a newer one would fare no better. It is longer after
+ * refreshes that did not help there, so many in a row.
  */
-export const fruitless = (times: number): number => Math.min(FRESH * 2 ** times, LONGEST_RETRY_AFTER);
-
-/** Return for how long nobody refreshes after so many failures in a row. */
-export const backoff = (failures: number, outcome: Outcome): number =>
-  wait(BACKOFF * Math.min(2 ** (failures - 1), LONGEST_BACKOFF), outcome);
+export const fruitless = (times: number, { lifetime = Infinity }: Pick<Grant, "lifetime">): number =>
+  Math.min(FRESH * 2 ** times, times ? LONGEST_RETRY_AFTER : lifetime / 10);

@@ -1,6 +1,5 @@
 import { stopwatch } from "./clock.ts";
 import type { Grant } from "./endpoints.ts";
-import { FRESH } from "./timing.ts";
 import { type User, readUser } from "./user.ts";
 
 /** The access token of this tab. Its lifetime counts from receipt, so a wrong wall clock does not matter. */
@@ -12,12 +11,12 @@ export interface Token extends Grant {
   left(): number;
   /** Milliseconds until it is refreshed before it expires; infinite if its lifetime is unknown. */
   due(): number;
-  /** Whether it came only moments ago, so that a newer one would fare no better. */
-  isFresh(): boolean;
   /** Take it for expired from now on: the server has said so. */
   expire(): void;
   /** Whether a request was sent with it. */
   used?: boolean;
+  /** Whether the user has been there since the server was last told so. */
+  active?: boolean;
 }
 
 /**
@@ -38,7 +37,6 @@ export function createToken({ accessToken, lifetime }: Grant, already: number, a
     age,
     left: () => life - age(),
     due: () => young - age(),
-    isFresh: () => age() < Math.min(FRESH, life / 10),
     expire() {
       life = young = 0;
     },

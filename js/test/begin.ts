@@ -15,3 +15,8 @@ export async function begin(t: TestContext, options: SessionOptions = {}): Promi
 }
 
 export const after = (milliseconds: number): Promise<void> => new Promise((go) => setTimeout(go, milliseconds));
+
+/** Wait until something holds, at most five seconds. */
+export async function until(holds: () => unknown): Promise<void> {
+  for (let turn = 0; !holds() && turn < 250; turn++) await after(20);
+}

@@ -9,7 +9,6 @@ const jwt = (claims: object) => `x.${Buffer.from(JSON.stringify(claims)).toStrin
 
 const answer = (status: number, text = "", headers = {}): Answer => ({
   status,
-  ok: status > 199 && status < 300,
   body: readObject(text),
   said: `refresh: HTTP ${status}`,
   headers: new Headers(headers),

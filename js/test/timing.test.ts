@@ -2,27 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createToken } from "../src/token.ts";
-import { backoff, fruitless, nextAttempt, retryPause } from "../src/timing.ts";
+import { backoff, fruitless, nextAttempt } from "../src/timing.ts";
 
 const failed = { unavailable: "HTTP 503" };
 const many = <T>(make: () => T) => Array.from({ length: 200 }, make);
 
-test("a refresh is sent three times at the most, with growing pauses, and never past its deadline", () => {
-  for (const pause of many(() => retryPause(failed, 1, 9000)!)) assert.ok(pause >= 100 && pause <= 200);
-  for (const pause of many(() => retryPause(failed, 2, 9000)!)) assert.ok(pause >= 400 && pause <= 800);
-  assert.equal(retryPause(failed, 3, 9000), undefined);
-  assert.equal(retryPause(failed, 1, 50), undefined);
-  assert.equal(retryPause({ ...failed, retryAfter: 2000 }, 1, 9000), 2000);
-  assert.equal(retryPause({ ...failed, retryAfter: 20_000 }, 1, 9000), undefined);
-});
-
-test("what was settled is not asked again", () => {
-  assert.equal(retryPause({ reason: "over" }, 1, 9000), undefined);
-  assert.equal(retryPause({ grant: { accessToken: "a", lifetime: 1 } }, 1, 9000), undefined);
-});
-
 test("after failures nobody asks for a growing while, half a minute or as long as the server says", () => {
-  for (const [failures, longest] of [[1, 1000], [2, 2000], [5, 16_000], [6, 32_000], [5000, 32_000]] as const) {
+  for (const [failures, longest] of [[1, 200], [2, 400], [3, 800], [8, 25_600], [9, 32_000], [5000, 32_000]] as const) {
     for (const span of many(() => backoff(failures, failed))) assert.ok(span >= longest / 2 && span <= longest);
   }
   assert.equal(backoff(1, { ...failed, retryAfter: 60_000 }), 60_000);
@@ -43,9 +29,7 @@ test("a token of unknown life is never old, and one of ten years overflows nothi
   assert.ok(long.left() > 0 && long.due() > 2 ** 31);
 });
 
-test("only a token of moments ago is fresh, and what the server calls dead is dead", () => {
-  const fresh = (lifetime: number, age: number) => createToken({ accessToken: "a", lifetime }, age, 0.2).isFresh();
-  assert.deepEqual([fresh(900_000, 500), fresh(900_000, 1100), fresh(2000, 100), fresh(2000, 300)], [true, false, true, false]);
+test("what the server calls dead is dead", () => {
   const token = createToken({ accessToken: "a", lifetime: 900_000 }, 0, 0.2);
   token.expire();
   assert.ok(token.left() <= 0 && token.due() <= 0);
@@ -55,6 +39,9 @@ test("a refresh gets twice the time that the last one took, from five to ten sec
   assert.deepEqual([20, 3000, 5000, 60_000].map(nextAttempt), [5000, 6000, 10_000, 10_000]);
 });
 
-test("refreshes that do not help space out, up to five minutes", () => {
-  assert.deepEqual([1, 2, 3, 50].map(fruitless), [2000, 4000, 8000, 300_000]);
+test("a 401 to a token of moments ago causes no refresh, and refreshes that do not help space out, up to five minutes", () => {
+  const long = { lifetime: 900_000 };
+  assert.deepEqual([0, 1, 2, 3, 50].map((times) => fruitless(times, long)), [1000, 2000, 4000, 8000, 300_000]);
+  assert.deepEqual([0, 1].map((times) => fruitless(times, { lifetime: 2000 })), [200, 2000]);
+  assert.equal(fruitless(0, { lifetime: undefined }), 1000);
 });

@@ -67,13 +67,14 @@ window.begin = (options) => {
 };
 
 /** Put a session behind the page's `fetch`, which is all that the page then uses. */
-window.install = () => {
-  const session = daypass.installFetch();
+window.install = async () => {
+  const { installFetch } = await import(`${url}/daypass-install.js`);
+  const session = installFetch();
   window.api = axios.create({ adapter: "fetch" });
   follow(session, (_, path, options) => (kind === "axios" ? sendByAxios(path, options) : sendByFetch(fetch, path, options)));
 };
 
-if (params.has("installed")) install();
+if (params.has("installed")) await install();
 else if (!params.has("idle")) begin();
 
 window.happened = (name) => events.filter((event) => event.name === name);

@@ -56,7 +56,12 @@ STALE = Response(409, (JSON, NO_STORE, VARY), body_of("token_stale", "A newer re
 def test_login(name: dict[str, str]) -> None:
     """A login by address or by name is answered with an access token, its kind and its life, and a cookie."""
     response = Asked().ask("POST", "/login", name | {"password": PASSWORD})
-    expected = {"accessToken": access_token(response), "tokenType": "Bearer", "expiresIn": 900}
+    expected = {
+        "accessToken": access_token(response),
+        "tokenType": "Bearer",
+        "expiresIn": 900,
+        "refreshExpiresIn": 2_592_000,
+    }
     cookie = f"__Host-daypass={cookie_value(response)}; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"
     assert (JSON, NO_STORE, GRACE, ("set-cookie", cookie), VARY) == response.headers
     assert (200, expected) == (response.status, json_of(response))
@@ -259,7 +264,12 @@ def test_refresh() -> None:
     access, refresh_token = asked.login()
     response = asked.ask("POST", "/refresh", cookie=refresh_token)
     following = cookie_value(response)
-    expected = {"accessToken": access_token(response), "tokenType": "Bearer", "expiresIn": 900}
+    expected = {
+        "accessToken": access_token(response),
+        "tokenType": "Bearer",
+        "expiresIn": 900,
+        "refreshExpiresIn": 2_592_000,
+    }
     cookie = f"__Host-daypass={following}; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"
     assert (JSON, NO_STORE, GRACE, ("set-cookie", cookie), VARY) == response.headers
     assert (200, expected) == (response.status, json_of(response))
@@ -337,7 +347,7 @@ def test_a_cookie_never_becomes_a_body() -> None:
     _, refresh_token = asked.login()
     for content in ({"tokenDelivery": "body"}, {"refreshToken": ""}, {"refreshToken": None, "tokenDelivery": "body"}):
         response = asked.ask("POST", "/refresh", content, cookie=refresh_token)
-        assert {"accessToken", "tokenType", "expiresIn"} == json_of(response).keys()
+        assert {"accessToken", "tokenType", "expiresIn", "refreshExpiresIn"} == json_of(response).keys()
         assert b"dpr_" not in response.body
 
 
@@ -1001,7 +1011,7 @@ def test_password_confirms_the_login() -> None:
     asked.clock.advance(10 * MINUTE)
     response = asked.ask("POST", "/confirm", {"password": PASSWORD}, token=access)
     assert (200, []) == (response.status, headers_named(response, "set-cookie"))
-    assert {"accessToken", "tokenType", "expiresIn"} == json_of(response).keys()
+    assert {"accessToken", "tokenType", "expiresIn", "refreshExpiresIn"} == json_of(response).keys()
     token = asked.auth.verify(access_token(response))
     assert (asked.clock.now, ["pwd"]) == (token.auth_time, token.claims["amr"])
     assert asked.auth.verify(access).session_id == token.session_id

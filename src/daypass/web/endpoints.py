@@ -175,7 +175,12 @@ class Endpoints:
             return challenge(failure(error.status, error.code))
         except ImpersonationRejected as error:
             return failure(error.status, error.code, str(error))
-        content = {"accessToken": confirmed.access_token, "tokenType": "Bearer", "expiresIn": confirmed.expires_in}
+        content = {
+            "accessToken": confirmed.access_token,
+            "tokenType": "Bearer",
+            "expiresIn": confirmed.expires_in,
+            "refreshExpiresIn": _seconds_left(confirmed.session, call.now),
+        }
         its_page = (yield from self._page_session(request)) == token.session_id
         newer = (cookies.write_access(request, self._cookies, confirmed, call.now),) if its_page else ()
         return answer(200, content).with_headers(*newer)
@@ -402,20 +407,21 @@ class Endpoints:
             "accessToken": tokens.access_token,
             "tokenType": "Bearer",
             "expiresIn": tokens.expires_in,
+            "refreshExpiresIn": _seconds_left(tokens.session, call.now),
         }
         grace = grace_header(self._flows.policy)
         if not tokens.replaces:
             return answer(200, content).with_headers(grace)
         if in_body:
-            session = tokens.session
-            content |= {
-                "refreshToken": tokens.refresh_token,
-                "refreshExpiresIn": max(0, session.expires_at - call.now) // SECOND,
-                "persistent": session.persistent,
-            }
+            content |= {"refreshToken": tokens.refresh_token, "persistent": tokens.session.persistent}
             return answer(200, content).with_headers(grace)
         cookie = cookies.write_session(request, self._cookies, tokens, call.now, new=new)
         return answer(200, content).with_headers(grace, cookie)
+
+
+def _seconds_left(session: Session, now: int) -> int:
+    """Return for how long a session lasts if it is not used."""
+    return max(0, session.expires_at - now) // SECOND
 
 
 def nobody_logged_in() -> Response:

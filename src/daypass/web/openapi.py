@@ -98,7 +98,11 @@ SCHEMAS: Mapping[str, Schema] = {
             "tokenType": {"const": "Bearer"},
             "expiresIn": {"type": "integer", "minimum": 1, "description": "Seconds."},
             "refreshToken": {"type": "string", "pattern": "^dpr_"},
-            "refreshExpiresIn": {"type": "integer", "minimum": 0, "description": "Seconds; only with refreshToken."},
+            "refreshExpiresIn": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Seconds until the session ends if it is not refreshed.",
+            },
             "persistent": {
                 "type": "boolean",
                 "description": "Whether to keep it after a restart; only with refreshToken.",

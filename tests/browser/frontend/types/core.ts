@@ -1,4 +1,5 @@
-import { DaypassError, type Session, type Snapshot, type User, createSession, installFetch } from "daypass";
+import { DaypassError, type Session, type Snapshot, type User, createSession } from "daypass";
+import { installFetch } from "daypass/install";
 import { withSession } from "daypass/axios";
 import axios from "axios";
 
