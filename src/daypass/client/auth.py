@@ -20,7 +20,7 @@ from daypass.client.replay import ReplayContext, ShouldRefresh, is_unauthorized
 from daypass.client.sender import Sender
 from daypass.client.session import NOTHING_YET, ClientSession
 from daypass.client.storage import Storage
-from daypass.client.strategy import Strategy, StrategyFlow
+from daypass.client.strategy import EndsEverywhere, Strategy, StrategyFlow
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens
 from daypass.drive import arun, run
@@ -266,31 +266,37 @@ class SessionAuth:
         else:
             self._session.begin(grant, sent_at)
 
-    def logout(self, client: Any) -> bool:
+    def logout(self, client: Any, *, everywhere: bool = False) -> bool:
         """End the session: here and in the storage at once, whatever becomes of the message; and on the server.
 
+        Args:
+            client: to send the message.
+            everywhere: end all sessions of the user, on every device.
+
         Returns:
-            Whether the session is known to have ended on the server too. ``False``: the server could not be reached,
-            and the session lives there until it expires.
+            Whether the session, or all of them, are known to have ended on the server too. ``False``: the server could
+            not be reached, or, with ``everywhere``, did not know the session. What lives there lives until it expires.
+
+        Raises:
+            ConfigurationError: the server cannot end the sessions of all devices. Nothing was ended.
         """
         self.library.check(client, is_async=False)
+        flow = self._logout_flow(everywhere=everywhere)
         tokens = self._session.end("logout")
         with suppress(*self.library.transport_errors):
-            return tokens is None or run(
-                self._logout_flow(tokens), lambda request: self._sender.send(client, _message(request))
-            )
-        return False
+            if tokens is not None:
+                return run(flow(tokens), lambda request: self._sender.send(client, _message(request)))
+        return tokens is None and not everywhere
 
-    async def alogout(self, client: Any) -> bool:
+    async def alogout(self, client: Any, *, everywhere: bool = False) -> bool:
         """End the session, through an async client; the twin of `logout`."""
         self.library.check(client, is_async=True)
-        end = self._session.end
+        flow, end = self._logout_flow(everywhere=everywhere), self._session.end
         tokens = await in_thread(end, "logout") if self._session.stored is not None else end("logout")
         with suppress(*self.library.transport_errors):
-            return tokens is None or await arun(
-                self._logout_flow(tokens), lambda request: self._sender.send_async(client, _message(request))
-            )
-        return False
+            if tokens is not None:
+                return await arun(flow(tokens), lambda request: self._sender.send_async(client, _message(request)))
+        return tokens is None and not everywhere
 
     def attach(self, client: Any) -> Any:
         """Have ``client`` send the access token, send refreshes through it, and return it.
@@ -323,8 +329,13 @@ class SessionAuth:
     def _token_flow(self, state: State, good_for: float) -> Generator[Any, State, Tokens]:
         return token_flow(state, int(good_for * 1000), self._session.timing)
 
-    def _logout_flow(self, tokens: Tokens) -> StrategyFlow[bool]:
-        return self._strategy.logout(tokens)
+    def _logout_flow(self, *, everywhere: bool) -> Callable[[Tokens], StrategyFlow[bool]]:
+        if not everywhere:
+            return self._strategy.logout
+        if isinstance(self._strategy, EndsEverywhere):
+            return self._strategy.logout_everywhere
+        kind = type(self._strategy).__name__
+        raise ConfigurationError(f"{kind} cannot end the sessions of all devices: write logout(client)")
 
 
 def _message(request: Any) -> Message:

@@ -184,16 +184,22 @@ def request(
     return Answered(response.status_code, response.reason_phrase, response.content)
 
 
-def logout(url: str | None = None, account: str | None = None) -> bool:
+def logout(url: str | None = None, account: str | None = None, *, everywhere: bool = False) -> bool:
     """End a session, by default the current one; return whether it is known to be ended on the server.
+
+    Args:
+        url: which session.
+        account: which of several at that URL.
+        everywhere: end all sessions of its user, on every device.
 
     Raises:
         LoginRequired: there is no session.
+        ConfigurationError: the server cannot end the sessions of all devices.
     """
     session = shell_sessions.find(url, account)
     auth = _auth(session)
     with _client(*session.urls) as client:
-        return auth.logout(client)
+        return auth.logout(client, everywhere=everywhere)
 
 
 def _begin(session: ShellSession, begin: Callable[[DaypassAuth, httpx2.Client], None]) -> bool:

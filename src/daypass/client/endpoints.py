@@ -5,6 +5,7 @@ automatically.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
 from daypass.client.first_party import (
@@ -107,6 +108,12 @@ class Endpoints:
         """Present the refresh token or the cookie to be ended."""
         answer: Answer = yield self._present(self._logout, tokens)
         return 200 <= answer.status <= 299 or is_rejection(answer)
+
+    def logout_everywhere(self, tokens: Tokens) -> StrategyFlow[bool]:
+        """Present the refresh token or the cookie of the user whose sessions are to be ended."""
+        message = self._present(self._logout, tokens)
+        answer: Answer = yield replace(message, json={**(message.json or {}), "everywhere": True})
+        return 200 <= answer.status <= 299
 
     def server(self, url: str) -> str:
         """Return the URL of the refresh endpoint."""

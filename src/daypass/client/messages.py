@@ -33,7 +33,7 @@ class Message:
     """
 
     path: str
-    json: dict[str, str] | None = field(default=None, repr=False)
+    json: Mapping[str, str | bool] | None = field(default=None, repr=False)
     cookie: Cookie | None = None
     form: Mapping[str, str | list[str]] | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)

@@ -10,7 +10,7 @@ function).
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome
 from daypass.client.tokens import Tokens
@@ -64,3 +64,11 @@ class Strategy(Protocol):
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
         """Return the cookie of ``answer`` that the user's own jar must not have, if any."""
+
+
+@runtime_checkable
+class EndsEverywhere(Protocol):
+    """A kind of server that can end all sessions of a user at once."""
+
+    def logout_everywhere(self, tokens: Tokens) -> StrategyFlow[bool]:
+        """End the user's sessions on all devices; return whether the server did."""
