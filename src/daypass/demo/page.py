@@ -44,7 +44,7 @@ _ASSETS = {
     f"{PREFIX}/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _REVOKED_ONE_IN = 3
-"""One access token in so many is refused after half its life, so that requests get a 401 and are sent again."""
+"""One access token in so many is refused after five seconds, so that requests get a 401 and are sent again."""
 
 _AFTER = 5 * SECOND
 
@@ -131,12 +131,15 @@ class _Api:
         self._thieves = thieves
         self._require = bearer(auth)
         self._revoked: set[str] = set()
+        self._used_since: dict[str, int] = {}
 
     async def notes(self, request: Request) -> Response:
         """Return the notes, or 401 if the access token was revoked."""
         token = await self._require(request)
-        age = self._auth.new_call().now - token.issued_at
-        unlucky = _is_unlucky(token) and age >= _AFTER and not self._thieves.about
+        # Since its first use, not since it was issued: a 401 to a token that has just arrived would be the page's own.
+        now = self._auth.new_call().now
+        used_for = now - self._used_since.setdefault(token.id, now)
+        unlucky = _is_unlucky(token) and used_for >= _AFTER and not self._thieves.about
         if unlucky or token.id in self._revoked:
             challenge = 'Bearer realm="daypass", error="invalid_token", error_description="revoked"'
             return JSONResponse({"error": "invalid_token"}, 401, {"www-authenticate": challenge})

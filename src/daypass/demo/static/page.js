@@ -45,6 +45,7 @@ async function sendOne() {
   dots.push(dot);
   try {
     const answer = await session.fetch(NOTES + query, { cache: "no-store" });
+    if (answer.status === 401) await session.refresh(); // to a token of a moment ago: LoginRequired if the session has ended
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     await answer.json();
     dot.state = sentAgain.delete(query) ? "again" : "fine";
