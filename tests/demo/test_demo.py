@@ -268,7 +268,7 @@ def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, columns: int
     for name in ("p50", "p99"):
         assert re.search(rf"{name} [\d,]+\.\d ms ", text), name
     assert {columns} == {len(line) for line in panel}
-    assert (4, 4) == (len(re.findall("│   day pass ", text)), len(re.findall("│   requests ", text)))
+    assert (4, 4) == (len(re.findall("│   token ", text)), len(re.findall("│   requests ", text)))
 
 
 def test_ctrl_c_pressed_again_and_again_changes_nothing(tmp_path: Path) -> None:

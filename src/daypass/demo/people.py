@@ -53,7 +53,7 @@ class People:
         self._lanes = {
             name: tally.add(Lane(name, story))
             for name, story in (
-                ("Ann", "one request after another; refreshes before the pass runs out"),
+                ("Ann", "one request after another; refreshes before the token expires"),
                 ("Ben", "the same, async; his clock is slow, so he meets the 401 and replays"),
                 ("Cleo", "bursts of 100, async; her clock is slow too: one refresh for all"),
                 ("Dan", "bursts of 100 threads, uploads among them"),

@@ -171,7 +171,7 @@ class _Picture:
         return _figures(self._tally.summary(now), width)
 
     def timeline(self, now: int, width: int, *, tall: bool) -> RenderableType:
-        """Draw each user's day pass, as it runs out and is renewed, above what came of their requests."""
+        """Draw the lifetime left of each user's access token, above what came of their requests."""
         columns = max(10, width - _MARGIN)
         started = self._tally.started
         first = max(started, now - columns * COLUMN)
@@ -182,7 +182,7 @@ class _Picture:
         for lane in self._tally.lanes:
             rows += [
                 Text.assemble((f"{lane.name:<5}", "bold"), (f" {lane.story}", "dim"), no_wrap=True, overflow=overflow),
-                _row("day pass", [self._pass_left(lane, start) for start in starts]),
+                _row("token", [self._token_left(lane, start) for start in starts]),
                 _row("requests", [self._requests(lane, start, start + COLUMN) for start in starts]),
             ]
             if tall:
@@ -205,7 +205,7 @@ class _Picture:
             f"Too short to show anything: {summary.expiries} access tokens expired; let it run for 15 s.", "yellow"
         )
 
-    def _pass_left(self, lane: Lane, at: int) -> tuple[str, str]:
+    def _token_left(self, lane: Lane, at: int) -> tuple[str, str]:
         left = lane.token_left(at + COLUMN - 1)
         if left is None:
             return " ", ""
@@ -226,7 +226,7 @@ class _Picture:
     def _legend(self, width: int) -> Text:
         symbols = self._symbols
         meanings = (
-            (symbols.bars[8] + symbols.bars[5] + symbols.bars[1], "green", "pass runs out"),
+            (symbols.bars[8] + symbols.bars[5] + symbols.bars[1], "green", "lifetime left"),
             (symbols.refreshed, "bold cyan", "refreshed in time"),
             (symbols.replayed, "bold cyan", "401: refreshed, sent again"),
             (symbols.fine, "green", "fine"),
