@@ -128,9 +128,11 @@ class DPoP:
         if until is not None:
             return until
         if self.require_nonce:
-            raise NonceRequired("the proof needs the nonce that this response has")
+            raise NonceRequired("the proof needs the nonce that this response has", self.nonces.at(now))
         if abs(issued_at * SECOND - now) > self.max_age:
-            raise NonceRequired("the time in the proof is not the server's: use the nonce of this response")
+            raise NonceRequired(
+                "the time in the proof is not the server's: use the nonce of this response", self.nonces.at(now)
+            )
         return int(issued_at * SECOND) + self.max_age
 
 

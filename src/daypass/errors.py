@@ -93,9 +93,17 @@ class ProofRejected(TokenRejected):
 
 
 class NonceRequired(ProofRejected):
-    """The proof is good but for a nonce of the server, which it has to have (RFC 9449 §8)."""
+    """The proof is good but for a nonce of the server, which it has to have (RFC 9449 §8).
+
+    Attributes:
+        nonce: for the next proof.
+    """
 
     code = "use_dpop_nonce"
+
+    def __init__(self, message: str, nonce: str) -> None:
+        super().__init__(message)
+        self.nonce = nonce
 
 
 class AuthenticationInsufficient(TokenRejected):

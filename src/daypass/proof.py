@@ -19,7 +19,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 from daypass.errors import ConfigurationError, ProofRejected
 from daypass.session_extras import BoundKey, KeyUse
 
-ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "ES384", "RS256", "PS256")
+ALGORITHMS = ("ES256", "Ed25519", "ES384", "RS256", "PS256")
 """How a proof may be signed; never by a shared secret (RFC 9449 §4.3)."""
 
 LONGEST = 8192
@@ -29,7 +29,6 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
     "ES256": ("EC", "P-256"),
     "ES384": ("EC", "P-384"),
     "Ed25519": ("OKP", "Ed25519"),
-    "EdDSA": ("OKP", "Ed25519"),
     "RS256": ("RSA", None),
     "PS256": ("RSA", None),
 }

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from daypass import jwk_set
 from daypass.access_token import AccessToken, Names
 from daypass.clock import system_clock
+from daypass.dpop import DPoP, dpop_of
 from daypass.duration import DAY, MINUTE, SECOND, Duration, milliseconds
 from daypass.ending_feed import EndingFeed, FeedState
 from daypass.ending_log import EVERYONE
@@ -69,6 +70,7 @@ class _Remote:
         endings: bool | str = False,
         client_id: str | None = None,
         client_secret: str | None = None,
+        dpop: bool | DPoP = False,
         clock: Callable[[], int] = system_clock,
         **unknown: Unpack[NoOptions],
     ) -> None:
@@ -87,6 +89,7 @@ class _Remote:
         if self._leeway > MINUTE:
             raise ConfigurationError("leeway must be at most one minute; synchronise the clocks instead")
         self._names = Names(issuer, audience or issuer, "")
+        self.dpop = dpop_of(dpop)
         self._given_url = jwks_url
         self._url = jwks_url
         self._clock = clock

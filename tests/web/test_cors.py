@@ -43,7 +43,7 @@ def test_preflight(path: str, methods: str, origin: str) -> None:
         "allow-origin": origin,
         "allow-credentials": "true",
         "allow-methods": methods,
-        "allow-headers": "authorization, content-type, x-daypass-passive",
+        "allow-headers": "authorization, content-type, dpop, x-daypass-passive",
         "max-age": "600",
     }
     assert (204, b"", told) == (response.status, response.body, cors(response))
@@ -69,7 +69,7 @@ def test_an_allowed_page_may_read(path: str) -> None:
     told = {
         "allow-origin": APP,
         "allow-credentials": "true",
-        "expose-headers": "Retry-After, WWW-Authenticate",
+        "expose-headers": "DPoP-Nonce, Retry-After, WWW-Authenticate",
     }
     for method in (*PATHS[path].split(", "), "PUT"):
         for token in (access, "garbage"):

@@ -834,6 +834,7 @@ def test_sessions() -> None:
         "expiresAt": "2027-02-14T08:30:00.000Z",
         "current": True,
         "persistent": True,
+        "bound": False,
         "actor": None,
     }
     assert START == 1_800_000_000_000

@@ -78,7 +78,7 @@ class Application(Generic[IssuerT]):
         self.limiter = shared_limiter(auth, options.get("rate_limits", limits))
         check = auth.authenticate if authenticate is None else authenticate
         _check_authenticate(check, auth)
-        self.endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check))
+        self.endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check), auth.dpop)
         known = Clients(clients) if clients else None
         self.auth_routes = self._session_routes(known)
         self.oauth_routes, self.well_known_routes = self._client_routes(known)
@@ -154,7 +154,7 @@ class Application(Generic[IssuerT]):
         mount = _mount_path(self._options.get("oauth_path", "/oauth"))
         if clients is None:
             return (), keys
-        oauth = OAuth(self.auth.flows, self.cookie_policy, clients, mount, self.limiter)
+        oauth = OAuth(self.auth.flows, self.cookie_policy, clients, mount, self.limiter, self.auth.dpop)
         endpoints = (
             self._route("/token", POST=oauth.token),
             self._route("/revoke", POST=oauth.revoke),

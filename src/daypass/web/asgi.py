@@ -210,7 +210,14 @@ def read_request(scope: Scope, body: bytes = b"", session_id: str | None = None)
         session_id=session_id,
         method=scope.get("method", "GET"),
         query=scope.get("query_string", b"").decode("latin-1"),
+        path=_whole_path(scope),
     )
+
+
+def _whole_path(scope: Scope) -> str:
+    """Return the path with the root path in front, which some servers put there and others do not."""
+    path, root = str(scope.get("path", "/")), str(scope.get("root_path", ""))
+    return path if path.startswith(root) else root.rstrip("/") + path
 
 
 async def read_body(receive: Receive) -> bytes | None:
@@ -281,7 +288,7 @@ class Guard(guard.AsyncGuard[FoundT]):
                 now; ``.response`` is what to answer.
         """
         try:
-            return self.found(await self.admit(authorization_of(scope)))
+            return self.found(await self.admit(authorization_of(scope), asked=lambda: read_request(scope)))
         except guard.REFUSED as error:
             raise Refused(refused(error)) from None
 

@@ -1,11 +1,20 @@
 """The access token of a request (RFC 6750), and the responses that refuse it. Pure."""
 
 from daypass.access_token import AccessToken
-from daypass.errors import AuthenticationInsufficient, ScopeInsufficient, SessionRevoked, StoreError, TokenRejected
+from daypass.dpop import DPoP
+from daypass.errors import (
+    AuthenticationInsufficient,
+    ProofRejected,
+    ScopeInsufficient,
+    SessionRevoked,
+    StoreError,
+    TokenRejected,
+)
 from daypass.flow import Flow
 from daypass.steps import LoadUser, Verify
 from daypass.user import User
 from daypass.web.message import BadRequest, Request, Response, failure
+from daypass.web.proofs import dpop_text, proof_challenge, require_bearer, require_proof
 
 REALM = "daypass"
 RETRY_AFTER = 1
@@ -18,13 +27,24 @@ class TokenMissing(TokenRejected):
     code = "token_missing"
 
 
-def bearer_token(request: Request) -> Flow[AccessToken]:
-    """Return what the access token in the ``Authorization`` header says (RFC 6750 §2.1).
+def bearer_token(request: Request, dpop: DPoP | None = None, now: int = 0) -> Flow[AccessToken]:
+    """Return what the access token in the ``Authorization`` header says (RFC 6750 §2.1, RFC 9449 §7.1).
+
+    Args:
+        request: as the client sent it.
+        dpop: what the proof of a token that is bound to a key has to be like; None where none is accepted.
+        now: milliseconds since the epoch, for that.
 
     Raises:
         TokenRejected: there is none, or it was refused.
     """
-    return (yield from Verify(bearer_text(request.headers.get("authorization", ""))))
+    authorization = request.headers.get("authorization", "")
+    text = None if dpop is None else dpop_text(authorization)
+    if text is None or dpop is None:
+        return require_bearer((yield from Verify(bearer_text(authorization))))
+    token = yield from Verify(text)
+    require_proof(dpop, request, token, text, now)
+    return token
 
 
 def bearer_text(authorization: str) -> str:
@@ -84,6 +104,8 @@ def unauthorized(error: TokenRejected) -> Response:
     """Return the 401 for a refused access token, with its challenge (RFC 6750 §3)."""
     if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge has no error
         return challenge(failure(401, "invalid_token"))
+    if isinstance(error, ProofRejected):
+        return proof_challenge(error, REALM)
     if isinstance(error, AuthenticationInsufficient):
         return step_up(error)
     return failure(401, "invalid_token").with_headers(

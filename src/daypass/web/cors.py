@@ -10,10 +10,10 @@ from daypass.web.message import Request, Response
 MAXIMUM_AGE = 600
 """Seconds for which a browser need not ask again; Chromium heeds two hours at the most, Safari ten minutes."""
 
-ALLOWED_HEADERS = "authorization, content-type, x-daypass-passive"
+ALLOWED_HEADERS = "authorization, content-type, dpop, x-daypass-passive"
 """What our own clients send beyond what every page may."""
 
-EXPOSED_HEADERS = "Retry-After, WWW-Authenticate"
+EXPOSED_HEADERS = "DPoP-Nonce, Retry-After, WWW-Authenticate"
 """What our own clients read beyond what every page may."""
 
 PUBLIC = ("access-control-allow-origin", "*")

@@ -17,10 +17,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from daypass.access_token import AccessToken
+from daypass.dpop import DPoP
 from daypass.duration import SECOND
 from daypass.errors import (
     CredentialsRejected,
     ImpersonationRejected,
+    ProofRejected,
     StoreError,
     TokenMalformed,
     TokenRejected,
@@ -53,6 +55,7 @@ from daypass.web.message import (
     json_object,
 )
 from daypass.web.page_headers import CLEAR_SITE_DATA
+from daypass.web.proofs import proof_of, refused_proof
 from daypass.web.session_times import SessionTimes
 
 _LONGEST = 1024
@@ -105,6 +108,7 @@ class Endpoints:
             ``fields``, it gets the other fields of the login's body there.
         limiter: counts logins and refreshes; None if nothing is limited.
         slots: bound how many passwords are checked at the same time; None if nothing does.
+        dpop: what DPoP proofs have to be like; None if sessions are not bound to keys by them.
     """
 
     def __init__(
@@ -114,8 +118,10 @@ class Endpoints:
         authenticate: Callable[[str, str], Any] | None,
         limiter: Limiter | None = None,
         slots: LoginSlots | None = None,
+        dpop: DPoP | None = None,
     ) -> None:
         self._flows = flows
+        self._dpop = dpop
         self._slots = slots
         self._limiter = limiter
         self._cookies = cookie_policy
@@ -140,6 +146,12 @@ class Endpoints:
             raise BadRequest(400, "invalid_request", "Send email (or username) and password, as text")
         delivery = _delivery(body, "cookie")
         device, options = device_of(request, _text(body, "deviceName")), _session_options(body)
+        try:
+            proof = proof_of(self._dpop, request, call.now, stranger=True)
+        except ProofRejected as error:
+            return refused_proof(error)
+        if proof is not None:
+            options["key"] = proof.key.jwk
         credentials = Authenticate(self._checking(body), identifier, password)
         login = self._flows.login(credentials, device, call, options)
         try:
@@ -158,7 +170,7 @@ class Endpoints:
         If the browser has a page's cookie with an older access token of the session, the new one takes its place.
         """
         self._admit(request)
-        token = yield from self._own_bearer(request)
+        token = yield from self._own_bearer(request, call)
         if self._authenticate is None:
             raise BadRequest(404, "not_found", "This issuer has no login of its own")
         body = json_object(request)
@@ -177,7 +189,7 @@ class Endpoints:
             return failure(error.status, error.code, str(error))
         content = {
             "accessToken": confirmed.access_token,
-            "tokenType": "Bearer",
+            "tokenType": confirmed.token_type,
             "expiresIn": confirmed.expires_in,
             "refreshExpiresIn": _seconds_left(confirmed.session, call.now),
         }
@@ -228,7 +240,9 @@ class Endpoints:
         if in_body and self._flows.migration.may_be_old(text):  # a page may move its token into the cookie
             in_body = _delivery(json_object(request), "body") == "body"
         try:
-            tokens = yield from limited_refresh(self._flows, self._limiter, request, text, call)
+            tokens = yield from limited_refresh(self._flows, self._limiter, request, text, call, dpop=self._dpop)
+        except ProofRejected as error:
+            return refused_proof(error)
         except TokenStale as error:
             return failure(error.status, error.code, "A newer refresh token was given out")
         except TokenRejected as error:
@@ -256,11 +270,15 @@ class Endpoints:
     def _log_out(self, request: Request, call: Call, *, everywhere: bool) -> Flow[Response]:
         text, in_body = self._refresh_token(request)
         token = yield from self._open(text)
+        try:
+            proof = None if token is None else proof_of(self._dpop, request, call.now)
+        except ProofRejected as error:
+            return refused_proof(error)
         if everywhere:
-            if token is None or not (yield from self._flows.logout_everywhere(token, call)):
+            if token is None or not (yield from self._flows.logout_everywhere(token, call, proof)):
                 return nobody_logged_in()
         elif token is not None:
-            yield from self._flows.logout(token, call)
+            yield from self._flows.logout(token, call, proof)
         done = Response(204, (("cache-control", "no-store"),))
         foreign = token is None and cookies.may_be_another_applications(request, self._cookies)
         if in_body or foreign:
@@ -277,15 +295,15 @@ class Endpoints:
         return done.with_headers(cookies.clear_older(request, self._cookies))
 
     @_answering
-    def me(self, request: Request, _: Call) -> Flow[Response]:
+    def me(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``GET /me``: 200 with the access token's user, 401 without a good one."""
-        token = yield from self._bearer(request)
+        token = yield from self._bearer(request, call)
         return answer(200, _user(token))
 
     @_answering
     def sessions(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``GET /sessions``: 200 with the user's devices, the newest login first, a page at a time."""
-        token = yield from self._own_bearer(request)
+        token = yield from self._own_bearer(request, call)
         limit, after = _page(request.query)
         found = yield from self._flows.sessions(token.subject, call, limit, after)
         content: dict[str, Any] = {"sessions": [self._listed(session, token.session_id, call.now) for session in found]}
@@ -306,6 +324,7 @@ class Endpoints:
             "expiresAt": _iso(times.expires_at),
             "current": is_current,
             "persistent": session.persistent,
+            "bound": session.key_thumbprint is not None,
             "actor": session.actor,
         }
 
@@ -315,7 +334,7 @@ class Endpoints:
 
         The cookie is removed if it is that session's.
         """
-        token = yield from self._own_bearer(request)
+        token = yield from self._own_bearer(request, call)
         session_id = request.session_id or ""
         if not _is_session_id(session_id):
             return failure(404, "not_found", "Session not found")
@@ -332,7 +351,7 @@ class Endpoints:
         With ``?keep=current`` all but this one. The cookie is removed if it is that of a session which has ended, and
         the user's: not if somebody else has logged in since.
         """
-        token = yield from self._own_bearer(request)
+        token = yield from self._own_bearer(request, call)
         if request.query not in ("", "keep=current"):
             raise BadRequest(400, "invalid_request", "Ask for all, or with keep=current for all but this one")
         keep = token.session_id if request.query else None
@@ -376,13 +395,13 @@ class Endpoints:
         cookies.require_secure_transport(request, self._cookies)
         cookies.require_same_site(request, self._cookies)
 
-    def _bearer(self, request: Request) -> Flow[AccessToken]:
+    def _bearer(self, request: Request, call: Call) -> Flow[AccessToken]:
         cookies.require_secure_transport(request, self._cookies)
-        return (yield from bearer_token(request))
+        return (yield from bearer_token(request, self._dpop, call.now))
 
-    def _own_bearer(self, request: Request) -> Flow[AccessToken]:
+    def _own_bearer(self, request: Request, call: Call) -> Flow[AccessToken]:
         """Return what the access token says, if it was issued to the issuer's own client."""
-        token = yield from self._bearer(request)
+        token = yield from self._bearer(request, call)
         require_own_client(token, self._flows.names.client_id)
         return token
 
@@ -405,7 +424,7 @@ class Endpoints:
     def _deliver(self, request: Request, tokens: Tokens, call: Call, *, in_body: bool, new: bool = False) -> Response:
         content: dict[str, Any] = {
             "accessToken": tokens.access_token,
-            "tokenType": "Bearer",
+            "tokenType": tokens.token_type,
             "expiresIn": tokens.expires_in,
             "refreshExpiresIn": _seconds_left(tokens.session, call.now),
         }

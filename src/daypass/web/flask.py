@@ -166,7 +166,8 @@ class Guard(guard.SyncGuard[T]):
             )
         g.daypass_token = None
         try:
-            admitted = self.admit(request.environ.get("HTTP_AUTHORIZATION", ""))
+            environ = request.environ
+            admitted = self.admit(environ.get("HTTP_AUTHORIZATION", ""), asked=lambda: read_request(environ))
         except guard.REFUSED as error:
             raise _refusal(refused(error)) from None
         g.daypass_token, user = admitted

@@ -11,18 +11,25 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, Unpack, cast
 from daypass import scope as scopes
 from daypass.access_token import AccessToken
 from daypass.clock import system_clock
-from daypass.errors import ConfigurationError, ScopeInsufficient, StoreError, TokenRejected
+from daypass.dpop import DPoP
+from daypass.errors import ConfigurationError, ProofRejected, ScopeInsufficient, StoreError, TokenRejected
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.user import User
 from daypass.watching import AsyncWatch
-from daypass.web.application import issuer_of
+from daypass.web.application import Application, issuer_of
 from daypass.web.bearer import TokenMissing, bearer_text, user_of
+from daypass.web.message import BadRequest, Request
+from daypass.web.proofs import dpop_text, require_bearer, require_proof
+from daypass.web.proxies import Proxies
 from daypass.web.step_up import StepUp, checked_step_up
 
 FoundT = TypeVar("FoundT")
 
 Admitted = tuple[AccessToken | None, User | None]
 """The access token of a request that may pass, None if it is optional; and its user, if the guard asks for it."""
+
+Asked = Callable[[], Request]
+"""Returns the request as the server has it, when it is needed."""
 
 REFUSED = (TokenRejected, ScopeInsufficient, StoreError)
 """The errors for a request that may not pass."""
@@ -82,6 +89,8 @@ class Guard(Generic[FoundT]):
         self._scope = scopes.checked(scope)
         self._optional = optional
         self._user = user
+        self._dpop: DPoP | None = getattr(self._auth, "dpop", None)
+        self._proxies = auth.filter.proxies if isinstance(auth, Application) else Proxies()
 
     def text_of(self, authorization: str) -> str | None:
         """Return the access token in an ``Authorization`` header; None if it is optional and none was sent.
@@ -96,13 +105,28 @@ class Guard(Generic[FoundT]):
                 return None
             raise
 
-    def allow(self, token: AccessToken, further: str) -> AccessToken:
+    def require_proof(self, token: AccessToken, text: str, asked: Asked) -> None:
+        """Do nothing if the request proves that it has the key that its access token is bound to.
+
+        Raises:
+            ProofRejected: it does not.
+        """
+        try:
+            request = self._proxies.as_sent(asked())
+        except BadRequest:
+            raise ProofRejected("a proxy's headers do not say which URL was asked for") from None
+        require_proof(cast("DPoP", self._dpop), request, token, text, self.now())
+
+    def allow(self, token: AccessToken, further: str, *, proven: bool = False) -> AccessToken:
         """Return a token whose scope allows this, and whose user was authenticated recently and strongly enough.
 
         Raises:
+            ProofRejected: it is bound to a key, and nothing was ``proven``.
             ScopeInsufficient: its scope does not allow this.
             AuthenticationInsufficient: its user has to be authenticated again.
         """
+        if token.key_thumbprint is not None and not proven:
+            require_bearer(token)
         if self._scope is not None:
             token.require(self._scope)
         if further:
@@ -125,22 +149,27 @@ class SyncGuard(Guard[FoundT]):
 
     awaits = False
 
-    def admit(self, authorization: str, further: str = "") -> Admitted:
+    def admit(self, authorization: str, further: str = "", asked: Asked | None = None) -> Admitted:
         """Return the access token and, if the guard asks for it, the user of a request.
 
         Args:
             authorization: the request's ``Authorization`` header, empty if there is none.
             further: another scope that is required, where the framework has such a thing.
+            asked: returns the request, for an access token that is bound to a key; None where there are no such ones.
 
         Raises:
             TokenRejected: there is no access token, or it was refused, or its user is gone or disabled.
             ScopeInsufficient: its scope does not allow this.
             StoreError: it could not be checked.
         """
-        text = self.text_of(authorization)
-        if text is None:
+        if self._dpop is not None and asked is not None and (text := dpop_text(authorization)) is not None:
+            token = self.verify(text)
+            self.require_proof(token, text, asked)
+            self.allow(token, further, proven=True)
+        elif (text := self.text_of(authorization)) is not None:
+            token = self.allow(self.verify(text), further)
+        else:
             return None, None
-        token = self.allow(self.verify(text), further)
         return token, self._auth.run(user_of(token)) if self._user else None
 
     def verify(self, text: str) -> AccessToken:
@@ -161,12 +190,16 @@ class AsyncGuard(Guard[FoundT]):
         """Return what an access token says."""
         return cast("AccessToken", await self._auth.verify(text))
 
-    async def admit(self, authorization: str, further: str = "") -> Admitted:
+    async def admit(self, authorization: str, further: str = "", asked: Asked | None = None) -> Admitted:
         """Return the same as `SyncGuard.admit`, with the same errors."""
-        text = self.text_of(authorization)
-        if text is None:
+        if self._dpop is not None and asked is not None and (text := dpop_text(authorization)) is not None:
+            token = await self.verify(text)
+            self.require_proof(token, text, asked)
+            self.allow(token, further, proven=True)
+        elif (text := self.text_of(authorization)) is not None:
+            token = self.allow(await self.verify(text), further)
+        else:
             return None, None
-        token = self.allow(await self.verify(text), further)
         return token, await self._auth.run(user_of(token)) if self._user else None
 
 

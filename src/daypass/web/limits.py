@@ -11,15 +11,18 @@ from dataclasses import dataclass, fields
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from daypass.dpop import DPoP
 from daypass.duration import DAY, SECOND
-from daypass.errors import ConfigurationError, TokenMalformed, TokenRejected, TokenStale
+from daypass.errors import ConfigurationError, ProofRejected, TokenMalformed, TokenRejected, TokenStale
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
+from daypass.proof import thumbprint_of
 from daypass.session import Tokens
 from daypass.steps import Count, Emit
 from daypass.user import fold_name
 from daypass.web.message import BadRequest, Request, device_of
+from daypass.web.proofs import proof_of
 from daypass.web.proxies import parse_address
 from daypass.web.rate_counters import MEMORY, Counter, MemoryCounter, Rate, open_counter
 
@@ -228,6 +231,7 @@ def limited_refresh(
     client_id: str | None = None,
     scope: str | None = None,
     limit: str | None = None,
+    dpop: DPoP | None = None,
 ) -> Flow[Tokens]:
     """Refresh within the limits, if there are any.
 
@@ -240,6 +244,7 @@ def limited_refresh(
         client_id: the client that presents it; None is the issuer's own.
         scope: what the access token is to be used for, if that is less than was granted.
         limit: the most that the access token may be used for; None sets no limit.
+        dpop: what the request's proof has to be like, if there is one; None where proofs are not looked at.
 
     Raises:
         TooMany: the limit is reached; nothing was decided about any session.
@@ -253,13 +258,16 @@ def limited_refresh(
         if limiter is not None:
             yield from limiter.stranger(request, call.now)
         raise (yield from flows.reject(error, call.now)) from None
-    if limiter is not None:
-        yield from limiter.refresh(token.session_id, call.now)
+    proof = proof_of(dpop, request, call.now)
+    if limiter is not None:  # whoever has no proof does not use up what the others may do
+        yield from limiter.refresh(token.session_id + (thumbprint_of(proof) or ""), call.now)
     passive = request.headers.get(PASSIVE, "0") not in ("0", "false")
     try:
-        return (yield from flows.refresh(token, call, scope, limit, device_of(request, None), passive=passive))
+        return (
+            yield from flows.refresh(token, call, scope, limit, device_of(request, None), passive=passive, proof=proof)
+        )
     except TokenRejected as error:
-        if limiter is not None and not isinstance(error, TokenStale):
+        if limiter is not None and not isinstance(error, TokenStale | ProofRejected):
             yield from limiter.rejected(request, call.now)
         raise
 

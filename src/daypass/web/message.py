@@ -29,6 +29,7 @@ class Request:
         session_id: the id in the path, for the one endpoint that has it there.
         method: in capitals.
         query: the text after the ``?``, still encoded.
+        path: as the client wrote it, decoded, with the part that leads to where this is mounted.
     """
 
     scheme: str
@@ -39,6 +40,7 @@ class Request:
     session_id: str | None = None
     method: str = "GET"
     query: str = field(default="", repr=False)
+    path: str = "/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,21 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from daypass import scope as scopes
+from daypass.dpop import DPoP
 from daypass.duration import SECOND
-from daypass.errors import DaypassError, ScopeRejected, StoreError, TokenMalformed, TokenRejected, TokenStale
+from daypass.errors import (
+    DaypassError,
+    ProofRejected,
+    ScopeRejected,
+    StoreError,
+    TokenMalformed,
+    TokenRejected,
+    TokenStale,
+)
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
-from daypass.session import Tokens
+from daypass.session import BEARER, DPOP, Tokens
 from daypass.steps import Emit, Verify
 from daypass.web import cookies
 from daypass.web.bearer import REALM, RETRY_AFTER
@@ -31,6 +40,7 @@ from daypass.web.clients import Client, ClientRejected, Clients, TwoMethods
 from daypass.web.cookies import CookiePolicy
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response, answer, content_type, grace_header
+from daypass.web.proofs import proof_of, with_nonce
 from daypass.web.session_times import round_up
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -41,7 +51,7 @@ _OURS = frozenset(("grant_type", "refresh_token", "scope", "client_id", "client_
 """The known parameters; others are ignored, also when repeated (RFC 6749 §3.2, RFC 8707 §2)."""
 
 _TOLD = (
-    *("scope", "client_id", "username", "exp", "iat", "sub", "aud", "iss", "jti", "sid"),
+    *("scope", "client_id", "username", "exp", "iat", "sub", "aud", "iss", "jti", "sid", "cnf"),
     *("auth_time", "acr", "amr", "act"),
 )
 """The claims of an access token that introspection returns (RFC 7662 §2.2, RFC 9470 §6.2, RFC 8693 §4.1)."""
@@ -99,11 +109,19 @@ class OAuth:
         clients: who may ask.
         path: where they are mounted, below the issuer.
         limiter: counts refreshes, and clients that do not show who they are, if anybody does.
+        dpop: what DPoP proofs have to be like; None if there are none.
     """
 
     def __init__(
-        self, flows: Flows, policy: CookiePolicy, clients: Clients, path: str, limiter: Limiter | None = None
+        self,
+        flows: Flows,
+        policy: CookiePolicy,
+        clients: Clients,
+        path: str,
+        limiter: Limiter | None = None,
+        dpop: DPoP | None = None,
     ) -> None:
+        self._dpop = dpop
         self._flows = flows
         self._policy = policy
         self._clients = clients
@@ -123,8 +141,10 @@ class OAuth:
         try:
             scope = scopes.asked(form["scope"]) if "scope" in form else None
             tokens = yield from limited_refresh(
-                self._flows, self._limiter, request, refresh_token, call, client.id, scope, client.scope
+                self._flows, self._limiter, request, refresh_token, call, client.id, scope, client.scope, self._dpop
             )
+        except ProofRejected as error:
+            return with_nonce(_error(error.status, error.code, str(error)), error)
         except ScopeRejected as error:
             raise _Refused(error.status, error.code, str(error)) from None
         except TokenStale:
@@ -134,7 +154,7 @@ class OAuth:
         return answer(200, _granted(tokens)).with_headers(grace_header(self._flows.policy))
 
     @_answering
-    def revoke(self, request: Request, form: Form, client: Client, call: Call) -> Flow[Response]:  # noqa: ARG002
+    def revoke(self, request: Request, form: Form, client: Client, call: Call) -> Flow[Response]:
         """Answer ``POST /revoke`` (RFC 7009): 200 when the token's session is over, or it was no token.
 
         A refresh token ends its session, however old it is. So does an access token: it dies with its session and not
@@ -146,7 +166,11 @@ class OAuth:
         §2.1): whoever holds one can read in it whose it is. Nothing is revoked in either case.
         """
         token = _required(form, "token")
-        if not (yield from self._flows.logout_text(token, call, client.id)):
+        try:
+            proof = proof_of(self._dpop, request, call.now)
+        except ProofRejected as error:
+            return with_nonce(_error(error.status, error.code, str(error)), error)
+        if not (yield from self._flows.logout_text(token, call, client.id, proof)):
             try:
                 access = yield from Verify(token)
             except TokenRejected:
@@ -193,6 +217,8 @@ class OAuth:
             "introspection_endpoint": f"{base}{self._path}/introspect",
             "introspection_endpoint_auth_methods_supported": [*_BY_SECRET],
         }
+        if self._dpop is not None:
+            content["dpop_signing_alg_values_supported"] = list(self._dpop.algorithms)
         known = self._clients.scopes
         if known is not None:
             content["scopes_supported"] = list(known)
@@ -241,7 +267,8 @@ class OAuth:
         if (yield from self._flows.find_live(token.session_id, call)) is None:
             return None
         claims = token.claims
-        return {"token_type": "Bearer", **{name: claims[name] for name in _TOLD if name in claims}}
+        bound = token.key_thumbprint is not None
+        return {"token_type": DPOP if bound else BEARER, **{name: claims[name] for name in _TOLD if name in claims}}
 
     def _refresh_token(self, text: str, client: Client, call: Call) -> Flow[dict[str, Any] | None]:
         try:
@@ -260,6 +287,7 @@ class OAuth:
             "sub": session.subject,
             "iss": self._flows.names.issuer,
             "sid": session.id,
+            "cnf": None if session.key_thumbprint is None else {"jkt": session.key_thumbprint},
         }
         return {name: value for name, value in told.items() if value is not None}
 
@@ -278,7 +306,7 @@ def _granted(tokens: Tokens) -> dict[str, Any]:
     """Return a success by RFC 6749 §5.1, with ``scope`` if the tokens have one."""
     content: dict[str, Any] = {
         "access_token": tokens.access_token,
-        "token_type": "Bearer",
+        "token_type": tokens.token_type,
         "expires_in": tokens.expires_in,
     }
     if tokens.replaces:

@@ -95,7 +95,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "presented is kept.",
         {
             "accessToken": {"type": "string"},
-            "tokenType": {"const": "Bearer"},
+            "tokenType": {"enum": ["Bearer", "DPoP"]},
             "expiresIn": {"type": "integer", "minimum": 1, "description": "Seconds."},
             "refreshToken": {"type": "string", "pattern": "^dpr_"},
             "refreshExpiresIn": {
@@ -147,6 +147,7 @@ SCHEMAS: Mapping[str, Schema] = {
                         "expiresAt": _TIME,
                         "current": {"type": "boolean"},
                         "persistent": {"type": "boolean", "description": "Whether the login asked to be remembered."},
+                        "bound": {"type": "boolean", "description": "Whether the session is bound to a key."},
                         "actor": {
                             **_OPTIONAL_TEXT,
                             "description": "The subject who acts as the user in this session, such as a supporter.",
@@ -161,6 +162,7 @@ SCHEMAS: Mapping[str, Schema] = {
                     "expiresAt",
                     "current",
                     "persistent",
+                    "bound",
                     "actor",
                 ),
             },
@@ -197,7 +199,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "What an OAuth client is given (RFC 6749 §5.1); without a refresh token it keeps its own.",
         {
             "access_token": {"type": "string"},
-            "token_type": {"const": "Bearer"},
+            "token_type": {"enum": ["Bearer", "DPoP"]},
             "expires_in": {"type": "integer", "minimum": 1, "description": "Seconds."},
             "refresh_token": {"type": "string", "pattern": "^dpr_"},
             "scope": {"type": "string"},

@@ -6,7 +6,7 @@ The adapters have these as ``log_in(auth, request, response, user)`` and ``log_o
 from collections.abc import Generator
 from typing import Any, TypeVar, Unpack
 
-from daypass.errors import CredentialsRejected, DaypassError, StoreError
+from daypass.errors import CredentialsRejected, DaypassError, ProofRejected, StoreError
 from daypass.flow import Flow
 from daypass.flows import Call
 from daypass.session import Tokens
@@ -20,6 +20,7 @@ from daypass.web.endpoints import end_replaced, nobody_logged_in
 from daypass.web.message import BadRequest, Request, Response, device_of, failure
 from daypass.web.page_headers import Headers
 from daypass.web.pages import SAFE_METHODS
+from daypass.web.proofs import proof_of, refused_proof
 
 T = TypeVar("T")
 
@@ -116,6 +117,9 @@ def _log_in(
     cookies.require_secure_transport(request, policy)
     if request.method not in SAFE_METHODS and not cross_site:
         cookies.require_same_site(request, policy)
+    proof = proof_of(app.auth.dpop, request, call.now, stranger=True)
+    if proof is not None:
+        session = {**session, "key": proof.key.jwk}
     tokens = yield from flows.start(user, device_of(request, device_name), call, None, scope, session)
     if login is not None:
         login.log_in(tokens, cross_site=True)
@@ -147,6 +151,8 @@ def _refusing(flow: Generator[Any, Any, T]) -> Flow[T]:
         return (yield from flow)
     except BadRequest as error:
         refusal = error.response
+    except ProofRejected as error:
+        refusal = refused_proof(error)
     except CredentialsRejected as error:
         refusal = challenge(failure(error.status, error.code))
     except StoreError as error:

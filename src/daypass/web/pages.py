@@ -58,6 +58,7 @@ from daypass.web.filter import Filter
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response
 from daypass.web.page_headers import CLEAR_SITE_DATA, Headers
+from daypass.web.proofs import require_bearer
 
 Render = Callable[[int, str, str], str]
 
@@ -156,7 +157,7 @@ class Pages:
         """Find the login's session, by its access token or else by its refresh token."""
         if access is not None:
             try:
-                login.state.session = yield from Verify(access)
+                login.state.session = require_bearer((yield from Verify(access)))
             except TokenRejected:
                 pass
             else:

@@ -37,6 +37,7 @@ from daypass.web.message import MAXIMUM_BODY, Response, failure, too_large
 from daypass.web.options import Options
 from daypass.web.own_login import LoginRefused
 from daypass.web.page_headers import Headers
+from daypass.web.proofs import NONCE
 from daypass.web.step_up import StepUp
 from daypass.web.websocket import Closed, Connection, Disconnected
 
@@ -203,7 +204,8 @@ class Guard(guard.AsyncGuard[FoundT]):
 
     async def _checked(self, request: HTTPConnection, further: str = "") -> FoundT:
         try:
-            return self.found(await self.admit(authorization_of(request.scope), further))
+            scope = request.scope
+            return self.found(await self.admit(authorization_of(scope), further, lambda: read_request(scope)))
         except guard.REFUSED as error:
             raise self._refusal(refused(error)) from None
 
@@ -394,7 +396,7 @@ def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
 
 def own_headers(response: Response) -> dict[str, str]:
     """Return the headers of a refusal that a framework's own error response has to keep."""
-    return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after")}
+    return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after", NONCE)}
 
 
 async def _read(request: StarletteRequest) -> bytes | None:

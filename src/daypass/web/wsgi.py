@@ -217,7 +217,14 @@ def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | 
         session_id=session_id,
         method=environ["REQUEST_METHOD"],
         query=environ.get("QUERY_STRING", ""),
+        path=_whole_path(environ),
     )
+
+
+def _whole_path(environ: WSGIEnvironment) -> str:
+    """Return the path with that of the mount; WSGI says UTF-8 as Latin-1 (PEP 3333)."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return path.encode("latin-1", "replace").decode("utf-8", "replace") or "/"
 
 
 def read_body(environ: WSGIEnvironment) -> bytes | Response:

@@ -14,7 +14,7 @@ from daypass.user import User
 from daypass.web import guard
 from daypass.web.application import Application, issuer_of
 from daypass.web.bearer import refused
-from daypass.web.django.translate import returned
+from daypass.web.django.translate import returned, translated
 from daypass.web.guard import Admitted, AsyncVerifying, Verifying
 from daypass.web.own_login import LoginRefused
 from daypass.web.step_up import StepUp
@@ -63,7 +63,7 @@ class Guard(guard.SyncGuard[T]):
 
     def _found(self, request: HttpRequest) -> T:
         try:
-            admitted = self.admit(_header(request))
+            admitted = self.admit(_header(request), asked=lambda: translated(request))
             return self.found(_noted(request, admitted, user=self._user))
         except guard.REFUSED as error:
             raise Refused(error) from None
@@ -112,7 +112,7 @@ class AsyncGuard(guard.AsyncGuard[T]):
 
     async def _found(self, request: HttpRequest) -> T:
         try:
-            admitted = await self.admit(_header(request))
+            admitted = await self.admit(_header(request), asked=lambda: translated(request))
             return self.found(_noted(request, admitted, user=self._user))
         except guard.REFUSED as error:
             raise Refused(error) from None

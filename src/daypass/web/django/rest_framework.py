@@ -30,6 +30,7 @@ from daypass.web.django.configured import configured_verifier
 from daypass.web.django.users import find
 from daypass.web.guard import Verifying
 from daypass.web.message import Response
+from daypass.web.proofs import require_bearer
 from daypass.web.step_up import StepUp, checked_step_up
 
 __all__ = [
@@ -70,7 +71,7 @@ class DaypassAuthentication(BaseAuthentication):
         except TokenMissing:
             return None
         try:
-            token = configured_verifier(self.auth, "REST framework").verify(text)
+            token = require_bearer(configured_verifier(self.auth, "REST framework").verify(text))
             return self.user_of(token), token
         except TokenRejected as error:
             refusal = refused(error)

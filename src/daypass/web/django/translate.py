@@ -58,6 +58,7 @@ def translated(request: HttpRequest, body: bytes = b"", session_id: str | None =
         session_id=session_id,
         method=request.method or "GET",
         query=request.META.get("QUERY_STRING", ""),
+        path=request.path,
     )
 
 

@@ -1,0 +1,1 @@
+"""DPoP (RFC 9449): proofs, endpoints, guards and clients."""
