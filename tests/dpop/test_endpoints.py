@@ -41,7 +41,7 @@ class Served:
             "on_event": self.events.append,
             "dpop": True,
         }
-        self.issuer = (Daypass if framework == "flask" else AsyncDaypass)("memory:", **(common | options))
+        self.issuer: Any = (Daypass if framework == "flask" else AsyncDaypass)("memory:", **(common | options))
         make = self._flask if framework == "flask" else self._starlette
         self.client = make(Application(self.issuer, clients=CLIENTS))
 

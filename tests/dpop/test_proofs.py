@@ -44,7 +44,7 @@ def test_the_examples_of_the_rfc_are_accepted() -> None:
     proof = dpop.check(RFC_TOKEN_REQUEST, "POST", "https://server.example.com/token", 1_562_262_616_000)
     assert RFC_THUMBPRINT == proof.thumbprint
     url, now = "https://resource.example.org/protectedresource", 1_562_262_618_000
-    bound = {"access_token": RFC_ACCESS_TOKEN, "key_thumbprint": RFC_THUMBPRINT}
+    bound: dict[str, Any] = {"access_token": RFC_ACCESS_TOKEN, "key_thumbprint": RFC_THUMBPRINT}
     assert RFC_THUMBPRINT == dpop.check(RFC_RESOURCE_REQUEST, "GET", url, now, **bound).thumbprint
 
 
@@ -183,7 +183,7 @@ def test_a_required_nonce_has_to_be_of_this_server() -> None:
 def test_a_proof_belongs_to_its_access_token() -> None:
     """For a resource a proof needs the hash of the access token, and the key that this is bound to."""
     dpop = DPoP()
-    good = {"access_token": "one", "key_thumbprint": _SIGNER.thumbprint}
+    good: dict[str, Any] = {"access_token": "one", "key_thumbprint": _SIGNER.thumbprint}
     dpop.check(_SIGNER.proof("GET", URL, "one", **_good()), "GET", URL, NOW, **good)
     for signer, token in ((_SIGNER, "two"), (_SIGNER, None), (_OTHER, "one")):
         with pytest.raises(ProofRejected):

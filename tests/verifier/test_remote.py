@@ -375,7 +375,7 @@ def test_an_answer_that_will_not_do(
 # ---- where the keys are
 
 
-def at(publisher: Publisher, clock: Clock, **options: str) -> RemoteVerifier:
+def at(publisher: Publisher, clock: Clock, **options: Any) -> RemoteVerifier:
     """Return a verifier that is told the issuer, and finds the keys itself."""
     return RemoteVerifier(publisher.address, clock=clock, **options)
 
