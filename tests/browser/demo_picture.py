@@ -17,7 +17,7 @@ HEIGHT = 720
 
 def main(width: int, file: Path) -> None:
     """Log in to a demonstration, let some tokens expire, send a hundred requests at once, and take the picture."""
-    command = [Path(sys.executable).with_name("daypass"), "demo", "--for", str(2 * SECONDS)]
+    command: list[str | Path] = [Path(sys.executable).with_name("daypass"), "demo", "--for", str(2 * SECONDS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo, sync_playwright() as playwright:
         assert demo.stdout is not None
         address = demo.stdout.readline().rpartition(" ")[2].strip()
