@@ -85,6 +85,9 @@ _ACTING = "\0act"
 """What the refresh token of such a session is bound to besides its client: versions before 0.2 would issue its access
 tokens without the claim ``act``, so to them it is no token."""
 
+SESSION_ID_LENGTH = 32
+"""Hexadecimal digits."""
+
 _ATTEMPTS = 8
 
 
@@ -184,6 +187,7 @@ class Flows:
         """
         if type(user) is not User:
             raise ConfigurationError(f"start needs a daypass.User, not a {type(user).__name__}")
+        _check_device(device)
         if user.disabled:
             raise CredentialsRejected("the user is disabled")
         client_id = client_id or self.names.client_id
@@ -299,11 +303,13 @@ class Flows:
             key_thumbprint: of the key that the access token is bound to; that of the session unless given.
 
         Raises:
-            ConfigurationError: ``amr`` or ``acr`` is not what it has to be; nothing was changed.
+            ConfigurationError: an argument is not what it has to be; nothing was changed.
             SessionRevoked: the session is over, or its user is gone.
             ImpersonationRejected: somebody acts as the user in this session; nothing was changed.
             StoreError: nothing was decided; doing it again is safe.
         """
+        if type(session_id) is not str or len(session_id) != SESSION_ID_LENGTH:
+            raise ConfigurationError("confirm needs the id of a session: token.session_id, or tokens.session.id")
         for _ in range(_ATTEMPTS):
             session = yield from self.find_live(session_id, call)
             if session is None:
@@ -406,6 +412,8 @@ class Flows:
         proof: Proof | None = None,
     ) -> Flow[Tokens]:
         """Open a refresh token and `refresh` with it; raises as both do."""
+        if device is not None:
+            _check_device(device)
         try:
             token = yield from self.open(text, client_id)
         except TokenMalformed as error:
@@ -792,6 +800,11 @@ def _dpop_thumbprint(session: Session) -> str | None:
 
 def _token_type(key_thumbprint: str | None) -> str:
     return BEARER if key_thumbprint is None else DPOP
+
+
+def _check_device(device: object) -> None:
+    if not isinstance(device, Device):
+        raise ConfigurationError(f"device has to be a daypass.Device, not a {type(device).__name__}: Device('phone')")
 
 
 def _check_subject(subject: object) -> None:

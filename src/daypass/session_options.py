@@ -96,8 +96,9 @@ def checked_claims(claims: object) -> Mapping[str, Any]:
     amr = claims.get("amr", [])
     if not isinstance(amr, list | tuple) or not all(isinstance(each, str) for each in amr):
         raise ConfigurationError("the claim amr has to be a list of texts, such as ['pwd', 'otp'] (RFC 8176)")
-    if not isinstance(claims.get("acr", ""), str):
-        raise ConfigurationError("the claim acr has to be text")
+    acr = claims.get("acr", "none")
+    if not isinstance(acr, str) or acr.split() != [acr]:
+        raise ConfigurationError("the claim acr has to be one class, as text without spaces, such as 'mfa'")
     try:
         text = json.dumps(dict(claims), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

@@ -72,7 +72,12 @@ class Verifier:
             TokenExpired: its time is over.
             SessionRevoked: its session was ended, as far as this verifier has been told.
         """
-        token = self._verified.get(text) or self._verify(text)
+        try:
+            token = self._verified.get(text)
+        except TypeError:  # it cannot even be looked up
+            raise TokenMalformed(f"an access token is text, not {type(text).__name__}") from None
+        if token is None:
+            token = self._verify(text)
         if now >= token.expires_at + self._leeway:
             with self._writing:
                 self._verified.pop(text, None)
@@ -153,7 +158,9 @@ class Verifier:
 
     def _open(self, text: str) -> dict[str, Any]:
         """Return the claims of a token whose signature, key, algorithm and type are right."""
-        if type(text) is not str or len(text) > MAXIMUM_LENGTH:
+        if type(text) is not str:
+            raise TokenMalformed(f"an access token is text, not {type(text).__name__}")
+        if len(text) > MAXIMUM_LENGTH:
             raise TokenMalformed("too long for an access token")
         if not text.startswith(_BEGINNING):
             raise TokenMalformed("not an access token")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from daypass.access_token import AccessToken
-from daypass.errors import TokenMalformed, TokenRejected
+from daypass.errors import ConfigurationError, TokenMalformed, TokenRejected
 from daypass.verifier import Verifier
 from daypass.watch_list import Watched
 
@@ -81,15 +81,29 @@ class _Watching:
         ended: why the connection has to end: `SessionRevoked` or `TokenExpired`; None while it may go on.
     """
 
-    __slots__ = ("_connections", "_text", "_verify", "ended", "token")
+    __slots__ = ("_connections", "_on_end", "_text", "_verify", "ended", "token")
 
     token: AccessToken
 
-    def __init__(self, connections: Connections, verify: Callable[[str], Any], access_token: str) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        verify: Callable[[str], Any],
+        access_token: str,
+        on_end: Callable[[TokenRejected], object] | None,
+    ) -> None:
+        if on_end is not None and not callable(on_end):
+            raise ConfigurationError("on_end has to be a function, or None")
+        self._on_end = on_end
         self._connections = connections
         self._verify = verify
         self._text = access_token
         self.ended: TokenRejected | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "token":
+            raise AttributeError("there is a token inside the with block: with auth.watch(access_token) as watched")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {getattr(self, 'token', None)!r}>"
@@ -129,7 +143,7 @@ class Watch(_Watching):
         on_end: called once, by another thread, with `SessionRevoked` or `TokenExpired`.
     """
 
-    __slots__ = ("_on_end", "_over")
+    __slots__ = ("_over",)
 
     def __init__(
         self,
@@ -138,8 +152,7 @@ class Watch(_Watching):
         access_token: str,
         on_end: Callable[[TokenRejected], object] | None = None,
     ) -> None:
-        super().__init__(connections, verify, access_token)
-        self._on_end = on_end
+        super().__init__(connections, verify, access_token, on_end)
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
@@ -198,7 +211,7 @@ class AsyncWatch(_Watching):
         on_end: called once, in the event loop, with `SessionRevoked` or `TokenExpired`.
     """
 
-    __slots__ = ("_cancelling", "_loop", "_on_end", "_over", "_task")
+    __slots__ = ("_cancelling", "_loop", "_over", "_task")
 
     def __init__(
         self,
@@ -207,8 +220,7 @@ class AsyncWatch(_Watching):
         access_token: str,
         on_end: Callable[[TokenRejected], object] | None = None,
     ) -> None:
-        super().__init__(connections, verify, access_token)
-        self._on_end = on_end
+        super().__init__(connections, verify, access_token, on_end)
         self._task: asyncio.Task[Any] | None = None
         self._over: asyncio.Future[None] | None = None
 

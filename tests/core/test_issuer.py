@@ -464,9 +464,21 @@ def test_what_cannot_be_confirmed(world: World, auth: Any) -> None:
         with pytest.raises(ConfigurationError, match="amr"):
             auth.confirm(tokens.session.id, amr=amr)
     auth.logout(tokens.refresh_token)
-    for session_id in (tokens.session.id, "0" * 32, "no id"):
+    for session_id in (tokens.session.id, "0" * 32):
         with pytest.raises(SessionRevoked):
             auth.confirm(session_id, amr=["pwd"])
+    for no_id in (tokens.access_token, tokens.session, None):
+        with pytest.raises(ConfigurationError, match=r"token\.session_id"):
+            auth.confirm(no_id, amr=["pwd"])
+    with pytest.raises(ConfigurationError, match="one class"):
+        auth.start(ADA, claims={"acr": "mfa phr"})
+    with pytest.raises(ConfigurationError, match=r"a daypass\.Device, not a str"):
+        auth.start(ADA, device="phone")
+    with pytest.raises(ConfigurationError, match=r"a daypass\.Device, not a str"):
+        auth.refresh(tokens.refresh_token, device="phone")
+    for no_token in (tokens, None, b"x"):
+        with pytest.raises(TokenMalformed, match="an access token is text, not"):
+            auth.verify(no_token)
     assert EventCode.CONFIRMED not in world.told()
 
 
@@ -521,6 +533,8 @@ def test_login_from_a_new_device_is_an_event(world: World) -> None:
         ({"max_sessions": 0}, "invalid max_sessions 0: write a number from 1"),
         ({"max_sessions": "3"}, "invalid max_sessions '3'"),
         ({"when_full": "newest"}, "invalid when_full 'newest': write 'end_oldest' or 'refuse'"),
+        ({"when_full": "refuse"}, "needs max_sessions"),
+        ({"notice_devices": "yes"}, "invalid notice_devices 'yes': write True or False"),
     ],
 )
 def test_session_limit_that_cannot_work(world: World, arguments: dict[str, Any], message: str) -> None:
@@ -671,7 +685,7 @@ def test_older_version_gives_nothing_for_an_impersonation(world: World, auth: An
         ({"claims": {"org": "x" * 2048}}, "too long: 2059 bytes as JSON, at most 2048"),
         ({"claims": {"act": "admin"}}, "the claim act has to be a mapping"),
         ({"claims": {"amr": "pwd"}}, "the claim amr has to be a list of texts"),
-        ({"claims": {"acr": 1}}, "the claim acr has to be text"),
+        ({"claims": {"acr": 1}}, "the claim acr has to be one class"),
     ],
 )
 def test_option_of_a_session_that_cannot_work_starts_nothing(

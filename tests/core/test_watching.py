@@ -13,6 +13,7 @@ import pytest
 
 from daypass import (
     AsyncDaypass,
+    ConfigurationError,
     Daypass,
     SessionRevoked,
     TokenExpired,
@@ -318,3 +319,24 @@ def test_an_async_stream_ends_cleanly_with_its_session() -> None:
             return found
 
     assert [1] == asyncio.run(main())
+
+
+def test_a_watch_that_cannot_work_is_refused() -> None:
+    """What is no function cannot be called at the end, and there is no token before the connection is watched."""
+    auth = Daypass("memory:", issuer="https://api.example.com", load_user=lambda _: None)
+    with pytest.raises(ConfigurationError, match="on_end has to be a function"):
+        auth.watch("token", on_end="close")  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(AttributeError, match="inside the with block"):
+        _ = auth.watch("token").token
+    auth.close()
+
+
+async def test_an_async_watch_calls_on_end_instead_of_cancelling() -> None:
+    """With ``on_end`` the connection's own code goes on, and is told why it has to end, in its event loop."""
+    auth = AsyncDaypass("memory:", issuer="https://api.example.com", load_user=lambda _: None)
+    tokens = await auth.start(User("ann"))
+    told: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    async with auth.watch(tokens.access_token, on_end=told.set_result) as watched:
+        await auth.logout(tokens.refresh_token)
+        assert isinstance(await asyncio.wait_for(told, 10), SessionRevoked)
+        assert watched.ended is told.result()

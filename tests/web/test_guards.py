@@ -278,6 +278,7 @@ def test_what_would_block_the_event_loop() -> None:
             ({"max_age": "soon"}, "max_age: invalid duration"),
             ({"max_age": 0}, "max_age must be at least one second"),
             ({"acr": 'a"'}, "invalid acr"),
+            ({"acr": ["mfa"]}, "invalid acr"),
             ({"maxage": "5m"}, "did you mean 'max_age'"),
         ):
             with pytest.raises(ConfigurationError, match=message):

@@ -232,7 +232,11 @@ def _session_limit(maximum: object, when_full: object, notices: object) -> Sessi
         raise ConfigurationError(f"invalid max_sessions {maximum!r}: write a number from 1, or None for any number")
     if when_full not in ("end_oldest", "refuse"):
         raise ConfigurationError(f"invalid when_full {when_full!r}: write 'end_oldest' or 'refuse'")
-    return SessionLimit(maximum, when_full == "end_oldest", bool(notices))
+    if when_full == "refuse" and maximum is None:
+        raise ConfigurationError("when_full='refuse' needs max_sessions: write max_sessions=3")
+    if type(notices) is not bool:
+        raise ConfigurationError(f"invalid notice_devices {notices!r}: write True or False")
+    return SessionLimit(maximum, when_full == "end_oldest", notices)
 
 
 def is_async(store: object) -> bool:

@@ -28,7 +28,7 @@ def checked_step_up(name: str, step_up: StepUp) -> tuple[int | None, str | None]
     """
     refuse_unknown(step_up, StepUp.__annotations__, f"argument of {name}")
     acr = step_up.get("acr")
-    if acr is not None and not _ACR.fullmatch(acr):
+    if acr is not None and not (type(acr) is str and _ACR.fullmatch(acr)):
         raise ConfigurationError(f"invalid acr {acr!r}: write the names of classes, such as 'mfa' or 'phr phrh'")
     try:
         max_age = milliseconds(step_up["max_age"]) if "max_age" in step_up else None
