@@ -1,5 +1,6 @@
 """An issuer with OAuth clients on a real socket, as an application would serve it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daypass import AsyncDaypass, Event
+from daypass.session_options import SessionOptions
 from daypass.testing import Clock
 from daypass.web import fastapi
 from daypass.web.starlette import auth_routes, bearer, oauth_routes, well_known_routes
@@ -29,8 +31,9 @@ class Served:
     Its issuer is the address at which it is served, so it is put together when that is known.
     """
 
-    def __init__(self, framework: str = "starlette") -> None:
+    def __init__(self, framework: str = "starlette", *, dpop: bool = False) -> None:
         self.framework = framework
+        self.dpop = dpop
         self.clock = Clock()
         self.events: list[Event] = []
         self.address = ""
@@ -46,12 +49,14 @@ class Served:
             authenticate=lambda name, password: PEOPLE.get(name) if password == PASSWORD else None,
             on_event=self.events.append,
             clock=self.clock,
+            dpop=self.dpop,
         )
         require = bearer(auth)
 
         async def begin(request: Request) -> JSONResponse:
             wanted = request.query_params
-            tokens = await auth.start(ALICE, client_id=wanted["client_id"], scope=wanted.get("scope"))
+            own_key: SessionOptions = {"key": json.loads(body)} if (body := await request.body()) else {}
+            tokens = await auth.start(ALICE, client_id=wanted["client_id"], scope=wanted.get("scope"), **own_key)
             return JSONResponse({"access_token": tokens.access_token, "refresh_token": tokens.refresh_token})
 
         async def profile(request: Request) -> JSONResponse:
@@ -103,8 +108,8 @@ class Begun:
 
 
 @contextmanager
-def served(framework: str = "starlette") -> Iterator[Served]:
-    application = Served(framework)
+def served(framework: str = "starlette", *, dpop: bool = False) -> Iterator[Served]:
+    application = Served(framework, dpop=dpop)
     with serving(application) as address:
         application.put_together(address)
         yield application
