@@ -15,7 +15,7 @@ def clock_error(now: int) -> Flow[str | None]:
     Raises:
         StoreError: the store's clock could not be read.
     """
-    return _error(now, (yield from StoreClock()))
+    return difference_error(now, (yield from StoreClock()))
 
 
 def require_right_clock(now: int) -> Flow[int]:
@@ -26,13 +26,14 @@ def require_right_clock(now: int) -> Flow[int]:
         StoreError: the store's clock could not be read.
     """
     theirs = yield from StoreClock()
-    error = _error(now, theirs)
+    error = difference_error(now, theirs)
     if error is not None:
         raise StoreUnavailable(f"{error}: nothing is ended by it; set the clock right")
     return max(now, theirs or 0)
 
 
-def _error(now: int, theirs: int | None) -> str | None:
+def difference_error(now: int, theirs: int | None) -> str | None:
+    """Return what is wrong with this machine's clock, given the store's; None if it is right, or that is not known."""
     if theirs is None or abs(now - theirs) <= APART_AT_MOST:
         return None
     return f"this machine's clock is {_span(abs(now - theirs))} {'ahead of' if now > theirs else 'behind'} the store's"

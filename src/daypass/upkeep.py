@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from daypass.access_token import Names
 from daypass.audit import AuditTrail
-from daypass.clock_check import APART_AT_MOST, clock_error, require_right_clock
+from daypass.clock_check import APART_AT_MOST, difference_error, require_right_clock
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.ending_log import EndingLog
 from daypass.errors import ConfigurationError, DaypassError, StoreError
@@ -22,7 +22,7 @@ from daypass.key_flows import KeyFlows
 from daypass.keys import KeyRing, SigningKey
 from daypass.policy import Policy
 from daypass.shared_read import SharedRead
-from daypass.steps import Emit, Listen, Now, Subscribe
+from daypass.steps import Emit, Listen, Now, StoreClock, Subscribe
 from daypass.store_steps import ReadEndings, Sweep, Swept
 from daypass.tally import Tally
 from daypass.verifier import Verifier
@@ -242,7 +242,9 @@ class Upkeep:
     def _compare_clocks(self, now: int) -> Flow[str | None]:
         """Return what is wrong with this machine's clock; compare once a minute, or when it leaps; emit a change."""
         if abs(now - self._compared_at) >= MINUTE:
-            before, self._clock_error = self._clock_error, (yield from clock_error(now))
+            theirs = yield from StoreClock()
+            self._tally.clock_difference = None if theirs is None else now - theirs
+            before, self._clock_error = self._clock_error, difference_error(now, theirs)
             self._compared_at = now
             if self._clock_error is not None and before is None:
                 yield from Emit(Event(EventCode.CLOCK_OFF, now, reason=self._clock_error))

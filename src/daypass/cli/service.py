@@ -54,6 +54,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     option("--proxy-header", metavar="NAME", help="header they write: x-forwarded or forwarded")
     option("--rate-limits", metavar="URL", help="where to count: memory:, redis://… or off (memory:)")
     option("--login-per-address", metavar="RATE", help="logins per IP address, or off (30/minute)")
+    option("--log-format", metavar="FORMAT", help="text, or json with a line for each request (text)")
+    option("--metrics-token-file", metavar="FILE", help="serve /metrics to those who send the token in this file")
     option("--audit-ttl", metavar="TIME", help="how long the audit trail is kept, or off (90d)")
     option("--login-per-account", metavar="RATE", help="logins per account, or off (10/minute)")
 

@@ -142,6 +142,11 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(issuer={self.names.issuer!r}, store={type(self._store).__name__})"
 
+    @property
+    def audit_lost(self) -> int:
+        """How many records of this process are not in the audit trail, because too many came at once."""
+        return 0 if self._upkeep.trail is None else self._upkeep.trail.lost
+
     def now(self) -> int:
         """Return the time in milliseconds since the epoch; for those who write an adapter."""
         return self._clock()

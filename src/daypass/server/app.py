@@ -1,6 +1,7 @@
 """The application that `daypass serve` runs: the endpoints, the public keys and the health checks."""
 
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Unpack
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -17,6 +19,7 @@ from starlette.routing import Mount, Route
 from daypass.errors import StoreUnavailable
 from daypass.issuer import AsyncDaypass
 from daypass.server.configuration import Configuration
+from daypass.server.observing import Observing
 from daypass.server.readiness import Readiness
 from daypass.server.user_source import UserSource
 from daypass.server.users import Users
@@ -59,7 +62,13 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
         await store.close()
         raise
     return build_app(
-        auth, store, users=users, clients=configuration.clients, readiness=readiness, **configuration.options
+        auth,
+        store,
+        users=users,
+        clients=configuration.clients,
+        readiness=readiness,
+        metrics_token=configuration.metrics_token,
+        **configuration.options,
     )
 
 
@@ -91,6 +100,7 @@ def build_app(
     clients: tuple[Client, ...] = (),
     users: UserSource | None = None,
     readiness: Readiness | None = None,
+    metrics_token: str | None = None,
     **options: Unpack[Options],
 ) -> Starlette:
     """Return the application around ``auth``; it closes the store and the source of users when it ends."""
@@ -131,7 +141,19 @@ def build_app(
         Route("/healthz", live, methods=["GET"]),
         Route("/readyz", ready, methods=["GET"]),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse, 500: _refuse})
+    if metrics_token is not None:
+        from daypass.server.metrics import MetricsEndpoint
+
+        process = secrets.token_hex(4)
+        routes.append(Route("/metrics", MetricsEndpoint(auth, store, metrics_token, process).answer, methods=["GET"]))
+    counted = frozenset(description["paths"])
+    middleware = [Middleware(Observing, auth.tally, counted)]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=middleware,
+        exception_handlers={HTTPException: _refuse, 500: _refuse},
+    )
     app.router.redirect_slashes = False
     app.state.reason = partial(readiness.reason, auth, store)
     return app

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from daypass import secret_file
 from daypass.duration import SECOND, milliseconds
 from daypass.secret import Secret
 from daypass.server import clients
@@ -47,6 +48,7 @@ class Configuration:
         drain_timeout: seconds that requests have to finish after that.
         users: where users come from; None for the store's own.
         audit_ttl: how long the audit trail is kept; None for none.
+        metrics_token: what Prometheus has to send; without it there are no metrics.
     """
 
     store: str
@@ -63,6 +65,7 @@ class Configuration:
     drain_timeout: float = 10
     users: UserSource | None = None
     audit_ttl: str | None = None
+    metrics_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, settings: Settings) -> "Configuration":
@@ -85,6 +88,9 @@ class Configuration:
             drain_delay=milliseconds(settings.drain_delay) / SECOND,
             drain_timeout=milliseconds(settings.drain_timeout) / SECOND,
             users=settings.user_source(),
+            metrics_token=(
+                secret_file.read_text(Path(settings.metrics_token_file)) if settings.metrics_token_file else None
+            ),
             audit_ttl=None if settings.audit_ttl == OFF else settings.audit_ttl,
         )
 

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from daypass.errors import DaypassError
-from daypass.server import run
+from daypass.server import logs, run
 from daypass.server.app import open_service
 from daypass.server.configuration import Configuration
 from daypass.server.readiness import Readiness
@@ -129,6 +129,7 @@ def serve(options: Mapping[str, Any], listening: socket.socket, ready: Callable[
     """
     settings = read(options).settings
     configuration = Configuration.of(settings)
+    logs.configure(settings.log_format)  # type: ignore[arg-type]  # checked
     readiness = Readiness()
     app = asyncio.run(open_service(configuration, readiness))
     if configuration.warning:

@@ -36,6 +36,9 @@ from daypass.web.proxies import Proxies, ProxyHeader
 from daypass.web.rate_counters import open_counter
 
 OFF = "off"
+SHORTEST_TOKEN = 32
+"""Characters of the token for `/metrics`."""
+
 HIDDEN = "(hidden)"
 SECRETS = ("secret", "users_webhook_secret")
 """Settings that are secrets; each may be in a file of its own."""
@@ -162,6 +165,23 @@ def _rate(name: str) -> Callable[[str], str]:
     return check
 
 
+def _log_format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise ConfigurationError(f"invalid log_format {text!r}: write text or json")
+    return text
+
+
+def _metrics_token(path: str) -> str:
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise ConfigurationError("metrics need prometheus_client: pip install 'daypass[metrics]'")
+    token = secret_file.read_text(Path(path))
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigurationError(
+            f"the token in {path} must have {SHORTEST_TOKEN} printable characters: openssl rand -hex 32 > {path}"
+        )
+    return path
+
+
 def _audit_ttl(text: str) -> str:
     if text != OFF and milliseconds(text) < HOUR:
         raise ConfigurationError(f"invalid audit_ttl {text!r}: write at least an hour, or off")
@@ -234,6 +254,8 @@ class Settings(BaseSettings):
     rate_limits: Annotated[Text, _checked(_rate_limits)] = "memory:"
     login_per_address: Annotated[Text, _checked(_rate("login_per_address"))] = "30/minute"
     login_per_account: Annotated[Text, _checked(_rate("login_per_account"))] = "10/minute"
+    log_format: Annotated[Text, _checked(_log_format)] = "text"
+    metrics_token_file: Annotated[Text, _checked(_metrics_token)] | None = None
     audit_ttl: Annotated[Text, _checked(_audit_ttl)] = "90d"
 
     @classmethod
