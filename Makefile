@@ -10,7 +10,7 @@ DOCS_READY := .venv-docs/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets browsers clients bench docs docs-serve lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets browsers clients bench compare docs docs-serve lock clean \
 	pythons oldest migrations dist sbom version
 
 help: ## tell what there is
@@ -72,6 +72,13 @@ clients: $(READY) ## take every client through every scenario, and write docs/sc
 bench: $(READY) ## what things cost, against a floor measured in the same run
 	@for each in checking importing requesting refreshing; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
+compare: $(READY) ## run this project and its peers through the same storms, and write docs/comparison.md
+	@test -x build/compare/python/bin/python || $(PYTHON) -m venv build/compare/python
+	@build/compare/python/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/compare.txt
+	@mkdir -p build/compare/node && cp compare/package.json compare/package-lock.json build/compare/node
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix build/compare/node ci --silent --ignore-scripts
+	@$(BIN)/python -m compare $(ARGS)
+
 docs: $(DOCS_READY) ## build the documentation site in build/site/html
 	@$(BIN)/python site/pages.py build/site
 	@cd build/site && ../../.venv-docs/bin/zensical build --clean --strict
@@ -91,6 +98,8 @@ lock: $(READY) ## pin the development requirements anew
 		--generate-hashes --no-annotate --no-header --output-file requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade requirements/docs.in --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --output-file requirements/docs.txt
+	$(BIN)/uv pip compile --quiet --upgrade requirements/compare.in --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --output-file requirements/compare.txt
 
 UV = $(BIN)/uv
 $(UV): $(READY)
