@@ -7,7 +7,7 @@ asymmetric algorithms. What a proof has to say is looked at by `daypass.dpop` an
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -94,6 +94,7 @@ class _Header:
     """What the header of a proof says, checked; clients send the same one each time."""
 
     algorithm: str
+    verify: Callable[[bytes, bytes, Any], bool]
     type: str
     key: Key | None
     proof: Proof | None
@@ -105,8 +106,10 @@ def _header(segment: str, use: KeyUse) -> _Header:
     if "crit" in header:
         raise ProofRejected("a proof with a critical header that is not known here")
     key = public_key(header["jwk"]) if "jwk" in header else None
-    kind = str(header["typ"]).lower().removeprefix("application/")
-    return _Header(str(header["alg"]), kind, key, None if key is None else _proof(key, use))
+    kind, algorithm = str(header["typ"]).lower().removeprefix("application/"), str(header["alg"])
+    if key is not None:
+        _require_kind(key, algorithm)
+    return _Header(algorithm, _REGISTRY.get_alg(algorithm).verify, kind, key, None if key is None else _proof(key, use))
 
 
 def open_proof(
@@ -136,9 +139,10 @@ def open_proof(
             raise ProofRejected(
                 f"the proof has to have the type {kind} and one of the algorithms {', '.join(algorithms)}"
             )
-        _require_kind(signer, header.algorithm)
+        if header.key is None:
+            _require_kind(signer, header.algorithm)
         signed = text.rpartition(".")[0].encode()
-        if not _REGISTRY.get_alg(header.algorithm).verify(signed, _decoded(parts[3]), signer):
+        if not header.verify(signed, _decoded(parts[3]), signer):
             raise ProofRejected("the signature of the proof does not fit")
         claims = json.loads(_decoded(parts[2]).decode())
     except (JoseError, ConfigurationError, ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from daypass import AsyncDaypass, Daypass, DPoP, Event, ProofRejected, User
+from daypass import AsyncDaypass, ConfigurationError, Daypass, DPoP, Event, ProofRejected, SessionRevoked, User
 from daypass.web import Application
 from daypass.web.clients import Client
 from daypass.web.flask import auth_blueprint, oauth_blueprint
@@ -237,3 +237,24 @@ def test_whoever_has_no_proof_uses_up_no_rate(served: Served) -> None:
     stolen = {served.send(None, "POST", "/auth/refresh", json=body).status_code for _ in range(310)}
     assert {400, 429} == stolen
     assert 200 == served.send(owner, "POST", "/auth/refresh", json=body).status_code
+
+
+def test_a_session_is_bound_later_once(served: Served) -> None:
+    """``bind`` binds a live session: from then on it needs a proof, stays refreshable, and is bound to no other key."""
+    owner, other = Signer(), Signer()
+    tokens = served.log_in(None)
+    body = {"refreshToken": tokens["refreshToken"]}
+    session_id = served.send(None, "GET", "/auth/me", tokens["accessToken"]).json()["sessionId"]
+    for _ in range(2):
+        bound = served.run(served.issuer.bind(session_id, owner.jwk))
+    assert owner.thumbprint == bound.key_thumbprint
+    with pytest.raises(ProofRejected):
+        served.run(served.issuer.bind(session_id, other.jwk))
+    with pytest.raises(ConfigurationError, match="private part"):
+        served.run(served.issuer.bind(session_id, owner.key.as_dict(private=True)))
+    assert ["bound"] == [code for code in served.codes if code == "bound"]
+    statuses = [served.send(each, "POST", "/auth/refresh", json=body).status_code for each in (None, other, owner)]
+    assert [400, 400, 200] == statuses
+    assert 204 == served.send(owner, "POST", "/auth/logout", json=body).status_code
+    with pytest.raises(SessionRevoked):
+        served.run(served.issuer.bind(session_id, owner.jwk))

@@ -30,6 +30,7 @@ from daypass.issuer.base import (
 from daypass.operator_steps import OperatorStep
 from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
+from daypass.session_extras import KeyUse
 from daypass.session_options import SessionOptions
 from daypass.steps import (
     Ask,
@@ -155,6 +156,10 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             StoreError: nothing was decided.
         """
         return await self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id, proof))
+
+    async def bind(self, session_id: str, key: Mapping[str, Any]) -> Session:
+        """Bind a live session to a public key (a JWK), once; arguments and errors are those of `Daypass.bind`."""
+        return await self.run(self.flows.bind(session_id, Proof.of(key, KeyUse.DPOP), self.new_call()))
 
     async def sessions(self, subject: str) -> tuple[Session, ...]:
         """Return a user's live sessions, the newest login first.

@@ -29,6 +29,7 @@ from daypass.issuer.base import (
 from daypass.operator_steps import OperatorStep
 from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
+from daypass.session_extras import KeyUse
 from daypass.session_options import SessionOptions
 from daypass.steps import (
     Ask,
@@ -244,6 +245,20 @@ class Daypass(Issuer[Store, Load, Check]):
             StoreError: nothing was decided.
         """
         return self.run(self.flows.logout_text(refresh_token, self.new_call(), client_id, proof))
+
+    def bind(self, session_id: str, key: Mapping[str, Any]) -> Session:
+        """Bind a live session to a public key (a JWK), once: it then refreshes only with a DPoP proof by that key.
+
+        Do this when you know whose key it is, such as after a login or a step-up. Access tokens that were given out
+        before stay bearer tokens until they expire. A session that is bound to this key already stays as it is.
+
+        Raises:
+            ConfigurationError: it is not a public key that a proof can be signed with; nothing was changed.
+            SessionRevoked: the session is over.
+            ProofRejected: it is bound to another key; nothing was changed.
+            StoreError: nothing was decided; doing it again is safe.
+        """
+        return self.run(self.flows.bind(session_id, Proof.of(key, KeyUse.DPOP), self.new_call()))
 
     def sessions(self, subject: str) -> tuple[Session, ...]:
         """Return a user's live sessions, the newest login first.
