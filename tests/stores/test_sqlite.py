@@ -24,14 +24,14 @@ from typing import Any
 
 import pytest
 
-from daypass import ConfigurationError, Daypass, StoreContended, StoreUnavailable, User
+from daypass import ConfigurationError, StoreContended, StoreUnavailable, User
 from daypass.account_steps import LoadAccount
 from daypass.rotation import NEVER_ROTATED
 from daypass.session import EndReason
 from daypass.store_steps import Admit, End, Ending, Find, Insert, ListSessions, Migrate, Probe, ReadEndings, ReadKeys
 from daypass.stores import open_async_store, open_store, schema, sql
 from daypass.stores.sqlite import AsyncSqliteStore, SqliteStore
-from daypass.testing import START, Clock, advance, key, session
+from daypass.testing import START, advance, key, session
 from daypass.testing.store_contract import sweep
 
 from . import old_schemas, processes
@@ -982,24 +982,6 @@ def test_an_interrupt_leaves_nobody_waiting(path: Path) -> None:
     assert ["unavailable"] == outcomes
     store.perform(Insert(session(1)))
     store.close()
-
-
-def test_a_store_is_small(path: Path) -> None:
-    """A session at rest takes at most 250 bytes, indexes included (DESIGN §8)."""
-    store = SqliteStore(path)
-    clock = Clock()
-    auth = Daypass(store, issuer="https://issuer.example", load_user=User, secret="s" * 32, clock=clock)
-    auth.start(User("user-0"))
-    auth.close()
-    empty = path.stat().st_size
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        row = connection.execute("SELECT * FROM daypass_sessions").fetchone()
-        marks = ", ".join("?" * len(row))
-        rows = ((os.urandom(16), f"user-{n}", *row[2:]) for n in range(20_000))
-        connection.executemany(f"INSERT INTO daypass_sessions VALUES ({marks})", rows)  # noqa: S608 - made of question marks
-        connection.commit()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert 250 >= (path.stat().st_size - empty) / 20_000
 
 
 def test_no_connection_is_left_open(path: Path) -> None:
