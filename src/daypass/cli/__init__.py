@@ -39,6 +39,7 @@ WORDS = (
     Word("session", "sessions", "sessions of users", ("sessions",)),
     Word("key", "keys", "keys that sign and check tokens", ("keys",)),
     Word("events", "events", "the audit trail: what happened to sessions, keys and users"),
+    Word("doctor", "doctor", "look for faults of a deployment, and say what to do"),
     Word("store", "store", "the database of sessions"),
     Word("login", "login", "log in; asks for the password, or reads it from standard input"),
     Word("token", "token", "print a fresh access token; safe in many shells at once"),
