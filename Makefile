@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format build model storm fleet sockets browsers clients bench compare docs docs-serve lock clean \
-	pythons oldest migrations dist sbom version
+	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -113,6 +113,10 @@ oldest: $(UV) ## run them with the lowest version of each dependency
 
 migrations: $(READY) ## move 10,000 sessions of each other library to Daypass and back, and count logouts (ARGS="--users 500 authx")
 	$(BIN)/python -m tests.migrations $(ARGS)
+
+mutants: $(READY) ## change the core in small ways, and see that a test notices (ARGS="--seconds 600 rotation")
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check cosmic-ray
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 dist: $(READY) ## build the sdist, from it the wheel, and try both in bare environments
 	rm -rf dist && $(BIN)/hatchling build -t sdist -d dist

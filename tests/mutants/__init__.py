@@ -1,0 +1,1 @@
+"""Mutation testing: small changes of the core that a test has to notice: `make mutants`."""
