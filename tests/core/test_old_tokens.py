@@ -1,7 +1,7 @@
 """Tokens of another library: each starts one session, once, whatever is lost, repeated or sent to several nodes."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,14 +55,19 @@ Make = Callable[..., Daypass]
 
 
 @pytest.fixture
-def make(tmp_path: Path, library: Library, clock: Clock) -> Make:
+def make(tmp_path: Path, library: Library, clock: Clock) -> Iterator[Make]:
     """Give what makes a node; all share one SQLite file."""
+    nodes: list[Daypass] = []
 
     def node(**options: object) -> Daypass:
         arguments = {"secret": SECRET, "migrate": library.tokens(), "clock": clock} | options
-        return Daypass(f"sqlite:///{tmp_path}/app.db", issuer=ISSUER, load_user=User, **arguments)  # type: ignore[arg-type]  # the tests' own names
+        made = Daypass(f"sqlite:///{tmp_path}/app.db", issuer=ISSUER, load_user=User, **arguments)  # type: ignore[arg-type]  # the tests' own names
+        nodes.append(made)
+        return made
 
-    return node
+    yield node
+    for each in nodes:
+        each.close()
 
 
 def test_an_old_token_starts_a_session_that_goes_on(make: Make, clock: Clock) -> None:
