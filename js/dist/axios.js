@@ -28,6 +28,7 @@ function withSession(instance, session) {
       repeatable: !(config.data instanceof ReadableStream),
       signal,
       refresh: config.refresh,
+      passive: config.passive ?? config.headers.has("X-Daypass-Passive"),
       send,
       look: ({ status, request, headers, data }) => ({
         status,

@@ -13,6 +13,7 @@ interface Config {
   headers: { has(name: string): boolean };
   method?: string;
   refresh?: boolean;
+  passive?: boolean;
   signal?: AbortSignal;
   [other: string]: unknown;
 }
@@ -62,6 +63,7 @@ export function withSession<T extends AxiosLike>(instance: T, session: Session):
       repeatable: !(config.data instanceof ReadableStream),
       signal,
       refresh: config.refresh,
+      passive: config.passive ?? config.headers.has("X-Daypass-Passive"),
       send,
       look: ({ status, request, headers, data }) => ({
         status,
