@@ -317,6 +317,7 @@ def test_devices_that_an_older_version_has_noted_are_kept(path: Path) -> None:
             DROP INDEX daypass_subjects_seen;
             ALTER TABLE daypass_subjects DROP COLUMN seen_at;
             ALTER TABLE daypass_sessions DROP COLUMN key_thumbprint;
+            DROP TABLE daypass_events;
             INSERT INTO daypass_subjects VALUES ('user-1', 1, x'0101010101010101');
             UPDATE daypass_schema SET current = 5;
         """)
