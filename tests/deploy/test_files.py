@@ -156,6 +156,6 @@ def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
     unit.write_text(UNIT.read_text().replace("/opt/daypass/bin/daypass", sys.executable))
     verified = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, check=False, timeout=60)
     assert (0, "") == (verified.returncode, verified.stderr)
-    command = [analyze, "security", "--offline=yes", "--threshold=20", "--no-pager", unit]
+    command: list[str | Path] = [analyze, "security", "--offline=yes", "--threshold=20", "--no-pager", unit]
     rated = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert 0 == rated.returncode, rated.stdout[-500:]

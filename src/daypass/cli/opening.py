@@ -95,10 +95,11 @@ def _emitting(step: "Emit") -> "Flow[None]":
 
 
 def given_secret(options: argparse.Namespace) -> "Secret | None":
-    """Return the master secrets of the option or the environment; None if neither has any."""
+    """Return the master secrets of the option, the environment or ``daypass.toml``; None if none has any."""
     from daypass import secret_file
+    from daypass.server import sources
 
-    file = options.secret_file or os.environ.get("DAYPASS_SECRET_FILE")
+    file = sources.text("secret_file", vars(options))
     return secret_file.given("DAYPASS_SECRET", file, os.environ)
 
 

@@ -69,17 +69,22 @@ def unknown(name: str, known: Iterable[str], kind: str) -> str | None:
     return None
 
 
-def store_url(options: Mapping[str, Any]) -> str:
-    """Return the URL of the service's store; no other setting is looked at.
+def text(name: str, options: Mapping[str, Any], default: str | None = None) -> str | None:
+    """Return one setting that is text; no other setting is looked at.
 
     Raises:
-        ConfigurationError: the configuration file cannot be read, or its store is not text.
+        ConfigurationError: the configuration file cannot be read, or the setting in it is not text.
     """
-    given = options.get("store") or os.environ.get(variable("store"))
+    given = options.get(name) or os.environ.get(variable(name))
     if given:
         return str(given)
     path = file_path(options)
-    url = read_file(path).get("store", STORE)
-    if not isinstance(url, str):
-        raise ConfigurationError(f"store must be text, such as {STORE!r} (store in {path})")
-    return url
+    value = read_file(path).get(name, default)
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be text, in quotes ({name} in {path})")
+    return value
+
+
+def store_url(options: Mapping[str, Any]) -> str:
+    """Return the URL of the service's store; raises as `text`."""
+    return text("store", options, STORE) or STORE
