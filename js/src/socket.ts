@@ -231,6 +231,7 @@ class Socket extends EventTarget implements SessionSocket {
       url: this.url.replace("ws", "http"),
       reads: true,
       repeatable: true,
+      passive: this.#connections > 0, // nobody has asked for a further connection
       signal: this.#over.signal,
       send: async (token) => {
         if (!token && this.#session.status === "in") throw invalid("url", this.url, "one of the session's origins");

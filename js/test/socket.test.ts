@@ -133,6 +133,46 @@ test("4403 ends it with LoginRequired if the server says that the session is ove
   assert.deepEqual([refreshes(server) - before, peers.length, session.status], [1, 1, "out"]);
 });
 
+test("1008 for a login that is too old waits for the session's confirmation, at the opening and later", async (t) => {
+  const [session, server] = await begin(t, { restore: false });
+  server.user = "ann";
+  await session.login({});
+  server.asked.length = 0;
+  const recent = (token: string) => JSON.parse(atob(token.split(".")[1]!)).auth_time !== undefined;
+  const { peers, socket, seen } = await openIn(session, server, (peer) => {
+    peer.onText = (text) => {
+      const { accessToken = "" } = JSON.parse(text);
+      recent(accessToken) ? peer.accept() : peer.close(1008, "insufficient_user_authentication");
+    };
+  });
+  const asked: string[] = [];
+  const stop = session.on("stepUp", ({ url }) => asked.push(url));
+  await until(() => asked.length);
+  await session.confirm({ password: "right" });
+  await until(() => seen.includes("open"));
+  assert.deepEqual([asked, peers.length], [[`${server.url}/notes`], 2]);
+  stop();
+  peers[1]!.close(1008, "insufficient_user_authentication");
+  await until(() => socket.readyState === socket.CLOSED);
+  assert.deepEqual(seen, ["open", "StepUpRequired", "closed 1006 step_up_required"]);
+  assert.equal(refreshes(server), 0);
+});
+
+test("after its opening nothing that a socket needs keeps the session alive: renewals, further connections", async (t) => {
+  const [session, server] = await begin(t, { restore: false });
+  Object.assign(server, { ends: 600, lifetime: 1 });
+  await session.login({});
+  server.asked.length = 0;
+  const { peers, seen } = await openIn(session, server, accepting(1));
+  await until(() => peers[0] && tokens(peers[0]).length === 3);
+  peers[0]!.socket.destroy();
+  await until(() => seen.includes("reconnected") && tokens(peers[1]!).length === 2);
+  const [first, ...later] = server.asked.filter((each) => each.includes("refresh"));
+  assert.equal(first, "POST /auth/refresh");
+  assert.ok(later.length >= 2);
+  assert.deepEqual(new Set(later), new Set(["POST /auth/refresh passive"]));
+});
+
 test("logging out, another user, and closing the session end it at once", async (t) => {
   for (const end of ["logout", "other", "close"]) {
     const { session, server, peers, socket, seen } = await open(t, accepting());
