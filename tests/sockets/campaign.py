@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from daypass import AsyncDaypass, Tokens, User
+from daypass import AsyncDaypass, StoreError, Tokens, User
 
 from .client import Client
 from .open_files import allow
@@ -57,6 +57,7 @@ class Report:
     scale: Scale
     opened: int = 0
     renewed: int = 0
+    postponed: int = 0
     accepted: int = 0
     dropped: list[int] = field(default_factory=list)
     closed_after: list[float] = field(default_factory=list)
@@ -79,6 +80,7 @@ class Report:
             "sockets opened": f"{self.opened} in {self.scale.servers} processes",
             "expiries": f"{self.scale.expiries} of {self.scale.lifetime} s",
             "newer tokens sent, accepted": f"{self.renewed}, {self.accepted}",
+            "refreshes tried again": f"{self.postponed}",
             "dropped": f"{len(self.dropped)} {self.dropped[:5] or ''}".strip(),
             "sessions ended, sockets closed": f"{len(times) + self.not_closed}, {len(self.closed_after)}",
             "closed after, ms: p50, p99, max": ", ".join(
@@ -108,6 +110,7 @@ async def campaign(scale: Scale, *, memory: bool = True) -> Report:
                 await asyncio.sleep(scale.lifetime * scale.expiries)
                 await crowd.end_some(report)
                 report.renewed = crowd.renewed
+                report.postponed = crowd.postponed
                 report.accepted = sum(client.accepted for client in crowd.clients)
                 report.dropped = crowd.dropped
     return report
@@ -133,6 +136,7 @@ class _Crowd:
         self.tokens: dict[Client, Tokens] = {}
         self.dropped: list[int] = []
         self.renewed = 0
+        self.postponed = 0
         self.memory = 0.0
         self._due: list[tuple[float, int, Client]] = []
         self._numbers = count()
@@ -155,7 +159,8 @@ class _Crowd:
             finally:
                 for each in renewing:
                     each.cancel()
-                await asyncio.gather(*renewing, return_exceptions=True)
+                ends = await asyncio.gather(*renewing, return_exceptions=True)
+                assert not [each for each in ends if not isinstance(each, asyncio.CancelledError)], ends
                 self._close(self.clients)
                 for server in servers:
                     server.kill()
@@ -197,7 +202,12 @@ class _Crowd:
                 continue
             _, _, client = heapq.heappop(self._due)
             if client.code is None and client not in self._ended:
-                tokens = self.tokens[client] = await self._auth.refresh(self.tokens[client].refresh_token)
+                try:
+                    tokens = self.tokens[client] = await self._auth.refresh(self.tokens[client].refresh_token)
+                except StoreError:  # nothing was decided: as every client, it tries again
+                    self.postponed += 1
+                    self._renew_later(client, 0.02)
+                    continue
                 if client.code is None:
                     client.renew(tokens.access_token)
                     self.renewed += 1
