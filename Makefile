@@ -10,7 +10,7 @@ DOCS_READY := .venv-docs/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets browsers clients bench compare docs docs-serve lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets browsers runtimes clients bench compare docs docs-serve lock clean \
 	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
@@ -65,6 +65,9 @@ browsers: $(READY) ## drive every client, fetch, axios, React and Vue, in every 
 	DAYPASS_TEST_BROWSERS=full $(BIN)/python -m pytest -n $$(nproc) --dist worksteal $(ARGS) tests/browser/test_session.py \
 		tests/browser/test_tabs.py tests/browser/test_contexts.py tests/browser/test_surroundings.py \
 		tests/browser/test_install.py tests/browser/test_cors.py
+
+runtimes: $(READY) ## render pages by daypass/server in Bun and Deno, too
+	DAYPASS_TEST_RUNTIMES=full $(BIN)/python -m pytest -q $(ARGS) tests/rendering
 
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md

@@ -84,6 +84,7 @@ def test_nothing_happens(demo: Page) -> None:
 
 
 @pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_failures_of_refreshes(demo: Page) -> None:
     """A hundred at once, a lost answer, a busy server: the refresh that meets them is done, and nothing fails."""
     press(demo, "100 requests at once")

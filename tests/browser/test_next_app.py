@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "next_app"
 NEXT = EXAMPLE / "node_modules" / "next" / "dist" / "bin" / "next"
 BUILT = EXAMPLE / ".next" / "built-from"
-ACCESS_TTL, EXPIRED = "4s", 4.5
+ACCESS_TTL, EXPIRED = "3s", 3.2
 NAVIGATION = {"sec-fetch-mode": "navigate", "sec-fetch-site": "none"}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ HERE = Path(__file__).parent
 ALICE = User("user-1", "alice", "alice@example.com")
 BOB = User("user-2", "bob", "bob@example.com")
 PASSWORD = "correct horse battery"
+RUNTIMES = HERE / "runtimes"
+SITES = ["web", "hono", "h3"]
+if os.environ.get("DAYPASS_TEST_RUNTIMES") == "full":
+    SITES += [f"{runtime} {kind}" for runtime in ("bun", "deno") for kind in ("web", "hono", "h3")]
+"""The sites: in Node, and where it is asked for in Bun and Deno."""
 NAVIGATION = {"sec-fetch-mode": "navigate", "sec-fetch-site": "none", "accept": "text/html"}
 
 
@@ -113,12 +119,11 @@ async def _nowhere(_: Message) -> None:
 
 @contextmanager
 def rendering(kind: str, factory: pytest.TempPathFactory, **options: Any) -> Iterator[str]:
-    """Start a site in Node and return its address; it ends with its standard input."""
+    """Start a site and return its address; it ends with its standard input."""
+    runtime, _, kind = kind.rpartition(" ")
     if kind != "web":
         npm.fetch(HERE, "h3/package.json", factory)
-    if not npm.NODE.exists():
-        pytest.skip(f"there is no {npm.NODE}")
-    command: list[str | Path] = [npm.NODE, HERE / "site.mjs", kind, json.dumps(options)]
+    command: list[str | Path] = [*_runtime(runtime, factory), HERE / "site.mjs", kind, json.dumps(options)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -128,6 +133,17 @@ def rendering(kind: str, factory: pytest.TempPathFactory, **options: Any) -> Ite
         process.stdin.close()
 
 
+def _runtime(name: str, factory: pytest.TempPathFactory) -> list[str | Path]:
+    """Return the command that runs a module: by Node, unless another runtime is named."""
+    if name == "bun":
+        return [npm.fetch(RUNTIMES, "@oven/bun-linux-x64/bin/bun", factory)]
+    if name == "deno":
+        return [npm.fetch(RUNTIMES, "@deno/linux-x64-glibc/deno", factory), "run", "--allow-all"]
+    if not npm.NODE.exists():
+        pytest.skip(f"there is no {npm.NODE}")
+    return [npm.NODE]
+
+
 @pytest.fixture(scope="module")
 def api() -> Iterator[tuple[Api, str]]:
     api = Api()
@@ -135,7 +151,7 @@ def api() -> Iterator[tuple[Api, str]]:
         yield api, address
 
 
-@pytest.fixture(scope="module", params=["web", "hono", "h3"])
+@pytest.fixture(scope="module", params=SITES)
 def site(
     request: pytest.FixtureRequest, api: tuple[Api, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Api, str]]:
