@@ -1,6 +1,6 @@
-"""What Daypass does with sessions, from login to logout: as generators of steps. No I/O, no clock, no randomness here.
+"""The flows of sessions, from login to logout, as generators of steps. No I/O, no clock, no randomness here.
 
-The rotation rule itself is in `daypass.rotation`; this file carries its verdicts out.
+The rotation rule itself is in `daypass.rotation`; this file acts on its verdicts.
 """
 
 from collections.abc import Sequence
@@ -105,17 +105,17 @@ class Call:
 
     @property
     def secret(self) -> bytes:
-        """For the secret of a new session."""
+        """Return the bytes for the secret of a new session."""
         return self.entropy[:SECRET_SIZE]
 
     @property
     def branch(self) -> bytes:
-        """For the first branch of a new session."""
+        """Return the bytes for the first branch of a new session."""
         return self.entropy[SECRET_SIZE : SECRET_SIZE + BRANCH_SIZE]
 
     @property
     def jti(self) -> str:
-        """For the identifier of an access token."""
+        """Return the bytes for the identifier of an access token."""
         return self.entropy[SECRET_SIZE + BRANCH_SIZE :].hex()
 
 
@@ -124,9 +124,9 @@ class SessionLimit:
     """How many sessions a user may have.
 
     Attributes:
-        maximum: the most at a time; None is any number.
-        evicts: whether a login ends the oldest session where there are too many; else it is refused.
-        notices_devices: whether a login from a device never seen is told of by an event.
+        maximum: how many live sessions at a time; None sets no limit.
+        evicts: whether a login above the limit ends the oldest session; otherwise the login is refused.
+        notices_devices: whether a login from a new device emits an event.
     """
 
     maximum: int | None = None
@@ -139,7 +139,7 @@ class Flows:
 
     Args:
         names: the issuer, its audience and its own client.
-        policy: how long things last.
+        policy: the lifetimes.
         limit: how many sessions a user may have.
         migration: the old tokens that are accepted.
     """
@@ -158,11 +158,11 @@ class Flows:
     def login(
         self, credentials: Authenticate, device: Device, call: Call, options: SessionOptions | None = None
     ) -> Flow[Tokens]:
-        """Start a session for whoever has these credentials.
+        """Start a session for the user with these credentials.
 
         Raises:
             ConfigurationError: an option of the session cannot work; nothing was started.
-            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+            CredentialsRejected: they are wrong, or the user may not log in; nothing was started.
         """
         user = yield from credentials
         if user is None or user.disabled:
@@ -182,7 +182,7 @@ class Flows:
         """Start a session for a user whom the application has authenticated.
 
         Raises:
-            ConfigurationError: it is no `User`, or no scope, or an option cannot work; nothing was started.
+            ConfigurationError: it is not a `User`, or has no scope, or an option cannot work; nothing was started.
             CredentialsRejected: the user is disabled; nothing was started.
         """
         if type(user) is not User:
@@ -215,7 +215,7 @@ class Flows:
         return tokens
 
     def _admit(self, session: Session, now: int) -> Flow[None]:
-        """Store a new session, within the limit if there is one, and tell about it."""
+        """Store a new session, within the limit if there is one, and emit the event."""
         limit = self.limit
         device = session.device.fingerprint(session.subject) if limit.notices_devices else b""
         if (limit.maximum is None and not device) or session.actor is not None:
@@ -248,7 +248,7 @@ class Flows:
 
         Raises:
             ConfigurationError: an argument cannot work; nothing was started.
-            TokenRejected: the access token was refused, or its session is over; nothing was started.
+            TokenRejected: the access token was refused, or its session has ended; nothing was started.
             ImpersonationRejected: the access token may not do this; nothing was started.
             CredentialsRejected: the user is disabled; nothing was started.
             StoreError: nothing was started.
@@ -299,14 +299,14 @@ class Flows:
             amr: how (RFC 8176).
             call: the time and the randomness.
             acr: the authentication context class that was reached.
-            limit: the most that the access token may be used for, words with spaces between them; None sets no limit.
-            key_thumbprint: of the key that the access token is bound to; that of the session unless given.
+            limit: the widest scope that the access token may have, words with spaces between them; None sets no limit.
+            key_thumbprint: of the key that the access token is bound to; by default the session's.
 
         Raises:
-            ConfigurationError: an argument is not what it has to be; nothing was changed.
-            SessionRevoked: the session is over, or its user is gone.
+            ConfigurationError: an argument is invalid; nothing was changed.
+            SessionRevoked: the session has ended, or its user is gone.
             ImpersonationRejected: somebody acts as the user in this session; nothing was changed.
-            StoreError: nothing was decided; doing it again is safe.
+            StoreError: nothing was decided; you can safely try again.
         """
         if type(session_id) is not str or len(session_id) != SESSION_ID_LENGTH:
             raise ConfigurationError("confirm needs the id of a session: token.session_id, or tokens.session.id")
@@ -326,7 +326,7 @@ class Flows:
         """Confirm the login of an access token's user by their password.
 
         Raises:
-            CredentialsRejected: they are wrong, or somebody else's; nothing was changed.
+            CredentialsRejected: they are wrong, or belong to another user; nothing was changed.
             SessionRevoked, ImpersonationRejected, StoreError: as for `confirm`.
         """
         user = yield from credentials
@@ -354,12 +354,12 @@ class Flows:
     # ---- a key
 
     def bind(self, session_id: str, proof: Proof, call: Call) -> Flow[Session]:
-        """Bind a live session to the key of a proof; one that is bound to this key already stays as it is.
+        """Bind a live session to the key of a proof; a session already bound to this key stays as it is.
 
         Raises:
-            SessionRevoked: the session is over.
+            SessionRevoked: the session has ended.
             ProofRejected: it is bound to another key; nothing was changed.
-            StoreError: nothing was decided; doing it again is safe.
+            StoreError: nothing was decided; you can safely try again.
         """
         for _ in range(_ATTEMPTS):
             session = yield from self.find_live(session_id, call)
@@ -378,13 +378,14 @@ class Flows:
     # ---- refresh
 
     def open(self, text: str, client_id: str | None = None) -> Flow[RefreshToken]:
-        """Decode an authentic refresh token, however old; the store's sessions are not read.
+        """Decode an authentic refresh token, however old; this does not read the store's sessions.
 
-        A token of the library that the application used before starts its session, unless that is there already.
+        A token of the library that the application used before starts its session, unless the session exists already.
 
         Args:
             text: as the client sent it.
-            client_id: the client that presents it, which has to be the one it was given to; None is the issuer's own.
+            client_id: the client that presents it; the token must have been issued to it. None is the issuer's own
+                client.
 
         Raises:
             TokenMalformed: it is not a refresh token of this issuer for this client.
@@ -411,7 +412,7 @@ class Flows:
         passive: bool = False,
         proof: Proof | None = None,
     ) -> Flow[Tokens]:
-        """Open a refresh token and `refresh` with it; raises as both do."""
+        """Open a refresh token and `refresh` with it; raises the errors of both."""
         if device is not None:
             _check_device(device)
         try:
@@ -436,21 +437,21 @@ class Flows:
         Args:
             token: the refresh token, from `open`.
             call: the time and the randomness.
-            scope: what the access token is to be used for, if that is less than was granted (RFC 6749 §6); the refresh
-                token keeps its own.
-            limit: the most that the access token may bear of what was granted; None sets no limit.
-            device: where the request comes from, if it is known: shown in the list of devices, and for ``suspected``.
-            passive: whether no user has caused it, but a timer: then the session's idle time goes on.
-            proof: that the request has a key; a session that is bound needs one by its key. The access token is bound
+            scope: the scope of the access token, if narrower than was granted (RFC 6749 §6); the refresh token keeps
+                its own scope.
+            limit: the widest part of the granted scope that the access token may have; None sets no limit.
+            device: where the request comes from, if known: shown in the list of devices, and used for ``suspected``.
+            passive: whether a timer caused the refresh, not the user: then the session's idle time keeps running.
+            proof: shows that the request has a key; a bound session needs a proof by its key. The access token is bound
                 to the key of a DPoP proof.
 
         Raises:
-            ScopeRejected: more is asked for than was granted; nothing was changed.
+            ScopeRejected: more was requested than was granted; nothing was changed.
             TokenUnknown, TokenExpired, SessionRevoked: its session has ended.
             TokenReused: it was used by two parties; the session is revoked.
             TokenStale: its holder has a newer one; nothing was changed.
             ProofRejected: its session is bound to a key that was not proven; nothing was changed.
-            StoreError: nothing was decided; the same token may be presented again.
+            StoreError: nothing was decided; you can present the same token again.
         """
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
@@ -475,7 +476,7 @@ class Flows:
         return (yield from self._tokens(session, user, successor, call, scope, limit, bound))
 
     def _require_actor(self, session: Session, call: Call) -> Flow[None]:
-        """End a session in which somebody acts as its user, if that person's own session is over."""
+        """End a session in which somebody acts as its user, if that person's own session has ended."""
         if not (yield from self._actor_is_live(session, call)):
             yield from self._end(session.id, EndReason.ENDED, call.now)
             yield from RefuseSession(session.id, call.now)
@@ -486,7 +487,7 @@ class Flows:
         return actor is None or (yield from self.find_live(actor, call)) is not None
 
     def _require_granted(self, session_id: str, scope: str, limit: str | None) -> Flow[None]:
-        """Refuse more than ``limit``, than was granted at login, which never changes, or than the user may do."""
+        """Refuse a scope wider than ``limit``, than the login granted (which never changes), or than the user's."""
         if limit is not None and not scopes.covers(limit, scope):
             raise ScopeRejected("more is asked for than this client may be granted")
         session = yield from Find(session_id)
@@ -502,7 +503,7 @@ class Flows:
     def _present(
         self, token: RefreshToken, now: int, device: Device | None, *, passive: bool, proof: str | None
     ) -> Flow[tuple[Session, Verdict]]:
-        """Carry out the verdict on ``token``; return the session as it is then, for a verdict that issues."""
+        """Act on the verdict on ``token``; return the session as it then is, if the verdict issues tokens."""
         policy = self.policy
         advance = Advance(
             session_id=token.session_id,
@@ -533,10 +534,10 @@ class Flows:
     def _settle(
         self, found: Session, token: RefreshToken, verdict: Verdict, now: int, device: Device | None, *, passive: bool
     ) -> Flow[Session | None]:
-        """Write what ``verdict`` changes; None when the session was changed by others since it was found."""
+        """Write what ``verdict`` changes; return None if another caller changed the session since it was read."""
         if verdict is Verdict.ROTATE:  # what was found is what another node has just replaced: ask again
             return None
-        if verdict is Verdict.REUSE and relate(found, token) is not Relation.LONG_PAST:  # so it is by the time alone
+        if verdict is Verdict.REUSE and relate(found, token) is not Relation.LONG_PAST:  # it became reuse only by time
             yield from require_right_clock(now)
         settled = self._after(found, token, verdict, now, device or NOWHERE, passive=passive)
         if settled != found and not (yield from Swap(found, settled)):
@@ -556,7 +557,7 @@ class Flows:
     def _tell(
         self, verdict: Verdict, session: Session, distance: int, rotated_at: int, now: int, device: Device | None
     ) -> Flow[None]:
-        """Emit the event of a verdict, and one more if the session has become suspicious by it."""
+        """Emit the event of a verdict, and one more if it makes the session suspicious."""
         age = None if rotated_at == NEVER_ROTATED else now - rotated_at
         code = EventCode(verdict)
         yield from Emit(Event(code, now, session.id, session.subject, generation_distance=distance, age=age))
@@ -582,7 +583,7 @@ class Flows:
         return settled.used_from(device) if verdict is Verdict.HEAL else settled
 
     def examine(self, token: RefreshToken, call: Call) -> Flow[tuple[Session, User] | None]:
-        """Return the session of a refresh token that would get new tokens now, and its user; None for any other.
+        """Return the session of a refresh token that would get new tokens now, and its user; None for any other token.
 
         The token is judged as by `refresh`, but not used: nothing is written, and there is no event.
 
@@ -599,7 +600,7 @@ class Flows:
         return None if user is None or user.disabled else (session, user)
 
     def find_live(self, session_id: str, call: Call) -> Flow[Session | None]:
-        """Return the session if it is neither ended nor expired, as the store has it now.
+        """Return the session as the store has it now, if it has neither ended nor expired.
 
         Raises:
             StoreError: the store could not be asked.
@@ -617,7 +618,7 @@ class Flows:
     def logout_text(
         self, text: str, call: Call, client_id: str | None = None, proof: Proof | None = None
     ) -> Flow[bool]:
-        """Open a refresh token and `logout` with it; a text that is no refresh token ends nothing."""
+        """Open a refresh token and `logout` with it; an invalid refresh token ends nothing."""
         try:
             token = yield from self.open(text, client_id)
         except TokenMalformed:
@@ -627,7 +628,7 @@ class Flows:
     def logout(self, token: RefreshToken, call: Call, proof: Proof | None = None) -> Flow[bool]:
         """End the session of a refresh token from `open`, however old; return whether it was live.
 
-        A bound session ends only with a proof by its key: whoever copied its token cannot log its owner out.
+        A bound session ends only with a proof by its key: someone who copied its token cannot log its owner out.
         """
         if not (yield from self._may_end(token.session_id, call, proof)):
             return False
@@ -641,9 +642,9 @@ class Flows:
         return False
 
     def logout_everywhere(self, token: RefreshToken, call: Call, proof: Proof | None = None) -> Flow[bool]:
-        """End all sessions of a refresh token's user; return False, and end nothing, if its own session is not live.
+        """End all sessions of a refresh token's user; if its own session is not live, end nothing and return False.
 
-        Its own session ends last: if the store fails before, the same token can be sent again.
+        Its own session ends last: if the store fails before that, you can send the same token again.
         """
         session = yield from self.find_live(token.session_id, call)
         if session is None or not (yield from self._may_end(session.id, call, proof)):
@@ -653,15 +654,15 @@ class Flows:
         return True
 
     def end_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
-        """End one of a user's sessions; False when that user has no such live session."""
+        """End one of a user's sessions; return False if that user has no such live session."""
         return (yield from self._end(session_id, EndReason.ENDED, call.now, subject))
 
     def end_all(self, subject: str, keep: str | None, call: Call) -> Flow[int]:
-        """End all of a user's sessions except ``keep``, in batches; return how many.
+        """End all of a user's sessions except ``keep``, in batches; return how many were ended.
 
         Raises:
             ConfigurationError: the subject is not text; nothing was ended.
-            StoreError: some may have been ended; those that were are told as events. Calling it again ends the rest.
+            StoreError: some may have been ended; each of those has emitted its event. Call it again to end the rest.
         """
         _check_subject(subject)
         batch, count = EndAll(subject, call.now, EndReason.ENDED, keep), 0
@@ -675,15 +676,15 @@ class Flows:
                 return count
 
     def end_everyone(self, call: Call) -> Flow[None]:
-        """End every session of every user that began until the end of this second, and return when it is over.
+        """End every session of every user that began until the end of this second; return when the second has passed.
 
-        Access tokens say in whole seconds when their session began, so verifiers can tell no smaller part of it. It is
-        the later second of this machine's clock and the store's: a store never takes an earlier one again, so one that
-        is far ahead would end every login until then.
+        Access tokens state in whole seconds when their session began, so verifiers know it only to the second. The
+        second is taken from this machine's clock or the store's, whichever is later. A store never accepts an earlier
+        time again, so a time far ahead would end every login until then.
 
         Raises:
             StoreUnavailable: this machine's clock is wrong; nothing was ended.
-            StoreError: nothing was decided; doing it again is safe.
+            StoreError: nothing was decided; you can safely try again.
         """
         now = yield from require_right_clock(call.now)
         at = now // SECOND * SECOND + SECOND - 1
@@ -734,7 +735,7 @@ class Flows:
     ) -> Flow[Tokens]:
         ring = yield from Keys()
         scope = scopes.within(scope, session.scope, user.scope)
-        if scope is not None:  # a limit takes away, and grants nothing
+        if scope is not None:  # a limit only narrows the scope
             scope = scopes.within(scope, limit)
         expires_in = lifetime(self.policy, session, call.now)
         key = ring.signing_key(call.now)
@@ -743,7 +744,7 @@ class Flows:
         return Tokens(access, text, expires_in, session, user, replaces, scope, _token_type(key_thumbprint))
 
     def _bound(self, client_id: str) -> str:
-        """Return what a refresh token is bound to: a client that is not the issuer's own."""
+        """Return the client that a refresh token is bound to; None for the issuer's own."""
         return "" if client_id == self.names.client_id else client_id
 
     def _require_live(self, session: Session, now: int) -> Flow[None]:
@@ -774,7 +775,7 @@ class Flows:
 
 
 def _decode(text: str, ring: KeyRing, client: str) -> RefreshToken:
-    """Decode a refresh token of ``client``, also one of a session in which somebody acts as its user."""
+    """Decode a refresh token of ``client``, even if somebody acts as the user in its session."""
     try:
         return refresh_token.decode(text, ring.refresh_keys, client)
     except KeyUnknown:
@@ -784,7 +785,7 @@ def _decode(text: str, ring: KeyRing, client: str) -> RefreshToken:
 
 
 def bindings(client_id: str | None) -> tuple[str, ...]:
-    """Return what a refresh token may be bound to; for those who explain one.
+    """Return what a refresh token may be bound to; for code that explains a token.
 
     Args:
         client_id: of its session, None if that is not known.
@@ -793,7 +794,7 @@ def bindings(client_id: str | None) -> tuple[str, ...]:
 
 
 def _dpop_thumbprint(session: Session) -> str | None:
-    """Return the thumbprint that access tokens of a session are bound to; none where DBSC binds a cookie."""
+    """Return the key thumbprint that a session's access tokens are bound to; None if DBSC binds a cookie."""
     key = session.bound_key
     return session.key_thumbprint if key is not None and key.use is KeyUse.DPOP else None
 
@@ -808,6 +809,6 @@ def _check_device(device: object) -> None:
 
 
 def _check_subject(subject: object) -> None:
-    """Refuse the number of a user: no session has it, so nothing would be found or ended."""
+    """Refuse a user id that is not text: no session has it, so nothing would be found or ended."""
     if not isinstance(subject, str):
         raise ConfigurationError(f"a subject is text, not {type(subject).__name__}: write str(user.id)")

@@ -1,39 +1,38 @@
-"""The rotation rule: what a presented refresh token is worth. The whole rule is in this file, and nothing else.
+"""The rotation rule: what a presented refresh token gets. This file holds the whole rule, and nothing else.
 
 No I/O, no clock, no randomness here: `judge` takes the stored position of a session, the presented token, the time and
 the grace period, and returns a verdict.
 
-How it works. The server remembers of a session only the last refresh token *presented*: its generation, its branch,
-and when it was first presented (``rotated_at``). What was handed out for it, its successor, is derived from these
-three and the refresh key, so the same token presented again is given the same successor: a lost answer, a second tab
-and a retry cost nothing and fork nothing. Only when the successor itself is presented do we know that it arrived, and
-the session moves on.
+How it works. Of each session the server remembers only the last refresh token *presented*: its generation, its branch,
+and when it was first presented (``rotated_at``). Its successor is derived from these three and the refresh key. So
+presenting the same token again gives the same successor: a lost response, a second tab or a retry costs nothing and
+forks nothing. Only when the successor itself is presented do we know that it arrived; then the session moves on.
 
-A presented token stands in one of five relations to the stored position (`Relation`), and comes within the grace
+A presented token has one of five relations to the stored position (`Relation`), and is presented within the grace
 period of the last rotation or after it (`Age`). `TABLE` gives the verdict for each pair:
 
-- *Successor.* The answer arrived, so the session advances (*rotate*); but no session rotates twice within the grace
-  period (*hold*), or else answers that are still under way would find themselves two generations back.
-- *Same.* The answer was lost, or two asked at once: the same successor again (*repeat*). After the grace period a new
-  successor is drawn (*branch*) instead, so that a token that leaked long ago and its owner's diverge from here, and
-  whoever uses his second is found out as *reuse*.
-- *Future.* We issued it (its MAC says so) and the store does not remember: it lost its last writes. The token is
-  proof enough to go on from (*heal*).
-- *Past.* Older, or on a branch that was abandoned. Within the grace period it is a message that was under way
-  (*stale*); after it, nobody honest has it any more (*reuse*).
-- *Long past.* Three generations behind or more. No message is under way for that long, so it is *reuse* at any time;
-  else a thief who refreshes as often as he may would leave the owner *stale* for ever, and never be found.
+- *Successor.* The response arrived, so the session advances (*rotate*). But no session rotates twice within the grace
+  period (*hold*); otherwise responses still in transit would arrive two generations late.
+- *Same.* The response was lost, or two requests came at once: the same successor again (*repeat*). After the grace
+  period a new successor is drawn (*branch*) instead. So a token that leaked long ago and its owner's token diverge
+  here, and whichever party presents its successor second is detected as *reuse*.
+- *Future.* We issued it (its MAC proves that) but the store does not know it: the store lost its last writes. The token
+  is proof enough to continue from (*heal*).
+- *Past.* Older, or on an abandoned branch. Within the grace period it is a message that was in transit (*stale*); after
+  it, no honest client still has it (*reuse*).
+- *Long past.* Three generations behind or more. No message is in transit for that long, so it is *reuse* at any time.
+  Otherwise a thief who refreshes as often as possible could keep the owner *stale* forever, undetected.
 
-Who is held gets a new access token, and the same refresh token again if it is the one that anybody would be given now
-(`is_current`). After a branch there may be an older one, which may still be used; but if it were given out again, late
-answers could go on swapping the two in one jar until one is used and the other is dead. So its holder gets none and
-keeps what the jar holds.
+On *hold*, the client gets a new access token, and the same refresh token again if it is the current one (`is_current`).
+After a branch there may be an older refresh token that is still usable. If it were returned too, late responses could
+keep swapping the two in one cookie jar until one is used and the other is dead. So its holder gets no refresh token and
+keeps the one in the jar.
 
-A session may be *bound* to a key: its row has the key's thumbprint. Whether a request proves that it has this key is
-asked before all else. One that does not changes nothing and gets nothing, whatever its token is (*unproven*): so a
-thief without the key neither refreshes nor disturbs the owner.
+A session may be *bound* to a key: its row has the key's thumbprint. The first check is whether the request proves that
+it has this key. A request that does not changes nothing and gets nothing, whatever its token (*unproven*). So a thief
+without the key can neither refresh nor disturb the owner.
 
-All of this was found, and is held to, by exhaustive exploration: see ``docs/rotation.md``.
+All of this was found, and is checked, by exhaustive exploration: see ``docs/rotation.md``.
 """
 
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ from typing import Protocol
 
 
 class Presented(Protocol):
-    """What the rule needs of a presented token; a `daypass.refresh_token.RefreshToken` has it."""
+    """What the rule needs of a presented token; `daypass.refresh_token.RefreshToken` provides it."""
 
     @property
     def generation(self) -> int: ...  # noqa: D102 - the protocol's docstring tells of them all
@@ -56,7 +55,7 @@ class Presented(Protocol):
 
 
 class Position(Protocol):
-    """What the rule needs of a stored session; a `daypass.session.Session` has it."""
+    """What the rule needs of a stored session; `daypass.session.Session` provides it."""
 
     @property
     def generation(self) -> int: ...  # noqa: D102
@@ -72,7 +71,7 @@ class Position(Protocol):
 
 
 class Relation(StrEnum):
-    """How a presented token stands to the stored position."""
+    """The relation of a presented token to the stored position."""
 
     SUCCESSOR = "successor"
     SAME = "same"
@@ -82,14 +81,14 @@ class Relation(StrEnum):
 
 
 class Age(StrEnum):
-    """Whether a token comes within the grace period of the last rotation, or after it."""
+    """Whether a token is presented within the grace period of the last rotation, or after it."""
 
     WITHIN = "within"
     AFTER = "after"
 
 
 class Verdict(StrEnum):
-    """What happens to a presented token; the value is the code of the event."""
+    """The verdict on a presented token; the value is the code of the event."""
 
     ROTATE = "rotated"
     HOLD = "held"
@@ -128,7 +127,7 @@ NEVER_ROTATED = 0
 
 
 def relate(session: Position, token: Presented) -> Relation:
-    """Tell how ``token`` stands to the stored position of its session."""
+    """Return the relation of ``token`` to the stored position of its session."""
     if token.generation == session.generation + 1 and token.parent == session.branch:
         return Relation.SUCCESSOR
     if token.generation == session.generation and token.branch == session.branch:
@@ -139,7 +138,7 @@ def relate(session: Position, token: Presented) -> Relation:
 
 
 def is_proven(session: Position, proof: str | None) -> bool:
-    """Tell whether a request with this ``proof`` may do something with ``session``: any may, unless it is bound."""
+    """Return whether a request with this ``proof`` may use ``session``: any may if the session is not bound."""
     return session.key_thumbprint is None or session.key_thumbprint == proof
 
 
@@ -149,10 +148,10 @@ def judge(session: Position, token: Presented, now: int, grace_period: int, proo
     Args:
         session: the stored position.
         token: the fields of the presented token; its MAC has been verified.
-        now: the time, in milliseconds since the epoch. Clocks of nodes differ: a time before the last rotation
-            counts as within the grace period.
+        now: the time, in milliseconds since the epoch. Clocks of nodes differ: a time before the last rotation counts
+            as within the grace period.
         grace_period: in milliseconds; 0 is the strict mode.
-        proof: the thumbprint of the key that the request has proven to have; None for none.
+        proof: the thumbprint of the key that the request has proven to have, None without a proof.
     """
     if not is_proven(session, proof):
         return Verdict.UNPROVEN
@@ -161,14 +160,14 @@ def judge(session: Position, token: Presented, now: int, grace_period: int, proo
 
 
 def is_current(held: Presented, successor: Presented) -> bool:
-    """Tell whether a token that is held is the ``successor`` that is given out at present, and may be given again."""
+    """Return whether a token on *hold* is the current ``successor``, which may be returned again."""
     return held.branch == successor.branch
 
 
 def position_after(session: Position, token: Presented, verdict: Verdict, now: int) -> tuple[int, bytes, int]:
     """Return the stored position after ``verdict``: generation, branch and ``rotated_at``.
 
-    A position that is unchanged is not to be written. After *reuse* the session is revoked where it stands.
+    Do not write a position that is unchanged. After *reuse* the session is revoked, and its position stays.
     """
     match verdict:
         case Verdict.ROTATE | Verdict.HEAL:
@@ -181,10 +180,10 @@ def position_after(session: Position, token: Presented, verdict: Verdict, now: i
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The stored positions for which a token rotates, in a form that one conditional write can check.
+    """The stored positions from which a token rotates, in a form that one conditional write can check.
 
-    A position matches when its generation and branch are these, its ``rotated_at`` is *before* ``rotated_before``, and
-    its ``key_thumbprint`` is none or ``proof``.
+    A position matches when its generation and branch equal these, its ``rotated_at`` is *before* ``rotated_before``,
+    and it has no ``key_thumbprint`` or the one in ``proof``.
     """
 
     generation: int
@@ -194,5 +193,5 @@ class Expectation:
 
 
 def expectation(token: Presented, now: int, grace_period: int, proof: str | None = None) -> Expectation:
-    """Return the one kind of position from which `judge` says *rotate* for ``token``: the same rule, turned around."""
+    """Return the only positions for which `judge` says *rotate* for ``token``: the same rule, inverted."""
     return Expectation(token.generation - 1, token.parent, now - grace_period, proof)

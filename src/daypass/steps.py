@@ -1,4 +1,4 @@
-"""The steps that are not the store's: questions to the application, the clock and the issuer."""
+"""The steps that the store does not perform: questions to the application, the clock and the issuer."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,7 +23,7 @@ class Now(Step[int]):
 class StoreClock(Step[int | None]):
     """Ask for the store's own clock: milliseconds since the epoch.
 
-    None for a store that has none, and for an issuer that was given a clock: then the time is what that one says.
+    None if the store has no clock, or if the issuer was given one: then that clock's time is used.
 
     Raises:
         StoreError: it could not be read.
@@ -32,19 +32,19 @@ class StoreClock(Step[int | None]):
 
 @dataclass(frozen=True, slots=True)
 class Subscribe(Step[bool]):
-    """Begin to listen to what the store announces; False for one that does not.
+    """Begin to listen to the store's notifications; answered with False if the store has none.
 
     Raises:
-        StoreError: it cannot be listened to now.
+        StoreError: listening is not possible now.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Listen(Step[bool]):
-    """Wait until the store announces something, or for ``span`` milliseconds; where it is not listened to, just that.
+    """Wait until the store announces something, at most ``span`` milliseconds; without notifications, wait that long.
 
     Raises:
-        StoreError: it can no longer be listened to.
+        StoreError: listening is no longer possible.
     """
 
     span: int
@@ -59,7 +59,7 @@ class Pause(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class WaitFor(Step[None]):
-    """Wait until another caller has set ``future``, ``span`` milliseconds at most; its result is not looked at."""
+    """Wait until another caller has set ``future``, ``span`` milliseconds at most; its result is not read."""
 
     future: Future[Any]
     span: int = 10 * SECOND
@@ -67,7 +67,7 @@ class WaitFor(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class KnownEndings(Step[EndingLog]):
-    """Ask for what this process knows of ended sessions; from then on it learns of those that others end.
+    """Ask for the ended sessions that this process knows; from then on it also learns of those that others end.
 
     Raises:
         StoreError: the store could not be asked.
@@ -76,7 +76,7 @@ class KnownEndings(Step[EndingLog]):
 
 @dataclass(frozen=True, slots=True)
 class Authenticate(Step[User | None]):
-    """Ask the application who has these credentials, by a function of the name (or address) and the password."""
+    """Ask the application whose credentials these are, by a function of the name (or address) and the password."""
 
     check: Callable[[str, str], Any]
     identifier: str
@@ -85,14 +85,14 @@ class Authenticate(Step[User | None]):
 
 @dataclass(frozen=True, slots=True)
 class Count(Step[int]):
-    """Ask whoever counts requests; answered with how many milliseconds there may be none more, 0 when there may be one.
+    """Ask the rate counter; answered with the milliseconds to wait, 0 if the request is allowed.
 
     Attributes:
-        ask: asks, with ``key``, ``rate`` and ``now``.
+        ask: the counter, called with ``key``, ``rate`` and ``now``.
         key: what is counted.
         rate: how often it may be.
         now: milliseconds since the epoch.
-        waits: whether it has to be waited for, which an event loop does in a thread.
+        waits: whether the call may block; an event loop then makes it in a thread.
     """
 
     ask: Callable[[str, Any, int], int]
@@ -111,14 +111,14 @@ class LoadUser(Step[User | None]):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Step[Any]):
-    """Ask the application by a function of its own, of one text; whoever asks sees to it that the answer will do.
+    """Ask the application by calling its function with one text; the caller validates the answer.
 
-    The function may be async, and is called in a thread when it is not, as in `Authenticate`.
+    The function may be async; otherwise it is called in a thread, as in `Authenticate`.
 
     Attributes:
-        name: what the function is called, in an error.
-        function: is asked.
-        text: what it is asked about.
+        name: the function's name, for errors.
+        function: the function to call.
+        text: its argument.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Ask(Step[Any]):
 
 @dataclass(frozen=True, slots=True)
 class Verify(Step[AccessToken]):
-    """Ask what an access token says; the answer may be one of the errors of `daypass.Daypass.verify`."""
+    """Ask what an access token says; answered with its contents, or one of the errors of `daypass.Daypass.verify`."""
 
     access_token: str = field(repr=False)
 
@@ -153,14 +153,14 @@ class RefuseEveryone(Step[None]):
 
 @dataclass(frozen=True, slots=True)
 class Emit(Step[None]):
-    """Tell what happened."""
+    """Emit an event."""
 
     event: Event
 
 
 @dataclass(frozen=True, slots=True)
 class Keys(Step[KeyRing]):
-    """Ask for the keys: those at hand or, with ``anew``, those that a read finds which begins after this step.
+    """Ask for the keys: those in memory or, with ``anew``, those of a read that begins after this step.
 
     Raises:
         StoreError: they could not be read.

@@ -1,4 +1,4 @@
-"""The steps that a store performs. Each is atomic, by itself, against all others from any process."""
+"""The steps that a store performs. Each is atomic with respect to all others, from any process."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,7 @@ class StoreStep(Step[A]):
 
 @dataclass(frozen=True, slots=True)
 class Insert(StoreStep[None]):
-    """Add a new session; one that is there already stays as it is."""
+    """Add a new session; if it exists already, leave it as it is."""
 
     session: Session
 
@@ -27,8 +27,8 @@ class Admitted:
 
     Attributes:
         inserted: whether the session was added.
-        surplus: ids of live sessions that are more than the user may have, without the newest ones; to be ended.
-        known_device: whether the user has logged in from this device before, or from none that is known.
+        surplus: ids of the oldest live sessions, those above the limit; the caller ends them.
+        known_device: whether the user has logged in from this device before, or has no known device yet.
     """
 
     inserted: bool
@@ -47,16 +47,16 @@ DEVICE_SIZE = 8
 
 @dataclass(frozen=True, slots=True)
 class Admit(StoreStep[Admitted]):
-    """Add a new session if its user may have one more, and remember the device that it is on.
+    """Add a new session if its user may have one more, and remember its device.
 
-    Logins of one user that come at once are put in order: none overlooks another. Without ``evict``, a session is not
-    added if ``maximum`` others are live. With ``evict`` it is, and the answer names the surplus, which the caller ends.
+    Concurrent logins of one user are serialized: each sees the others. Without ``evict``, a session is not added if
+    ``maximum`` others are live. With ``evict`` it is added, and the answer names the surplus, which the caller ends.
 
     Attributes:
         session: the new session.
         maximum: how many live sessions the user may have.
-        evict: whether the oldest sessions make room.
-        device: `DEVICE_SIZE` bytes that stand for the device; empty if there is nothing to remember.
+        evict: whether the oldest sessions are ended to make room.
+        device: `DEVICE_SIZE` bytes that identify the device; empty if there is nothing to remember.
     """
 
     session: Session
@@ -70,9 +70,9 @@ class Advanced:
     """The answer to `Advance`.
 
     Attributes:
-        session: as it is now; None when there is none.
+        session: as it is now; None if there is none.
         moved: whether this step moved it.
-        rotated_at: when it had been rotated before, if this step moved it; else 0.
+        rotated_at: when it was rotated before, if this step moved it; otherwise 0.
     """
 
     session: Session | None
@@ -82,12 +82,12 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Advance(StoreStep[Advanced]):
-    """Move a session on that is live at ``now`` and stands at ``expected``, or else find it: in one round trip.
+    """Move a session on if it is live at ``now`` and its position is ``expected``; otherwise return it. One round trip.
 
     It moves to ``generation`` and ``branch`` with ``rotated_at = now``; all times are milliseconds. Its expiry becomes
-    ``now`` plus the shorter of ``idle_ttl`` and its own, and stays as it was if the step is ``passive``; but it is not
-    later than ``created_at + absolute_ttl`` and its own ``ends_at``. The user agent and the address of ``device``
-    replace those of the session, where they are known.
+    ``now`` plus the shorter of ``idle_ttl`` and its own idle time, or stays as it was if the step is ``passive``. It is
+    never later than ``created_at + absolute_ttl`` or the session's own ``ends_at``. The user agent and the address of
+    ``device``, where known, replace those of the session.
     """
 
     session_id: str
@@ -101,7 +101,7 @@ class Advance(StoreStep[Advanced]):
     device: Device = NOWHERE
 
     def moved(self, session: Session) -> Session | None:
-        """Return ``session`` as it is once it was moved on, None when it does not stand where it is expected."""
+        """Return ``session`` after the move; None if its position is not the expected one."""
         expected = self.expected
         stands = (session.generation, session.branch) == (expected.generation, expected.branch)
         stands = stands and is_proven(session, expected.proof)
@@ -110,7 +110,7 @@ class Advance(StoreStep[Advanced]):
         return self.after(session) if self.now < session.created_at + self.absolute_ttl else None
 
     def after(self, session: Session) -> Session:
-        """Return ``session`` as it is once it was moved on."""
+        """Return ``session`` after the move."""
         expires_at = next_expiry(session, self.now, self.idle_ttl, self.absolute_ttl, passive=self.passive)
         moved = replace(
             session, generation=self.generation, branch=self.branch, rotated_at=self.now, expires_at=expires_at
@@ -128,10 +128,10 @@ def next_expiry(session: Session, now: int, idle_ttl: int, absolute_ttl: int, *,
 
 @dataclass(frozen=True, slots=True)
 class Swap(StoreStep[bool]):
-    """Replace ``old`` by ``new`` if its position and ``key_thumbprint`` are still ``old``'s and it is not ended.
+    """Replace ``old`` by ``new`` if position and ``key_thumbprint`` still match ``old`` and the session has not ended.
 
-    The position is generation, branch and ``rotated_at``. It, the expiry, the ending, the user agent and the address
-    are replaced; True when they were.
+    The position is generation, branch and ``rotated_at``. The step replaces the position, the expiry, the ending, the
+    user agent and the address; answered with True if it did.
     """
 
     old: Session
@@ -140,7 +140,7 @@ class Swap(StoreStep[bool]):
 
 @dataclass(frozen=True, slots=True)
 class Amend(StoreStep[bool]):
-    """Replace a session's extras by ``new`` if they are still ``old`` and it is not ended; True when they were."""
+    """Replace a session's extras by ``new`` if they are still ``old`` and it has not ended; True if it did."""
 
     session_id: str
     old: str | None = field(repr=False)
@@ -149,9 +149,9 @@ class Amend(StoreStep[bool]):
 
 @dataclass(frozen=True, slots=True)
 class Bind(StoreStep[bool]):
-    """Bind a session to a key: write its thumbprint, and the extras ``new``, which have the key; True when it was done.
+    """Bind a session to a key: write its thumbprint, and the extras ``new``, which hold the key; True if it did.
 
-    Not done if the session is bound already, if it is ended, or if its extras are no longer ``old``. No step unbinds.
+    It does not if the session is bound already, has ended, or has other extras than ``old``. No step unbinds.
     """
 
     session_id: str
@@ -162,16 +162,16 @@ class Bind(StoreStep[bool]):
 
 @dataclass(frozen=True, slots=True)
 class Find(StoreStep[Session | None]):
-    """Find the session, ended or expired ones too."""
+    """Find the session, even if it has ended or expired."""
 
     session_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class End(StoreStep[Session | None]):
-    """End the session, if it is not yet ended and belongs to ``subject`` where one is given.
+    """End the session, if it has not ended and belongs to ``subject`` (where given).
 
-    Answered with the session as ended by this step, None when there was nothing to end.
+    Answered with the session as this step ended it, None if there was nothing to end.
     """
 
     session_id: str
@@ -200,11 +200,11 @@ class EndAll(StoreStep[tuple[str, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class EndEveryone(StoreStep[None]):
-    """End every session that was created at ``at`` or before, of all users, at once.
+    """End every session of every user that was created at ``at`` or before.
 
     The store keeps the latest ``at`` that it was given. It need not change the sessions: from now on, every answer
     shows a session with ``created_at <= at`` as ended (`Session.ended_by_all`), and no step moves, swaps, lists or ends
-    it. A session that had been ended before keeps its own ending. `Sweep` may go by what is stored.
+    it. A session that ended before keeps its own ending. `Sweep` may use what is stored.
     """
 
     at: int
@@ -226,7 +226,7 @@ class ListSessions(StoreStep[tuple[Session, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """That a session was ended, and when: milliseconds since the epoch."""
+    """Which session was ended, and when: milliseconds since the epoch."""
 
     session_id: str
     ended_at: int
@@ -247,7 +247,7 @@ class Endings:
 
 @dataclass(frozen=True, slots=True)
 class ReadEndings(StoreStep[Endings]):
-    """Read which sessions were ended after ``since``, and when everyone was (whatever ``since`` is)."""
+    """Read which sessions were ended after ``since``, and when everyone was last ended (whatever ``since`` is)."""
 
     since: int
 
@@ -258,8 +258,8 @@ class Swept:
 
     Attributes:
         removed: how many sessions this step removed.
-        due_at: before this time nothing is to be done.
-        whole: whether this step has looked at the last of the sessions.
+        due_at: when the next batch is due.
+        whole: whether this step reached the last of the sessions.
     """
 
     removed: int
@@ -269,21 +269,21 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Sweep(StoreStep[Swept]):
-    """Look at the next few sessions, and remove those of them that are over; the store keeps the place.
+    """Look at the next few sessions and remove the obsolete ones; the store remembers the place.
 
-    Unless the next batch is not due yet: nodes that share a store share one sweep. It need not be atomic: a batch that
-    is swept twice, or half, does no harm. A session is over by the predicate `is_over`; what `Admit` has noted of a
-    user goes by `is_forgotten`.
+    It does nothing if the next batch is not due yet: nodes that share a store share one sweep. It need not be atomic:
+    sweeping a batch twice, or half of it, does no harm. `is_over` decides whether a session is removed; `is_forgotten`
+    decides about the devices that `Admit` has noted of a user.
 
     Attributes:
-        now: milliseconds since the epoch; for what is due.
-        before: what was over by then is removed; earlier than ``now``, because clocks of nodes differ.
-        absolute_ttl: an ended session is remembered for so long after its login, so that late reuse is still known.
-        access_ttl: that it was ended has to be read (`ReadEndings`) for so long after its end, at least.
-        batch: so many sessions are looked at, or about so many.
-        pause: until the next batch is due.
-        rest: until the next one is due once all sessions have been looked at.
-        regardless: do it whether it is due or not.
+        now: milliseconds since the epoch; decides what is due.
+        before: remove what was obsolete by then; earlier than ``now``, because clocks of nodes differ.
+        absolute_ttl: how long after its login an ended session is kept, so that late reuse is still detected.
+        access_ttl: how long after its end an ended session must at least be readable (`ReadEndings`).
+        batch: roughly how many sessions to look at.
+        pause: time until the next batch is due.
+        rest: time until the next batch is due after the last session was reached.
+        regardless: sweep even if no batch is due.
     """
 
     now: int
@@ -296,13 +296,13 @@ class Sweep(StoreStep[Swept]):
     regardless: bool = False
 
     def is_over(self, session: Session) -> bool:
-        """Tell whether nothing is lost with ``session``."""
+        """Return whether ``session`` can be removed without loss."""
         if session.ended_at is None:
             return session.expires_at <= self.before
         return session.created_at + self.absolute_ttl <= self.before
 
     def is_forgotten(self, seen_at: int) -> bool:
-        """Tell whether the devices of a user who last logged in at ``seen_at`` are no longer remembered (`Admit`)."""
+        """Return whether the devices of a user who last logged in at ``seen_at`` are no longer remembered (`Admit`)."""
         return seen_at + self.absolute_ttl <= self.before
 
 
@@ -313,9 +313,9 @@ class ReadKeys(StoreStep[tuple[KeyRecord, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class AddKey(StoreStep[None]):
-    """Add a key, if ``newest`` is still the newest of its algorithm; None stands for there being none.
+    """Add a key, if ``newest`` is still the newest key of its algorithm; None means that there is none.
 
-    So of many nodes that would add one at once, one does.
+    If several nodes add one at once, only one succeeds.
     """
 
     record: KeyRecord
@@ -324,14 +324,14 @@ class AddKey(StoreStep[None]):
 
 @dataclass(frozen=True, slots=True)
 class RemoveKey(StoreStep[None]):
-    """Remove a key; one that is not there is no error."""
+    """Remove a key; no error if it does not exist."""
 
     kid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrap(StoreStep[None]):
-    """Replace what a key is wrapped in, if that is still ``old``."""
+    """Replace the wrapped form of a key, if it is still ``old``."""
 
     kid: str
     old: str = field(repr=False)
@@ -340,17 +340,17 @@ class Rewrap(StoreStep[None]):
 
 @dataclass(frozen=True, slots=True)
 class Probe(StoreStep[None]):
-    """Read and really write something of no meaning; raises if the store cannot do either now."""
+    """Read and write a meaningless value; raises if the store cannot do either now."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadClock(StoreStep[int | None]):
-    """Read the store's own clock: milliseconds since the epoch, None for a store that has none."""
+    """Read the store's own clock: milliseconds since the epoch, None for a store without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migrate(StoreStep[int]):
-    """Make what the store needs, or bring it up to date; any number of nodes may do so at once, and again.
+    """Create what the store needs, or upgrade it; any number of nodes may do so at once, and again.
 
-    Answered with the version of its schema from now on; 0 for a store that has none.
+    Answered with the version of its schema after this step; 0 for a store without a schema.
     """

@@ -1,8 +1,8 @@
-"""What an issuer does beside its requests: it learns what other processes end, reads the keys, sweeps the store.
+"""The background work of an issuer: it learns what other processes end, reads the keys, sweeps the store.
 
-All of it is a flow, so a thread and a task do the same (`daypass.background`). A check of an access token costs no I/O
-because what it looks at, the keys and the set of ended sessions, is kept up to date here: within a second, whether the
-store announces what was ended or has to be asked.
+All of it is a flow, so a thread and a task run the same code (`daypass.background`). Checking an access token costs no
+I/O, because the keys and the set of ended sessions are kept up to date here: within a second, whether the store
+announces endings or has to be polled.
 """
 
 import contextlib
@@ -56,20 +56,20 @@ _OVER_SINCE = 1 * HOUR
 
 
 class Upkeep:
-    """What one issuer knows of the store, and how it is kept up to date.
+    """What one issuer knows of the store, kept up to date.
 
     Args:
         names: the issuer and the audience an access token must have.
         policy: how long access tokens live, and sessions.
-        keys: the flows for the keys.
+        keys: the flows of keys.
         node: a random name of this process.
-        tally: what is counted in this process.
+        tally: the counters of this process.
         trail: the audit trail, None if there is none.
 
     Attributes:
-        ring: the keys, None until they were read.
-        verifier: checks access tokens by what is known here.
-        endings: what is known here of ended sessions, for services that follow.
+        ring: the keys, None until they are read.
+        verifier: checks access tokens by what this process knows.
+        endings: the ended sessions that this process knows, for services that follow.
     """
 
     def __init__(
@@ -102,49 +102,49 @@ class Upkeep:
         """Read the keys.
 
         Raises:
-            ConfigurationError: one was wrapped under a secret that is not given.
-            StoreError: they could not be read; those that were read before stay.
+            ConfigurationError: a key is wrapped under a secret that was not given.
+            StoreError: they could not be read; the keys read before stay.
         """
         number = next(self._reads)
         return self._adopt((yield from self._keys.load(now)), now, number)
 
     def rotate(self, now: int, *, at_once: bool) -> Flow[KeyRing]:
-        """Add new keys; raises as `load` does."""
+        """Add new keys; raises the errors of `load`."""
         number = next(self._reads)
         return self._adopt((yield from self._keys.rotate(now, at_once=at_once)), now, number)
 
     def known(self, now: int) -> KeyRing | None:
-        """Return the keys if they need not be read, as nearly always; None where `keys` has to."""
+        """Return the keys if they need not be read, which is the usual case; otherwise None: call `keys`."""
         return self.ring if abs(now - self._keys_read_at) < 2 * _READ_KEYS_EVERY else None
 
     def keys(self, now: int) -> Flow[KeyRing]:
-        """Return the keys; read them if they are old, which they are only without upkeep.
+        """Return the keys; read them if they are old, which happens only without upkeep.
 
         Raises:
-            ConfigurationError: one was wrapped under a secret that is not given.
+            ConfigurationError: a key is wrapped under a secret that was not given.
             StoreError: there are none yet, and they could not be read.
         """
         if self.ring is None:
             return (yield from self.keys_read_anew())
         if self.known(now) is None:
-            self._keys_read_at = now  # one caller reads; the others go on with the old keys, as all do on a failure
+            self._keys_read_at = now  # one caller reads; the others use the old keys, as all do after a failure
             with contextlib.suppress(StoreError):
                 yield from self.load(now)
         return self.ring
 
     def keys_read_anew(self) -> Flow[KeyRing]:
-        """Return the keys by a read that begins after this call: it finds every key that a token here can name.
+        """Return the keys of a read that begins after this call: it finds every key that a presented token can name.
 
-        Many callers share one read, so tokens that name made-up keys cost few.
+        Many callers share one read, so tokens with invented key ids cause few reads.
 
         Raises:
-            ConfigurationError: one was wrapped under a secret that is not given.
-            StoreError: they could not be read; whether there is such a key is not known.
+            ConfigurationError: a key is wrapped under a secret that was not given.
+            StoreError: they could not be read; whether such a key exists is not known.
         """
         return (yield from self._shared_read.result())
 
     def recover_from_fork(self, node: str) -> None:
-        """Forget the reads that the parent's threads were making; ``node`` is the name of the child."""
+        """Forget the reads of the parent's threads, after a fork; ``node`` is the name of the child."""
         self.endings = EndingLog(node)
         self._tally.reset()
         if self.trail is not None:
@@ -153,7 +153,7 @@ class Upkeep:
         self._adopting = threading.Lock()
 
     def _adopt(self, ring: KeyRing, now: int, number: int) -> KeyRing:
-        """Use the keys of a read from now on, unless one that began later has ended before it."""
+        """Use the keys of a read from now on, unless a read that began later has finished already."""
         with self._adopting:
             if number < self._read_last:
                 return ring
@@ -169,7 +169,7 @@ class Upkeep:
     # ---- endings
 
     def refuse(self, session_id: str, ended_at: int) -> None:
-        """Refuse the access tokens of a session that this process has ended, or found ended."""
+        """Refuse the access tokens of a session that this process has ended, or has found ended."""
         self._learn(session_id, ended_at, ended_at)
 
     def _learn(self, session_id: str, now: int, ended_at: int) -> None:
@@ -182,10 +182,10 @@ class Upkeep:
         self.endings.end_everyone(at)
 
     def catch_up(self, now: int) -> Flow[None]:
-        """Read what was ended since this was last done, or as long ago as an access token may live.
+        """Read what was ended since the last call; the first time, as far back as an access token may live.
 
         Raises:
-            StoreError: it could not be read; what is known stays.
+            StoreError: it could not be read; what is known already stays.
         """
         known_until = self._endings_read_at
         if known_until is None or now < max(known_until, self.verifier.pruned_at):  # the clock was ahead
@@ -217,10 +217,10 @@ class Upkeep:
     # ---- sweeping
 
     def sweep(self, now: int, *, regardless: bool = False) -> Flow[Swept]:
-        """Remove sessions that are over among the next few, if it is due, and this machine's clock is right.
+        """Remove obsolete sessions among the next few, if a batch is due and this machine's clock is right.
 
         Raises:
-            StoreError: nothing may have been removed.
+            StoreError: whether any was removed is not known.
         """
         if (yield from self._compare_clocks(now)) is not None:
             return Swept(0, now + _REST, whole=True)
@@ -235,12 +235,12 @@ class Upkeep:
             regardless=regardless,
         )
         swept = yield from step
-        if swept.due_at > now + 2 * _REST:  # so it was left by a node whose clock was ahead
+        if swept.due_at > now + 2 * _REST:  # set by a node whose clock was ahead
             swept = yield from replace(step, regardless=True)
         return swept
 
     def _compare_clocks(self, now: int) -> Flow[str | None]:
-        """Return what is wrong with this machine's clock; compare once a minute, or when it leaps; emit a change."""
+        """Return what is wrong with this machine's clock; compare once a minute, or when it jumps; emit changes."""
         if abs(now - self._compared_at) >= MINUTE:
             theirs = yield from StoreClock()
             self._tally.clock_difference = None if theirs is None else now - theirs
@@ -264,10 +264,10 @@ class Upkeep:
             removed, whole = removed + swept.removed, swept.whole
         return removed
 
-    # ---- all of it, for ever
+    # ---- all of it, forever
 
     def life(self) -> Flow[None]:
-        """Do all of it, again and again, until whoever drives this stops."""
+        """Do all of it, again and again, until the driver stops."""
         listens, lost, subscribed_at, pause = False, None, -_SUBSCRIBE_EVERY, 0
         while True:
             now = yield from Now()
@@ -280,7 +280,7 @@ class Upkeep:
                 pause = min(max(2 * pause, _SUBSCRIBE_EVERY), _SUBSCRIBE_AT_LEAST_EVERY)
             failure = yield from self._turn(now)
             if failure is not None or listens:
-                pause = _SUBSCRIBE_EVERY  # a store that is down is one that may be listened to when it is back
+                pause = _SUBSCRIBE_EVERY  # a store that is down may offer notifications when it is back
             yield from self._say(now, failure, lost, listens=listens)
             try:
                 yield from self._listen(_LOOK_EVERY if listens and failure is None else POLL_EVERY)
@@ -299,7 +299,7 @@ class Upkeep:
             span -= SECOND
 
     def _say(self, now: int, failure: DaypassError | None, lost: StoreError | None, *, listens: bool) -> Flow[None]:
-        """Tell when the way endings are learnt of has changed; that it is as it should be need not be told at first."""
+        """Emit an event when the way of learning of endings changes; silent if it starts normally."""
         state = EventCode.CUT_OFF if failure else EventCode.LISTENING if listens else EventCode.POLLING
         as_expected = self._link is None and failure is None and lost is None
         changed, self._link = state is not self._link, state
@@ -308,12 +308,12 @@ class Upkeep:
             yield from Emit(Event(state, now, reason=None if reason is None else str(reason)))
 
     def _turn(self, now: int) -> Flow[DaypassError | None]:
-        """Do what is due; return what the store said if it could not be asked."""
+        """Do what is due; return the store's error if it could not be asked."""
         try:
             yield from self.catch_up(now)
             if abs(now - self._keys_read_at) >= _READ_KEYS_EVERY:
                 yield from self._compare_clocks(now)
-                self._keys_read_at = now  # until it is time again, all goes on with the keys that were read before
+                self._keys_read_at = now  # until the next read, the keys read before are used
                 yield from self.load(now)
             if now >= self._sweep_due_at:
                 self._sweep_due_at = (yield from self.sweep(now)).due_at

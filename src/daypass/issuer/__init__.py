@@ -1,4 +1,4 @@
-"""The issuer: `Daypass` for threads, `AsyncDaypass` for event loops. They differ by an ``await``."""
+"""The issuer: `Daypass` for threads, `AsyncDaypass` for event loops. The only difference is ``await``."""
 
 from daypass.issuer.async_issuer import AsyncDaypass
 from daypass.issuer.base import AsyncCheck, AsyncLoad, Check, Listener, Load

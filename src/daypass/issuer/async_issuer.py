@@ -63,10 +63,10 @@ _log = logging.getLogger("daypass")
 
 
 class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
-    """The same as `Daypass`, to be awaited; it never blocks the event loop.
+    """`Daypass` with ``await``; it never blocks the event loop.
 
-    Args: as for `Daypass`. ``load_user``, ``authenticate`` and ``on_event`` may be async. The first two are called in
-        a thread when they are not, so that one which asks a database or hashes a password holds nobody up.
+    Args: as for `Daypass`. ``load_user``, ``authenticate`` and ``on_event`` may be async. If the first two are not,
+        they are called in a thread, so a database query or a password hash blocks no other request.
     """
 
     _background: BackgroundTask | None
@@ -86,7 +86,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         """Start a session for the user that `authenticate` returns for these credentials.
 
         Raises:
-            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+            CredentialsRejected: they are wrong, or the user may not log in; nothing was started.
             ConfigurationError: no ``authenticate`` was given, or an option of the session cannot work.
             StoreError: nothing was started.
         """
@@ -178,7 +178,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         return await self.run(self.flows.end_session(subject, session_id, self.new_call()))
 
     async def end_all(self, subject: str, *, keep: str | None = None) -> int:
-        """End all of a user's sessions save ``keep``, a session's id; return how many were ended.
+        """End all of a user's sessions except ``keep``, a session's id; return how many were ended.
 
         Raises:
             StoreError: nothing was decided.
@@ -188,11 +188,11 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     async def end_everyone(self) -> None:
         """End every session of every user, as after a backup was restored or a secret has leaked.
 
-        Sessions that begin within the same second are ended too; this returns when that second is over. Verifiers that
-        use the store refuse the access tokens of those sessions within a second.
+        Sessions that begin within the same second are ended too; this returns when that second has passed. Verifiers
+        that use the store refuse the access tokens of those sessions within a second.
 
         Raises:
-            StoreError: nothing was decided; doing it again is safe.
+            StoreError: nothing was decided; you can safely try again.
         """
         await self.run(self.flows.end_everyone(self.new_call()))
 
@@ -200,8 +200,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         """Return what an access token says.
 
         Raises:
-            TokenMalformed: it is no access token of this issuer for this audience.
-            TokenExpired: its time is over.
+            TokenMalformed: it is not an access token of this issuer for this audience.
+            TokenExpired: it has expired.
             SessionRevoked: its session was ended, as far as this process knows.
             StoreError: the signing keys could not be read.
         """
@@ -216,7 +216,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return old
             if not isinstance(error, KeyUnknown):
                 raise
-            await self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
+            await self.run(self._upkeep.keys_read_anew())  # the key may have been added since the last read
             return self._check(access_token, self._clock())
 
     def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> AsyncWatch:
@@ -227,8 +227,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         streamed response use ``auth.watch(access_token).until_end(source)``.
 
         Args:
-            access_token: what the connection was opened with.
-            on_end: called in the event loop when the connection has to end, to close it. Then nothing is cancelled.
+            access_token: the token that the connection was opened with.
+            on_end: called in the event loop when the connection must be closed. Then nothing is cancelled.
         """
         return AsyncWatch(self._connections, self.verify, access_token, on_end)
 
@@ -243,20 +243,20 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     async def rotate_keys(self, *, at_once: bool = False) -> None:
         """Add new keys, for access tokens and for refresh tokens; no token breaks.
 
-        They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
+        They are published now and used ten minutes later, when every node and every cache of the key set has them.
 
         Args:
-            at_once: use them in five seconds; a service that keeps a copy of the key set may not know them yet.
+            at_once: use them in five seconds; services that cache the key set may not know them yet.
 
         Raises:
-            StoreError: they may have been added, or not.
+            StoreError: whether they were added is not known.
         """
         await self.run(self._upkeep.rotate(self._clock(), at_once=at_once))
 
     async def purge(self) -> int:
-        """Remove all sessions that are over, in small batches; return how many.
+        """Remove all ended and expired sessions that are no longer needed, in small batches; return how many.
 
-        It need not be called: where `verify` is, or ``async with``, this is done beside the requests, a batch a second.
+        You need not call it: with `verify` or ``async with`` it runs in the background, one batch a second.
 
         Raises:
             StoreError: some may have been removed.
@@ -264,7 +264,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         return await self.run(self._upkeep.purge(self._clock()))
 
     async def close(self) -> None:
-        """Give back what the store holds, and end the upkeep; the next call begins both again."""
+        """Close the store and stop the background work; the next call starts both again."""
         background, self._background, self._ready = self._background, None, False
         if background is not None:
             await background.stop()
@@ -272,7 +272,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         await self._store.close()
 
     async def _write_trail(self) -> None:
-        """Write what the audit trail still has, when nothing else will."""
+        """Write the remaining records of the audit trail when nothing else will."""
         if self._upkeep.trail is not None:
             await self.run(self._upkeep.trail.write(self._clock()))
 
@@ -284,24 +284,24 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
         await self.close()
 
     async def run(self, flow: Flow[A]) -> A:
-        """Drive a flow with this issuer's store and callbacks; for those who write an adapter.
+        """Drive a flow with this issuer's store and callbacks; for authors of adapters.
 
-        A caller that is cancelled does not stop it: what the store has done is told of, and acted upon, all the same.
+        Cancelling the caller does not stop the flow: what the store has done still emits its events and takes effect.
         """
         import asyncio  # here, as below
 
         task = asyncio.get_running_loop().create_task(arun(flow, self._answer))
-        self._running.add(task)  # a loop itself holds its tasks but weakly
+        self._running.add(task)  # the loop itself holds only weak references to tasks
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # marks it as seen: the caller got it, or has gone
+            task.exception()  # marks the exception as retrieved: the caller got it, or was cancelled
 
     async def _get_ready(self) -> None:
-        """Read what verifying needs, and see to it that it stays up to date."""
+        """Read what verifying needs, and start keeping it up to date."""
         await self.run(self._upkeep.prepare(self._clock()))
         self._begin()
         self._ready = True
@@ -312,19 +312,19 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             self._background.task.add_done_callback(_weak_call(self._ended))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Notice that the event loop that had the upkeep has come to its end: another one begins it again."""
+        """Reset the upkeep when its event loop has closed; another loop then starts it again."""
         if self._background is not None and self._background.task is task:
             self._background, self._ready = None, False
 
     def recover_from_fork(self) -> None:
-        """Have no upkeep: so it is at first, and in a forked child."""
+        """Reset: no upkeep, as at first and in a forked child."""
         self._running, self._background, self._ready = set(), None, False
         super().recover_from_fork()
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
-        match step:  # the steps of a refresh come first
+        match step:  # the steps of a refresh first
             case Emit(event):
                 self._note(event)
                 if self._upkeep.trail is not None and self._background is None:
@@ -358,7 +358,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             case Verify(access_token):
                 return self.verify(access_token)
             case OperatorStep():
-                return self._store.perform_operator(step)  # type: ignore[attr-defined]  # one that has an audit trail
+                return self._store.perform_operator(step)  # type: ignore[attr-defined]  # a store with an audit trail
             case Count(ask, key, rate, now, waits):
                 return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
         return None
@@ -400,7 +400,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
 
 
 def _weak_call(method: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return what calls ``method``, a bound one, as long as there is what it is bound to."""
+    """Return a function that calls the bound ``method`` while its object exists."""
     weak = weakref.WeakMethod(method)
 
     def call(argument: Any) -> None:

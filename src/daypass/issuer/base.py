@@ -1,4 +1,4 @@
-"""What `Daypass` and `AsyncDaypass` share: the arguments, the clock, the randomness, the store and the policy."""
+"""The shared part of `Daypass` and `AsyncDaypass`: the arguments, the clock, the randomness, the store, the policy."""
 
 import functools
 import inspect
@@ -60,7 +60,7 @@ NODE_SIZE = 8
 
 
 class Issuer(Generic[StoreT, LoadT, CheckT]):
-    """What both colours share: everything but the driving."""
+    """The base of the sync and the async issuer: everything except driving the flows."""
 
     def __init__(
         self,
@@ -144,11 +144,11 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
 
     @property
     def audit_lost(self) -> int:
-        """How many records of this process are not in the audit trail, because too many came at once."""
+        """How many records of this process the audit trail lacks, because too many came at once."""
         return 0 if self._upkeep.trail is None else self._upkeep.trail.lost
 
     def now(self) -> int:
-        """Return the time in milliseconds since the epoch; for those who write an adapter."""
+        """Return the time in milliseconds since the epoch; for authors of adapters."""
         return self._clock()
 
     def new_call(self) -> Call:
@@ -169,13 +169,13 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         raise NotImplementedError
 
     def _check_colour(self, store: object, functions: Mapping[str, object]) -> None:
-        """Refuse a store or a function of the other colour."""
+        """Refuse an async store or function in the sync issuer, and a sync store in the async one."""
         raise NotImplementedError
 
     def _master_secret(self, secret: Secret | None) -> MasterSecret:
         if secret is not None:
             return MasterSecret.of(secret)
-        if isinstance(self._store, MemoryStore | AsyncMemoryStore):  # what forgets its sessions needs no memory
+        if isinstance(self._store, MemoryStore | AsyncMemoryStore):  # the sessions are lost at exit anyway
             return MasterSecret.of(secrets.token_bytes(32))
         path = getattr(self._store, "path", None)
         holds_keys: Callable[[], bool] = getattr(self._store, "holds_keys", lambda: False)
@@ -194,12 +194,12 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         return MasterSecret.of(found)
 
     def recover_from_fork(self) -> None:
-        """Have nothing going on beside the requests: so it is at first, and in a forked child."""
+        """Reset: no background work, as at first and in a forked child."""
         self._upkeep.recover_from_fork(self._entropy(NODE_SIZE).hex())
         self._connections = Connections(self._upkeep.verifier, self._clock)
 
     def _note(self, event: Event) -> None:
-        """Count and log an event, and put it into the audit trail."""
+        """Count an event, log it, and add it to the audit trail."""
         self.tally.count_event(event.code)
         if self._upkeep.trail is not None:
             self._upkeep.trail.add(event)
@@ -211,16 +211,16 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
             _log.log(level, "%s session=%s subject=%s reason=%s", event.code, event.session_id, subject, reason)
 
     def _warn_of_store(self, event: Event) -> None:
-        """Log at most once a second what is wrong with the store: every caller meets the same error."""
+        """Log the store's fault at most once a second: every caller meets the same error."""
         if abs(event.at - self._warned_at) >= _WARN_AT_MOST_EVERY:
             self._warned_at = event.at
             _log.warning("a request was answered with 503: %s", one_line(event.reason))
 
     def _old_access(self, access_token: str) -> Flow[AccessToken | None]:
-        """Return what an access token of the library that was used before says; None if it is not one.
+        """Return what an access token of your previous library says; None if it is not one.
 
         Raises:
-            TokenExpired, SessionRevoked: it is one, and its time or its session is over.
+            TokenExpired, SessionRevoked: it is one, and it has expired or its session has ended.
             StoreError: it could not be read.
         """
         token = yield from self.flows.migration.access(access_token, self.names)
@@ -245,12 +245,12 @@ def _session_limit(maximum: object, when_full: object, notices: object) -> Sessi
 
 
 def is_async(store: object) -> bool:
-    """Tell whether a store is to be awaited."""
+    """Return whether a store must be awaited."""
     return inspect.iscoroutinefunction(getattr(store, "perform", None))
 
 
 def check_issuer(issuer: object) -> None:
-    """Refuse an issuer that is no URL, or one with user, query or fragment (RFC 8414 §2)."""
+    """Refuse an issuer that is not a URL, or a URL with user, query or fragment (RFC 8414 §2)."""
     try:
         parts = urlsplit(issuer if isinstance(issuer, str) else "")
     except ValueError:
@@ -261,19 +261,19 @@ def check_issuer(issuer: object) -> None:
 
 
 def is_async_function(function: object) -> bool:
-    """Tell whether a function, or an object that is called like one, is async; a partial counts as what it calls."""
+    """Return whether a function or a callable object is async; for a partial, the function it wraps decides."""
     while isinstance(function, functools.partial):
         function = function.func
     return any(map(inspect.iscoroutinefunction, (function, getattr(type(function), "__call__", None))))  # noqa: B004 - it is not asked whether it is callable
 
 
 def one_line(text: str | None) -> str | None:
-    """Return a text for a log line: with a line break or another control character in it, as a Python literal."""
+    """Return a text for a log line; if it has control characters such as line breaks, as a Python literal."""
     return text if text is None or text.isprintable() else repr(text)
 
 
 def checked_user(name: str, user: object) -> User | None:
-    """Return what a function of the application returned, if it is a user or None.
+    """Return what a function of the application returned, which must be a user or None.
 
     Raises:
         ConfigurationError: it is not.
@@ -299,10 +299,10 @@ def loaded_user(subject: str, user: object) -> User | None:
 
 
 def refuse_awaitable(name: str, answer: object) -> None:
-    """Refuse what has to be awaited.
+    """Refuse an awaitable.
 
     Raises:
-        ConfigurationError: it has to be.
+        ConfigurationError: it is one.
     """
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):

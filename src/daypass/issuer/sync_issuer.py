@@ -61,38 +61,37 @@ _log = logging.getLogger("daypass")
 class Daypass(Issuer[Store, Load, Check]):
     """Starts, refreshes and ends sessions, and issues and verifies their access tokens.
 
-    It may be shared by threads. `AsyncDaypass` is the same with ``await``.
+    Threads may share it. `AsyncDaypass` is the same with ``await``.
 
     Args:
         store: a URL (``memory:``, ``sqlite:///app.db``) or a store.
         issuer: the URL that access tokens name as their issuer (RFC 8414 §2).
-        load_user: returns the `User` with a subject, None when it is gone; called at each refresh.
+        load_user: returns the `User` with a subject, None if there is none any longer; called at each refresh.
         secret: the master secret, at least 32 bytes, or a list of them, newest first. Without one, an embedded store
-            makes its own, in a file of mode 0600 beside the database.
-        authenticate: returns the `User` with a name (or address) and password, None when they are wrong; for `login`.
-        audience: whom access tokens are for; the issuer itself unless told otherwise.
-        client_id: the client that sessions belong to unless `start` is told otherwise.
-        algorithm: what access tokens are signed with.
-        access_ttl: how long an access token opens the application.
-        idle_ttl: how long a session lives without being refreshed.
-        max_sessions: how many sessions a user may have at a time; None is any number.
-        when_full: what a login does then: ``end_oldest`` or ``refuse``, by `SessionLimitReached`.
-        notice_devices: whether the event ``new_device`` reports a login from a device never seen.
+            creates its own, in a file of mode 0600 beside the database.
+        authenticate: returns the `User` with a name (or address) and password, None if they are wrong; for `login`.
+        audience: whom access tokens are for; the issuer by default.
+        client_id: the client that sessions belong to, unless you give `start` another one.
+        algorithm: the algorithm that signs access tokens.
+        access_ttl: how long an access token is valid.
+        idle_ttl: how long a session lives without a refresh.
+        max_sessions: how many sessions a user may have at a time; None sets no limit.
+        when_full: what a login above that limit does: ``end_oldest``, or ``refuse`` (`SessionLimitReached`).
+        notice_devices: whether a login from a new device emits the event ``new_device``.
         dpop: whether clients may bind their sessions to a key by DPoP (RFC 9449): True, or a `DPoP` with options.
-        migrate: the libraries whose tokens are accepted, each once, to start a session: one or several of
-            `daypass.migrate`.
-        session_idle_ttl: the same for a session that is not persistent, if it is shorter.
-        absolute_ttl: the longest that a session lives.
-        grace_period: how long a presented refresh token may be presented again and get the same successor; 0 is the
-            strict mode.
-        leeway: by how much clocks of verifying machines may differ, a minute at the most.
-        key_ttl: how long a key is used before a new one follows it; 0 leaves that to `rotate_keys`.
-        on_event: is told each `Event`; what it raises is logged and changes nothing.
+        migrate: the libraries whose tokens start a session here, each token once: one or several of `daypass.migrate`.
+        session_idle_ttl: ``idle_ttl`` of a session that is not persistent, if it is shorter.
+        absolute_ttl: how long a session lives at most.
+        grace_period: how long a refresh token that was presented may be presented again and get the same successor; 0
+            is the strict mode.
+        leeway: by how much the clocks of verifying machines may differ, at most a minute.
+        key_ttl: how long a key is used before a new one replaces it; 0 leaves that to `rotate_keys`.
+        on_event: called with each `Event`; an exception from it is logged and changes nothing.
         clock: returns the time in milliseconds since the epoch.
-        entropy: returns so many random bytes.
+        entropy: called with a number, returns that many random bytes.
 
     Raises:
-        ConfigurationError: an argument cannot work; the message says what to write instead.
+        ConfigurationError: an argument is invalid; the message says what to write instead.
     """
 
     _background: BackgroundThread | None
@@ -112,10 +111,10 @@ class Daypass(Issuer[Store, Load, Check]):
     def login(
         self, identifier: str, password: str, *, device: Device = NOWHERE, **session: Unpack[SessionOptions]
     ) -> Tokens:
-        """Start a session for whoever `authenticate` says has these credentials.
+        """Start a session for the user that `authenticate` returns for these credentials.
 
         Raises:
-            CredentialsRejected: nobody has, or they may not log in; nothing was started.
+            CredentialsRejected: they are wrong, or the user may not log in; nothing was started.
             ConfigurationError: no ``authenticate`` was given, or an option of the session cannot work.
             StoreError: nothing was started.
         """
@@ -134,18 +133,17 @@ class Daypass(Issuer[Store, Load, Check]):
         """Start a session for a user whom the application has authenticated in its own way.
 
         Args:
-            user: who it is.
+            user: the user.
             device: where the session lives, for the list of the user's devices.
-            client_id: the client whose session it is, and to which its refresh token is bound; the issuer's own unless
-                one is given.
-            scope: what the session is granted, words with spaces between them (RFC 6749 §3.3); None for all that the
-                user may do.
-            session: ``persistent=False`` for a cookie that goes with the browser, ``idle_ttl``, ``absolute_ttl`` and
-                ``claims`` of this session; see `SessionOptions`.
+            client_id: the client of the session, to which its refresh token is bound; the issuer's own by default.
+            scope: what the session is granted, words with spaces between them (RFC 6749 §3.3); None for everything that
+                the user may do.
+            session: ``persistent=False`` for a cookie that lasts until the browser closes, and ``idle_ttl``,
+                ``absolute_ttl`` and ``claims`` of this session; see `SessionOptions`.
 
         Raises:
             CredentialsRejected: the user is disabled; nothing was started.
-            ConfigurationError: an argument is not what it has to be; nothing was started.
+            ConfigurationError: an argument is invalid; nothing was started.
             StoreError: nothing was started.
         """
         return self.run(self.flows.start(user, device, self.new_call(), client_id, scope, session))
@@ -162,10 +160,10 @@ class Daypass(Issuer[Store, Load, Check]):
     ) -> Tokens:
         """Start a session in which an administrator acts as another user, and return its tokens.
 
-        Check first that the administrator may do this: any live access token of the issuer's own client will do here.
-        The session ends with the administrator's own, and after an hour at the latest. Each of its access tokens says
-        who acts (``act``, RFC 8693 §4.1; `AccessToken.actor`), the user sees it in the list of devices, and the event
-        ``impersonated`` has the reason.
+        Check first that the administrator may do this: any live access token of the issuer's own client is accepted
+        here. The session ends with the administrator's own, and after an hour at the latest. Each of its access tokens
+        says who acts (``act``, RFC 8693 §4.1; `AccessToken.actor`), the user sees it in the list of devices, and the
+        event ``impersonated`` has the reason.
 
         Args:
             admin_token: the administrator's access token.
@@ -173,14 +171,14 @@ class Daypass(Issuer[Store, Load, Check]):
             reason: why, for the event; text of at most 200 characters.
             device: where the administrator is.
             absolute_ttl: how long the session lasts, an hour at most.
-            scope: what the session is granted; None for all that the user may do.
+            scope: what the session is granted; None for everything that the user may do.
 
         Raises:
-            ImpersonationRejected: the token is of a session in which somebody acts as another user already, of another
-                client, or of this very user. Nothing was started.
+            ImpersonationRejected: the token belongs to an impersonation session, to another client, or to this very
+                user. Nothing was started.
             TokenRejected: the token was refused; nothing was started.
             CredentialsRejected: the user is disabled; nothing was started.
-            ConfigurationError: an argument is not what it has to be; nothing was started.
+            ConfigurationError: an argument is invalid; nothing was started.
             StoreError: nothing was started.
         """
         call = self.new_call()
@@ -189,19 +187,19 @@ class Daypass(Issuer[Store, Load, Check]):
     def confirm(self, session_id: str, *, amr: Sequence[str], acr: str | None = None) -> Confirmed:
         """Note that a session's user was authenticated again, and return an access token that says so (step-up).
 
-        Call it after a check of your own, of a passkey say. The session goes on: its refresh token stays as it is, and
-        its access tokens have the new ``auth_time``, ``amr`` and ``acr`` from now on.
+        Call it after your own check, for example of a passkey. The session goes on: its refresh token stays as it is,
+        and its access tokens have the new ``auth_time``, ``amr`` and ``acr`` from now on.
 
         Args:
             session_id: the session: `AccessToken.session_id`.
             amr: how, by the names of RFC 8176: ``["pwd"]``, ``["hwk", "user"]``.
-            acr: the authentication context class that was reached; by default none.
+            acr: the authentication context class that was reached; none by default.
 
         Raises:
-            SessionRevoked: the session is over, or its user is gone.
+            SessionRevoked: the session has ended, or its user is gone.
             ImpersonationRejected: somebody acts as the user in this session; nothing was changed.
-            ConfigurationError: an argument is not what it has to be; nothing was changed.
-            StoreError: nothing was decided; doing it again is safe.
+            ConfigurationError: an argument is invalid; nothing was changed.
+            StoreError: nothing was decided; you can safely try again.
         """
         return self.run(self.flows.confirm(session_id, amr, self.new_call(), acr))
 
@@ -218,19 +216,19 @@ class Daypass(Issuer[Store, Load, Check]):
         """Return new tokens for a refresh token.
 
         Args:
-            refresh_token: as it was given out.
-            client_id: the client that presents it; the issuer's own unless one is given.
-            scope: what the access token is to be used for, where that is less than was granted (RFC 6749 §6).
-            device: where the request comes from, if you know it: shown in the list of devices; ``suspected`` events go
-                by it too.
-            passive: whether no user has caused this refresh, but a timer: then the session's idle time goes on.
-            proof: that the client has the key that its session is bound to, such as ``auth.dpop.check(…)`` returns.
+            refresh_token: the refresh token, as it was issued.
+            client_id: the client that presents it; the issuer's own by default.
+            scope: the scope of the access token, if narrower than was granted (RFC 6749 §6).
+            device: where the request comes from, if you know it: shown in the list of devices, and used for
+                ``suspected`` events.
+            passive: whether a timer caused this refresh, not the user: then the session's idle time keeps running.
+            proof: shows that the client has the key that its session is bound to; ``auth.dpop.check(…)`` returns one.
 
         Raises:
-            ScopeRejected: more is asked for than was granted; nothing was changed.
-            TokenRejected: it gets none; which one of its kinds says why. All but `TokenStale` and `ProofRejected` are
-                final.
-            StoreError: nothing was decided; the same token may be presented again.
+            ScopeRejected: more was requested than was granted; nothing was changed.
+            TokenRejected: no new tokens; the subclass says why. All subclasses except `TokenStale` and `ProofRejected`
+                are final.
+            StoreError: nothing was decided; you can present the same token again.
         """
         return self.run(
             self.flows.refresh_text(
@@ -249,14 +247,14 @@ class Daypass(Issuer[Store, Load, Check]):
     def bind(self, session_id: str, key: Mapping[str, Any]) -> Session:
         """Bind a live session to a public key (a JWK), once: it then refreshes only with a DPoP proof by that key.
 
-        Do this when you know whose key it is, such as after a login or a step-up. Access tokens that were given out
-        before stay bearer tokens until they expire. A session that is bound to this key already stays as it is.
+        Do this when you know whose key it is, such as after a login or a step-up. Access tokens issued before stay
+        bearer tokens until they expire. A session already bound to this key stays as it is.
 
         Raises:
-            ConfigurationError: it is not a public key that a proof can be signed with; nothing was changed.
-            SessionRevoked: the session is over.
+            ConfigurationError: it is not a public key that can verify a proof; nothing was changed.
+            SessionRevoked: the session has ended.
             ProofRejected: it is bound to another key; nothing was changed.
-            StoreError: nothing was decided; doing it again is safe.
+            StoreError: nothing was decided; you can safely try again.
         """
         return self.run(self.flows.bind(session_id, Proof.of(key, KeyUse.DPOP), self.new_call()))
 
@@ -277,7 +275,7 @@ class Daypass(Issuer[Store, Load, Check]):
         return self.run(self.flows.end_session(subject, session_id, self.new_call()))
 
     def end_all(self, subject: str, *, keep: str | None = None) -> int:
-        """End all of a user's sessions save ``keep``, a session's id; return how many were ended.
+        """End all of a user's sessions except ``keep``, a session's id; return how many were ended.
 
         Raises:
             StoreError: nothing was decided.
@@ -287,11 +285,11 @@ class Daypass(Issuer[Store, Load, Check]):
     def end_everyone(self) -> None:
         """End every session of every user, as after a backup was restored or a secret has leaked.
 
-        Sessions that begin within the same second are ended too; this returns when that second is over. Verifiers that
-        use the store refuse the access tokens of those sessions within a second.
+        Sessions that begin within the same second are ended too; this returns when that second has passed. Verifiers
+        that use the store refuse the access tokens of those sessions within a second.
 
         Raises:
-            StoreError: nothing was decided; doing it again is safe.
+            StoreError: nothing was decided; you can safely try again.
         """
         self.run(self.flows.end_everyone(self.new_call()))
 
@@ -299,8 +297,8 @@ class Daypass(Issuer[Store, Load, Check]):
         """Return what an access token says.
 
         Raises:
-            TokenMalformed: it is no access token of this issuer for this audience.
-            TokenExpired: its time is over.
+            TokenMalformed: it is not an access token of this issuer for this audience.
+            TokenExpired: it has expired.
             SessionRevoked: its session was ended, as far as this process knows.
             StoreError: the signing keys could not be read.
         """
@@ -315,7 +313,7 @@ class Daypass(Issuer[Store, Load, Check]):
                 return old
             if not isinstance(error, KeyUnknown):
                 raise
-            self.run(self._upkeep.keys_read_anew())  # it may have been added since the last read
+            self.run(self._upkeep.keys_read_anew())  # the key may have been added since the last read
             return self._check(access_token, self._clock())
 
     def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> Watch:
@@ -325,7 +323,7 @@ class Daypass(Issuer[Store, Load, Check]):
         ``watched.renew`` got a newer one. For a streamed response use ``auth.watch(access_token).until_end(source)``.
 
         Args:
-            access_token: what the connection was opened with.
+            access_token: the token that the connection was opened with.
             on_end: called once, by another thread, with `SessionRevoked` or `TokenExpired`, to close the connection.
         """
         return Watch(self._connections, self.verify, access_token, on_end)
@@ -341,20 +339,20 @@ class Daypass(Issuer[Store, Load, Check]):
     def rotate_keys(self, *, at_once: bool = False) -> None:
         """Add new keys, for access tokens and for refresh tokens; no token breaks.
 
-        They are published now and used ten minutes later, when all nodes and all caches of the key set have them.
+        They are published now and used ten minutes later, when every node and every cache of the key set has them.
 
         Args:
-            at_once: use them in five seconds; whoever keeps a copy of the key set may not know them yet.
+            at_once: use them in five seconds; services that cache the key set may not know them yet.
 
         Raises:
-            StoreError: they may have been added, or not.
+            StoreError: whether they were added is not known.
         """
         self.run(self._upkeep.rotate(self._clock(), at_once=at_once))
 
     def purge(self) -> int:
-        """Remove all sessions that are over, in small batches; return how many.
+        """Remove all ended and expired sessions that are no longer needed, in small batches; return how many.
 
-        It need not be called: where `verify` is, or ``with``, this is done beside the requests, a batch a second.
+        You need not call it: with `verify` or ``with`` it runs in the background, one batch a second.
 
         Raises:
             StoreError: some may have been removed.
@@ -362,7 +360,7 @@ class Daypass(Issuer[Store, Load, Check]):
         return self.run(self._upkeep.purge(self._clock()))
 
     def close(self) -> None:
-        """Give back what the store holds, and end the upkeep; the next call begins both again."""
+        """Close the store and stop the background work; the next call starts both again."""
         with self._beginning:
             background, self._background, self._ready = self._background, None, False
         if background is not None:
@@ -371,7 +369,7 @@ class Daypass(Issuer[Store, Load, Check]):
         self._store.close()
 
     def _write_trail(self) -> None:
-        """Write what the audit trail still has, when nothing else will."""
+        """Write the remaining records of the audit trail when nothing else will."""
         if self._upkeep.trail is not None:
             self.run(self._upkeep.trail.write(self._clock()))
 
@@ -383,11 +381,11 @@ class Daypass(Issuer[Store, Load, Check]):
         self.close()
 
     def run(self, flow: Flow[A]) -> A:
-        """Drive a flow with this issuer's store and callbacks; for those who write an adapter."""
+        """Drive a flow with this issuer's store and callbacks; for authors of adapters."""
         return run(flow, self._answer)
 
     def _get_ready(self) -> None:
-        """Read what verifying needs, and see to it that it stays up to date."""
+        """Read what verifying needs, and start keeping it up to date."""
         self.run(self._upkeep.prepare(self._clock()))
         self._begin()
         self._ready = True
@@ -399,14 +397,14 @@ class Daypass(Issuer[Store, Load, Check]):
                 weakref.finalize(self, self._background.gone.set).atexit = False
 
     def recover_from_fork(self) -> None:
-        """Have no upkeep: so it is at first, and in a forked child."""
+        """Reset: no upkeep, as at first and in a forked child."""
         self._beginning, self._background, self._ready = threading.Lock(), None, False
         super().recover_from_fork()
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
             return self._store.perform(step)
-        match step:  # the steps of a refresh come first
+        match step:  # the steps of a refresh first
             case Emit(event):
                 self._note(event)
                 if self._upkeep.trail is not None and self._background is None:
@@ -444,7 +442,7 @@ class Daypass(Issuer[Store, Load, Check]):
             case Verify(access_token):
                 return self.verify(access_token)
             case OperatorStep():
-                return self._store.perform_operator(step)  # type: ignore[attr-defined]  # one that has an audit trail
+                return self._store.perform_operator(step)  # type: ignore[attr-defined]  # a store with an audit trail
             case Count(ask, key, rate, now):
                 return ask(key, rate, now)
         return None
