@@ -1,4 +1,4 @@
-"""Access tokens: signed JWTs by RFC 9068; what one says and how one is issued."""
+"""Access tokens: signed JWTs by RFC 9068; their contents, and how they are issued."""
 
 import json
 from collections.abc import Mapping
@@ -21,24 +21,24 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a verified access token says (RFC 9068 §2.2); times in milliseconds since the epoch.
+    """The contents of a verified access token (RFC 9068 §2.2); times in milliseconds since the epoch.
 
     Attributes:
-        subject: whose it is (``sub``).
+        subject: the user (``sub``).
         session_id: the session it was issued for (``sid``).
         client_id: the client it was issued to.
         issuer: who issued it (``iss``).
-        audience: for whom (``aud``).
+        audience: whom it is for (``aud``).
         id: its own identifier (``jti``).
-        issued_at: when (``iat``).
-        expires_at: from when on it opens nothing (``exp``).
-        auth_time: when its user was last authenticated: at the login, or since then by a step-up.
-        username: the user's name, where there is one.
-        email: the user's address, where there is one.
-        scope: what it may be used for, words with spaces between them (RFC 9068 §2.2.3); None where nothing is said.
+        issued_at: when it was issued (``iat``).
+        expires_at: when it expires (``exp``).
+        auth_time: when its user was last authenticated: at the login, or at a later step-up.
+        username: the user's name, if any.
+        email: the user's address, if any.
+        scope: what it may be used for, words with spaces between them (RFC 9068 §2.2.3); None if it has no scope.
         session_started_at: when its session was started.
-        key_thumbprint: of the key that it is bound to (``cnf.jkt``, RFC 9449 §6.1): whoever sends it has to prove that
-            they have that key, as `daypass.dpop` checks. None for a bearer token.
+        key_thumbprint: of the key that it is bound to (``cnf.jkt``, RFC 9449 §6.1): the sender must prove to have that
+            key, as `daypass.dpop` checks. None for a bearer token.
         actor_session_id: the session of the person who acts as the user; when it ends, the token is refused.
     """
 
@@ -66,7 +66,7 @@ class AccessToken:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """All claims as they stand in the token, the application's own among them.
+        """All claims of the token, including the application's own.
 
         They are read-only dicts and lists: ``json.dumps`` writes them, ``==`` compares them with plain ones, and
         ``copy.deepcopy(token.claims)`` can be changed.
@@ -79,10 +79,11 @@ class AccessToken:
         Args:
             now: milliseconds since the epoch.
             max_age: how many milliseconds ago at most; None if that does not matter.
-            acr: the authentication context classes of which the claim ``acr`` has to be one, with spaces between them.
+            acr: the accepted authentication context classes, with spaces between them; the claim ``acr`` must be one of
+                them.
 
         Raises:
-            AuthenticationInsufficient: they were not.
+            AuthenticationInsufficient: the authentication was too old or too weak.
         """
         too_old = max_age is not None and now - self.auth_time > max_age
         if too_old or (acr is not None and self._claims.get("acr") not in acr.split()):
@@ -100,7 +101,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Who issues access tokens, for whom, and to which client unless a session says otherwise."""
+    """The issuer of access tokens, their audience, and the client of sessions that name no other."""
 
     issuer: str
     audience: str
@@ -108,7 +109,7 @@ class Names:
 
 
 def lifetime(policy: Policy, session: Session, now: int) -> int:
-    """Return for how many seconds an access token lives: as the policy says, and not past the end of its session."""
+    """Return for how many seconds an access token lives: as the policy says, but not past the end of its session."""
     return max(1, min(policy.access_ttl, policy.end_of(session) - now) // SECOND)
 
 
@@ -126,18 +127,18 @@ def issue(
     """Return a signed access token for ``user`` in ``session`` (RFC 9068 §2).
 
     Args:
-        key: signs.
+        key: the key that signs.
         names: the issuer and the audience.
-        session: what it belongs to, and whose own claims it has.
-        user: whose name, address and claims it bears.
+        session: the session it belongs to; its own claims are added.
+        user: the user; name, address and claims are added.
         now: milliseconds since the epoch.
-        expires_in: seconds that it lives; see `lifetime`.
+        expires_in: the lifetime in seconds; see `lifetime`.
         jti: a fresh random identifier.
-        scope: what it may be used for; None says nothing of it.
+        scope: what it may be used for; None for a token without a scope.
         key_thumbprint: of the key that it is bound to; None for a bearer token.
 
     Raises:
-        ConfigurationError: the user's claims make it longer than any verifier would read.
+        ConfigurationError: the user's claims make it longer than any verifier would accept.
     """
     issued_at = now // SECOND
     extras = read_extras(session.extras)
@@ -159,7 +160,7 @@ def issue(
         "cnf": {"jkt": key_thumbprint} if key_thumbprint else None,
     }
     given = {**user.claims, **extras.claims} if extras.claims else user.claims
-    own = {name: value for name, value in given.items() if name not in reserved}  # the reserved ones always win
+    own = {name: value for name, value in given.items() if name not in reserved}  # reserved claims always win
     claims = {name: value for name, value in reserved.items() if value is not None} | own
     text = key.sign(_encode(claims).encode())
     if len(text) > MAXIMUM_LENGTH:

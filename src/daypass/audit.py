@@ -1,7 +1,7 @@
-"""The audit trail of one process: takes events at once, and writes them to the store beside the requests.
+"""The audit trail of one process: accepts events at once, and writes them to the store in the background.
 
-A request only appends to a queue. The upkeep writes what waits, many records in one step, about once a second. While
-the store is down the records wait; the queue is bounded, and what is lost is counted, with a record that says so.
+A request only appends to a queue. The upkeep writes the queue, many records in one step, about once a second. While the
+store is down the records wait. The queue is bounded; lost records are counted, and a record states their number.
 """
 
 import json
@@ -34,11 +34,11 @@ _NOISY = frozenset((EventCode.LOGIN_FAILED, EventCode.REJECTED, EventCode.LIMITE
 
 
 class AuditTrail:
-    """The records of a process that wait to be written; threads may share it.
+    """The queue of records that wait to be written; threads may share it.
 
     Args:
         kept: how long records are kept, in milliseconds; None if this process removes none.
-        tally: what is counted in this process; its counts are written each minute.
+        tally: the counters of this process; they are written each minute.
         node: a random name of this process, hexadecimal digits.
 
     Attributes:
@@ -51,7 +51,7 @@ class AuditTrail:
         self.reset(node)
 
     def reset(self, node: str) -> None:
-        """Begin anew: in a forked child, which must not write what its parent writes."""
+        """Reset in a forked child, which must not write its parent's records."""
         self._node = node[:8]
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -64,7 +64,7 @@ class AuditTrail:
         self._dropped_at = 0
 
     def add(self, event: Event) -> None:
-        """Take an event, if it is one that is kept."""
+        """Queue an event, if the audit trail keeps events of its kind."""
         if event.code in _NOT_KEPT:
             return
         with self._lock:
@@ -75,8 +75,8 @@ class AuditTrail:
             self._put(event.at, event.code.value, event.session_id, event.subject, event.reason, actor, address)
 
     def write(self, now: int) -> Flow[None]:
-        """Write what waits, and the counts of the last minute; remove what is too old. What fails waits on."""
-        if not self._writing.acquire(blocking=False):  # another thread is at it
+        """Write the queue and the counts of the last minute; remove old records. Records that fail stay queued."""
+        if not self._writing.acquire(blocking=False):  # another thread is writing
             return
         try:
             self._count(now)
@@ -85,7 +85,7 @@ class AuditTrail:
                 self._dropped_at = now
                 while (yield from DropEvents(now - self._kept, now - COUNTS_KEPT)) == EVENTS_AT_ONCE:
                     pass
-        except (StoreError, ConfigurationError):  # the upkeep tells of a store that is down
+        except (StoreError, ConfigurationError):  # the upkeep reports a store that is down
             return
         finally:
             self._writing.release()
@@ -93,7 +93,7 @@ class AuditTrail:
     def _write_all(self, now: int) -> Flow[None]:
         while True:
             with self._lock:
-                if not self._waiting:  # or it would take the place of another one
+                if not self._waiting:  # otherwise it would displace another record
                     self._tell_lost(now)
                 batch = tuple(self._waiting)[:EVENTS_AT_ONCE]
             if not batch:
@@ -110,7 +110,7 @@ class AuditTrail:
             self._put(now, DROPPED, None, None, str(count), None, None)
 
     def _count(self, now: int) -> None:
-        """Add a record of what was counted since the last one, once a minute."""
+        """Add a record of the counts since the last one, once a minute."""
         if self._counted_at is None:
             self._counted_at, self._counts = now, dict(self._tally.counts())
         elif now - self._counted_at >= MINUTE or now < self._counted_at:
@@ -148,7 +148,7 @@ class AuditTrail:
 
 
 def _text(text: str | None, longest: int = _LONGEST_TEXT) -> str | None:
-    """Return what every database stores: text of bounded length, without NUL and lone surrogates."""
+    """Return the text in a form that every database can store: bounded, without NUL and lone surrogates."""
     if text is None:
         return None
     return text[:longest].replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,6 +1,6 @@
-"""Keeps an issuer's upkeep going beside its requests, in a thread or in a task; see `daypass.upkeep` for what it does.
+"""Runs an issuer's upkeep beside its requests, in a thread or in a task; see `daypass.upkeep` for what it does.
 
-Neither keeps its issuer alive: one that nobody has any more ends by itself.
+Neither keeps its issuer alive: when the issuer is garbage-collected, they stop.
 """
 
 import contextlib
@@ -32,14 +32,14 @@ _log = logging.getLogger("daypass")
 
 
 class Gone(BaseException):
-    """Ends a background from within: nobody has the issuer any more, or it was closed."""
+    """Stops the background from within: the issuer was garbage-collected or closed."""
 
 
 def weakly(answer: Answer) -> Answer:
-    """Return what answers like ``answer``, a bound method, without keeping alive what it is bound to.
+    """Return a function that calls the bound method ``answer`` without keeping its object alive.
 
     Raises:
-        Gone: that is no more.
+        Gone: the object no longer exists.
     """
     method = weakref.WeakMethod(answer)
 
@@ -61,7 +61,7 @@ class _Background(Generic[StoreT, SubscriptionT]):
         self._heard_at = -_APART
 
     def _too_early(self) -> float:
-        """Return for how many seconds what was just announced has to wait for others, and take note of it."""
+        """Return for how many seconds an announcement must wait to be batched with others, and note it."""
         now = time.monotonic()
         early = max(0.0, self._heard_at + _APART - now)
         self._heard_at = now + early
@@ -69,11 +69,11 @@ class _Background(Generic[StoreT, SubscriptionT]):
 
 
 class BackgroundThread(_Background[Store, Subscription]):
-    """Upkeep in a thread of its own.
+    """Upkeep in a thread.
 
     Args:
         life: makes the flow.
-        store: is listened to, if it announces.
+        store: the store to listen to, if it announces.
         answer: answers all other steps.
     """
 
@@ -84,7 +84,7 @@ class BackgroundThread(_Background[Store, Subscription]):
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and wait for it a few seconds at the most."""
+        """Stop the thread, and wait for it, at most a few seconds."""
         self.gone.set()
         subscription = self._subscription
         if subscription is not None:
@@ -136,7 +136,7 @@ class BackgroundTask(_Background[AsyncStore, AsyncSubscription]):
         self.task: asyncio.Task[None] = asyncio.get_running_loop().create_task(self._run(), name="daypass-upkeep")
 
     async def stop(self) -> None:
-        """End the task; one that another event loop has is left to that."""
+        """Stop the task; leave a task of another event loop alone."""
         import asyncio
 
         if self.task.get_loop() is asyncio.get_running_loop():

@@ -1,39 +1,39 @@
 """Every error that Daypass raises.
 
-    DaypassError                    never raised itself; every error of ours descends from it
-    ├─ TokenRejected                the caller's fault; .code, .status
+    DaypassError                    never raised itself; the base class of all errors
+    ├─ TokenRejected                the client's fault; .code, .status
     │  ├─ TokenMalformed (KeyUnknown) · TokenExpired · TokenUnknown
     │  ├─ SessionRevoked · TokenReused · TokenStale
     │  ├─ ProofRejected             a bound session, and no proof of its key; nothing was changed
     │  │  └─ NonceRequired          the proof needs a nonce of the server; the client sends the request again
-    │  └─ AuthenticationInsufficient  a good access token, but the login is too old or too weak for this
+    │  └─ AuthenticationInsufficient  a valid access token, but the login is too old or too weak for this
     ├─ CredentialsRejected (SessionLimitReached)  the user name or the password is wrong; no session was started
     ├─ ImpersonationRejected        this token may not act as another user; no session was started
-    ├─ ScopeRejected                more was asked for than was granted; nothing was changed
-    ├─ ScopeInsufficient            a good access token that may not do this
-    ├─ StoreError                   ours: 503; nothing was decided about the session
+    ├─ ScopeRejected                more was requested than was granted; nothing was changed
+    ├─ ScopeInsufficient            a valid access token that may not do this
+    ├─ StoreError                   the server's fault: 503; nothing was decided about the session
     │  └─ StoreUnavailable · StoreContended · KeysUnavailable
-    ├─ LoginRequired                on the client: refreshing cannot help any more
+    ├─ LoginRequired                on the client: the session has ended; refreshing cannot help
     ├─ StepUpRequired               on the client: the server asks for a newer or stronger login
-    ├─ RefreshUnavailable           on the client: could not refresh now; the session may well be alive
+    ├─ RefreshUnavailable           on the client: could not refresh now; the session may still be live
     └─ ConfigurationError           says what is wrong, and what to write instead
 
-No message, attribute or ``repr`` of these holds a token or a secret.
+No message, attribute or ``repr`` of these errors holds a token or a secret.
 """
 
 from typing import ClassVar
 
 
 class DaypassError(Exception):
-    """The root of the tree; never raised itself."""
+    """The base class of all errors; never raised itself."""
 
 
 class TokenRejected(DaypassError):
-    """A token was judged and refused: the caller's fault, and final for that token save for `TokenStale`.
+    """A token was refused. This is final for that token, except for `TokenStale`.
 
     Attributes:
-        code: the reason as one word, for events and logs; answers on the wire tell less.
-        status: the HTTP status of the answer.
+        code: the reason as one word, for events and logs; HTTP responses say less.
+        status: the HTTP status of the response.
     """
 
     code: ClassVar[str] = "token_rejected"
@@ -41,23 +41,23 @@ class TokenRejected(DaypassError):
 
 
 class TokenMalformed(TokenRejected):
-    """The text is no token of this issuer: garbage, truncated, forged, of another kind or another key."""
+    """The text is not a token of this issuer: garbage, truncated, forged, of another kind or another key."""
 
     code = "token_malformed"
 
 
 class KeyUnknown(TokenMalformed):
-    """The text may be a token, but names a key that is not known here; one that was added since, perhaps."""
+    """The text may be a token, but names an unknown key, perhaps one that was added recently."""
 
 
 class TokenExpired(TokenRejected):
-    """The token was ours and its time is over; ``exp == now`` is expired (RFC 7519 §4.1.4)."""
+    """The token is ours but has expired; ``exp == now`` is expired (RFC 7519 §4.1.4)."""
 
     code = "token_expired"
 
 
 class TokenUnknown(TokenRejected):
-    """The token was ours and its session is no longer in the store."""
+    """The token is ours, but its session is not in the store any more."""
 
     code = "token_unknown"
 
@@ -69,13 +69,13 @@ class SessionRevoked(TokenRejected):
 
 
 class TokenReused(TokenRejected):
-    """A refresh token came back after its successor had been used: two parties hold the session, so it is revoked."""
+    """A refresh token was used after its successor: two parties have it, so the session is revoked."""
 
     code = "token_reused"
 
 
 class TokenStale(TokenRejected):
-    """A refresh token that was replaced moments ago: its holder has a newer one, and nothing was changed."""
+    """A refresh token that was replaced moments ago: the client has a newer one; nothing was changed."""
 
     code = "token_stale"
     status = 409
@@ -84,8 +84,8 @@ class TokenStale(TokenRejected):
 class ProofRejected(TokenRejected):
     """The session or the access token is bound to a key, and the request does not prove that it has that key.
 
-    Nothing was changed: with a proof, the same token gets what it would have got before. So no client may take this for
-    the end of a session. A client that has lost the key logs in again.
+    Nothing was changed: with a proof, the same token is accepted as before. So a client must not treat this as the end
+    of the session. A client that has lost the key logs in again.
     """
 
     code = "invalid_dpop_proof"
@@ -93,10 +93,10 @@ class ProofRejected(TokenRejected):
 
 
 class NonceRequired(ProofRejected):
-    """The proof is good but for a nonce of the server, which it has to have (RFC 9449 §8).
+    """The proof is valid, but it must have a nonce of the server (RFC 9449 §8).
 
     Attributes:
-        nonce: for the next proof.
+        nonce: the nonce for the next proof.
     """
 
     code = "use_dpop_nonce"
@@ -107,11 +107,11 @@ class NonceRequired(ProofRejected):
 
 
 class AuthenticationInsufficient(TokenRejected):
-    """The access token is good, but its user has to authenticate again, or in a stronger way (RFC 9470 §3).
+    """The access token is valid, but its user must authenticate again, or in a stronger way (RFC 9470 §3).
 
     Attributes:
-        max_age: how many seconds ago the user may have been authenticated; None if that does not matter.
-        acr: the authentication context classes of which one is needed, with spaces between them; None for any.
+        max_age: how many seconds ago at most the user must have been authenticated; None if that does not matter.
+        acr: the accepted authentication context classes, with spaces between them; None for any.
     """
 
     code = "insufficient_user_authentication"
@@ -134,7 +134,7 @@ class CredentialsRejected(DaypassError):
 
 
 class SessionLimitReached(CredentialsRejected):
-    """The user has as many sessions as they may have; no session was started."""
+    """The user has the maximum number of sessions already; no session was started."""
 
     code = "session_limit"
     status = 403
@@ -155,10 +155,10 @@ class ScopeRejected(DaypassError):
 
 
 class ScopeInsufficient(DaypassError):
-    """The access token is good, and its scope does not allow this (RFC 6750 §3.1).
+    """The access token is valid, but its scope does not allow this (RFC 6750 §3.1).
 
     Attributes:
-        scope: what is needed, words with spaces between them.
+        scope: the scope that is needed, words with spaces between them.
     """
 
     code: ClassVar[str] = "insufficient_scope"
@@ -170,7 +170,7 @@ class ScopeInsufficient(DaypassError):
 
 
 class StoreError(DaypassError):
-    """The store could not do what was asked: nothing was decided about the session, and trying again is safe."""
+    """The store failed: nothing was decided about the session, and you can safely try again."""
 
     code: ClassVar[str] = "temporarily_unavailable"
     status: ClassVar[int] = 503
@@ -181,7 +181,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreContended(StoreError):
-    """Others changed the session again and again while this caller tried to."""
+    """Other callers kept changing the session while this caller tried to."""
 
 
 class KeysUnavailable(StoreError):
@@ -189,15 +189,15 @@ class KeysUnavailable(StoreError):
 
 
 class LoginRequired(DaypassError):
-    """On the client: the session is over and refreshing cannot help any more."""
+    """On the client: the session has ended, and refreshing cannot help."""
 
 
 class StepUpRequired(DaypassError):
-    """On the client: the server asks for a newer or stronger login (RFC 9470); the session lives.
+    """On the client: the server asks for a newer or stronger login (RFC 9470); the session continues.
 
     Attributes:
-        max_age: how many seconds ago the user may have been authenticated; None if the server does not say.
-        acr_values: the authentication context classes of which the server wants one, the best first.
+        max_age: how many seconds ago at most the user must have been authenticated; None if the server does not say.
+        acr_values: the authentication context classes that the server accepts, the best first.
     """
 
     def __init__(self, max_age: int | None = None, acr_values: tuple[str, ...] = ()) -> None:
@@ -207,10 +207,10 @@ class StepUpRequired(DaypassError):
 
 
 class RefreshUnavailable(DaypassError):
-    """On the client: the access token cannot be used and could not be refreshed now; the session may be alive.
+    """On the client: the access token is unusable and could not be refreshed now; the session may still be live.
 
     Attributes:
-        retry_after: seconds to wait before it makes sense to try again, as far as known.
+        retry_after: seconds to wait before trying again, if known.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -219,4 +219,4 @@ class RefreshUnavailable(DaypassError):
 
 
 class ConfigurationError(DaypassError):
-    """Daypass was set up in a way that cannot work; the message says what to write instead."""
+    """The configuration is invalid; the message says what to write instead."""

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class EventCode(StrEnum):
-    """What an event tells: the verdicts of the rotation rule, the rest of a session's life, and of the store.
+    """What happened: a verdict of the rotation rule, another change of a session, or something about the store.
 
     ``key_…`` are changes of the keys in the store, ``user_…`` of the built-in users. ``listening``, ``polling`` and
     ``cut_off`` are about how a verifier learns of sessions that other processes end: the store announces them

@@ -1,7 +1,7 @@
-"""The signing keys that an issuer publishes, as another service may use them. Pure: text in, keys out.
+"""Parses the signing keys that an issuer publishes, for use in another service. Pure: text in, keys out.
 
-What comes over the network is not trusted further than needed: of each key only its public members are taken, its
-algorithm follows from its type, and what is no such key is left out (RFC 7517 §5, RFC 8725 §3.1).
+Input from the network is trusted as little as possible: only a key's public members are read, its algorithm follows
+from its type, and unusable keys are ignored (RFC 7517 §5, RFC 8725 §3.1).
 """
 
 import json
@@ -25,7 +25,7 @@ FRESH_AT_MOST = 10 * MINUTE
 
 MAXIMUM_KEYS = 100
 _RSA_BITS = range(2048, 8193)
-_RSA_LENGTHS = range(342, 1367)  # of such a modulus as base64url
+_RSA_LENGTHS = range(342, 1367)  # of such a modulus in base64url
 
 _KINDS: Mapping[tuple[object, object], tuple[str, tuple[str, ...]]] = {
     ("EC", "P-256"): ("ES256", ("crv", "x", "y")),
@@ -43,7 +43,7 @@ def checked_url(name: str, url: object) -> str:
     """Return a URL that keys may be fetched from: HTTPS, or plain HTTP on loopback; no user, no fragment.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not such a URL.
     """
     text = url if type(url) is str else ""
     try:
@@ -62,22 +62,22 @@ def checked_url(name: str, url: object) -> str:
 
 
 def metadata_url(issuer: str) -> str:
-    """Return where an issuer tells of itself (RFC 8414 §3.1)."""
+    """Return the URL of an issuer's metadata (RFC 8414 §3.1)."""
     parts = urlsplit(issuer)
     return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}"
 
 
 def default_url(issuer: str) -> str:
-    """Return where Daypass publishes its keys."""
+    """Return the URL where Daypass publishes its keys."""
     return f"{issuer.rstrip('/')}/.well-known/jwks.json"
 
 
 def url_in(metadata: bytes, issuer: str) -> str:
-    """Return where the keys are, by what the issuer tells of itself (RFC 8414 §2).
+    """Return the URL of the keys in an issuer's metadata (RFC 8414 §2).
 
     Raises:
-        ConfigurationError: it is another issuer's, or names no URL of keys.
-        KeysUnavailable: it is no metadata.
+        ConfigurationError: it belongs to another issuer, or has no URL of keys.
+        KeysUnavailable: it is not metadata.
     """
     content = _json_object(metadata)
     if content.get("issuer") != issuer:  # RFC 8414 §3.3
@@ -89,11 +89,11 @@ def url_in(metadata: bytes, issuer: str) -> str:
 
 
 def keys_in(body: bytes) -> dict[str, SigningKey]:
-    """Return the keys of a JWK Set that access tokens can be verified with.
+    """Return the keys of a JWK Set that can verify access tokens.
 
     Raises:
-        ConfigurationError: it has none; so it is of an issuer that signs with HS256, whose key nobody else may have.
-        KeysUnavailable: it is no JWK Set.
+        ConfigurationError: it has none, so the issuer signs with HS256, and no other service may have that key.
+        KeysUnavailable: it is not a JWK Set.
     """
     listed = _json_object(body).get("keys")
     if not isinstance(listed, list) or len(listed) > MAXIMUM_KEYS:
@@ -112,7 +112,7 @@ def keys_in(body: bytes) -> dict[str, SigningKey]:
 
 
 def fresh_for(cache_control: str) -> int:
-    """Return for how many milliseconds a set is to be used without asking again, within bounds (RFC 9111 §5.2.2.1)."""
+    """Return for how many milliseconds a set may be cached, within bounds (RFC 9111 §5.2.2.1)."""
     match = _MAX_AGE.search(cache_control)
     return FRESH if match is None else min(max(int(match[1]) * SECOND, FRESH_AT_LEAST), FRESH_AT_MOST)
 
@@ -139,7 +139,7 @@ def _usable(jwk: object) -> SigningKey | None:
     public = {"kty": jwk["kty"], "kid": jwk["kid"], "alg": algorithm, "use": "sig"}
     try:
         key = import_key(public | {member: jwk[member] for member in members})
-        bits = getattr(key.public_key, "key_size", None)  # which makes the key, and so refuses what is none
+        bits = getattr(key.public_key, "key_size", None)  # creates the key, so an invalid one raises
     except (JoseError, ValueError, TypeError):
         return None
     return None if algorithm == "RS256" and bits not in _RSA_BITS else SigningKey(key)

@@ -1,8 +1,8 @@
-"""The life of keys, as flows: the first ones, the next ones, and their end. Nodes agree on them without talking.
+"""The life of keys, as flows: adding the first ones and the next ones, and removing them. Nodes need no other contact.
 
-A new key is published at once and used a while later, when every node has read it; from that moment on the one before
-it makes no more tokens, and when the last of those has expired it is removed. All of this follows from what stands in
-the store and from the time, so whichever node looks does what has to be done.
+A new key is published at once and used a while later, when every node has read it. From then on the previous key makes
+no more tokens; it is removed when the last of its tokens has expired. All of this follows from the store's contents and
+the time, so any node that looks does what is due.
 """
 
 from collections.abc import Iterable
@@ -31,46 +31,46 @@ _KEPT_AT_LEAST = 1 * DAY
 
 
 class KeyFlows:
-    """The flows of one issuer that are about its keys.
+    """The flows of one issuer's keys.
 
     Args:
-        policy: how long tokens live, and keys.
-        secret: what keys are wrapped under.
-        algorithm: what access tokens are signed with.
+        policy: how long tokens and keys live.
+        secret: the secret that wraps keys.
+        algorithm: the algorithm that signs access tokens.
     """
 
     def __init__(self, policy: Policy, secret: MasterSecret, algorithm: str) -> None:
         self._policy = policy
         self._secret = secret
         self._algorithm = algorithm
-        # In this order: a node that finds one key of a new store must not take the refresh key for a removed one.
+        # In this order: a node that finds one key of a new store must not conclude that the refresh key was removed.
         self._kinds = (REFRESH, algorithm)
 
     def load(self, now: int) -> Flow[KeyRing]:
-        """Read the keys from the store, after adding what is due and removing what is over.
+        """Read the keys from the store, after adding those that are due and removing those that are no longer needed.
 
         Raises:
-            ConfigurationError: one was wrapped under a secret that is not given.
+            ConfigurationError: a key is wrapped under a secret that was not given.
             StoreError: they could not be read.
         """
         records = yield from ReadKeys()
-        ring = yield from self._ring(records)  # with a wrong secret it ends here, and nothing is changed
+        ring = yield from self._ring(records)  # a wrong secret raises here, before any change
         if (yield from self._tend(records, now)):
             after = yield from ReadKeys()
             yield from _tell_added(records, after, now)
             ring = yield from self._ring(after)
-        if not ring.is_complete:  # the store lost what was just added
+        if not ring.is_complete:  # the store lost the keys just added
             raise StoreContended("the keys are not there yet")
         return ring
 
     def rotate(self, now: int, *, at_once: bool = False) -> Flow[KeyRing]:
         """Add a signing key and a refresh key, to be used in ten minutes, or in five seconds if ``at_once``.
 
-        No key is removed: that is for nodes that know how long the tokens live which were made with it.
+        No key is removed: only nodes that know the lifetime of its tokens may remove it.
 
         Raises:
-            ConfigurationError: a key was wrapped under a secret that is not given; nothing was added.
-            StoreError: they may have been added.
+            ConfigurationError: a key is wrapped under a secret that was not given; nothing was added.
+            StoreError: whether they were added is not known.
         """
         yield from require_right_clock(now)
         records = yield from ReadKeys()
@@ -84,9 +84,9 @@ class KeyFlows:
         return (yield from self._ring(after))
 
     def _tend(self, records: tuple[KeyRecord, ...], now: int) -> Flow[bool]:
-        """Add what is due, remove what is over; return whether there was anything to do.
+        """Add keys that are due, remove keys that are no longer needed; return whether there was anything to do.
 
-        By a clock that is wrong nothing is done, as long as there are keys to go on with.
+        If this machine's clock is wrong, it does nothing while there are usable keys.
         """
         due = [each for each in self._kinds if self._is_due([key for key in records if key.algorithm == each], now)]
         over = list(self._over(records, now))
@@ -106,9 +106,10 @@ class KeyFlows:
         return bool(due or over)
 
     def _is_due(self, keys: list[KeyRecord], now: int) -> bool:
-        """Tell whether a key of this kind has to be added: there is none, or its time is over and none follows soon.
+        """Return whether a key of this kind must be added: none exists, or it is due for replacement and none follows
+        soon.
 
-        One that was dated far ahead, by a node whose clock was wrong, counts for nothing.
+        A key dated far ahead, by a node with a wrong clock, is ignored.
         """
         if not keys:
             return True
@@ -117,9 +118,11 @@ class KeyFlows:
         return now >= in_use(keys, now).used_from + self._policy.key_ttl
 
     def _over(self, records: tuple[KeyRecord, ...], now: int) -> Iterable[str]:
-        """Name the keys with which no token was made that could still be good."""
+        """Return the ids of the keys whose tokens have all expired."""
         by_algorithm = attrgetter("algorithm")
-        for algorithm, chain in groupby(sorted(records, key=by_algorithm), by_algorithm):  # newest first, still
+        for algorithm, chain in groupby(
+            sorted(records, key=by_algorithm), by_algorithm
+        ):  # each group stays newest first
             lifetime = self._policy.absolute_ttl if algorithm == REFRESH else self._policy.access_ttl
             kept = max(lifetime + self._policy.leeway, _KEPT_AT_LEAST)
             for newer, older in pairwise(chain):
@@ -130,15 +133,17 @@ class KeyFlows:
         self, algorithm: str, newest: KeyRecord | None, now: int, used_from: int, *, derived: bool = False
     ) -> Flow[None]:
         key = self._new(algorithm, derived=derived)
-        created_at = now if newest is None else max(now, newest.created_at + 1)  # clocks differ, their order may not
+        created_at = (
+            now if newest is None else max(now, newest.created_at + 1)
+        )  # clocks differ, but the order of keys must be the same
         kid = key.id.hex() if isinstance(key, RefreshKey) else key.kid
         record = KeyRecord(kid, algorithm, self._secret.wrap(key), created_at, used_from)
         yield from AddKey(record, None if newest is None else newest.kid)
 
     def _new(self, algorithm: str, *, derived: bool) -> SigningKey | RefreshKey:
-        """Return a random key; the refresh key of a store without any keys is derived, the same on all nodes.
+        """Return a random key; but derive the refresh key of a store without any keys, so all nodes get the same one.
 
-        A store that has other keys has had a refresh key that was removed, and that must not come back.
+        A store with other keys has had a refresh key that was removed; that key must not come back.
         """
         if algorithm != REFRESH:
             return SigningKey.generate(algorithm)
@@ -152,17 +157,17 @@ class KeyFlows:
                 refresh_keys.append(key)
             else:
                 signing_keys.append(key)
-            if not self._secret.wraps(record.wrapped):  # so that an older secret can go one day
+            if not self._secret.wraps(record.wrapped):  # so that the older secret can be removed one day
                 yield from Rewrap(record.kid, record.wrapped, self._secret.wrap(key))
         return KeyRing(signing_keys, self._algorithm, refresh_keys)
 
 
 def remove(kid: str) -> Flow[None]:
-    """Remove a key for good: tokens that were made with it are refused, and it is not made again.
+    """Remove a key permanently: tokens made with it are refused, and it is not derived again.
 
     Raises:
-        ConfigurationError: there is no such key, or no other one; nothing was removed.
-        StoreError: it may have been removed.
+        ConfigurationError: the key does not exist, or is the only one; nothing was removed.
+        StoreError: whether it was removed is not known.
     """
     kids = {record.kid for record in (yield from ReadKeys())}
     if kid not in kids:
@@ -173,7 +178,7 @@ def remove(kid: str) -> Flow[None]:
 
 
 def _tell_added(before: Iterable[KeyRecord], after: Iterable[KeyRecord], now: int) -> Flow[None]:
-    """Tell which keys were added, by whichever node; the first keys of a store are not told."""
+    """Emit an event for keys that any node added, except for the first keys of a store."""
     known = {record.kid for record in before}
     for record in after:
         if known and record.kid not in known:

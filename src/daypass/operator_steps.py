@@ -1,6 +1,6 @@
-"""The steps for operators: the audit trail, and what there is in a store and how its database is set up.
+"""The steps for operators: the audit trail, the contents of a store, and the state of its database.
 
-They are not part of what every store has to do: a store that performs them is an `OperatorStore` besides.
+Not every store needs them: a store that performs them is also an `OperatorStore`.
 """
 
 from collections.abc import Mapping
@@ -26,32 +26,32 @@ class OperatorStep(Step[A]):
 
 @runtime_checkable
 class OperatorStore(Protocol):
-    """A store that keeps an audit trail, and tells about itself."""
+    """A store that keeps an audit trail, and reports its own state."""
 
     def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `daypass.stores.Store.perform` does."""
+        """Perform ``step`` and return its answer; raises the errors of `daypass.stores.Store.perform`."""
 
 
 @runtime_checkable
 class AsyncOperatorStore(Protocol):
-    """The same for an async store."""
+    """`OperatorStore` for async stores."""
 
     async def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `daypass.stores.Store.perform` does."""
+        """Perform ``step`` and return its answer; raises the errors of `daypass.stores.Store.perform`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """A line of the audit trail. No token, password or secret is ever in it.
+    """A line of the audit trail. It never holds a token, password or secret.
 
     Attributes:
         at: when, in milliseconds since the epoch, by the clock of the process.
-        id: 16 hexadecimal digits: the process, and the number of the record there. So a record that is written again,
-            because nobody knows whether it was written, is there once.
-        code: what happened: the value of an `EventCode`; ``dropped`` for records that were lost, whose number is the
-            reason; or `MINUTE_COUNTS`, whose reason is JSON.
-        session_id: to which session, if one is known.
-        subject: whose it is, if known.
+        id: 16 hexadecimal digits: the process, and the number of the record in that process. So a record that is
+            written twice, because the first result was lost, is stored once.
+        code: what happened: the value of an `EventCode`; ``dropped`` for lost records, with their number as the reason;
+            or `MINUTE_COUNTS`, with JSON as the reason.
+        session_id: the session, if known.
+        subject: the user, if known.
         reason: why.
         actor: the subject who acted as the user.
         address: the client's IP address, if known.
@@ -69,24 +69,24 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class NoteEvents(OperatorStep[None]):
-    """Add records to the audit trail; those that are there already stay as they are."""
+    """Add records to the audit trail; existing ones stay as they are."""
 
     records: tuple[AuditRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadEvents(OperatorStep[tuple[AuditRecord, ...]]):
-    """Read some of the audit trail, in the order of ``at`` and ``id``.
+    """Read a part of the audit trail, in the order of ``at`` and ``id``.
 
     Attributes:
-        since: records from then on.
-        until: records until then.
-        codes: only these; empty for all but `MINUTE_COUNTS`.
+        since: only records from this time on.
+        until: only records up to this time.
+        codes: only these; empty for all except `MINUTE_COUNTS`.
         subject: only those of this user.
         session_id: only those of this session.
         after: the ``(at, id)`` of the last record of the page before, None for the first page.
         newest_first: the order.
-        limit: at most so many; fewer mean that there are no more.
+        limit: how many records at most; fewer mean that there are no more.
     """
 
     since: int = 0
@@ -99,7 +99,7 @@ class ReadEvents(OperatorStep[tuple[AuditRecord, ...]]):
     limit: int = EVENTS_AT_ONCE
 
     def admits(self, record: AuditRecord) -> bool:
-        """Tell whether a record is one of those that are asked for, whatever page it is on."""
+        """Return whether a record matches the filters, whatever page it is on."""
         if not self.since <= record.at <= self.until:
             return False
         if not (record.code in self.codes if self.codes else record.code != MINUTE_COUNTS):
@@ -113,28 +113,28 @@ class DropEvents(OperatorStep[int]):
     """Remove up to `EVENTS_AT_ONCE` old records of the audit trail; answered with how many were removed.
 
     Attributes:
-        before: records of events until then.
-        counts_before: records of `MINUTE_COUNTS` until then.
+        before: remove records of events up to this time.
+        counts_before: remove records of `MINUTE_COUNTS` up to this time.
     """
 
     before: int
     counts_before: int
 
     def drops(self, record: AuditRecord) -> bool:
-        """Tell whether a record is old enough."""
+        """Return whether a record is old enough."""
         return record.at <= self.before or (record.code == MINUTE_COUNTS and record.at <= self.counts_before)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadStats(OperatorStep[Mapping[str, int]]):
-    """Count what there is in the store, by name: ``sessions``, ``keys``, ``users``, ``events``. It may take a while."""
+    """Count the contents of the store, by name: ``sessions``, ``keys``, ``users``, ``events``. It may take a while."""
 
     now: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings(OperatorStep[Mapping[str, str]]):
-    """Read how the database is set up and whether it is sound, by name; the names are those of the database.
+    """Read the settings and the health of the database; the names are the database's own.
 
     ``sweep_due_at`` is when the next sweep is due, in milliseconds since the epoch.
     """

@@ -23,11 +23,11 @@ class Durations(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long things last, in milliseconds; `Policy.of` takes them as people write them.
+    """The lifetimes, in milliseconds; `Policy.of` takes them as people write them.
 
-    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``. One that is not
-    persistent has ``session_idle_ttl`` instead of ``idle_ttl``, if that is shorter. A key is followed
-    by a new one when it was used for ``key_ttl``; 0 leaves that to the operator.
+    A session ends at the earlier of last refresh plus ``idle_ttl`` and login plus ``absolute_ttl``. A session that
+    is not persistent has ``session_idle_ttl`` instead of ``idle_ttl``, if that is shorter. A key is replaced by a new
+    one after ``key_ttl``; 0 leaves that to the operator.
 
     Raises:
         ConfigurationError: the spans contradict each other.

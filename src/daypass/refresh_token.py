@@ -1,15 +1,15 @@
-"""The refresh token's text form, and nothing of what it is worth: no I/O, no clock, no randomness here.
+"""The text form of the refresh token, without the rotation rule: no I/O, no clock, no randomness here.
 
 A refresh token is 57 bytes in base64url behind ``dpr_``, 80 characters in all:
 
     version 1 · key id 4 · session secret 16 · generation 4 · branch 8 · parent branch 8 · MAC 16
 
 57 is a multiple of three, so the text has no padding and no spare bits: one token has one text. The MAC is HMAC-SHA-256
-over all that stands before it, cut to 16 bytes (RFC 2104 §5), under a key that only the issuer has. The prefix lets
-secret scanners find a leaked token, and keeps it apart from an access token, which has dots.
+over everything before it, cut to 16 bytes (RFC 2104 §5), under a key that only the issuer has. The prefix lets secret
+scanners find a leaked token, and distinguishes it from an access token, which has dots.
 
-A token of a client other than the issuer's own is bound to it (RFC 6749 §6): the client's id goes into the MAC, so in
-the hands of another client it is no token at all, and no query is needed to tell.
+A token of a client other than the issuer's own is bound to that client (RFC 6749 §6): the client's id goes into the
+MAC. If another client presents the token, it is invalid, and detecting that needs no query.
 """
 
 import base64
@@ -40,9 +40,9 @@ class RefreshKey:
     """The key that authenticates refresh tokens.
 
     Attributes:
-        id: 4 bytes, stands in every token.
+        id: 4 bytes, part of every token.
         mac_key: 32 bytes.
-        used_from: from when on new tokens are made with it, in milliseconds since the epoch.
+        used_from: when new tokens begin to use it, in milliseconds since the epoch.
     """
 
     id: bytes
@@ -55,8 +55,8 @@ class RefreshToken:
     """The fields of a refresh token; see `daypass.rotation` for what they mean.
 
     Attributes:
-        secret: the session's secret, 16 bytes, in the client's token alone.
-        generation: how many times the session was rotated when this was handed out.
+        secret: the session's secret, 16 bytes; only the client's token has it.
+        generation: how many times the session was rotated when this was issued.
         branch: 8 bytes.
         parent: the branch of its predecessor, 8 bytes.
         client_id: the client that it is bound to; empty for the issuer's own.
@@ -75,12 +75,12 @@ class RefreshToken:
 
 
 def session_id(secret: bytes) -> str:
-    """Return the id of the session with this secret: it can be shown, and nothing can be made of it."""
+    """Return the id of the session with this secret: it can be shown, and does not reveal the secret."""
     return hashlib.sha256(secret).digest()[:16].hex()
 
 
 def encode(token: RefreshToken, key: RefreshKey) -> str:
-    """Return the text of ``token``, authenticated under ``key``, whose id is in it."""
+    """Return the text of ``token``, authenticated under ``key``; it contains the key's id."""
     body = _BODY.pack(_VERSION, key.id, token.secret, token.generation, token.branch, token.parent)
     return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key, token.client_id)).decode()
 
@@ -90,7 +90,7 @@ def decode(text: str, keys: Sequence[RefreshKey], client_id: str = "") -> Refres
 
     Raises:
         KeyUnknown: it names none of ``keys``.
-        TokenMalformed: it is not a token that was made with one of them for this client.
+        TokenMalformed: it was not made with one of them for this client.
     """
     if type(text) is not str or _TEXT.fullmatch(text) is None:
         raise TokenMalformed("not a refresh token")
@@ -111,7 +111,7 @@ def unverified(text: str) -> tuple[str, RefreshToken]:
     """Return the id of the key that a token names, and the token's fields; they may be forged.
 
     Raises:
-        TokenMalformed: it has not the form of a refresh token.
+        TokenMalformed: it does not have the form of a refresh token.
     """
     if _TEXT.fullmatch(text) is None:
         raise TokenMalformed("not a refresh token")
@@ -123,10 +123,10 @@ def unverified(text: str) -> tuple[str, RefreshToken]:
 
 
 def successor(secret: bytes, session: Position, client_id: str = "") -> RefreshToken:
-    """Return the token that follows the stored position of a session: the same one each time it is asked for.
+    """Return the token that follows the stored position of a session: the same one each time.
 
-    Its branch is derived under the session's own secret, which no server stores: whatever becomes of the issuer's keys
-    between a request and its repetition, and whichever node is asked, both get the same successor.
+    Its branch is derived from the session's own secret, which no server stores. So a request and its repetition get the
+    same successor from any node, even if the issuer's keys change in between.
     """
     generation = session.generation + 1
     bound = _PRF_INPUT.pack(b"branch", generation, session.branch, session.rotated_at)

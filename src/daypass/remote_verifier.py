@@ -1,8 +1,8 @@
 """Verifies an issuer's access tokens in another service, by the keys that the issuer publishes.
 
-A check needs no I/O: the keys are kept, and a background thread fetches them again before they are old. While the
+A check needs no I/O: the keys are cached, and a background thread fetches them again before they are old. While the
 issuer is down, the last good keys are used, for a day. A token with an unknown key waits for a fetch that begins after
-the token came: all such tokens share it, one a second at most. Tokens with a known key never wait for that fetch.
+the token came: all such tokens share one fetch, at most one a second. Tokens with a known key never wait for it.
 """
 
 import logging
@@ -58,7 +58,7 @@ _log = logging.getLogger("daypass")
 
 
 class _Remote:
-    """What both colours share: everything but the waiting."""
+    """The base of the sync and the async verifier: everything except the waiting."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class _Remote:
         return f"{type(self).__name__}(issuer={self._names.issuer!r}, audience={self._names.audience!r})"
 
     def recover_from_fork(self) -> None:
-        """Forget the fetches that are running: at first, and in a forked child."""
+        """Forget the running fetches: at first, and in a forked child."""
         self._lock = threading.Lock()
         self._running: Fetch | None = None
         self._next: Fetch | None = None
@@ -118,7 +118,7 @@ class _Remote:
 
     @property
     def endings(self) -> FeedState | None:
-        """How it learns of ended sessions now; None if it was not asked to."""
+        """How it learns of ended sessions now; None if this was not asked for."""
         return None if self._feed is None else self._feed.state
 
     def _made_feed(self, client_id: str | None, client_secret: str | None, url: str | bool) -> EndingFeed | None:  # noqa: FBT001 - True is the usual URL
@@ -137,7 +137,7 @@ class _Remote:
         """Refuse the access tokens of the session that an event is about.
 
         Raises:
-            KeyUnknown: the event is signed with a key that is not known yet; it has to come again.
+            KeyUnknown: the event is signed with a key that is not known yet; it must be sent again.
             TokenMalformed: it is not an event for this service.
         """
         try:
@@ -155,7 +155,7 @@ class _Remote:
             self._verifier.end(ending.session_id, self._clock(), ending.until + self._leeway)
 
     def _follow(self, feed: EndingFeed) -> None:
-        """Begin to follow the endings, unless a thread does already; it ends when nobody has this verifier any more."""
+        """Begin to follow the endings, unless a thread does already; it stops when this verifier is deleted."""
         with self._lock:
             if self._following:
                 return
@@ -170,11 +170,11 @@ class _Remote:
         return self._keys.get(kid)
 
     def now(self) -> int:
-        """Return the time in milliseconds since the epoch; for those who write an adapter."""
+        """Return the time in milliseconds since the epoch; for authors of adapters."""
         return self._clock()
 
     def _at_hand(self, text: str) -> AccessToken | None:
-        """Return what a token says by the keys that are here, None where others have to be asked for first."""
+        """Return what a token says, by the cached keys; None if keys must be fetched first."""
         if self._feed is not None and not self._following:
             self._follow(self._feed)
         now = self._clock()
@@ -186,11 +186,11 @@ class _Remote:
         return None
 
     def _is_fresh(self, now: int) -> bool:
-        """Tell whether the keys are young; from half of their time on they are fetched again."""
+        """Return whether the keys are fresh; after half of their lifetime they are fetched again."""
         return abs(now - self._fetched_at) * 2 < self._fresh_for
 
     def _checking(self, text: str) -> Checking:
-        """Check an access token, yielding each fetch that has to be waited for."""
+        """Check an access token, yielding each fetch that it must wait for."""
         now = self._clock()
         fetch = None if self._is_fresh(now) else self._begin(now)
         age = abs(now - self._fetched_at)
@@ -201,7 +201,7 @@ class _Remote:
                 raise self._why()
         elif fetch is not None and age >= self._fresh_for and self._failure is None and not self._is_late:
             yield fetch, _PATIENCE_FOR_OLD  # a key may have been removed since
-            self._is_late = not fetch.done()  # then no other token waits until one has come
+            self._is_late = not fetch.done()  # then no other token waits until a fetch succeeds
         try:
             return self._check(text, now)
         except KeyUnknown:
@@ -212,7 +212,7 @@ class _Remote:
         """Wait for a fetch that begins after now.
 
         Raises:
-            KeysUnavailable: it failed, or the one before it; whether there is such a key is not known.
+            KeysUnavailable: this fetch failed, or the one before it; whether there is such a key is not known.
         """
         fetch = self._begin_next(now)
         if fetch is not None:
@@ -225,7 +225,7 @@ class _Remote:
         return bool(self._keys) and abs(now - self._fetched_at) < KEPT
 
     def _why(self) -> DaypassError:
-        """Return the error to raise where keys are missing: a new one each time, because it is raised many times."""
+        """Return the error to raise if keys are missing: a new instance each time, because it is raised many times."""
         failure = self._failure
         if failure is None:
             return KeysUnavailable("the issuer's keys were not fetched in time")
@@ -234,7 +234,7 @@ class _Remote:
     # ---- fetching
 
     def _begin(self, now: int) -> Fetch | None:
-        """Return the fetch that is running or waits to begin, or else begin one; None so soon after the last one."""
+        """Return the running or pending fetch, or begin one; None if the last one was too recent."""
         with self._lock:
             found = self._next or self._running
             if found is not None:
@@ -242,7 +242,7 @@ class _Remote:
             return None if abs(now - self._tried_at) < APART else self._start(0)
 
     def _begin_next(self, now: int) -> Fetch | None:
-        """Return the next fetch, which has not begun; None so soon after one that failed."""
+        """Return the next fetch, which has not begun; None soon after a failed one."""
         with self._lock:
             if self._next is not None:
                 return self._next
@@ -252,16 +252,16 @@ class _Remote:
             return self._start(max(0, APART_FOR_UNKNOWN - since))
 
     def _start(self, delay: int) -> Fetch:
-        """Begin a fetch in a thread of its own, after the one that is running and ``delay`` milliseconds."""
+        """Begin a fetch in a new thread, after the one that is running and ``delay`` milliseconds."""
         fetch: Fetch = Future()
-        fetch.set_running_or_notify_cancel()  # a caller that stops waiting cancels it for nobody else
+        fetch.set_running_or_notify_cancel()  # a caller that stops waiting does not cancel it for the others
         self._next = fetch
         thread = threading.Thread(
             target=self._fetch, args=(fetch, self._running, delay), name="daypass-keys", daemon=True
         )
         try:
             thread.start()
-        except RuntimeError:  # no more threads, or the interpreter is about to end
+        except RuntimeError:  # no threads left, or the interpreter is shutting down
             self._next = None
             fetch.set_result(KeysUnavailable("no thread could be started to fetch the issuer's keys"))
         return fetch
@@ -300,7 +300,7 @@ class _Remote:
             self._verifier.forget()
 
     def _find_url(self) -> str:
-        """Return where the issuer says that its keys are; where it publishes no metadata, where Daypass has them."""
+        """Return the URL of the keys in the issuer's metadata; without metadata, the URL that Daypass uses."""
         issuer = self._names.issuer
         url = jwk_set.metadata_url(issuer)
         answer = fetch(url)
@@ -325,39 +325,39 @@ class _Remote:
 
 
 class RemoteVerifier(_Remote):
-    """Verifies the access tokens of an issuer that is elsewhere.
+    """Verifies the access tokens of another service's issuer.
 
-    It may be shared by threads, and needs no closing. Without ``endings`` it knows of sessions what their tokens say:
-    the token of an ended session is good here until it expires. `AsyncRemoteVerifier` is the same with ``await``.
+    Threads may share it, and it needs no closing. Without ``endings`` it does not learn of ended sessions: their access
+    tokens are accepted until they expire. `AsyncRemoteVerifier` is the same with ``await``.
 
     Args:
         issuer: the URL that access tokens name as their issuer (RFC 8414 §2).
-        audience: whom they have to be for; the issuer itself unless told otherwise, as it is with `Daypass`.
-        jwks_url: where the keys are; found from the issuer's own metadata (RFC 8414), else
+        audience: whom the tokens must be for; the issuer by default, as with `Daypass`.
+        jwks_url: the URL of the keys; by default from the issuer's own metadata (RFC 8414), otherwise
             ``<issuer>/.well-known/jwks.json``. HTTPS, or plain HTTP on loopback; redirects are not followed.
         leeway: by how much clocks may differ, at most a minute.
         endings: whether to learn within a second of ended sessions, from ``<issuer>/auth/endings``; or the URL of that
-            endpoint. `endings` then says how it goes.
-        client_id: of this service, registered at the issuer with ``introspects=True``; for ``endings``.
-        client_secret: of that client.
+            endpoint. The attribute `endings` then says how this is done.
+        client_id: the id of this service, registered at the issuer with ``introspects=True``; for ``endings``.
+        client_secret: the secret of that client.
         clock: returns the time in milliseconds since the epoch.
 
     Raises:
-        ConfigurationError: an argument cannot work; the message says what to write instead.
+        ConfigurationError: an argument is invalid; the message says what to write instead.
     """
 
     def verify(self, access_token: str) -> AccessToken:
         """Return what an access token says (RFC 9068 §4).
 
-        It waits for the first keys, for an unknown key, and for a second at most when the keys are old because nothing
-        was checked for minutes. Threads that wait share one fetch.
+        It waits for the first keys and for an unknown key. It waits at most a second if the keys are old because
+        nothing was checked for minutes. Threads that wait share one fetch.
 
         Raises:
-            TokenMalformed: it is no access token of this issuer for this audience.
-            TokenExpired: its time is over.
-            KeysUnavailable: there are no keys, or not the one it names, and the issuer cannot be asked; nothing was
+            TokenMalformed: it is not an access token of this issuer for this audience.
+            TokenExpired: it has expired.
+            KeysUnavailable: the keys, or the one it names, are missing and the issuer cannot be asked; nothing was
                 decided.
-            ConfigurationError: what the issuer publishes cannot work: another issuer's metadata, or no public keys.
+            ConfigurationError: what the issuer publishes is unusable: another issuer's metadata, or no public keys.
         """
         token = self._at_hand(access_token)
         if token is not None:
@@ -376,7 +376,7 @@ class RemoteVerifier(_Remote):
 
 
 class AsyncRemoteVerifier(_Remote):
-    """`RemoteVerifier` with ``await``: it never blocks the event loop, and may be shared by several."""
+    """`RemoteVerifier` with ``await``: it never blocks the event loop, and several event loops may share it."""
 
     async def verify(self, access_token: str) -> AccessToken:
         """Return what an access token says; as `RemoteVerifier.verify`, errors included."""

@@ -20,16 +20,16 @@ BEARER, DPOP = "Bearer", "DPoP"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a session lives, as the user will recognise it in a list of devices; each part may be unknown."""
+    """The device of a session, as the user recognises it in a list of devices; each part may be unknown."""
 
     name: str | None = None
     user_agent: str | None = None
     address: str | None = None
 
     def fingerprint(self, subject: str) -> bytes:
-        """Return 8 bytes that stand for this device of a user, empty if nothing is known of it.
+        """Return 8 bytes that identify this device of a user, empty if nothing is known of it.
 
-        The numbers in a user agent do not count: they change with each update of a browser. Nor does the address.
+        Numbers in a user agent are ignored, because each browser update changes them. The address is ignored too.
         """
         if self.name is None and self.user_agent is None:
             return b""
@@ -53,24 +53,24 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login on one device: what the store holds of it, one row forever.
+    """One login on one device, as the store holds it: one row for its whole life.
 
     Attributes:
         id: 32 hexadecimal digits, the hash of the session's secret; also the ``sid`` claim.
-        subject: whose session it is.
-        client_id: the client it was started by (RFC 6749 §2.2).
+        subject: the user.
+        client_id: the client that started it (RFC 6749 §2.2).
         generation: of the last refresh token that was presented; 0 at login.
         branch: of the same token, 8 bytes.
         rotated_at: when that token was first presented; `rotation.NEVER_ROTATED` at login.
         created_at: the login.
-        expires_at: when it ends by itself unless it is refreshed before.
-        ended_at: when it was ended, None while it lives.
+        expires_at: when it expires unless it is refreshed before.
+        ended_at: when it was ended, None while it is live.
         end_reason: why it was ended.
-        device: where it lives; user agent and address are those of the last refresh that rotated.
-        scope: what it was granted at login, words with spaces between them (RFC 6749 §3.3); None for all that its user
-            may do.
-        idle_ttl: how long it lives without a refresh, in milliseconds, if that is less than the policy says.
-        ends_at: when it ends however often it is refreshed, if that is before the policy's time.
+        device: the device; user agent and address are those of the last refresh that rotated.
+        scope: what it was granted at login, words with spaces between them (RFC 6749 §3.3); None for everything that
+            its user may do.
+        idle_ttl: how long it lives without a refresh, in milliseconds, if that is shorter than in the policy.
+        ends_at: when it ends even if it is refreshed, if that is before the policy's time.
         extras: what only some sessions have, as text; see `daypass.session_extras`.
         key_thumbprint: of the public key that the session is bound to (RFC 7638); None for one that is not bound.
     """
@@ -94,17 +94,17 @@ class Session:
 
     @property
     def last_used_at(self) -> int:
-        """When the session was last refreshed, or its login when it never was."""
+        """When the session was last refreshed, or its login if it never was."""
         return self.created_at if self.rotated_at == NEVER_ROTATED else self.rotated_at
 
     @property
     def persistent(self) -> bool:
-        """Whether the session outlives the browser that it is in."""
+        """Whether the session survives closing the browser."""
         return read_extras(self.extras).persistent
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """The session's own claims, which each of its access tokens has."""
+        """The session's own claims, which are in each of its access tokens."""
         return read_extras(self.extras).claims
 
     @property
@@ -119,30 +119,31 @@ class Session:
 
     @property
     def actor_session_id(self) -> str | None:
-        """The actor's own session, with which this one ends."""
+        """The actor's own session; when it ends, this one ends too."""
         return act_part(self.claims, "sid")
 
     @property
     def authenticated_at(self) -> int:
-        """When the user was last authenticated in this session: at the login, or later by a step-up."""
+        """When the user was last authenticated in this session: at the login, or at a later step-up."""
         return read_extras(self.extras).authenticated_at or self.created_at
 
     def within_own_times(self) -> "Session":
-        """Return the session with the expiry that its own times allow: older versions of Daypass do not know them."""
+        """Return the session with the expiry that its own times allow: older versions of Daypass ignore these."""
         ends = [self.expires_at] if self.ends_at is None else [self.expires_at, self.ends_at]
         if self.idle_ttl is not None:
             ends.append(max(self.created_at, self.rotated_at) + self.idle_ttl)
         return self if min(ends) == self.expires_at else replace(self, expires_at=min(ends))
 
     def used_from(self, device: Device) -> "Session":
-        """Return the session as it is after a refresh from ``device``; what is unknown of that stays as it was."""
+        """Return the session as it is after a refresh from ``device``; unknown parts of the device stay as they
+        were."""
         agent, address = device.user_agent or self.device.user_agent, device.address or self.device.address
         if (agent, address) == (self.device.user_agent, self.device.address):
             return self
         return replace(self, device=replace(self.device, user_agent=agent, address=address))
 
     def is_live(self, now: int) -> bool:
-        """Tell whether the session is neither ended nor expired."""
+        """Return whether the session is neither ended nor expired."""
         return self.ended_at is None and now < self.expires_at
 
     def ended_by_all(self, everyone_at: int) -> "Session":
@@ -154,12 +155,12 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What the confirmation of a login gives: a new access token; the refresh token stays as it is.
+    """The result of confirming a login: a new access token; the refresh token stays as it is.
 
     Attributes:
         access_token: the signed JWT, with the new ``auth_time`` and ``amr``.
         expires_in: its lifetime, in seconds.
-        session: as it is after this.
+        session: the session, as it is now.
         token_type: ``Bearer``, or ``DPoP`` for an access token that is bound to a key.
     """
 
@@ -171,17 +172,17 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a login or a refresh gives: the two tokens, and whose they are.
+    """The result of a login or a refresh: both tokens, the session and the user.
 
     Attributes:
         access_token: the signed JWT, to be sent as ``Authorization: Bearer …``.
-        refresh_token: what gets the next pair; for the client's safest place alone.
+        refresh_token: the token that gets the next pair; only for the client's safest place.
         expires_in: the access token's lifetime, in seconds (RFC 6749 §5.1).
-        session: as it is after this.
-        user: as loaded for this.
-        replaces: whether the refresh token is to be handed on to the client. Seldom not, after a refresh: it is the one
+        session: the session, as it is now.
+        user: the user, as just loaded.
+        replaces: whether to send the refresh token to the client. Rarely False, after a refresh: then it is the one
             that was presented, and the client keeps what it has by now (see *hold* in `daypass.rotation`).
-        scope: what the access token may do, words with spaces between them; None where nothing is said of it.
+        scope: what the access token may do, words with spaces between them; None if it has no scope.
         token_type: how the access token is sent: ``Bearer``, or ``DPoP`` for one that is bound to a key (RFC 9449 §5).
     """
 

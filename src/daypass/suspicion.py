@@ -1,9 +1,9 @@
-"""Notices sessions whose refresh tokens are presented twice far more often than lost answers explain.
+"""Detects sessions whose refresh tokens are presented twice far more often than lost responses explain.
 
-A thief who always comes within the grace period of an owner who never pauses is not found by the rotation rule: each of
-his refreshes looks like a repeated request. But then nearly every token is presented twice. An honest client repeats
-one when an answer was lost: about one in six where 30 % of all messages are lost. What is noticed here changes no
-verdict; it becomes one event, `suspected`.
+The rotation rule does not detect a thief who always refreshes within the grace period of an owner who never pauses:
+each refresh looks like a repeated request. But then nearly every token is presented twice. An honest client repeats one
+when a response was lost: about one in six if 30 % of all messages are lost. What is detected here changes no verdict;
+it emits one event, `suspected`.
 
 Memory is bounded, and nothing is written to the store: each process counts the refreshes that it serves. The stored
 generation counts the rotations on all nodes, so none is missed.
@@ -42,12 +42,12 @@ Peer = tuple[str | None, str | None]
 
 @dataclass(slots=True)
 class _Counts:
-    """What is known of one session: a bit for each of its last tokens.
+    """What this process knows of one session: bits for each of its last tokens.
 
     Attributes:
-        generation: of the last one.
-        twice: whether it came twice.
-        agents: whether by two user agents.
+        generation: of the last token.
+        twice: whether it was presented twice.
+        agents: whether with two user agents.
         networks: whether from two networks.
         told: whether the session was reported.
     """
@@ -59,7 +59,7 @@ class _Counts:
     told: bool = False
 
     def move(self, generation: int, *, branched: bool = False) -> None:
-        """Go on to the token of ``generation``; what was long ago is forgotten."""
+        """Move on to the token of ``generation``; forget the oldest."""
         by = min(max(0, generation - self.generation) + branched, OF_ALL)
         self.twice = self.twice << by & _MASK
         self.agents = self.agents << by & _MASK
@@ -68,7 +68,7 @@ class _Counts:
 
 
 class Suspicions:
-    """What one process has noticed; it may be shared by threads: a count that is lost in a race does no harm."""
+    """The counts of one process; threads may share it: losing a count in a race does no harm."""
 
     def __init__(self) -> None:
         self._counts: dict[str, _Counts] = {}
@@ -77,14 +77,14 @@ class Suspicions:
     def note(
         self, verdict: Verdict, session_id: str, generation: int, age: int | None, device: Device | None
     ) -> str | None:
-        """Count a verdict; return what is suspicious about its session, the first time that it is.
+        """Count a verdict; return why the session is suspicious, the first time that it is.
 
         Args:
-            verdict: on the presented token.
-            session_id: whose token it is.
-            generation: of the session, after the verdict.
+            verdict: the verdict on the presented token.
+            session_id: the session of the token.
+            generation: the generation of the session after the verdict.
             age: milliseconds since the last rotation.
-            device: where the request came from, as far as known.
+            device: where the request came from, if known.
         """
         peer = None if device is None else (device.user_agent, device.address)
         if verdict in (Verdict.ROTATE, Verdict.HEAL):

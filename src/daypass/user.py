@@ -1,4 +1,4 @@
-"""Who logs in: the application's user, and the account of the ready-made service."""
+"""Users: those of the application, and the accounts of the ready-made service."""
 
 import json
 import unicodedata
@@ -36,25 +36,26 @@ MAXIMUM_SUBJECT = 255
 
 
 def fold_name(name: str) -> str:
-    """Return what two spellings of one user name or email address have in common.
+    """Return the common form of all spellings of one user name or email address.
 
-    Case, Unicode's compatibility forms and outer spaces make no difference (NFKC, case folded, UAX #15 and #21). Both
-    the look-up of an account and the rate limits of its logins use this.
+    Case, Unicode's compatibility forms and outer spaces make no difference (NFKC, case folded, UAX #15 and #21).
+    Account look-ups and the rate limits of logins both use this.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def name_keys(name: str) -> tuple[str, ...]:
-    """Return what an account with this name may be stored by, to be tried in turn: as 0.2 does it, and as 0.1 did."""
+    """Return the forms under which an account with this name may be stored, to be tried in turn: of 0.2, then of
+    0.1."""
     return tuple(dict.fromkeys((fold_name(name), name.casefold())))
 
 
 def _require_json(subject: str, username: str | None, email: str | None, claims: Mapping[str, Any]) -> None:
-    """Refuse what could not be stored, or not be read by others once it is in a token."""
+    """Refuse a value that cannot be stored, or that others could not read in a token."""
     try:
         names = "".join((subject, username or "", email or ""))
         names.encode()
-        if "\0" in names:  # which no text in PostgreSQL has
+        if "\0" in names:  # which PostgreSQL cannot store
             raise ValueError("a name has a NUL character")
         if claims:
             json.dumps(dict(claims), allow_nan=False, ensure_ascii=False).encode()
@@ -68,19 +69,19 @@ def _no_claims() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who logs in, as the application knows them; what `authenticate` and `load_user` return.
+    """A user, as the application knows them; `authenticate` and `load_user` return one.
 
     Attributes:
-        subject: what identifies the user forever (RFC 7519 §4.1.2): a primary key rather than an address.
+        subject: identifies the user forever (RFC 7519 §4.1.2): a primary key, not an address.
         username: the ``username`` claim of the access token, if there is one.
         email: the ``email`` claim, if there is one.
         claims: further claims for the access token, as JSON values; they can't replace one that Daypass sets.
         disabled: whether the user may no longer log in or refresh.
-        scope: what the user may do, words with spaces between them (RFC 6749 §3.3), as it is at this moment; access
-            tokens bear it, narrowed by what their session was granted. None leaves it to the session.
+        scope: what the user may do now, words with spaces between them (RFC 6749 §3.3). Access tokens have it, narrowed
+            to what their session was granted. None leaves it to the session.
 
     Raises:
-        ConfigurationError: a part is not what it has to be, a claim is not JSON, or is one that Daypass sets.
+        ConfigurationError: a part is invalid, a claim is not JSON, or Daypass sets that claim itself.
     """
 
     subject: str
@@ -91,7 +92,7 @@ class User:
     scope: str | None = None
 
     def __post_init__(self) -> None:
-        if self.scope != "":  # which stands for nothing at all
+        if self.scope != "":  # an empty scope allows nothing
             object.__setattr__(self, "scope", scopes.checked(self.scope))
         if type(self.subject) is not str or not 0 < len(self.subject) <= MAXIMUM_SUBJECT:
             raise ConfigurationError("a User's subject has to be text of 1 to 255 characters: subject=str(user.id)")
@@ -108,12 +109,12 @@ class Account:
     """A built-in user of the ready-made service, as the store holds it.
 
     Attributes:
-        subject: what identifies it forever.
-        email: its address; unique, whatever its case.
-        username: its name; unique, whatever its case, and without an ``@``.
+        subject: identifies the account forever.
+        email: the address; unique, whatever its case.
+        username: the name; unique, whatever its case, and without an ``@``.
         password_hash: by Argon2id, in its standard text form.
         created_at: milliseconds since the epoch.
-        disabled_at: since when it may not log in, None while it may.
+        disabled_at: since when the user may not log in, None while they may.
     """
 
     subject: str

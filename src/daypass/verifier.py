@@ -1,8 +1,8 @@
-"""Checks access tokens by the keys at hand, and remembers those that it has checked.
+"""Checks access tokens by the keys in memory, and caches the tokens that it has verified.
 
-A verifier allows what it expects and nothing else: one of the known keys, that key's one algorithm, the type
-``at+jwt``, this issuer and this audience (RFC 8725 §3). A verified token is remembered until it expires, so that
-checking it again costs a look-up; its expiry and the end of its session are looked at each time.
+A verifier accepts only what it expects: one of the known keys, that key's one algorithm, the type ``at+jwt``, this
+issuer and this audience (RFC 8725 §3). A verified token is cached until it expires, so checking it again costs one
+look-up; its expiry and the end of its session are checked each time.
 """
 
 import json
@@ -27,18 +27,18 @@ _BEGINNING = "eyJ"
 
 
 class Verifier:
-    """Checks access tokens, and remembers those that it has checked.
+    """Checks access tokens, and caches the tokens that it has verified.
 
     Args:
         names: the issuer and the audience a token must have.
-        find_key: returns the signing key of a name, or None.
-        leeway: milliseconds that clocks may differ by; a token opens so much longer.
-        access_ttl: for how many milliseconds a token opens at most, whatever it says; None for as long as it says.
-        cache_size: the most verified tokens that are remembered.
+        find_key: returns the signing key with an id, or None.
+        leeway: milliseconds that clocks may differ by; a token is valid that much longer.
+        access_ttl: for how many milliseconds a token is valid at most, whatever its ``exp``; None leaves it to ``exp``.
+        cache_size: how many verified tokens are cached at most.
 
     Attributes:
-        pruned_at: the latest time by which ended sessions were forgotten. A clock that was ahead, and was set right,
-            needs them again.
+        pruned_at: the latest time for which ended sessions were forgotten. If the clock was ahead and has been set
+            back, they must be read again.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class Verifier:
         """Return what the access token in ``text`` says.
 
         Raises:
-            TokenMalformed: it is no access token of this issuer for this audience.
-            TokenExpired: its time is over.
-            SessionRevoked: its session was ended, as far as this verifier has been told.
+            TokenMalformed: it is not an access token of this issuer for this audience.
+            TokenExpired: it has expired.
+            SessionRevoked: its session was ended, as far as this verifier knows.
         """
         try:
             token = self._verified.get(text)
-        except TypeError:  # it cannot even be looked up
+        except TypeError:  # not hashable, so it cannot be looked up
             raise TokenMalformed(f"an access token is text, not {type(text).__name__}") from None
         if token is None:
             token = self._verify(text)
@@ -87,11 +87,11 @@ class Verifier:
         return token
 
     def check_old(self, token: AccessToken, now: int) -> AccessToken:
-        """Return an access token that another library has verified, unless its time or its session is over.
+        """Return an access token that another library has verified, unless it has expired or its session has ended.
 
         Raises:
-            TokenExpired: its time is over.
-            SessionRevoked: its session was ended, as far as this verifier has been told.
+            TokenExpired: it has expired.
+            SessionRevoked: its session was ended, as far as this verifier knows.
         """
         if now >= token.expires_at + self._leeway:
             raise TokenExpired("the access token has expired")
@@ -100,7 +100,7 @@ class Verifier:
         return token
 
     def watch(self, watched: Watched) -> None:
-        """End a connection when its session ends, now if it has ended since its access token was checked."""
+        """End a connection when its session ends; at once if it has ended since the access token was checked."""
         self._connections.add(watched)
         for session_id in (watched.token.session_id, watched.token.actor_session_id):
             if session_id is not None and session_id in self._ended:
@@ -109,12 +109,12 @@ class Verifier:
             self._connections.end_everyone(self._everyone_at)
 
     def watch_anew(self) -> WatchList:
-        """Forget the connections that are watched, as in a forked child; return the new list of them."""
+        """Forget the watched connections, as after a fork; return the new list of them."""
         self._connections = WatchList(self._leeway)
         return self._connections
 
     def end(self, session_id: str, now: int, until: int) -> None:
-        """Refuse the access tokens of a session from now on; ``until`` is when the last of them has expired anyway."""
+        """Refuse the access tokens of a session from now on; at ``until`` the last of them has expired."""
         with self._writing:
             self._ended[session_id] = until
             if len(self._ended) >= self._crowded:
@@ -139,7 +139,7 @@ class Verifier:
         self._crowded = max(_CROWD, 2 * len(self._ended))
 
     def forget(self) -> None:
-        """Forget the tokens that were verified, so that each is verified again: the keys have changed."""
+        """Forget the cached tokens, so that each is verified again: the keys have changed."""
         with self._writing:
             self._verified.clear()
             self._epoch += 1
@@ -152,12 +152,12 @@ class Verifier:
         with self._writing:
             while self._verified and len(self._verified) >= self._cache_size:
                 del self._verified[next(iter(self._verified))]
-            if self._cache_size > 0 and epoch == self._epoch:  # else the keys changed while it was verified
+            if self._cache_size > 0 and epoch == self._epoch:  # otherwise the keys changed meanwhile
                 self._verified[text] = token
         return token
 
     def _open(self, text: str) -> dict[str, Any]:
-        """Return the claims of a token whose signature, key, algorithm and type are right."""
+        """Return the claims of a token after checking signature, key, algorithm and type."""
         if type(text) is not str:
             raise TokenMalformed(f"an access token is text, not {type(text).__name__}")
         if len(text) > MAXIMUM_LENGTH:
@@ -184,7 +184,7 @@ class Verifier:
         return claims
 
     def _judge(self, claims: dict[str, Any]) -> AccessToken:
-        """Return the token that these claims make, if they are ours and complete (RFC 9068 §2.2, §4)."""
+        """Return the token with these claims, if they are ours and complete (RFC 9068 §2.2, §4)."""
         audience = claims.get("aud")
         audiences = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, list) else ()
         if not all(isinstance(each, str) for each in audiences):
@@ -193,7 +193,7 @@ class Verifier:
             raise TokenMalformed("an access token of another issuer or for another audience")
         if not all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "jti", "sid")):
             raise TokenMalformed("an access token without a required claim")
-        if "nbf" in claims:  # never set here, and not to be overlooked (RFC 7519 §4.1.5)
+        if "nbf" in claims:  # Daypass never sets it, but must obey it (RFC 7519 §4.1.5)
             raise TokenMalformed("an access token with a claim that this issuer does not set")
         times = [claims.get(name) for name in ("iat", "exp", "auth_time")]
         times.append(claims.get("sid_iat", claims.get("auth_time")))
@@ -223,7 +223,7 @@ class Verifier:
 
 
 def _key_thumbprint(claims: dict[str, Any]) -> str | None:
-    """Return the thumbprint in the claim ``cnf`` (RFC 9449 §6.1); a token that is bound in another way is refused."""
+    """Return the thumbprint in the claim ``cnf`` (RFC 9449 §6.1); refuse a token that is bound in another way."""
     if "cnf" not in claims:
         return None
     confirmation = claims["cnf"]
