@@ -15,7 +15,7 @@ _DEFAULTS = re.compile(rf"(?:{SECURE_PREFIX})?{DEFAULT}(?:-[0-9]{{1,5}})?")
 
 
 def is_default(name: str) -> bool:
-    """Tell whether an application that chose no name of its own calls the refresh token's cookie so."""
+    """Return whether an application that chose no name of its own calls the refresh token's cookie so."""
     return _DEFAULTS.fullmatch(name) is not None
 
 

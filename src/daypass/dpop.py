@@ -47,7 +47,7 @@ class DPoP:
         secret: what nonces are made with, for verifiers that share an address; an issuer derives it from its secret.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ def run(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
 
 
 async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
-    """Do as `run`, awaiting each answer that has to be awaited."""
+    """Do as `run`, awaiting each answer that must be awaited."""
     go_on: Callable[[Any], Step[Any]] = flow.send
     given: Any = None
     while True:

@@ -247,7 +247,7 @@ class Flows:
         """Start a session in which the user of an access token acts as another one.
 
         Raises:
-            ConfigurationError: an argument cannot work; nothing was started.
+            ConfigurationError: an argument is invalid; nothing was started.
             TokenRejected: the access token was refused, or its session has ended; nothing was started.
             ImpersonationRejected: the access token may not do this; nothing was started.
             CredentialsRejected: the user is disabled; nothing was started.

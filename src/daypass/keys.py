@@ -68,7 +68,7 @@ class MasterSecret:
         return jwe.encrypt_compact(header, json.dumps(_jwk(key)), wrapping)
 
     def wraps(self, wrapped: str) -> bool:
-        """Tell whether ``wrapped`` is wrapped under the newest secret."""
+        """Return whether ``wrapped`` is wrapped under the newest secret."""
         return _open(wrapped, self._wrapping_keys[0]) is not None
 
     def unwrap(self, record: "KeyRecord") -> "SigningKey | RefreshKey":

@@ -101,7 +101,7 @@ class Migration:
         self.cookies = tuple(name for each in self._libraries for name in each.cookies)
 
     def may_be_old(self, text: object) -> bool:
-        """Tell whether a text could be an old token: there is a migration, and it is not a refresh token of ours."""
+        """Return whether a text could be an old token: there is a migration, and it is not a refresh token of ours."""
         return bool(self._libraries) and type(text) is str and not text.startswith(PREFIX)
 
     def open(self, text: str, client_id: str, names: Names, policy: Policy) -> Flow[RefreshToken]:

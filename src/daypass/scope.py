@@ -42,7 +42,7 @@ def asked(text: str) -> str:
 
 
 def covers(granted: str | None, wanted: str) -> bool:
-    """Tell whether every word of ``wanted`` is among those of ``granted``."""
+    """Return whether every word of ``wanted`` is among those of ``granted``."""
     return set(words(wanted)) <= set(words(granted))
 
 

@@ -135,8 +135,7 @@ class Session:
         return self if min(ends) == self.expires_at else replace(self, expires_at=min(ends))
 
     def used_from(self, device: Device) -> "Session":
-        """Return the session as it is after a refresh from ``device``; unknown parts of the device stay as they
-        were."""
+        """Return the session as it is after a refresh from ``device``; unknown parts of the device stay."""
         agent, address = device.user_agent or self.device.user_agent, device.address or self.device.address
         if (agent, address) == (self.device.user_agent, self.device.address):
             return self

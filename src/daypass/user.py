@@ -45,8 +45,7 @@ def fold_name(name: str) -> str:
 
 
 def name_keys(name: str) -> tuple[str, ...]:
-    """Return the forms under which an account with this name may be stored, to be tried in turn: of 0.2, then of
-    0.1."""
+    """Return the forms under which an account with this name may be stored, to be tried in turn: 0.2's, then 0.1's."""
     return tuple(dict.fromkeys((fold_name(name), name.casefold())))
 
 

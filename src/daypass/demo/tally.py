@@ -74,7 +74,7 @@ class Lane:
         return {kind for at, kind in self.moments[first:] if at <= end}
 
     def asked(self, start: int, end: int) -> bool:
-        """Tell whether a request was answered in a span of time."""
+        """Return whether a request was answered in a span of time."""
         return bisect_right(self.requests, end) > bisect_right(self.requests, start)
 
 

@@ -70,7 +70,7 @@ def _admit_at_once(step: store_steps.Admit, text: str) -> Plan[store_steps.Admit
 
 
 def _is_known(device: bytes, devices: bytes) -> bool:
-    """Tell whether a device is among ``devices``; there is nothing to tell of no device, and of the first one."""
+    """Return whether a device is among ``devices``; there is nothing to tell of no device, and of the first one."""
     return not (device and devices) or device in _parted(devices)
 
 

@@ -74,7 +74,7 @@ class SqliteStore:
         return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     def holds_keys(self) -> bool:
-        """Tell whether the file has keys already, without making or changing anything."""
+        """Return whether the file has keys already, without making or changing anything."""
         return _holds_keys(self.path)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class AsyncSqliteStore:
         return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     def holds_keys(self) -> bool:
-        """Tell whether the file has keys already, without making or changing anything."""
+        """Return whether the file has keys already, without making or changing anything."""
         return _holds_keys(self.path)
 
     async def close(self) -> None:

@@ -34,7 +34,7 @@ class Application(Generic[IssuerT]):
 
     Args:
         auth: the issuer.
-        authenticate: returns the `daypass.User` with a name (or email address) and a password, None when they are
+        authenticate: returns the `daypass.User` with a name (or email address) and a password, None if they are
             wrong; the issuer's own unless given. For an `AsyncDaypass` it may be async; a plain function is called in
             a thread there.
         clients: the OAuth clients, or a function that finds one by its id. Without clients there are no OAuth
@@ -54,7 +54,7 @@ class Application(Generic[IssuerT]):
         limiter: counts logins and refreshes; None if nothing is limited.
 
     Raises:
-        ConfigurationError: an argument cannot work; the message says what to write instead.
+        ConfigurationError: an argument is invalid; the message says what to write instead.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Application(Generic[IssuerT]):
         """Return what runs before and after an application's pages; their cookies are ``Lax`` unless given.
 
         Args:
-            render: returns the HTML page for a refusal, of a status, an error code and a sentence about it.
+            render: called with a status, an error code and a sentence; returns the HTML page for a refusal.
         """
         return Pages(self.auth.flows, self._cookie_policy("Lax"), self.filter, render=render, limiter=self.limiter)
 

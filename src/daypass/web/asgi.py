@@ -65,8 +65,8 @@ def auth_app(
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        authenticate: returns the `daypass.User` with a name (or email address) and a password, None when they are
-            wrong; may be async, and is called in a thread when it is not. The issuer's own unless given.
+        authenticate: returns the `daypass.User` with a name (or email address) and a password, None if they are
+            wrong; may be async; otherwise it is called in a thread. The issuer's own by default.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
@@ -84,7 +84,7 @@ def oauth_app(
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
-            None; it may be async, and is called in a thread when it is not.
+            None; it may be async; otherwise it is called in a thread.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
@@ -224,7 +224,7 @@ async def read_body(receive: Receive) -> bytes | None:
     """Return the body; None if it is longer than `MAXIMUM_BODY`.
 
     Raises:
-        ConnectionResetError: the client went away in the middle of it.
+        ConnectionResetError: the client disconnected in the middle of it.
     """
     body = bytearray()
     while True:
@@ -323,10 +323,10 @@ def bearer(
     """Return a `Guard`: ``token = await require(scope)``, with the ASGI scope of a request or a WebSocket.
 
     Args:
-        auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier` where the issuer is elsewhere.
-        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
-        optional: give None where no access token was sent; a bad one is still refused.
-        step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way. Else 401
+        auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier` if the issuer is another service.
+        scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
+        optional: return None if no access token was sent; an invalid one is still refused.
+        step_up: ``max_age="5m"``: how recently, ``acr="mfa"``: how the user must have been authenticated. Otherwise 401
             with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
@@ -364,7 +364,7 @@ def current_user(
 ) -> Guard[Any]:
     """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
-    The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
+    Arguments and errors: see `bearer`; verifiers do not know users. A user who is gone or disabled gets 401.
     """
     return Guard(auth, scope, optional=optional, user=True, **step_up)
 
@@ -407,20 +407,20 @@ async def log_out(
     ``everywhere`` ends all sessions of the user, on every device; without a live session it is refused with 401.
 
     Raises:
-        LoginRefused: the session lives on; answer with ``await send_response(error.response, scope, send)``.
+        LoginRefused: the session continues; answer with ``await send_response(error.response, scope, send)``.
     """
     headers.extend(encoded(await log_out_or_refuse(auth, scope, everywhere=everywhere)))
 
 
 async def log_in_or_refuse(auth: Any, scope: Scope, user: User, /, **options: Any) -> tuple[Tokens, Headers]:
-    """Return the tokens and the headers of a login, or raise `LoginRefused`; for those who write an adapter."""
+    """Return the tokens and the headers of a login, or raise `LoginRefused`; for authors of adapters."""
     app = async_application(own_login.application_for(auth), {})
     request, login, call = read_request(scope), scope.get("daypass"), app.auth.new_call()
     return await app.auth.run(own_login.log_in(app, request, user, call, login, **options))
 
 
 async def log_out_or_refuse(auth: Any, scope: Scope, /, **options: Any) -> Headers:
-    """Return the headers of a logout, or raise `LoginRefused`; for those who write an adapter."""
+    """Return the headers of a logout, or raise `LoginRefused`; for authors of adapters."""
     app = async_application(own_login.application_for(auth), {})
     request, login, call = read_request(scope), scope.get("daypass"), app.auth.new_call()
     _, headers = await app.auth.run(own_login.log_out(app, request, call, login, **options))

@@ -38,10 +38,10 @@ class Pages:
         app: what is served.
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
         render: see `daypass.web.pages.Pages`.
-        options: how cookies are set and used; ``same_site`` is ``Lax`` unless given.
+        options: how cookies are set and used; ``same_site`` is ``Lax`` by default.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(

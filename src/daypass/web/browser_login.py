@@ -118,13 +118,13 @@ class BrowserLogin:
         self.state.login, self.state.cross_site, self.state.log_out = tokens, cross_site, False
 
     def satisfies(self, **step_up: Unpack[StepUp]) -> bool:
-        """Tell whether the user is logged in, and was authenticated recently and strongly enough (RFC 9470).
+        """Return whether the user is logged in, and was authenticated recently and strongly enough (RFC 9470).
 
         Args:
             step_up: ``max_age="5m"``: how recently; ``acr="mfa"``: in which way.
 
         Raises:
-            ConfigurationError: one of them cannot work.
+            ConfigurationError: one of them is invalid.
         """
         max_age, acr = checked_step_up("satisfies", step_up)
         try:

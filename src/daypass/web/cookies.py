@@ -1,4 +1,4 @@
-"""The cookies that tokens travel in, and how they are protected from cross-site use. Text in, text out."""
+"""The cookies that hold tokens, and their protection from cross-site use. Text in, text out."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -47,7 +47,7 @@ class CookiePolicy:
     """How cookies are set, and from where they may be used.
 
     Args:
-        same_site: ``Strict``, or ``Lax`` for pages that are rendered on the server.
+        same_site: ``Strict``, or ``Lax`` for server-rendered pages.
         allowed_origins: other origins whose pages may use the cookie, such as ``https://app.example.com``.
         allow_insecure: accept plain HTTP from other machines.
         name: the refresh token's cookie, without ``__Host-``. By default ``daypass``; over plain HTTP on loopback with
@@ -57,7 +57,7 @@ class CookiePolicy:
         log: explains refusals.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     same_site: SameSite = "Strict"
@@ -81,7 +81,7 @@ class CookiePolicy:
 
 
 def read(request: Request, policy: CookiePolicy, kind: Kind = "") -> str | None:
-    """Return the value of a cookie, None if there is none."""
+    """Return the value of a cookie, None if it is missing."""
     return next(_values(request, policy, kind), None)
 
 
@@ -99,14 +99,14 @@ def write(
     """Return the header that sets a cookie.
 
     Args:
-        request: what is answered.
+        request: the request to answer.
         policy: how cookies are set.
         token: the value.
-        expires_at: the cookie lives until then, at most `MAXIMUM_AGE`.
+        expires_at: when the cookie expires, at most `MAXIMUM_AGE` from now.
         now: milliseconds since the epoch.
         kind: which cookie.
         new: whether the cookie begins a session; otherwise it keeps the name that the request's cookie has.
-        persistent: whether the browser keeps it when it is closed.
+        persistent: whether the browser keeps it when it closes.
     """
     _warn_of_proxy(request, policy)
     name = _names(request, policy, kind)[0] if new else _name_in_use(request, policy, kind)
@@ -139,7 +139,7 @@ def clear(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str,
 
 
 def read_older(request: Request, policy: CookiePolicy) -> str | None:
-    """Return the refresh token in a cookie of 0.1 that lies beside the one in use; it may be another application's."""
+    """Return the refresh token in a cookie of 0.1 beside the one in use; it may be another application's."""
     return next(islice(_values(request, policy, ""), 1, None), None)
 
 
@@ -149,7 +149,7 @@ def clear_older(request: Request, policy: CookiePolicy, kind: Kind = "") -> tupl
 
 
 def read_old(request: Request, policy: CookiePolicy) -> str | None:
-    """Return what the cookie of another library holds; its user may not be logged in."""
+    """Return the content of another library's cookie; its user may not be logged in."""
     found = (_value(request, name) for name in policy.old)
     return next((value for value in found if value is not None), None)
 
@@ -161,7 +161,7 @@ def clear_old(request: Request, policy: CookiePolicy) -> tuple[tuple[str, str], 
 
 
 def may_be_another_applications(request: Request, policy: CookiePolicy) -> bool:
-    """Tell whether the request's cookie has the name without a port, which applications on other ports use too."""
+    """Return whether the request's cookie has the name without a port, which applications on other ports use too."""
     return _name_in_use(request, policy, "") != _names(request, policy, "")[0]
 
 
@@ -183,9 +183,9 @@ def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
 
 
 def require_same_site(request: Request, policy: CookiePolicy) -> None:
-    """Refuse a request that a page of another site caused, by ``Sec-Fetch-Site``, or else by ``Origin``.
+    """Refuse a request that a page of another site caused, by ``Sec-Fetch-Site``, otherwise by ``Origin``.
 
-    A request without both headers comes from no browser that could be abused.
+    A request without both headers does not come from a browser, so it cannot be a cross-site request.
 
     Raises:
         BadRequest: it comes from a page whose origin is not allowed.
@@ -203,7 +203,7 @@ def require_same_site(request: Request, policy: CookiePolicy) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a ``Host`` header names this machine."""
+    """Return whether a ``Host`` header names this machine."""
     return _loopback(host)[0]
 
 
@@ -217,7 +217,7 @@ _EXPLAINING = ("origin", "sec-fetch-site", "x-forwarded-proto", "x-forwarded-hos
 
 
 def _seen(request: Request) -> str:
-    """Return what a warning says of a request, all of it escaped."""
+    """Return what a warning says of a request, escaped."""
     facts = {"server": f"{request.scheme}://{request.host}", "from": request.address or "unknown"}
     facts |= {name: request.headers[name] for name in _EXPLAINING if name in request.headers}
     return f"[{', '.join(f'{name} {shown(value)}' for name, value in facts.items())}]"
@@ -233,9 +233,9 @@ def _explain_cross_site(request: Request, policy: CookiePolicy) -> None:
 
 
 def _warn_of_proxy(request: Request, policy: CookiePolicy) -> None:
-    """Warn that cookies are set without ``Secure`` although the browser uses HTTPS, as far as one can tell.
+    """Warn that cookies are set without ``Secure`` although the browser probably uses HTTPS.
 
-    A server has a port; ``http://localhost`` without one is a test's client.
+    A server has a port; ``http://localhost`` without one is a test client.
     """
     if request.scheme == "https" or policy.allow_insecure:
         return
@@ -250,7 +250,7 @@ def _warn_of_proxy(request: Request, policy: CookiePolicy) -> None:
 
 
 def _names(request: Request, policy: CookiePolicy, kind: Kind) -> tuple[str, ...]:
-    """Return the name of a cookie, and the names of 0.1 that go on working."""
+    """Return the name of a cookie, and the names of 0.1 that are still accepted."""
     if request.scheme == "https":
         return (f"{cookie_names.SECURE_PREFIX}{policy.name or cookie_names.DEFAULT}{kind}",)
     if policy.name is not None:
@@ -266,7 +266,7 @@ def _values(request: Request, policy: CookiePolicy, kind: Kind) -> Iterator[str]
 
 
 def _name_in_use(request: Request, policy: CookiePolicy, kind: Kind) -> str:
-    """Return the name that the request's cookie has: a client that gets another name would not find its token."""
+    """Return the name of the request's cookie: under another name the client would not find its token."""
     first, *older = _names(request, policy, kind)
     if not older or _value(request, first) is not None:
         return first
@@ -275,8 +275,8 @@ def _name_in_use(request: Request, policy: CookiePolicy, kind: Kind) -> str:
 
 def _value(request: Request, wanted: str) -> str | None:
     pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
-    # Only spaces and tabs stand between cookies (RFC 6265 §5.2). If other white space were removed, another host of the
-    # same site could set a cookie that browsers do not hold to the rules of the prefix.
+    # Only spaces and tabs separate cookies (RFC 6265 §5.2). If we stripped other white space, another host of the same
+    # site could set a cookie that bypasses the browser's rules for the prefix.
     values = [value.strip(_WHITE_SPACE).strip('"') for name, _, value in pairs if name.strip(_WHITE_SPACE) == wanted]
     # There is one, except on loopback, where applications on other ports may have set others of that name.
     ours = (value for value in values if value.startswith(PREFIX))
@@ -301,7 +301,7 @@ def _check_name(name: str) -> None:
 
 
 def _is_origin(text: str) -> bool:
-    """Tell whether a browser could send ``text`` as an origin: scheme and host in lower case (RFC 6454 §6.2)."""
+    """Return whether a browser could send ``text`` as an origin: scheme and host in lower case (RFC 6454 §6.2)."""
     try:
         parts = urlsplit(text)
         return bool(parts.hostname) and f"{parts.scheme}://{parts.netloc.lower()}" == text
@@ -310,7 +310,7 @@ def _is_origin(text: str) -> bool:
 
 
 def _stays_on_loopback(request: Request) -> bool:
-    """Tell whether a request never left this machine; one that a proxy passes on for somebody else did."""
+    """Return whether a request never left this machine; one that a proxy forwards from outside did."""
     return is_loopback(request.host) and all(
         address is not None and _is_loopback_address(address) for address in claimed_addresses(request)
     )

@@ -35,7 +35,7 @@ class EndingsEndpoint:
     """The endpoint of one issuer.
 
     Args:
-        flows: the issuer's.
+        flows: the flows of the issuer.
         policy: whether plain HTTP is accepted.
         clients: who may ask: those that may introspect.
         limiter: counts clients that fail to authenticate, if anybody does.

@@ -1,11 +1,11 @@
 """The first-party endpoints: a request in, a response out. Pure, like the flows that they are made of.
 
-Every rejected refresh token gets the same answer, save for one that is merely stale: the reason is for the event log.
+Every rejected refresh token gets the same response, except for a stale one: the reason is for the event log.
 
-A cookie is removed by what its user has asked for and got, a logout or the end of its own session, and by nothing else.
-A failure leaves it alone, and so does the rejection of a refresh token: by the time that answer arrives, a login in
-another tab may have put a new token into the same jar, and HTTP knows no way to remove a cookie only if it is still the
-one that was sent. The dead cookie costs its client one rejected request, and goes with the next login.
+A cookie is removed only after its user asked for a logout or for the end of that session, and got it. A failure does
+not remove it. A rejected refresh does not either: when that response arrives, a login in another tab may have put a new
+token into the same jar, and HTTP cannot remove a cookie only if it is still the one that was sent. The dead cookie
+costs its client one rejected request, and the next login replaces it.
 """
 
 import inspect
@@ -80,7 +80,7 @@ Endpoint = Callable[..., Flow[Response]]
 
 
 def _answering(endpoint: Endpoint) -> Endpoint:
-    """Turn the errors that any endpoint may meet into responses."""
+    """Turn the errors that any endpoint may raise into responses."""
 
     @wraps(endpoint)
     def answered(self: "Endpoints", request: Request, call: Call, **options: Any) -> Flow[Response]:
@@ -102,13 +102,13 @@ class Endpoints:
     """The first-party endpoints of one issuer; each returns a flow that ends in a response.
 
     Args:
-        flows: the issuer's.
+        flows: the flows of the issuer.
         cookie_policy: how the cookie is set and used.
         authenticate: returns the `daypass.User` with a name (or address) and a password, or None. If it has a parameter
-            ``fields``, it gets the other fields of the login's body there.
-        limiter: counts logins and refreshes; None if nothing is limited.
-        slots: bound how many passwords are checked at the same time; None if nothing does.
-        dpop: what DPoP proofs have to be like; None if sessions are not bound to keys by them.
+            ``fields``, it gets the other fields of the login's body in it.
+        limiter: counts logins and refreshes; None sets no limits.
+        slots: limits how many passwords are checked at the same time; None sets no limit.
+        dpop: the requirements for DPoP proofs; None if sessions cannot be bound to keys by DPoP.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class Endpoints:
 
     @_answering
     def login(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``POST /login``: 200 with tokens, 401 when the credentials are wrong.
+        """Answer ``POST /login``: 200 with tokens, 401 if the credentials are wrong.
 
-        It is a new session always; the one whose cookie comes along, and is about to be replaced, is ended.
+        A login always starts a new session; the session of the cookie that it replaces is ended.
         """
         self._admit(request)
         if self._authenticate is None:
@@ -198,7 +198,7 @@ class Endpoints:
         return answer(200, content).with_headers(*newer)
 
     def _page_session(self, request: Request) -> Flow[str | None]:
-        """Return the session of the access token in the cookie of pages; None if there is none, or it is over."""
+        """Return the session of the access token in the cookie of pages; None without a live one."""
         text = cookies.read(request, self._cookies, ACCESS)
         try:
             return None if text is None else (yield from Verify(text)).session_id
@@ -206,7 +206,7 @@ class Endpoints:
             return None
 
     def _within_limits(self, checking: Flow[A], request: Request, identifier: str, call: Call) -> Flow[A]:
-        """Check a password within the limits of logins, and count how it ended; raises what ``checking`` raises.
+        """Check a password within the limits of logins, and count the result; raises what ``checking`` raises.
 
         Raises:
             TooMany: the limit is reached; the password was not checked.
@@ -225,14 +225,14 @@ class Endpoints:
 
     def _checking(self, body: Mapping[str, Any]) -> Callable[..., Any]:
         """Return the function that checks a password; it gets the other fields of the body if it takes them."""
-        check: Callable[..., Any] = self._authenticate  # type: ignore[assignment]  # the callers see to that
+        check: Callable[..., Any] = self._authenticate  # type: ignore[assignment]  # the callers ensure that
         if not self._takes_fields:
             return check
         return partial(check, fields={name: value for name, value in body.items() if name not in _OWN_FIELDS})
 
     @_answering
     def refresh(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``POST /refresh``: 200 with tokens, 401 when the session is over, 409 when the token is stale."""
+        """Answer ``POST /refresh``: 200 with tokens, 401 if the session has ended, 409 if the token is stale."""
         self._admit(request)
         text, in_body = self._refresh_token(request)
         if text is None:
@@ -253,10 +253,10 @@ class Endpoints:
     def logout(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``POST /logout``: 204, whether there was a session to end or not; the cookie is removed.
 
-        So is a cookie of 0.1 beside it, with its session: otherwise the browser would be logged in by that one.
+        A cookie of 0.1 beside it is removed too, and its session ended; otherwise it would log the browser in again.
 
-        With ``{"everywhere": true}`` all of the user's sessions end. Without a live session nobody knows whose, and the
-        answer is 401.
+        With ``{"everywhere": true}`` all of the user's sessions end. Without a live session the user is unknown, and
+        the response is 401.
         """
         self._admit(request)
         return (yield from self._log_out(request, call, everywhere=_everywhere(request)))
@@ -296,7 +296,7 @@ class Endpoints:
 
     @_answering
     def me(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``GET /me``: 200 with the access token's user, 401 without a good one."""
+        """Answer ``GET /me``: 200 with the access token's user, 401 without a valid access token."""
         token = yield from self._bearer(request, call)
         return answer(200, _user(token))
 
@@ -330,7 +330,7 @@ class Endpoints:
 
     @_answering
     def end_session(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``DELETE /sessions/{id}``: 204, or 404 when the user has no such session.
+        """Answer ``DELETE /sessions/{id}``: 204, or 404 if the user has no such session.
 
         The cookie is removed if it is that session's.
         """
@@ -346,10 +346,10 @@ class Endpoints:
 
     @_answering
     def end_all(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``DELETE /sessions``: 204, all of the user's sessions are ended, this one too.
+        """Answer ``DELETE /sessions``: 204; all of the user's sessions are ended, including this one.
 
-        With ``?keep=current`` all but this one. The cookie is removed if it is that of a session which has ended, and
-        the user's: not if somebody else has logged in since.
+        With ``?keep=current`` all except this one. The cookie is removed only if its session has ended and is this
+        user's: another user may have logged in since.
         """
         token = yield from self._own_bearer(request, call)
         if request.query not in ("", "keep=current"):
@@ -359,11 +359,11 @@ class Endpoints:
         return self._ended(request, its_cookie=(yield from self._has_ended(request, token.subject, call)))
 
     def _has_ended(self, request: Request, subject: str, call: Call) -> Flow[bool]:
-        """Tell whether the cookie belongs to a session of this user that is over."""
+        """Return whether the cookie belongs to a session of this user that has ended."""
         try:
             cookie = yield from self._cookie_session(request)
             found = None if cookie is None else (yield from Find(cookie))
-        except StoreError:  # what was asked for is done; a dead cookie more does no harm
+        except StoreError:  # the request succeeded; one more dead cookie does no harm
             return False
         return found is not None and found.subject == subject and not found.is_live(call.now)
 
@@ -400,7 +400,7 @@ class Endpoints:
         return (yield from bearer_token(request, self._dpop, call.now))
 
     def _own_bearer(self, request: Request, call: Call) -> Flow[AccessToken]:
-        """Return what the access token says, if it was issued to the issuer's own client."""
+        """Return the contents of the access token, if it was issued to the issuer's own client."""
         token = yield from self._bearer(request, call)
         require_own_client(token, self._flows.names.client_id)
         return token
@@ -444,7 +444,7 @@ def _seconds_left(session: Session, now: int) -> int:
 
 
 def nobody_logged_in() -> Response:
-    """Return the answer to a logout everywhere that does not show whose sessions to end."""
+    """Return the response to a logout everywhere that does not identify the user."""
     return challenge(failure(401, "invalid_grant", "Nobody is logged in here; no session was ended"))
 
 
@@ -459,7 +459,7 @@ def _everywhere(request: Request) -> bool:
 
 
 def _delivery(body: Mapping[str, Any], default: str) -> str:
-    """Return whether the refresh token is to come in a cookie or in the body."""
+    """Return whether to send the refresh token in a cookie or in the body."""
     delivery: str = body.get("tokenDelivery", default)
     if delivery not in ("cookie", "body"):
         raise BadRequest(400, "invalid_request", "tokenDelivery is either cookie or body")
@@ -467,7 +467,7 @@ def _delivery(body: Mapping[str, Any], default: str) -> str:
 
 
 def _session_options(body: Mapping[str, Any]) -> SessionOptions:
-    """Return what the body of a login says of its session."""
+    """Return the session options in the body of a login."""
     remember = body.get("remember", True)
     if not isinstance(remember, bool):
         raise BadRequest(400, "invalid_request", "remember must be true or false")
@@ -508,7 +508,7 @@ def _user(token: AccessToken) -> dict[str, Any]:
 
 
 def _takes_fields(check: Callable[..., Any] | None) -> bool:
-    """Tell whether ``authenticate`` has a parameter ``fields``: it gets the other fields of a login's body."""
+    """Return whether ``authenticate`` has a parameter ``fields``: it gets the other fields of a login's body."""
     try:
         return check is not None and "fields" in inspect.signature(check).parameters
     except (TypeError, ValueError):  # a builtin function without a signature

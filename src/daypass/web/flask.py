@@ -79,7 +79,7 @@ def auth_blueprint(
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None if they are wrong. The
             issuer's own unless given.
         name: the blueprint's, for ``url_for("daypass.login")``.
         options: how they are served; see `daypass.web.options.Options`.
@@ -125,7 +125,7 @@ def well_known_blueprint(
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        clients: the same as for `oauth_blueprint`, where that is registered.
+        clients: the same as for `oauth_blueprint`, if that is registered.
         name: the blueprint's.
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are if not at ``/oauth``.
 
@@ -219,10 +219,10 @@ def bearer(
     """Return a `Guard` that requires an access token.
 
     Args:
-        auth: a `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere.
-        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
-        optional: give None where no access token was sent; a bad one is still refused.
-        step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way. Else 401
+        auth: a `Daypass`, or a `daypass.RemoteVerifier` if the issuer is another service.
+        scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
+        optional: return None if no access token was sent; an invalid one is still refused.
+        step_up: ``max_age="5m"``: how recently, ``acr="mfa"``: how the user must have been authenticated. Otherwise 401
             with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
@@ -252,7 +252,7 @@ def current_user(
 ) -> Guard[Any]:
     """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
-    The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
+    Arguments and errors: see `bearer`; verifiers do not know users. A user who is gone or disabled gets 401.
     """
     return Guard(auth, scope, optional=optional, user=True, **step_up)
 
@@ -318,7 +318,7 @@ def log_out(
 
     Raises:
         HTTPException: 401 if ``everywhere`` was asked for without a live session; 403 if a page of another site caused
-            the request, or it came by plain HTTP; 503 if the store is down. The session lives on.
+            the request, or it came by plain HTTP; 503 if the store is down. The session continues.
     """
     try:
         headers = wsgi.log_out_or_refuse(auth, request.environ, everywhere=everywhere)

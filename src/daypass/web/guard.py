@@ -36,7 +36,7 @@ REFUSED = (TokenRejected, ScopeInsufficient, StoreError)
 
 
 class Verifying(Protocol):
-    """Checks access tokens: `Daypass`, or a `daypass.RemoteVerifier` where the issuer is elsewhere."""
+    """Checks access tokens: `Daypass`, or a `daypass.RemoteVerifier` if the issuer is another service."""
 
     def verify(self, access_token: str, /) -> AccessToken:
         """Return what an access token says.
@@ -61,13 +61,13 @@ class Guard(Generic[FoundT]):
 
     Args:
         auth: checks the token: an issuer, an application, or a remote verifier.
-        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
+        scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
         optional: whether a request without a token may pass.
         user: whether the route gets the user instead of the token.
         step_up: how recently and how the user has to have been authenticated; see `daypass.web.step_up.StepUp`.
 
     Raises:
-        ConfigurationError: an argument cannot work; the message says what to write instead.
+        ConfigurationError: an argument is invalid; the message says what to write instead.
     """
 
     awaits: ClassVar[bool]

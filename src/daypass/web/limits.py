@@ -236,8 +236,8 @@ def limited_refresh(
     """Refresh within the limits, if there are any.
 
     Args:
-        flows: the issuer's.
-        limiter: counts, if anybody does.
+        flows: the flows of the issuer.
+        limiter: counts the refreshes; None sets no limits.
         request: what brought the refresh token.
         text: the refresh token.
         call: the time and the randomness.

@@ -1,15 +1,15 @@
 """The OAuth endpoints: refresh (RFC 6749 §6), revoke (RFC 7009), introspect (RFC 7662), metadata (RFC 8414). Pure.
 
 For clients that know nothing of Daypass. The only grant is ``refresh_token``: the application starts sessions itself
-(`daypass.Daypass.start`), whatever way it logs its users in.
+(`daypass.Daypass.start`), however it logs its users in.
 
 **A stale refresh token** does not get ``invalid_grant`` here. Its client is most likely one of two processes that share
-a session: the other has a newer token, and nothing was changed. For an OAuth client ``invalid_grant`` means that the
-session has ended: it deletes its tokens, perhaps the newer one too, and its user is logged out. So the answer is the
-same as when the store is down: not now, try again (503, ``temporarily_unavailable``, ``Retry-After``). A client that
-reads its storage before it tries again finds the newer token. A client that sends the same token again gets the same
-answer until the grace period has passed; after that the token counts as *reuse*. The 409 of the session endpoints would
-say more, but OAuth has no such answer, and many applications treat any 4xx as final.
+a session: the other process has a newer token, and nothing was changed. For an OAuth client ``invalid_grant`` means
+that the session has ended: it deletes its tokens, perhaps the newer one too, and its user is logged out. So the
+response is the same as when the store is down: not now, try again (503, ``temporarily_unavailable``, ``Retry-After``).
+A client that reads its storage before it retries finds the newer token. A client that sends the same token again gets
+the same response until the grace period has passed; after that the token counts as *reuse*. The 409 of the session
+endpoints would say more, but OAuth has no such response, and many applications treat any 4xx as final.
 """
 
 from collections.abc import Callable, Mapping
@@ -72,7 +72,7 @@ class _Refused(DaypassError):
 
 
 def _answering(endpoint: Endpoint) -> Callable[["OAuth", Request, Call], Flow[Response]]:
-    """Give an endpoint its form and its client, and turn errors into the responses of RFC 6749 §5.2."""
+    """Parse the form, authenticate the client, and turn errors into the responses of RFC 6749 §5.2."""
 
     @wraps(endpoint)
     def answered(self: "OAuth", request: Request, call: Call) -> Flow[Response]:
@@ -104,12 +104,12 @@ class OAuth:
     """The OAuth endpoints of one issuer; each returns a flow that ends in a response.
 
     Args:
-        flows: the issuer's.
+        flows: the flows of the issuer.
         policy: whether plain HTTP is accepted.
-        clients: who may ask.
-        path: where they are mounted, below the issuer.
-        limiter: counts refreshes, and clients that do not show who they are, if anybody does.
-        dpop: what DPoP proofs have to be like; None if there are none.
+        clients: the registered clients.
+        path: where the endpoints are mounted, below the issuer.
+        limiter: counts refreshes and failed client authentications; None sets no limits.
+        dpop: the requirements for DPoP proofs; None if they are not used.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class OAuth:
 
     @_answering
     def token(self, request: Request, form: Form, client: Client, call: Call) -> Flow[Response]:
-        """Answer ``POST /token`` (RFC 6749 §6): 200 with tokens; 400 with the reason; 503 when not now.
+        """Answer ``POST /token`` (RFC 6749 §6): 200 with tokens; 400 with the reason; 503 to try again later.
 
-        The answer has no ``refresh_token`` when the client is to keep the one it has (RFC 6749 §6).
+        The response has no ``refresh_token`` if the client must keep the one it has (RFC 6749 §6).
         """
         grant_type = _required(form, "grant_type")
         if grant_type != "refresh_token":
@@ -155,15 +155,15 @@ class OAuth:
 
     @_answering
     def revoke(self, request: Request, form: Form, client: Client, call: Call) -> Flow[Response]:
-        """Answer ``POST /revoke`` (RFC 7009): 200 when the token's session is over, or it was no token.
+        """Answer ``POST /revoke`` (RFC 7009): 200 if the token's session has ended, or if it is not a token.
 
-        A refresh token ends its session, however old it is. So does an access token: it dies with its session and not
-        without it, and a client that wants it dead is logging out (RFC 7009 §2.1). ``token_type_hint`` is not needed:
-        the two look different (RFC 7009 §2.1 lets a server ignore it).
+        A refresh token ends its session, however old it is. An access token ends it too: it cannot be revoked without
+        its session, and a client that revokes it is logging out (RFC 7009 §2.1). ``token_type_hint`` is not needed: the
+        two look different (RFC 7009 §2.1 lets a server ignore it).
 
-        A refresh token of another client is no token here, because it is bound to that client, and is answered as one
-        (RFC 7009 §2.2). An access token of another client is told apart, and refused by ``invalid_grant`` (RFC 7009
-        §2.1): whoever holds one can read in it whose it is. Nothing is revoked in either case.
+        A refresh token of another client is invalid here, because it is bound to that client, and is answered as such
+        (RFC 7009 §2.2). An access token of another client is recognised, and refused with ``invalid_grant`` (RFC 7009
+        §2.1): its holder can read in it whose it is. Nothing is revoked in either case.
         """
         token = _required(form, "token")
         try:
@@ -188,11 +188,11 @@ class OAuth:
         client: Client,
         call: Call,
     ) -> Flow[Response]:
-        """Answer ``POST /introspect`` (RFC 7662): 200 with what a token says, or that it is not active.
+        """Answer ``POST /introspect`` (RFC 7662): 200 with the contents of a token, or that it is not active.
 
-        An access token of whatever client is active until it expires or its session ends, which is looked up in the
-        store: it is not known here a second later, but now. A refresh token is told of to its own client alone. It is
-        judged as by a refresh, and not used.
+        An access token of any client is active until it expires or its session ends. The session is looked up in the
+        store, so an ending is known at once, not a second later. A refresh token is shown only to its own client. It is
+        judged as by a refresh, but not used.
         """
         if not client.introspects:
             raise _Refused(400, "unauthorized_client", "this client may not introspect")
@@ -228,9 +228,9 @@ class OAuth:
     # ---- parts of the above
 
     def _client(self, request: Request, form: Form, call: Call) -> Flow[Client]:
-        """Return the client that asks.
+        """Return the client that sends the request.
 
-        What is counted is one that fails: a good one is let in, however many strangers share its address.
+        Only failures are counted: a valid client is accepted, however many strangers share its address.
         """
         try:
             return (yield from self._clients.authenticate(request, form))
@@ -240,7 +240,7 @@ class OAuth:
             raise
 
     def _form(self, request: Request) -> Form:
-        """Return the parameters in the body; one without a value counts as left out (RFC 6749 §3.2)."""
+        """Return the parameters in the body; one without a value counts as missing (RFC 6749 §3.2)."""
         try:
             cookies.require_secure_transport(request, self._policy)
         except BadRequest as error:
@@ -298,7 +298,7 @@ def metadata_path(issuer: str) -> str:
 
 
 def issuer_path(issuer: str) -> str:
-    """Return the path of an issuer, without the slash at its end; empty for most."""
+    """Return the path of an issuer, without the trailing slash; empty for most."""
     return urlsplit(issuer).path.rstrip("/")
 
 

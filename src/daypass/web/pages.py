@@ -8,11 +8,11 @@ all get the same successor.
 
 A request with a refresh token and without a good access token:
 
-| answer to the refresh | the application sees | cookies |
+| result of the refresh | the application sees | cookies |
 |---|---|---|
 | new tokens | the user | both are set; only the access token's if the refresh token is held back |
-| *stale* | nobody; GET and HEAD are first redirected to the same URL, once | kept |
-| a definite rejection | nobody | both cleared, only in the answer to a navigation |
+| *stale* | no user; GET and HEAD are first redirected to the same URL, once | kept |
+| a definite rejection | no user | both cleared, only in the response to a navigation |
 | the store is down | is not called: 503 with ``Retry-After`` | kept |
 | too many refreshes of this session | is not called: 429 with ``Retry-After`` | kept |
 
@@ -20,11 +20,11 @@ A request with a refresh token and without a good access token:
 remembers for which token. If the browser comes back with the same token, it has no newer one: it is served as not
 logged in, this once, and its cookies stay.
 
-A definite rejection answers many requests of a page, images too, and some of these answers may arrive after a new
-login. So only the answer to a navigation clears cookies (``Sec-Fetch-Mode: navigate``, or no such header).
+A definite rejection answers many requests of a page, including images, and some of these responses may arrive after a
+new login. So only the response to a navigation clears cookies (``Sec-Fetch-Mode: navigate``, or no such header).
 
-A cookie that is no token of ours is counted against its address, if limits are on, and needs no store. Its request is
-served as not logged in, however many there were: if it were refused, a stranger could keep everybody who shares that
+A cookie that is not a token of ours counts against its address, if limits are on, and needs no store. Its request is
+served as not logged in, even above the limit: if it were refused, a stranger could keep everyone who shares that
 address from the login page.
 
 What an adapter does:
@@ -80,13 +80,13 @@ class Pages:
     """What happens before and after the pages of one issuer.
 
     Args:
-        flows: the issuer's.
-        policy: how cookies are set and from where they may be used; ``same_site="Lax"``, or a link from elsewhere finds
-            nobody logged in.
+        flows: the flows of the issuer.
+        policy: how cookies are set and from where they may be used; with ``same_site="Strict"``, users who follow a
+            link from another site appear logged out, so use ``"Lax"``.
         filter_: checks every request, and adds CORS headers to every response.
-        render: returns the HTML page for a refusal, of a status, an error code and a sentence about it. It is sent to
-            whoever accepts ``text/html``; others get JSON.
-        limiter: counts refreshes and, by `BrowserLogin.count_login`, logins, if anybody does.
+        render: called with a status, an error code and a sentence about it; returns the HTML page for a refusal.
+            Clients that accept ``text/html`` get it; others get JSON.
+        limiter: counts refreshes and, through `BrowserLogin.count_login`, logins; None sets no limit.
     """
 
     def __init__(
@@ -107,10 +107,10 @@ class Pages:
     # ---- before the application
 
     def process_request(self, request: Request, call: Call) -> Flow[BrowserLogin]:
-        """Find out who comes, and refresh where that is needed; the body is not looked at.
+        """Find the user of a request, and refresh if needed; the body is not read.
 
-        A request with an ``Authorization`` of its own is left alone, save for ``Basic``: that one belongs to whoever
-        guards the whole site, and is in nobody's way. A request without our cookies asks nothing of anybody.
+        A request with its own ``Authorization`` is left alone, except for ``Basic``: that protects the whole site and
+        does not conflict. A request without our cookies costs no look-up.
         """
         try:
             request = self._filter.incoming(request)
@@ -121,7 +121,7 @@ class Pages:
         return (yield from self.process_admitted(request, call))
 
     def process_admitted(self, request: Request, call: Call) -> Flow[BrowserLogin]:
-        """Do as `process_request` does for a request that has passed the filter already."""
+        """Do what `process_request` does, for a request that has passed the filter already."""
         login = BrowserLogin(request, self._flows.names.client_id, self._limiter)
         login.state.began_at = call.now
         policy = self._policy
@@ -154,7 +154,7 @@ class Pages:
             cookies.require_same_site(request, self._policy)
 
     def _recognise(self, login: BrowserLogin, access: str | None, call: Call) -> Flow[None]:
-        """Find the login's session, by its access token or else by its refresh token."""
+        """Find the login's session, by its access token or otherwise by its refresh token."""
         if access is not None:
             try:
                 login.state.session = require_bearer((yield from Verify(access)))
@@ -183,11 +183,11 @@ class Pages:
             login.state.clear = login.state.tokens is None and self._may_clear(login.request, authentic=authentic)
 
     def _may_clear(self, request: Request, *, authentic: bool) -> bool:
-        """Tell whether the answer to a rejected refresh token clears the cookies; those of other applications stay."""
+        """Return whether the response to a rejected refresh clears the cookies, which may be another application's."""
         return _is_navigation(request) and (authentic or not cookies.may_be_another_applications(request, self._policy))
 
     def _send_again(self, login: BrowserLogin, text: str) -> None:
-        """Send the browser once more to where it wanted to go, unless it has just come back with the same token."""
+        """Redirect the browser to the same URL once, unless it has just come back with the same token."""
         login.state.stale = True
         mark = hashlib.sha256(text.encode()).hexdigest()[:16]
         request = login.request
@@ -201,12 +201,12 @@ class Pages:
     # ---- after the application
 
     def process_response(self, login: BrowserLogin, call: Call) -> Flow[Headers]:
-        """Do what the application asked for, and return the headers that its response gets, by `merge_headers`.
+        """Do what the application asked for, and return the headers for its response, for `merge_headers`.
 
-        They are ``set-cookie``, for each cookie that changes; ``cache-control: no-store`` if the request has one of our
-        cookies or the response sets one, so that Back does not show the page after a logout, and ``private`` for the
-        images, scripts and styles of such a page; ``clear-site-data`` at a logout; and ``vary: Cookie``, unless the
-        request was left alone. If what was asked for could not be done, there is a ``login.refusal`` to send instead.
+        They are ``set-cookie`` for each cookie that changes; ``cache-control: no-store`` if the request has one of our
+        cookies or the response sets one, so that Back does not show the page after a logout (``private`` for the
+        images, scripts and styles of such a page); ``clear-site-data`` at a logout; and ``vary: Cookie``, unless the
+        request was left alone. If what it asked for failed, there is a ``login.refusal`` to send instead.
         """
         request = login.request
         if login.state.login is None and login.state.left_alone and not login.state.log_out:
@@ -248,12 +248,12 @@ class Pages:
         yield from self._count_success(login, call)
         try:
             yield from self._end_others(login, call, keep=tokens.session.id)
-        except StoreError as error:  # the login has succeeded all the same
+        except StoreError as error:  # the login has succeeded anyway
             yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
         return (yield from self._both(request, tokens, call, new=True))
 
     def _count_success(self, login: BrowserLogin, call: Call) -> Flow[None]:
-        """Note that the password that was counted was right."""
+        """Note that the counted password was right."""
         if self._limiter is not None and login.state.identifier is not None:
             yield from self._limiter.logged_in(login.request, login.state.identifier, call.now)
 
@@ -292,7 +292,7 @@ class Pages:
         yield from self._flows.logout_everywhere(token, call)
 
     def _end_others(self, login: BrowserLogin, call: Call, *, keep: str | None) -> Flow[None]:
-        """End every session that this login has shown, save ``keep``."""
+        """End every session that this login has shown, except ``keep``."""
         if login.state.presented is not None:
             login.state.ended.append(login.state.presented)
         old = cookies.read_old(login.request, self._policy)
@@ -314,8 +314,8 @@ class Pages:
     def _both(self, request: Request, tokens: Tokens, call: Call, *, new: bool = False) -> Flow[Headers]:
         """Return the headers that set both cookies; only the access token's if the refresh token is not replaced.
 
-        They set nothing if the session has ended since: while the application ran, another tab may have logged in, and
-        an answer that arrives after that login's would replace the new session by the old one.
+        They set nothing if the session has ended since: while the application ran, another tab may have logged in. A
+        response that arrives after that login's would replace the new session by the old one.
         """
         if not (yield from self._lives(tokens, call)):
             return ()
@@ -325,7 +325,7 @@ class Pages:
         return (*headers, cookies.write_session(request, self._policy, tokens, call.now, new=new))
 
     def _lives(self, tokens: Tokens | Confirmed, call: Call) -> Flow[bool]:
-        """Tell whether the session of new tokens is still live; without I/O unless the access token has expired."""
+        """Return whether the session of new tokens is still live; no I/O unless the access token has expired."""
         try:
             yield from Verify(tokens.access_token)
         except TokenExpired:
@@ -347,7 +347,7 @@ class Pages:
         login.refusal = self._refuse(login.request, unavailable(error))
 
     def _refuse(self, request: Request, refusal: Response) -> Response:
-        """Return a refusal as a page, for whoever reads pages."""
+        """Return a refusal as a page, for clients that accept HTML."""
         if "text/html" in request.headers.get("accept", ""):
             others = (header for header in refusal.headers if header[0] != "content-type")
             said = json.loads(refusal.body)
@@ -361,7 +361,7 @@ def _is_navigation(request: Request) -> bool:
 
 
 def _is_websocket(request: Request) -> bool:
-    """Tell whether a request opens a WebSocket; nginx drops ``Upgrade`` from the subrequest of ``auth_request``."""
+    """Return whether a request opens a WebSocket; nginx drops ``Upgrade`` from the subrequest of ``auth_request``."""
     headers = request.headers
     return (
         not _WEBSOCKET_HEADERS.isdisjoint(headers)

@@ -1,8 +1,8 @@
-"""How a request was made, where it came through proxies: by whom, over what, to which host. Pure.
+"""Finds the client address, scheme and host of a request that came through proxies. Pure.
 
-Whoever sends a request can write ``X-Forwarded-For`` or ``Forwarded`` (RFC 7239) into it. So nothing is believed that
-does not come from a proxy which is trusted by name; of two headers only the one that this proxy is known to write; and
-of a header only what trusted proxies have added, read from the right.
+Any client can put ``X-Forwarded-For`` or ``Forwarded`` (RFC 7239) into a request. So only headers from a trusted proxy
+are used, and only the one header that this proxy is known to write. Within the header, only what trusted proxies have
+added counts, read from the right.
 """
 
 import ipaddress
@@ -39,7 +39,7 @@ Every repetition is possessive: each character is looked at once, whatever a cli
 
 
 class _Hop(NamedTuple):
-    """What one proxy says of the request that came to it."""
+    """What one proxy says of the request that it received."""
 
     sender: str | None = None
     scheme: str | None = None
@@ -48,16 +48,16 @@ class _Hop(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Which proxies are believed, and by which header.
+    """Which proxies are trusted, and which header they write.
 
     Args:
-        trusted: addresses (``10.1.2.3``), networks (``10.0.0.0/8``), and ``unix`` for whoever connects by a Unix
+        trusted: addresses (``10.1.2.3``), networks (``10.0.0.0/8``), and ``unix`` for connections through a Unix
             socket.
-        header: what they write: ``X-Forwarded`` for ``X-Forwarded-For``, ``-Proto`` and ``-Host``, or ``Forwarded``
-            (RFC 7239). The other one is never looked at: a proxy passes on what it does not know.
+        header: ``X-Forwarded`` for ``X-Forwarded-For``, ``-Proto`` and ``-Host``, or ``Forwarded`` (RFC 7239). The
+            other one is ignored, because proxies pass on headers that they do not know.
 
     Raises:
-        ConfigurationError: one of them is something else, or there are proxies and nothing is said of their header.
+        ConfigurationError: an address is invalid, or there are trusted proxies but no ``header``.
     """
 
     trusted: Collection[str] = ()
@@ -83,10 +83,10 @@ class Proxies:
     def as_sent(self, request: Request) -> Request:
         """Return ``request`` as its client sent it: scheme, host and address.
 
-        The address is None where a trusted proxy does not tell it.
+        The address is None if a trusted proxy does not give it.
 
         Raises:
-            BadRequest: a trusted proxy says what makes no sense; somebody has tampered with it.
+            BadRequest: a trusted proxy's header is invalid; someone has tampered with it.
         """
         if not self.trusted or not self._trusts(request.address):
             return request
@@ -94,7 +94,7 @@ class Proxies:
         if not hops:
             return request
         hop = hops[-1]
-        for hop in reversed(hops):  # the last one was written by the proxy that stands next to us
+        for hop in reversed(hops):  # the proxy nearest to us wrote the last one
             if hop.sender is None or not self._trusts(hop.sender):
                 break
         return replace(request, address=hop.sender, scheme=hop.scheme or request.scheme, host=hop.host or request.host)
@@ -108,7 +108,7 @@ class Proxies:
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> _Address | None:
-    """Return an address, None where it is none; an IPv4 address in the clothes of IPv6 is an IPv4 address."""
+    """Return an address, None if it is invalid; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -117,9 +117,9 @@ def parse_address(text: str) -> _Address | None:
 
 
 def claimed_addresses(request: Request) -> Iterator[str | None]:
-    """Yield the addresses that the forwarding headers claim, both of them; a client may have written them.
+    """Yield the addresses claimed by both forwarding headers; a client may have written them.
 
-    None stands for an address that is unknown or hidden.
+    None means an address that is unknown or hidden.
     """
     if claimed := request.headers.get("x-forwarded-for", "").partition(",")[0].strip():
         yield _node(claimed)
@@ -130,10 +130,10 @@ def claimed_addresses(request: Request) -> Iterator[str | None]:
 
 
 def _x_forwarded(request: Request) -> Sequence[_Hop]:
-    """Return what stands in ``X-Forwarded-For``, with the scheme and the host that belong to each sender.
+    """Return the hops in ``X-Forwarded-For``, each with its scheme and host.
 
-    There may be fewer of those, because many a proxy writes them anew: then the one furthest to the left goes for all
-    that stand left of it.
+    There may be fewer schemes and hosts than addresses, because many proxies overwrite those headers: then the leftmost
+    one applies to all addresses further left.
     """
     senders = _listed(request, "x-forwarded-for")
     schemes = [scheme.lower() for scheme in _listed(request, "x-forwarded-proto")]
@@ -153,8 +153,8 @@ def _forwarded(request: Request) -> Sequence[_Hop]:
     """Return the elements of ``Forwarded`` (RFC 7239 §4).
 
     Raises:
-        BadRequest: it is none. Where one quotation mark that a client wrote could swallow what a proxy has added, no
-            part of it can be believed.
+        BadRequest: it is invalid. A single quotation mark from a client could swallow what a proxy has added, so none
+            of it can be trusted.
     """
     text = _bounded(request, "forwarded")
     hops: list[_Hop] = []
@@ -194,7 +194,7 @@ def _from_right(values: Sequence[str], place: int) -> str:
 
 
 def _node(text: str) -> str | None:
-    """Return the address of a node (RFC 7239 §6) without its port; None for one that is unknown or hidden."""
+    """Return the address of a node (RFC 7239 §6) without its port; None if unknown or hidden."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

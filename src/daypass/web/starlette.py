@@ -69,8 +69,8 @@ def auth_routes(
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong;
-            may be async, and is called in a thread when it is not. The issuer's own unless given.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None if they are wrong;
+            may be async; otherwise it is called in a thread. The issuer's own by default.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
@@ -91,7 +91,7 @@ def oauth_routes(
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
         clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
-            None; it may be async, and is called in a thread when it is not.
+            None; it may be async; otherwise it is called in a thread.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
@@ -111,7 +111,7 @@ def well_known_routes(
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        clients: the same as for `oauth_routes`, where that is mounted.
+        clients: the same as for `oauth_routes`, if that is mounted.
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
 
     Raises:
@@ -243,10 +243,10 @@ def bearer(
     """Return a `Guard`: ``token = await require(request)``, for a WebSocket too.
 
     Args:
-        auth: an `AsyncDaypass`, or a `daypass.AsyncRemoteVerifier` where the issuer is elsewhere.
-        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
-        optional: give None where no access token was sent; a bad one is still refused.
-        step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way. Else 401
+        auth: an `AsyncDaypass`, or a `daypass.AsyncRemoteVerifier` if the issuer is another service.
+        scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
+        optional: return None if no access token was sent; an invalid one is still refused.
+        step_up: ``max_age="5m"``: how recently, ``acr="mfa"``: how the user must have been authenticated. Otherwise 401
             with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
@@ -284,7 +284,7 @@ def current_user(
 ) -> Guard[Any]:
     """Return a `Guard` that requires an access token and gives its user, as ``load_user`` returns them now.
 
-    The arguments and errors are those of `bearer`; only the issuer knows users. One who is gone or disabled gets 401.
+    Arguments and errors: see `bearer`; verifiers do not know users. A user who is gone or disabled gets 401.
     """
     return Guard(auth, scope, optional=optional, user=True, **step_up)
 
@@ -332,7 +332,7 @@ async def log_out(
 
     Raises:
         HTTPException: 401 if ``everywhere`` was asked for without a live session; 403 if a page of another site caused
-            the request, or it came by plain HTTP; 503 if the store is down. The session lives on.
+            the request, or it came by plain HTTP; 503 if the store is down. The session continues.
     """
     try:
         await log_out_or_refuse(auth, request, response, everywhere=everywhere)
@@ -343,7 +343,7 @@ async def log_out(
 async def log_in_or_refuse(
     auth: Any, request: StarletteRequest, response: StarletteResponse, user: User, **options: Any
 ) -> Tokens:
-    """Do as `log_in` does, but raise `LoginRefused`; for those who write an adapter."""
+    """Do as `log_in` does, but raise `LoginRefused`; for authors of adapters."""
     tokens, headers = await asgi.log_in_or_refuse(auth, request.scope, user, **options)
     _put(response, headers)
     return tokens

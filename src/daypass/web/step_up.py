@@ -1,4 +1,4 @@
-"""How recently and how a user has to have been authenticated (RFC 9470): the options of guards, checked. Pure."""
+"""How recently and how a user must have been authenticated (RFC 9470): the options of guards, checked. Pure."""
 
 import re
 from typing import TypedDict
@@ -9,7 +9,7 @@ from daypass.unknown_options import refuse_unknown
 
 
 class StepUp(TypedDict, total=False):
-    """How recently and how a user has to have been authenticated (RFC 9470).
+    """How recently and how a user must have been authenticated (RFC 9470).
 
     Attributes:
         max_age: the longest time since then: ``5m``.
@@ -24,7 +24,7 @@ def checked_step_up(name: str, step_up: StepUp) -> tuple[int | None, str | None]
     """Return ``max_age`` in milliseconds, and ``acr``.
 
     Raises:
-        ConfigurationError: one of them cannot work, or there is another one.
+        ConfigurationError: one of them is invalid, or there is another one.
     """
     refuse_unknown(step_up, StepUp.__annotations__, f"argument of {name}")
     acr = step_up.get("acr")

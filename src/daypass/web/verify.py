@@ -117,7 +117,7 @@ class Verify:
 
 
 def _imitates(name: str) -> bool:
-    """Tell whether many an application reads a header as one of ours: CGI and WSGI turn ``-`` into ``_``."""
+    """Return whether many an application reads a header as one of ours: CGI and WSGI turn ``-`` into ``_``."""
     return "_" in name and name.replace("_", "-") in _RESERVED
 
 

@@ -131,7 +131,7 @@ class Connection:
             TokenRejected, ScopeInsufficient, StoreError: of a token in the ``Authorization`` header; nothing was
                 accepted yet, so answer by HTTP.
             Closed: of a token in a subprotocol or the first message; close the WebSocket by it.
-            Disconnected: the client went away.
+            Disconnected: the client disconnected.
         """
         text = self._require.text_of(authorization) if (authorization := authorization_of(self.scope)) else None
         if text is not None:
@@ -325,12 +325,12 @@ class Watched:
     Args:
         app: the application.
         auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier`.
-        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
+        scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
         subprotocol: what to accept WebSockets with, if the client offers it.
         step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(

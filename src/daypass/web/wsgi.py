@@ -49,7 +49,7 @@ def auth_app(
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong. The
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None if they are wrong. The
             issuer's own unless given.
         options: how they are served; see `daypass.web.options.Options`.
 
@@ -93,7 +93,7 @@ def well_known_app(
     Args:
         app: the application at the root.
         auth: the issuer, whose public signing keys are served.
-        clients: the same as for `oauth_app`, where that is mounted: then there is the metadata for them, too.
+        clients: the same as for `oauth_app`, if that is mounted; then there is the metadata for them, too.
         options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
 
     Raises:
@@ -163,7 +163,7 @@ def log_out(
     ``everywhere`` ends all sessions of the user, on every device; without a live session it is refused with 401.
 
     Raises:
-        LoginRefused: the session lives on; answer with ``send(error.response, environ, start_response)``.
+        LoginRefused: the session continues; answer with ``send(error.response, environ, start_response)``.
     """
     headers.extend(log_out_or_refuse(auth, environ, everywhere=everywhere))
 

@@ -39,11 +39,11 @@ class Pages:
     Args:
         app: the application.
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        render: returns the HTML page for a refusal, of a status, an error code and a sentence about it.
-        options: how cookies are set and used; ``same_site`` is ``Lax`` unless given.
+        render: called with a status, an error code and a sentence; returns the HTML page for a refusal.
+        options: how cookies are set and used; ``same_site`` is ``Lax`` by default.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(

@@ -143,12 +143,12 @@ class TaskConnection(AsyncConnection[TupleRow]):
 
 
 def is_idle(connection: ThreadConnection | TaskConnection) -> bool:
-    """Tell whether the next query may be sent."""
+    """Return whether the next query may be sent."""
     return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
 
 def is_alive(connection: ThreadConnection | TaskConnection) -> bool:
-    """Tell whether the server has not left while the connection was idle."""
+    """Return whether the server has not left while the connection was idle."""
     try:
         connection.pgconn.consume_input()
     except OperationalError:
@@ -157,7 +157,7 @@ def is_alive(connection: ThreadConnection | TaskConnection) -> bool:
 
 
 def leaves_connection(failure: Failure) -> bool:
-    """Tell whether a connection is to be closed after ``failure``: the next primary may be another server."""
+    """Return whether a connection is to be closed after ``failure``: the next primary may be another server."""
     return failure.state == READ_ONLY
 
 

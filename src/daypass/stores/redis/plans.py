@@ -600,5 +600,5 @@ def _in_batches(commands: Iterable[Command]) -> Plan[list[Any]]:
 
 
 def _cursor(place: str) -> bool:
-    """Tell whether a place is in the midst of a server, so that the scan has looked at as many keys as it was to."""
+    """Return whether a place is in the midst of a server, so that the scan has looked at as many keys as it was to."""
     return bool(place) and not place.startswith("0 ")

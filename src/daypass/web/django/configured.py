@@ -14,11 +14,11 @@ from daypass.web.guard import Verifying
 
 
 def configured_auth(auth: Daypass | AsyncDaypass | str | None = None) -> Daypass | AsyncDaypass:
-    """Return the issuer: ``auth`` itself, or what stands where its dotted path, or that of the settings, leads.
+    """Return the issuer: ``auth`` itself, or the one at its dotted path, or at the path in the settings.
 
     Raises:
-        ConfigurationError: nothing is set, or no issuer stands there.
-        ImportError: the path leads nowhere.
+        ConfigurationError: no path is set, or it does not lead to an issuer.
+        ImportError: the path cannot be imported.
     """
     found = _found(auth)
     if not isinstance(found, Daypass | AsyncDaypass):
@@ -29,11 +29,11 @@ def configured_auth(auth: Daypass | AsyncDaypass | str | None = None) -> Daypass
 
 
 def configured_sync(auth: Daypass | AsyncDaypass | str | None, purpose: str) -> Daypass:
-    """Return the issuer, for what cannot wait for an async one.
+    """Return the issuer, for code that cannot await an async one.
 
     Raises:
         ConfigurationError: there is none, or it is an `AsyncDaypass`.
-        ImportError: the path leads nowhere.
+        ImportError: the path cannot be imported.
     """
     found = configured_auth(auth)
     if isinstance(found, AsyncDaypass):
@@ -42,11 +42,11 @@ def configured_sync(auth: Daypass | AsyncDaypass | str | None, purpose: str) -> 
 
 
 def configured_verifier(auth: Verifying | str | None, purpose: str) -> Verifying:
-    """Return what checks access tokens: the issuer, or a `daypass.RemoteVerifier` where that is elsewhere.
+    """Return the checker of access tokens: the issuer, or a `daypass.RemoteVerifier` if that is another service.
 
     Raises:
-        ConfigurationError: there is none, or it has to be awaited.
-        ImportError: the path leads nowhere.
+        ConfigurationError: there is none, or it is async.
+        ImportError: the path cannot be imported.
     """
     found = _found(auth)
     verify = getattr(found, "verify", None)

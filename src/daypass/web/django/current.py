@@ -1,4 +1,4 @@
-"""The request that is being answered, for the project's own backends and signals that want to see it."""
+"""The request that is being answered, for the project's own backends and signals."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ _current: ContextVar[HttpRequest | None] = ContextVar("daypass_request", default
 
 
 def current_request() -> HttpRequest | None:
-    """Return the request that this login is asked for by, None where there is none, as in a script."""
+    """Return the request of this login, None without one, as in a script."""
     return _current.get()
 
 
 @contextmanager
 def answering(request: HttpRequest) -> Iterator[None]:
-    """Have `current_request` return ``request`` meanwhile, in this thread or task and in those that it begins."""
+    """Make `current_request` return ``request`` meanwhile, in this thread or task and in those that it starts."""
     before = _current.set(request)
     try:
         yield

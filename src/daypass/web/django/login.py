@@ -1,4 +1,4 @@
-"""Logs a browser in or out from a view of the project's own."""
+"""Logs a browser in or out from one of the project's own views."""
 
 from collections.abc import Awaitable
 from typing import Any, Unpack, overload
@@ -103,7 +103,7 @@ def log_out(auth: Any, request: HttpRequest, response: HttpResponseBase, *, ever
 
     Raises:
         Refused: 401 if ``everywhere`` was asked for without a live session; 403 if a page of another site caused the
-            request, or it came by plain HTTP; 503 if the store is down. The session lives on.
+            request, or it came by plain HTTP; 503 if the store is down. The session continues.
     """
     app = own_login.application_for(auth)
     call, login = app.auth.new_call(), getattr(request, "daypass", None)

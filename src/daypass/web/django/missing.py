@@ -1,4 +1,4 @@
-"""Says what to write when a view asks a request for something that no middleware and no guard has put there."""
+"""Advises what to add when a view reads a request attribute that no middleware or guard has set."""
 
 from typing import Any
 

@@ -38,24 +38,24 @@ Handler = Callable[[HttpRequest], Any]
 class Pages:
     """A middleware, for ``MIDDLEWARE`` by its dotted path: ``request.daypass`` is the `daypass.web.pages.BrowserLogin`.
 
-    A request whose access token is over is refreshed on its way in, whatever it is, a ``POST`` with an upload too: the
-    body is not touched. It gets the new access token as its ``Authorization``, so `daypass.web.django.bearer` and REST
-    framework know it, and the response gets the new cookies. ``request.daypass.log_in(tokens)`` and ``log_out()`` do
-    what they say when the response is there.
+    A request whose access token has expired is refreshed on its way in, even a ``POST`` with an upload: the body is not
+    read. The request gets the new access token as its ``Authorization``, so `daypass.web.django.bearer` and REST
+    framework accept it, and the response sets the new cookies. ``request.daypass.log_in(tokens)`` and ``log_out()``
+    take effect with the response.
 
-    It stands below ``SecurityMiddleware`` and above all that reads ``request.user``. With a `Daypass` it serves sync
-    and async projects, with an `AsyncDaypass` async ones.
+    Place it below ``SecurityMiddleware`` and above everything that reads ``request.user``. With a `Daypass` it serves
+    sync and async projects, with an `AsyncDaypass` async ones.
 
     Args:
         auth: the issuer.
-        user: whether ``request.user`` (and ``await request.auser()``) is to be the Django user of the access token,
-            read from the database when it is asked for: so ``@login_required`` and templates work. Where nobody is
-            logged in by Daypass it stays what it was, or is an ``AnonymousUser``.
-        render: returns the HTML page for a refusal, of a status, an error code and a sentence about it.
-        options: how cookies are set and used; ``same_site`` is ``Lax`` unless given.
+        user: whether ``request.user`` (and ``await request.auser()``) is the Django user of the access token, read from
+            the database on first use, so that ``@login_required`` and templates work. Without a Daypass login it stays
+            as it was, or is an ``AnonymousUser``.
+        render: called with a status, an error code and a sentence about it; returns the HTML page for a refusal.
+        options: how cookies are set and used; ``same_site`` is ``Lax`` by default.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Pages:
         self.async_capable = True
 
     def __call__(self, get_response: Handler) -> Handler:
-        """Return the middleware, as Django asks for it: async where ``get_response`` is."""
+        """Return the middleware, as Django asks for it: async if ``get_response`` is."""
         if isinstance(self._auth, AsyncDaypass):
             return self._async(self._aenter_of(self._auth), self._aleave_of(self._auth), get_response)
         enter, leave = self._enter_of(self._auth), self._leave_of(self._auth)
@@ -127,7 +127,7 @@ class Pages:
         noted.daypass = login
         if login.authorization is not None:
             request.META["HTTP_AUTHORIZATION"] = login.authorization
-            request.__dict__.pop("headers", None)  # what another middleware may have looked at already
+            request.__dict__.pop("headers", None)  # another middleware may have read them already
         if self._user:
             person = _Person(request, login)
             noted.user = SimpleLazyObject(person.get)
@@ -142,7 +142,7 @@ def _log_out(request: HttpRequest | None, **_: Any) -> None:
 
 
 class _Person:
-    """The Django user of a login, found when it is asked for, and once."""
+    """The Django user of a login, looked up once, on first use."""
 
     def __init__(self, request: HttpRequest, login: BrowserLogin) -> None:
         self._visit = login
@@ -180,7 +180,7 @@ def _anonymous() -> Any:
 
 
 def _finished(request: HttpRequest, response: HttpResponseBase, login: BrowserLogin, ours: Headers) -> HttpResponseBase:
-    """Return the response with what it gets of ours, or what is sent instead."""
+    """Return the response with our cookies and headers, or the refusal to send instead."""
     if login.refusal is not None:
         if response.streaming:
             response.close()

@@ -15,15 +15,15 @@ class EndSessions:
     """A password validator that accepts every password; Django calls it after each change of a password.
 
     It ends the user's sessions however the password was changed: by a form, the admin, a command, or ``set_password``
-    and ``save``. A hash that is only upgraded ends nothing. A user who changes the own password on a page stays logged
-    in there: the session of that request is kept, if `daypass.web.django.pages.Pages` is in ``MIDDLEWARE``.
+    and ``save``. Upgrading a hash ends nothing. A user who changes their own password on a page stays logged in there:
+    the session of that request is kept, if `daypass.web.django.pages.Pages` is in ``MIDDLEWARE``.
 
     Args:
-        auth: the issuer, or its dotted path; that of the setting ``DAYPASS`` unless one is given.
+        auth: the issuer, or its dotted path; by default that of the setting ``DAYPASS``.
 
     Raises:
-        ConfigurationError: there is no such issuer, or it is an `AsyncDaypass`, which a save cannot wait for; when the
-            validator is used first.
+        ConfigurationError: there is no such issuer, or it is an `AsyncDaypass`, which a save cannot await; raised when
+            the validator is first used.
     """
 
     def __init__(self, auth: Daypass | AsyncDaypass | str | None = None) -> None:
@@ -33,14 +33,15 @@ class EndSessions:
         """Accept any password."""
 
     def get_help_text(self) -> str:
-        """Return what a form says beside the rules for passwords."""
+        """Return the text that a form shows beside the rules for passwords."""
         return "A new password logs you out on all other devices."
 
     def password_changed(self, password: str, user: Any = None) -> None:  # noqa: ARG002 - as Django calls it
-        """End the user's sessions, except that of the request in which the user changes the own password.
+        """End the user's sessions, except that of the request in which the user changes their own password.
 
         Raises:
-            StoreError: they may live on; the new password is saved, unless the project's transaction is rolled back.
+            StoreError: the sessions may continue; the new password is saved, unless the project's transaction is rolled
+                back.
         """
         if user is not None and user.pk is not None:
             subject = str(user.pk)

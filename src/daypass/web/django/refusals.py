@@ -1,4 +1,4 @@
-"""The middleware that answers a request which a guard refused inside a view."""
+"""The middleware that sends the response if a guard refuses a request inside a view."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Guards that require an access token, as a decorator of a view or in the middle of one."""
+"""Guards that require an access token, as decorators of views or called inside them."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
@@ -24,14 +24,14 @@ ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
 
 class Refused(DaypassError):
-    """A request without an access token, or with one that does not allow this; or a login or logout that was refused.
+    """A request without an access token, or with one that does not allow this; or a refused login or logout.
 
-    A decorated view is not called then. If you call a guard inside a view, return ``response`` from it, or let the
+    A decorated view is then not called. If you call a guard inside a view, return ``response`` from it, or let the
     middleware `daypass.web.django.refusals.AnswerRefusals` do that.
 
     Attributes:
-        response: 401 with the challenge of RFC 6750 §3 when there is no token or it was refused; 403 when its scope is
-            too small; 503 when the signing keys cannot be read. The body has the JSON shape of every failure.
+        response: 401 with the challenge of RFC 6750 §3 if there is no token or it was refused; 403 if its scope is too
+            small; 503 if the signing keys cannot be read. The body has the JSON shape of every failure.
     """
 
     def __init__(self, error: TokenRejected | ScopeInsufficient | StoreError | LoginRefused) -> None:
@@ -56,7 +56,7 @@ class Guard(guard.SyncGuard[T]):
         """Return the access token or the user of a request; or, given a view, the view that requires it.
 
         Raises:
-            Refused: the request may not pass.
+            Refused: the request is not allowed.
         """
         request = _asked(what)
         return self._decorated(what) if request is None else self._found(request)
@@ -94,7 +94,7 @@ class Guard(guard.SyncGuard[T]):
 
 
 class AsyncGuard(guard.AsyncGuard[T]):
-    """The same without blocking: await it with a request, or decorate an async view with it."""
+    """`Guard` without blocking: await it with a request, or decorate an async view with it."""
 
     @overload
     def __call__(self, request: HttpRequest, /) -> Awaitable[T]: ...
@@ -104,8 +104,8 @@ class AsyncGuard(guard.AsyncGuard[T]):
         """Return the access token or the user of a request, to be awaited; or, given a view, the view that requires it.
 
         Raises:
-            Refused: the request may not pass.
-            ConfigurationError: the view is not async; raised when it is called.
+            Refused: the request is not allowed.
+            ConfigurationError: the view is not async; raised when the view is called.
         """
         request = _asked(what)
         return self._decorated(what) if request is None else self._found(request)
@@ -174,18 +174,18 @@ def bearer(
 
 
 def bearer(auth: object, scope: str | None = None, *, optional: bool = False, **step_up: Unpack[StepUp]) -> Any:
-    """Return a `Guard`, or an `AsyncGuard` for what is awaited.
+    """Return a `Guard`, or an `AsyncGuard` for an async issuer or verifier.
 
     ``token = bearer(auth)(request)`` returns the access token (await it with an `AsyncDaypass`). ``@bearer(auth)``
     decorates a view, or a method of one, which then has the token in ``request.daypass_token``.
 
     Args:
-        auth: the issuer or its application; or a `daypass.RemoteVerifier` or `daypass.AsyncRemoteVerifier` where the
-            issuer is elsewhere.
-        scope: what the token has to allow, words with spaces between them (RFC 6749 §3.3).
-        optional: give None where no access token was sent; a bad one is still refused.
-        step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way. Else 401
-            with ``insufficient_user_authentication`` (RFC 9470).
+        auth: the issuer or its application; or a `daypass.RemoteVerifier` or `daypass.AsyncRemoteVerifier` if the
+            issuer is another service.
+        scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
+        optional: return None if no access token was sent; an invalid one is still refused.
+        step_up: ``max_age="5m"``: how recently the user must have been authenticated; ``acr="mfa"``: in which way.
+            Otherwise 401 with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
         ConfigurationError: an argument is invalid; the message says what to write.
@@ -230,22 +230,22 @@ def current_user(
 
 
 def current_user(auth: object, scope: str | None = None, *, optional: bool = False, **step_up: Unpack[StepUp]) -> Any:
-    """Return a guard that gives the access token's `daypass.User`, as ``load_user`` returns it now.
+    """Return a guard that returns the access token's `daypass.User`, as ``load_user`` returns it now.
 
-    It is used like `bearer`; the view also has the user in ``request.daypass_user``. One who is gone or disabled gets
-    401. Only the issuer knows users.
+    Use it like `bearer`; the view also has the user in ``request.daypass_user``. A user who is gone or disabled gets
+    401. It needs the issuer, because a verifier does not know users.
     """
     return _guard(auth, scope, optional=optional, user=True, **step_up)
 
 
 def _guard(auth: object, scope: str | None, **what: Any) -> Any:
-    """Return the guard of the issuer's, or the verifier's, colour."""
+    """Return the sync or async guard, as the issuer or the verifier is."""
     awaits = iscoroutinefunction(getattr(issuer_of(auth), "verify", None))
     return AsyncGuard[Any](auth, scope, **what) if awaits else Guard[Any](auth, scope, **what)
 
 
 def _noted(request: HttpRequest, admitted: Admitted, *, user: bool) -> Admitted:
-    """Leave with the request what is known of it."""
+    """Store the token and the user on the request."""
     noted: Any = request
     noted.daypass_token = admitted[0]
     if user:
@@ -275,7 +275,7 @@ def _asked(what: Any) -> HttpRequest | None:
 
 
 def _is_async(view: Callable[..., Any]) -> bool:
-    """Tell whether a view has to be awaited; so has ``dispatch`` of an async class, which is no coroutine function."""
+    """Return whether a view is async; ``dispatch`` of an async class is, although it is not a coroutine function."""
     inner = view.func if isinstance(view, partial) else view
     owner = getattr(inner, "__self__", None)
     return iscoroutinefunction(view) or iscoroutinefunction(inner) or bool(getattr(owner, "view_is_async", False))

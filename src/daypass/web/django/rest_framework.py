@@ -43,24 +43,24 @@ __all__ = [
 
 
 class DaypassAuthentication(BaseAuthentication):
-    """Has ``request.user`` be the Django user of an access token, and ``request.auth`` what the token says.
+    """Sets ``request.user`` to the Django user of an access token, and ``request.auth`` to the token's contents.
 
-    The user is read from the database, once for each request: so it is there for permissions and for the view, and who
-    is gone or not ``is_active`` is refused. `StatelessAuthentication` does without. A request without a token stays
-    anonymous. List it first, so that REST framework answers 401 with its challenge, and not 403.
+    The user is read from the database once per request, so permissions and the view have it; a user who is gone or not
+    ``is_active`` is refused. `StatelessAuthentication` needs no query. A request without a token stays anonymous. List
+    it first, so that REST framework answers 401 with its challenge, not 403.
 
     Attributes:
-        auth: the issuer, a `daypass.RemoteVerifier` where that is elsewhere, or the dotted path of either; that of the
-            setting ``DAYPASS`` unless a subclass has one.
+        auth: the issuer, a `daypass.RemoteVerifier` if that is another service, or the dotted path of either; by
+            default the path in the setting ``DAYPASS``.
 
     Raises:
-        ConfigurationError: there is no such thing, or it has to be awaited; with the first request.
+        ConfigurationError: there is no issuer or verifier, or it is async; raised with the first request.
     """
 
     auth: ClassVar[Verifying | str | None] = None
 
     def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
-        """Return the user and the access token of a request, None where it has no token.
+        """Return the user and the access token of a request, None if it has no token.
 
         Raises:
             AuthenticationFailed: the token was refused, or its user is gone.
@@ -81,14 +81,14 @@ class DaypassAuthentication(BaseAuthentication):
             raise Unavailable(error) from None
 
     def authenticate_header(self, request: Any) -> str:
-        """Return the challenge of a 401 (RFC 6750 §3), which says what is wrong with a token that was refused."""
+        """Return the challenge of a 401 (RFC 6750 §3), which says why a token was refused."""
         return str(request.META.get(_CHALLENGE, f'Bearer realm="{REALM}"'))
 
     def user_of(self, token: AccessToken) -> Any:
         """Return the user of an access token.
 
         Raises:
-            SessionRevoked: it is gone, or may not log in any more.
+            SessionRevoked: the user is gone, or may no longer log in.
         """
         user = find(token.subject)
         if user is None or not user.is_active:
@@ -97,19 +97,19 @@ class DaypassAuthentication(BaseAuthentication):
 
 
 class StatelessAuthentication(DaypassAuthentication):
-    """Sets ``request.user`` to a `Principal`, made of the access token without a query."""
+    """Sets ``request.user`` to a `Principal`, made from the access token without a query."""
 
     def user_of(self, token: AccessToken) -> Any:
-        """Return what the token says of its user."""
+        """Return the user as the token describes it."""
         return Principal(token)
 
 
 class Principal:
-    """A user by the claims of an access token; for services without a table of users.
+    """A user made from the claims of an access token; for services without a table of users.
 
     Attributes:
         pk: the subject, text; ``id`` is the same.
-        token: what the access token says.
+        token: the contents of the access token.
     """
 
     is_authenticated = True
@@ -124,16 +124,16 @@ class Principal:
 
     @property
     def username(self) -> str | None:
-        """The name, where the token has one."""
+        """The name, if the token has one."""
         return self.token.username
 
     @property
     def email(self) -> str | None:
-        """The address, where the token has one."""
+        """The address, if the token has one."""
         return self.token.email
 
     def get_username(self) -> str:
-        """Return the name, or the subject where the token has none."""
+        """Return the name, or the subject if the token has none."""
         return self.token.username or self.pk
 
     def __str__(self) -> str:
@@ -162,9 +162,9 @@ class _HasScope(BasePermission):
 
     @property
     def message(self) -> str | None:
-        """Raise what says which scope is needed: REST framework asks when it was this permission that denied.
+        """Raise the error that names the missing scope: REST framework calls this if this permission denied.
 
-        A permission within a composition (``HasScope("read") | IsAdminUser``) only says no.
+        Within a composition (``HasScope("read") | IsAdminUser``) a permission only returns False.
         """
         if self._insufficient is not None:
             raise InsufficientScope(self._insufficient)
@@ -172,13 +172,13 @@ class _HasScope(BasePermission):
 
 
 def HasScope(scope: str) -> type[BasePermission]:  # noqa: N802 - it stands where a class would
-    """Return a permission, for ``permission_classes``, that requires an access token good for every word of ``scope``.
+    """Return a permission, for ``permission_classes``, that requires an access token with every word of ``scope``.
 
-    It may be composed with others (``&``, ``|``, ``~``). A token whose scope is too small gets 403 and a challenge with
-    ``insufficient_scope`` (RFC 6750 §3.1); no token at all gets 401.
+    You can compose it with others (``&``, ``|``, ``~``). A token whose scope is too small gets 403 and a challenge with
+    ``insufficient_scope`` (RFC 6750 §3.1); a request without a token gets 401.
 
     Raises:
-        ConfigurationError: it is no scope.
+        ConfigurationError: it is not a scope.
     """
     checked = scopes.checked(scope)
     if checked is None:
@@ -205,7 +205,7 @@ class _HasAuthentication(BasePermission):
 
     @property
     def message(self) -> str | None:
-        """Raise what says which authentication is needed, as `HasScope` does for a scope."""
+        """Raise the error that names the authentication needed, as `HasScope` does for a scope."""
         if self._insufficient is not None:
             raise InsufficientAuthentication(self._insufficient)
         return None
@@ -217,14 +217,14 @@ def HasAuthentication(**step_up: Unpack[StepUp]) -> type[BasePermission]:  # noq
     A login that is too old or too weak gets 401 with ``insufficient_user_authentication`` (RFC 9470).
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
     max_age, acr = checked_step_up("HasAuthentication", step_up)
     return type("HasAuthentication", (_HasAuthentication,), {"max_age": max_age, "acr": acr})
 
 
 class InsufficientAuthentication(exceptions.APIException):
-    """401: the access token is good, and its user has to be authenticated again."""
+    """401: the access token is valid, but its user must authenticate again."""
 
     status_code = 401
 
@@ -235,7 +235,7 @@ class InsufficientAuthentication(exceptions.APIException):
 
 
 class InsufficientScope(exceptions.PermissionDenied):
-    """403: the access token is good, and its scope does not allow this."""
+    """403: the access token is valid, but its scope does not allow this."""
 
     def __init__(self, error: ScopeInsufficient) -> None:
         refusal = refused(error)

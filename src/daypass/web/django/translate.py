@@ -1,4 +1,4 @@
-"""A request and a response of Django's, and ours."""
+"""Translates requests and responses between Django and Daypass."""
 
 from http.cookies import SimpleCookie
 
@@ -13,7 +13,7 @@ _JOINED = "vary", "www-authenticate"
 
 
 class Unfit(Exception):
-    """The request's body will not do: it is too large, or its client went away in the middle of it.
+    """The request's body is unusable: it is too large, or the client disconnected while sending it.
 
     Attributes:
         response: what to answer, before the filter adds CORS headers.
@@ -25,25 +25,25 @@ class Unfit(Exception):
         self._nobody_there = nobody_there
 
     def answer(self, response: Response, method: str | None = "GET") -> HttpResponse:
-        """Return ``response`` as Django's; one that nobody is there to read is no warning in the project's log."""
+        """Return ``response`` as Django's; if the client is gone, Django does not log a warning."""
         given = returned(response, method)
         given._has_been_logged = self._nobody_there  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own mark
         return given
 
 
 def translated(request: HttpRequest, body: bytes = b"", session_id: str | None = None) -> Request:
-    """Return what a request of Django's says, as the project's settings let it be understood.
+    """Return the content of a Django request, interpreted by the project's settings.
 
-    The scheme is told by ``SECURE_PROXY_SSL_HEADER``, the host by ``ALLOWED_HOSTS`` and ``USE_X_FORWARDED_HOST``. The
-    request's own body is not touched.
+    The scheme follows ``SECURE_PROXY_SSL_HEADER``, the host ``ALLOWED_HOSTS`` and ``USE_X_FORWARDED_HOST``. The
+    request's own body is not read.
 
     Args:
-        request: as it came in.
+        request: Django's request.
         body: what was read of its body.
-        session_id: what stands in its path.
+        session_id: the session id in its path.
 
     Raises:
-        DisallowedHost: the host is none of the project's; Django answers 400.
+        DisallowedHost: the host is not one of the project's; Django answers 400.
     """
     headers = {name.lower(): value for name, value in HttpHeaders(request.META).items()}
     cookies = _cookies(request)
@@ -63,15 +63,15 @@ def translated(request: HttpRequest, body: bytes = b"", session_id: str | None =
 
 
 def read(request: HttpRequest) -> bytes:
-    """Return the body of a request for an endpoint of ours, whatever ``DATA_UPLOAD_MAX_MEMORY_SIZE`` allows.
+    """Return the body of a request for one of our endpoints, whatever ``DATA_UPLOAD_MAX_MEMORY_SIZE`` allows.
 
     Raises:
-        Unfit: it is longer than `MAXIMUM_BODY`, or its client went away in the middle of it.
+        Unfit: it is longer than `MAXIMUM_BODY`, or the client disconnected while sending it.
     """
     announced = request.META.get("CONTENT_LENGTH") or ""
     stream = request
     if not announced and request.META.get("wsgi.input_terminated") and request.META.get("HTTP_TRANSFER_ENCODING"):
-        stream = request.META["wsgi.input"]  # of a body without a length Django itself reads nothing under WSGI
+        stream = request.META["wsgi.input"]  # under WSGI Django reads nothing of a body without a length
     body = bytearray()
     try:
         while len(body) <= MAXIMUM_BODY and (chunk := stream.read(MAXIMUM_BODY + 1 - len(body))):
@@ -86,9 +86,9 @@ def read(request: HttpRequest) -> bytes:
 
 
 def returned(response: Response, method: str | None = "GET") -> HttpResponse:
-    """Return our response as one of Django's; to a HEAD without its body, but with its length."""
+    """Return our response as Django's; to a HEAD without its body, but with its length."""
     given = HttpResponse(b"" if method == "HEAD" else response.body, status=response.status)
-    del given.headers["Content-Type"]  # which Django would make up
+    del given.headers["Content-Type"]  # Django would add its own
     if response.status not in (204, 304):
         given.headers["Content-Length"] = str(len(response.body))
     put(given, response.headers)
@@ -96,7 +96,7 @@ def returned(response: Response, method: str | None = "GET") -> HttpResponse:
 
 
 def put(response: HttpResponseBase, headers: tuple[tuple[str, str], ...]) -> None:
-    """Add headers of ours to a response of Django's; its cookies stay."""
+    """Add our headers to a Django response; its cookies stay."""
     for name, value in headers:
         if name == "set-cookie":
             _set_cookie(response, value)
@@ -107,14 +107,14 @@ def put(response: HttpResponseBase, headers: tuple[tuple[str, str], ...]) -> Non
 
 
 def _set_cookie(response: HttpResponseBase, header: str) -> None:
-    """Add one ``Set-Cookie``: Django keeps them apart from the other headers, one for each key."""
+    """Add one ``Set-Cookie``: Django keeps cookies in a dict, apart from the other headers."""
     for name, morsel in SimpleCookie(header).items():
         # two of one name differ by their path; to the dict of them, any key will do
         dict.__setitem__(response.cookies, name if name not in response.cookies else f"{name};{header}", morsel)
 
 
 def _cookies(request: HttpRequest) -> str | None:
-    """Return the cookies of a request in whose headers they stand apart, which HTTP/2 allows (RFC 9113 §8.2.3)."""
+    """Return the request's cookies if they came as separate headers, which HTTP/2 allows (RFC 9113 §8.2.3)."""
     scope = getattr(request, "scope", None)
     if scope is None:
         return None

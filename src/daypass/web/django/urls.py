@@ -30,18 +30,17 @@ def auth_urls(
 ) -> list[URLPattern]:
     """Return the URLs of the first-party endpoints: ``path("auth/", include(auth_urls(auth)))``.
 
-    Their names are ``daypass-login``, ``daypass-refresh`` and so on, for ``reverse``. Views of an `AsyncDaypass` are
-    async, and those of a `Daypass` are not.
+    Their names are ``daypass-login``, ``daypass-refresh`` and so on, for ``reverse``. The views are async for an
+    `AsyncDaypass`, sync for a `Daypass`.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        authenticate: returns the `daypass.User` with a name (or address) and a password, None when they are wrong; for
-            an `AsyncDaypass` it may be async, and is called in a thread when it is not. The issuer's own unless one
-            is given.
+        authenticate: returns the `daypass.User` with a name (or address) and a password, None if they are wrong. For an
+            `AsyncDaypass` it may be async; otherwise it is called in a thread. The issuer's own by default.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
     application = application_of(auth, options, authenticate=authenticate)
     return _mounted(application.auth, application.auth_routes)
@@ -57,12 +56,12 @@ def oauth_urls(
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        clients: the `daypass.web.clients.Client` objects there are, or a function that returns the one with an id, or
-            None; for an `AsyncDaypass` it may be async, and is called in a thread when it is not.
+        clients: the `daypass.web.clients.Client` objects, or a function that returns the one with an id, or None. For
+            an `AsyncDaypass` it may be async; otherwise it is called in a thread.
         options: how they are served; see `daypass.web.options.Options`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
     application = application_of(auth, options, clients=clients)
     return _mounted(application.auth, application.mounted_oauth_routes())
@@ -74,15 +73,15 @@ def well_known_urls(
     clients: Registry = (),
     **options: Unpack[Options],
 ) -> list[URLPattern]:
-    """Return the URLs that stand at the root of the host: the public signing keys, and the metadata for clients.
+    """Return the URLs at the root of the host: the public signing keys, and the metadata for clients.
 
     Args:
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
-        clients: the same as for `oauth_urls`, where that is mounted.
-        options: how they are served; ``oauth_path`` says where the OAuth endpoints are mounted if not at ``/oauth``.
+        clients: the same as for `oauth_urls`, if you mount that.
+        options: how they are served; ``oauth_path`` is where the OAuth endpoints are mounted, ``/oauth`` by default.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
     application = application_of(auth, options, clients=clients)
     return _mounted(application.auth, application.well_known_routes)
@@ -93,12 +92,13 @@ def _mounted(auth: Daypass | AsyncDaypass, routes: Iterable[Route]) -> list[URLP
 
 
 def served(auth: Daypass | AsyncDaypass, route: Route) -> View:
-    """Return the view of a route; for those who write an adapter.
+    """Return the view of a route; for authors of adapters.
 
-    It is exempt from Django's CSRF check, because the endpoints have one of their own that needs no token
-    (``Sec-Fetch-Site``, else ``Origin``; see `daypass.web.cookies.require_same_site`); from
-    ``LoginRequiredMiddleware``, because who asks for a login has none yet; and from ``ATOMIC_REQUESTS``, because what a
-    session store has done is done, whatever becomes of the project's own transaction.
+    It is exempt from Django's CSRF check, because the endpoints have their own, which needs no token
+    (``Sec-Fetch-Site``, otherwise ``Origin``; see `daypass.web.cookies.require_same_site`). It is exempt from
+    ``LoginRequiredMiddleware``, because someone who logs in is not logged in yet. It is exempt from
+    ``ATOMIC_REQUESTS``, because what the session store has done stays done even if the project's own transaction is
+    rolled back.
     """
     if isinstance(auth, AsyncDaypass):
         return _exempt(_served_async(auth, route))

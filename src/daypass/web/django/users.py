@@ -1,4 +1,4 @@
-"""The project's own users, of django.contrib.auth, as Daypass asks for them.
+"""Connects the project's own users, of django.contrib.auth, to Daypass.
 
 auth = Daypass("sqlite:///sessions.db", issuer="…", load_user=users.load_user, authenticate=users.authenticate)
 """
@@ -25,16 +25,16 @@ __all__ = [
 
 
 def as_user(person: "AbstractBaseUser", **known: Any) -> User:
-    """Return the `daypass.User` that stands for a user of Django's.
+    """Return the `daypass.User` for one of Django's users.
 
-    The subject is the text of the primary key; who is not ``is_active`` is disabled.
+    The subject is the text of the primary key; a user who is not ``is_active`` is disabled.
 
     Args:
-        person: of whatever model the project has for its users.
-        known: more of it, or something else: ``claims``, ``scope``, ``email``, …
+        person: an object of the project's user model.
+        known: fields to add or replace: ``claims``, ``scope``, ``email``, …
 
     Raises:
-        ConfigurationError: a part is not what it has to be.
+        ConfigurationError: a part is invalid.
     """
     email = getattr(person, person.get_email_field_name(), None)
     found: dict[str, Any] = {"username": person.get_username() or None, "email": email or None}
@@ -42,21 +42,21 @@ def as_user(person: "AbstractBaseUser", **known: Any) -> User:
 
 
 class Users:
-    """The users of a project: ``authenticate`` and ``load_user``, and both with an ``a`` before them, to be awaited.
+    """The users of a project: ``authenticate`` and ``load_user``, and their async forms, which begin with ``a``.
 
     Args:
-        describe: returns the `daypass.User` for one of Django's; a function of yours that calls `as_user` with
-            ``claims`` or a ``scope`` puts those into access tokens.
+        describe: returns the `daypass.User` for one of Django's; your own function can call `as_user` with ``claims``
+            or a ``scope``, which access tokens then have.
     """
 
     def __init__(self, describe: Callable[[Any], User] = as_user) -> None:
         self._describe = describe
 
     def authenticate(self, identifier: str, password: str) -> User | None:
-        """Return the user whom one of the project's ``AUTHENTICATION_BACKENDS`` knows by a name and a password.
+        """Return the user that one of the project's ``AUTHENTICATION_BACKENDS`` finds for a name and a password.
 
-        The backends are given the request, and ``user_logged_in`` is sent with it, so ``last_login`` is kept; who is
-        disabled may not log in and is not told of.
+        The backends get the request, and ``user_logged_in`` is sent with it, so ``last_login`` is kept. A disabled user
+        may not log in, and no signal is sent for them.
         """
         request = current_request()
         person = contrib.authenticate(request, username=identifier, password=password)
@@ -68,7 +68,7 @@ class Users:
         return user
 
     async def aauthenticate(self, identifier: str, password: str) -> User | None:
-        """Do the same, to be awaited, for an `AsyncDaypass`."""
+        """`authenticate` for an `AsyncDaypass`."""
         request = current_request()
         person = await contrib.aauthenticate(request, username=identifier, password=password)
         if person is None:
@@ -79,26 +79,26 @@ class Users:
         return user
 
     def load_user(self, subject: str) -> User | None:
-        """Return the user with a subject as the database knows it now, None when it is gone."""
+        """Return the user with a subject as the database has it now, None if it is gone."""
         person = find(subject)
         return None if person is None else self._describe(person)
 
     async def aload_user(self, subject: str) -> User | None:
-        """Do the same, to be awaited, for an `AsyncDaypass`."""
+        """`load_user` for an `AsyncDaypass`."""
         person = await afind(subject)
         return None if person is None else self._describe(person)
 
 
 def find(subject: str) -> Any:
-    """Return Django's own user with a subject, None where there is none."""
+    """Return Django's own user with a subject, None if there is none."""
     try:
         return contrib.get_user_model()._default_manager.filter(pk=subject).first()  # noqa: SLF001 - the documented name
-    except (ValueError, ValidationError):  # a subject that no primary key of this kind can be
+    except (ValueError, ValidationError):  # the subject is not a possible primary key of this model
         return None
 
 
 async def afind(subject: str) -> Any:
-    """Do the same, to be awaited."""
+    """Async form of `find`."""
     try:
         return await contrib.get_user_model()._default_manager.filter(pk=subject).afirst()  # noqa: SLF001 - as above
     except (ValueError, ValidationError):
