@@ -1,1 +1,1 @@
-"""What sends a user's requests, and refreshes for them."""
+"""The client: sends a user's requests and refreshes the access token."""

@@ -1,7 +1,7 @@
-"""What an adapter for one more HTTP library is made of; docs/adapters.md says how to write one.
+"""The parts of an adapter for an HTTP library; docs/adapters.md explains how to write one.
 
-An adapter is a `Library`, which sends Daypass's own messages through a client, and a subclass of `SessionAuth`, which
-has each request of the user's carry the token and gives its answer to a `Replay`.
+An adapter has a `Library`, which sends Daypass's own requests through a client, and a subclass of `SessionAuth`, which
+adds the access token to each request of the user and gives the response to a `Replay`.
 """
 
 from daypass.client.auth import SessionAuth

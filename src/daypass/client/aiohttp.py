@@ -33,7 +33,7 @@ __all__ = ["DaypassAuth"]
 
 
 class _Aiohttp:
-    """How messages go through a session of ``aiohttp``."""
+    """Sends messages through a session of ``aiohttp``."""
 
     transport_errors: tuple[type[Exception], ...] = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -98,7 +98,7 @@ class AiohttpReplay(Replay[aiohttp.ClientResponse]):
     request: aiohttp.ClientRequest
 
     def seen(self, response: aiohttp.ClientResponse) -> Seen:
-        """Return what is seen of an answer."""
+        """Return the status, the ``Authorization`` and the challenges of a response."""
         challenges = response.headers.getall("www-authenticate", [])
         return Seen(response.status, self.request.headers.get("Authorization"), challenges)
 
@@ -106,8 +106,8 @@ class AiohttpReplay(Replay[aiohttp.ClientResponse]):
 class DaypassAuth(SessionAuth):
     """Keeps one user logged in, as a middleware of any session of ``aiohttp``.
 
-    Its arguments are those of `daypass.client.auth.SessionAuth`; logging in and out is `alogin` and `alogout`. Send a
-    request with ``middlewares=()`` to have it go as it is.
+    Its arguments are those of `daypass.client.auth.SessionAuth`; log in and out with `alogin` and `alogout`. To send a
+    request without the token, pass ``middlewares=()``.
     """
 
     library: ClassVar[Library] = _Aiohttp()
@@ -115,11 +115,11 @@ class DaypassAuth(SessionAuth):
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Take one request to its end; called by the session, for each hop of a redirect again.
+        """Send one request, refreshing if needed; the session calls this for each hop of a redirect.
 
         Raises:
-            LoginRequired: nobody is logged in, or the session was found to have ended.
-            RefreshUnavailable: the access token has expired, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session has ended.
+            RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
         url = request.url
         if (url.scheme, url.host, own_port(url.scheme, url.explicit_port)) not in self.own_origins:
@@ -145,12 +145,12 @@ class DaypassAuth(SessionAuth):
         return response
 
     def use_in(self, client: Any) -> None:
-        """Make sure that ``client`` has this middleware.
+        """Check that ``client`` has this middleware.
 
         Raises:
-            ConfigurationError: it has not.
+            ConfigurationError: it does not have it.
         """
-        # There is no public way to ask for, or to add, the middlewares of a session.
+        # aiohttp has no public way to read or add the middlewares of a session.
         middlewares = getattr(client, "_middlewares", None)
         if isinstance(middlewares, tuple | list) and self not in middlewares:
             raise ConfigurationError(
@@ -160,9 +160,9 @@ class DaypassAuth(SessionAuth):
 
 
 async def _drain(request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
-    """Free the connection of a refused answer, which the refresh may need; the answer can still be read.
+    """Free the connection of a refused request, because the refresh may need it; the response can still be read.
 
-    A server may have answered before it had the whole body, and may never read the rest: so no more of it is sent.
+    A server may answer before it has read the whole body, and may never read the rest: so the rest is not sent.
     """
     await response.read()
     request.terminate()
@@ -170,16 +170,16 @@ async def _drain(request: aiohttp.ClientRequest, response: aiohttp.ClientRespons
 
 
 async def _body_of(request: aiohttp.ClientRequest, limit: int) -> tuple[Body, AsyncRecorded | None]:
-    """Return the body of ``request``, and what has to be given to it before each sending, if anything.
+    """Return the body of ``request``, and what to set as its body before each sending, if anything.
 
-    aiohttp itself rewinds the files that it sends, and those in a form, to where they stood.
+    aiohttp itself rewinds files, also those in a form, to the position they had at first.
     """
     payload = request.body
     if not payload or isinstance(payload, (bytes, BytesPayload)):
         return REPEATABLE, None
     if isinstance(payload, aiohttp.MultipartWriter):
         return (REPEATABLE if all(_is_repeatable(part) for part, *_ in payload) else UNREPEATABLE), None
-    # What a payload was made of is private; should its name change, such a body is not sent again, and tests say so.
+    # These attributes are private. If aiohttp renames them, such a body is not sent again, and the tests fail.
     if isinstance(payload, IOBasePayload):
         file = getattr(payload, "_value", None)
         return (SeekableFile(file, file.tell()) if file and is_seekable(file) else UNREPEATABLE), None

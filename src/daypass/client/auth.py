@@ -1,4 +1,4 @@
-"""What `DaypassAuth` is in every HTTP library: one user's session, login and logout."""
+"""The base of `DaypassAuth` in every HTTP library: one user's session, login and logout."""
 
 import random
 import sys
@@ -28,62 +28,63 @@ from daypass.errors import ConfigurationError
 
 
 class SessionAuth:
-    """Keeps one user logged in; each HTTP library has a ``DaypassAuth`` of its own that is one of these.
+    """Keeps one user logged in; the base class of the ``DaypassAuth`` of each HTTP library.
 
-    A request to an own origin carries the access token, whatever ``Authorization`` it had; a request to any other
-    origin is left alone. A refresh never shows in the user's request: not in its history, its time-outs or its errors.
+    A request to an own origin carries the access token, whatever ``Authorization`` it had. A request to any other
+    origin is not changed. A refresh does not show in the user's request: not in its history, timeouts or errors.
 
-    A request may raise, besides what its client raises:
+    A request may raise, besides the errors of its client:
 
-    - `LoginRequired`: nobody is logged in, the session has ended, or another user has logged in since the request was
-      begun.
-    - `RefreshUnavailable`: the access token has expired and could not be replaced now. The session is kept: try later.
+    - `LoginRequired`: nobody is logged in, the session has ended, or another user has logged in since the request
+      began.
+    - `RefreshUnavailable`: the access token has expired and cannot be refreshed now. The session is kept: try later.
     - `ConfigurationError`: the storage keeps a session of another server; nothing was sent.
 
     Args:
-        url: of the session endpoints, such as ``https://api.example.com/auth``; ``/login``, ``/refresh`` and
-            ``/logout`` are below it. Its origin is the own origin. With another ``strategy``: of the application that
-            gets the access token.
-        strategy: how to log in, refresh and log out: `daypass.client.endpoints.Endpoints` unless given,
-            `daypass.client.oauth.OAuth`, or a function that is called with the refresh token, or ``None``, and returns
-            an access token (see `daypass.client.function.FunctionStrategy`).
+        url: the URL of the session endpoints, such as ``https://api.example.com/auth``; ``/login``, ``/refresh`` and
+            ``/logout`` are below it. Its origin is the own origin. With another ``strategy``: the URL of the
+            application that gets the access token.
+        strategy: how to log in, refresh and log out. By default `daypass.client.endpoints.Endpoints`; or
+            `daypass.client.oauth.OAuth`; or a function that takes the refresh token, or ``None``, and returns an
+            access token (see `daypass.client.function.FunctionStrategy`).
             ``strategy=OAuth(client_id="app", token_endpoint="https://id.example.com/token")``
-        delivery: of `Endpoints`: how the refresh token comes. ``"body"`` asks for it in the answer, and uses the cookie
-            if the server sets only that; ``"cookie"`` does not ask.
-        cookie_name: of `Endpoints`: the refresh cookie's name, if the server is not Daypass's own and sets several.
+        delivery: for `Endpoints`: how the refresh token comes. ``"body"`` asks for it in the response body, and uses
+            the cookie if the server sets only that; ``"cookie"`` does not ask.
+        cookie_name: for `Endpoints`: the refresh cookie's name, if the server is not Daypass and sets several cookies.
             ``cookie_name="refresh"``
-        client: to send refreshes through until a login or `attach` binds another; with none, one of Daypass's own.
+        client: sends refreshes until a login or `attach` binds another client; by default Daypass opens its own.
             ``client=httpx2.Client(verify="ca.pem")``
-        storage: where the session is kept between runs and shared with other processes; unless given, it is kept in
-            memory. It is for one server. ``storage=FileStorage("session.json")``
+        storage: where the session is kept between runs and shared with other processes; by default in memory. It is
+            for one server. ``storage=FileStorage("session.json")``
         origins: other origins that get the access token. ``origins=["https://files.example.com"]``
-        should_refresh: which answers refuse the access token. Statuses, ``should_refresh={401, 419}``, or a function of
-            the status and the ``WWW-Authenticate`` headers, ``should_refresh=lambda status, headers: status == 403``.
-            Unless given: 401, if its challenge is one that a newer token may help against.
+        should_refresh: which responses refuse the access token: a set of statuses, ``should_refresh={401, 419}``, or a
+            function of the status and the ``WWW-Authenticate`` headers,
+            ``should_refresh=lambda status, headers: status == 403``. By default: 401, if its challenge says that a
+            newer token may help.
         on_tokens: called with the new `daypass.client.tokens.Tokens` after each login and refresh, to keep them
             elsewhere. ``on_tokens=lambda tokens: vault.put(tokens.refresh_token)``
         on_logged_out: called with the reason, once, when the session has ended without a logout.
             ``on_logged_out=lambda reason: show_login()``
         on_event: called with each `daypass.client.events.ClientEvent`. ``on_event=lambda event: print(event.kind)``
-        allow_http: let tokens travel over plain HTTP to more than loopback. ``allow_http=True``
-        keep_at_most: bytes of a body that can be read only once (a generator) which are kept to be sent again. A
-            longer one is never sent twice: after a 401 its caller gets the 401, and the client has been refreshed.
+        allow_http: allow plain HTTP to other hosts than loopback. ``allow_http=True``
+        keep_at_most: how many bytes to keep of a body that can be read only once (a generator), to send it again. A
+            longer body is never sent twice: after a 401 the token is refreshed and the caller gets the 401.
             ``keep_at_most=10_000_000``
-        timing: every span of time it goes by. ``timing=Timing(ahead=0.5)``
+        timing: deadlines, pauses and other durations. ``timing=Timing(ahead=0.5)``
         clock: milliseconds on a monotonic clock; for tests.
         wall_clock: milliseconds since the epoch; only for a storage that outlives a restart of the machine.
         jitter: draws a number from 0 to 1; for tests.
 
-    Callbacks are called from whichever thread or task it happens in, and must not block.
+    Callbacks run in the thread or task where the event happens, and must not block.
 
     Raises:
-        ConfigurationError: tokens may not be sent to ``url`` or an origin, another argument cannot work, or the storage
-            keeps a session of another server or something that is not a session; it is left as it is.
-        Exception: the storage's own; it cannot be read.
+        ConfigurationError: tokens may not be sent to ``url`` or an origin; another argument is invalid; or the storage
+            holds a session of another server, or something that is not a session. The storage is not changed.
+        Exception: an error of the storage: it cannot be read.
     """
 
     library: ClassVar[Library]
-    """How Daypass's own messages go through a client; each adapter has its own."""
+    """Sends Daypass's own messages through a client; each adapter has its own."""
 
     def __init__(
         self,
@@ -143,12 +144,12 @@ class SessionAuth:
 
     @property
     def logged_in(self) -> bool:
-        """Whether there is a session, as far as this client knows."""
+        """Whether somebody is logged in, as far as this client knows."""
         return self._session.tokens is not None
 
     @property
     def expires_in(self) -> float | None:
-        """Seconds until the access token expires (below 0: since it did); ``None`` without one, or if not known."""
+        """Seconds until the access token expires (negative if it has expired); ``None`` if unknown or there is none."""
         tokens = self._session.tokens
         if tokens is None or tokens.expires_at is None:
             return None
@@ -156,13 +157,13 @@ class SessionAuth:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """What the access token says, if it is a JWT; it is not verified here. Empty if nobody is logged in."""
+        """The claims of the access token if it is a JWT, not verified. Empty if nobody is logged in."""
         tokens = self._session.tokens
         return {} if tokens is None else jwt_claims(tokens.access_token)
 
     @property
     def user(self) -> str | None:
-        """Who is logged in: the ``sub`` claim of the access token; ``None`` if it does not say."""
+        """Who is logged in: the ``sub`` claim of the access token; ``None`` if there is no such claim."""
         subject = self.claims.get("sub")
         return subject if isinstance(subject, str) else None
 
@@ -173,16 +174,16 @@ class SessionAuth:
         refresh_token: str | None = None,
         expires_in: float | None = None,
     ) -> None:
-        """Use tokens that were got elsewhere, such as by OAuth's authorization code grant. It counts as a login.
+        """Start a session with tokens from elsewhere, such as OAuth's authorization code grant. Counts as a login.
 
         Args:
-            access_token: with none, the first request waits for a refresh: ``auth.start(refresh_token=saved)``.
-            refresh_token: with none, the session ends with the access token.
-            expires_in: seconds that the access token lives from now; unless given, a JWT says it itself.
+            access_token: without it, the first request waits for a refresh: ``auth.start(refresh_token=saved)``.
+            refresh_token: without it, the session ends when the access token expires.
+            expires_in: seconds until the access token expires; by default read from the token if it is a JWT.
 
         Raises:
-            ConfigurationError: there is neither, or one that could not be sent; what was there before is kept.
-            Exception: the storage's own; it cannot be written, and what was there before is kept.
+            ConfigurationError: no token was given, or one is invalid. The session before is kept.
+            Exception: an error of the storage: it cannot be written. The session before is kept.
         """
         if access_token is None and refresh_token is None:
             raise ConfigurationError("start needs an access_token, a refresh_token or both")
@@ -196,15 +197,15 @@ class SessionAuth:
         self._session.begin(Grant(access_token, lifetime, refresh_token))
 
     def token(self, *, good_for: float = 0) -> str:
-        """Return an access token that has not expired, after a refresh where one has to come first; blocks meanwhile.
+        """Return an access token that has not expired, after a refresh if one is needed; blocks meanwhile.
 
         Args:
-            good_for: seconds that it should live at least: ``auth.token(good_for=60)``. If the server's tokens live
-                shorter, it is a new one.
+            good_for: minimum seconds until it expires: ``auth.token(good_for=60)``. If the server's tokens live
+                shorter, you get a new one.
 
         Raises:
-            LoginRequired: nobody is logged in, or the session was found to have ended.
-            RefreshUnavailable: a new access token is needed, and there is none now.
+            LoginRequired: nobody is logged in, or the session has ended.
+            RefreshUnavailable: a new access token is needed and cannot be fetched now.
         """
 
         def refreshed(step: Any) -> State:
@@ -213,7 +214,7 @@ class SessionAuth:
         return run(self._token_flow(self._refresher.wait(None), good_for), refreshed).access_token
 
     async def atoken(self, *, good_for: float = 0) -> str:
-        """The twin of `token` for a task, and raises the same."""
+        """Await an access token; the async version of `token`, raises the same."""
 
         async def refreshed(step: Any) -> State:
             return await self._refresher.wait_async(self._refresher.start(step.version, blocks=False))
@@ -227,21 +228,21 @@ class SessionAuth:
         """Log in through ``client``, and `attach` it.
 
         Args:
-            client: a sync one of this library.
-            password: the user's.
-            email: who logs in; or else
-            username: who logs in.
+            client: a sync client of this library.
+            password: the user's password.
+            email: the user's email address; give either this or ``username``.
+            username: the user's name.
             **extra: more fields of the login request, such as ``otp="123456"``.
 
         Raises:
-            CredentialsRejected: the server refused them (400, 401, 403, 422).
-            RefreshUnavailable: it could not decide now (5xx, 429, an answer that makes no sense).
+            CredentialsRejected: the server refused the credentials (400, 401, 403, 422).
+            RefreshUnavailable: the server could not decide now (5xx, 429, an invalid response).
             ConfigurationError: not exactly one of ``email`` and ``username``; there is no login at the URL; the client
-                cannot be attached; or the server refused how it was asked, as with plain HTTP or from another site: the
-                message is its own.
-            Exception: the storage's own, if it cannot be written; the library's own, if no answer came.
+                cannot be attached; or the server refused the form of the request, such as plain HTTP or a request from
+                another site: the message is the server's.
+            Exception: an error of the storage (it cannot be written) or of the library (no response came).
 
-        After any of them, what was there before is kept.
+        After any error, the session before is kept.
         """
         self.library.check(client, is_async=False)
         self.use_in(client)
@@ -254,7 +255,7 @@ class SessionAuth:
     async def alogin(
         self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
     ) -> None:
-        """Log in through ``client``, an async one; the twin of `login`, and raises the same."""
+        """Log in through ``client``, an async one; the async version of `login`, raises the same."""
         self.library.check(client, is_async=True)
         self.use_in(client)
         flow = self._strategy.login(_credentials(password, email, username, extra))
@@ -267,18 +268,19 @@ class SessionAuth:
             self._session.begin(grant, sent_at)
 
     def logout(self, client: Any, *, everywhere: bool = False) -> bool:
-        """End the session: here and in the storage at once, whatever becomes of the message; and on the server.
+        """End the session: at once here and in the storage, even if the server cannot be reached; then on the server.
 
         Args:
-            client: to send the message.
+            client: sends the logout request.
             everywhere: end all sessions of the user, on every device.
 
         Returns:
             Whether the session, or all of them, are known to have ended on the server too. ``False``: the server could
-            not be reached, or, with ``everywhere``, did not know the session. What lives there lives until it expires.
+            not be reached, or, with ``everywhere``, did not know the session. Sessions left there live until they
+            expire.
 
         Raises:
-            ConfigurationError: the server cannot end the sessions of all devices. Nothing was ended.
+            ConfigurationError: the server cannot end the sessions of all devices. No session was ended.
         """
         self.library.check(client, is_async=False)
         flow = self._logout_flow(everywhere=everywhere)
@@ -289,7 +291,7 @@ class SessionAuth:
         return tokens is None and not everywhere
 
     async def alogout(self, client: Any, *, everywhere: bool = False) -> bool:
-        """End the session, through an async client; the twin of `logout`."""
+        """End the session through an async client; the async version of `logout`."""
         self.library.check(client, is_async=True)
         flow, end = self._logout_flow(everywhere=everywhere), self._session.end
         tokens = await in_thread(end, "logout") if self._session.stored is not None else end("logout")
@@ -299,13 +301,13 @@ class SessionAuth:
         return tokens is None and not everywhere
 
     def attach(self, client: Any) -> Any:
-        """Have ``client`` send the access token, send refreshes through it, and return it.
+        """Make ``client`` send the access token, send refreshes through it, and return it.
 
-        `login` and `alogin` do it too; it is for a session that needs no login here: one out of a storage, or begun by
-        `start`. An async client is bound to the event loop that runs now.
+        `login` and `alogin` do this too. Call it for a session without a login here: one from a storage, or from
+        `start`. An async client is bound to the event loop that is running now.
 
         Raises:
-            ConfigurationError: it is not a client of this library, or it has an auth of its own.
+            ConfigurationError: it is not a client of this library, or it already has another auth.
         """
         self.library.check(client, is_async=None)
         self.use_in(client)
@@ -313,10 +315,10 @@ class SessionAuth:
         return client
 
     def use_in(self, client: Any) -> None:
-        """Have ``client`` send the access token.
+        """Make ``client`` send the access token.
 
         Raises:
-            ConfigurationError: it has an auth of its own.
+            ConfigurationError: it already has another auth.
         """
         if client.auth is not None and not isinstance(client.auth, SessionAuth):
             kind = type(client.auth).__name__
@@ -339,7 +341,7 @@ class SessionAuth:
 
 
 def _message(request: Any) -> Message:
-    """Return what a strategy asks for at login and logout, which is never a call."""
+    """Return the message that a strategy sends at login or logout, where it never asks for a call."""
     return request  # type: ignore[no-any-return]  # what a strategy yields is untyped
 
 
@@ -359,20 +361,20 @@ def _rule(given: Collection[int] | ShouldRefresh | None) -> ShouldRefresh:
 
 def _strategy(given: Any, delivery: Any, cookie_name: Any) -> Strategy:
     if given is None:
-        from daypass.client.endpoints import Endpoints  # here: who gives a strategy does not load it
+        from daypass.client.endpoints import Endpoints  # imported here: only needed without a strategy
 
         return Endpoints(delivery=delivery, cookie_name=cookie_name)
     if delivery != "body" or cookie_name is not None:
         raise ConfigurationError("delivery and cookie_name are for the strategy that is made of them: give them to it")
     if isinstance(given, type) or not hasattr(given, "begins_by_refreshing"):
-        from daypass.client.function import FunctionStrategy  # here: few need it
+        from daypass.client.function import FunctionStrategy  # imported here: few programs need it
 
         return FunctionStrategy(given)
     return given  # type: ignore[no-any-return]  # a protocol, recognised by its attribute
 
 
 def server_of(strategy: Strategy, url: str) -> str:
-    """Return what names the server of the refresh token; for a strategy that does not say, it is the URL."""
+    """Return the name of the server of the refresh token: the strategy's, or else the URL."""
     return strategy.server(url) if hasattr(strategy, "server") else plain_url(url)
 
 

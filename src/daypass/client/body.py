@@ -1,38 +1,38 @@
-"""Whether a request's body can be sent again, and what makes it so; whatever the HTTP library.
+"""Prepares request bodies to be sent again, for every HTTP library.
 
     body                                        the second time
     none, bytes, JSON, form, list of bytes      as it is
     a seekable file                             from where it was the first time
     anything that can be read only once         from a copy kept while it was sent, up to a bound
 
-What is larger than the bound, or cannot be rewound any more, is not sent again: never an empty or a partial body.
+A body that is larger than the bound, or can no longer be rewound, is not sent again: never an empty or partial body.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 KEPT_AT_MOST = 1_048_576
-"""Bytes of a body that can be read only once which are kept to be sent again, by default."""
+"""Default for how many bytes are kept of a body that can be read only once."""
 
 _CHUNK = 65_536
 
 
 class Body(Protocol):
-    """A request's body, seen from the question whether it can be sent again."""
+    """A request's body: whether and how it can be sent again."""
 
     @property
     def sure(self) -> bool:
-        """Whether it is known before it is sent that it can be sent again."""
+        """Whether it can certainly be sent again; known before it is sent."""
 
     @property
     def repeatable(self) -> bool:
-        """Whether it can be sent again, now that it was sent."""
+        """Whether it can be sent again; asked after it was sent."""
 
     def rewind(self) -> bool:
-        """Make it ready to be sent again, whole; ``False`` where that is no longer possible."""
+        """Make it ready to be sent again as a whole; return ``False`` if that is no longer possible."""
 
     def forget(self) -> None:
-        """Let go of what was kept for sending it again."""
+        """Drop the copy that was kept for sending it again."""
 
 
 class Repeatable:
@@ -49,7 +49,7 @@ class Repeatable:
 
 
 class Unrepeatable:
-    """A body that is sent once and never again."""
+    """A body that cannot be sent again."""
 
     sure = repeatable = False
 
@@ -62,7 +62,7 @@ class Unrepeatable:
 
 
 class SeekableFile:
-    """A file that is sent from its current position, which need not be its beginning."""
+    """A file that is sent from its current position, not always its beginning."""
 
     sure = repeatable = True
 
@@ -83,7 +83,7 @@ class SeekableFile:
 
 
 class _Recorded:
-    """Keeps what went through it, up to a bound."""
+    """Keeps a copy of the bytes that pass through, up to a limit."""
 
     sure = False
 
@@ -117,8 +117,8 @@ class _Recorded:
 class Recorded(_Recorded):
     """A body that can be read only once, with a copy of its beginning.
 
-    Iterated again, it gives the copy and then goes on with what had not been read: so a server that answers before it
-    has read everything costs nothing.
+    Iterated again, it gives the copy, then the part that was not read yet. So a body can be sent again even if the
+    server answered before it had read everything.
     """
 
     def __init__(self, source: Iterable[bytes], limit: int) -> None:
@@ -133,7 +133,7 @@ class Recorded(_Recorded):
 
 
 class AsyncRecorded(_Recorded):
-    """The async twin of `Recorded`."""
+    """The async version of `Recorded`."""
 
     def __init__(self, source: AsyncIterable[bytes], limit: int) -> None:
         super().__init__(limit)
@@ -152,7 +152,7 @@ UNREPEATABLE = Unrepeatable()
 
 
 def is_seekable(file: Any) -> bool:
-    """Tell whether a file can go back to its current position."""
+    """Return whether a file can go back to its current position."""
     try:
         return bool(file.seekable())
     except (AttributeError, OSError, ValueError):
@@ -166,11 +166,11 @@ def chunks_of(file: Any) -> Iterator[bytes]:
 
 
 def body_to_send(given: Any, limit: int) -> tuple[Body, Any]:
-    """Return what is known of a body, and what to send in its place: a recording if it can be read only once.
+    """Return the `Body` of a request and what to send instead: a recording if it can be read only once.
 
     Args:
-        given: the body as a caller gave it to a library: bytes, text, a file, an iterable.
-        limit: how many bytes of a body that can be read only once are kept.
+        given: the body as the caller passed it to the library: bytes, text, a file, an iterable.
+        limit: how many bytes to keep of a body that can be read only once.
     """
     if given is None or isinstance(given, (bytes, bytearray, str, list, tuple)):
         return REPEATABLE, given

@@ -24,14 +24,14 @@ class ClientAuthentication:
 
     Args:
         client_id: the id that the authorization server gave to the client.
-        client_secret: of a confidential client.
-        private_key: of a client that signs its requests: PEM text, or a JWK as a mapping.
-        method: one of those of RFC 8414 §2; ``None`` chooses by what is given and by the issuer's metadata.
+        client_secret: for a confidential client.
+        private_key: for a client that signs its requests: PEM text, or a JWK as a mapping.
+        method: a method of RFC 8414 §2; ``None`` chooses one from the other arguments and the issuer's metadata.
         clock: milliseconds since the epoch.
         token_id: makes the unique id of each signed request.
 
     Raises:
-        ConfigurationError: what was given does not fit together.
+        ConfigurationError: the arguments do not fit together.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ClientAuthentication:
 
     @property
     def secrets(self) -> Iterable[str]:
-        """What no message may repeat."""
+        """Secrets that no error message may contain."""
         return () if self._secret is None else (self._secret,)
 
     def message(self, url: str, form: Mapping[str, str], supported: Iterable[str], audience: str) -> Message:
@@ -68,7 +68,7 @@ class ClientAuthentication:
         Args:
             url: the endpoint.
             form: its parameters.
-            supported: the methods that the server supports, as far as they are known.
+            supported: the methods that the server supports, if known.
             audience: the server that a signed request is for.
         """
         match self._method or self._choose(supported):
@@ -96,7 +96,7 @@ class ClientAuthentication:
         return "client_secret_post" if only_post else "client_secret_basic"
 
     def _assertion(self, audience: str) -> str:
-        from joserfc import jwt  # here, because few clients sign their requests
+        from joserfc import jwt  # imported here, because few clients sign their requests
 
         now = self._clock() // 1000
         claims = {

@@ -1,14 +1,14 @@
-"""The clocks of a client: a monotonic one that runs on while the machine sleeps, and the wall clock."""
+"""The clocks of a client: a monotonic one that keeps running while the machine sleeps, and the wall clock."""
 
 import time
 from pathlib import Path
 
-# Linux's monotonic clock stops while the machine sleeps; a token's life does not. That of macOS runs on.
+# CLOCK_MONOTONIC stops while Linux sleeps, but tokens still expire. On macOS it keeps running.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def monotonic_ms() -> int:
-    """Return the time on a clock that only goes forward, in milliseconds; the same for every process until a reboot."""
+    """Return milliseconds on a clock that only goes forward; the same in every process until a reboot."""
     return (time.monotonic_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)) // 1_000_000
 
 
@@ -18,7 +18,7 @@ def wall_ms() -> int:
 
 
 def boot_id() -> str | None:
-    """Return an id that differs after each restart of the machine; ``None`` if there is none."""
+    """Return an id that changes with each restart of the machine; ``None`` if the system has no such id."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() or None
     except (OSError, UnicodeError):

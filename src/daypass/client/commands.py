@@ -1,6 +1,6 @@
-"""What ``daypass login``, ``token``, ``request`` and ``logout`` do: one user's sessions, shared by all shells.
+"""The commands ``daypass login``, ``token``, ``request`` and ``logout``: one user's sessions, shared by all shells.
 
-`daypass.client.shell_sessions` keeps them. Any number of processes may use one at once: they share one refresh.
+`daypass.client.shell_sessions` keeps them. Any number of processes may use a session at once: they share one refresh.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from daypass.client.httpx import DaypassAuth
 
 TIMEOUT = 30.0
-"""Seconds for a request of ``daypass request``, at each step of it."""
+"""Timeout of each step of a request of ``daypass request``, in seconds."""
 
 _REDIRECTS = 10
 _LONGEST_ACCOUNT = 255
@@ -38,7 +38,7 @@ class Answered:
 
     Attributes:
         status: the HTTP status.
-        reason: its phrase.
+        reason: the reason phrase of the status.
         body: the whole body.
     """
 
@@ -59,23 +59,23 @@ def login(
     """Log in at the session endpoints of ``url``, keep the session, and make it the current one.
 
     Args:
-        url: of the session endpoints.
-        password: the user's.
-        email: who logs in; or else
-        username: who logs in.
-        account: tells several sessions at one URL apart.
+        url: the URL of the session endpoints.
+        password: the user's password.
+        email: the user's email address; give either this or ``username``.
+        username: the user's name.
+        account: a name, if you keep several sessions at one URL.
         keyring: keep the session in the system's keyring.
 
     Returns:
         Whether no replaced session is left on the server: a session with the same URL and account is ended.
 
     Raises:
-        CredentialsRejected: the server refused them.
-        RefreshUnavailable: it did not answer, or could not decide now.
-        ConfigurationError: the URL is not one that tokens may be sent to, or there is no login.
-        OSError: the session cannot be kept.
+        CredentialsRejected: the server refused the credentials.
+        RefreshUnavailable: the server did not answer, or could not decide now.
+        ConfigurationError: tokens may not be sent to the URL, or there is no login.
+        OSError: the session cannot be stored.
 
-    After any of them, what was kept before is still kept.
+    After any error, the session before is kept.
     """
     url = url.rstrip("/")
     checked_origin(url, allow_http=False)
@@ -102,21 +102,21 @@ def login_by_oauth(
 
     Args:
         issuer: the server.
-        client_id: of a public client; the secret of a confidential one is in ``DAYPASS_CLIENT_SECRET``.
-        show: shows the page to log in at, and the code to type there, if any.
-        url: of the application that gets the token; by default the issuer.
-        scope: to ask for.
+        client_id: the client's id; put the secret of a confidential client in ``DAYPASS_CLIENT_SECRET``.
+        show: shows the URL of the login page, and the code to type there, if any.
+        url: the URL of the application that gets the token; by default the issuer.
+        scope: the scope to ask for.
         device: log in with a browser on any device (RFC 8628), not on this machine.
         account: as for `login`.
         keyring: as for `login`.
 
     Returns:
-        As `login`.
+        The same as `login`.
 
     Raises:
-        Exception: as `login`.
+        Exception: the same as `login`.
     """
-    from daypass.client import oauth_login  # here, because Authlib is an extra
+    from daypass.client import oauth_login  # imported here, because Authlib is an extra
     from daypass.client.httpx import DaypassAuth
 
     url = (url or issuer).rstrip("/")
@@ -135,11 +135,11 @@ def login_by_oauth(
 
 
 def token(url: str | None = None, account: str | None = None) -> str:
-    """Return an access token of a session, valid for a while; by default of the current one.
+    """Return an access token that does not expire at once, by default of the current session.
 
     Raises:
         LoginRequired: there is no session, or it has ended.
-        RefreshUnavailable: the access token has expired, and could not be refreshed now.
+        RefreshUnavailable: the access token has expired and cannot be refreshed now.
     """
     session = shell_sessions.find(url, account)
     with _login_command(session):
@@ -155,19 +155,19 @@ def request(
     headers: Iterable[str] = (),
     body: bytes | None = None,
 ) -> Answered:
-    """Send a request with the access token of a session; by default of the current one.
+    """Send a request with the access token of a session, by default the current one.
 
     Args:
-        method: of the request.
-        target: its URL, or a path on the session's origin.
-        url: which session.
-        account: which of several sessions at one URL.
+        method: the HTTP method.
+        target: the URL to request, or a path on the session's origin.
+        url: the URL of the session.
+        account: the account, if there are several sessions at one URL.
         headers: such as ``Accept: text/plain``.
-        body: of the request.
+        body: the request body.
 
     Raises:
         LoginRequired: there is no session, or it has ended.
-        RefreshUnavailable: the access token has expired and could not be refreshed now, or no answer came.
+        RefreshUnavailable: the access token has expired and cannot be refreshed now, or no response came.
         ConfigurationError: ``target`` is on another origin, which gets no token; or a header is invalid.
     """
     session = shell_sessions.find(url, account)
@@ -185,11 +185,11 @@ def request(
 
 
 def logout(url: str | None = None, account: str | None = None, *, everywhere: bool = False) -> bool:
-    """End a session, by default the current one; return whether it is known to be ended on the server.
+    """End a session, by default the current one; return whether it is known to have ended on the server.
 
     Args:
-        url: which session.
-        account: which of several at that URL.
+        url: the URL of the session.
+        account: the account, if there are several sessions at that URL.
         everywhere: end all sessions of its user, on every device.
 
     Raises:
@@ -203,11 +203,11 @@ def logout(url: str | None = None, account: str | None = None, *, everywhere: bo
 
 
 def _begin(session: ShellSession, begin: Callable[[DaypassAuth, httpx2.Client], None]) -> bool:
-    """Begin a session, remember it, and end the one that it replaces; return whether that one is known to be over."""
+    """Begin a session, remember it, end the one it replaces; return whether that one is known to have ended."""
     before, storage, new = shell_sessions.replaced_by(session), session.storage(), MemoryStorage()
     with _client(*session.urls) as client:
         with _plain_errors(session.url):
-            begin(session.auth(new), client)  # not over the one before, which may be of another OAuth 2 server
+            begin(session.auth(new), client)  # do not overwrite the session before: it may be of another OAuth 2 server
         with storage.changing():
             storage.save(new.load())
         shell_sessions.remember(session)
@@ -219,7 +219,7 @@ def _end(session: ShellSession, text: str, client: httpx2.Client) -> bool:
     storage.save(text)
     try:
         return session.auth(storage).logout(client)
-    except ConfigurationError:  # what was kept is no session
+    except ConfigurationError:  # the stored text is not a session
         return False
 
 
@@ -229,8 +229,8 @@ def _start(auth: DaypassAuth, grant: Grant) -> None:
 
 
 def _client(*urls: str, **options: Any) -> httpx2.Client:
-    """Open a client that uses the proxies of the environment, but for none of ``urls`` on this machine."""
-    import httpx2  # here: a token that is good needs no HTTP library
+    """Open a client that uses the proxies of the environment, except for those of ``urls`` on this machine."""
+    import httpx2  # imported here: a token that is still valid needs no HTTP library
 
     direct = {f"all://{httpx2.URL(url).netloc.decode()}": None for url in urls if not uses_proxy(url)}
     return httpx2.Client(timeout=TIMEOUT, mounts=direct, **options)
@@ -238,7 +238,7 @@ def _client(*urls: str, **options: Any) -> httpx2.Client:
 
 @contextmanager
 def _plain_errors(url: str) -> Iterator[None]:
-    """Say plainly that no answer came; the library's own text may quote what was sent."""
+    """Raise a plain error if no response came; the library's own text may contain what was sent."""
     import httpx2
 
     try:

@@ -1,7 +1,7 @@
-"""The body of an answer to Daypass's own messages, bounded before and after it is decoded. Pure.
+"""The body of a response to Daypass's own messages, with a size limit before and after decoding. Pure.
 
 A few kilobytes of gzip can hold gigabytes. So Daypass asks for no content coding. If a body is coded anyway, Daypass
-decodes it by itself, up to a bound. A body in an unknown coding counts as empty.
+decodes it by itself, up to a limit. A body in an unknown coding counts as empty.
 """
 
 import zlib
@@ -9,21 +9,21 @@ import zlib
 from daypass.client.messages import LONGEST_ANSWER
 
 ACCEPT_ENCODING = ("Accept-Encoding", "identity")
-"""The header by which a message asks for no content coding."""
+"""The header that asks the server for no content coding."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 def is_enough(raw: bytes | bytearray) -> bool:
-    """Tell whether enough of a body has been read."""
+    """Return whether enough of a body has been read."""
     return len(raw) > LONGEST_ANSWER
 
 
 def content_of(raw: bytes, encoding: str | None) -> bytes:
-    """Return a body, decoded; what is longer than `LONGEST_ANSWER` is cut off.
+    """Return a body, decoded and cut off at `LONGEST_ANSWER` bytes.
 
     Args:
-        raw: the body as it came.
+        raw: the body as received.
         encoding: the ``Content-Encoding`` header.
     """
     coding = (encoding or "identity").strip().lower()

@@ -15,15 +15,15 @@ _TEMPORARY = (408, 425, 429)
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The endpoints of an authorization server; ``None`` where it has none that tokens may be sent to.
+    """The endpoints of an authorization server; ``None`` if it has none, or tokens may not be sent to it.
 
     Attributes:
         token: the token endpoint.
         revocation: RFC 7009.
         authorization: where a browser asks the user.
         device: where a device gets a code for the user (RFC 8628).
-        issuer: the server's name, where it is known.
-        methods: how clients may authenticate; empty where it is not known.
+        issuer: the server's name, if known.
+        methods: how clients may authenticate; empty if not known.
     """
 
     token: str
@@ -34,7 +34,7 @@ class Metadata:
     methods: tuple[str, ...] = ()
 
     def with_endpoints(self, revocation: str | None, authorization: str | None, device: str | None) -> "Metadata":
-        """Return the same with the endpoints that are given; ``None`` leaves what is there."""
+        """Return a copy with the given endpoints; ``None`` keeps the one that is there."""
         return replace(
             self,
             revocation=revocation or self.revocation,
@@ -44,7 +44,7 @@ class Metadata:
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:
-    """Return where an issuer's metadata may be.
+    """Return the URLs where an issuer's metadata may be.
 
     RFC 8414 §3.1 puts its well-known path before the issuer's own path; OpenID Connect Discovery §4 puts it after.
     """
@@ -55,10 +55,10 @@ def metadata_urls(issuer: str) -> tuple[str, str]:
 
 
 def discover(issuer: str, *, allow_http: bool) -> StrategyFlow[Metadata | Unavailable]:
-    """Ask for the metadata of ``issuer``; return it, or why it could not be had now.
+    """Request the metadata of ``issuer``; return it, or why it is not available now.
 
     Raises:
-        ConfigurationError: waiting will not help: there is no metadata, or it names another issuer, or it has no token
+        ConfigurationError: retrying will not help: there is no metadata, or it names another issuer, or it has no token
             endpoint.
     """
     answers: list[tuple[str, int]] = []
@@ -70,7 +70,7 @@ def discover(issuer: str, *, allow_http: bool) -> StrategyFlow[Metadata | Unavai
             return Unavailable(f"GET {url} answered {answer.status}", retry_after)
         found = json_object(answer.body) if answer.status == 200 else None
         named = (found or {}).get("issuer")
-        if found is not None and named == issuer:  # RFC 8414 §3.3: it has to be the same
+        if found is not None and named == issuer:  # RFC 8414 §3.3: it must be identical
             return _read(found, url, allow_http=allow_http)
         if isinstance(named, str):
             other = other or (url, named)

@@ -1,4 +1,4 @@
-"""Sessions by endpoints of the application's own: Daypass's, and any that take JSON or a form and answer JSON. Pure.
+"""Sessions with an application's own endpoints: Daypass's, and any that take JSON or a form and answer JSON. Pure.
 
 The refresh token may come in the body or in a cookie. If the server only sets a cookie, the cookie is used
 automatically.
@@ -32,7 +32,7 @@ NOTHING_TO_PRESENT = Rejected("the access token has expired, and the server gave
 
 _MISTAKES = ("insecure_transport", "cross_site_request", "invalid_request", "unsupported_media_type",
              "content_too_large")  # fmt: skip
-"""Daypass's words for a login that was sent wrongly."""
+"""Daypass's error codes for a login request that was sent wrongly."""
 
 _ABOUT_CREDENTIALS = (400, 401, 403, 422)
 _TEMPORARY = (408, 425, 429)
@@ -43,20 +43,20 @@ class Endpoints:
     """The endpoints below the URL of a `DaypassAuth`: the strategy unless another is given.
 
     Args:
-        delivery: how the refresh token comes. ``"body"`` asks for it in the answer, and uses the cookie where the
+        delivery: how the refresh token comes. ``"body"`` asks for it in the response body, and uses the cookie if the
             server sets only that; ``"cookie"`` does not ask.
-        field: the access token's field in answers, such as ``"access_token"``.
-        refresh_field: the refresh token's field, in answers and in the requests that present it; ``None`` for a server
-            that has no refresh token, where the session ends with the access token.
+        field: the access token's field in responses, such as ``"access_token"``.
+        refresh_field: the refresh token's field in requests and responses; ``None`` for a server without refresh
+            tokens: the session then ends when the access token expires.
         cookie_name: the refresh cookie's name, if the server is not Daypass and sets several cookies.
         form: send the login as a form with ``username`` and ``password``, as FastAPI's ``OAuth2PasswordRequestForm``
-            expects it, and not as JSON.
-        login: the login's path below the URL, or a whole URL.
-        refresh: the refresh's.
-        logout: the logout's.
+            expects, and not as JSON.
+        login: path of the login below the URL, or a whole URL.
+        refresh: path of the refresh, or a whole URL.
+        logout: path of the logout, or a whole URL.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     begins_by_refreshing = False
@@ -90,27 +90,27 @@ class Endpoints:
         self._login, self._refresh, self._logout = (path.lstrip("/") for path in (login, refresh, logout))
 
     def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
-        """Log in, as `daypass.client.strategy.Strategy.login` says."""
+        """Log in; see `daypass.client.strategy.Strategy.login`."""
         answer: Answer = yield self._login_message(dict(credentials))
         return self._granted(answer, credentials.values())
 
     def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
-        """Present the refresh token or the cookie that is tokens."""
+        """Refresh with the refresh token or the cookie of ``tokens``."""
         if tokens.refresh_token is None and tokens.cookie is None:
             return NOTHING_TO_PRESENT
         answer: Answer = yield self._present(self._refresh, tokens)
-        # Once a cookie is held, one of another name is somebody else's.
+        # If the client has a refresh cookie, a cookie with another name is not the refresh cookie.
         return judge_refresh(
             answer, tokens.cookie.name if tokens.cookie else self._cookie, self._field, self._token_field
         )
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
-        """Present the refresh token or the cookie to be ended."""
+        """Log out with the refresh token or the cookie."""
         answer: Answer = yield self._present(self._logout, tokens)
         return 200 <= answer.status <= 299 or is_rejection(answer)
 
     def logout_everywhere(self, tokens: Tokens) -> StrategyFlow[bool]:
-        """Present the refresh token or the cookie of the user whose sessions are to be ended."""
+        """End all sessions of the user, with the refresh token or the cookie."""
         message = self._present(self._logout, tokens)
         answer: Answer = yield replace(message, json={**(message.json or {}), "everywhere": True})
         return 200 <= answer.status <= 299
@@ -120,7 +120,7 @@ class Endpoints:
         return plain_url(Message(self._refresh).url(url))
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
-        """Return the refresh cookie; never a proxy's."""
+        """Return the refresh cookie; never the cookie of a proxy."""
         return cookie_to_keep_back(message, answer, self._cookie, self._token_field)
 
     @property
@@ -152,7 +152,7 @@ class Endpoints:
 
 
 def _missing(answer: Answer, what: str, argument: str, more: str = "") -> NoReturn:
-    """Raise for a login whose answer has no token where it was looked for; name the fields, never their values."""
+    """Raise for a login response without a token in the expected field; name the fields, never their values."""
     fields = ", ".join(sorted(name for name in fields_of(answer) if name.isidentifier())[:_LONGEST_LIST])
     raise ConfigurationError(
         f"the answer to the login has no {what}; its fields are: {fields or 'none'}. "
@@ -161,7 +161,7 @@ def _missing(answer: Answer, what: str, argument: str, more: str = "") -> NoRetu
 
 
 def _refuse(answer: Answer, secrets: tuple[str, ...]) -> NoReturn:
-    """Raise for a login that was refused: by its credentials, by how it was sent, or for now."""
+    """Raise for a refused login: wrong credentials, a request that was sent wrongly, or an outage."""
     status, code, text = answer.status, fields_of(answer).get("error"), said(answer, secrets)
     words = f": {text}" if text and text != code else ""
     if code in _MISTAKES and 400 <= status <= 499:
@@ -181,7 +181,7 @@ def _refuse(answer: Answer, secrets: tuple[str, ...]) -> NoReturn:
 
 
 def _is_validation_error(answer: Answer) -> bool:
-    """Tell whether a 422 is FastAPI's, about the shape of the request."""
+    """Return whether a 422 is FastAPI's complaint about the format of the request."""
     detail: Any = fields_of(answer).get("detail")
     return isinstance(detail, list) and all(isinstance(each, dict) and "loc" in each for each in detail)
 

@@ -1,6 +1,6 @@
-"""The event loop that runs in a thread, asyncio's or trio's: work on it from another thread, and waiting on it.
+"""The running event loop, asyncio's or trio's: run work on it from another thread, and wait on it.
 
-Neither is imported before a program uses it.
+Neither library is imported before the program imports it.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ A = TypeVar("A")
 
 _LOOK = 0.05
 _BLOCKED = 0.5
-"""Seconds after which an event loop of asyncio's that does not run is not waited for any more."""
+"""Seconds to wait for an asyncio event loop that is not running."""
 
 
 class LoopEnded(Exception):
-    """The event loop was closed before it had an answer."""
+    """The event loop was closed before the coroutine finished."""
 
 
 class AsyncioLoop:
-    """An event loop of asyncio's."""
+    """An asyncio event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.key: object = loop
         self._loop = loop
 
     def can_run(self) -> bool:
-        """Tell whether it runs."""
+        """Return whether it is running."""
         return self._loop.is_running()
 
     def call(self, function: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> Any:
-        """Run a coroutine on it, from another thread, for so many seconds at most.
+        """Run a coroutine on it, from another thread, with a timeout in seconds.
 
         Raises:
-            LoopEnded: it was closed meanwhile.
-            TimeoutError: the time is over, or the loop is blocked.
-            Exception: the coroutine's own.
+            LoopEnded: the loop was closed meanwhile.
+            TimeoutError: the timeout has passed, or the loop is blocked.
+            Exception: an error of the coroutine.
         """
         import asyncio
         from concurrent.futures import CancelledError
@@ -51,17 +51,17 @@ class AsyncioLoop:
         coroutine = function()
         try:
             running = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError as error:  # it was closed this moment
+        except RuntimeError as error:  # the loop was closed just now
             coroutine.close()
             raise LoopEnded from error
         blocked = 0
         for _ in range(math.ceil(limit / _LOOK)):
             try:
                 return running.result(_LOOK)
-            except CancelledError as error:  # only a loop that is being closed cancels it
+            except CancelledError as error:  # only a closing loop cancels it
                 raise LoopEnded from error
             except TimeoutError:
-                if running.done():  # the coroutine's own
+                if running.done():  # raised by the coroutine
                     raise
                 blocked = 0 if self._loop.is_running() else blocked + 1
                 if self._loop.is_closed() or blocked * _LOOK >= _BLOCKED:
@@ -71,14 +71,14 @@ class AsyncioLoop:
 
 
 class TrioLoop:
-    """A run of trio's."""
+    """A trio run."""
 
     def __init__(self, token: Any) -> None:
         self.key: object = token
         self._token = token
 
     def can_run(self) -> bool:
-        """Tell whether it runs."""
+        """Return whether it is running."""
         try:
             self._token.run_sync_soon(_nothing)
         except RuntimeError:  # trio.RunFinishedError
@@ -86,7 +86,7 @@ class TrioLoop:
         return True
 
     def call(self, function: Callable[[], Coroutine[Any, Any, Any]], limit: float) -> Any:
-        """Run a coroutine on it; the twin of `AsyncioLoop.call`."""
+        """Run a coroutine on it; see `AsyncioLoop.call`."""
         trio = sys.modules["trio"]
 
         async def bounded() -> Any:
@@ -116,17 +116,17 @@ def running_loop() -> EventLoop | None:
 
 
 async def wait_for(future: Future[A], seconds: float) -> A:
-    """Return the result of a future that a thread sets; being cancelled leaves the future alone.
+    """Return the result of a future that a thread sets; cancelling this call does not cancel the future.
 
     Raises:
-        TimeoutError: it was not set in so many seconds.
+        TimeoutError: it was not set in time.
     """
     trio = _trio()
     if trio is None:
         import asyncio
 
         async with asyncio.timeout(seconds):
-            # Without the shield, cancelling this task would cancel the future that all the others wait for.
+            # Without the shield, cancelling this task would cancel the future that the other tasks wait for.
             return await asyncio.shield(asyncio.wrap_future(future))
     done, token = trio.Event(), trio.lowlevel.current_trio_token()
 
@@ -141,7 +141,7 @@ async def wait_for(future: Future[A], seconds: float) -> A:
 
 
 async def in_thread(function: Callable[..., A], *arguments: Any) -> A:
-    """Call a function that blocks, in a thread."""
+    """Call a blocking function in a thread."""
     trio = _trio()
     if trio is None:
         import asyncio
@@ -151,7 +151,7 @@ async def in_thread(function: Callable[..., A], *arguments: Any) -> A:
 
 
 def _trio() -> Any:
-    """Return trio, if it runs in this thread; a program that does not use it has not loaded it."""
+    """Return the trio module if trio runs in this thread; it is not imported here."""
     trio = sys.modules.get("trio")
     return trio if trio is not None and trio.lowlevel.in_trio_run() else None
 

@@ -1,4 +1,4 @@
-"""What a client reports while it keeps its user logged in: events, log lines and callbacks."""
+"""Events, log lines and callbacks of a client."""
 
 import logging
 from collections.abc import Callable
@@ -28,19 +28,19 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClientEvent:
-    """One thing that happened on the client; never holds a token, a cookie or a body.
+    """One event of the client; it never has a token, a cookie or a body in it.
 
     Attributes:
         kind: what happened. ``RESTORED``: a session was found in the storage. ``REFRESHING``: a refresh began.
-            ``RETRYING``: it is sent again. ``ADOPTED``: another process had refreshed, and its token is used.
+            ``RETRYING``: the refresh is sent again. ``ADOPTED``: another process had refreshed, and its token is used.
             ``STORAGE_FAILED``: the storage could not be read, written or locked; the tokens are kept in memory.
-            ``LOST_ANSWER``: a storage for many machines said that a refresh may have been answered, and the server
-            refused the same token; told by the one process that found it.
-            ``UNAUTHORIZED``: an access token was refused before its time, or its age was not known. ``REPLAYED``: the
+            ``LOST_ANSWER``: a storage for many machines recorded a refresh whose response may be lost, and the server
+            refused the same token; reported only by the process that found it.
+            ``UNAUTHORIZED``: an access token was refused before its expiry, or its age was not known. ``REPLAYED``: the
             same request was sent again.
         at: when, in milliseconds on the client's monotonic clock.
         reason: why, for ``RETRYING``, ``REFRESH_FAILED``, ``STORAGE_FAILED``, ``LOST_ANSWER`` and ``LOGGED_OUT``.
-        lifetime: of the new access token, in milliseconds, for ``LOGGED_IN`` and ``REFRESHED``, where known.
+        lifetime: of the new access token, in milliseconds, for ``LOGGED_IN`` and ``REFRESHED``, if known.
         took: milliseconds from the start of the refresh, for ``REFRESHED``, ``ADOPTED`` and ``REFRESH_FAILED``.
     """
 
@@ -52,7 +52,7 @@ class ClientEvent:
 
 
 class Reporter:
-    """Logs events and calls the user's callbacks. What a callback raises is logged and has no other effect.
+    """Logs events and calls the user's callbacks. An exception in a callback is logged and has no other effect.
 
     Args:
         clock: milliseconds on a monotonic clock.
@@ -86,7 +86,7 @@ class Reporter:
 
 
 def call(name: str, callback: Callable[..., object], *arguments: Any) -> None:
-    """Call a callback of the user's, and log what it raises."""
+    """Call a callback of the user and log its exception, if any."""
     try:
         callback(*arguments)
     except Exception:

@@ -1,7 +1,7 @@
-"""Why no answer came, in words that hold no secret.
+"""Describes why no response came, without secrets.
 
-The text of an HTTP library's error may quote what was sent. The words of the operating system and of OpenSSL do not, so
-only these are repeated; of everything else the name of its type.
+The text of an HTTP library's error may contain what was sent. The texts of the operating system and of OpenSSL do not,
+so only these are shown; for any other error, the name of its type.
 """
 
 import os
@@ -10,16 +10,16 @@ from collections.abc import Iterator
 
 
 def described(error: BaseException) -> str:
-    """Return the type of an error, and the reason where the system gave one: ``ConnectError: Connection refused``."""
+    """Return the type of an error, and the system's reason if there is one: ``ConnectError: Connection refused``."""
     name = type(error).__name__
     reasons = [reason for each in _chain(error) if (reason := _reason(each))]
     return f"{name}: {reasons[-1]}" if reasons else name
 
 
 def was_not_written(error: BaseException) -> bool:
-    """Tell whether a connection was found closed while the request was being written (EPIPE).
+    """Return whether the connection turned out to be closed while the request was written (EPIPE).
 
-    That happens to a kept-alive connection that the server has closed meanwhile: it did not get the whole request.
+    This happens if the server has closed a kept-alive connection: it did not get the whole request.
     """
     return any(isinstance(each, BrokenPipeError) for each in _chain(error))
 
@@ -43,7 +43,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> str | None:
-    import socket  # here, with ssl: few programs that import Daypass ever get here
+    import socket  # imported here because it loads ssl, which few programs need
     import ssl
 
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -53,5 +53,5 @@ def _reason(error: BaseException) -> str | None:
     if isinstance(error, socket.gaierror):
         return error.strerror
     if isinstance(error, OSError) and isinstance(error.errno, int):
-        return os.strerror(error.errno)  # not the error's own text, which a library may have written
+        return os.strerror(error.errno)  # not the error's text, which a library may have written
     return None

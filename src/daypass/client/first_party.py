@@ -1,6 +1,6 @@
-"""The session endpoints that answer ``{"accessToken"}``: what to send, and what an answer means. Pure.
+"""The session endpoints that answer ``{"accessToken"}``: what to send, and what a response means. Pure.
 
-Only a definite rejection ends a session on the client. `judge_refresh` tells four things apart:
+Only a definite rejection ends a session on the client. `judge_refresh` returns one of four results:
 
 - `Refreshed`: a new access token, and usually a new refresh token or cookie.
 - `Rejected`: the issuer itself rejected the refresh token (`is_rejection`):
@@ -9,7 +9,7 @@ Only a definite rejection ends a session on the client. `judge_refresh` tells fo
   and captive portals also answer 400, 401 and 403, mostly in HTML. They know nothing about the token, so they do not
   end a session.
 - `Stale`: 409. The client has a newer refresh token already. Nothing is wrong with the session.
-- `Unavailable`: everything else, including a 200 without a token. It says nothing about the session.
+- `Unavailable`: everything else, including a 200 without a token. The session may still be valid.
 """
 
 from collections.abc import Sequence
@@ -42,14 +42,14 @@ _REJECTIONS = ("invalid_grant", "invalid_token")
 
 
 def login_message(credentials: dict[str, str], *, in_body: bool) -> Message:
-    """Return the login request; with ``in_body`` it asks for the refresh token in the answer's body."""
+    """Return the login request; with ``in_body`` it asks for the refresh token in the response body."""
     return Message("login", credentials | ({"tokenDelivery": "body"} if in_body else {}))
 
 
 def session_message(
     path: str, refresh_token: str | None, cookie: Cookie | None, refresh_field: str = "refreshToken"
 ) -> Message:
-    """Return the request to ``refresh`` or ``logout`` that presents the client's refresh token or cookie."""
+    """Return the request to ``refresh`` or ``logout``, with the client's refresh token or cookie."""
     return Message(path, None if refresh_token is None else {refresh_field: refresh_token}, cookie)
 
 
@@ -59,11 +59,11 @@ def read_grant(
     field: str = "accessToken",
     refresh_field: str = "refreshToken",
 ) -> Grant | None:
-    """Read the successful answer of login or refresh; ``None`` where it makes no sense.
+    """Read the successful response of a login or refresh; return ``None`` if it is invalid.
 
     Args:
         answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` or ``expires_in`` (seconds), ``refreshToken``.
-        cookie_name: the refresh cookie's name, where it is known.
+        cookie_name: the refresh cookie's name, if known.
         field: the access token's field.
         refresh_field: the refresh token's field.
     """
@@ -88,7 +88,7 @@ def judge_refresh(
     field: str = "accessToken",
     refresh_field: str = "refreshToken",
 ) -> Outcome:
-    """Return what an answer to a refresh means; the module's docstring has the rule."""
+    """Return what the response to a refresh means; see the module's docstring for the rule."""
     if 200 <= answer.status <= 299 and not is_rejection(answer):
         grant = read_grant(answer, cookie_name, field, refresh_field)
         return Refreshed(grant) if grant else Unavailable("the answer to the refresh had no access token")
@@ -104,7 +104,7 @@ def judge_refresh(
 
 
 def is_rejection(answer: Answer) -> bool:
-    """Tell whether the issuer itself says that the refresh token gets nothing any more; the module has the rule."""
+    """Return whether the issuer itself rejected the refresh token; see the module's docstring for the rule."""
     body = json_object(answer.body)
     if answer.status == 400 or 200 <= answer.status <= 299:
         return body is not None and body.get("error") in _REJECTIONS
@@ -114,8 +114,8 @@ def is_rejection(answer: Answer) -> bool:
 def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess: bool = True) -> Cookie | None:
     """Find the cookie that carries the refresh token among ``Set-Cookie`` headers.
 
-    It is the one called ``name``; with no name given, the one with a name of Daypass's own, else, to ``guess``, the
-    only ``HttpOnly`` cookie there is. A cookie that is being deleted does not count.
+    It is the cookie called ``name``. Without a name, it is the one with a name that Daypass uses; or else, with
+    ``guess``, the only ``HttpOnly`` cookie. A cookie that is being deleted does not count.
     """
     cookies = [(cookie, http_only) for cookie, http_only in map(read_cookie, set_cookies) if cookie]
     named = [cookie for cookie, _ in cookies if (cookie.name == name if name else is_default(cookie.name))]
@@ -128,10 +128,10 @@ def refresh_cookie(set_cookies: Sequence[str], name: str | None = None, *, guess
 def cookie_to_keep_back(
     message: Message, answer: Answer, cookie_name: str | None, refresh_field: str = "refreshToken"
 ) -> Cookie | None:
-    """Return the cookie of ``answer`` that the user's jar must not have: the refresh cookie, and no proxy's.
+    """Return the cookie of ``answer`` that must not go into the user's cookie jar: the refresh cookie.
 
-    Its name is known from what was sent or from the user. To guess it is for the one answer that can be the first to
-    bring it: that of a login which gave no refresh token in its body.
+    Its name is known from the request or from the user. It is guessed only for the response that can be the first to
+    set it: that of a login without a refresh token in its body.
     """
     name = message.cookie.name if message.cookie else cookie_name
     brings_first = "password" in (message.json or message.form or {}) and 200 <= answer.status <= 299

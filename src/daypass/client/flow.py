@@ -1,29 +1,30 @@
-"""When a client refreshes, what it sends again, and when it gives up. No I/O, clock or randomness here.
+"""Decides when a client refreshes, what it sends again, and when it gives up. No I/O, clock or randomness here.
 
-A request of the user's is a generator, `request_flow`: it yields what to do (`Send` with these tokens, `Refresh` the
+A request of the user is a generator, `request_flow`: it yields what to do (`Send` with these tokens, `Refresh` the
 tokens of that version) and is sent the `State` afterwards. One flow serves every HTTP library, sync and async.
 
 Before a request, by the clock (`plan`):
 
     token              body can be sent again        body cannot
     young              use it                        use it
-    close to expiry    use it, refresh behind        refresh first
+    close to expiry    use it, refresh meanwhile     refresh first
     expired            refresh first                 refresh first
     of unknown age     use it                        use it
 
 After a 401 that refreshing can help:
 
-    another user has logged in since        `LoginRequired`: a request is never sent as somebody else
+    another user has logged in since        `LoginRequired`: a request is never sent as another user
     the token has been replaced since       send again with the newer one, no refresh (unless it has expired too)
-    a refresh brought it moments ago        the 401 goes to the caller: a newer token would not be better
+    it was refreshed moments ago            the caller gets the 401: a newer token would not help
     else                                    refresh, then send again
 
-A request is sent again at most once, so no answer can make a loop. A second 401 goes to the caller, unless another user
-has logged in since: then it is `LoginRequired`. A body that cannot be sent again whole is not sent
-again at all: the caller gets the 401, and the client has been refreshed.
+A request is sent again at most once, so there are no loops. A second 401 goes to the caller, unless another user has
+logged in since: then it is `LoginRequired`. A body that cannot be sent again as a whole is not sent again at all: the
+token is refreshed and the caller gets the 401.
 
-An outage does not log out: while the access token is good it is used. `RefreshUnavailable` comes when it is not, and
-`LoginRequired` only when the issuer itself has ended the session, or nobody is logged in.
+An outage does not log anybody out: the access token is used until it expires. Then requests raise
+`RefreshUnavailable`. They raise `LoginRequired` only if the issuer itself has ended the session, or nobody is logged
+in.
 """
 
 from collections.abc import Generator
@@ -47,7 +48,7 @@ class Plan(Enum):
 
 
 def plan(tokens: Tokens, now: int, *, repeatable: bool) -> Plan:
-    """Decide before a request; the module's docstring has the table."""
+    """Decide what to do before a request; see the table in the module's docstring."""
     if not tokens.due(now):
         return Plan.USE
     if tokens.expired(now) or not repeatable:
@@ -55,9 +56,9 @@ def plan(tokens: Tokens, now: int, *, repeatable: bool) -> Plan:
     return Plan.USE_AND_REFRESH
 
 
-# Steps and replies are named tuples: every request makes some, and a frozen dataclass takes three times as long.
+# Steps and replies are named tuples, because every request makes some and frozen dataclasses are three times slower.
 class Send(NamedTuple):
-    """Send the request with these tokens; ``refresh_behind``: and start a refresh that nobody waits for."""
+    """Send the request with these tokens; with ``refresh_behind``, also start a refresh in the background."""
 
     tokens: Tokens
     refresh_behind: bool = False
@@ -73,14 +74,14 @@ Step: TypeAlias = Send | Refresh
 
 
 class State(NamedTuple):
-    """The session after a step: the reply to it.
+    """The session after a step.
 
     Attributes:
         tokens: what the client has now; ``None`` if nobody is logged in.
         now: the time, in milliseconds on a monotonic clock.
-        repeatable: after `Send`: whether the body can be sent again, whole.
-        outcome: after `Refresh`: what came of it, or ``None`` where there was no need for one.
-        ended: why nobody is logged in, where that is known.
+        repeatable: after `Send`: whether the body can be sent again as a whole.
+        outcome: after `Refresh`: its result, or ``None`` if no refresh was needed.
+        ended: why nobody is logged in, if known.
     """
 
     tokens: Tokens | None
@@ -91,20 +92,20 @@ class State(NamedTuple):
 
 
 def request_flow(state: State, timing: Timing) -> Generator[Step, State, None]:
-    """Take one request of the user's to its end, whatever expires meanwhile.
+    """Decide the steps of one request of the user, with refreshes where needed.
 
-    Reply to `Send` only where the answer refused the very token that was sent and refreshing can help (see
-    `daypass.client.parsing.refreshing_can_help`). Every other answer ends the flow: drop it. When the flow ends by
-    itself, the last answer goes to the caller.
+    Reply to `Send` only if the response refused the token that was sent and refreshing can help (see
+    `daypass.client.parsing.refreshing_can_help`). Any other response ends the flow: drop it. When the flow ends by
+    itself, the last response goes to the caller.
 
     Args:
         state: the session now; ``repeatable`` says whether the body can *certainly* be sent again.
-        timing: the spans of time.
+        timing: the client's durations.
 
     Raises:
-        LoginRequired: nobody is logged in, the session has ended, or another user has logged in since the request was
-            begun; nothing more was sent.
-        RefreshUnavailable: the access token has expired and there is no new one now; the session stays as it was.
+        LoginRequired: nobody is logged in, the session has ended, or another user has logged in since the request
+            began; nothing more was sent.
+        RefreshUnavailable: the access token has expired and cannot be refreshed now; the session is kept.
     """
     tokens = _logged_in(state)
     todo = plan(tokens, state.now, repeatable=state.repeatable)
@@ -120,20 +121,20 @@ def request_flow(state: State, timing: Timing) -> Generator[Step, State, None]:
         if settled.tokens is not None and settled.tokens.version == tokens.version and not refused.repeatable:
             return
         newer = replaced(tokens, settled, refused=True)
-    elif newer.expired(refused.now):  # it came out of a storage, and is no better
+    elif newer.expired(refused.now):  # it came from a storage and has expired too
         newer = replaced(newer, (yield Refresh(newer.version)))
     if refused.repeatable:
         _same_login(newer, (yield Send(newer)))
 
 
 def token_flow(state: State, good_for: int, timing: Timing) -> Generator[Refresh, State, Tokens]:
-    """Return tokens whose access token is good for so many milliseconds, after a refresh where one is needed.
+    """Return tokens whose access token is valid for so many milliseconds, after a refresh if one is needed.
 
-    A token that a refresh brought moments ago is returned even if it lives shorter: there is none that lives longer.
+    A token that was refreshed moments ago is returned even if it expires sooner: the server gives no longer one.
 
     Raises:
         LoginRequired: nobody is logged in, the session has ended, or another user has logged in meanwhile.
-        RefreshUnavailable: a new access token is needed, and there is none now.
+        RefreshUnavailable: a new access token is needed and cannot be fetched now.
     """
     tokens = _logged_in(state)
     short = tokens.expired(state.now + good_for) and not tokens.fresh(state.now, timing)
@@ -143,7 +144,7 @@ def token_flow(state: State, good_for: int, timing: Timing) -> Generator[Refresh
 
 
 def replaced(tokens: Tokens, settled: State, *, refused: bool = False) -> Tokens:
-    """Return the tokens to use after a refresh of ``tokens``: the newer ones, or the same while they are good.
+    """Return the tokens to use after a refresh of ``tokens``: the newer ones, or the same if they have not expired.
 
     Raises:
         LoginRequired: the session has ended, or another user has logged in.
@@ -164,7 +165,7 @@ def replaced(tokens: Tokens, settled: State, *, refused: bool = False) -> Tokens
 
 
 def another_login() -> LoginRequired:
-    """Return the error of a request that was begun under a login which another one has replaced."""
+    """Return the error for a request that began under a login which another login has replaced."""
     return LoginRequired("another login has replaced the one that this request was begun with; send it again")
 
 

@@ -1,4 +1,4 @@
-"""Sessions by a function of the user's own, that gets an access token in whatever way it knows."""
+"""Sessions with a function of the user that fetches access tokens."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from daypass.errors import ConfigurationError, LoginRequired
 
 
 class FunctionStrategy:
-    """A function that refreshes; ``DaypassAuth(url, strategy=function)`` makes one of these.
+    """A function that fetches access tokens; ``DaypassAuth(url, strategy=function)`` creates this strategy.
 
     Args:
         function: called with the refresh token, or ``None``; sync or async. It returns the new access token as text, or
@@ -32,7 +32,7 @@ class FunctionStrategy:
         self._function = function
 
     def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
-        """Refuse: there is nobody to give the credentials to.
+        """Refuse: this strategy has no login.
 
         Raises:
             ConfigurationError: always.
@@ -55,14 +55,14 @@ class FunctionStrategy:
         return Refreshed(grant)
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
-        """Return at once: nobody can be told."""
+        """Do nothing: there is no server to send a logout to."""
         yield from ()
         return False
 
     def server(self, url: str) -> str:
-        """Return the origin of the application: where the function gets its tokens is not known."""
+        """Return the origin of the application; where the function gets its tokens is unknown."""
         return plain_url(urlsplit(url)._replace(path="").geturl())
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
-        """Return none: no cookie carries a token here."""
+        """Return ``None``: this strategy uses no cookies."""
         return None

@@ -40,7 +40,7 @@ __all__ = ["DaypassAuth"]
 
 
 class _Httpx:
-    """How messages go through a client of ``httpx2`` or ``httpx``."""
+    """Sends messages through a client of ``httpx2`` or ``httpx``."""
 
     @property
     def transport_errors(self) -> tuple[type[Exception], ...]:
@@ -68,7 +68,7 @@ class _Httpx:
         except Exception:
             if not box:
                 raise
-            # A hook of the user's has raised, as `raise_for_status` does; the answer is in the box.
+            # A hook of the user has raised, as `raise_for_status` does; the response is in the box.
         return box[0]
 
     async def send_async(self, client: Any, url: str, message: Message, limit: float | None) -> Answer:
@@ -87,26 +87,26 @@ class _Httpx:
 class DaypassAuth(SessionAuth, _Auth):
     """Keeps one user logged in, as the ``auth`` of any client of ``httpx2`` or ``httpx``.
 
-    Its arguments are those of `daypass.client.auth.SessionAuth`. Send a request with ``auth=None`` to have it go as it
-    is. Refreshes go through the client that logged in, and so are seen by that client's event hooks.
+    Its arguments are those of `daypass.client.auth.SessionAuth`. To send a request without the token, pass
+    ``auth=None``. Refreshes are sent by the client that logged in, so that client's event hooks see them.
 
-    `login`, `alogin` and `attach` put themselves below the client's event hooks, so that a hook such as
-    ``raise_for_status`` does not see a 401 that is replayed. A client that none of them was called with works too, but
-    its hooks see each 401 first.
+    `login`, `alogin` and `attach` install the auth below the client's event hooks, so a hook such as
+    ``raise_for_status`` does not see a 401 that is retried. A client without such a call works too, but its hooks see
+    each 401 first.
     """
 
     library: ClassVar[Library] = _Httpx()
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        """Not used: the sync and the async flow each do I/O of their own."""
+        """Do nothing: `sync_auth_flow` and `async_auth_flow` are used instead."""
         raise NotImplementedError
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-        """Take one request of a sync client to its end; called by the client.
+        """Send one request of a sync client, refreshing if needed; called by the client.
 
         Raises:
-            LoginRequired: nobody is logged in, or the session was found to have ended.
-            RefreshUnavailable: the access token has expired, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session has ended.
+            RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
         if not self._is_own(request.url):
             yield request
@@ -114,7 +114,7 @@ class DaypassAuth(SessionAuth, _Auth):
         replay = self._replay(request, is_async=False)
         request.headers["Authorization"] = replay.start()
         response = yield request
-        if response.status_code >= 400:  # if the client has `TransportBelowHooks`, all is done already
+        if response.status_code >= 400:  # with `TransportBelowHooks` in the client, everything is done already
             steps = replay.steps(response, blocks=True)
             reply: Any = None
             with suppress(StopIteration):
@@ -129,14 +129,14 @@ class DaypassAuth(SessionAuth, _Auth):
         replay.done()
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        """Take one request of an async client to its end; the twin of `sync_auth_flow`, and raises the same."""
+        """Send one request of an async client; the async version of `sync_auth_flow`, raises the same."""
         if not self._is_own(request.url):
             yield request
             return
         replay = self._replay(request, is_async=True)
         request.headers["Authorization"] = await replay.start_async()
         response = yield request
-        if response.status_code >= 400:  # if the client has `TransportBelowHooks`, all is done already
+        if response.status_code >= 400:  # with `TransportBelowHooks` in the client, everything is done already
             steps = replay.steps(response, blocks=False)
             reply: Any = None
             with suppress(StopIteration):
@@ -165,7 +165,7 @@ class DaypassAuth(SessionAuth, _Auth):
 
 
 def _request(client: Any, url: str, message: Message, limit: float | None) -> tuple[Any, list[Answer]]:
-    """Return the request for a message, and where its answer will be."""
+    """Return the request for a message, and the list that will get its response."""
     install(client)
     box: list[Answer] = []
     options: dict[str, Any] = {} if limit is None else {"timeout": limit}

@@ -1,7 +1,7 @@
-"""Which kind of `daypass.client.body.Body` an httpx request has, and how it is made ready to be sent again.
+"""Finds the kind of `daypass.client.body.Body` of an httpx request, and prepares it to be sent again.
 
-Multipart is sent again as it is where all its files can be rewound: httpx does that. A seekable file is rewound to
-where it stood: httpx would send it empty. What can be read only once is recorded.
+Multipart is sent again if all its files can be rewound: httpx rewinds them. A seekable file is rewound to the position
+it had at first: httpx would send it empty. A body that can be read only once is recorded.
 """
 
 from functools import lru_cache
@@ -30,10 +30,10 @@ def _streams_of(request: Any) -> _Streams:
 
 
 def body_of(request: Any, limit: int, *, is_async: bool) -> Body:
-    """Return the body of ``request``, and have it recorded while it is sent where that is needed.
+    """Return the body of ``request``; if it can be read only once, record it while it is sent.
 
     Args:
-        request: of httpx2 or httpx; its ``stream`` is replaced where the body can be read only once.
+        request: of httpx2 or httpx; its ``stream`` is replaced if the body can be read only once.
         limit: how many bytes of such a body are kept.
         is_async: which kind of client sends it.
     """
@@ -45,8 +45,8 @@ def body_of(request: Any, limit: int, *, is_async: bool) -> Body:
 
 
 def _file_or_list(stream: Any) -> Body | None:
-    # `_stream` is what the caller gave as `content`, kept there by IteratorByteStream in both libraries. Should that
-    # name change, the body is recorded like any other, and the tests of rewinding say so.
+    # `_stream` is what the caller gave as `content`, kept there by IteratorByteStream in both libraries. If that
+    # name changes, the body is recorded like any other, and the tests of rewinding fail.
     source: Any = getattr(stream, "_stream", None)
     if isinstance(source, (list, tuple)):
         return REPEATABLE
@@ -66,7 +66,7 @@ def _multipart(stream: Any) -> Body | None:
 def _record(request: Any, streams: _Streams, limit: int, *, is_async: bool) -> Body:
     stream = request.stream
     if not isinstance(stream, streams.async_ if is_async else streams.sync):
-        return REPEATABLE  # the client is about to refuse it, in its own words
+        return REPEATABLE  # the client is about to refuse it with its own error
     recorded: Body = (streams.async_recorded if is_async else streams.recorded)(stream, limit)
     request.stream = recorded
     return recorded

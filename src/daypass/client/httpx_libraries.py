@@ -1,7 +1,7 @@
-"""Which of ``httpx2`` and ``httpx`` a program uses, and what the adapter uses of theirs.
+"""Finds out whether a program uses ``httpx2`` or ``httpx``, and gives the adapter their classes.
 
-The two have the same interface and different classes. Only what the program has loaded is used, and one of them is
-loaded if it has loaded neither: each takes a while.
+The two have the same interface and different classes. Only a library that the program has imported is used. If it has
+imported neither, one of them is imported: each import takes a while.
 """
 
 import importlib
@@ -16,12 +16,12 @@ _NAMES = ("httpx2", "httpx")
 
 
 def loaded() -> tuple[ModuleType, ...]:
-    """Return the libraries that the program has loaded so far; ``httpx2.alias_httpx()`` makes the two one module."""
+    """Return the libraries imported so far; ``httpx2.alias_httpx()`` makes the two the same module."""
     return tuple(dict.fromkeys(sys.modules[name] for name in _NAMES if name in sys.modules))
 
 
 def classes(name: str) -> tuple[type[Any], ...]:
-    """Return the class called ``name`` of every library that the program has loaded."""
+    """Return the class called ``name`` of every library that the program has imported."""
     return tuple(getattr(module, name) for module in loaded())
 
 
@@ -32,7 +32,7 @@ def library_of(kind: type[Any]) -> ModuleType:
 
 
 def check_client(client: object, *, is_async: bool | None = None) -> None:
-    """Make sure that ``client`` is a client of either library, and sync or async as it is needed.
+    """Check that ``client`` is a client of either library, and sync or async as needed.
 
     Raises:
         ConfigurationError: it is not.
@@ -49,7 +49,7 @@ def check_client(client: object, *, is_async: bool | None = None) -> None:
 
 
 def default_library() -> ModuleType:
-    """Return the library for a client of our own: one that is loaded, or else one that is installed; httpx2 first.
+    """Return the library for Daypass's own client: one that is imported, or else one that is installed; httpx2 first.
 
     Raises:
         ConfigurationError: neither is installed.
@@ -66,11 +66,11 @@ def default_library() -> ModuleType:
 
 
 class AuthOfAllLibraries:
-    """Makes an auth of one library an ``Auth`` of the other one too, as soon as the program has loaded that."""
+    """Makes an auth of one library an ``Auth`` of the other one too, once the program has imported that one."""
 
     @property  # type: ignore[misc]  # nothing writes it
     def __class__(self) -> Any:
-        """The class that `isinstance` sees."""
+        """The class that `isinstance` checks."""
         kind: Any = type(self)
         return _with_bases(kind, classes("Auth"))
 

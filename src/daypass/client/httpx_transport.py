@@ -1,8 +1,8 @@
-"""Replays and Daypass's own messages below a client's event hooks.
+"""Retries and Daypass's own messages below a client's event hooks.
 
-There a refused request is sent again, so no hook sees the refusal; and the answer to a message of Daypass's is read, so
-no hook can hide it. httpx has no public place for that but a client's transport, and the attributes for those are
-private, in both libraries. If they change, a client is served by its ``auth`` alone, and the tests of hooks say so.
+A refused request is sent again here, so no hook sees the 401. The response to a message of Daypass is read here, so no
+hook can hide it. httpx offers no other public place for this than a client's transport, and its attributes are private
+in both libraries. If they change, only the client's ``auth`` is used, and the tests of hooks fail.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ if TYPE_CHECKING:
     from daypass.client.replay import ReplayContext
 
 REPLAY = "daypass.replay"
-"""The request's extension that has its `HttpxReplay`."""
+"""The name of the request extension that holds its `HttpxReplay`."""
 
 ANSWER = "daypass.answer"
-"""The request's extension that gets the `Answer` to a message of Daypass's."""
+"""The name of the request extension that gets the `Answer` to one of Daypass's messages."""
 
 _CODED = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class HttpxReplay(Replay[Any]):
-    """A `Replay` that an httpx request has with it through all redirects."""
+    """A `Replay` that an httpx request keeps through all redirects."""
 
     __slots__ = ("_first_request", "_own_origins")
 
     def __init__(self, context: ReplayContext, body: Body, request: Any, own_origins: OwnOrigins) -> None:
         super().__init__(context, body)
-        self._first_request = id(request)  # not the request: it has this replay, and a cycle costs a collection
+        self._first_request = id(
+            request
+        )  # not the request: it refers to this replay, and a reference cycle costs a garbage collection
         self._own_origins = own_origins
 
     def seen(self, response: Any) -> Seen | None:
-        """Return what is seen of an answer; a redirect takes the token along only within the own origins."""
+        """Return what `Replay` needs of a response; after a redirect, the token is sent only to own origins."""
         request = response.request
         if not self._is_own(request.url):
             return None
@@ -47,7 +49,7 @@ class HttpxReplay(Replay[Any]):
         return Seen(response.status_code, request.headers.get("authorization"), headers.get_list("www-authenticate"))
 
     def remove_token_elsewhere(self, request: Any) -> None:
-        """Take the token off a request that was redirected elsewhere: httpx lets it go along to HTTPS."""
+        """Remove the token from a request that was redirected to another origin: httpx keeps it on an HTTPS upgrade."""
         if id(request) != self._first_request and not self._is_own(request.url):
             request.headers.pop("Authorization", None)
 
@@ -58,14 +60,14 @@ class HttpxReplay(Replay[Any]):
 def with_authorization(response: Any, authorization: str) -> Any:
     """Return the request that was refused, ready to be sent again.
 
-    After a redirect that is the redirected one: what led to it was done, and is not done twice.
+    After a redirect this is the last request: the requests before it are not sent again.
     """
     response.request.headers["Authorization"] = authorization
     return response.request
 
 
 class TransportBelowHooks:
-    """A client's transport with a place for `HttpxReplay` and `Answer`; both sync and async, like httpx's for tests."""
+    """Wraps a client's transport and handles `HttpxReplay` and `Answer`; both sync and async."""
 
     def __init__(self, transport: Any, client: Any) -> None:
         self._transport = transport
@@ -89,7 +91,7 @@ class TransportBelowHooks:
         await self._transport.__aexit__(*error)
 
     def handle_request(self, request: Any) -> Any:
-        """Send it, and once more if its answer refuses the token."""
+        """Send the request, and once more if the response refuses the token."""
         extensions = request.extensions
         replay: HttpxReplay | None = extensions.get(REPLAY)
         if replay is not None:
@@ -103,7 +105,7 @@ class TransportBelowHooks:
         return self._read(request, response) if ANSWER in extensions else response
 
     async def handle_async_request(self, request: Any) -> Any:
-        """The twin of `handle_request`."""
+        """Send the request; the async version of `handle_request`."""
         extensions = request.extensions
         replay: HttpxReplay | None = extensions.get(REPLAY)
         if replay is not None:
@@ -137,7 +139,7 @@ class TransportBelowHooks:
         return response
 
     def _read(self, request: Any, response: Any) -> Any:
-        if response.is_stream_consumed:  # a transport that answers without a network
+        if response.is_stream_consumed:  # a transport that responds without a network
             return _answered(request, response, response.content, None)
         raw = bytearray()
         try:
@@ -176,7 +178,7 @@ def install(client: Any) -> None:
 
 
 def _answered(request: Any, response: Any, raw: bytes, encoding: str | None) -> Any:
-    """Keep the answer, and return a response with the same content for the hooks."""
+    """Keep the answer for Daypass, and return a response with the same content for the hooks."""
     headers = response.headers
     body = content_of(raw, encoding)
     box: list[Answer] = request.extensions[ANSWER]

@@ -5,8 +5,8 @@
         async with Client(streamable_http_client("https://mcp.example.com/mcp", http_client=http)) as client:
             await client.call_tool("add", {"a": 1, "b": 2})
 
-The login is the SDK's own: it discovers the authorization server, registers the client and asks the user. Give
-`DaypassAuth` what the SDK's ``OAuthClientProvider`` needs for that. From then on Daypass refreshes: once for all
+The SDK does the login: it discovers the authorization server, registers the client and asks the user. Give
+`DaypassAuth` the arguments that the SDK's ``OAuthClientProvider`` needs. After that Daypass refreshes: once for all
 requests, tasks and processes that share the storage.
 """
 
@@ -45,16 +45,16 @@ _KNOWN = ("client_id", "client_secret", "method", "issuer", "token_endpoint", "r
 class McpOAuth:
     """The authorization server of an MCP server; the strategy of this module's `DaypassAuth`.
 
-    A login leaves with the tokens who the client is and where it got them, so a refresh token is sent back to the same
-    server and to no other. For tokens from elsewhere the server is asked for (RFC 9728), once.
+    A login stores the client and its authorization server with the tokens. So a refresh token is sent only to the
+    server that issued it. For tokens from elsewhere, the MCP server is asked once for its server (RFC 9728).
 
     Args:
-        url: of the MCP server.
-        client_id: of a client that was registered by hand.
-        client_secret: of a confidential one.
-        method: how that client authenticates. SDK servers know ``client_secret_post`` alone.
+        url: the URL of the MCP server.
+        client_id: the id of a client that was registered by hand.
+        client_secret: the secret of a confidential client.
+        method: how that client authenticates. SDK servers only know ``client_secret_post``.
         issuer: the authorization server; by default, the one that the MCP server names.
-        allow_http: let tokens travel over plain HTTP to more than loopback.
+        allow_http: allow plain HTTP to other hosts than loopback.
     """
 
     begins_by_refreshing = False
@@ -80,7 +80,7 @@ class McpOAuth:
         self._servers: dict[tuple[tuple[str, str], ...], OAuth] = {}
 
     def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
-        """Refuse: no user's password goes to an OAuth client.
+        """Refuse: a user's password must not be given to an OAuth client.
 
         Raises:
             ConfigurationError: always.
@@ -89,14 +89,14 @@ class McpOAuth:
                                  "the two handlers, or tokens to start(…)")  # fmt: skip
 
     def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
-        """Ask the token endpoint; raises what `OAuth.refresh` raises."""
+        """Refresh at the token endpoint; raises the same as `OAuth.refresh`."""
         server = yield from self._server(tokens)
         if isinstance(server, Unavailable):
             return server
         return (yield from server.refresh(tokens))
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
-        """Revoke the refresh token, where the authorization server can do that."""
+        """Revoke the refresh token, if the authorization server supports it."""
         try:
             server = yield from self._server(tokens)
         except ConfigurationError:
@@ -104,11 +104,11 @@ class McpOAuth:
         return False if isinstance(server, Unavailable) else (yield from server.logout(tokens))
 
     def server(self, url: str) -> str:
-        """Return the URL of the MCP server, whose login the tokens came from."""
+        """Return the URL of the MCP server."""
         return url
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
-        """Return ``None``: no cookie carries a token here."""
+        """Return ``None``: this strategy uses no cookies."""
         return None
 
     def _server(self, tokens: Tokens) -> StrategyFlow[OAuth | Unavailable]:
@@ -135,7 +135,7 @@ class McpOAuth:
             issuer=known["issuer"] if endpoint is None else None,
             revocation_endpoint=known.get("revocation_endpoint"),
             resource=known.get("resource", self._url),
-            # A server that has forgotten a client that registered itself needs another login, which registers again.
+            # If the server has forgotten a client that registered itself, a new login registers it again.
             ends=() if "client_id" in self.given else ("invalid_client",),
             allow_http=self._allow_http,
         )
@@ -161,27 +161,27 @@ class McpOAuth:
 
 
 class DaypassAuth(for_httpx.DaypassAuth):
-    """Keeps one user logged in to one MCP server, as the ``auth`` of the HTTP client that the SDK sends through.
+    """Keeps one user logged in to one MCP server, as the ``auth`` of the SDK's HTTP client.
 
     With the arguments for a login, a request without a session asks the user first. Without them, as in a worker, it
     raises `LoginRequired`.
 
     Args:
-        url: of the MCP server, such as ``https://mcp.example.com/mcp``.
-        storage: where the session is kept, with the client's registration; unless given, in memory.
-        client_metadata: what to register as; the SDK's ``OAuthClientMetadata``.
+        url: the URL of the MCP server, such as ``https://mcp.example.com/mcp``.
+        storage: where to keep the session and the client's registration; by default in memory.
+        client_metadata: the SDK's ``OAuthClientMetadata``, for the registration.
         redirect_handler: called with the URL that the user has to visit.
-        callback_handler: returns what came back, the SDK's ``AuthorizationCodeResult``.
-        client_metadata_url: a URL that is the client's id, for servers that take those.
-        client_id: of a client that was registered by hand; then nothing is registered.
-        client_secret: of a confidential one.
+        callback_handler: returns the SDK's ``AuthorizationCodeResult`` of the redirect.
+        client_metadata_url: a URL that is the client's id, for servers that accept those.
+        client_id: the id of a client that was registered by hand; then nothing is registered.
+        client_secret: the secret of a confidential client.
         method: how that client authenticates: ``client_secret_post``, ``client_secret_basic``.
         issuer: the authorization server of tokens that are given to `start`, if the MCP server does not name it.
-        allow_http: let tokens travel over plain HTTP to more than loopback.
-        **options: those of `daypass.client.auth.SessionAuth`.
+        allow_http: allow plain HTTP to other hosts than loopback.
+        **options: more arguments of `daypass.client.auth.SessionAuth`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(
@@ -220,18 +220,18 @@ class DaypassAuth(for_httpx.DaypassAuth):
     def http_client(self, **options: Any) -> httpx2.AsyncClient:
         """Return an HTTP client for the SDK's transports that sends the access token.
 
-        An error of Daypass's, such as `RefreshUnavailable`, is then the error of one call. Through a client of your own
-        with ``auth=auth`` it ends the SDK's whole connection, as each exception of an HTTP client does.
+        With this client, an error of Daypass such as `RefreshUnavailable` only fails one call. With a client of your
+        own and ``auth=auth``, it ends the SDK's whole connection, as any exception of an HTTP client does.
 
         Args:
-            **options: of ``httpx2.AsyncClient``. The timeouts are those of the SDK unless given.
+            **options: arguments of ``httpx2.AsyncClient``. The default timeouts are those of the SDK.
         """
         from httpx2 import Timeout
 
         return _client_class()(**{"timeout": Timeout(30, read=300), **options, "auth": self})
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-        """Take one request of an async client to its end, after a login where one is needed; called by the client."""
+        """Send one request of an async client, after a login if one is needed; called by the client."""
         flow = super().async_auth_flow(request)
         try:
             try:
@@ -249,7 +249,7 @@ class DaypassAuth(for_httpx.DaypassAuth):
             await flow.aclose()
 
     async def _after_login(self, request: Any) -> AsyncGenerator[Any, Any]:
-        """Send a request by the SDK's provider, which logs in; one login for all requests that wait for it."""
+        """Send a request with the SDK's provider, which logs in; requests that wait share one login."""
         from anyio import Lock  # the SDK needs it too
 
         self._login_lock = self._login_lock or Lock()
@@ -282,7 +282,7 @@ def _client_class() -> type[httpx2.AsyncClient]:
     import httpx2
 
     class Client(httpx2.AsyncClient):
-        """Answers a request with the reason for which it could not be sent, as JSON-RPC has it."""
+        """Responds to a request with a JSON-RPC error if it could not be sent."""
 
         async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
             try:
@@ -296,16 +296,16 @@ def _client_class() -> type[httpx2.AsyncClient]:
 
 
 class TokenStorage:
-    """The SDK's ``TokenStorage``, on the session of a `DaypassAuth`: tokens that are set there begin its session.
+    """An SDK ``TokenStorage`` for the session of a `DaypassAuth`: setting tokens begins its session.
 
-    It can be given to an ``OAuthClientProvider`` of your own that logs the user in:
+    You can give it to your own ``OAuthClientProvider`` that logs the user in:
     ``OAuthClientProvider(url, metadata, TokenStorage(auth), redirect, callback)``.
 
     Args:
-        auth: whose session it is.
+        auth: the auth whose session it is.
 
     Attributes:
-        provider: the SDK's provider that uses it, if known: where it got the tokens is kept with them.
+        provider: the SDK's provider that uses it, if known: its authorization server is kept with the tokens.
     """
 
     def __init__(self, auth: DaypassAuth) -> None:
@@ -336,7 +336,7 @@ class TokenStorage:
         await in_thread(self._auth.context.session.begin, grant)
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
-        """Return who the client is: as it was given to `DaypassAuth`, or as it was registered."""
+        """Return the client's information, as given to `DaypassAuth` or as registered."""
         from mcp.shared.auth import OAuthClientInformationFull
 
         tokens = await self._tokens()
@@ -353,7 +353,7 @@ class TokenStorage:
         )
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        """Keep who the client is; it is stored with the tokens."""
+        """Keep the client's information; it is stored with the tokens."""
         self._client = client_info
 
     async def _tokens(self) -> Tokens | None:

@@ -1,14 +1,14 @@
-"""What a client sends about its session and what comes back. Values only: no I/O, clock or randomness."""
+"""The messages about a session that a client sends, and their responses. Values only: no I/O, clock or randomness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 LONGEST_ANSWER = 1_048_576
-"""Bytes of an answer that are read; what is longer is no answer of a token endpoint."""
+"""Maximum bytes to read of a response; a token endpoint sends less."""
 
 NOT_LOOKED_AT = (429, 503)
-"""The statuses by which a server says that it did not look at a request."""
+"""The statuses that mean the server did not process a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class Message:
     """One request about a session.
 
     Attributes:
-        path: what is added to the URL of the session endpoints, or a whole URL.
+        path: appended to the URL of the session endpoints, or a whole URL.
         json: the JSON body, if any.
         cookie: the cookie that carries the refresh token, if any.
-        form: the form that is the body instead (RFC 6749 Appendix B), if any; a list is a field with several values.
+        form: a form as the body instead (RFC 6749 Appendix B), if any; a list is a field with several values.
         authorization: the ``Authorization`` header, if any.
         method: the HTTP method.
     """
@@ -46,22 +46,22 @@ class Message:
         return [(name, each) for name, value in fields for each in ([value] if isinstance(value, str) else value)]
 
     def url(self, base: str) -> str:
-        """Return where it goes, ``base`` being the URL of the session endpoints."""
+        """Return the URL to send it to; ``base`` is the URL of the session endpoints."""
         return self.path if "://" in self.path else f"{base}/{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """The response to a `Message`; headers are as received.
 
     Attributes:
         status: the HTTP status.
         body: the whole body, decoded from its transfer and content codings, up to `LONGEST_ANSWER`.
-        retry_after: the ``Retry-After`` header as it came, if there was one.
-        set_cookies: every ``Set-Cookie`` header as it came.
-        challenges: every ``WWW-Authenticate`` header as it came.
-        date: the ``Date`` header as it came: what time the server says it is.
-        grace: the ``Daypass-Grace`` header as it came: for how many seconds a refresh may be repeated.
+        retry_after: the ``Retry-After`` header, if there was one.
+        set_cookies: every ``Set-Cookie`` header.
+        challenges: every ``WWW-Authenticate`` header.
+        date: the ``Date`` header: the server's time.
+        grace: the ``Daypass-Grace`` header: for how many seconds a refresh may be repeated.
     """
 
     status: int
@@ -75,16 +75,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login or a refresh gave.
+    """The tokens from a login or a refresh.
 
     Attributes:
-        access_token: what opens the application.
-        lifetime: milliseconds from the moment the request was sent, or ``None`` where the answer and the token do not
-            say.
+        access_token: the token for requests to the application.
+        lifetime: milliseconds from the moment the request was sent; ``None`` if neither the response nor the token
+            says.
         refresh_token: from the body, or ``None``.
         cookie: the cookie that carries the refresh token, or ``None``.
-        grace: for how many milliseconds the server answers the same refresh token again; 0 where it does not say.
-        context: what a strategy needs to refresh these tokens and learned at login, such as a client id; it is kept
+        grace: for how many milliseconds the server accepts the same refresh token again; 0 if it does not say.
+        context: what the strategy learned at login and needs to refresh these tokens, such as a client id; it is kept
             with them.
     """
 
@@ -97,19 +97,19 @@ class Grant:
 
 
 class Refreshed(NamedTuple):
-    """The session goes on, with what was granted."""
+    """The refresh succeeded and gave these tokens."""
 
     grant: Grant
 
 
 class Rejected(NamedTuple):
-    """The session has ended; refreshing cannot help any more."""
+    """The session has ended; only a new login helps."""
 
     reason: str
 
 
 class Stale(NamedTuple):
-    """The refresh token was replaced moments ago: another client that shares this session has a newer one."""
+    """The refresh token was replaced just now: another client that shares this session has a newer one."""
 
     reason: str = "the refresh token is stale: a newer one was given out"
     retry_after: float | None = None
@@ -117,15 +117,15 @@ class Stale(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The refresh failed, and this says nothing about the session.
+    """The refresh failed, but the session may still be valid.
 
     Attributes:
-        reason: why, for a person to read.
-        retry_after: seconds to wait before the next attempt, where the server said so.
-        permanent: whether waiting will not help: the client is set up wrongly, and callers get a `ConfigurationError`.
-        unused: whether the refresh token certainly had no effect: nothing was sent, or the server said that it did not
-            look (429, 503). Then even a strict server may be asked again.
-        cause: the exception that it was, if any.
+        reason: why, for people to read.
+        retry_after: seconds to wait before the next attempt, if the server said so.
+        permanent: whether retrying will not help: the client is set up wrongly, and callers get a `ConfigurationError`.
+        unused: whether it is certain that the refresh token was not used: nothing was sent, or the server did not
+            process the request (429, 503). Then a retry is safe even with a strict server.
+        cause: the exception, if there was one.
     """
 
     reason: str
@@ -137,7 +137,7 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """Nothing had to be sent: another client that shares the session refreshed it, and its tokens are used now."""
+    """No refresh was sent: another client that shares the session has refreshed it, and its tokens are used now."""
 
 
 Outcome: TypeAlias = Refreshed | Adopted | Rejected | Stale | Unavailable

@@ -6,8 +6,8 @@ of a `niquests.AsyncSession`.
         auth.login(session, email="user@example.com", password="…")
         session.get("https://api.example.com/me")
 
-There are two classes, because niquests looks at its auth to know whether to await it. To share one session between
-both, give them one storage: `daypass.client.storage.MemoryStorage` will do.
+There are two classes, because niquests checks the class of its auth to know whether to await it. To share one session
+between both, give them the same storage, for example a `daypass.client.storage.MemoryStorage`.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ __all__ = ["AsyncDaypassAuth", "DaypassAuth"]
 
 
 class _Niquests:
-    """How messages go through a session of ``niquests``."""
+    """Sends messages through a session of ``niquests``."""
 
     transport_errors: tuple[type[Exception], ...] = (niquests.RequestException, urllib3.exceptions.HTTPError)
 
@@ -101,23 +101,23 @@ class _Niquests:
 class DaypassAuth(SyncPreparedAuth, AuthBase):
     """Keeps one user logged in, as the ``auth`` of any `niquests.Session`.
 
-    Its arguments are those of `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
+    Its arguments are those of `daypass.client.auth.SessionAuth`. The token is added when a request is prepared.
     """
 
     library: ClassVar[Library] = _Niquests(niquests.Session)
 
 
 class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
-    """The async twin of `DaypassAuth`, for a `niquests.AsyncSession`; log in with `alogin`."""
+    """The async version of `DaypassAuth`, for a `niquests.AsyncSession`; log in with `alogin`."""
 
     library: ClassVar[Library] = _Niquests(niquests.AsyncSession)
 
     async def __call__(self, request: Any) -> Any:
-        """Put the access token into a prepared request, and look at its answers; called by the session.
+        """Add the access token to a prepared request, and check its responses; called by the session.
 
         Raises:
-            LoginRequired: nobody is logged in, or the session was found to have ended.
-            RefreshUnavailable: the access token has expired, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session has ended.
+            RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
         if self._is_own(request.url):
             replay = self._replay(request)
@@ -154,6 +154,6 @@ class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
 def _prepared(client: Any, url: str, message: Message, limit: float | None) -> tuple[Any, dict[str, Any]]:
     request = niquests.Request(message.method, url, auth=Bare(message), **options_of(message))
     prepared = client.prepare_request(request)
-    prepared.hooks = {"response": []}  # the user's may raise for every status, and the answer would be lost
+    prepared.hooks = {"response": []}  # the user's hooks may raise for a status, and the response would be lost
     settings = client.merge_environment_settings(prepared.url, {}, stream=True, verify=None, cert=None)
     return prepared, {"timeout": limit or client.timeout or 30.0, "allow_redirects": False, **settings}

@@ -1,10 +1,10 @@
-"""Sessions by any OAuth 2 token endpoint: ``grant_type=refresh_token`` or ``client_credentials`` (RFC 6749). Pure.
+"""Sessions with any OAuth 2 token endpoint: ``grant_type=refresh_token`` or ``client_credentials`` (RFC 6749). Pure.
 
-The endpoints are given, or discovered from the issuer; a logout revokes (RFC 7009) where there is an endpoint for it.
-`daypass.client.providers` knows the endpoints and the manners of well-known services.
+Give the endpoints, or let them be discovered from the issuer. A logout revokes the refresh token (RFC 7009) if there is
+an endpoint for it. `daypass.client.providers` knows the endpoints and the behaviour of well-known services.
 
-Only ``invalid_grant``, and the codes in ``ends``, end a session. A mistake in how the client is set up, such as
-``invalid_client``, is a `ConfigurationError`. Every other answer is an outage. Both keep the session.
+Only ``invalid_grant``, and the codes in ``ends``, end a session. A wrong client setup, such as ``invalid_client``,
+raises `ConfigurationError`. Any other error response counts as an outage. Both keep the session.
 """
 
 import re
@@ -50,7 +50,7 @@ MISTAKES = frozenset(
 """The codes of a wrong client setup: RFC 6749 §5.2, RFC 8707 §2, and the words of GitHub, Slack, Zoho and HubSpot."""
 
 IDLE_TTL = "14d"
-"""How long an unused refresh token is taken to live at a server that says nothing of it."""
+"""The default for how long an unused refresh token lives."""
 
 _TEMPORARY = (408, 425, 429)
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
@@ -60,39 +60,39 @@ _RESERVED = frozenset({"grant_type", "refresh_token", "client_id", "client_secre
 class OAuth:
     """A token endpoint, for ``DaypassAuth(url, strategy=OAuth(…))``.
 
-    The session begins with `DaypassAuth.start`: tokens from a grant of your own, or a refresh token alone. With
-    ``grant="client_credentials"`` there is nothing to begin: the client gets its tokens by itself.
+    Begin the session with `DaypassAuth.start`: give it tokens that you already have, or only a refresh token. With
+    ``grant="client_credentials"`` you need no start: the client gets its tokens by itself.
 
     Args:
         client_id: the id that the authorization server gave to the client.
-        token_endpoint: its URL; or else
-        issuer: the authorization server's URL, exactly as it names itself. Its endpoints are asked for once, at the
+        token_endpoint: its URL; give either this or ``issuer``.
+        issuer: the authorization server's URL, exactly as in its metadata. Its endpoints are requested once, at the
             first refresh (RFC 8414, OpenID Connect Discovery).
-        revocation_endpoint: the URL for a logout (RFC 7009), where it is not discovered. Without one, a logout ends the
-            session here and not on the server.
-        client_secret: of a confidential client; ``None`` for a public one.
-        private_key: of a client that signs its requests (``private_key_jwt``): PEM text, or a JWK as a mapping.
-        method: how the client authenticates (RFC 8414 §2); by default what fits, and what the metadata supports.
-        scope: to ask for at each refresh; by default what was granted.
+        revocation_endpoint: the URL for a logout (RFC 7009), if it is not discovered. Without one, a logout ends the
+            session here but not on the server.
+        client_secret: the secret of a confidential client; ``None`` for a public one.
+        private_key: for a client that signs its requests (``private_key_jwt``): PEM text, or a JWK as a mapping.
+        method: how the client authenticates (RFC 8414 §2); by default one that fits and that the metadata supports.
+        scope: the scope to ask for at each refresh; by default what was granted.
         resource: the URLs of the APIs that the token is for (RFC 8707). One, or several.
         parameters: more parameters of each token request, such as ``{"audience": "https://api.example.com"}``.
         grant: ``"refresh_token"``, or ``"client_credentials"`` for a service that acts for itself (RFC 6749 §4.4).
-        ends: codes in ``error`` that end the session, besides ``invalid_grant``.
-        repeats: whether a refresh token that was used may be sent once more, after a lost answer. ``False`` for a
-            server whose refresh tokens can be used once.
+        ends: values of ``error`` that end the session, besides ``invalid_grant``.
+        repeats: whether a used refresh token may be sent once more after a lost response. ``False`` for a server with
+            single-use refresh tokens.
         token_types: the ``token_type`` of tokens that are sent as ``Bearer``.
-        authorization_endpoint: where a browser asks the user, for the first tokens, where it is not discovered.
+        authorization_endpoint: where a browser asks the user, for the first tokens, if it is not discovered.
         device_authorization_endpoint: where a device gets a code for the user (RFC 8628).
-        authorization_parameters: parameters of the authorization request alone: ``{"access_type": "offline"}``.
-        redirect_uri: where the browser comes back to, if the provider wants the whole URL to be registered: on this
-            machine, ``http://localhost:8912/callback``. By default ``http://127.0.0.1``, any free port (RFC 8252).
-        idle_ttl: how long a refresh token lives that is not used; ``None`` if it does not die of that. A vault's
-            ``keep`` goes by it. ``idle_ttl="60d"``
-        allow_http: let tokens travel over plain HTTP to more than loopback.
+        authorization_parameters: parameters of the authorization request only: ``{"access_type": "offline"}``.
+        redirect_uri: the redirect URL on this machine, if the provider requires the whole URL to be registered:
+            ``http://localhost:8912/callback``. By default ``http://127.0.0.1`` with any free port (RFC 8252).
+        idle_ttl: how long an unused refresh token stays valid; ``None`` if it does not expire from disuse. A vault's
+            ``keep`` uses it. ``idle_ttl="60d"``
+        allow_http: allow plain HTTP to other hosts than loopback.
         clock: milliseconds since the epoch, for signed requests.
 
     Raises:
-        ConfigurationError: an argument is missing or cannot work.
+        ConfigurationError: an argument is missing or invalid.
     """
 
     def __init__(
@@ -162,11 +162,11 @@ class OAuth:
 
     @property
     def begins_by_refreshing(self) -> bool:
-        """Whether there is something to refresh before anybody has logged in: with client credentials."""
+        """Whether a refresh can get the first tokens without a login: with client credentials."""
         return self._grant == "client_credentials"
 
     def login(self, credentials: Mapping[str, str]) -> StrategyFlow[Grant]:
-        """Refuse: no user's password goes to an OAuth client (RFC 9700 §2.4).
+        """Refuse: a user's password must not be given to an OAuth client (RFC 9700 §2.4).
 
         Raises:
             ConfigurationError: always.
@@ -177,10 +177,10 @@ class OAuth:
         )
 
     def refresh(self, tokens: Tokens) -> StrategyFlow[Outcome]:
-        """Ask the token endpoint, after the discovery where that is still to be done.
+        """Refresh at the token endpoint, after the discovery if it is needed.
 
         Raises:
-            ConfigurationError: waiting will not help; the session is kept.
+            ConfigurationError: retrying will not help; the session is kept.
         """
         form: dict[str, str] = {"grant_type": self._grant} | ({} if self.scope is None else {"scope": self.scope})
         if self._grant == "refresh_token":
@@ -207,18 +207,18 @@ class OAuth:
         return answer.status in (200, 204)
 
     def server(self, url: str) -> str:
-        """Return the URL of the issuer, or of the token endpoint, and the client: a refresh token is for one alone."""
+        """Return the URL of the issuer or token endpoint, and the client: a refresh token is only for that client."""
         return f"{plain_url(self._issuer or self._token_endpoint or url)} (client {self.client_id})"
 
     def cookie_to_keep_back(self, message: Message, answer: Answer) -> Cookie | None:
-        """Return ``None``: no cookie carries a token of OAuth's."""
+        """Return ``None``: OAuth uses no cookies."""
         return None
 
     def discover(self) -> StrategyFlow[Metadata | Unavailable]:
-        """Return the server's endpoints, asked for once.
+        """Return the server's endpoints; they are requested once.
 
         Raises:
-            ConfigurationError: as `daypass.client.discovery.discover` has it.
+            ConfigurationError: as `daypass.client.discovery.discover`.
         """
         if self._metadata is None:
             found = yield from discover(str(self._issuer), allow_http=self._allow_http)
@@ -228,18 +228,18 @@ class OAuth:
         return self._metadata
 
     def message(self, metadata: Metadata, url: str, form: Mapping[str, Any]) -> Message:
-        """Return a request of this client, authenticated."""
+        """Return a request with this client's authentication."""
         return self._client.message(url, form, metadata.methods, metadata.issuer or metadata.token)
 
     def request_tokens(
         self, metadata: Metadata, form: Mapping[str, str], secrets: Iterable[str]
     ) -> StrategyFlow[Outcome]:
-        """Send a token request with the parameters of every one, and judge the answer; raises what `judge` raises."""
+        """Send a token request with the common parameters, and judge the response; raises the same as `judge`."""
         answer: Answer = yield self.message(metadata, metadata.token, {**self.parameters, **form})
         return self.judge(answer, secrets)
 
     def judge(self, answer: Answer, secrets: Iterable[str]) -> Outcome:
-        """Return what an answer of the token endpoint means for this client; raises what `judge` raises."""
+        """Return what a response of the token endpoint means for this client; raises the same as `judge`."""
         known = (*filter(None, secrets), *self._client.secrets)
         return judge(answer, ends=self._ends, token_types=self._token_types, secrets=known)
 
@@ -270,16 +270,16 @@ def judge(
     token_types: Collection[str] = ("bearer",),
     secrets: Iterable[str] = (),
 ) -> Outcome:
-    """Return what the answer of a token endpoint means (RFC 6749 §5.1 and §5.2).
+    """Return what the response of a token endpoint means (RFC 6749 §5.1 and §5.2).
 
-    An ``error`` counts whatever the status is, as GitHub, Slack and Zoho answer 200 with one; only a 5xx and a 429 are
-    outages before their body is looked at.
+    An ``error`` counts with any status, because GitHub, Slack and Zoho send it with 200. Only a 5xx and a 429 count as
+    an outage without a look at the body.
 
     Args:
         answer: JSON, or a form.
         ends: the codes that end the session.
         token_types: the types of tokens to use, in lower case.
-        secrets: what no reason may repeat.
+        secrets: texts that no reason may contain.
 
     Raises:
         ConfigurationError: the server says that the client is set up wrongly.
@@ -309,7 +309,7 @@ def _granted(body: Mapping[str, Any], answer: Answer, token_types: Collection[st
     kind = body.get("token_type", "Bearer")
     if not is_token(access_token):
         return Unavailable("the answer to the refresh had no access token")
-    if not isinstance(kind, str) or kind.casefold() not in token_types:  # RFC 6749 §7.1: it is not to be used
+    if not isinstance(kind, str) or kind.casefold() not in token_types:  # RFC 6749 §7.1: the client must not use it
         wanted = ", ".join(sorted(token_types))
         return Unavailable(f"the answer to the refresh had an access token of another type than {wanted}")
     expires_in = body.get("expires_in")

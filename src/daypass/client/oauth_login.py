@@ -29,10 +29,10 @@ from daypass.drive import run
 from daypass.errors import ConfigurationError, CredentialsRejected, RefreshUnavailable
 
 PATIENCE = 300.0
-"""Seconds that the user has to log in with a browser on this machine."""
+"""Seconds to wait until the user has logged in with a browser on this machine."""
 
 TIMEOUT = 30.0
-"""Seconds for each step of a message."""
+"""Timeout of each step of a message, in seconds."""
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _POLL = 0.05
@@ -52,13 +52,13 @@ class _Pause:
 def first_grant(
     oauth: OAuth, show: Callable[[str, str | None], object], *, device: bool, send: Send | None = None
 ) -> Grant:
-    """Return the tokens that a user's login gave, with a browser on this machine or on any device.
+    """Let a user log in with a browser on this machine or on any device; return the tokens.
 
     Args:
         oauth: the client.
-        show: shows the page to log in at, and the code to enter there, if any.
+        show: shows the URL of the login page, and the code to enter there, if any.
         device: log in with a browser on any device.
-        send: sends a message to the server; unless given, through a client of httpx that is opened for it.
+        send: sends a message to the server; by default through a new httpx client.
 
     Raises:
         Exception: as `by_browser` and `by_device`.
@@ -68,10 +68,10 @@ def first_grant(
 
 
 def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, patience: float = PATIENCE) -> Grant:
-    """Return the tokens that a user's login in a browser on this machine gave.
+    """Let a user log in with a browser on this machine; return the tokens.
 
     Args:
-        oauth: the client; its ``scope``, ``resource`` and ``parameters`` are asked for.
+        oauth: the client; its ``scope``, ``resource`` and ``parameters`` are sent.
         send: sends a message to the server.
         open_page: shows a URL to the user.
         patience: seconds to wait for the user.
@@ -113,7 +113,7 @@ def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, 
 
 
 def by_device(oauth: OAuth, send: Send, show: Callable[[str, str], object]) -> Grant:
-    """Return the tokens that a user's login on any device gave.
+    """Let a user log in with a browser on any device; return the tokens.
 
     Args:
         oauth: the client.
@@ -133,7 +133,7 @@ def by_device(oauth: OAuth, send: Send, show: Callable[[str, str], object]) -> G
 
 
 def _send_by_httpx(message: Message) -> Answer:
-    from daypass.client.httpx import DaypassAuth  # here: the user's own client may be of another library
+    from daypass.client.httpx import DaypassAuth  # imported here: the user's own client may be of another library
 
     library = DaypassAuth.library
     try:
@@ -149,7 +149,7 @@ def _device_flow(oauth: OAuth, show: Callable[[str, str], object]) -> StrategyFl
     answer: Answer = yield oauth.message(metadata, str(metadata.device), {**oauth.parameters, **scope})
     fields = fields_of(answer)
     code, user_code = fields.get("device_code"), fields.get("user_code")
-    place = fields.get("verification_uri") or fields.get("verification_url")  # the latter is Google's
+    place = fields.get("verification_uri") or fields.get("verification_url")  # Google uses the second name
     if not (isinstance(code, str) and isinstance(user_code, str) and isinstance(place, str)):
         _refuse(oauth.judge(answer, ()))
     show(str(fields.get("verification_uri_complete") or place), user_code)
@@ -200,9 +200,9 @@ def _number(value: object, default: float) -> float:
 
 
 class _Listener:
-    """A server on loopback for the one redirect that brings ``state`` back (RFC 8252 §7.3).
+    """A server on loopback for the one redirect with this ``state`` (RFC 8252 §7.3).
 
-    It serves in threads of its own: a browser may block its caller, and may open connections that it does not use.
+    It serves in its own threads: opening a browser may block, and browsers may open connections that they do not use.
     """
 
     def __init__(self, state: str, redirect_uri: str | None = None) -> None:
@@ -217,7 +217,7 @@ class _Listener:
                 listener._answer(self)
 
             def log_message(self, *_: Any) -> None:
-                """Log nothing: the URL has the code in it."""
+                """Log nothing, because the URL contains the code."""
 
         self._server = _listening(str(host), port or 0, Handler)
         self._server.daemon_threads = True
@@ -242,7 +242,7 @@ class _Listener:
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        # A page could send the browser here too: it does not know the state.
+        # Any web page could send the browser here, but it does not know the state.
         expected = url.path == self._path and query.get("state") == self._state
         request.send_response(200 if expected else 404)
         request.send_header("content-type", "text/html; charset=utf-8")

@@ -11,12 +11,12 @@ from daypass.errors import ConfigurationError
 logger = logging.getLogger("daypass.client")
 
 Origin: TypeAlias = tuple[str, str, int | None]
-"""Scheme, host and port; the port is ``None`` where it is the scheme's own."""
+"""Scheme, host and port; the port is ``None`` if it is the scheme's default."""
 
 _Spelled: TypeAlias = tuple[str, str | None, int | None]
 
 REMEMBERED = 1024
-"""Origins whose judgement is kept; others are judged again each time."""
+"""How many origins are cached; others are checked again each time."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -24,12 +24,12 @@ _PORTS = {"http": 80, "https": 443}
 class OwnOrigins:
     """The origins that get the access token: ``(scheme, host, port) in own``.
 
-    A lookup takes any spelling that a library gives: in Unicode or ASCII (IDNA 2008), in any case, an address in any of
-    its forms. Each is judged once.
+    A lookup accepts any spelling that a library gives: Unicode or ASCII (IDNA 2008), upper or lower case, an IP address
+    in any form. Each is checked once.
 
     Args:
-        urls: whose origins they are.
-        allow_http: let tokens travel over plain HTTP to more than loopback.
+        urls: the URLs of the origins.
+        allow_http: allow plain HTTP to other hosts than loopback.
 
     Raises:
         ConfigurationError: tokens may not be sent to one of them.
@@ -49,7 +49,7 @@ class OwnOrigins:
         return iter(self._origins)
 
     def _judge(self, origin: _Spelled | None) -> bool:
-        """Compare an origin in its one spelling, and warn once if it is this machine by another name."""
+        """Compare an origin in its normal form, and warn once if it is another name for this machine."""
         found = origin and _canonical(*origin)
         is_own = found in self._origins
         if len(self._judged) < REMEMBERED:
@@ -75,7 +75,7 @@ def checked_origin(text: str, *, allow_http: bool) -> Origin:
     """Return the origin of a URL that tokens may be sent to.
 
     Raises:
-        ConfigurationError: they may not; the message repeats the host and nothing else.
+        ConfigurationError: tokens may not be sent there; the message names only the host.
     """
     try:
         url = urlsplit(text)
@@ -96,18 +96,18 @@ def checked_origin(text: str, *, allow_http: bool) -> Origin:
 
 
 def plain_url(text: str) -> str:
-    """Return a URL that `checked_origin` takes in its one spelling, without query and fragment: to compare and show."""
+    """Return the normal form of a URL that `checked_origin` accepts, without query and fragment."""
     url = urlsplit(text)
     return _text(checked_origin(f"{url.scheme}://{url.netloc}", allow_http=True)) + url.path.rstrip("/")
 
 
 def own_port(scheme: str, port: int | None) -> int | None:
-    """Return ``port``, or ``None`` where it is the scheme's own."""
+    """Return ``port``, or ``None`` if it is the scheme's default."""
     return None if port == _PORTS.get(scheme) else port
 
 
 def origin_of(text: str) -> Origin | None:
-    """Return the origin of any URL; ``None`` where it has none, or where libraries may read it in different ways."""
+    """Return the origin of any URL; ``None`` if it has none, or if libraries may parse it in different ways."""
     try:
         url = urlsplit(text)
         origin = url.scheme, url.hostname or "", url.port
@@ -117,7 +117,7 @@ def origin_of(text: str) -> Origin | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is this machine (RFC 6761 §6.3)."""
+    """Return whether ``host`` is this machine (RFC 6761 §6.3)."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -125,12 +125,12 @@ def is_loopback(host: str) -> bool:
 
 
 def uses_proxy(url: str) -> bool:
-    """Tell whether a client of our own may use the proxies of the environment for ``url``: never to this machine."""
+    """Return whether Daypass's own client may use the environment's proxies for ``url``: never for this machine."""
     return not is_loopback(urlsplit(url).hostname or "")
 
 
 def _canonical(scheme: str, host: str | None, port: int | None) -> Origin | None:
-    """Return an origin in its one spelling; ``None`` where its host is no name."""
+    """Return an origin in its normal form; ``None`` if its host is not a valid name."""
     name = _canonical_host(host) if host else None
     return None if name is None else (scheme.lower(), name, own_port(scheme.lower(), port))
 

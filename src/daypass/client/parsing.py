@@ -10,16 +10,16 @@ from daypass.client.messages import Cookie
 from daypass.errors import StepUpRequired
 
 LONGEST_LIFETIME = 10 * 365 * 86_400_000
-"""Milliseconds; what claims to live longer is taken to live this long."""
+"""The longest lifetime to use, in milliseconds; a longer one is cut to this."""
 
 LONGEST_RETRY_AFTER = 300.0
-"""Seconds; a server that asks for more than this is asked again after this long."""
+"""The longest ``Retry-After`` to follow, in seconds; a longer one is cut to this."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 _COOKIE_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]+")
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')  # one that is not closed goes to the end: each place is read once
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)')  # an unclosed string goes to the end, so each character is read once
 
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w!#$%&*+.^`|~-]*)(?=\s+[^\s=,]|\s*(?:,|$))")
 
@@ -30,7 +30,7 @@ _INSUFFICIENT = re.compile(r'\berror\s*=\s*"?insufficient_(?:scope|user_authenti
 
 
 def is_token(value: object) -> TypeGuard[str]:
-    """Tell whether ``value`` can be sent in a header: visible ASCII, or an HTTP library would quote it in an error."""
+    """Return whether ``value`` is visible ASCII; anything else in a header would appear in an HTTP library's error."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
@@ -44,18 +44,18 @@ def json_object(text: bytes) -> dict[str, Any] | None:
 
 
 def lifetime_in_milliseconds(value: object) -> int | None:
-    """Read a lifetime in seconds, a number; ``None`` where it makes no sense."""
-    # JSON has integers too large for a float, and Python's has NaN, for which nothing is greater.
+    """Read a lifetime, a number of seconds; return ``None`` if it is invalid."""
+    # JSON can have integers too large for a float; Python's JSON also has NaN, which compares as false.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         return None
     return int(min(value, LONGEST_LIFETIME // 1000) * 1000)
 
 
 def jwt_lifetime(token: str, date: str | None = None) -> int | None:
-    """Return how long a JWT lives, in milliseconds; ``None`` if it is not a JWT, or does not say.
+    """Return the lifetime of a JWT, in milliseconds; ``None`` if it is not a JWT, or does not say.
 
-    It is ``exp`` less ``iat``, or else less the ``date`` of the answer that brought it: both are the server's clock, so
-    the lifetime holds whatever this machine's wall clock says.
+    It is ``exp`` minus ``iat``, or else minus the ``date`` of the response: all are from the server's clock, so a wrong
+    wall clock on this machine does not matter.
     """
     claims = jwt_claims(token)
     try:
@@ -65,7 +65,7 @@ def jwt_lifetime(token: str, date: str | None = None) -> int | None:
 
 
 def jwt_claims(token: str) -> dict[str, Any]:
-    """Return what a JWT says, not verified; empty if it is not one."""
+    """Return the claims of a JWT, not verified; empty if it is not a JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}
@@ -80,8 +80,8 @@ def seconds(retry_after: str | None, date: str | None = None) -> float | None:
 
     Args:
         retry_after: a number of seconds, or an HTTP date.
-        date: the ``Date`` of the same answer. A date is counted from there, so this machine's wall clock, which may be
-            wrong, plays no part.
+        date: the ``Date`` of the same response. A date is counted from there, so a wrong wall clock on this machine
+            does not matter.
     """
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
@@ -91,22 +91,22 @@ def seconds(retry_after: str | None, date: str | None = None) -> float | None:
 
 
 def grace_in_milliseconds(header: str | None) -> int:
-    """Read a ``Daypass-Grace`` header, a whole number of seconds; 0 if there is no such number."""
+    """Read a ``Daypass-Grace`` header, a whole number of seconds; return 0 if there is no such number."""
     text = (header or "").strip()
     return int(text) * 1000 if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def refreshing_can_help(challenges: Sequence[str]) -> bool:
-    """Tell from its ``WWW-Authenticate`` headers whether a 401 may be about an expired or revoked access token.
+    """Return whether a 401 may be about an expired or revoked access token, by its ``WWW-Authenticate`` headers.
 
     It is not if the server asks for other schemes than Bearer, for a wider scope (RFC 6750 §3.1) or for a newer or
-    stronger login (RFC 9470 §3). A 401 without a challenge is taken to be about the token.
+    stronger login (RFC 9470 §3). A 401 without a challenge counts as one about the token.
     """
     return asks_for_bearer(challenges) and not _INSUFFICIENT.search(", ".join(challenges))
 
 
 def step_up_in(challenges: Sequence[str]) -> StepUpRequired | None:
-    """Return what ``WWW-Authenticate`` headers say of a newer or stronger login (RFC 9470 §3), None if nothing."""
+    """Return the request for a newer or stronger login in ``WWW-Authenticate`` headers (RFC 9470 §3), None if none."""
     text = ", ".join(challenges)
     if not _STEP_UP.search(text):
         return None
@@ -115,13 +115,13 @@ def step_up_in(challenges: Sequence[str]) -> StepUpRequired | None:
 
 
 def asks_for_bearer(challenges: Sequence[str]) -> bool:
-    """Tell whether ``WWW-Authenticate`` headers ask for Bearer, among others or by asking for nothing."""
+    """Return whether ``WWW-Authenticate`` headers ask for Bearer, perhaps among others, or ask for nothing."""
     schemes = {scheme.lower() for scheme in _SCHEME.findall(_QUOTED.sub('""', ", ".join(challenges)))}
     return not schemes or "bearer" in schemes
 
 
 def read_cookie(header: str) -> tuple[Cookie | None, bool]:
-    """Read one ``Set-Cookie`` header: the cookie, ``None`` if it is being deleted; and whether it is ``HttpOnly``."""
+    """Read one ``Set-Cookie`` header: return the cookie (``None`` if deleted) and whether it is ``HttpOnly``."""
     pair, *attributes = header.split(";")
     name, _, value = (part.strip() for part in pair.partition("="))
     flags = {attribute.strip().lower() for attribute in attributes}
@@ -131,10 +131,10 @@ def read_cookie(header: str) -> tuple[Cookie | None, bool]:
 
 
 def _epoch(date: str | None) -> float | None:
-    """Read an HTTP date, in seconds since the epoch."""
+    """Read an HTTP date; return seconds since the epoch."""
     if not date:
         return None
-    from email.utils import parsedate_to_datetime  # here: it loads sockets and calendars
+    from email.utils import parsedate_to_datetime  # imported here: it loads sockets and calendars
 
     try:
         return parsedate_to_datetime(date).timestamp()

@@ -1,7 +1,7 @@
-"""What ``requests`` and ``niquests`` have in common: prepared requests, an auth that is called, hooks for responses.
+"""The common part of ``requests`` and ``niquests``: prepared requests, an auth that is called, hooks for responses.
 
-Neither is imported here. The auth puts a hook of its own before every other: it gets each answer first, hop by hop, and
-puts the answer to the replay in the place of a 401, so no hook of the user's sees that.
+Neither library is imported here. The auth puts its own hook before all others: it gets each response first, at each hop
+of a redirect, and replaces a 401 by the response to the retry. So no hook of the user sees that 401.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ class PreparedReplay(Replay[Any]):
         self._is_own = is_own
 
     def seen(self, response: Any) -> Seen | None:
-        """Return what is seen of an answer."""
+        """Return the status, the ``Authorization`` and the challenges of a response."""
         request = response.request
         if not self._is_own(request.url):
             return None
@@ -52,9 +52,9 @@ class PreparedAuth(SessionAuth):
         return PreparedReplay(self.context, body, self._is_own)
 
     def _may_be_refused(self, replay: PreparedReplay, response: Any) -> bool:
-        """Tell whether an answer may refuse the token; and take the token off a request that is redirected elsewhere.
+        """Return whether a response may refuse the token; remove the token from a request redirected to another origin.
 
-        The libraries let it go along to HTTPS.
+        The libraries would keep it on an upgrade to HTTPS.
         """
         status = response.status_code
         if status >= 400:
@@ -69,14 +69,14 @@ class PreparedAuth(SessionAuth):
 
 
 class SyncPreparedAuth(PreparedAuth):
-    """The `PreparedAuth` of a session that blocks."""
+    """The `PreparedAuth` of a sync session."""
 
     def __call__(self, request: Any) -> Any:
-        """Put the access token into a prepared request, and look at its answers; called by the session.
+        """Add the access token to a prepared request, and check its responses; called by the session.
 
         Raises:
-            LoginRequired: nobody is logged in, or the session was found to have ended.
-            RefreshUnavailable: the access token has expired, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session has ended.
+            RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
         if self._is_own(request.url):
             replay = self._replay(request)
@@ -85,7 +85,7 @@ class SyncPreparedAuth(PreparedAuth):
         return request
 
     def _answered(self, replay: PreparedReplay, response: Any, options: Mapping[str, Any]) -> Any:
-        """Return what the session goes on with in place of ``response``."""
+        """Return the response to use instead of ``response``."""
         if not self._may_be_refused(replay, response):
             return response
 
@@ -103,12 +103,12 @@ class SyncPreparedAuth(PreparedAuth):
 
 
 def hook_first(request: Any, hook: Callable[..., Any]) -> None:
-    """Have ``hook`` called with each response to ``request`` before any other hook."""
+    """Register ``hook`` for each response to ``request``, before any other hook."""
     request.hooks["response"] = [hook, *(request.hooks.get("response") or ())]
 
 
 def body_of(request: Any, limit: int) -> Body:
-    """Return the body of a prepared request, and have it recorded while it is sent where that is needed.
+    """Return the body of a prepared request; if it can be read only once, record it while it is sent.
 
     Args:
         request: its ``body`` is replaced if it can be read only once. Multipart is bytes already.
@@ -122,25 +122,25 @@ def body_of(request: Any, limit: int) -> Body:
 
 
 class Bare:
-    """The auth of a message of Daypass's: none but what the message brings."""
+    """The auth of Daypass's own messages: only the authorization in the message."""
 
     def __init__(self, message: Message) -> None:
         self._message = message
 
     def __call__(self, request: Any) -> Any:
-        """Take every other authorization off, and put the message's own cookie in."""
+        """Remove any other authorization, and add the message's cookie."""
         with_cookie(request.headers, self._message)
         request.headers[ACCEPT_ENCODING[0]] = ACCEPT_ENCODING[1]
         return request
 
 
 def options_of(message: Message) -> Mapping[str, Any]:
-    """Return a message's body as the options of a request."""
+    """Return a message's body as options of a request."""
     return {"data": message.pairs} if message.form is not None else {"json": message.json}
 
 
 def headers_of(response: Any, name: str) -> Sequence[str]:
-    """Return every header of that name, apart."""
+    """Return a list of every header with that name."""
     raw = getattr(response.raw, "headers", None)
     if raw is not None and hasattr(raw, "getlist"):
         return list(raw.getlist(name))
@@ -149,7 +149,7 @@ def headers_of(response: Any, name: str) -> Sequence[str]:
 
 
 def raw_body(response: Any) -> bytes:
-    """Read a body as it came, not decoded, up to the length that an answer can have."""
+    """Read a body as received, not decoded, up to the maximum length of an answer."""
     raw = bytearray()
     for chunk in response.raw.stream(CHUNK, decode_content=False):
         raw += chunk
@@ -159,14 +159,14 @@ def raw_body(response: Any) -> bytes:
 
 
 def read_answer(response: Any, raw: bytes) -> Answer:
-    """Return what a response says, with a body that was read as it came."""
+    """Return the `Answer` for a response whose body was read without decoding."""
     headers = response.headers
     body = content_of(raw, headers.get("content-encoding"))
     return answer_of(response.status_code, body, headers, lambda name: headers_of(response, name))
 
 
 def _prefixes(origins: Iterable[Origin]) -> Iterable[str]:
-    """Return what the URLs of prepared requests to these origins begin with: they always have a path."""
+    """Return the prefixes of URLs of prepared requests to these origins: such URLs always have a path."""
     for scheme, host, port in origins:
         name = f"[{host}]" if ":" in host else host
         if port is not None:

@@ -1,12 +1,12 @@
-"""Well-known OAuth providers: `OAuth` with their endpoints and error codes, and what they do with refresh tokens.
+"""Well-known OAuth providers: `OAuth` with their endpoints, error codes and rules for refresh tokens.
 
     auth = DaypassAuth("https://api.github.com", strategy=github(client_id="Iv1.…", client_secret="…"))
     auth.start(refresh_token="ghr_…")
 
-Each function takes the arguments of `OAuth` too; an argument that is given wins over the provider's.
+Each function also takes the arguments of `OAuth`; yours override the provider's.
 
-``idle_ttl``, how long an unused refresh token lives, is what each documents: for Auth0 and Keycloak the default, which
-can be changed there; ``None`` where it does not die of disuse.
+``idle_ttl`` is how long an unused refresh token stays valid, as each provider documents it: for Auth0 and Keycloak the
+default, which you can change there; ``None`` if it does not expire from disuse.
 """
 
 from typing import Any
@@ -72,7 +72,7 @@ def google(client_id: str, client_secret: str | None = None, **options: Any) -> 
 
 
 def hubspot(client_id: str, client_secret: str, **options: Any) -> OAuth:
-    """Return the strategy for HubSpot, whose refresh tokens stay the same, and whose code stands in ``status``."""
+    """Return the strategy for HubSpot, whose refresh tokens stay the same, and whose error code is in ``status``."""
     return _provider(
         options,
         client_id,
@@ -128,7 +128,7 @@ def salesforce(
 ) -> OAuth:
     """Return the strategy for Salesforce; ``url`` is that of a sandbox or of your domain.
 
-    Salesforce does not say how long a token lives: it is refreshed after the first 401.
+    Salesforce does not say how long a token lives: the client refreshes after the first 401.
     """
     url = url.rstrip("/")
     return _provider(

@@ -1,15 +1,15 @@
-"""The text that a storage keeps of a session. Pure.
+"""The text of a session in a storage. Pure.
 
-A storage with a clock of its own says how long ago a record was written, and the record how old its access token was by
-then. Elsewhere the age of an access token is measured on the monotonic clock as long as the machine has not been
-restarted, so a wrong wall clock changes nothing. After a restart, and where a machine cannot tell, only the wall clock
-is left; a token that seems to come from the future is taken to be new.
+A storage with its own clock knows how long ago a record was written, and the record says how old its access token was
+then. Without such a clock, the age of an access token is measured on the monotonic clock until the machine restarts, so
+a wrong wall clock does not matter. After a restart, or if restarts cannot be detected, the wall clock is used; a token
+that seems to come from the future counts as new.
 
-A record names the server that its refresh token belongs to, so that no client sends it to another one. Records of 0.1
-name none: they are taken by any client, and name its server when they are written again.
+A record names the server of its refresh token, so no client sends it to another server. Records of version 0.1 name
+none: any client accepts them, and they get its server when they are written again.
 
-Besides a session's tokens a record may say that the session has ended, and why, or that the newest tokens could not be
-written: then the older ones are of no use any more, and are not kept.
+Instead of tokens, a record may say that the session has ended, and why, or that the newest tokens could not be written:
+then the older ones are useless and are not kept.
 """
 
 import json
@@ -26,12 +26,12 @@ _BEGINNING = '{"daypass": '
 
 
 class Now(NamedTuple):
-    """The time on every clock there is.
+    """The time on both clocks.
 
     Attributes:
         monotonic: in milliseconds on the client's monotonic clock.
         wall: in milliseconds since the epoch.
-        boot: differs between restarts of the machine; ``None`` where it cannot be known.
+        boot: changes with each restart of the machine; ``None`` if it is not known.
     """
 
     monotonic: int
@@ -53,14 +53,14 @@ class Behind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """The text began as a record and was cut off or overwritten; a login may replace it."""
+    """The text is a record that was cut off or overwritten; a login may replace it."""
 
 
 Record: TypeAlias = Tokens | Ended | Behind | Damaged
 
 
 def write_record(record: Tokens | Ended | Behind, record_id: str, now: Now, server: str | None = None) -> str:
-    """Return the text of a record; ``record_id`` differs for each writing."""
+    """Return the text of a record; ``record_id`` is different each time it is written."""
     fields: dict[str, Any] = {"daypass": FORMAT, "id": record_id}
     if server is not None and not isinstance(record, Ended):
         fields["server"] = server
@@ -80,7 +80,7 @@ def record_id_of(text: str | None) -> str | None:
 
 
 def server_of(text: str | None) -> str | None:
-    """Return the server that a record's refresh token belongs to; ``None`` if the record does not say."""
+    """Return the server of a record's refresh token; ``None`` if the record does not say."""
     return _text_in(text, "server")
 
 
@@ -90,14 +90,14 @@ def _text_in(text: str | None, name: str) -> str | None:
 
 
 def read_record(text: str, now: Now, jitter: float, timing: Timing, age: int | None = None) -> Record | None:
-    """Return what a record says, as of ``now``; ``None`` where the text is not a record.
+    """Return the content of a record at the time ``now``; ``None`` if the text is not a record.
 
     Args:
-        text: of the record.
-        now: the time on every clock.
+        text: the text of the record.
+        now: the time on both clocks.
         jitter: 0 to 1.
-        timing: the spans of time.
-        age: milliseconds since the text was written, by a clock that all who share it have; ``None`` without one.
+        timing: the client's durations.
+        age: milliseconds since the text was written, by a clock shared by all clients; ``None`` without one.
     """
     fields = json_object(text.encode("utf-8", "replace"))
     if fields is None:
@@ -115,7 +115,7 @@ def _fields(tokens: Tokens, now: Now) -> dict[str, Any]:
         "refreshToken": tokens.refresh_token,
         "cookie": tokens.cookie and [tokens.cookie.name, tokens.cookie.value],
         "lifetime": tokens.lifetime,
-        "receivedAt": {  # the name is older than the meaning: it counts from the sending of the request
+        "receivedAt": {  # an old name: the age counts from when the request was sent
             "monotonic": tokens.sent_at,
             "wall": now.wall - (now.monotonic - tokens.sent_at),
             "boot": now.boot,

@@ -1,7 +1,7 @@
-"""Redirects in libraries that ask for a token at each hop: all hops go under the login that the request was begun with.
+"""Redirects in libraries that ask for a token at each hop: all hops use the login that the request began with.
 
-Such a library (aiohttp, urllib3) makes a new request of each hop, in the same task or thread. So where an answer leads
-to is kept in a context variable, for the next request there.
+Such a library (aiohttp, urllib3) sends a new request for each hop, in the same task or thread. So the target of a
+redirect is kept in a context variable for the next request.
 """
 
 from contextvars import ContextVar
@@ -11,7 +11,7 @@ from daypass.client.flow import another_login
 
 
 class _Hop(NamedTuple):
-    """Where a request was redirected to, and the login that it was begun with."""
+    """The URL that a request was redirected to, and the login that it began with."""
 
     url: object
     login_id: str | None
@@ -21,24 +21,24 @@ _next_hop: ContextVar[_Hop | None] = ContextVar("daypass_next_hop", default=None
 
 
 def note_redirect(url: object, login_id: str | None) -> None:
-    """Note where the answer to a request leads.
+    """Remember the target of a redirect.
 
     Args:
-        url: the absolute URL, in whatever type the library has.
-        login_id: of the token that the request was sent with; `Replay.login_id`.
+        url: the absolute URL, in the library's own type.
+        login_id: the login of the token that the request was sent with; `Replay.login_id`.
     """
     _next_hop.set(_Hop(url, login_id))
 
 
 def check_redirect(url: object, login_id: str | None) -> None:
-    """Refuse to send a request that another user's was redirected to.
+    """Refuse to follow a redirect with the token of another login.
 
     Args:
-        url: of the request, in the type that `note_redirect` got.
-        login_id: of the token that it would carry.
+        url: the URL of the request, in the same type as for `note_redirect`.
+        login_id: the login of the token that it would carry.
 
     Raises:
-        LoginRequired: it continues a request that was begun under another login.
+        LoginRequired: it continues a request that began under another login.
     """
     hop = _next_hop.get()
     if hop is None:

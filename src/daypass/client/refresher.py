@@ -1,14 +1,14 @@
-"""The one refresh that every request of a session waits for: its thread, its deadline, its attempts and pauses.
+"""Runs one refresh for all requests of a session: its thread, its deadline, its attempts and pauses.
 
-- A refresh does not belong to the caller who happened to start it. It runs in a thread of its own, so no cancelled,
-  timed-out or dead caller ends it. Its result is stored before any caller wakes.
-- Threads, tasks and event loops wait for the same `PendingRefresh` through one `concurrent.futures.Future`. Nobody
-  waits beyond its deadline, and a refresh beyond its deadline does not keep another from starting. If its answer comes
-  later still, its token is used unless there is a newer one.
-- Where a storage keeps the session, a refresh waits for its turn among the processes that share it, reads the storage
-  before it sends, and stores what it got before the next process has its turn.
-- Failed attempts are counted until a refresh succeeds, for all callers together: the pause between attempts grows with
-  that count, so an outage is met by fewer and fewer requests.
+- A refresh runs in its own thread, so it goes on if its caller is cancelled, times out or dies. Its result is stored
+  before any caller continues.
+- Threads, tasks and event loops wait for the same `PendingRefresh` through one `concurrent.futures.Future`. All of them
+  stop waiting at its deadline, and after that a new refresh can start. If its response comes even later, its token is
+  used unless there is a newer one.
+- If a storage keeps the session, a refresh waits for its turn among the processes that share it, reads the storage
+  before it sends, and stores the result before the next process has its turn.
+- Failed attempts are counted for all callers together until a refresh succeeds. The pause between attempts grows with
+  that count, so the client sends fewer and fewer requests during an outage.
 """
 
 import atexit
@@ -46,14 +46,14 @@ class _TurnOver(Exception):
 
 
 class PendingRefresh:
-    """One refresh under way.
+    """One refresh in progress.
 
     Attributes:
-        tokens: what it presents.
+        tokens: the tokens that it replaces.
         started_at: in milliseconds on the session's clock.
-        sent_at: when the attempt that was answered was sent, on the same clock.
+        sent_at: when the attempt that got a response was sent, on the same clock.
         ends_at: its deadline, on the same clock.
-        done: has the outcome once that has been stored.
+        done: gets the outcome after it has been stored.
     """
 
     __slots__ = ("__weakref__", "done", "ends_at", "sent_at", "started_at", "tokens")
@@ -62,18 +62,18 @@ class PendingRefresh:
         self.tokens = tokens
         self.started_at = self.sent_at = started_at
         self.ends_at = ends_at
-        from concurrent.futures import Future  # here: not needed before a refresh
+        from concurrent.futures import Future  # imported here: only needed for a refresh
 
         self.done: Future[Outcome] = Future()
 
 
 class Refresher:
-    """Refreshes a session, once for all who wait.
+    """Refreshes a session, once for all callers that wait.
 
     Args:
-        session: whose tokens are refreshed.
-        strategy: what to ask of the server.
-        sender: sends it.
+        session: the session to refresh.
+        strategy: makes the requests to the server.
+        sender: sends them.
     """
 
     def __init__(self, session: ClientSession, strategy: Strategy, sender: Sender) -> None:
@@ -89,13 +89,13 @@ class Refresher:
         survive_forks(self)
 
     def start(self, version: int, *, blocks: bool) -> PendingRefresh | None:
-        """Return the refresh that replaces the tokens of ``version``, started now if none is under way.
+        """Return the refresh that replaces the tokens of ``version``; start it if none is in progress.
 
-        ``None`` if there is nothing to wait for: those tokens have been replaced, or the session has ended. After a
-        failed refresh it returns one that has failed already, until it is time to try again.
+        Return ``None`` if no refresh is needed: those tokens have been replaced, or the session has ended. After a
+        failed refresh, return one that has already failed until it is time to try again.
 
         Args:
-            version: of the tokens.
+            version: the version of the tokens.
             blocks: whether the caller blocks its thread, and so the event loop of that thread.
         """
         now = self._session.clock()
@@ -115,13 +115,13 @@ class Refresher:
         return pending
 
     def start_behind(self, version: int, *, blocks: bool) -> None:
-        """Start a refresh that nobody waits for, unless one is under way or has just failed; then it takes no lock."""
+        """Start a refresh in the background. If one is in progress or has just failed, do nothing and take no lock."""
         pause_until = self._pause_until
         if self._pending is None and (pause_until is None or self._session.clock() >= pause_until):
             self.start(version, blocks=blocks)
 
     def wait(self, pending: PendingRefresh | None) -> State:
-        """Wait for ``pending`` in this thread, until its deadline at most."""
+        """Wait for ``pending`` in this thread, but not longer than its deadline."""
         if pending is None:
             return self._session.state()
         try:
@@ -130,7 +130,7 @@ class Refresher:
             return self._session.state(outcome=_LOST)
 
     async def wait_async(self, pending: PendingRefresh | None) -> State:
-        """Wait for ``pending`` in this task, until its deadline at most; being cancelled does not end the refresh."""
+        """Wait for ``pending`` in this task, not longer than its deadline; cancelling this does not end the refresh."""
         if pending is None:
             return await in_thread(self._session.state) if self._session.needs_look else self._session.state()
         try:
@@ -140,7 +140,7 @@ class Refresher:
             return self._session.state(outcome=_LOST)
 
     def recover_from_fork(self) -> None:
-        """In a forked child: the parent's threads are not here, nor is the refresh that one of them carried out."""
+        """Reset in a forked child: the parent's threads do not exist here, so no refresh is in progress."""
         self._lock = threading.Lock()
         self._pending = None
         _under_way.clear()
@@ -150,7 +150,7 @@ class Refresher:
         return self._session.timing
 
     def _forget_other_logins(self, tokens: Tokens) -> None:
-        """Count failures for one login only."""
+        """Reset the count of failures after a new login."""
         if tokens.login_id != self._login_id:
             self._login_id, self._failures, self._pause_until = tokens.login_id, 0, None
 
@@ -160,7 +160,7 @@ class Refresher:
         return self._timing.deadline_for(grace) + turn
 
     def _grace(self, tokens: Tokens) -> int:
-        """Return the server's grace period: as it said itself, or as the strategy knows of that kind of server."""
+        """Return the server's grace period: its own value, or else the strategy's value for this kind of server."""
         return self._timing.deadline if getattr(self._strategy, "repeats", False) else tokens.grace
 
     def _still_unavailable(self, now: int) -> Unavailable:
@@ -170,7 +170,7 @@ class Refresher:
     def _left(self, pending: PendingRefresh) -> float:
         return max(0, pending.ends_at - self._session.clock()) / 1000
 
-    # In the thread of the refresh.
+    # Runs in the thread of the refresh.
 
     def _launch(self, pending: PendingRefresh, *, blocks: bool) -> None:
         blocked = running_loop() if blocks else None
@@ -181,7 +181,7 @@ class Refresher:
         thread = threading.Thread(target=self._run, args=(pending, blocked), name="daypass-refresh", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # no more threads, or the interpreter is ending
+        except RuntimeError as error:  # no more threads can start, or the interpreter is shutting down
             self._finish(pending, Unavailable(f"no thread for the refresh: {error}", unused=True))
 
     def _run(self, pending: PendingRefresh, blocked: EventLoop | None) -> None:
@@ -202,7 +202,7 @@ class Refresher:
         return nullcontext(Turn()) if stored is None else stored.turn(pending.tokens, self._grace(pending.tokens))
 
     def _adopted(self, pending: PendingRefresh, turn: Turn | None = None) -> Outcome | None:
-        """Use what another process has stored meanwhile; ``None`` if there is nothing, or it has expired too."""
+        """Use the tokens that another process has stored meanwhile; return ``None`` if none, or if they expired too."""
         match self._session.adopt_newer(pending.tokens, turn):
             case None:
                 return None
@@ -241,7 +241,7 @@ class Refresher:
         return turn.held or self._session.stored is None or not self._session.stored.is_shared
 
     def _pause(self, pending: PendingRefresh, outcome: Outcome, attempts: int) -> float | None:
-        """Return how long to wait before the next attempt, in seconds; ``None`` if there is to be none."""
+        """Return how long to wait before the next attempt, in seconds; ``None`` to give up."""
         left = pending.ends_at - self._session.clock()
         if left <= 0 or not self._session.is_current(pending.tokens):
             return None
@@ -252,7 +252,7 @@ class Refresher:
         return None if pause is None else pause / 1000
 
     def _attempt(self, pending: PendingRefresh, blocked: EventLoop | None, turn: Turn) -> Outcome:
-        """Send once; each step of it ends before the turn does, because the next holder sends too."""
+        """Send once; each step ends before the turn ends, because the next holder of the turn sends too."""
         clock, timing = self._session.clock, self._timing
         tokens, sent_at = pending.tokens, clock()
 
@@ -275,7 +275,7 @@ class Refresher:
         return outcome
 
     def _finish(self, pending: PendingRefresh, outcome: Outcome, turn: Turn | None = None) -> None:
-        """Store what came of ``pending``, report it, and wake all who wait."""
+        """Store the result of ``pending``, report it, and wake all callers that wait."""
         try:
             if self._session.is_current(pending.tokens):
                 outcome = self._settle(pending, outcome, turn)
@@ -287,7 +287,7 @@ class Refresher:
             pending.done.set_result(outcome)
 
     def _settle(self, pending: PendingRefresh, outcome: Outcome, turn: Turn | None) -> Outcome:
-        """Change the session; return ``outcome``, a failure with the pause that was decided on."""
+        """Update the session; return ``outcome``, with the pause added if it is a failure."""
         try:
             match outcome:
                 case Adopted():
@@ -300,15 +300,15 @@ class Refresher:
                     if turn is not None:
                         turn.failed(failure.reason)
                     return self._fail(pending, failure)
-                case _:  # too late: nobody waits for it any more
+                case _:  # too late: all callers have stopped waiting
                     pass
-        except Overtaken:  # by a logout, a login, or the refresh of a process that did not wait
+        except Overtaken:  # replaced by a logout, a login, or a process that did not wait for its turn
             failure = Unavailable("another process changed the stored session, and its token has expired")
             return self._adopted(pending) or self._fail(pending, failure)
         return outcome
 
     def _reject(self, pending: PendingRefresh, reason: str, turn: Turn | None) -> None:
-        """End the session; a token that was presented before without an answer was refused because of that."""
+        """End the session; if the same token was sent before without a response, that is the reason for the refusal."""
         lost = turn is not None and turn.in_doubt
         if lost:
             reason = f"{LOST_ANSWER}: the answer to a refresh was lost, and the same token was refused ({reason})"
@@ -340,7 +340,7 @@ def _no_turn(error: NoTurn) -> Unavailable:
 
 
 def _unanswered(error: Exception) -> Unavailable:
-    """Return what an error of a strategy means; one that is a bug is logged with where it happened."""
+    """Return what an error of a strategy means; if it is a bug, log where it happened."""
     if isinstance(error, ConfigurationError):
         return Unavailable(str(error), permanent=True, cause=error)
     if isinstance(error, NoAnswer):
@@ -357,7 +357,7 @@ _under_way: weakref.WeakSet[PendingRefresh] = weakref.WeakSet()
 
 @atexit.register
 def _wait_for_all() -> None:
-    """At the program's end, wait for refreshes under way: a strict server has used up the old token already."""
+    """Wait for refreshes in progress at program exit: a strict server has already used up the old token."""
     for pending in list(_under_way):
         try:
             pending.done.result(max(0, pending.ends_at - pending.started_at) / 1000)

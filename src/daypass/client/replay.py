@@ -1,7 +1,7 @@
-"""One request of the user's, until its answer is the caller's: `daypass.client.flow`, carried out.
+"""Carries out `daypass.client.flow` for one request of the user.
 
-This is the one place where a request is sent again. An adapter asks `Replay.start` for the ``Authorization`` to send,
-sends, and gives the answer to `Replay.finish`, which returns the answer for the caller.
+This is the only place where a request is sent again. An adapter gets the ``Authorization`` from `Replay.start`, sends
+the request, and passes the response to `Replay.finish`, which returns the response for the caller.
 """
 
 from abc import ABC, abstractmethod
@@ -21,16 +21,16 @@ from daypass.errors import StepUpRequired
 R = TypeVar("R")
 
 ShouldRefresh: TypeAlias = Callable[[int, Sequence[str]], bool]
-"""Called with a status of 400 or more and the ``WWW-Authenticate`` headers; tells whether a newer token may help."""
+"""Takes a status of 400 or more and the ``WWW-Authenticate`` headers; returns whether a newer token may help."""
 
 
 class ReplayContext(NamedTuple):
-    """What all requests of one `SessionAuth` share.
+    """The objects that all requests of one `SessionAuth` share.
 
     Attributes:
-        session: whose token they carry.
-        refresher: of the session.
-        should_refresh: which answers refuse the token.
+        session: the session whose token they carry.
+        refresher: refreshes the session.
+        should_refresh: which responses refuse the token.
     """
 
     session: ClientSession
@@ -39,12 +39,12 @@ class ReplayContext(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What an adapter sees of an answer.
+    """The parts of a response that `Replay` needs from an adapter.
 
     Attributes:
         status: the HTTP status.
-        authorization: what the request that it answers was sent with; a redirect may have taken it off.
-        challenges: the ``WWW-Authenticate`` headers, apart.
+        authorization: the ``Authorization`` of its request; a redirect may have removed it.
+        challenges: a list of the ``WWW-Authenticate`` headers.
     """
 
     status: int
@@ -53,35 +53,35 @@ class Seen(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Wait for this refresh; with ``None``, only for the session as it is now."""
+    """Wait for this refresh; with ``None``, only read the session as it is now."""
 
     pending: PendingRefresh | None
 
 
 class Drain(NamedTuple):
-    """Read the answer to its end, so that its connection is free: the refresh may need it."""
+    """Read the response to its end to free its connection: the refresh may need it."""
 
     response: Any
 
 
 class Resend(NamedTuple):
-    """Send the request that ``response`` answers again, with this ``Authorization``; reply with the new answer."""
+    """Send the request of ``response`` again, with this ``Authorization``; reply with the new response."""
 
     response: Any
     authorization: str
 
 
 def is_unauthorized(status: int, challenges: Sequence[str]) -> bool:
-    """Tell whether an answer is a 401 that a newer token may help against."""
+    """Return whether a response is a 401 where a newer token may help."""
     return status == 401 and refreshing_can_help(challenges)
 
 
 class Replay(ABC, Generic[R]):
-    """One request, and whatever has to happen around it.
+    """One request, with the refreshes and the retry that it needs.
 
     Args:
-        context: of the auth that sends it: `SessionAuth.context`.
-        body: the request's.
+        context: the `SessionAuth.context` of the auth that sends it.
+        body: the request's body.
     """
 
     __slots__ = (
@@ -107,41 +107,41 @@ class Replay(ABC, Generic[R]):
 
     @property
     def login_id(self) -> str | None:
-        """The login whose token the request was sent with last."""
+        """The login of the token that the request was last sent with."""
         return None if self._tokens is None else self._tokens.login_id
 
     @abstractmethod
     def seen(self, response: R) -> Seen | None:
-        """Return what is seen of an answer with a status of 400 or more; ``None``: it is not an own origin's."""
+        """Return the needed parts of a response with status 400 or more; ``None`` if it is not from an own origin."""
 
     def start(self) -> str:
-        """Return the ``Authorization`` to send the request with, after a refresh where one has to come first; blocks.
+        """Return the ``Authorization`` for the request, after a refresh if one is needed; blocks.
 
         Raises:
-            LoginRequired: nobody is logged in, or the session was found to have ended.
-            RefreshUnavailable: the access token has expired, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session has ended.
+            RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
         return self._young() or run(self._first(blocks=True), self._wait)
 
     async def start_async(self) -> str:
-        """The twin of `start`, and raises the same."""
+        """Return the ``Authorization``; the async version of `start`, raises the same."""
         first = self._young()
         if first is not None:
             return first
         return await arun(self._first(blocks=False), self._wait_async)
 
     def finish(self, response: R, drain: Callable[[R], object], resend: Callable[[R, str], R]) -> R:
-        """Return the answer for the caller, after a refresh and a second sending where the first was refused; blocks.
+        """Return the response for the caller; if the token was refused, refresh and send the request again; blocks.
 
         Args:
-            response: the answer.
-            drain: reads an answer to its end.
-            resend: sends the request that an answer is to again, with an ``Authorization``, and returns the new answer.
+            response: the first response.
+            drain: reads a response to its end.
+            resend: sends the request of a response again with an ``Authorization``, and returns the new response.
 
         Raises:
-            LoginRequired: the session was found to have ended, or another user has logged in meanwhile.
+            LoginRequired: the session has ended, or another user has logged in meanwhile.
             StepUpRequired: the server asks for a newer or stronger login.
-            RefreshUnavailable: the access token was refused, and could not be replaced now.
+            RefreshUnavailable: the access token was refused and cannot be refreshed now.
         """
 
         def perform(step: Any) -> Any:
@@ -158,7 +158,7 @@ class Replay(ABC, Generic[R]):
     async def finish_async(
         self, response: R, drain: Callable[[R], Awaitable[object]], resend: Callable[[R, str], Awaitable[R]]
     ) -> R:
-        """The twin of `finish`, and raises the same."""
+        """Return the response for the caller; the async version of `finish`, raises the same."""
 
         def perform(step: Any) -> Awaitable[Any]:
             match step:
@@ -172,9 +172,9 @@ class Replay(ABC, Generic[R]):
         return await arun(self.steps(response, blocks=False), perform)
 
     def steps(self, response: R, *, blocks: bool) -> Generator[Any, Any, R]:
-        """Yield what to do about an answer: `Drain`, `Wait`, `Resend`; return the answer for the caller.
+        """Yield the steps for a response: `Drain`, `Wait`, `Resend`; return the response for the caller.
 
-        `finish` carries this out.
+        `finish` performs these steps.
         """
         while self._is_refused(response):
             yield Drain(response)
@@ -192,7 +192,7 @@ class Replay(ABC, Generic[R]):
         return response
 
     def done(self) -> None:
-        """Let go of what was kept to send the request again."""
+        """Drop the copy of the body that was kept to send the request again."""
         self._body.forget()
 
     def _wait(self, step: Any) -> State:
@@ -202,7 +202,7 @@ class Replay(ABC, Generic[R]):
         return await self._refresher.wait_async(step.pending)
 
     def _is_refused(self, response: R) -> bool:
-        """Tell whether an answer refuses the very token that was sent, and a newer one may help."""
+        """Return whether a response refuses the token that was sent, and a newer one may help."""
         if self._settled or self._tokens is None or (seen := self.seen(response)) is None:
             return False
         status, authorization, challenges = seen
@@ -213,7 +213,7 @@ class Replay(ABC, Generic[R]):
         return self._should_refresh(status, challenges)
 
     def _young(self) -> str | None:
-        """Return the ``Authorization`` if the token is young: then the flow would only send, and is not begun."""
+        """Return the ``Authorization`` if the token is young: the flow is not needed, because it would only send."""
         session = self._session
         tokens = session.tokens
         if tokens is None:
@@ -233,12 +233,12 @@ class Replay(ABC, Generic[R]):
         return step.tokens.authorization
 
     def _state(self, *, repeatable: bool) -> Generator[Wait, State, State]:
-        """Return the session as it is now; if the storage has to be read, an event loop goes on meanwhile."""
+        """Return the session as it is now; reading the storage does not block the event loop."""
         state = (yield Wait(None)) if self._session.needs_look else self._session.state()
         return state._replace(repeatable=repeatable)
 
     def _begun(self) -> Generator[Any, State, Generator[Any, State, None]]:
-        """Return the flow, at its first step; one that was not begun for a young token is taken to where that is."""
+        """Return the flow at its first `Send`; if it was skipped for a young token, start it and go to that step."""
         if self._flow is not None:
             return self._flow
         if self._tokens is None:
@@ -250,7 +250,7 @@ class Replay(ABC, Generic[R]):
         return self._flow
 
     def _advance(self, reply: State | None, *, blocks: bool) -> Generator[Any, State, Send | None]:
-        """Take the flow to its next `Send`, through the refreshes before it; return ``None`` at its end."""
+        """Advance the flow to its next `Send`, through the refreshes before it; return ``None`` at its end."""
         flow = yield from self._begun()
         try:
             step = next(flow) if reply is None else flow.send(reply)

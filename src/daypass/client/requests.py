@@ -29,7 +29,7 @@ __all__ = ["DaypassAuth"]
 
 
 class _Requests:
-    """How messages go through a session of ``requests``."""
+    """Sends messages through a session of ``requests``."""
 
     transport_errors: tuple[type[Exception], ...] = (requests.RequestException, HTTPError)
 
@@ -58,7 +58,7 @@ class _Requests:
                 return self.send(opened, url, message, limit)
         request = requests.Request(message.method, url, auth=Bare(message), **options_of(message))
         prepared = client.prepare_request(request)
-        prepared.hooks = {"response": []}  # the user's may raise for every status, and the answer would be lost
+        prepared.hooks = {"response": []}  # the user's hooks may raise for a status, and the response would be lost
         settings: Mapping[str, Any] = client.merge_environment_settings(
             prepared.url, {}, stream=True, verify=None, cert=None
         )
@@ -75,7 +75,7 @@ class _Requests:
 class DaypassAuth(SyncPreparedAuth, AuthBase):
     """Keeps one user logged in, as the ``auth`` of any session of ``requests``.
 
-    Its arguments are those of `daypass.client.auth.SessionAuth`. The token is put in when a request is prepared.
+    Its arguments are those of `daypass.client.auth.SessionAuth`. The token is added when a request is prepared.
     """
 
     library: ClassVar[Library] = _Requests()

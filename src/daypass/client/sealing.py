@@ -1,9 +1,9 @@
-"""Seals what a shared storage keeps: AES-256-GCM, under keys from one or several secrets. Pure, but for its nonces.
+"""Encrypts ("seals") the text of a shared storage: AES-256-GCM, with keys from one or more secrets. Pure except nonces.
 
-A sealed text is ``v1.KEY.BOX``: the format, the id of the secret that it is under, and the nonce and the ciphertext in
-base64url. It opens only in the place it was sealed for: that place is part of the associated data, and has a key of its
-own. So no row can be moved to another place, and the number of random nonces under one key is that of one place's
-writes (NIST SP 800-38D §8.3 allows 2^32 of them).
+A sealed text is ``v1.KEY.BOX``: the format, the id of the secret, and the nonce and the ciphertext in base64url. It can
+only be opened for the place it was sealed for: each place has its own key and is part of the associated data. So a row
+cannot be moved to another place, and one key has as many random nonces as its place has writes (NIST SP 800-38D §8.3
+allows 2^32 of them).
 """
 
 import secrets
@@ -28,12 +28,12 @@ class Sealing:
     """Seals and opens texts.
 
     Args:
-        secret: at least 32 bytes, or several secrets, newest first: the newest seals, all of them open. It is not the
-            server's ``DAYPASS_SECRET``; the same bytes would give other keys here.
+        secret: at least 32 bytes, or several secrets, newest first: the newest seals, all of them open. Do not use the
+            server's ``DAYPASS_SECRET``; the same bytes would give different keys here.
         token_bytes: draws random bytes.
 
     Attributes:
-        key_id: names the newest secret in what it seals; it is not secret.
+        key_id: the id of the newest secret in sealed texts; it is not secret.
 
     Raises:
         ConfigurationError: there is no secret, or one is shorter than 32 bytes.
@@ -50,7 +50,7 @@ class Sealing:
         return f"<Sealing {' '.join(self._keys)}>"
 
     def seal(self, text: str, place: str) -> str:
-        """Return ``text`` sealed for ``place`` under the newest secret."""
+        """Return ``text`` sealed for ``place`` with the newest secret."""
         header, nonce = f"{_VERSION}.{self.key_id}", self._token_bytes(_NONCE)
         box = nonce + self._newest.cipher(place).encrypt(nonce, text.encode(), _bound(header, place))
         return f"{header}.{urlsafe_b64encode(box).decode()}"
@@ -59,7 +59,7 @@ class Sealing:
         """Return the text in ``sealed``.
 
         Raises:
-            ConfigurationError: it is under none of these secrets, or was changed, or sealed for another place.
+            ConfigurationError: it was sealed with another secret, was changed, or was sealed for another place.
         """
         header, _, text = sealed.rpartition(".")
         key = self._keys.get(key_id_of(sealed) or "")
@@ -75,12 +75,12 @@ class Sealing:
             ) from None
 
     def is_newest(self, sealed: str) -> bool:
-        """Tell whether ``sealed`` is under the newest secret."""
+        """Return whether ``sealed`` was sealed with the newest secret."""
         return key_id_of(sealed) == self.key_id
 
 
 def key_id_of(sealed: str) -> str | None:
-    """Return the id of the secret that a text is sealed under; ``None`` if it is not a sealed text."""
+    """Return the id of the secret that a text was sealed with; ``None`` if it is not a sealed text."""
     version, _, rest = sealed.partition(".")
     key_id, dot, _ = rest.partition(".")
     return key_id if dot and version == _VERSION else None
@@ -88,11 +88,11 @@ def key_id_of(sealed: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What one secret gives.
+    """The values that are derived from one secret.
 
     Attributes:
-        id: names it.
-        root: the keys of all places come from it.
+        id: the id of the secret.
+        root: the keys of all places are derived from it.
     """
 
     id: str

@@ -1,12 +1,12 @@
-"""Sends a session's own messages: through the client it is bound to, or through one opened for the occasion.
+"""Sends a session's own messages: through the client that is bound, or through a new one.
 
-Messages go through the client that logged in, for its TLS, proxies and transport: a sync client from the thread of the
-refresh, an async one on its own event loop, which need not be the loop of the caller who waits. If neither can be used,
-because nothing was bound, the client was closed, or its loop has ended or is blocked by the very caller who waits, a
-client of Daypass's own is opened for that one message.
+Messages go through the client that logged in, to use its TLS, proxies and transport: a sync client from the thread of
+the refresh, an async client on its own event loop, which may differ from the caller's loop. Sometimes neither can be
+used: no client was bound, the client was closed, or its loop has ended or is blocked by the waiting caller. Then
+Daypass opens its own client for that one message.
 
 A message is sent without the client's auth, follows no redirect, and has the client's own headers and cookies, except
-``Authorization``. The refresh cookie is kept out of the client's jar, which would send it with everything.
+``Authorization``. The refresh cookie is kept out of the client's jar, which would send it with every request.
 """
 
 import inspect
@@ -23,10 +23,10 @@ from daypass.forks import survive_forks
 
 
 class NoAnswer(Exception):
-    """No answer came to a message.
+    """A message got no response.
 
     Attributes:
-        unsent: whether the server certainly got nothing of it.
+        unsent: whether it is certain that the server received nothing of it.
     """
 
     def __init__(self, url: str, error: Exception, *, unsent: bool) -> None:
@@ -39,9 +39,9 @@ class Sender:
     """Sends a session's messages.
 
     Args:
-        url: of the session endpoints, without a slash at its end.
-        strategy: tells which cookies carry tokens.
-        library: of the clients.
+        url: the URL of the session endpoints, without a slash at its end.
+        strategy: knows which cookies carry tokens.
+        library: the library of the clients.
     """
 
     def __init__(self, url: str, strategy: Strategy, library: Library) -> None:
@@ -54,54 +54,54 @@ class Sender:
         survive_forks(self)
 
     def bind(self, client: Any) -> None:
-        """Send refreshes through ``client`` from now on; an async one on the event loop that is running now."""
+        """Send refreshes through ``client`` from now on; for an async client, on the event loop that is running now."""
         if self._library.is_async(client):
             self._async, self._loop = client, running_loop()
         else:
             self._sync = client
 
     def use_running_loop(self) -> None:
-        """If an async client was bound outside its event loop: that loop is the one that is running now."""
+        """Use the running event loop for an async client that was bound outside its event loop."""
         if self._async is not None and self._loop is None:
             self._loop = running_loop()
 
     def recover_from_fork(self) -> None:
-        """In a forked child: the parent's event loop says that it is running, and never does anything again."""
+        """Reset in a forked child: the parent's event loop seems to be running here, but it never does anything."""
         if self._loop is not None:
             self._async = self._loop = None
 
     def send(self, client: Any, message: Message, limit: float | None = None) -> Answer:
-        """Send one message through ``client``, a sync one, or through one opened for it where it is ``None``.
+        """Send one message through the sync client ``client``, or through a new client if it is ``None``.
 
         Args:
-            client: the one to send through.
-            message: what to send.
-            limit: seconds for each step of it; ``None`` for the client's own.
+            client: the client to send through.
+            message: the message to send.
+            limit: timeout of each step, in seconds; ``None`` for the client's own timeout.
 
         Raises:
-            Exception: the library's own: no answer came.
+            Exception: an error of the library: no response came.
         """
         answer = self._library.send(client, message.url(self.url), message, limit)
         self._keep_back(client, message, answer)
         return answer
 
     async def send_async(self, client: Any, message: Message, limit: float | None = None) -> Answer:
-        """Send one message through ``client``, an async one; the twin of `send`."""
+        """Send one message through ``client``, an async one; the async version of `send`."""
         answer = await self._library.send_async(client, message.url(self.url), message, limit)
         self._keep_back(client, message, answer)
         return answer
 
     def perform(self, request: Message | Call, limit: float, blocked: EventLoop | None) -> Any:
-        """Do what a strategy asks for, in the thread of a refresh.
+        """Perform a strategy's request, in the thread of a refresh.
 
         Args:
-            request: to send, or to call.
-            limit: seconds.
+            request: a message to send, or a function to call.
+            limit: timeout in seconds.
             blocked: an event loop that cannot run, because its thread waits for this.
 
         Raises:
-            NoAnswer: to a message; its cause is the library's own error.
-            Exception: what a function of the user's raised.
+            NoAnswer: a message got no response; its cause is the library's error.
+            Exception: raised by a function of the user.
         """
         if isinstance(request, Call):
             return self._call(request, limit, blocked)
@@ -123,7 +123,7 @@ class Sender:
         if not inspect.isawaitable(given):
             return given
 
-        import asyncio  # here: a program without async does not load it
+        import asyncio  # imported here: only async programs need it
 
         async def awaited() -> Any:
             return await given

@@ -1,4 +1,4 @@
-"""What a server says about a request that it refused, for an error of ours; never with a secret in it. Pure."""
+"""Reads a server's message about a refused request, to show it in Daypass's errors without secrets. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from daypass.client.messages import Answer
 from daypass.client.parsing import json_object
 
 LONGEST_QUOTE = 200
-"""Characters of a server's message that an error of ours repeats."""
+"""How many characters of a server's message are shown in Daypass's errors."""
 
 SHARED = 8
-"""Characters that a message may not have in common with a secret."""
+"""A message may not have this many characters in common with a secret."""
 
 _FORM = re.compile(r"[\w.%+*~=&-]+")
 _CODE = re.compile(r"[\w .:-]{1,60}")
@@ -20,7 +20,7 @@ _TEXTS = ("message", "error_description", "detail", "error_message", "title", "e
 
 
 def fields_of(answer: Answer) -> dict[str, Any]:
-    """Return the fields of an answer in JSON or as a form (GitHub's default); none where it is neither."""
+    """Return the fields of a response in JSON or form encoding (GitHub's default); empty if it is neither."""
     found = json_object(answer.body)
     if found is not None:
         return found
@@ -29,12 +29,12 @@ def fields_of(answer: Answer) -> dict[str, Any]:
 
 
 def said(answer: Answer, secrets: Iterable[str]) -> str:
-    """Return a server's message for people, at most `LONGEST_QUOTE` characters; empty where there is none to repeat.
+    """Return a server's message for people, at most `LONGEST_QUOTE` characters; empty if there is none to show.
 
     Args:
         answer: the refusal.
-        secrets: what was sent and must not be repeated: a message that shares `SHARED` characters with one of them,
-            or contains a shorter one, is left out.
+        secrets: texts that were sent and must not be shown: a message that shares `SHARED` characters with one of
+            them, or contains a shorter one, is left out.
     """
     body = fields_of(answer)
     texts = (_text(body.get(name)) for name in _TEXTS)
@@ -43,7 +43,7 @@ def said(answer: Answer, secrets: Iterable[str]) -> str:
 
 
 def code_of(body: dict[str, Any], secrets: Iterable[str]) -> str | None:
-    """Return the ``error`` of an answer (HubSpot calls it ``status``), if it is a short code and repeats no secret."""
+    """Return the ``error`` of a response (HubSpot: ``status``), if it is a short code and contains no secret."""
     for name in ("error", "status"):
         code = body.get(name)
         if isinstance(code, str) and _CODE.fullmatch(code):
@@ -52,7 +52,7 @@ def code_of(body: dict[str, Any], secrets: Iterable[str]) -> str | None:
 
 
 def leaks(text: str, secrets: Iterable[str]) -> bool:
-    """Tell whether ``text`` repeats a secret, or `SHARED` characters of it, in any case."""
+    """Return whether ``text`` contains a secret, or `SHARED` characters of it, ignoring case."""
     folded = text.casefold()
     return any(
         piece in folded
@@ -62,7 +62,7 @@ def leaks(text: str, secrets: Iterable[str]) -> bool:
 
 
 def _text(value: object) -> str:
-    """Return a message as text: also of a list (Django), of FastAPI's ``[{"loc", "msg"}]``, of ``{"message"}``."""
+    """Return a message as text; accepts a list (Django), FastAPI's ``[{"loc", "msg"}]`` and ``{"message"}``."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

@@ -1,10 +1,10 @@
-"""The tokens of one session, in memory and in a storage; who may change them, and when.
+"""The tokens of one session, in memory and in a storage, and the rules for changing them.
 
-- The tokens are one frozen `Tokens`, replaced as a whole. Reading them is a plain attribute read; the lock guards
-  changes only, and no thread has it during I/O, a callback or a wait.
-- Every change has a version above all before it. A refresh stores its result only if the version is still the one that
-  it started from: after a logout or a login in between, the result is dropped.
-- Every login has an id, in memory and in the storage, which its refreshes keep. So a request that was begun under one
+- The tokens are one frozen `Tokens`, replaced as a whole. Reading them is a plain attribute read; the lock only guards
+  changes, and no thread holds it during I/O, a callback or a wait.
+- Every change gets a higher version than all before it. A refresh stores its result only if the version is still the
+  one that it started from: after a logout or a login in between, the result is dropped.
+- Every login has an id, in memory and in the storage, and its refreshes keep it. So a request that began under one
   login is never sent under another.
 """
 
@@ -26,26 +26,26 @@ from daypass.errors import RefreshUnavailable, StoreError
 from daypass.forks import survive_forks
 
 NOTHING_YET = Grant("", 0)
-"""An access token that expired as it came: there is none, but a refresh can get one."""
+"""A grant whose access token has already expired: there is no access token yet, but a refresh can get one."""
 
 
 class ClientSession:
     """The tokens of one login.
 
     Args:
-        timing: the spans of time.
+        timing: the client's durations.
         clock: milliseconds on a monotonic clock.
         wall_clock: milliseconds since the epoch, for a storage that outlives a restart of the machine.
         jitter: draws a number from 0 to 1.
         reporter: for events.
-        storage: keeps the session between runs; what it has is used at once.
-        server: that the refresh token belongs to: a record of another server is refused.
+        storage: keeps the session between runs; a stored session is used at once.
+        server: the server of the refresh token: a record of another server is refused.
         on_tokens: called with the new `Tokens` after each login and refresh.
-        begins_by_refreshing: whether a refresh can get tokens before anybody has logged in.
+        begins_by_refreshing: whether a refresh can get the first tokens without a login.
 
     Raises:
-        ConfigurationError: the storage keeps a session of another server, or something that is not a session.
-        Exception: the storage's own; it cannot be read.
+        ConfigurationError: the storage holds a session of another server, or something that is not a session.
+        Exception: an error of the storage: it cannot be read.
     """
 
     def __init__(
@@ -81,19 +81,19 @@ class ClientSession:
 
     @property
     def needs_look(self) -> bool:
-        """Whether `state` reads the storage, and may block: there are no tokens, and a sibling may have logged in."""
+        """Whether `state` reads the storage and may block: without tokens, another process may have logged in."""
         return self.tokens is None and self.stored is not None
 
     def state(self, *, repeatable: bool = True, outcome: Outcome | None = None) -> State:
-        """Return the session as it is now; with no tokens, after a look at the storage: a sibling may have logged in.
+        """Return the session as it is now; without tokens, read the storage first: another process may have logged in.
 
         Args:
-            repeatable: what the state says of a request's body.
-            outcome: of the refresh that was waited for.
+            repeatable: whether the request's body can be sent again.
+            outcome: the outcome of the refresh before.
 
         Raises:
-            ConfigurationError: there are no tokens, and the storage keeps a session of another server.
-            RefreshUnavailable: there are no tokens, and the storage for many machines cannot be read now.
+            ConfigurationError: there are no tokens, and the storage holds a session of another server.
+            RefreshUnavailable: there are no tokens, and a storage for many machines cannot be read now.
         """
         if self.tokens is None and outcome is None and self.stored is not None:
             try:
@@ -102,16 +102,16 @@ class ClientSession:
                 raise
             except Exception as error:
                 self._storage_failed("read", error)
-                if self.stored.is_shared and self._ended == NOT_LOGGED_IN:  # nobody knows whether a user is logged in
+                if self.stored.is_shared and self._ended == NOT_LOGGED_IN:  # it is unknown whether a user is logged in
                     raise RefreshUnavailable(f"no tokens now: {describe_storage_error(error)}") from error
         return State(self.tokens, self.clock(), repeatable, outcome, self._ended)
 
     def restore(self) -> bool:
-        """Use the tokens that the storage keeps; return whether it keeps some.
+        """Use the tokens in the storage; return whether there are any.
 
         Raises:
-            ConfigurationError: it keeps a session of another server, or something that is not a session.
-            Exception: the storage's own; it cannot be read.
+            ConfigurationError: it holds a session of another server, or something that is not a session.
+            Exception: an error of the storage: it cannot be read.
         """
         if self.stored is None:
             return False
@@ -127,15 +127,15 @@ class ClientSession:
         return True
 
     def begin(self, grant: Grant, sent_at: int | None = None) -> None:
-        """Use what a login granted; a session before it is forgotten, and its refresh, if any, is dropped.
+        """Use the tokens of a login; drop the session before it, and the result of its refresh, if one is in progress.
 
         Args:
             grant: the tokens.
-            sent_at: when the login was sent; now, unless given.
+            sent_at: when the login was sent; by default now.
 
         Raises:
-            ConfigurationError: the storage keeps a session of another server, which is left as it is.
-            Exception: the storage's own; it cannot be written, and what there was before is still used.
+            ConfigurationError: the storage holds a session of another server, which is not changed.
+            Exception: an error of the storage: it cannot be written, and the session before is still used.
         """
         tokens = self._tokens_from(grant, self.clock() if sent_at is None else sent_at)
         if self.stored is not None:
@@ -146,7 +146,7 @@ class ClientSession:
         self._new_tokens(tokens)
 
     def end(self, reason: str) -> Tokens | None:
-        """Forget the tokens, in the storage too, and return them; a refresh that is under way will be dropped.
+        """Forget the tokens, in the storage too, and return them; the result of a refresh in progress will be dropped.
 
         If another process has refreshed, the tokens of that process are returned.
         """
@@ -160,16 +160,16 @@ class ClientSession:
         return tokens
 
     def is_current(self, tokens: Tokens) -> bool:
-        """Tell whether nothing has replaced or ended ``tokens``."""
+        """Return whether ``tokens`` are still the current tokens."""
         current = self.tokens
         return current is not None and current.version == tokens.version
 
     def adopt_newer(self, tokens: Tokens, turn: Turn | None = None) -> Tokens | Ended | Behind | None:
-        """Use what another client has put into the storage since ``tokens``, and return it; ``None`` if nothing.
+        """Use the tokens that another client has stored since ``tokens``, and return them; ``None`` if none.
 
         Args:
-            tokens: that are used now.
-            turn: which may have been a look at the storage already.
+            tokens: the current tokens.
+            turn: the turn, which may have read the storage already.
         """
         newer = None if self.stored is None else self.stored.newer(tokens, turn)
         if newer is None or isinstance(newer, Behind):
@@ -186,15 +186,15 @@ class ClientSession:
         return newer
 
     def keep(self, previous: Tokens, tokens: Tokens, turn: Turn | None = None) -> bool:
-        """Keep and use ``tokens`` after ``previous``; return ``False`` if it is too late for that.
+        """Store and use ``tokens`` after ``previous``; return ``False`` if it is too late.
 
         Args:
-            previous: what was presented.
-            tokens: what came of it.
-            turn: of the refresh.
+            previous: the tokens that were refreshed.
+            tokens: the new tokens.
+            turn: the turn of the refresh.
 
         Raises:
-            Overtaken: another client has changed the storage since; nothing was changed.
+            Overtaken: another client has changed the storage since; this call has changed nothing.
         """
         if self.stored is not None:
             tokens = replace(tokens, record_id=self.stored.exchange(previous, tokens, turn))
@@ -206,15 +206,15 @@ class ClientSession:
         return True
 
     def reject(self, previous: Tokens, reason: str, turn: Turn | None = None) -> None:
-        """End the session because its issuer says so, and leave the reason in the storage for other processes.
+        """End the session because its issuer ended it, and store the reason for other processes.
 
         Args:
-            previous: what was presented.
-            reason: why it was refused.
-            turn: of the refresh.
+            previous: the tokens that were refused.
+            reason: why they were refused.
+            turn: the turn of the refresh.
 
         Raises:
-            Overtaken: another client has changed the storage since; nothing was changed.
+            Overtaken: another client has changed the storage since; this call has changed nothing.
         """
         if self.stored is not None:
             self.stored.exchange(previous, Ended(reason), turn)
@@ -225,11 +225,11 @@ class ClientSession:
         self.reporter.ended(reason)
 
     def recover_from_fork(self) -> None:
-        """In a forked child: the thread that held the lock may be gone."""
+        """Reset in a forked child: the thread that held the lock may not exist here."""
         self._lock = threading.Lock()
 
     def _restore_first(self) -> bool:
-        """Use the tokens that the storage keeps; one for many machines may be down, and is asked again later."""
+        """Use the tokens in the storage; if a storage for many machines is down, it is read again later."""
         try:
             return self.restore()
         except StoreError as error:

@@ -1,6 +1,6 @@
-"""Which sessions the shell has: by URL and account, where each is kept, and which one is current.
+"""The list of the shell's sessions, by URL and account: where each is stored, and which one is current.
 
-The file ``current`` names them. Each session's tokens are in a file of their own, or in the system's keyring.
+The list is in the file ``current``. Each session's tokens are in a separate file, or in the system's keyring.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SECRET = "DAYPASS_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 
 
 class _HttpxWhenNeeded:
-    """The `Library` of httpx, which is loaded when something is sent."""
+    """The `Library` of httpx, which is imported when something is sent."""
 
     def __getattr__(self, name: str) -> Any:
         from daypass.client.httpx import DaypassAuth
@@ -44,10 +44,10 @@ class ShellSession:
     """One session of this user's shells.
 
     Attributes:
-        url: of the session endpoints; with ``oauth``, of the application that gets the token.
-        account: tells several sessions at one URL apart; empty for the only one.
-        keyring: whether the system's keyring has its tokens.
-        oauth: the issuer and the client's id, for a session by OAuth.
+        url: the URL of the session endpoints; with ``oauth``, of the application that gets the token.
+        account: a name to have several sessions at one URL; empty by default.
+        keyring: whether its tokens are in the system's keyring.
+        oauth: the issuer and the client's id, for an OAuth session.
     """
 
     url: str
@@ -57,22 +57,22 @@ class ShellSession:
 
     @property
     def key(self) -> str:
-        """What names it in the file."""
+        """Its key in the file."""
         return f"{self.url}#{self.account}" if self.account else self.url
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Where its requests and its refreshes go."""
+        """The URLs of its requests and refreshes."""
         return (self.url, self.oauth["issuer"]) if self.oauth else (self.url,)
 
     @property
     def login(self) -> str:
-        """The command that logs in to it."""
+        """The shell command to log in to it."""
         who = f"--oauth {self.oauth['issuer']}" if self.oauth else "--email you@example.com"
         return f"daypass login {self.url} {who}{f' --account {self.account}' if self.account else ''}"
 
     def storage(self) -> Storage:
-        """Return where its tokens are."""
+        """Return the storage of its tokens."""
         if self.keyring:
             return KeyringStorage("daypass", self.key)
         return FileStorage(_folder() / f"{sha256(self.key.encode()).hexdigest()[:32]}.json")
@@ -84,16 +84,16 @@ class ShellSession:
         return DaypassAuth(self.url, strategy=self.oauth_client(), storage=storage)
 
     def token(self) -> str:
-        """Return its access token, refreshed first where needed; only then an HTTP library is loaded.
+        """Return its access token, refreshed first if needed; an HTTP library is only imported for a refresh.
 
         Raises:
             LoginRequired: there is no session, or it has ended.
-            RefreshUnavailable: the access token has expired, and could not be refreshed now.
+            RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
         return _TokenAuth(self.url, strategy=self.oauth_client(), storage=self.storage()).token()
 
     def oauth_client(self, scope: str | None = None) -> OAuth | None:
-        """Return the strategy of a session by OAuth."""
+        """Return the strategy of an OAuth session."""
         if self.oauth is None:
             return None
         from daypass.client.oauth import OAuth
@@ -137,7 +137,7 @@ def remember(session: ShellSession) -> None:
 
 
 def replaced_by(session: ShellSession) -> tuple[ShellSession, str] | None:
-    """Return the session that ``session`` is going to replace and the text of its tokens; ``None`` if there is none."""
+    """Return the session that ``session`` will replace and the text of its tokens; ``None`` if there is none."""
     before = _completed(session, _load())
     text = before.storage().load()
     return None if text is None else (before, text)

@@ -1,8 +1,8 @@
-"""One session's record in a storage: read, compared, written, and written later where that fails at first.
+"""Reads, compares and writes one session's record in a storage, and retries a failed write later.
 
-Every error of a storage is reported as an event and costs no session: what could not be written stays in memory, and
-the next refresh, a timer or the end of the program tries again. Until then the record says that it is behind, if the
-storage takes that much: so no other process sends a refresh token that has been used.
+An error of a storage is reported as an event and does not end the session: tokens that could not be written stay in
+memory, and are written at the next refresh, by a timer or at program exit. Until then the record is marked as outdated,
+if the storage accepts that write: so no other process sends a refresh token that has been used.
 """
 
 import atexit
@@ -34,15 +34,15 @@ LOGGED_OUT_ELSEWHERE = "another process or client that shares it has logged out"
 
 _RETRY_AFTER = 1.0
 _LONGEST_RETRY = 30.0
-_SHARED_RETRY_AFTER, _LONGEST_SHARED_RETRY = 0.2, 1.0  # other machines wait for it
+_SHARED_RETRY_AFTER, _LONGEST_SHARED_RETRY = 0.2, 1.0  # other machines wait for this
 
 
 class OtherServer(ConfigurationError):
-    """The storage keeps a session of another server; it is left as it is."""
+    """The storage holds a session of another server; it was not changed."""
 
 
 class NoTurn(Exception):
-    """The turn to refresh cannot be had now."""
+    """The turn to refresh is not available now."""
 
 
 class Overtaken(Exception):
@@ -53,11 +53,11 @@ class StoredSession:
     """Reads and writes one session's record.
 
     Args:
-        storage: where it is.
-        server: that the session's refresh token belongs to; ``None`` takes the record of any.
-        now: the time on every clock.
+        storage: the storage of the record.
+        server: the server of the session's refresh token; ``None`` accepts a record of any server.
+        now: the time on both clocks.
         jitter: draws a number from 0 to 1.
-        timing: the spans of time.
+        timing: the client's durations.
         failed: called with ``"read"``, ``"written"`` or ``"locked"`` and the error.
     """
 
@@ -85,22 +85,22 @@ class StoredSession:
         return repr(self._storage)
 
     def load(self) -> Record | None:
-        """Return what the storage keeps; ``None`` if nothing.
+        """Return the content of the storage; ``None`` if it is empty.
 
         Raises:
-            OtherServer: it keeps a session of another server.
-            ConfigurationError: it keeps something that is not a session.
-            Exception: the storage's own; it cannot be read now.
+            OtherServer: it holds a session of another server.
+            ConfigurationError: it holds something that is not a session.
+            Exception: an error of the storage: it cannot be read now.
         """
         kept = self._storage.read()
         return None if kept.text is None else self._read(kept)
 
     def newer(self, tokens: Tokens, turn: Turn | None = None) -> Tokens | Ended | Behind | None:
-        """Return what another client has written since ``tokens`` were; ``None`` if nothing, or it cannot be read.
+        """Return what another client has written after ``tokens``; ``None`` if nothing, or if it cannot be read.
 
         Args:
-            tokens: that are used now.
-            turn: which may have been a look at the storage already.
+            tokens: the current tokens.
+            turn: the turn, which may have read the storage already.
         """
         try:
             kept = self._storage.read() if turn is None or turn.kept is None else turn.kept
@@ -115,11 +115,11 @@ class StoredSession:
         return None if isinstance(found, Damaged) else found
 
     def save(self, tokens: Tokens) -> str:
-        """Write the tokens of a login in the place of any other session of this server; return the id of the record.
+        """Write the tokens of a login, replacing any session of this server; return the id of the record.
 
         Raises:
-            OtherServer: the storage keeps a session of another server; nothing was written.
-            Exception: the storage's own; nothing was written.
+            OtherServer: the storage holds a session of another server; nothing was written.
+            Exception: an error of the storage; nothing was written.
         """
         record_id = _new_id()
         self._storage.replace(self._is_own, self._text(tokens, record_id), self._facts(tokens))
@@ -127,14 +127,14 @@ class StoredSession:
         return record_id
 
     def exchange(self, previous: Tokens, record: Tokens | Ended, turn: Turn | None = None) -> str | None:
-        """Write ``record`` in the place of ``previous``; return the id of what the storage keeps afterwards.
+        """Replace ``previous`` by ``record``; return the id of the record that the storage then holds.
 
-        A storage that cannot be written is reported, and tried again later.
+        If the storage cannot be written, the error is reported and the write is tried again later.
 
         Args:
-            previous: what it follows.
-            record: to be written.
-            turn: of the refresh that brought it.
+            previous: the tokens before.
+            record: the record to write.
+            turn: the turn of the refresh that the record comes from.
 
         Raises:
             Overtaken: another client has changed the storage since; nothing was written.
@@ -148,7 +148,7 @@ class StoredSession:
             return self._write_later(previous, record, error, turn)
 
     def clear(self) -> None:
-        """Keep nothing any more; a session of another server stays."""
+        """Remove the record; a session of another server stays."""
         self._unwritten = None
         try:
             self._storage.replace(self._is_own, None, Facts())
@@ -157,19 +157,19 @@ class StoredSession:
 
     @property
     def is_shared(self) -> bool:
-        """Whether nothing may be refreshed without the turn."""
+        """Whether a refresh is only allowed with the turn."""
         return self._storage.needs_turn
 
     def patience(self, grace: int) -> int:
-        """Return how long the turn is waited for, in milliseconds, with a server of this grace period."""
+        """Return how long to wait for the turn, in milliseconds, with a server of this grace period."""
         return self._timing.turn_for(grace, leased=self.is_shared)
 
     @contextmanager
     def turn(self, tokens: Tokens, grace: int) -> Iterator[Turn]:
-        """Wait until no other process refreshes this session, for a bounded time, or until another has refreshed it.
+        """Wait, with a time limit, until no other process refreshes this session, or until another has refreshed it.
 
         Raises:
-            NoTurn: the turn cannot be had now, and nothing may be refreshed without it.
+            NoTurn: the turn is not available now, and a refresh is not allowed without it.
         """
         patience, lease = self.patience(grace) / 1000, self._timing.lease_for(grace) / 1000
         with ExitStack() as stack:
@@ -185,7 +185,7 @@ class StoredSession:
             yield turn
 
     def write_unwritten(self) -> bool:
-        """Try again to write what could not be written; return whether nothing is left to write."""
+        """Retry the failed write; return whether nothing is left to write."""
         if (unwritten := self._unwritten) is None:
             return True
         record, record_id, turn = unwritten
@@ -198,7 +198,7 @@ class StoredSession:
         return True
 
     def recover_from_fork(self) -> None:
-        """In a forked child: the timer is gone, and the parent writes what it could not write."""
+        """Reset in a forked child: the timer does not exist here, and the parent retries its own write."""
         self._unwritten = None
 
     def _compare_and_write(self, expected: str | None, record: Tokens | Ended, turn: Turn | None) -> str:
@@ -213,7 +213,7 @@ class StoredSession:
         kept = previous.record_id
         if turn is not None:
             turn.keep_open()
-        if not self.is_shared:  # there the row says that a refresh is under way
+        if not self.is_shared:  # there the row says that a refresh is in progress
             kept = self._say_behind(previous, error)
         self._unwritten = record, kept, turn
         _unwritten_sessions.add(self)
@@ -221,7 +221,7 @@ class StoredSession:
         return kept
 
     def _say_behind(self, previous: Tokens, error: Exception) -> str | None:
-        """Write that the storage is behind, if it takes that much; return the id of what it keeps."""
+        """Mark the stored record as outdated, if the storage accepts the write; return the id of its record."""
         behind = _new_id()
         text = self._text(Behind(describe_storage_error(error)), behind)
         with suppress(Exception):
@@ -237,11 +237,11 @@ class StoredSession:
         self._retries = min(self._retries + 1, 10)
         timer = threading.Timer(delay, _try_again, [weakref.ref(self)])
         timer.daemon = True
-        with suppress(RuntimeError):  # no more threads: the next refresh and the end of the program remain
+        with suppress(RuntimeError):  # no more threads can start: the next refresh or the program's exit will retry
             timer.start()
 
     def _settled(self, kept: Kept, tokens: Tokens) -> bool:
-        """Tell whether there is nothing to refresh in what is kept: it is newer than ``tokens``, and is good."""
+        """Return whether the stored record needs no refresh: it is newer than ``tokens`` and has not expired."""
         if self._is_of(kept.text, tokens):
             return False
         if kept.text is None:
@@ -253,7 +253,7 @@ class StoredSession:
         """Return True.
 
         Raises:
-            OtherServer: what is kept is a session of another server.
+            OtherServer: the stored session is of another server.
         """
         self._refuse_other_server(kept.text)
         return True
@@ -268,7 +268,7 @@ class StoredSession:
         return self._has(text, tokens.record_id)
 
     def _has(self, text: str | None, record_id: str | None) -> bool:
-        """Tell whether the storage still keeps the record of that id, or a damaged one, which anyone may replace."""
+        """Return whether the storage still holds the record with that id, or a damaged one, which may be replaced."""
         if self._written_late is not None and self._written_late[0] == record_id:
             record_id = self._written_late[1]
         if record_id_of(text) == record_id:
@@ -297,7 +297,7 @@ class StoredSession:
 
 
 def describe_storage_error(error: Exception) -> str:
-    """Return the reason without anything that a storage may have quoted: the system's own words, or the type."""
+    """Return the reason without text from the storage, which may contain secrets: the system's text, or the type."""
     if isinstance(error, DaypassError):
         return str(error)
     return described(error)

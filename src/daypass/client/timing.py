@@ -1,4 +1,4 @@
-"""The spans of time a client goes by, and how long it pauses after a failed refresh. Pure."""
+"""The durations that a client uses, and its pauses after a failed refresh. Pure."""
 
 from dataclasses import dataclass
 
@@ -14,39 +14,39 @@ _LONGEST_SILENCE = 2_000
 
 
 def silence_after(lease: int) -> int:
-    """Return how long a lease that is over has to be silent before it is taken away, all in milliseconds.
+    """Return how long to wait after a lease has expired before taking it over, all in milliseconds.
 
-    Its holder may be about to write, as after an outage of the database, and what it sent may still be on its way.
+    Its holder may be about to write, for example after an outage of the database, or its write may be in transit.
     """
     return min(_LONGEST_SILENCE, lease // 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Every span of time the client goes by, in milliseconds.
+    """The durations that the client uses, in milliseconds.
 
         DaypassAuth(url, timing=Timing(ahead=0.5, longest_backoff=60_000))
 
-    A server *repeats safely* if the same refresh token may be sent again for at least ``deadline``. Daypass's own
-    servers say so in the header ``Daypass-Grace``; every other server is taken to be strict.
+    A server *repeats safely* if the same refresh token may be sent again for at least ``deadline``. Daypass servers
+    say so in the header ``Daypass-Grace``; any other server counts as strict.
 
     Attributes:
         ahead: the last share of its lifetime in which a token is refreshed before it expires, 0 to 1. ``0.5``: a token
             of 10 minutes is refreshed after 5 to 7.5 minutes.
-        fresh: a 401 for a token that a refresh brought this recently goes to the caller; of a short-lived token, at
-            most a tenth of its lifetime.
+        fresh: a 401 goes to the caller if the token was refreshed less than this ago; for a short-lived token, at most
+            a tenth of its lifetime.
         deadline: the longest a refresh takes, retries included, with a server that repeats safely.
         strict_deadline: the same with a strict server; one attempt may take all of it.
         attempt: the longest one attempt takes, with a server that repeats safely.
-        attempts: how many times one refresh is sent before it counts as unavailable (a count, not a time).
+        attempts: how many times to send one refresh before it fails as unavailable (a count, not a time).
         pause: before the second attempt. It doubles with each failed attempt, until a refresh succeeds.
-        backoff: the shortest pause after a refresh failed as a whole.
-        longest_backoff: where the doubling ends. ``Retry-After`` of the server may ask for a longer pause.
+        backoff: the shortest pause after all attempts of a refresh have failed.
+        longest_backoff: the limit of the doubling. The server's ``Retry-After`` may ask for a longer pause.
         turn: how long a process waits for another process that refreshes the same stored session. ``None``: one second
-            longer than the deadline; in a storage for many machines, long enough for the turn of one that died to end.
-        lease: how long a process that refreshes has the turn in a storage for many machines. It renews it meanwhile, so
-            that others wait this long only for one that died or was stopped. ``None``: a quarter longer than the
-            deadline. It has to be longer than both deadlines.
+            longer than the deadline; in a storage for many machines, until the lease of a dead process has expired.
+        lease: how long a process has the turn to refresh in a storage for many machines. It is renewed during the
+            refresh, so others wait this long only for a process that died or was stopped. ``None``: a quarter longer
+            than the deadline. It must be longer than both deadlines.
 
     Raises:
         ConfigurationError: ``ahead`` is not a share of the lifetime, or ``lease`` is below a second, or not longer than
@@ -77,11 +77,11 @@ class Timing:
             )
 
     def repeats_safely(self, grace: int) -> bool:
-        """Tell whether a server with this grace period, in milliseconds, takes every resend of one refresh."""
+        """Return whether a server with this grace period, in milliseconds, accepts every retry of one refresh."""
         return grace >= self.deadline
 
     def deadline_for(self, grace: int) -> int:
-        """Return the longest a refresh takes with a server of this grace period."""
+        """Return the maximum duration of a refresh with a server of this grace period."""
         return self.deadline if self.repeats_safely(grace) else self.strict_deadline
 
     def turn_for(self, grace: int, *, leased: bool = False) -> int:
@@ -89,7 +89,7 @@ class Timing:
 
         Args:
             grace: in milliseconds.
-            leased: whether the turn is a lease, which a process that dies does not give back.
+            leased: whether the turn is a lease, which is not given back if its process dies.
         """
         if self.turn is not None:
             return self.turn
@@ -97,14 +97,14 @@ class Timing:
         return (lease + silence_after(lease) if leased else self.deadline_for(grace)) + 1_000
 
     def lease_for(self, grace: int) -> int:
-        """Return how long the turn to refresh is taken for, where it is a lease."""
+        """Return the duration of a lease."""
         return self.deadline_for(grace) * 5 // 4 if self.lease is None else self.lease
 
 
 def pause_after(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:
     """Return the pause after this many failed attempts in a row (1 or more), in milliseconds.
 
-    It doubles with each failure, and the jitter takes away at most half: so it never becomes shorter.
+    It doubles with each failure, and the jitter reduces it by at most half: so it never becomes shorter.
     """
     wanted = min(timing.pause * 2 ** min(failures - 1, 20), timing.longest_backoff) * (1 + jitter) / 2
     return int(max(wanted, _asked_for(outcome)))
@@ -113,18 +113,18 @@ def pause_after(outcome: Outcome, failures: int, jitter: float, timing: Timing) 
 def retry_pause(
     outcome: Outcome, attempts: int, failures: int, left: int, grace: int, jitter: float, timing: Timing
 ) -> int | None:
-    """Return how long a refresh pauses before it is sent again, in milliseconds; ``None``: do not send it again.
+    """Return the pause before a refresh is sent again, in milliseconds; ``None``: do not send it again.
 
-    A strict server takes a second sending for a theft. So it gets one only where the first had no effect.
+    A strict server treats a retry as token theft. So there is a retry only if the first attempt had no effect.
 
     Args:
-        outcome: of the attempt before.
-        attempts: made in this refresh.
-        failures: failed attempts in a row, those of earlier refreshes included.
+        outcome: the outcome of the attempt before.
+        attempts: how many attempts this refresh has made.
+        failures: failed attempts in a row, including those of earlier refreshes.
         left: milliseconds to the deadline.
         grace: the server's grace period, in milliseconds.
         jitter: 0 to 1.
-        timing: the spans of time.
+        timing: the client's durations.
     """
     if not isinstance(outcome, Unavailable) or outcome.permanent or attempts >= timing.attempts:
         return None
@@ -135,13 +135,13 @@ def retry_pause(
 
 
 def backoff(outcome: Outcome, failures: int, jitter: float, timing: Timing) -> int:
-    """Return the pause after a refresh that failed as a whole, in milliseconds.
+    """Return the pause after all attempts of a refresh have failed, in milliseconds.
 
     Args:
-        outcome: of its last attempt.
+        outcome: the outcome of its last attempt.
         failures: failed attempts in a row.
         jitter: 0 to 1.
-        timing: the spans of time.
+        timing: the client's durations.
     """
     return max(pause_after(outcome, failures, jitter, timing), int(timing.backoff * (1 + jitter) / 2))
 

@@ -9,22 +9,22 @@ from daypass.client.timing import Timing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """The tokens of a session; frozen, so one plain read sees all of them.
+    """The tokens of a session; frozen, so one plain read sees a consistent set.
 
     Attributes:
         login_id: the login that they come from; all refreshes keep it.
-        version: a count of every change, login and logout included; a version never comes back.
+        version: counts every change, including login and logout; a version is never used twice.
         authorization: the header's value, ready to be sent.
-        sent_at: when the request that brought the access token was sent, in milliseconds on a monotonic clock.
-        lifetime: milliseconds from then, or ``None`` where it is not known.
-        refresh_token: sent in the body, or ``None`` where a cookie carries it.
+        sent_at: when the request for the access token was sent, in milliseconds on a monotonic clock.
+        lifetime: milliseconds from then, or ``None`` if not known.
+        refresh_token: sent in the body, or ``None`` if a cookie carries it.
         cookie: the cookie that carries the refresh token, or ``None``.
         ahead_at: when to refresh before expiry, or ``None``; on the same clock.
         expires_at: when the access token expires, or ``None``; on the same clock.
-        refreshed_at: when a refresh brought the access token, or ``None`` where a login, `start` or a restart did.
-        grace: for how many milliseconds the server answers the same refresh token again; 0 where it does not say.
-        record_id: of the record that a storage keeps of them, or ``None``.
-        context: what the strategy needs to refresh them, from the login; all refreshes keep it.
+        refreshed_at: when the access token was refreshed; ``None`` if it is from a login, `start` or a restart.
+        grace: for how many milliseconds the server accepts the same refresh token again; 0 if it does not say.
+        record_id: the id of their record in the storage, or ``None``.
+        context: data from the login that the strategy needs to refresh them; all refreshes keep it.
     """
 
     login_id: str
@@ -43,15 +43,15 @@ class Tokens:
     context: Mapping[str, str] | None = field(default=None, repr=False)
 
     def expired(self, now: int) -> bool:
-        """Tell whether the access token has expired by the clock; of unknown lifetime, it never has."""
+        """Return whether the access token has expired by the clock; with an unknown lifetime, it never has."""
         return self.expires_at is not None and now >= self.expires_at
 
     def due(self, now: int) -> bool:
-        """Tell whether it is time to refresh before expiry."""
+        """Return whether it is time to refresh before expiry."""
         return self.ahead_at is not None and now >= self.ahead_at
 
     def fresh(self, now: int, timing: Timing) -> bool:
-        """Tell whether a refresh brought the access token only moments ago, and it has not expired."""
+        """Return whether the access token was refreshed just now, and has not expired."""
         if self.refreshed_at is None or self.expired(now):
             return False
         window = timing.fresh if self.lifetime is None else min(timing.fresh, self.lifetime // 10)
@@ -62,11 +62,11 @@ def tokens_from(grant: Grant, login_id: str, sent_at: int, jitter: float, timing
     """Return the tokens of a login.
 
     Args:
-        grant: what the login gave.
-        login_id: differs from that of every other login.
+        grant: the grant of the login.
+        login_id: a unique id for this login.
         sent_at: when the request was sent, in milliseconds on a monotonic clock.
         jitter: 0 to 1; spreads the refreshes of many clients over the first half of the time before expiry.
-        timing: the spans of time.
+        timing: the client's durations.
     """
     young = None if grant.lifetime is None else int(grant.lifetime * (1 - timing.ahead * (1 - jitter / 2)))
     return Tokens(
@@ -76,7 +76,7 @@ def tokens_from(grant: Grant, login_id: str, sent_at: int, jitter: float, timing
         sent_at=sent_at,
         lifetime=grant.lifetime,
         refresh_token=grant.refresh_token,
-        # A client that got its token in the body does not need the cookie that may have come along.
+        # A client that got its refresh token in the body does not need the cookie that may come with it.
         cookie=None if grant.refresh_token else grant.cookie,
         ahead_at=None if young is None else sent_at + young,
         expires_at=None if grant.lifetime is None else sent_at + grant.lifetime,
@@ -88,16 +88,16 @@ def tokens_from(grant: Grant, login_id: str, sent_at: int, jitter: float, timing
 def refreshed(previous: Tokens, grant: Grant, sent_at: int, now: int, jitter: float, timing: Timing) -> Tokens:
     """Return the tokens after a refresh.
 
-    The refresh token stays until an answer brings another, and so does its cookie (RFC 6749 §6). A refresh token that
-    came in a body is not replaced by a cookie: that is some proxy's.
+    The refresh token or its cookie is kept until a response has a new one (RFC 6749 §6). A refresh token that came in
+    a body is not replaced by a cookie: such a cookie is from a proxy.
 
     Args:
         previous: the tokens before.
-        grant: what the refresh gave.
+        grant: the grant of the refresh.
         sent_at: when it was sent, in milliseconds on a monotonic clock.
-        now: when its answer came.
+        now: when its response came.
         jitter: 0 to 1.
-        timing: the spans of time.
+        timing: the client's durations.
     """
     if not grant.refresh_token:
         cookie = None if previous.refresh_token else grant.cookie or previous.cookie

@@ -5,7 +5,7 @@
         auth.login(pool, email="user@example.com", password="…")
         pool.request("GET", "https://api.example.com/me")
 
-It is also the example of docs/adapters.md for an adapter of your own.
+It is also the example in docs/adapters.md for writing your own adapter.
 """
 
 import json
@@ -47,11 +47,11 @@ _CHUNK = 65_536
 
 
 class _Headers(urllib3.HTTPHeaderDict):
-    """The headers of a request that is ready: urllib3 sends it again by itself after a broken connection."""
+    """The headers of a request that is ready to be sent: urllib3 itself retries it after a broken connection."""
 
 
 class _Urllib3:
-    """How Daypass's own messages go through a `urllib3.PoolManager`."""
+    """Sends Daypass's own messages through a `urllib3.PoolManager`."""
 
     transport_errors: tuple[type[Exception], ...] = (urllib3.exceptions.HTTPError,)
 
@@ -123,15 +123,15 @@ class DaypassAuth(SessionAuth):
     """Keeps one user logged in with any `urllib3.PoolManager` that `login` or `attach` was called with.
 
     Its arguments are those of `daypass.client.auth.SessionAuth`. With ``preload_content=False``, the body of a 401 that
-    is not replayed is in ``response.data``.
+    is not retried is in ``response.data``.
     """
 
     library: ClassVar[Library] = _Urllib3()
 
     def use_in(self, client: Any) -> None:
-        """Have the connection pools of ``client`` send the access token.
+        """Make the connection pools of ``client`` send the access token.
 
-        A client that does so already is left alone: to clear it would close connections that are in use.
+        A client that already does is not changed: clearing it would close connections that are in use.
         """
         kinds = client.pool_classes_by_scheme.items()
         if all(getattr(kind, "daypass_auth", None) is self for _, kind in kinds):
@@ -140,11 +140,11 @@ class DaypassAuth(SessionAuth):
         client.clear()
 
     def send(self, pool: Any, url: str, body: Any, headers: Any, urlopen: Callable[[Any, Any], Any]) -> Any:
-        """Send one request of a pool; called by the pool, for each hop of a redirect again.
+        """Send one request of a pool, refreshing if needed; the pool calls this for each hop of a redirect.
 
         Raises:
-            LoginRequired: nobody is logged in, or the session was found to have ended.
-            RefreshUnavailable: the access token has expired, and could not be replaced now.
+            LoginRequired: nobody is logged in, or the session has ended.
+            RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
         target = origin_of(url) if "://" in url else (pool.scheme, pool.host, own_port(pool.scheme, pool.port))
         if target not in self.own_origins:
@@ -178,7 +178,7 @@ def _pool_class(kind: type[Any], auth: DaypassAuth) -> type[Any]:
 
         def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *rest: Any, **more: Any) -> Any:
             original = super().urlopen
-            if isinstance(headers, _Headers):  # a message of Daypass's, or one that urllib3 sends again
+            if isinstance(headers, _Headers):  # one of Daypass's own messages, or a retry by urllib3
                 return original(method, url, body, headers, *rest, **more)
 
             def urlopen(body: Any, headers: Any) -> Any:

@@ -77,7 +77,7 @@ class Turn:
         return math.inf
 
     def may_send(self) -> bool:
-        """Tell whether a refresh may be sent now."""
+        """Return whether a refresh may be sent now."""
         return self.left() > 0
 
     def unanswered(self) -> None:

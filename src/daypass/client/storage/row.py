@@ -90,7 +90,7 @@ class Watch:
         self._since = 0
 
     def is_free(self, row: Row | None, now: int, clock: int) -> bool:
-        """Tell whether the turn is free.
+        """Return whether the turn is free.
 
         Args:
             row: that was found.

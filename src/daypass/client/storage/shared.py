@@ -256,7 +256,7 @@ class Lease(Turn):
         self._timer: threading.Timer | None = None
 
     def is_row(self, row: Row | None) -> bool:
-        """Tell whether a row is as this process wrote it when it took the turn."""
+        """Return whether a row is as this process wrote it when it took the turn."""
         return row is not None and self._row is not None and row.revision == self._row.revision
 
     def begin(self) -> "Lease":
@@ -371,7 +371,7 @@ def checked_key(key: str) -> str:
 
 
 def _is_worth_keeping(row: Row) -> bool:
-    """Tell whether a row says anything: one that was made to take a turn has no tokens."""
+    """Return whether a row says anything: one that was made to take a turn has no tokens."""
     return row.sealed is not None or row.in_doubt or row.last_error is not None
 
 
