@@ -1,4 +1,4 @@
-"""What the issuer's endpoints say over HTTP, and the frameworks they are mounted in."""
+"""The issuer's endpoints over HTTP, and the adapters for web frameworks."""
 
 from daypass.web.application import Application
 

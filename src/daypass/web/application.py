@@ -27,7 +27,7 @@ IssuerT = TypeVar("IssuerT", bound=Daypass | AsyncDaypass)
 
 
 class Application(Generic[IssuerT]):
-    """An issuer with everything that its endpoints, guards and pages need to know.
+    """An issuer with all options of its endpoints, guards and pages.
 
     Give it to every mount (``auth_router``, ``oauth_blueprint``, …), to ``Pages``, ``bearer`` and ``current_user``.
     Options are written once, and all of them count logins and refreshes together.
@@ -99,7 +99,7 @@ class Application(Generic[IssuerT]):
         return self.oauth_routes
 
     def pages(self, render: Render | None = None) -> Pages:
-        """Return what runs before and after an application's pages; their cookies are ``Lax`` unless given.
+        """Return what runs before and after an application's pages; their cookies are ``Lax`` by default.
 
         Args:
             render: called with a status, an error code and a sentence; returns the HTML page for a refusal.
@@ -175,7 +175,7 @@ def sync_application(auth: object, options: Options, **arguments: Any) -> Applic
 
     Args:
         auth: an `Application`, or a `Daypass`.
-        options: the mount's; none beside an `Application`, which has its own.
+        options: the mount's; none with an `Application`, which has its own.
         arguments: further arguments of `Application` that this mount takes.
 
     Raises:
@@ -187,7 +187,7 @@ def sync_application(auth: object, options: Options, **arguments: Any) -> Applic
 
 
 def async_application(auth: object, options: Options, **arguments: Any) -> Application[AsyncDaypass]:
-    """Do the same for a mount that must not block the event loop: ``auth`` has an `AsyncDaypass`."""
+    """`application_of` for a mount that must not block the event loop: ``auth`` has an `AsyncDaypass`."""
     if not isinstance(issuer_of(auth), AsyncDaypass):
         raise ConfigurationError(
             "an ASGI application needs AsyncDaypass, not Daypass, which would block its event loop"
@@ -196,7 +196,7 @@ def async_application(auth: object, options: Options, **arguments: Any) -> Appli
 
 
 def application_of(auth: Any, options: Options, **arguments: Any) -> Application[Any]:
-    """Do the same for a mount that takes both."""
+    """Return the application of a mount that takes an issuer of either kind."""
     if not isinstance(auth, Application):
         refuse_unknown(options, (*OPTIONS, *arguments))
         return Application(auth, **arguments, **options)
@@ -207,7 +207,7 @@ def application_of(auth: Any, options: Options, **arguments: Any) -> Application
 
 
 def issuer_of(auth: object) -> object:
-    """Return the issuer of an application; what is no application is returned as it is."""
+    """Return the issuer of an application; return anything else as it is."""
     return auth.auth if isinstance(auth, Application) else auth
 
 

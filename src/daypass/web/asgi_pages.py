@@ -27,15 +27,15 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
 class Pages:
-    """Knows who asks for a page, and refreshes where that is needed, inside the request.
+    """Identifies the user of a page's request, and refreshes during the request if needed.
 
-    ``scope["daypass"]`` is the `BrowserLogin`. Where the browser's cookies log it in, the application's request has the
-    ``Authorization`` that they stand for, so that a guard (`daypass.web.starlette.bearer`) or a verifier finds
-    it. Bodies are not touched, in either direction. A websocket is known by its cookies too; what changes of them goes
-    with the answer that accepts it.
+    ``scope["daypass"]`` is the `BrowserLogin`. If the browser's cookies log it in, the application's request gets an
+    ``Authorization`` header with the access token, so that a guard (`daypass.web.starlette.bearer`) or a verifier
+    accepts it. Bodies are passed on untouched. A WebSocket is identified by its cookies too; changed cookies are set by
+    the response that accepts it.
 
     Args:
-        app: what is served.
+        app: the application to serve.
         auth: the issuer, or the `daypass.web.Application` that has it and all options.
         render: see `daypass.web.pages.Pages`.
         options: how cookies are set and used; ``same_site`` is ``Lax`` by default.
@@ -58,7 +58,7 @@ class Pages:
         self._pages = application.pages(render)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; what the application raises goes on to the server."""
+        """Serve one connection; the application's exceptions go on to the server."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -82,7 +82,7 @@ class Pages:
 
 
 class _HttpResponse:
-    """What an application answers to a request, on its way out."""
+    """The application's response to a request."""
 
     login: BrowserLogin
     deniable = False
@@ -94,7 +94,7 @@ class _HttpResponse:
         self._replaced = False
 
     async def send(self, message: Message) -> None:
-        """Send what the application sends, and our headers with its beginning."""
+        """Send the application's messages, and our headers with the first."""
         if self._replaced:
             return
         if message["type"] == "http.response.start":
@@ -106,7 +106,7 @@ class _HttpResponse:
         await self._send(message)
 
     async def refuse(self, response: Response) -> None:
-        """Send a response of ours, whatever else the application says."""
+        """Send a response of ours, whatever the application sends."""
         self._replaced = True
         headers = (*response.headers, ("content-length", str(len(response.body))))
         await self._send(
@@ -116,12 +116,12 @@ class _HttpResponse:
 
 
 class _WebSocketResponse(_HttpResponse):
-    """What an application answers to the opening of a websocket."""
+    """The application's answer to the opening of a WebSocket."""
 
     prefix = "websocket.http.response"
 
     async def send(self, message: Message) -> None:
-        """Send what the application sends, and the cookies that change with what accepts the websocket."""
+        """Send the application's messages, and set changed cookies with the one that accepts the WebSocket."""
         if self._replaced:
             return
         if message["type"] == "websocket.accept":
@@ -134,7 +134,7 @@ class _WebSocketResponse(_HttpResponse):
         await self._send(message)
 
     async def refuse(self, response: Response) -> None:
-        """Refuse the websocket; where the server cannot send a response, it answers 403."""
+        """Refuse the WebSocket; if the server cannot send a response, it answers 403."""
         if self.deniable:
             await super().refuse(response)
         else:

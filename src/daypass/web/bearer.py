@@ -28,15 +28,15 @@ class TokenMissing(TokenRejected):
 
 
 def bearer_token(request: Request, dpop: DPoP | None = None, now: int = 0) -> Flow[AccessToken]:
-    """Return what the access token in the ``Authorization`` header says (RFC 6750 §2.1, RFC 9449 §7.1).
+    """Return the contents of the access token in the ``Authorization`` header (RFC 6750 §2.1, RFC 9449 §7.1).
 
     Args:
         request: as the client sent it.
-        dpop: what the proof of a token that is bound to a key has to be like; None where none is accepted.
-        now: milliseconds since the epoch, for that.
+        dpop: the requirements for the proof of a bound token; None if proofs are not accepted.
+        now: milliseconds since the epoch, to check the proof.
 
     Raises:
-        TokenRejected: there is none, or it was refused.
+        TokenRejected: the token is missing, or was refused.
     """
     authorization = request.headers.get("authorization", "")
     text = None if dpop is None else dpop_text(authorization)
@@ -48,10 +48,10 @@ def bearer_token(request: Request, dpop: DPoP | None = None, now: int = 0) -> Fl
 
 
 def bearer_text(authorization: str) -> str:
-    """Return the access token in an ``Authorization`` header, whatever it is worth.
+    """Return the access token in an ``Authorization`` header, unchecked.
 
     Raises:
-        TokenMissing: there is none.
+        TokenMissing: there is no token.
     """
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
@@ -88,14 +88,14 @@ def user_of(token: AccessToken) -> Flow[User]:
 
 
 def refused(error: TokenRejected | ScopeInsufficient | StoreError) -> Response:
-    """Return the 401, 403 or 503 of a request whose access token will not do, or cannot be checked now."""
+    """Return the 401, 403 or 503 for a request whose access token is refused, or cannot be checked now."""
     if isinstance(error, ScopeInsufficient):
         return forbidden(error)
     return unauthorized(error) if isinstance(error, TokenRejected) else unavailable(error)
 
 
 def unavailable(error: StoreError) -> Response:
-    """Return the 503 for a store that could not do what was asked; nothing was decided, and no cookie changes."""
+    """Return the 503 for a store that failed; nothing was decided, and no cookie changes."""
     failed = failure(error.status, error.code, "Try again in a moment")
     return failed.with_headers(("retry-after", str(RETRY_AFTER)))
 

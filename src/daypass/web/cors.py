@@ -1,6 +1,6 @@
-"""What lets a page of another origin read our answers (the Fetch standard's CORS). Pure.
+"""Lets pages of other origins read our responses (CORS, in the Fetch standard). Pure.
 
-An origin that was not named gets nothing at all: neither a wildcard, nor its own name back.
+An origin that was not configured gets no CORS headers: neither a wildcard, nor its own name back.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,7 +21,7 @@ PUBLIC = ("access-control-allow-origin", "*")
 
 
 def preflight(request: Request, methods: Sequence[str], allowed: Collection[str]) -> Response:
-    """Answer ``OPTIONS``: 204; an allowed origin is told what it may send."""
+    """Answer ``OPTIONS``: 204; for an allowed origin, with what it may send."""
     headers = (
         ("allow", ", ".join(methods)),
         ("vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
@@ -38,7 +38,7 @@ def preflight(request: Request, methods: Sequence[str], allowed: Collection[str]
 
 
 def readable(request: Request, response: Response, allowed: Collection[str]) -> Response:
-    """Return the response as a page of an allowed origin may read it; for any other it stays as it is."""
+    """Return the response with CORS headers for a page of an allowed origin; otherwise unchanged."""
     names = {name for name, _ in response.headers}
     if not allowed or PUBLIC[0] in names:
         return response

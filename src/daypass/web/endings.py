@@ -1,9 +1,9 @@
-"""Tells other services which sessions have ended: ``GET /endings``, as server-sent events that a service follows. Pure.
+"""Informs other services of ended sessions: ``GET /endings``, as server-sent events that a service follows. Pure.
 
-A response has all that is new and then ends; the service asks again at once, with ``Last-Event-ID``. Where nothing is
-new, an async application waits for a while before it answers. So a service learns of an ending within a second, a
-request needs no stream, and whichever node answers, nothing is missed. A threaded application would need a thread for
-each service that waits: it answers at once, and says by ``retry`` when to ask again.
+A response has all new events and then ends; the service asks again at once, with ``Last-Event-ID``. If nothing is new,
+an async application waits for a while before it answers. So a service learns of an ending within a second, no stream
+stays open, and nothing is missed whichever node answers. A threaded application would need a thread for each waiting
+service, so it answers at once, and ``retry`` says when to ask again.
 """
 
 from daypass.duration import SECOND
@@ -37,7 +37,7 @@ class EndingsEndpoint:
     Args:
         flows: the flows of the issuer.
         policy: whether plain HTTP is accepted.
-        clients: who may ask: those that may introspect.
+        clients: the registered clients; those that may introspect are accepted.
         limiter: counts clients that fail to authenticate, if anybody does.
         waits: whether a request may wait for the next ending.
     """
@@ -52,7 +52,7 @@ class EndingsEndpoint:
         self._waits = waits
 
     def answer(self, request: Request, call: Call) -> Flow[Response]:
-        """Answer ``GET /endings``: 200 with the events after ``Last-Event-ID``; 401 or 403 unless a client asks."""
+        """Answer ``GET /endings``: 200 with the events after ``Last-Event-ID``; otherwise 401 or 403."""
         try:
             cookies.require_secure_transport(request, self._policy)
             client = yield from self._client(request, call)
@@ -85,7 +85,7 @@ class EndingsEndpoint:
         return client
 
     def _new(self, log: EndingLog, cursor: str | None) -> Flow[Page]:
-        """Return what is new, at once or when there is something; a service that begins has its cursor at once."""
+        """Return the new events, at once or when there are some; a service that begins gets its cursor at once."""
         noted = log.next()
         page = log.read(cursor, MOST_EVENTS)
         if page.endings or not self._waits or cursor is None:

@@ -1,7 +1,7 @@
-"""What a guarded route requires of a request's access token: one rule for all frameworks. Pure.
+"""Checks a request's access token for a guarded route: one rule for all frameworks. Pure.
 
-A framework's own ``Guard`` only translates: it gives the ``Authorization`` header to `SyncGuard.admit` or
-`AsyncGuard.admit`, and turns the errors of `REFUSED` into its own kind of response (`daypass.web.bearer.refused`).
+A framework's own ``Guard`` only translates: it passes the ``Authorization`` header to `SyncGuard.admit` or
+`AsyncGuard.admit`, and turns the errors of `REFUSED` into its own responses (`daypass.web.bearer.refused`).
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Verifying(Protocol):
     """Checks access tokens: `Daypass`, or a `daypass.RemoteVerifier` if the issuer is another service."""
 
     def verify(self, access_token: str, /) -> AccessToken:
-        """Return what an access token says.
+        """Return the contents of an access token.
 
         Raises:
             TokenRejected: it was refused.
@@ -52,7 +52,7 @@ class AsyncVerifying(Protocol):
     """Checks access tokens without blocking an event loop: `AsyncDaypass`, `daypass.AsyncRemoteVerifier`."""
 
     async def verify(self, access_token: str, /) -> AccessToken:
-        """Return what an access token says; errors as for `Verifying`."""
+        """Return the contents of an access token; errors as for `Verifying`."""
         ...
 
 
@@ -62,9 +62,9 @@ class Guard(Generic[FoundT]):
     Args:
         auth: checks the token: an issuer, an application, or a remote verifier.
         scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
-        optional: whether a request without a token may pass.
+        optional: whether a request without a token is allowed.
         user: whether the route gets the user instead of the token.
-        step_up: how recently and how the user has to have been authenticated; see `daypass.web.step_up.StepUp`.
+        step_up: how recently and how the user must have been authenticated; see `daypass.web.step_up.StepUp`.
 
     Raises:
         ConfigurationError: an argument is invalid; the message says what to write instead.
@@ -106,7 +106,7 @@ class Guard(Generic[FoundT]):
             raise
 
     def require_proof(self, token: AccessToken, text: str, asked: Asked) -> None:
-        """Do nothing if the request proves that it has the key that its access token is bound to.
+        """Check that the request proves to have the key that its access token is bound to.
 
         Raises:
             ProofRejected: it does not.
@@ -121,9 +121,9 @@ class Guard(Generic[FoundT]):
         """Return a token whose scope allows this, and whose user was authenticated recently and strongly enough.
 
         Raises:
-            ProofRejected: it is bound to a key, and nothing was ``proven``.
+            ProofRejected: it is bound to a key, and no key was ``proven``.
             ScopeInsufficient: its scope does not allow this.
-            AuthenticationInsufficient: its user has to be authenticated again.
+            AuthenticationInsufficient: its user must authenticate again.
         """
         if token.key_thumbprint is not None and not proven:
             require_bearer(token)
@@ -136,15 +136,15 @@ class Guard(Generic[FoundT]):
         return token
 
     def found(self, admitted: Admitted) -> FoundT:
-        """Return what the route gets: the user or the access token."""
+        """Return what the route receives: the user or the access token."""
         token, user = admitted
         return cast("FoundT", user if self._user else token)
 
 
 class SyncGuard(Guard[FoundT]):
-    """A guard that blocks while it checks. It and `AsyncGuard` differ by an ``await``.
+    """A guard that blocks while it checks. The only difference from `AsyncGuard` is ``await``.
 
-    They are no flow, because one would make each guarded request 2 µs slower, twice as slow as the check itself.
+    They are not flows, because a flow would add 2 µs to each guarded request: as much as the check itself.
     """
 
     awaits = False
@@ -154,8 +154,9 @@ class SyncGuard(Guard[FoundT]):
 
         Args:
             authorization: the request's ``Authorization`` header, empty if there is none.
-            further: another scope that is required, where the framework has such a thing.
-            asked: returns the request, for an access token that is bound to a key; None where there are no such ones.
+            further: another scope that is required, if the framework has such an option.
+            asked: returns the request, for an access token that is bound to a key; None if bound tokens are not
+            accepted.
 
         Raises:
             TokenRejected: there is no access token, or it was refused, or its user is gone or disabled.
@@ -173,7 +174,7 @@ class SyncGuard(Guard[FoundT]):
         return token, self._auth.run(user_of(token)) if self._user else None
 
     def verify(self, text: str) -> AccessToken:
-        """Return what an access token says."""
+        """Return the contents of an access token."""
         return cast("AccessToken", self._auth.verify(text))
 
 
@@ -183,11 +184,11 @@ class AsyncGuard(Guard[FoundT]):
     awaits = True
 
     def watching(self, text: str, on_end: Callable[[TokenRejected], object] | None = None) -> AsyncWatch:
-        """Return what watches a connection that was opened with this access token."""
+        """Return the watch of a connection that was opened with this access token."""
         return cast("AsyncWatch", self._auth.watch(text, on_end=on_end))
 
     async def verify(self, text: str) -> AccessToken:
-        """Return what an access token says."""
+        """Return the contents of an access token."""
         return cast("AccessToken", await self._auth.verify(text))
 
     async def admit(self, authorization: str, further: str = "", asked: Asked | None = None) -> Admitted:
@@ -204,10 +205,10 @@ class AsyncGuard(Guard[FoundT]):
 
 
 def _verifier_of(auth: object, name: str, *, awaits: bool, user: bool) -> Any:
-    """Return what checks access tokens.
+    """Return the checker of access tokens.
 
     Raises:
-        ConfigurationError: it is something else, of the other colour, or knows no users.
+        ConfigurationError: it is something else, async instead of sync (or the reverse), or knows no users.
     """
     found = issuer_of(auth)
     verify = getattr(found, "verify", None)

@@ -101,9 +101,9 @@ class TooMany(BadRequest):
 
 
 class Limiter:
-    """Counts requests, and raises `TooMany` where a limit is reached.
+    """Counts requests, and raises `TooMany` when a limit is reached.
 
-    Everything that is given the same limiter counts together, also within one process.
+    Everything that shares a limiter counts together, also within one process.
 
     Args:
         limits: the rates.
@@ -137,14 +137,14 @@ class Limiter:
             yield from _refuse(wait, "login_per_account", now)
 
     def logged_in(self, request: Request, identifier: str, now: int) -> Flow[None]:
-        """Note a successful login: it uses up no limit, and strangers cannot use up the account's logins from there."""
+        """Note a successful login: it counts against no limit, and strangers cannot use up its account's logins there."""
         yield from self.take_back(request, identifier, now)
         network = _network(request.address)
         if network is not None and self._login_per_account is not None:
             yield from _hit(self._shared, f"known:{_account(identifier)}:{network}", _ONCE_A_MONTH, now)
 
     def take_back(self, request: Request, identifier: str, now: int) -> Flow[None]:
-        """Take back what `login` has counted: the login was good, or its password was not checked."""
+        """Take back the count of `login`: the login succeeded, or its password was not checked."""
         network = _network(request.address)
         if network is not None and self._login_per_address is not None:
             yield from self._ask(self._shared.take_back, f"login:{network}", self._login_per_address, now)
@@ -153,7 +153,7 @@ class Limiter:
             yield from self._ask(self._shared.take_back, key, self._login_per_account, now)
 
     def _account_key(self, request: Request, identifier: str, now: int) -> Flow[str]:
-        """Return what an account's logins are counted by: apart from others where it has logged in before."""
+        """Return the key that counts an account's logins: a separate one where it has logged in before."""
         account, network = _account(identifier), _network(request.address)
         if network is None or not (
             yield from self._ask(self._shared.look, f"known:{account}:{network}", _ONCE_A_MONTH, now)
@@ -174,7 +174,7 @@ class Limiter:
         yield from _refuse(wait, "refresh_per_session", now)
 
     def stranger(self, request: Request, now: int) -> Flow[None]:
-        """Count a request by its address: it shows neither a session nor a client.
+        """Count a request against its address: it identifies neither a session nor a client.
 
         Raises:
             TooMany: the limit is reached.
@@ -196,7 +196,7 @@ _shared: WeakKeyDictionary[Any, dict[RateLimits, Limiter]] = WeakKeyDictionary()
 
 
 def default_limits(*, knows_clients: bool) -> RateLimits:
-    """Return the limits of an application that was given none.
+    """Return the limits of an application that configured none.
 
     Args:
         knows_clients: whether requests have their client's address. If not, they may all have that of a proxy, and a
@@ -206,7 +206,7 @@ def default_limits(*, knows_clients: bool) -> RateLimits:
 
 
 def shared_limiter(owner: object, limits: RateLimits | Limiter | None) -> Limiter | None:
-    """Return what counts for ``limits``; everything that one owner asks for with equal limits counts together.
+    """Return the limiter for ``limits``; one owner's requests for equal limits share one.
 
     Raises:
         ConfigurationError: ``limits`` is something else, or its storage cannot be used.
@@ -233,22 +233,22 @@ def limited_refresh(
     limit: str | None = None,
     dpop: DPoP | None = None,
 ) -> Flow[Tokens]:
-    """Refresh within the limits, if there are any.
+    """Refresh within the limits, if any.
 
     Args:
         flows: the flows of the issuer.
         limiter: counts the refreshes; None sets no limits.
-        request: what brought the refresh token.
+        request: the request with the refresh token.
         text: the refresh token.
         call: the time and the randomness.
         client_id: the client that presents it; None is the issuer's own.
-        scope: what the access token is to be used for, if that is less than was granted.
-        limit: the most that the access token may be used for; None sets no limit.
-        dpop: what the request's proof has to be like, if there is one; None where proofs are not looked at.
+        scope: the scope of the access token, if narrower than was granted.
+        limit: the widest scope that the access token may have; None sets no limit.
+        dpop: the requirements for the request's proof, if it has one; None if proofs are ignored.
 
     Raises:
         TooMany: the limit is reached; nothing was decided about any session.
-        DaypassError: as `daypass.flows.Flows.open` and `daypass.flows.Flows.refresh` do.
+        DaypassError: those of `daypass.flows.Flows.open` and `daypass.flows.Flows.refresh`.
     """
     try:
         token = yield from flows.open(text, client_id)
@@ -259,7 +259,7 @@ def limited_refresh(
             yield from limiter.stranger(request, call.now)
         raise (yield from flows.reject(error, call.now)) from None
     proof = proof_of(dpop, request, call.now)
-    if limiter is not None:  # whoever has no proof does not use up what the others may do
+    if limiter is not None:  # a request without a proof does not count against the session
         yield from limiter.refresh(token.session_id + (thumbprint_of(proof) or ""), call.now)
     passive = request.headers.get(PASSIVE, "0") not in ("0", "false")
     try:

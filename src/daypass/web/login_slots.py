@@ -1,4 +1,4 @@
-"""Bounds how many passwords are checked at the same time, so that a burst of logins delays nothing else."""
+"""Limits how many passwords are checked at the same time, so that a burst of logins delays nothing else."""
 
 import os
 import threading
@@ -49,11 +49,11 @@ class Busy(BadRequest):
 
 
 class LoginSlots:
-    """Lets a number of logins check their passwords at the same time; may be shared by threads and event loops.
+    """Lets a limited number of logins check passwords at the same time; threads and event loops may share it.
 
     Args:
         most: how many.
-        awaits: whether an event loop asks, which must not block.
+        awaits: whether the caller is an event loop, which must not block.
 
     Raises:
         ConfigurationError: ``most`` is not a number above zero.
@@ -78,7 +78,7 @@ class LoginSlots:
         """Run a login in a slot.
 
         Raises:
-            Busy: no slot got free in time; ``login`` was not begun.
+            Busy: no slot became free in time; ``login`` was not begun.
         """
         if not (yield from Ask("the login slots", self._enter, "")):
             login.close()
@@ -94,7 +94,7 @@ class LoginSlots:
         try:
             return slot.result(PATIENCE)
         except TimeoutError:
-            return not slot.cancel()  # it may have been given a moment ago
+            return not slot.cancel()  # it may have been granted a moment ago
 
     async def _aenter(self, _: str) -> bool:
         import asyncio  # here, because it is a part of what importing this would cost a sync application
@@ -110,7 +110,7 @@ class LoginSlots:
             raise
 
     def _take(self) -> "Future[bool]":
-        """Return a future of whether there is a slot: of True now or later, or of False where too many wait."""
+        """Return a future: True as soon as there is a slot, False if too many wait."""
         slot: Future[bool] = Future()
         with self._lock:
             if self._active < self._most:
@@ -123,7 +123,7 @@ class LoginSlots:
         return slot
 
     def _leave(self) -> None:
-        """Give the slot to the next one that still waits."""
+        """Give the slot to the next waiting login."""
         with self._lock:
             following = next((slot for slot in self._waited() if slot.set_running_or_notify_cancel()), None)
             self._active -= following is None

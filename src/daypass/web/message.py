@@ -22,14 +22,14 @@ class Request:
 
     Attributes:
         scheme: ``https`` or ``http``, as the client used it.
-        host: the ``Host`` header, with its port where it has one.
+        host: the ``Host`` header, with its port if it has one.
         headers: by lower-case name; several of one name joined as RFC 9110 §5.3 says, cookies by ``; ``.
         body: read in full.
-        address: the client's, where it is known.
-        session_id: the id in the path, for the one endpoint that has it there.
+        address: the client's, if known.
+        session_id: the id in the path, for the one endpoint whose path has one.
         method: in capitals.
         query: the text after the ``?``, still encoded.
-        path: as the client wrote it, decoded, with the part that leads to where this is mounted.
+        path: as the client wrote it, decoded, including the path of the mount.
     """
 
     scheme: str
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response; the headers are pairs, because one name may stand several times."""
+    """An HTTP response; the headers are pairs, because a name may occur several times."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -57,9 +57,9 @@ class Response:
 
 
 class BadRequest(DaypassError):
-    """A request that no endpoint can make sense of, or that may not be made from where it comes from.
+    """An invalid request, or one that its origin may not make.
 
-    It stays inside this room: the caller gets ``response``.
+    The exception stays inside this package: the caller gets ``response``.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -74,25 +74,25 @@ def answer(status: int, content: Mapping[str, Any]) -> Response:
 
 
 def grace_header(policy: Policy) -> tuple[str, str]:
-    """Return the header that says for how many seconds the same refresh token gets the same answer again."""
+    """Return the header with the seconds for which the same refresh token gets the same response."""
     return "daypass-grace", str(policy.grace_period // SECOND)
 
 
 def failure(status: int, code: str, message: str = "Authentication failed") -> Response:
-    """Return the one shape that every failure has."""
+    """Return the JSON shape of every failure."""
     return answer(status, {"message": message, "error": code})
 
 
 def too_large() -> Response:
-    """Return the answer to a body of more than `MAXIMUM_BODY` bytes."""
+    """Return the response to a body of more than `MAXIMUM_BODY` bytes."""
     return failure(413, "content_too_large", f"The body is too large: send at most {MAXIMUM_BODY} bytes")
 
 
 def json_object(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body, which has to be there.
+    """Return the JSON object in the body, which is required.
 
     Raises:
-        BadRequest: the content type is another, or the body is no JSON object.
+        BadRequest: the content type is wrong, or the body is not a JSON object.
     """
     if content_type(request) != "application/json":
         raise BadRequest(415, "unsupported_media_type", "Send the body as application/json")

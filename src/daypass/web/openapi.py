@@ -1,4 +1,4 @@
-"""What the endpoints are, as OpenAPI has it (version 3.1). Pure data, whatever framework they are mounted in."""
+"""The OpenAPI description (version 3.1) of the endpoints. Pure data, for every framework."""
 
 import copy
 from collections.abc import Mapping
@@ -513,7 +513,7 @@ METADATA: Operations = {
 
 
 def refusals() -> dict[int, dict[str, Any]]:
-    """Return the answers of a route that requires an access token, each with what `refused` gives in ``detail``."""
+    """Return the responses of a route that requires an access token; ``detail`` has what `refused` returns."""
     found: dict[int, dict[str, Any]] = {}
     for status, description, error, needs in (
         (401, "No access token, or a bad one.", "invalid_token", "WWW-Authenticate"),
@@ -528,7 +528,7 @@ def refusals() -> dict[int, dict[str, Any]]:
 
 
 def document(title: str, version: str, mounted: Mapping[str, Operations]) -> dict[str, Any]:
-    """Return the OpenAPI document of an application that is nothing but these operations, each below its prefix."""
+    """Return the OpenAPI document of an application with only these operations, each below its prefix."""
     paths: dict[str, dict[str, Any]] = {}
     for prefix, operations in mounted.items():
         for (method, path), operation in operations.items():
@@ -542,7 +542,7 @@ def document(title: str, version: str, mounted: Mapping[str, Operations]) -> dic
 
 
 def inlined(operation: Operation) -> dict[str, Any]:
-    """Return an operation with its schemas in place, for a document whose components are somebody else's."""
+    """Return an operation with its schemas inlined, for a document whose components we do not control."""
 
     def resolved(part: Any) -> Any:
         if isinstance(part, Mapping):

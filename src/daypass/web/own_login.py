@@ -59,13 +59,13 @@ def log_in(
         request: as it came in.
         user: who logs in.
         call: the time and the randomness.
-        login: what `daypass.web.pages.Pages` knows, if it runs around the endpoint; it sets the cookies then.
+        login: the state of `daypass.web.pages.Pages`, if it runs around the endpoint; it then sets the cookies.
         scope: what the session is granted; None grants everything that the user may do.
         device_name: for the list of devices.
         cross_site: whether a page of another site may send the request, as an identity provider's form does. By default
             such a request is refused unless it is a GET: it could log a victim in as somebody else. Check the
             provider's ``state`` yourself, for a GET too.
-        session: what the login says of its session, such as ``persistent=False``; see `SessionOptions`.
+        session: the options of the session, such as ``persistent=False``; see `SessionOptions`.
 
     Raises:
         LoginRefused: nothing was started.
@@ -82,7 +82,7 @@ def log_out(
         app: the application.
         request: as it came in.
         call: the time and the randomness.
-        login: what `daypass.web.pages.Pages` knows, if it runs around the endpoint; it clears the cookies then.
+        login: the state of `daypass.web.pages.Pages`, if it runs around the endpoint; it then clears the cookies.
         everywhere: whether to end all sessions of the user, on every device. Needs a live session.
 
     Raises:
@@ -92,7 +92,7 @@ def log_out(
 
 
 def application_for(auth: Any) -> Application[Any]:
-    """Return an application as it is; for an issuer, the one without options, always the same."""
+    """Return an application as it is; for an issuer, return its application without options, always the same one."""
     if isinstance(auth, Application):
         return auth
     known: Application[Any] = vars(auth).setdefault("_application_without_options", None) or Application(auth)

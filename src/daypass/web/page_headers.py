@@ -1,4 +1,4 @@
-"""Adds cookies and the headers about caches to the response of an application that renders pages. Pure."""
+"""Adds cookies and cache headers to the response of an application that renders pages. Pure."""
 
 from collections.abc import Iterable
 

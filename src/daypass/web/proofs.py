@@ -1,4 +1,4 @@
-"""The DPoP proof of a request (RFC 9449), and the responses to one that will not do. Pure."""
+"""The DPoP proof of a request (RFC 9449), and the responses to an invalid one. Pure."""
 
 from urllib.parse import quote
 
@@ -15,22 +15,22 @@ _PLAIN = "/!$&'()*+,;=:@~"
 
 
 class BoundTokenWithoutProof(ProofRejected):
-    """An access token that is bound to a key was sent like one that is not (RFC 9449 §7.2)."""
+    """An access token that is bound to a key was sent as a bearer token (RFC 9449 §7.2)."""
 
     code = "invalid_token"
 
 
 def proof_of(dpop: DPoP | None, request: Request, now: int, *, stranger: bool = False) -> Proof | None:
-    """Return what the proof of a request says; None for a request without one, and where DPoP is off.
+    """Return the contents of a request's proof; None for a request without one, or if DPoP is off.
 
     Args:
-        dpop: what proofs have to be like.
+        dpop: the requirements for proofs.
         request: as the client sent it.
         now: milliseconds since the epoch.
-        stranger: whether nobody knows yet who asks.
+        stranger: whether the sender is still unknown.
 
     Raises:
-        ProofRejected: it will not do.
+        ProofRejected: it is invalid.
     """
     text = request.headers.get(HEADER)
     if dpop is None or text is None:
@@ -44,12 +44,12 @@ def dpop_text(authorization: str) -> str | None:
 
 
 def require_proof(dpop: DPoP, request: Request, token: AccessToken, text: str, now: int) -> None:
-    """Do nothing if the request proves that it has the key that its access token is bound to (RFC 9449 §7).
+    """Check that the request proves to have the key that its access token is bound to (RFC 9449 §7).
 
     Args:
-        dpop: what proofs have to be like.
+        dpop: the requirements for proofs.
         request: as the client sent it.
-        token: what the access token says.
+        token: the contents of the access token.
         text: the access token.
         now: milliseconds since the epoch.
 
@@ -80,7 +80,7 @@ def url_of(request: Request) -> str:
 
 
 def refused_proof(error: ProofRejected) -> Response:
-    """Return the 400 of an endpoint that gives tokens (RFC 9449 §5, §8); nothing was changed, and no cookie is."""
+    """Return the 400 of a token endpoint (RFC 9449 §5, §8); nothing was changed, and no cookie is."""
     return with_nonce(failure(error.status, error.code, str(error)), error)
 
 

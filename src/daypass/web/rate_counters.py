@@ -1,7 +1,7 @@
-"""Count how often something was done lately: in this process, or for all nodes in Redis by the ``limits`` library.
+"""Counts requests over time: in this process, or for all nodes in Redis by the ``limits`` library.
 
-Both use a sliding window: the count of the window before weighs as much as the part of that window that is still within
-the span. So nobody gets twice the rate at the turn of a minute.
+Both use a sliding window: the previous window counts in proportion to the part of it that is still within the span. So
+nobody gets twice the rate at the turn of a minute.
 """
 
 import importlib.util
@@ -37,11 +37,11 @@ _log = logging.getLogger("daypass")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many there may be in a span of time.
+    """How many requests are allowed in a span of time.
 
     Attributes:
         amount: how many.
-        span: in milliseconds, but whole seconds.
+        span: in milliseconds, a multiple of a second.
     """
 
     amount: int
@@ -49,7 +49,7 @@ class Rate:
 
     @classmethod
     def of(cls, text: str) -> "Rate":
-        """Return the rate that is written as ``30/minute`` or ``10/5m``.
+        """Parse a rate such as ``30/minute`` or ``10/5m``.
 
         Raises:
             ConfigurationError: it is not a rate.
@@ -65,7 +65,7 @@ class Rate:
 
 
 class Counter(Protocol):
-    """Counts, in one place or another.
+    """Counts requests, in some storage.
 
     Attributes:
         waits: whether it waits for a server; an event loop then calls it in a thread.
@@ -77,16 +77,16 @@ class Counter(Protocol):
         """Count one if the rate allows it; return 0, or milliseconds to wait."""
 
     def look(self, key: str, rate: Rate, now: int) -> int:
-        """Return the same, and count nothing."""
+        """Return the same as counting would, but count nothing."""
 
     def take_back(self, key: str, rate: Rate, now: int) -> int:
-        """Count one less, for something that turned out to be harmless; return 0."""
+        """Take one back, for something that turned out to be harmless; return 0."""
 
 
 class MemoryCounter:
     """Counts in this process; threads may share it.
 
-    Each span has room of its own: what strangers can count by the minute displaces nothing that is kept for a month.
+    Each span has its own room: short counts, which strangers can cause, displace nothing that is kept for a month.
     """
 
     waits = False
@@ -112,13 +112,13 @@ class MemoryCounter:
             return wait
 
     def look(self, key: str, rate: Rate, now: int) -> int:
-        """Return the same, and count nothing."""
+        """Return the same as counting would, but count nothing."""
         with self._lock:
             window = self._windows[rate.span].get(key)
             return 0 if window is None else window.wait(rate, now)
 
     def take_back(self, key: str, rate: Rate, now: int) -> int:  # noqa: ARG002 - the window is found without the time
-        """Count one less; return 0."""
+        """Take one back; return 0."""
         with self._lock:
             window = self._windows[rate.span].get(key)
             if window is not None and window.current:
@@ -137,16 +137,16 @@ class MemoryCounter:
 
 @dataclass(slots=True)
 class _Window:
-    """The count since ``start``, and that of the window before."""
+    """The count since ``start``, and that of the previous window."""
 
     start: int
     current: int = 0
     previous: int = 0
 
     def wait(self, rate: Rate, now: int) -> int:
-        """Return the milliseconds to wait; 0 if there may be one more.
+        """Return the milliseconds to wait; 0 if one more is allowed.
 
-        A clock that was ahead and was set back starts the window again, so that nobody waits for longer than two spans.
+        If a clock was ahead and is set back, the window starts again, so that nobody waits for longer than two spans.
         """
         amount, span = rate.amount, rate.span
         self.start = min(self.start, now)
@@ -205,11 +205,11 @@ class SharedCounter:
         return self._ask(self._limiter.hit, self._own.hit, key, rate, now)
 
     def look(self, key: str, rate: Rate, now: int) -> int:
-        """Return the same, and count nothing."""
+        """Return the same as counting would, but count nothing."""
         return self._ask(self._limiter.test, self._own.look, key, rate, now)
 
     def take_back(self, key: str, rate: Rate, now: int) -> int:
-        """Count one less; return 0."""
+        """Take one back; return 0."""
         return self._ask(partial(self._limiter.hit, cost=-1), self._own.take_back, key, rate, now)
 
     def _ask(
@@ -237,7 +237,7 @@ def _for_redis_py(url: str) -> str:
 
 
 def _quick_answers(url: str) -> dict[str, Any]:
-    """Return options that make Redis answer soon or fail; without them redis-py tries again, with long pauses."""
+    """Return options that make Redis answer or fail quickly; by default redis-py retries with long pauses."""
     if not url.startswith("redis") or importlib.util.find_spec("redis") is None:
         return {}
     from redis.backoff import NoBackoff

@@ -1,4 +1,4 @@
-"""Where a browser goes back to after it was asked for a password, without leaving the site. Pure."""
+"""Finds the path to return to after a login, without leaving the site. Pure."""
 
 import re
 
@@ -9,9 +9,9 @@ _LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
 def local_path(text: str | None, default: str = "/") -> str:
-    """Return ``text`` if it is a path on this site, such as ``/orders?page=2``; else ``default``.
+    """Return ``text`` if it is a path on this site, such as ``/orders?page=2``; otherwise ``default``.
 
-    Use it for what a form or a query says (``next=…``). Otherwise a link could send a user who has just typed their
-    password on to another site (an open redirect).
+    Use it for a value from a form or a query (``next=…``). Otherwise a link could send a user who has just typed their
+    password to another site (an open redirect).
     """
     return text if text is not None and _LOCAL.fullmatch(text) else default

@@ -1,4 +1,4 @@
-"""What an adapter mounts: paths, and for each method of a path a flow from a request to a response. Pure."""
+"""The routes that an adapter mounts: for each path and method a flow from a request to a response. Pure."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,8 +19,7 @@ class Route:
     """One path.
 
     Attributes:
-        path: below the place where it is mounted, such as ``/sessions/{session_id}``; the part in braces becomes
-            `Request.session_id`.
+        path: below the mount, such as ``/sessions/{session_id}``; the part in braces becomes `Request.session_id`.
         operations: by method.
         filter: checks every request, and adds CORS headers to every response.
     """
@@ -31,12 +30,12 @@ class Route:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods to mount it for: those of its operations, HEAD where there is a GET, and OPTIONS."""
+        """The methods to mount: those of its operations, HEAD if there is a GET, and OPTIONS."""
         head = ("HEAD",) if "GET" in self.operations else ()
         return (*self.operations, *head, "OPTIONS")
 
     def refuse(self, request: Request, response: Response) -> Response:
-        """Return what an adapter answers to a request whose body it did not read, as it is to go out.
+        """Return the final response to a request whose body the adapter did not read.
 
         Args:
             request: without its body.
@@ -45,7 +44,7 @@ class Route:
         return self.filter.outgoing(request, response)
 
     def answer(self, request: Request, call: Call) -> Flow[Response]:
-        """Return the response to a request of whatever method; of a HEAD it is the adapter that drops the body."""
+        """Return the response to a request of any method; for a HEAD, the adapter drops the body."""
         try:
             request = self.filter.incoming(request)
         except BadRequest as error:
@@ -61,7 +60,7 @@ class Route:
 
 
 def route_table(routes: Iterable[Route]) -> Sequence[tuple["re.Pattern[str]", Route]]:
-    """Return what `find_route` searches, for an adapter whose framework has no routes of its own."""
+    """Return the table for `find_route`, for an adapter whose framework has no routes."""
     return [(_pattern(route.path), route) for route in routes]
 
 
@@ -75,5 +74,5 @@ def find_route(table: Sequence[tuple["re.Pattern[str]", Route]], path: str) -> t
 
 
 def _pattern(path: str) -> "re.Pattern[str]":
-    parts = _PARAMETER.split(path)  # text and names by turns
+    parts = _PARAMETER.split(path)  # text and names alternate
     return re.compile("".join(f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)))

@@ -1,10 +1,10 @@
-"""The times of sessions as their users see them: in steps of 15 minutes, and never changing by a refresh. Pure.
+"""The times of sessions as users see them: in steps of 15 minutes, and never changed by a refresh. Pure.
 
-A thief who knows when the owner refreshes can refresh right behind, within the grace period, and stays undetected
+A thief who knows when the owner refreshes can refresh right after, within the grace period, and stays undetected
 (`daypass.rotation`). Rounding alone does not help: a client that asks each second sees a rounded time change. So:
 
-- The times of the session that asks depend on the clock alone.
-- The times of other sessions change only when a new quarter of an hour begins, and then say nothing of the last one.
+- The times of the session that asks depend only on the clock.
+- The times of other sessions change only when a new quarter of an hour begins, and then reveal nothing of the last one.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class ShownTimes(NamedTuple):
 
 
 class SessionTimes:
-    """Rounds the times of sessions; may be shared by threads.
+    """Rounds the times of sessions; threads may share it.
 
     Args:
         policy: how long sessions last.
@@ -51,7 +51,7 @@ class SessionTimes:
         Args:
             session: the session.
             now: milliseconds since the epoch.
-            asks: whether it is the session that the list is for; it is used now.
+            asks: whether it is the session that asks for the list; it is in use now.
         """
         step = round_down(now)
         if asks:
@@ -79,5 +79,5 @@ def round_down(time: int) -> int:
 
 
 def round_up(time: int) -> int:
-    """Return the first step that is not before a time."""
+    """Return the first step at or after a time."""
     return round_down(time + STEP - 1)

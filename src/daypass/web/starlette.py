@@ -139,7 +139,7 @@ async def absent(_: StarletteRequest) -> StarletteResponse:
 
 
 async def _gone(message: Message) -> None:
-    """Send nothing: the client has gone away."""
+    """Send nothing: the client has disconnected."""
 
 
 class WatchedWebSocket(WebSocket):
@@ -177,11 +177,11 @@ class Guard(guard.AsyncGuard[FoundT]):
         """Accept a WebSocket that ends with its session: ``async with require.watch(websocket) as watched``.
 
         The access token comes in the ``Authorization`` header or in the first message; `daypass.web.websocket` says
-        how. What runs inside is cancelled when the session ends, or when the access token has expired and the client
+        how. Code inside it is cancelled when the session ends, or when the access token has expired and the client
         sent no newer one; then the WebSocket is closed with 4403 or 4401.
 
         Args:
-            websocket: was not accepted yet.
+            websocket: not accepted yet.
             subprotocol: what to accept it with, if the client offers it.
 
         Raises:
@@ -343,14 +343,14 @@ async def log_out(
 async def log_in_or_refuse(
     auth: Any, request: StarletteRequest, response: StarletteResponse, user: User, **options: Any
 ) -> Tokens:
-    """Do as `log_in` does, but raise `LoginRefused`; for authors of adapters."""
+    """Do what `log_in` does, but raise `LoginRefused`; for authors of adapters."""
     tokens, headers = await asgi.log_in_or_refuse(auth, request.scope, user, **options)
     _put(response, headers)
     return tokens
 
 
 async def log_out_or_refuse(auth: Any, request: StarletteRequest, response: StarletteResponse, **options: Any) -> None:
-    """Do as `log_out` does, but raise `LoginRefused`."""
+    """Do what `log_out` does, but raise `LoginRefused`."""
     _put(response, await asgi.log_out_or_refuse(auth, request.scope, **options))
 
 
@@ -363,12 +363,12 @@ def _put(response: StarletteResponse, headers: Headers) -> None:
 
 
 def _exception(response: Response) -> HTTPException:
-    """Return the error that Starlette answers with a refusal's status, message and headers."""
+    """Return Starlette's error with a refusal's status, message and headers."""
     return HTTPException(response.status, json.loads(response.body)["message"], own_headers(response))
 
 
 class _Endpoint:
-    """A route as an ASGI application, which Starlette serves without making a request and a response of its own."""
+    """A route as an ASGI application, so that Starlette does not create its own request and response."""
 
     def __init__(self, auth: AsyncDaypass, route: routes.Route) -> None:
         self._auth = auth
@@ -395,7 +395,7 @@ def served(auth: AsyncDaypass, route: routes.Route) -> Endpoint:
 
 
 def own_headers(response: Response) -> dict[str, str]:
-    """Return the headers of a refusal that a framework's own error response has to keep."""
+    """Return the headers of a refusal that a framework's own error response must keep."""
     return {name: value for name, value in response.headers if name in ("www-authenticate", "retry-after", NONCE)}
 
 

@@ -1,4 +1,4 @@
-"""How recently and how a user must have been authenticated (RFC 9470): the options of guards, checked. Pure."""
+"""Checks the options of guards for how recently and how a user must have been authenticated (RFC 9470). Pure."""
 
 import re
 from typing import TypedDict
@@ -12,8 +12,8 @@ class StepUp(TypedDict, total=False):
     """How recently and how a user must have been authenticated (RFC 9470).
 
     Attributes:
-        max_age: the longest time since then: ``5m``.
-        acr: the authentication context classes of which one is needed, with spaces between them.
+        max_age: the longest time since then, such as ``5m``.
+        acr: the accepted authentication context classes, with spaces between them.
     """
 
     max_age: Duration
@@ -24,7 +24,7 @@ def checked_step_up(name: str, step_up: StepUp) -> tuple[int | None, str | None]
     """Return ``max_age`` in milliseconds, and ``acr``.
 
     Raises:
-        ConfigurationError: one of them is invalid, or there is another one.
+        ConfigurationError: an option is invalid or unknown.
     """
     refuse_unknown(step_up, StepUp.__annotations__, f"argument of {name}")
     acr = step_up.get("acr")

@@ -1,4 +1,4 @@
-"""``GET /auth/verify`` (forward auth): tells a proxy whether a request may pass, and whose it is. Pure.
+"""``GET /auth/verify`` (forward auth): tells a proxy whether to allow a request, and whose it is. Pure.
 
 For nginx's ``auth_request``, Traefik's ``forwardAuth`` and Caddy's ``forward_auth``, in front of any application. The
 proxy sends the request's headers without its body, and its method in ``X-Forwarded-Method``. If the proxy does not send
@@ -6,9 +6,9 @@ the method, the request is judged like a ``POST``:
 
 | | |
 |---|---|
-| 204 | the access token, of the ``Authorization`` header or the cookie, is good; ``X-Auth-…`` say whose it is |
+| 204 | the access token, of the ``Authorization`` header or the cookie, is valid; ``X-Auth-…`` say whose it is |
 | 400 | the request has a header that looks like one of ours, such as ``X_Auth_Subject``, or an unknown parameter |
-| 401 | not logged in, or the access token is bad; with the challenge of RFC 6750 §3 |
+| 401 | not logged in, or the access token is invalid; with the challenge of RFC 6750 §3 |
 | 401 | ``?max_age=…`` or ``?acr=…`` asks for a newer or stronger login; with the challenge of RFC 9470 §3 |
 | 403 | ``?scope=…`` asks for more than the token may do; or a page of another site caused a write or a WebSocket |
 | 429 | too many refreshes of one session (`daypass.web.limits`); with ``Retry-After`` |
@@ -60,11 +60,11 @@ _PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 class Verify:
-    """Answers proxies, by the rules that hold for pages.
+    """Answers proxies by the rules of pages.
 
     Args:
-        pages: those rules.
-        policy: how tokens may travel.
+        pages: the pages.
+        policy: how tokens may be sent.
     """
 
     def __init__(self, pages: Pages, policy: CookiePolicy) -> None:
@@ -80,7 +80,7 @@ class Verify:
         return response.with_headers(*absent, *_set_cookies(headers, split=split))
 
     def _judge(self, request: Request, call: Call) -> Flow[tuple[Response, Headers]]:
-        """Return the answer, and the headers of `Pages.process_response`."""
+        """Return the response, and the headers of `Pages.process_response`."""
         if imitation := next(filter(_imitates, request.headers), None):
             return failure(400, "invalid_request", f"The header {imitation} is not allowed here"), ()
         original = replace(request, method=request.headers.get("x-forwarded-method", _DEFAULT_METHOD).upper())
@@ -117,12 +117,12 @@ class Verify:
 
 
 def _imitates(name: str) -> bool:
-    """Return whether many an application reads a header as one of ours: CGI and WSGI turn ``-`` into ``_``."""
+    """Return whether some applications would read a header as one of ours: CGI and WSGI turn ``-`` into ``_``."""
     return "_" in name and name.replace("_", "-") in _RESERVED
 
 
 def _require(token: AccessToken, request: Request, now: int) -> None:
-    """Refuse a token that does not do what the proxy asks for; a misspelt parameter is refused, not ignored."""
+    """Refuse a token that does not meet the proxy's requirements; refuse a misspelt parameter, too."""
     query = parse_qs(request.query, keep_blank_values=True)
     unknown = query.keys() - {"scope", *StepUp.__annotations__}
     if unknown:
@@ -146,9 +146,9 @@ def _step_up(query: Mapping[str, list[str]]) -> tuple[int | None, str | None]:
 
 
 def _identity(token: AccessToken) -> Headers:
-    """Return whose the token is, in headers that no name can break out of.
+    """Return the token's identity as headers, encoded so that no value can inject another header.
 
-    ``%`` and everything but visible ASCII is percent-encoded in UTF-8 (RFC 3986 §2.1). A scope keeps its spaces.
+    ``%`` and everything except visible ASCII is percent-encoded in UTF-8 (RFC 3986 §2.1). A scope keeps its spaces.
     """
     values = (
         quote(token.subject, safe=_PLAIN),

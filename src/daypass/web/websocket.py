@@ -1,10 +1,10 @@
-"""WebSockets that end with their session: how one is opened, renewed and closed. ASGI, whatever the framework.
+"""WebSockets that end with their session: opening, renewing and closing. ASGI, for every framework.
 
 A client that can set headers sends its access token in ``Authorization``. A browser cannot: it sends the token in its
 first message, ``{"type":"daypass.token","accessToken":"…"}``, or offers the subprotocol ``daypass.token.…``. All send a
-newer one by such a message before the old one expires. These messages are taken out of the application's stream, and
-each is answered with ``{"type":"daypass.accepted","expiresIn":…}``. The first one may have a ``resume``: where the
-client wants to go on.
+newer one in such a message before the old one expires. The application does not see these messages, and each is
+answered with ``{"type":"daypass.accepted","expiresIn":…}``. The first one may have a ``resume``: where the client wants
+to continue.
 
 app = Watched(app, auth)  # around any ASGI application, such as Django Channels
 """
@@ -73,7 +73,7 @@ _OFFERED = f"{_TOKEN}."
 
 
 class Closed(DaypassError):
-    """A WebSocket that was accepted and has to be closed.
+    """A WebSocket that was accepted and must be closed.
 
     Attributes:
         code: the close code: `EXPIRED`, `ENDED`, `FORBIDDEN` or `TRY_AGAIN`.
@@ -87,20 +87,20 @@ class Closed(DaypassError):
 
 
 class Disconnected(DaypassError):
-    """The client went away before it sent an access token."""
+    """The client disconnected before it sent an access token."""
 
 
 class Connection:
     """One WebSocket: accepted with an access token, watched, and closed with its session.
 
-    Use it by ``async with``. `receive` and `send` take the place of those of the server.
+    Use it with ``async with``. `receive` and `send` replace those of the server.
 
     Args:
-        require: the guard that access tokens have to pass.
+        require: the guard that checks access tokens.
         scope: the connection, of type ``websocket``.
         receive: the server's.
         send: the server's.
-        subprotocol: what to accept the WebSocket with, if the client offers it.
+        subprotocol: the subprotocol to accept, if the client offers it.
 
     Attributes:
         scope: the connection.
@@ -188,7 +188,7 @@ class Connection:
             await self._renew(content["accessToken"])
 
     async def send(self, message: Message) -> None:
-        """Send a message of the application; that it accepts the WebSocket goes nowhere, because that was done."""
+        """Send a message of the application; drop its ``websocket.accept``, because that was done."""
         if message["type"] != "websocket.accept":
             await self._send(message)
 
@@ -196,13 +196,13 @@ class Connection:
         return self._require.allow(await self._require.verify(text), "")
 
     async def _accept(self, token: AccessToken) -> None:
-        """Tell the client that its access token was accepted, and for how many seconds it is good."""
+        """Tell the client that its access token was accepted, and for how many seconds it is valid."""
         left = max(0, token.expires_at - self._require.now()) / SECOND
         answer = json.dumps({"type": "daypass.accepted", "expiresIn": left}, separators=(",", ":"))
         await self._send({"type": "websocket.send", "text": answer})
 
     def _offered_text(self) -> str | None:
-        """Return the access token that a subprotocol has, if any; then choose a subprotocol, which is not that one."""
+        """Return the access token in the subprotocols, if any; then choose another subprotocol."""
         offered = self.scope.get("subprotocols", ())
         text = next((each for each in offered if each.startswith(_OFFERED)), None)
         if text is not None and self._subprotocol is None and _TOKEN in offered:
@@ -227,14 +227,14 @@ class Connection:
         try:
             token = self._require.allow(await self._watch.renew(text), "")
         except StoreError:
-            return  # the one before is still good, and the client will try again
+            return  # the previous one is still valid, and the client will try again
         except guard.REFUSED as error:
             raise closed_by(error) from None
         await self._accept(token)
 
 
 def closed_by(error: DaypassError) -> Closed:
-    """Return how a WebSocket is closed for an error of its access token."""
+    """Return the close code and reason for an error of the access token."""
     match error:
         case SessionRevoked():
             return Closed(ENDED, error.code)
@@ -248,7 +248,7 @@ def closed_by(error: DaypassError) -> Closed:
 
 
 class _Polite(Connection):
-    """A connection whose end is told to its application as ``websocket.disconnect``, after it was closed.
+    """A connection whose application gets ``websocket.disconnect`` after the connection was closed.
 
     Args:
         limit: of the application's task; set when the connection ends.
@@ -326,7 +326,7 @@ class Watched:
         app: the application.
         auth: an `AsyncDaypass`, its application, or a `daypass.AsyncRemoteVerifier`.
         scope: the scope that is required, words with spaces between them (RFC 6749 §3.3).
-        subprotocol: what to accept WebSockets with, if the client offers it.
+        subprotocol: the subprotocol to accept, if the client offers it.
         step_up: ``max_age="5m"``: how recently the user was authenticated; ``acr="mfa"``: in which way.
 
     Raises:
@@ -370,7 +370,7 @@ class Watched:
 
 
 def _token_message(message: Message) -> dict[str, Any] | None:
-    """Return the message by which a client sends an access token; None if it is a message of the application."""
+    """Return the message that sends an access token; None if it is a message of the application."""
     text = message.get("text")
     if not text or not text.startswith(_BEGINNING):
         return None

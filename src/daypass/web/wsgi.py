@@ -1,4 +1,4 @@
-"""Daypass in WSGI (PEP 3333): small applications to be mounted by hand, and the translation that Flask uses too.
+"""Daypass in WSGI (PEP 3333): small applications to mount by hand, and the translation that Flask uses too.
 
 app = well_known_app(DispatcherMiddleware(app, {"/auth": auth_app(auth, authenticate=check_password)}), auth)
 """
@@ -136,7 +136,7 @@ def log_in(
     cross_site: bool = False,
     **session: Unpack[SessionOptions],
 ) -> Tokens:
-    """Log the browser in from an application of your own, after you authenticated the user.
+    """Log the browser in from your own application, after you authenticated the user.
 
     The cookie is added to ``headers``, those of your response. If `daypass.web.wsgi_pages.Pages` runs around your
     application, it sets the cookies. For the options, such as ``persistent=False``, see
@@ -190,9 +190,9 @@ def _login_application(auth: Any) -> tuple[Application[Daypass], Call]:
 def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | None = None) -> Request:
     """Return the request in an environ, without reading its body.
 
-    The server has joined headers of one name, and its strings are latin-1 (PEP 3333). Several cookie headers, as HTTP/2
-    has them, were joined by the HTTP/2 server (RFC 9113 §8.2.3). Cookies joined by a comma are not split here, because
-    then a cookie of another name could smuggle in one of ours.
+    The server has joined headers of one name, and its strings are latin-1 (PEP 3333). The HTTP/2 server has joined
+    several cookie headers (RFC 9113 §8.2.3). Cookies joined by a comma are not split here, because then a cookie of
+    another name could smuggle in one of ours.
 
     Args:
         environ: the request, as the server gives it.
@@ -222,7 +222,7 @@ def read_request(environ: WSGIEnvironment, body: bytes = b"", session_id: str | 
 
 
 def _whole_path(environ: WSGIEnvironment) -> str:
-    """Return the path with that of the mount; WSGI says UTF-8 as Latin-1 (PEP 3333)."""
+    """Return the path including the mount's; WSGI gives UTF-8 as Latin-1 (PEP 3333)."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return path.encode("latin-1", "replace").decode("utf-8", "replace") or "/"
 

@@ -32,9 +32,9 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None
 class Pages:
     """WSGI middleware that keeps the users of pages logged in.
 
-    A request with a good access token, or one that gets it by its refresh token, has it in
-    ``environ["HTTP_AUTHORIZATION"]``, unless the client sent an ``Authorization``. Bodies are not touched. Responses
-    are passed on as they come and are never buffered.
+    A request with a valid access token, or one that was refreshed, has the token in ``environ["HTTP_AUTHORIZATION"]``,
+    unless the client sent an ``Authorization``. Bodies are not touched. Responses are passed on as they come and are
+    never buffered.
 
     Args:
         app: the application.
@@ -123,7 +123,7 @@ class _PageResponse:
         return send(refusal, self._environ, start)
 
     def replace(self, body: Iterable[bytes]) -> list[bytes]:
-        """Close the application's body and return what is sent instead."""
+        """Close the application's body and return the body to send instead."""
         _close(body)
         return self.instead or []
 
