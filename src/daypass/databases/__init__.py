@@ -1,1 +1,1 @@
-"""Connections to PostgreSQL and Redis: what the stores of a server and the storages of a client both stand on."""
+"""Connections to PostgreSQL and Redis, shared by the stores of a server and the storages of a client."""

@@ -1,11 +1,11 @@
-"""Read the options that all store URLs and all store constructors share."""
+"""Parses the options that all store URLs and all store constructors share."""
 
 from daypass.duration import SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError
 
 
 def read_timeout(value: Duration) -> float:
-    """Return a timeout in seconds; a number means seconds, as text too: ``5``, ``5s`` and ``5000ms`` are the same.
+    """Return a timeout in seconds; a plain number means seconds: ``5``, ``5s`` and ``5000ms`` are the same.
 
     Raises:
         ConfigurationError: it is not a duration, or not above zero.
@@ -21,7 +21,7 @@ def read_timeout(value: Duration) -> float:
 
 
 def read_count(name: str, value: int | str) -> int:
-    """Return the whole number, 1 or more, that an option has.
+    """Return the value of an option that is a whole number, 1 or more.
 
     Raises:
         ConfigurationError: it is anything else.

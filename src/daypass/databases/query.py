@@ -1,4 +1,4 @@
-"""What is asked of a SQL database, and how it answers. No I/O and no driver here."""
+"""A query to a SQL database, and its answer. No I/O and no driver here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Query(Step[Rows]):
-    """One statement, which is one transaction where no other is open; answered with its rows.
+    """One statement, in its own transaction unless one is open; answered with its rows.
 
     Attributes:
         text: the statement, with parameters written ``:name``.
-        parameters: their values; others than the statement's own are left out.
-        repeatable: whether it may be sent again when nobody knows if it was performed.
-        announces: whether those who listen are to be told if it has rows.
+        parameters: their values; extra ones are ignored.
+        repeatable: whether it may be sent again if it is not known whether it was performed.
+        announces: whether to notify listeners if it has rows.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Where sessions live: what a store is, and how to open one by URL. A driver is imported when it is needed."""
+"""The stores of sessions: their interface, and how to open one by URL. A driver is imported only when needed."""
 
 import importlib.util
 from difflib import get_close_matches
@@ -28,14 +28,14 @@ A = TypeVar("A")
 class Store(Protocol):
     """A store for `Daypass`: performs each of the steps of `daypass.store_steps`, atomically.
 
-    A store in a file has an attribute ``path``; the default secret is made beside that file.
+    A store in a file has an attribute ``path``; the default secret is created beside that file.
     """
 
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer.
 
         Raises:
-            StoreError: it was not performed, or it is not known whether it was; performing it again is safe.
+            StoreError: it was not performed, or it is not known whether it was; you can safely perform it again.
         """
 
     def close(self) -> None:
@@ -44,20 +44,20 @@ class Store(Protocol):
 
 @runtime_checkable
 class AsyncStore(Protocol):
-    """The same for `AsyncDaypass`; it never blocks the event loop."""
+    """`Store` for `AsyncDaypass`; it never blocks the event loop."""
 
     async def perform(self, step: StoreStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `Store.perform` does."""
+        """Perform ``step`` and return its answer; raises the errors of `Store.perform`."""
 
     async def close(self) -> None:
         """Close connections and files; performing a step opens them again."""
 
 
 class Subscription(Protocol):
-    """Tells that a session was ended, by any process."""
+    """Reports that a session was ended, by any process."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something is announced, and return True; False if nothing is for ``seconds``.
+        """Wait for an announcement and return True; return False if none comes within ``seconds``.
 
         Several announcements may count as one.
 
@@ -70,13 +70,13 @@ class Subscription(Protocol):
 
 
 class AsyncSubscription(Protocol):
-    """The same to be awaited."""
+    """`Subscription` with ``await``."""
 
     async def wait(self, seconds: float) -> bool:
-        """Do as `Subscription.wait`."""
+        """Do what `Subscription.wait` does."""
 
     async def close(self) -> None:
-        """Do as `Subscription.close`."""
+        """Do what `Subscription.close` does."""
 
 
 @runtime_checkable
@@ -84,19 +84,19 @@ class Announcing(Protocol):
     """A `Store` that announces to all processes, at once, that a session was ended. Other stores are polled."""
 
     def subscribe(self) -> Subscription:
-        """Return a subscription that works: it has received an announcement of its own.
+        """Return a subscription that works: it has received its own announcement.
 
         Raises:
-            StoreError: that is not possible now, or not at all; the store has to be polled.
+            StoreError: that is not possible, now or ever; the store must be polled.
         """
 
 
 @runtime_checkable
 class AsyncAnnouncing(Protocol):
-    """The same for an `AsyncStore`."""
+    """`Announcing` for an `AsyncStore`."""
 
     async def subscribe(self) -> AsyncSubscription:
-        """Do as `Announcing.subscribe`."""
+        """Do what `Announcing.subscribe` does."""
 
 
 def open_store(url: str) -> Store:
@@ -106,7 +106,7 @@ def open_store(url: str) -> Store:
     ``redis://host:port/0``; docs/stores.md has all of them, and their options.
 
     Raises:
-        ConfigurationError: there is no such kind of store, an option is unknown, or the driver is not installed.
+        ConfigurationError: the kind of store is unknown, an option is unknown, or the driver is not installed.
     """
     match _kind(url):
         case "memory":
@@ -129,10 +129,10 @@ def open_store(url: str) -> Store:
 
 
 def open_async_store(url: str) -> AsyncStore:
-    """Return the same for `AsyncDaypass`.
+    """Return the store at ``url`` for `AsyncDaypass`.
 
     Raises:
-        ConfigurationError: as `open_store`.
+        ConfigurationError: as for `open_store`.
     """
     match _kind(url):
         case "memory":
@@ -168,7 +168,7 @@ def _kind(url: str) -> str:
     """Return the kind of store that a URL names.
 
     Raises:
-        ConfigurationError: there is no such kind, or its driver is not installed.
+        ConfigurationError: the kind is unknown, or its driver is not installed.
     """
     scheme = url.partition(":")[0]
     kind = _SCHEMES.get(scheme.partition("+")[0].lower())

@@ -1,4 +1,4 @@
-"""What differs between the SQL databases: one table of differences, and a row of it for each database."""
+"""The differences between the SQL databases, with one `Dialect` for each database."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ class Dialect:
     """One database.
 
     Attributes:
-        version: of the tables that this Daypass makes.
-        tables: the statements that make them.
-        upgrades: the statements that bring each older version to the next one.
-        advance: `Advance` as one statement. Empty: find, compare and update, which needs a transaction that lets nobody
-            else write.
+        version: of the tables that this Daypass creates.
+        tables: the statements that create them.
+        upgrades: the statements that upgrade each older version to the next.
+        advance: `Advance` as one statement. Empty: find, compare and update, in a transaction that blocks all other
+            writers.
         admit: `Admit` as one statement, which answers as `sql.ADMIT` does. Empty: step by step, in such a transaction.
         for_update: ends a select that locks its rows.
-        skip_locked: ends a select that locks its rows, and leaves out those that others have locked.
-        clock: the statement that reads the database's clock. Empty: it has none but this machine's.
+        skip_locked: ends a select that locks its rows, and skips those that others have locked.
+        clock: the statement that reads the database's clock. Empty: its clock is this machine's.
         note_events: adds records, which are JSON, to the audit trail.
-        settings: the statements that say how the database is set up: rows of names and values.
+        settings: the statements that read the database's settings: rows of names and values.
     """
 
     version: int
@@ -38,13 +38,13 @@ class Dialect:
     settings: tuple[str, ...] = ()
 
     def upgrade(self, version: int) -> Iterator[str]:
-        """Return the statements that bring tables of ``version`` up to date; 0 stands for no tables."""
+        """Return the statements that upgrade tables of ``version``; 0 means that there are no tables."""
         if version == 0:
             return iter(self.tables)
         return chain.from_iterable(self.upgrades[each] for each in range(version, self.version))
 
     def require_compatible(self, compatible_from: int, shown: str) -> None:
-        """Make sure that this Daypass may work with tables that need at least ``compatible_from``.
+        """Check that this Daypass may work with tables that need at least ``compatible_from``.
 
         Raises:
             ConfigurationError: it is too old for them.

@@ -53,12 +53,12 @@ class Waiting(Generic[A]):
 class Database:
     """One connection to a SQLite file, opened when it is first needed.
 
-    It is closed before a fork, and opened again on each side when it is needed: a connection must not be carried across
-    a fork (sqlite.org/howtocorrupt.html §2.6).
+    It is closed before a fork, and opened again in each process when needed: a connection must not be used across a
+    fork (sqlite.org/howtocorrupt.html §2.6).
 
     Args:
         path: the file.
-        prepare: is called with each new connection, to set it up.
+        prepare: called with each new connection, to set it up.
     """
 
     def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> None:
@@ -75,13 +75,13 @@ class Database:
         )
 
     def commit(self, batch: Sequence[Waiting[Any]]) -> None:
-        """Perform the operations of ``batch`` in one transaction; answers are given when it is on the disk."""
+        """Perform the operations of ``batch`` in one transaction; answers are given when it is on disk."""
         try:
             self._transact(batch)
         except (sqlite3.OperationalError, OSError) as error:
             _fail(batch, self._translated(error))
         except Exception as error:
-            if len(batch) > 1:  # one of them is at fault, and only that one must fail
+            if len(batch) > 1:  # one of them caused the error, and only that one must fail
                 for waiting in batch:
                     self.commit([waiting])
             else:
@@ -104,7 +104,7 @@ class Database:
 
     def _before_fork(self) -> None:
         self._using.acquire()  # after the thread that is committing
-        with contextlib.suppress(sqlite3.Error):  # `_open` leaves behind what cannot be closed
+        with contextlib.suppress(sqlite3.Error):  # `_open` abandons a connection that cannot be closed
             self._close()
 
     def _after_fork_in_parent(self) -> None:
@@ -128,8 +128,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
-            # Where something forks without telling Python beforehand: a connection must not be used, nor even closed,
-            # on the other side.
+            # For a fork that Python does not announce: the child must not use the connection, nor even close it.
             self._inherited += [self._connection] if self._connection else []
             self._connection, self._pid = None, os.getpid()
         if self._connection is None:
@@ -155,10 +154,10 @@ _making = threading.Lock()
 
 
 def _make_private(path: Path) -> None:
-    """Make the file, if there is none, so that its owner alone may read it; SQLite gives its other files that mode too.
+    """Create the file, readable only by its owner, if it does not exist; SQLite gives its other files that mode too.
 
-    A file that is there is not even opened: to close it would drop the locks that other connections of this process
-    have on it (sqlite.org/howtocorrupt.html §2.2). For the same reason only one thread makes a file at a time.
+    An existing file is not even opened: closing it would drop the locks that other connections of this process hold on
+    it (sqlite.org/howtocorrupt.html §2.2). For the same reason only one thread creates a file at a time.
     """
     with _making:
         try:
@@ -206,15 +205,15 @@ class ThreadQueue:
             self._database.close()
 
     def recover_from_fork(self) -> None:
-        """Forget the parent's threads, which a forked child does not have, and the lock that one may have held."""
+        """Forget the parent's threads, which a forked child lacks, and a lock that one of them may have held."""
         self._turn = threading.Lock()
         self._waiting.clear()
 
 
 class LoopQueue:
-    """Event loops that commit by one thread, which takes all operations that came while it was committing.
+    """Event loops that commit in one thread, which takes all operations that came while it was committing.
 
-    The operations of one iteration of the loop are handed over together, so they wake the thread once.
+    The operations of one iteration of the loop are handed over together, so they wake the thread only once.
     """
 
     def __init__(self, database: Database) -> None:
@@ -243,7 +242,7 @@ class LoopQueue:
         return await future
 
     async def close(self) -> None:
-        """Commit what is waiting and end the thread."""
+        """Commit the waiting operations and end the thread."""
         self._flush(asyncio.get_running_loop())
         ending = self._end()
         if ending is not None:
@@ -282,7 +281,7 @@ class LoopQueue:
 
 
 class _Worker(threading.Thread):
-    """The thread that uses the database, after the thread before it has ended; None ends it."""
+    """The thread that uses the database, once its predecessor has ended; None ends it."""
 
     def __init__(self, database: Database, before: "_Worker | None") -> None:
         super().__init__(name="daypass-sqlite", daemon=True)
@@ -291,7 +290,7 @@ class _Worker(threading.Thread):
         self._before = before
 
     def run(self) -> None:
-        """Commit what comes until it is the last, then close the database."""
+        """Commit batches until the last one, then close the database."""
         if self._before is not None:
             self._before.join()
             self._before = None
@@ -304,7 +303,7 @@ class _Worker(threading.Thread):
         self._database.close()
 
     def _take(self) -> tuple[list[Waiting[Any]], bool]:
-        """Wait for work; return all that is there, and whether it is the last."""
+        """Wait for work; return all waiting work, and whether it is the last."""
         batch: list[Waiting[Any]] = []
         waiting = self.waiting.get()
         while waiting is not None:
@@ -323,7 +322,7 @@ def _answer(batch: Sequence[Waiting[Any]]) -> None:
     loops = {waiting.future.get_loop() for waiting in batch if waiting.future is not None}
     for loop in loops:
         answered = [each for each in batch if each.future is not None and each.future.get_loop() is loop]
-        with contextlib.suppress(RuntimeError):  # nobody waits on a loop that was closed meanwhile
+        with contextlib.suppress(RuntimeError):  # a loop that was closed meanwhile has no waiting callers
             loop.call_soon_threadsafe(_settle, answered)
 
 

@@ -1,4 +1,4 @@
-"""Sessions in this process's memory: for tests, demonstrations and applications of one process that may forget."""
+"""Sessions in this process's memory: for tests, demonstrations, and one-process applications that may lose them."""
 
 import threading
 from collections import defaultdict
@@ -25,7 +25,7 @@ OPERATIONS = Operations()
 
 
 class MemoryStore:
-    """A store in memory; it may be shared by threads, and by any number of issuers in the process."""
+    """A store in memory; threads, and any number of issuers in the process, may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,22 +41,22 @@ class MemoryStore:
         self._events: dict[tuple[int, str], AuditRecord] = {}
 
     def perform(self, step: StoreStep[A]) -> A:
-        """Perform ``step`` and return its answer; nothing can go wrong."""
+        """Perform ``step`` and return its answer; it cannot fail."""
         with self._lock:
             return OPERATIONS.perform(self, step)
 
     def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         with self._lock:
             return OPERATIONS.perform(self, step)
 
     def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         with self._lock:
             return OPERATIONS.perform(self, step)
 
     def close(self) -> None:
-        """Do nothing: what is in memory stays until the store itself is gone."""
+        """Do nothing: the content stays until the store itself is deleted."""
 
     @OPERATIONS(store_steps.Insert)
     def _insert(self, step: store_steps.Insert) -> None:
@@ -300,25 +300,25 @@ class MemoryStore:
 
 
 class AsyncMemoryStore:
-    """The same for `AsyncDaypass`; there is nothing to wait for."""
+    """`MemoryStore` for `AsyncDaypass`; nothing waits."""
 
     def __init__(self) -> None:
         self._store = MemoryStore()
 
     async def perform(self, step: StoreStep[A]) -> A:
-        """Perform ``step`` and return its answer; nothing can go wrong."""
+        """Perform ``step`` and return its answer; it cannot fail."""
         return self._store.perform(step)
 
     async def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         return self._store.perform_account(step)
 
     async def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         return self._store.perform_operator(step)
 
     async def close(self) -> None:
-        """Do nothing: what is in memory stays until the store itself is gone."""
+        """Do nothing: the content stays until the store itself is deleted."""
 
 
 def _folded_names(account: Account) -> tuple[str, ...]:

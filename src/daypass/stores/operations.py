@@ -1,4 +1,4 @@
-"""Tables that say which function performs which step: written once for each kind of store, and checked by mypy."""
+"""Tables of which function performs which step: one for each kind of store, checked by mypy."""
 
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
@@ -17,14 +17,14 @@ class _Table:
 
     @property
     def steps(self) -> frozenset[type[Step[Any]]]:
-        """The steps that there are functions for."""
+        """The steps that have functions."""
         return frozenset(self._functions)
 
     def require(self, step: Step[Any]) -> None:
-        """Make sure that there is a function for ``step``.
+        """Check that ``step`` has a function.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: it has none.
         """
         self._find(step)
 
@@ -39,7 +39,7 @@ class Operations(_Table):
     """Functions that perform a step by themselves: called with their store and the step, they return its answer."""
 
     def __call__(self, kind: type[Step[A]]) -> Callable[[Callable[[T, Any], A]], Callable[[T, Any], A]]:
-        """Return a decorator that enters a function as the one for steps of ``kind``."""
+        """Return a decorator that registers a function for steps of ``kind``."""
 
         def enter(function: Callable[[T, Any], A]) -> Callable[[T, Any], A]:
             self._functions[kind] = function
@@ -63,7 +63,7 @@ class Plans(_Table):
     def __call__(
         self, kind: type[Step[A]]
     ) -> Callable[[Callable[[Any, T], Generator[Y, Any, A]]], Callable[[Any, T], Generator[Y, Any, A]]]:
-        """Return a decorator that enters a function as the one for steps of ``kind``."""
+        """Return a decorator that registers a function for steps of ``kind``."""
 
         def enter(function: Callable[[Any, T], Generator[Y, Any, A]]) -> Callable[[Any, T], Generator[Y, Any, A]]:
             self._functions[kind] = function

@@ -1,7 +1,7 @@
-"""How each step is performed in SQL, whatever the database: generators of queries. No I/O and no driver here.
+"""How SQL performs each step, for every database: generators of queries. No I/O and no driver here.
 
-A plan says ``rows = yield Query(…)``, and the store that drives it answers with the rows. Where a plan has more than
-one query that matters, `daypass.stores.dialect` says how the database keeps it atomic.
+A plan says ``rows = yield Query(…)``, and the store that drives it answers with the rows. If a plan has more than one
+query that matters, `daypass.stores.dialect` says how the database keeps it atomic.
 """
 
 from collections.abc import Generator, Mapping
@@ -70,7 +70,7 @@ def _admit_at_once(step: store_steps.Admit, text: str) -> Plan[store_steps.Admit
 
 
 def _is_known(device: bytes, devices: bytes) -> bool:
-    """Return whether a device is among ``devices``; there is nothing to tell of no device, and of the first one."""
+    """Return whether a device is among ``devices``; True if there is no device, or if it is the first one."""
     return not (device and devices) or device in _parted(devices)
 
 
@@ -215,7 +215,7 @@ def _read_clock(_: store_steps.ReadClock, dialect: Dialect) -> Plan[int | None]:
     return (yield Query(dialect.clock))[0][0] if dialect.clock else None
 
 
-# ---- what operators ask
+# ---- for operators
 
 
 @PLANS(operator_steps.NoteEvents)
@@ -273,7 +273,7 @@ def _load_account(step: account_steps.LoadAccount, _: Dialect) -> Plan[Account |
 
 
 def _account(text: str, name: str) -> Plan[Account | None]:
-    if "\0" in name:  # no stored name has one, and PostgreSQL knows no such text
+    if "\0" in name:  # no stored name has one, and PostgreSQL rejects such text
         return None
     rows = yield Query(text, {"name": name})
     return sql.account_of(rows[0]) if rows else None

@@ -1,7 +1,7 @@
-"""The tables of the SQL stores: as they are made, and how older ones are brought up to date.
+"""The tables of the SQL stores: how they are created, and how older ones are upgraded.
 
-The names begin with ``daypass_``, so that they may stand beside an application's own. A session's id is the primary
-key; besides it, a user's sessions and the ended ones are found by an index. Neither is touched by a refresh.
+The names begin with ``daypass_``, so that the tables can be in an application's own database. A session's id is the
+primary key; indexes find a user's sessions and the ended ones. A refresh changes no index.
 """
 
 _LIVE_INDEX = "CREATE INDEX daypass_sessions_live ON daypass_sessions (subject, created_at, id) WHERE ended_at IS NULL"
@@ -125,7 +125,7 @@ _SINCE_SQLITE_2 = (
 )
 
 SQLITE_UPGRADES = {
-    # from 1, where the tables had no names of their own
+    # from 1, where the table names had no prefix
     1: (
         "ALTER TABLE sessions RENAME TO daypass_sessions",
         "ALTER TABLE accounts RENAME TO daypass_accounts",

@@ -1,7 +1,7 @@
-"""The statements of the SQL stores, as text, their parameters, and how their rows read. No driver here.
+"""The statements of the SQL stores, as text, their parameters, and the parsing of their rows. No driver here.
 
 The tables are in `schema`, the differences between databases in `dialect`. Parameters are written ``:name``. Columns
-stand in one order everywhere, that of `SESSION_COLUMNS`.
+have the same order everywhere, that of `SESSION_COLUMNS`.
 """
 
 import json
@@ -341,7 +341,7 @@ def note_parameters(records: Sequence[AuditRecord]) -> Parameters:
 
 
 def stored_id(session_id: str) -> bytes:
-    """Return a session's id as it is stored; for text that is no id, one that no session has."""
+    """Return a session's id as it is stored; for invalid text, an id that no session has."""
     try:
         raw = bytes.fromhex(session_id)
     except ValueError:
@@ -498,7 +498,7 @@ def account_parameters(account: Account) -> Parameters:
         "password_hash": account.password_hash,
         "created_at": account.created_at,
         "disabled_at": account.disabled_at,
-        "folded_email": fold_name(account.email),  # here and not by the database, which may fold ASCII alone
+        "folded_email": fold_name(account.email),  # here, because the database may fold only ASCII
         "folded_username": account.username and fold_name(account.username),
     }
 

@@ -1,4 +1,4 @@
-"""Sessions in a SQLite file: one machine, any number of processes, everything that was answered is on the disk."""
+"""Sessions in a SQLite file: one machine, any number of processes; every answered step is on disk."""
 
 import contextlib
 import sqlite3
@@ -44,12 +44,12 @@ _READS = (
 
 
 class SqliteStore:
-    """A store in a SQLite file; it may be shared by threads, and the file by processes.
+    """A store in a SQLite file; threads may share it, and processes the file.
 
     Args:
-        path: the file; it is made, with its tables, when it is first needed.
-        synchronous: ``FULL`` loses nothing that was answered, even when the power fails; ``NORMAL`` is faster and may
-            lose the last moments then, which logs nobody out (see *heal* in `daypass.rotation`).
+        path: the file; it is created, with its tables, when first needed.
+        synchronous: ``FULL`` loses nothing that was answered, even in a power failure; ``NORMAL`` is faster and may
+            then lose the last moments, which logs no user out (see *heal* in `daypass.rotation`).
     """
 
     def __init__(self, path: Path | str, *, synchronous: Synchronous = "FULL") -> None:
@@ -61,20 +61,20 @@ class SqliteStore:
 
         Raises:
             StoreUnavailable: the file cannot be opened, read or written; nothing was changed.
-            StoreContended: others had it locked for five seconds.
+            StoreContended: other processes had it locked for five seconds.
         """
         return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         return self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     def holds_keys(self) -> bool:
-        """Return whether the file has keys already, without making or changing anything."""
+        """Return whether the file has keys already, without creating or changing anything."""
         return _holds_keys(self.path)
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class SqliteStore:
 
 
 class AsyncSqliteStore:
-    """The same for `AsyncDaypass`: one thread does the work, and commits in one transaction whatever is waiting.
+    """`SqliteStore` for `AsyncDaypass`: one thread does the work, and commits all waiting steps in one transaction.
 
     Args: as for `SqliteStore`.
     """
@@ -93,19 +93,19 @@ class AsyncSqliteStore:
         self._queue = LoopQueue(_database(self.path, synchronous))
 
     async def perform(self, step: StoreStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `SqliteStore.perform` does."""
+        """Perform ``step`` and return its answer; raises the errors of `SqliteStore.perform`."""
         return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     async def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     async def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
 
     def holds_keys(self) -> bool:
-        """Return whether the file has keys already, without making or changing anything."""
+        """Return whether the file has keys already, without creating or changing anything."""
         return _holds_keys(self.path)
 
     async def close(self) -> None:
@@ -117,7 +117,7 @@ def _holds_keys(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
             return connection.execute("SELECT 1 FROM daypass_keys LIMIT 1").fetchone() is not None
-    except sqlite3.Error:  # no such file or table, or no database: opening it will say so
+    except sqlite3.Error:  # no such file or table, or not a database: opening it will report that
         return False
 
 
@@ -140,7 +140,7 @@ def _prepare(path: Path, synchronous: Synchronous, connection: sqlite3.Connectio
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # of processes that start at once, one makes the tables
+    connection.execute("BEGIN IMMEDIATE")  # if processes start at once, only one creates the tables
     try:
         for statement in SQLITE.upgrade(_version(connection)):
             connection.execute(statement)
@@ -151,7 +151,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Write ahead; of those who switch a new file to that at once, SQLite tells some to try again without waiting."""
+    """Switch to write-ahead logging, with retries: when processes do so at once, SQLite fails without waiting."""
     until = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -165,18 +165,18 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    """Return the version of the schema, 0 where there is none."""
+    """Return the version of the schema, 0 without one."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if "daypass_schema" in tables:
         found = connection.execute("SELECT * FROM daypass_schema")
         row: dict[str, int] = dict(zip((column[0] for column in found.description), found.fetchone(), strict=True))
         return row.get("current", row["version"])
-    unnamed = {"sessions", "signing_keys", "accounts"} <= tables  # or else an application's own
+    unnamed = {"sessions", "signing_keys", "accounts"} <= tables  # otherwise they are an application's own
     return 1 if unnamed and connection.execute("PRAGMA user_version").fetchone() == (1,) else 0
 
 
 def _operation(step: Step[A]) -> Callable[[sqlite3.Connection], A]:
-    """Return what performs ``step`` on a connection, in the transaction that is open there."""
+    """Return the function that performs ``step`` on a connection, in the open transaction."""
     if isinstance(step, store_steps.Migrate):
         return _version  # type: ignore[return-value]  # the answer to Migrate
     PLANS.require(step)

@@ -137,7 +137,7 @@ class Limiter:
             yield from _refuse(wait, "login_per_account", now)
 
     def logged_in(self, request: Request, identifier: str, now: int) -> Flow[None]:
-        """Note a successful login: it counts against no limit, and strangers cannot use up its account's logins there."""
+        """Note a successful login: it uses up no limit, and strangers cannot use up its account's logins there."""
         yield from self.take_back(request, identifier, now)
         network = _network(request.address)
         if network is not None and self._login_per_account is not None:

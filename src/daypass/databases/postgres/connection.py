@@ -1,4 +1,4 @@
-"""psycopg's connections, with a deadline: a server that is frozen is left, where psycopg itself would wait for it."""
+"""psycopg's connections, with a deadline: a frozen server is abandoned, where psycopg itself would wait for it."""
 
 import asyncio
 import math
@@ -40,11 +40,12 @@ _LOOK_EVERY = 0.1
 
 
 class First(NamedTuple):
-    """What each new connection is asked first.
+    """The first query on each new connection.
 
     Attributes:
-        query: is sent.
-        check: is given its rows and where the server is; what it raises, callers get, and the connection is closed.
+        query: the query.
+        check: called with its rows and the server's address; if it raises, callers get the error, and the connection is
+            closed.
     """
 
     query: Query
@@ -59,7 +60,7 @@ class ThreadConnection(Connection[TupleRow]):
     """A connection for one thread at a time.
 
     Attributes:
-        deadline: until when a query may take, by the monotonic clock.
+        deadline: when a query must be done, by the monotonic clock.
         asking: the cursor of all its queries.
     """
 
@@ -70,7 +71,7 @@ class ThreadConnection(Connection[TupleRow]):
         """Let libpq close the connection, without psycopg's warning: a store need not be closed."""
 
     def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
-        """Do as `psycopg.Connection.wait`, until the deadline; an interrupted caller leaves no connection behind."""
+        """Do what `psycopg.Connection.wait` does, until the deadline; if interrupted, close the connection."""
         try:
             return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options)
         except (_Overdue, KeyboardInterrupt):
@@ -81,7 +82,7 @@ class ThreadConnection(Connection[TupleRow]):
         """Send ``query`` and return its rows.
 
         Raises:
-            Failure: there is no answer, or it is a refusal.
+            Failure: there is no answer, or the server refused.
         """
         self.deadline = deadline
         text, names = numbered(query.text)
@@ -115,10 +116,10 @@ class TaskConnection(AsyncConnection[TupleRow]):
     asking: AsyncCursor[TupleRow] | None = None
 
     def __del__(self, *_: Any) -> None:
-        """Do as `ThreadConnection.__del__`."""
+        """Do what `ThreadConnection.__del__` does."""
 
     async def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
-        """Do as `psycopg.AsyncConnection.wait`; a task cancelled during a query leaves no connection behind."""
+        """Do what `psycopg.AsyncConnection.wait` does; a cancelled query closes the connection."""
         try:
             return await waiting.wait_async(
                 _until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options
@@ -129,7 +130,7 @@ class TaskConnection(AsyncConnection[TupleRow]):
             raise
 
     async def ask(self, query: Query, deadline: float) -> Rows:
-        """Do as `ThreadConnection.ask`."""
+        """Do what `ThreadConnection.ask` does."""
         self.deadline = deadline
         text, names = numbered(query.text)
         cursor = self.asking = self.asking or self.cursor(binary=True)
@@ -148,7 +149,7 @@ def is_idle(connection: ThreadConnection | TaskConnection) -> bool:
 
 
 def is_alive(connection: ThreadConnection | TaskConnection) -> bool:
-    """Return whether the server has not left while the connection was idle."""
+    """Return whether the server has stayed connected while the connection was idle."""
     try:
         connection.pgconn.consume_input()
     except OperationalError:
@@ -157,7 +158,7 @@ def is_alive(connection: ThreadConnection | TaskConnection) -> bool:
 
 
 def leaves_connection(failure: Failure) -> bool:
-    """Return whether a connection is to be closed after ``failure``: the next primary may be another server."""
+    """Return whether to close a connection after ``failure``: the next primary may be another server."""
     return failure.state == READ_ONLY
 
 
@@ -175,7 +176,7 @@ class _Context:
 
 
 def connect(settings: Settings, deadline: float, first: First | None = None) -> ThreadConnection:
-    """Return a new connection, which has been asked ``first``.
+    """Return a new connection, after its query ``first``.
 
     Raises:
         Failure: the server cannot be reached.
@@ -199,7 +200,7 @@ def connect(settings: Settings, deadline: float, first: First | None = None) -> 
 
 
 async def connect_async(settings: Settings, deadline: float, first: First | None = None) -> TaskConnection:
-    """Do as `connect`, and give up at the deadline."""
+    """Do what `connect` does, and give up at the deadline."""
     while True:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):

@@ -1,4 +1,4 @@
-"""What can go wrong with a query, and which error that is. No secrets: libpq's own words are not shown."""
+"""Translates a failed query into an error. No secrets: libpq's own texts are not shown."""
 
 import psycopg
 
@@ -6,13 +6,13 @@ from daypass.errors import ConfigurationError, DaypassError, StoreContended, Sto
 
 
 class Failure(Exception):
-    """A query had no answer. Inside the store only: its users get a `daypass.DaypassError`.
+    """A query had no answer. Internal to the store: its users get a `daypass.DaypassError`.
 
     Attributes:
         reason: a few words of ours, without secrets.
-        state: PostgreSQL's code for what was wrong (SQLSTATE), empty where it said nothing.
+        state: PostgreSQL's error code (SQLSTATE), empty if it sent none.
         again: whether it may help to send the query again, on another connection or after others have finished.
-        sent: whether the query may have been performed nevertheless.
+        sent: whether the query may have been performed anyway.
     """
 
     def __init__(self, reason: str, *, state: str = "", again: bool = False, sent: bool = False) -> None:
@@ -69,16 +69,16 @@ _REASONS = {
 
 
 def failure_of(error: psycopg.Error, *, lost: bool) -> Failure:
-    """Return the failure for what went wrong with a query.
+    """Return the failure for a query's error.
 
     Args:
         error: psycopg's error.
-        lost: whether the connection is lost with it.
+        lost: whether the connection is lost, too.
     """
     state = error.sqlstate or ""
     if not state and isinstance(error, psycopg.DataError):  # psycopg refuses NUL before the server can
         state = _NUL
-    if lost and state.startswith("08"):  # what a pooler says when it has lost the server
+    if lost and state.startswith("08"):  # a pooler sends this when it has lost the server
         return Failure(_POOLER, again=True, sent=True)
     if state:
         return Failure("PostgreSQL refused it", state=state, again=state in _AGAIN)
@@ -140,7 +140,7 @@ def error_of(failure: Failure, shown: str) -> DaypassError:
 
 
 def tables_missing(shown: str) -> ConfigurationError:
-    """Return the error for a database whose tables are not there, or old."""
+    """Return the error for a database whose tables are missing or old."""
     return ConfigurationError(
         f"the tables in {shown} are not there or not up to date; run: daypass store migrate --store '{shown}'"
     )

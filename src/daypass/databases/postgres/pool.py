@@ -1,7 +1,7 @@
-"""Which thread or task has which connection. There is no thread and no task behind a pool.
+"""The pool: which thread or task has which connection. It has no thread and no task of its own.
 
-A caller that finds no idle connection opens one, and gets its failure at once. `psycopg_pool` opens connections in
-threads of its own, tries again with growing pauses, and only tells a caller that there was no connection in time.
+A caller that finds no idle connection opens one, and gets a failure at once. `psycopg_pool` opens connections in its
+own threads, retries with growing pauses, and a caller only learns that there was no connection in time.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ C = TypeVar("C", ThreadConnection, TaskConnection)
 
 
 class _Idle(Generic[C]):
-    """The connections that nobody uses; the one that was used last is taken first."""
+    """The idle connections; the one that was used last is taken first."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -37,7 +37,7 @@ class _Idle(Generic[C]):
         self._closed = False
 
     def take(self) -> C | None:
-        """Return a connection whose server has not left, None if there is none."""
+        """Return a connection whose server is still there, None if there is none."""
         while self._connections:
             connection = self._connections.pop()
             if is_alive(connection):
@@ -48,20 +48,20 @@ class _Idle(Generic[C]):
         return None
 
     def give(self, connection: C) -> None:
-        """Take a connection back; one that is in doubt is closed."""
+        """Take a connection back; close it if it is in doubt."""
         if self._closed or not is_idle(connection):
             connection.pgconn.finish()
         else:
             self._connections.append(connection)
 
     def clear(self) -> None:
-        """Close what nobody uses."""
+        """Close the idle connections."""
         while self._connections:
             connection = self._connections.pop()
             connection.pgconn.finish()
 
     def close(self) -> None:
-        """Close what nobody uses, and each other connection when it is given back."""
+        """Close the idle connections, and each other connection when it is given back."""
         self._closed = True
         self.clear()
 
@@ -75,7 +75,7 @@ class _Turns:
         self._waiting: deque[threading.Lock] = deque()
 
     def acquire(self, seconds: float) -> bool:
-        """Wait for a turn; False when there was none in time."""
+        """Wait for a turn; return False if there was none in time."""
         with self._changing:
             if self._free:
                 self._free -= 1
@@ -93,7 +93,7 @@ class _Turns:
         return not self._leave(turn)
 
     def _leave(self, turn: threading.Lock) -> bool:
-        """Wait no more; False when the turn was given meanwhile."""
+        """Stop waiting; return False if the turn was given meanwhile."""
         with self._changing:
             if turn not in self._waiting:
                 return False
@@ -114,7 +114,7 @@ class ThreadPool:
 
     Args:
         settings: where the server is.
-        first: what each new connection is asked first.
+        first: the first query on each new connection.
     """
 
     def __init__(self, settings: Settings, first: First | None = None) -> None:
@@ -129,10 +129,10 @@ class ThreadPool:
 
         Args:
             query: what to send.
-            deadline: until when to wait, by the monotonic clock.
+            deadline: how long to wait, by the monotonic clock.
 
         Raises:
-            Failure: there is no answer, or it is a refusal; a connection that is in doubt was closed.
+            Failure: there is no answer, or the server refused; a connection in doubt was closed.
             DaypassError: of the check of a new connection.
         """
         if not self._turns.acquire(deadline - time.monotonic()):
@@ -163,7 +163,7 @@ class TaskPool:
         self.close: Callable[[], None] = self.idle.close
 
     async def ask(self, query: Query, deadline: float) -> Rows:
-        """Do as `ThreadPool.ask`. If the caller is cancelled during the query, its connection is closed."""
+        """Do what `ThreadPool.ask` does. If the caller is cancelled during the query, close its connection."""
         await self._acquire(deadline)
         try:
             connection = self.idle.take() or await connect_async(self._settings, deadline, self._first)

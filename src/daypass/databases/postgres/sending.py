@@ -1,4 +1,4 @@
-"""How one query is sent: its parameters, what is repeated, and how endings are announced with it. No I/O."""
+"""Sends one query: its parameters, its repetition, and the announcement of endings with it. No I/O."""
 
 import functools
 import re
@@ -28,7 +28,7 @@ def _announcing(text: str) -> str:
 
 
 def asking(query: Query, settings: Settings, deadline: float) -> Flow[Rows]:
-    """Send one query; where its announcement is refused, send it without one and remember that.
+    """Send one query; if its announcement is refused, send it without one and remember that.
 
     Raises:
         Failure: it has no answer.

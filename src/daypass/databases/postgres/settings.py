@@ -1,4 +1,4 @@
-"""What is known of a PostgreSQL server: what its URL says, what the application says, and what was learned of it."""
+"""The settings of a PostgreSQL server: from its URL, from the application, and learned from the server."""
 
 import re
 from typing import Any
@@ -30,17 +30,18 @@ _LEAST_TO_CONNECT = 2
 
 
 class Settings:
-    """Where the server is, and how to speak with it.
+    """Where the server is, and how to connect to it.
 
     Args:
         url: ``postgresql://user:password@host:port/database?…``; besides libpq's parameters, the part after ``?`` may
-            have ``pool_size``, ``timeout`` and ``pgbouncer`` (``true`` or ``false``), which win over the arguments.
-        pool_size: as for `daypass.stores.postgres.PostgresStore`; so are the others.
+            have ``pool_size``, ``timeout`` and ``pgbouncer`` (``true`` or ``false``), which take precedence over the
+            arguments.
+        pool_size: as for `daypass.stores.postgres.PostgresStore`; the others too.
 
     Attributes:
         timeout: seconds that a step may take.
-        shown: the URL as it may be shown: no password, and nothing that could be a part of one.
-        prepares: whether statements are prepared. Set to False once a prepared statement was not there.
+        shown: the URL as it may be shown: without the password, or anything that could be part of one.
+        prepares: whether statements are prepared. Set to False once a prepared statement was missing.
         options: whether a connection begins with options. Set to False once they were refused.
         announces: whether endings are announced. Set to False once that was refused.
 
@@ -58,17 +59,17 @@ class Settings:
         self.shown = _shown(self._libpq)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what libpq is given. A host that is silent leaves time for the others."""
+        """Return libpq's parameters. A silent host leaves time for the others."""
         hosts = str(self._libpq.get("host", "")).count(",") + 1
         given = {"connect_timeout": max(_LEAST_TO_CONNECT, int(self.timeout / hosts)), **_DEFAULTS, **self._libpq}
         if self.options:
-            allowed = round(self.timeout * SECOND * 0.9)  # so that the server is the first to give up
+            allowed = round(self.timeout * SECOND * 0.9)  # so that the server gives up first
             ours = f"-c statement_timeout={allowed} -c lock_timeout={round(allowed * 0.9)}"
             given["options"] = f"{ours} {given.get('options', '')}".strip()
         return given
 
     def learn(self, failure: Failure) -> bool:
-        """Learn from a refusal what the server, or a pooler before it, lacks; tell whether to try again for that."""
+        """Learn from a refusal what the server or its pooler lacks; return whether to try again because of that."""
         if failure.state in NOT_PREPARED:
             self.prepares = False
         elif failure.state == NO_OPTIONS and self.options:
@@ -93,12 +94,12 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
 
 
 def _known() -> set[str]:
-    """Return the names of all options that may stand in a URL: libpq's, and ours."""
+    """Return the names of all options of a URL: libpq's, and ours."""
     return {*_OWN, "ssl", *(option.keyword.decode() for option in pq.Conninfo.get_defaults())}
 
 
 def _parse(url: str) -> dict[str, Any]:
-    """Return libpq's parameters. What libpq says of a wrong URL is not shown, because it repeats parts of it."""
+    """Return libpq's parameters. libpq's message about a wrong URL is not shown, because it repeats parts of it."""
     try:
         parameters = conninfo_to_dict(url)
     except (ProgrammingError, OperationalError, ValueError):

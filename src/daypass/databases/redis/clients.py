@@ -1,6 +1,6 @@
-"""Make redis-py's own clients, for one server, a master behind sentinels or a cluster, and send commands by them.
+"""Creates redis-py's own clients, for one server, a master behind sentinels or a cluster, and sends commands.
 
-Sync and async differ by ``await`` alone.
+Sync and async differ only by ``await``.
 """
 
 from collections import defaultdict
@@ -45,9 +45,9 @@ _SEND_AGAIN = (ConnectionError, AskError, ClusterDownError, TryAgainError)
 
 
 class _MasterConnection(SentinelManagedConnection):
-    """A connection that is closed when an answer does not come in time.
+    """A connection that is closed if an answer does not come in time.
 
-    redis-py gives it back to the pool as it is, and the next caller reads the answer to the command before.
+    redis-py returns it to the pool as it is, and the next caller reads the answer to the previous command.
     """
 
     def read_response(self, disable_decoding: bool = False, **options: Any) -> Any:  # noqa: FBT001, FBT002 - redis-py's
@@ -56,12 +56,12 @@ class _MasterConnection(SentinelManagedConnection):
 
 
 class _TlsMasterConnection(_MasterConnection, SentinelManagedSSLConnection):
-    """The same with TLS."""
+    """The same class with TLS."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Library:
-    """What redis-py has twice."""
+    """The classes that redis-py has twice, sync and async."""
 
     client: Any
     sentinel: Any
@@ -90,7 +90,7 @@ def make_clients(settings: Settings, *, retries: int = RETRIES, node: Node | Non
 
 
 def make_async_clients(settings: Settings, *, retries: int = RETRIES, node: Node | None = None) -> list[Any]:
-    """Return the same for the running event loop; reads have no time-out of their own, so the caller sets one."""
+    """Return the clients for the running event loop; reads have no time-out of their own, so the caller sets one."""
     timeouts = {"socket_timeout": None, "socket_connect_timeout": settings.timeout}
     return _make(_ASYNC, settings, timeouts, retries, node)
 
@@ -140,7 +140,7 @@ def exchange(client: Any, commands: Sequence[Words]) -> list[Any]:
 
 
 async def exchange_async(client: Any, commands: Sequence[Words]) -> list[Any]:
-    """Do as `exchange`."""
+    """Do what `exchange` does."""
     replies = await _send_async(client, commands)
     if errors.is_read_only(replies) and hasattr(client, "connection_pool"):
         await client.connection_pool.disconnect(inuse_connections=False)
@@ -162,8 +162,8 @@ def _send(client: Any, commands: Sequence[Words]) -> list[Any]:
 def _send_to_cluster(client: Any, commands: Sequence[Words]) -> list[Any]:
     """Send the commands of each server together.
 
-    The pipeline of redis-py's cluster client sends every command of a server that does not answer once more, one after
-    another, which takes many times the time-out. Tasks have a deadline around it; threads have not.
+    If a server does not answer, the pipeline of redis-py's cluster client sends each of its commands once more, one
+    after another, which takes many times the time-out. Tasks have a deadline around it; threads do not.
     """
     parts: defaultdict[Any, list[int]] = defaultdict(list)
     for at, words in enumerate(commands):
@@ -191,7 +191,7 @@ def _send_to_node(client: Any, node: Any, commands: Sequence[Words]) -> list[Any
 
 
 def _node(client: Any, words: Words) -> Any:
-    """Return the server that has the key of a command, None if it is not known."""
+    """Return the server that has the key of a command, None if unknown."""
     try:
         return client.get_node_from_key(words[3] if words[0] in ("EVALSHA", "EVAL") else words[1])
     except SlotNotCoveredError:
@@ -230,7 +230,7 @@ def scan(client: Any, request: Scan) -> Scanned:
 
 
 async def scan_async(client: Any, request: Scan) -> Scanned:
-    """Do as `scan`."""
+    """Do what `scan` does."""
     if not isinstance(client, redis.asyncio.RedisCluster):
         return _scanned(await client.execute_command(*_words(request.place.partition(" ")[0], request)))
     await client.initialize()
@@ -246,7 +246,7 @@ def _words(cursor: str, request: Scan) -> Words:
 
 
 def _position(place: str, nodes: Collection[str]) -> tuple[str, str, str]:
-    """Return which server to scan, from which cursor on, and the server after it; the servers may have changed."""
+    """Return the server to scan, the cursor to scan from, and the next server; the servers may have changed."""
     cursor, _, wanted = place.partition(" ")
     names = [name for name in sorted(nodes) if name >= wanted]
     if not names:

@@ -1,4 +1,4 @@
-"""Say what is wrong with Redis, without a secret."""
+"""Translates Redis errors, without secrets."""
 
 import re
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ _WORD = re.compile("|".join(rf"(?<![A-Za-z]){word}(?![A-Za-z])" for word in _REA
 
 
 def check(replies: Sequence[Any]) -> None:
-    """Raise the first error among ``replies``, unless it says that the server has forgotten a script."""
+    """Raise the first error among ``replies``, unless it only says that the server has forgotten a script."""
     for reply in replies:
         if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
             raise reply
@@ -109,7 +109,7 @@ def _reason(error: Exception) -> str:
 
 
 def _word(error: Exception) -> str:
-    """Return the word by which Redis names the error, if it is a known one."""
+    """Return Redis's name of the error, if it is a known one."""
     for kind, word in _WORDS.items():
         if isinstance(error, kind):
             return word

@@ -1,4 +1,4 @@
-"""A look at some keys of all servers, and what it found. No I/O here."""
+"""A scan of some keys of all servers, and its result. No I/O here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ class Scanned:
     """The answer to `Scan`.
 
     Attributes:
-        keys: what was found.
-        place: from where to go on, empty when all has been seen.
+        keys: the keys that were found.
+        place: where to continue, empty at the end.
     """
 
     keys: Sequence[bytes]

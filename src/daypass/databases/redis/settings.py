@@ -1,4 +1,4 @@
-"""Read the URL and the arguments of a store or storage in Redis. No I/O; no password appears in a repr or an error."""
+"""Parses the URL and the arguments of a store or storage in Redis. No I/O; no password in a repr or an error."""
 
 import re
 from collections.abc import Callable
@@ -87,12 +87,12 @@ class Settings:
     Attributes:
         kind: one server, one behind sentinels, or a cluster.
         hosts: the server, the sentinels, or some servers of the cluster; empty for a Unix socket.
-        service: what the sentinels call the master.
-        connection: what every connection to a server is made with, as redis-py names it.
+        service: the sentinels' name for the master.
+        connection: the arguments of every connection to a server, by redis-py's names.
         sentinel: the same for connections to the sentinels.
         timeout: seconds that a step may take.
-        max_connections: how many steps may be under way at once.
-        prefix: what the names of all keys begin with.
+        max_connections: how many steps may be in flight.
+        prefix: the beginning of all key names.
         shown: where the servers are, for errors and for `repr`.
     """
 
@@ -108,10 +108,10 @@ class Settings:
 
 
 def read_settings(url: str, prefix: str | None, timeout: Duration | None, max_connections: int | None) -> Settings:
-    """Return what ``url`` says; an argument that is not None wins over its option in the URL.
+    """Return the settings of ``url``; an argument that is not None takes precedence over its option in the URL.
 
     Raises:
-        ConfigurationError: it is not a Redis URL, or an option is unknown or impossible.
+        ConfigurationError: it is not a Redis URL, or an option is unknown or invalid.
     """
     scheme, _, rest = str(url).partition("://")
     scheme = scheme.replace("valkey", "redis", 1)
@@ -121,7 +121,7 @@ def read_settings(url: str, prefix: str | None, timeout: Duration | None, max_co
     rest, _, query = rest.partition("?")
     netloc, _, path = rest.partition("/")
     credentials, at, places = netloc.rpartition("@")
-    if "@" in query and not at:  # the rest of a password, which no message may repeat
+    if "@" in query and not at:  # the rest of a password, which must not appear in messages
         raise ConfigurationError(f"this is not a Redis URL; {_HINT}")
     options = dict(parse_qsl(query, keep_blank_values=True))
     connection = _credentials(credentials) | _connection_options(kind, options, tls=tls)

@@ -1,4 +1,4 @@
-"""Announcements by LISTEN and NOTIFY, and the proof that what is announced arrives."""
+"""Announcements by LISTEN and NOTIFY, and the check that they arrive."""
 
 import asyncio
 import secrets
@@ -20,10 +20,10 @@ _SLICE = 0.25
 
 
 class Proof:
-    """An announcement of our own that has to arrive.
+    """Our own announcement, which must arrive.
 
     Attributes:
-        arrived: whether it has.
+        arrived: whether it has arrived.
         others: whether others have arrived with it.
     """
 
@@ -37,13 +37,13 @@ class Proof:
         return announcement(self._payload)
 
     def look(self, payloads: list[str]) -> None:
-        """Look for it among what was announced."""
+        """Look for it among the announcements."""
         self.arrived = self.arrived or self._payload in payloads
         self.others = self.others or any(each != self._payload for each in payloads)
 
 
 def unheard() -> StoreUnavailable:
-    """Return the error for a server, or a pooler before it, that loses announcements."""
+    """Return the error for a server, or a pooler in front of it, that loses announcements."""
     return StoreUnavailable("LISTEN/NOTIFY does not work here (is there a pooler?): the store has to be polled")
 
 
@@ -52,7 +52,7 @@ def _lost() -> StoreUnavailable:
 
 
 class PostgresSubscription:
-    """Tells a thread that something was announced; see `daypass.stores.Subscription`."""
+    """Reports announcements to a thread; see `daypass.stores.Subscription`."""
 
     def __init__(self, connection: ThreadConnection) -> None:
         self._connection = connection
@@ -72,7 +72,7 @@ class PostgresSubscription:
         self._announced = proof.others
 
     def wait(self, seconds: float) -> bool:
-        """Do as `daypass.stores.Subscription.wait`.
+        """Do what `daypass.stores.Subscription.wait` does.
 
         Raises:
             StoreUnavailable: the connection was lost; it has been closed.
@@ -107,7 +107,7 @@ def _none(until: float) -> list[str]:
 
 
 class AsyncPostgresSubscription:
-    """The same for a task; see `daypass.stores.AsyncSubscription`."""
+    """`PostgresSubscription` for a task; see `daypass.stores.AsyncSubscription`."""
 
     def __init__(self, connection: TaskConnection) -> None:
         self._connection = connection
@@ -116,14 +116,14 @@ class AsyncPostgresSubscription:
         self._announced = False
 
     async def prove(self, proof: Proof) -> None:
-        """Do as `PostgresSubscription.prove`."""
+        """Do what `PostgresSubscription.prove` does."""
         until = time.monotonic() + PROOF
         while not proof.arrived:
             proof.look(await self._receive(until - time.monotonic()) or _none(until))
         self._announced = proof.others
 
     async def wait(self, seconds: float) -> bool:
-        """Do as `PostgresSubscription.wait`."""
+        """Do what `PostgresSubscription.wait` does."""
         announced, self._announced = self._announced, False
         if self._closed:
             return False

@@ -1,4 +1,4 @@
-"""How PostgreSQL performs a plan, which announcements there are, and how tables are upgraded. No I/O."""
+"""How PostgreSQL performs a plan, its announcements, and the upgrade of tables. No I/O."""
 
 from collections.abc import Generator
 from typing import TypeVar
@@ -23,12 +23,13 @@ def announcement(payload: str) -> Query:
 
 
 def performing(step: Step[A], settings: Settings, deadline: float) -> Flow[A]:
-    """Perform ``step``: send the queries of its plan, again where that helps and does no harm, until the deadline.
+    """Perform ``step``: send the queries of its plan, and resend those for which that is useful and safe, until the
+    deadline.
 
     Raises:
-        StoreUnavailable: the server cannot be reached, does not answer, or cannot do what it is asked.
-        StoreContended: others were in the way again and again.
-        ConfigurationError: the tables are not there, or of a version that is not known.
+        StoreUnavailable: the server cannot be reached, does not answer, or cannot perform the query.
+        StoreContended: other callers kept interfering.
+        ConfigurationError: the tables do not exist, or their version is unknown.
     """
     plan: Plan[A] = PLANS.of(step, POSTGRES)
     try:
@@ -49,7 +50,7 @@ READ_VERSION = Query("SELECT version, compatible_from FROM daypass_schema")
 
 
 def check_version(rows: Rows, shown: str) -> None:
-    """Make sure that this Daypass may use the tables whose version is in ``rows``, the answer to `READ_VERSION`.
+    """Check that this Daypass may use the tables whose version is in ``rows``, the answer to `READ_VERSION`.
 
     Raises:
         ConfigurationError: it may not; the message says what to do.
@@ -73,10 +74,10 @@ _BEGIN = (
 
 
 def migrating(settings: Settings) -> Generator[Query, Rows, int]:
-    """Make the tables, or bring them up to date, in one transaction; return their version.
+    """Create or upgrade the tables, in one transaction; return their version.
 
     Raises:
-        DaypassError: nothing was changed. The connection is to be closed.
+        DaypassError: nothing was changed. Close the connection.
     """
     try:
         for text in _BEGIN:

@@ -1,7 +1,7 @@
-"""Sessions in PostgreSQL: any number of nodes, on the database that is there already.
+"""Sessions in PostgreSQL: any number of nodes, on your existing database.
 
-`PostgresStore` and `AsyncPostgresStore` only drive. What each step asks is in `daypass.stores.plans`, how PostgreSQL
-performs it in `queries`, connections are in `connection` and `pool`, announcements in `listen`.
+`PostgresStore` and `AsyncPostgresStore` only drive. The queries of each step are in `daypass.stores.plans`; how
+PostgreSQL performs them is in `queries`, connections are in `connection` and `pool`, announcements in `listen`.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ MIGRATING = 600.0
 
 
 class PostgresStore:
-    """A store in PostgreSQL 14 or later; threads may share it, and processes and machines the database.
+    """A store in PostgreSQL 14 or later; threads may share it, and processes and machines may share the database.
 
-    The tables are made by ``daypass store migrate``.
+    ``daypass store migrate`` creates the tables.
 
     Args:
         url: ``postgresql://user:password@host:port/database?…``; after the ``?`` come libpq's own parameters, and these
-            three by the same names.
-        pool_size: how many connections each process may open; they are opened when they are needed. A caller that finds
-            all in use waits.
-        timeout: how long a step may take, waiting included: seconds, or text such as ``5s``. After that it raises
-            `StoreUnavailable`. Opening a connection is given up after two seconds at the earliest.
-        pgbouncer: a pooler stands before the server and gives each transaction another connection: nothing is prepared
-            there, set, or listened to.
+            three options by name.
+        pool_size: how many connections each process may open; they are opened when needed. A caller waits if all are in
+            use.
+        timeout: how long a step may take, including waiting: seconds, or text such as ``5s``. After that it raises
+            `StoreUnavailable`. Opening a connection gets at least two seconds.
+        pgbouncer: set this if a pooler gives each transaction another connection: then nothing is prepared, set, or
+            listened to.
 
     Raises:
         ConfigurationError: the URL or an option is invalid, or the option is unknown.
@@ -64,25 +64,25 @@ class PostgresStore:
         """Perform ``step`` and return its answer.
 
         Raises:
-            StoreUnavailable: the server cannot be reached, did not answer in time, or cannot do what it is asked; a
-                step that was sent may have been performed.
-            StoreContended: others were in the way again and again; nothing was changed.
-            ConfigurationError: the tables are not there, not up to date, or too new; nothing was changed.
+            StoreUnavailable: the server cannot be reached, did not answer in time, or cannot perform the query; a step
+                that was sent may have been performed.
+            StoreContended: other callers kept interfering; nothing was changed.
+            ConfigurationError: the tables are missing, old, or too new; nothing was changed.
         """
         if isinstance(step, Migrate):
             return self._migrate()  # type: ignore[return-value]  # the answer to Migrate
         return self._perform(step)
 
     def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         return self._perform(step)
 
     def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         return self._perform(step)
 
     def subscribe(self) -> PostgresSubscription:
-        """Return a subscription that has received an announcement of its own.
+        """Return a subscription that has received its own announcement.
 
         Raises:
             StoreUnavailable: announcements do not arrive here, or the server cannot be reached.
@@ -106,7 +106,7 @@ class PostgresStore:
         return subscription
 
     def close(self) -> None:
-        """Close all connections; performing a step opens others."""
+        """Close all connections; performing a step opens new ones."""
         pool = self._pools.pop(os.getpid(), None)
         if pool is not None:
             pool.close()
@@ -119,7 +119,7 @@ class PostgresStore:
         return partial(self._pool().ask, deadline=deadline)
 
     def _pool(self) -> ThreadPool:
-        """Return this process's pool. Those of a parent are kept: the parent still uses their connections."""
+        """Return this process's pool. Keep a parent's pools open: the parent still uses their connections."""
         pool = self._pools.get(os.getpid())
         return pool or self._pools.setdefault(os.getpid(), ThreadPool(self._settings, TABLES))
 
@@ -136,7 +136,7 @@ class PostgresStore:
 
 
 class AsyncPostgresStore:
-    """The same for `AsyncDaypass`. Each event loop has its own pool.
+    """`PostgresStore` for `AsyncDaypass`. Each event loop has its own pool.
 
     Args: as for `PostgresStore`; ``pool_size`` is for each event loop.
     """
@@ -151,24 +151,24 @@ class AsyncPostgresStore:
         return f"<{type(self).__name__} {self._settings.shown}>"
 
     async def perform(self, step: StoreStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `PostgresStore.perform` does.
+        """Perform ``step`` and return its answer; raises the errors of `PostgresStore.perform`.
 
-        If the caller is cancelled, a step that was sent may be performed all the same.
+        If the caller is cancelled, a step that was sent may still be performed.
         """
         if isinstance(step, Migrate):
             return await self._migrate()  # type: ignore[return-value]  # the answer to Migrate
         return await self._perform(step)
 
     async def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         return await self._perform(step)
 
     async def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         return await self._perform(step)
 
     async def subscribe(self) -> AsyncPostgresSubscription:
-        """Do as `PostgresStore.subscribe`."""
+        """Do what `PostgresStore.subscribe` does."""
         if not self._settings.announces:
             raise unheard()
         deadline = time.monotonic() + self._settings.timeout
@@ -188,7 +188,7 @@ class AsyncPostgresStore:
         return subscription
 
     async def close(self) -> None:
-        """Close all connections, those of other event loops too; performing a step opens others."""
+        """Close all connections, including those of other event loops; performing a step opens new ones."""
         here = asyncio.get_running_loop()
         for key in list(self._pools):
             pid, loop = key
@@ -208,7 +208,7 @@ class AsyncPostgresStore:
         return partial(self._pool().ask, deadline=deadline)
 
     def _pool(self) -> TaskPool:
-        """Return the running event loop's pool; close those of loops that were closed, which nobody else does."""
+        """Return the running event loop's pool; close the pools of closed loops, because nothing else does."""
         key = os.getpid(), asyncio.get_running_loop()
         pool = self._pools.get(key)
         if pool is None:

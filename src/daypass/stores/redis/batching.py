@@ -1,8 +1,8 @@
-"""Send what several tasks ask for in the same turn of the event loop as one pipeline.
+"""Sends the commands of several tasks in the same turn of the event loop as one pipeline.
 
-redis-py takes a connection, writes and reads for each command of each task. Under load that costs two to three times
-the CPU of sending the commands of all waiting tasks together, which is what this does. It is not a transaction: each
-script is atomic by itself.
+For each command of each task, redis-py takes a connection, writes and reads. Under load that costs two to three times
+the CPU of sending the commands of all waiting tasks together, as this module does. It is not a transaction: each script
+is atomic by itself.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ _Waiting = tuple[Sequence[Words], "asyncio.Future[list[Any]]"]
 
 
 class Batches:
-    """Batches for one event loop. A task that is cancelled does not disturb the others of its batch.
+    """Batches for one event loop. Cancelling a task does not disturb the others of its batch.
 
     Args:
         send: sends commands and returns their replies.
         timeout: seconds that a batch may take.
-        at_once: how many batches may be under way at once; never more than `AT_ONCE`.
+        at_once: how many batches may be in flight; never more than `AT_ONCE`.
     """
 
     def __init__(self, send: Send, timeout: float, at_once: int) -> None:
@@ -44,7 +44,7 @@ class Batches:
         replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((commands, replies))
         if not self._starting and len(self._workers) < self._at_once:
-            self._starting = True  # the worker begins in the next turn of the loop; until then it covers everybody
+            self._starting = True  # the worker begins in the next turn of the loop; until then it serves all tasks
             self._workers.add(asyncio.create_task(self._work()))
         return await replies
 
@@ -78,7 +78,7 @@ class Batches:
             for _, replies in batch:
                 if not replies.done():
                     replies.set_exception(error)
-                    replies.exception()  # marks it as seen, in case its task has just been cancelled
+                    replies.exception()  # marks it as retrieved, in case its task has just been cancelled
             return
         start = 0
         for commands, replies in batch:

@@ -1,4 +1,4 @@
-"""Close what is open on an event loop when the loop ends, although nobody closed it."""
+"""Closes what is open on an event loop when the loop ends, if nothing else has closed it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 class LoopEnd:
     """Calls ``close`` once: when `now` is called, or when the event loop ends.
 
-    ``asyncio.run``, like everything that ends a loop as asyncio asks, closes the async generators that are suspended
-    on it. So a suspended async generator gets a signal when the loop ends.
+    ``asyncio.run``, like everything that ends a loop properly, closes the async generators that are suspended on it. So
+    a suspended async generator gets a signal when the loop ends.
     """
 
     def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
@@ -18,7 +18,7 @@ class LoopEnd:
         await anext(self._suspended)
 
     async def now(self) -> None:
-        """Close without waiting for the end of the loop."""
+        """Close now, without waiting for the loop to end."""
         await self._suspended.aclose()
 
 

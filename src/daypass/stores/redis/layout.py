@@ -1,4 +1,4 @@
-"""The names of all keys, and how a session, a signing key and a user are written in them. No driver here.
+"""The names of all keys, and how sessions, signing keys and users are stored in them. No driver here.
 
 ========================= =========== ==========================================================================
 key                       type        what
@@ -68,7 +68,7 @@ class Layout:
         return b"%s:{%02x}:ended" % (self.prefix.encode(), bucket)
 
     def everyone(self, bucket: int) -> bytes:
-        """Return the key of the time until which every session of a bucket is ended."""
+        """Return the key of the time up to which every session of a bucket is ended."""
         return b"%s:{%02x}:everyone" % (self.prefix.encode(), bucket)
 
     def probe(self, bucket: int) -> bytes:
@@ -88,7 +88,7 @@ class Layout:
         return b"%s:{accounts}:a:%s" % (self.prefix.encode(), subject.encode())
 
     def only(self, name: str) -> bytes:
-        """Return a key that exists once: ``keys``, ``sweep``, ``schema``."""
+        """Return a key of which only one exists: ``keys``, ``sweep``, ``schema``."""
         return f"{self.prefix}:{{{name}}}".encode()
 
     @property
@@ -255,7 +255,7 @@ def event_of(member: bytes, at: int) -> AuditRecord:
 
 
 def fields_of(reply: Any) -> Fields:
-    """Return the fields of a hash: a mapping already, or one name and value after another."""
+    """Return the fields of a hash, from a mapping or from alternating names and values."""
     if isinstance(reply, Mapping):
         return reply
     flat: Sequence[bytes] = reply
@@ -263,7 +263,7 @@ def fields_of(reply: Any) -> Fields:
 
 
 def fields_in(reply: Sequence[Any]) -> Fields:
-    """Return the fields of a session from a script's answer: what was done, the lengths of all parts, the parts."""
+    """Return the fields of a session from a script's answer: the result, the lengths of all parts, the parts."""
     fields: dict[bytes, bytes] = {}
     lengths, parts, at = reply[1].split(), reply[2], 0
     for name, value in zip(lengths[::2], lengths[1::2], strict=True):

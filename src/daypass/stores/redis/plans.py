@@ -1,4 +1,4 @@
-"""What each store step asks of Redis: generators of commands, without I/O.
+"""The commands of each store step in Redis: generators, without I/O.
 
 A plan yields an `Exchange` or a `Scan` and is sent the replies. Sync and async, one server and a cluster, differ only
 in who sends the commands.
@@ -32,14 +32,14 @@ Member = tuple[bytes, int]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; with a ``script``, the call of it with these keys, which all lie in one slot."""
+    """One command; with a ``script``, a call of it with these keys, which are all in one slot."""
 
     words: tuple[Value, ...]
     script: scripts.Script | None = None
     keys: int = 0
 
     def sent(self, *, whole: bool = False) -> tuple[Value, ...]:
-        """Return the words to send; of a script its text when ``whole``, else what the server calls it."""
+        """Return the words to send: for a script its text if ``whole``, otherwise its name on the server."""
         if self.script is None:
             return self.words
         name, script = ("EVAL", self.script.text) if whole else ("EVALSHA", self.script.sha)
@@ -60,7 +60,7 @@ Request = Sequence[tuple[Value, ...]] | Scan
 
 
 def requests(plan: Plan[A]) -> Generator[Request, Any, A]:
-    """Yield what ``plan`` asks; a script that the server has forgotten is sent again with its text."""
+    """Yield the requests of ``plan``; send a script again with its text if the server has forgotten it."""
     answer = None
     while True:
         try:
@@ -113,7 +113,7 @@ def calls(script: scripts.Script, keys: Sequence[bytes], *arguments: Value) -> C
 
 
 def asks(*words: Value) -> Command:
-    """Return a command that is no script."""
+    """Return a command that is not a script."""
     return Command(words)
 
 
@@ -122,7 +122,7 @@ class Plans:
 
     Args:
         names: the names of its keys.
-        scattered: whether keys may lie on different servers, so that a script can reach those of one slot alone.
+        scattered: whether keys may be on different servers, so that a script can only use the keys of one slot.
     """
 
     def __init__(self, names: Layout, *, scattered: bool) -> None:
@@ -193,7 +193,7 @@ class Plans:
             yield from self._insert(store_steps.Insert(session))
             return store_steps.Admitted(inserted=True, known_device=known)
         yield from self._insert(store_steps.Insert(session))
-        # Read after the session is there: of logins that come at once, the last to read sees them all.
+        # Read after the session is stored: of concurrent logins, the last to read sees them all.
         (flat,) = yield Exchange([calls(scripts.READ_INDEX, (index,), store_steps.UNLIMITED, "", "")])
         live = yield from self._live_members(_members(flat), step)
         surplus = tuple(each.hex() for each in live[step.maximum :])
@@ -208,7 +208,7 @@ class Plans:
         return bool(known)
 
     def _live_members(self, members: Sequence[Member], step: store_steps.Admit) -> Plan[list[bytes]]:
-        """Return those sessions of an index that are live, or that another login is just adding."""
+        """Return the sessions of an index that are live, or that another login is just adding."""
         now = step.session.created_at
         found = yield from self._sessions([raw_id for raw_id, _ in members])
         return [
@@ -360,7 +360,7 @@ class Plans:
         bucket = raw_id[0]
         return self._names.session(raw_id), self._names.endings(bucket), self._names.everyone(bucket)
 
-    # ---- what ended, what is over
+    # ---- what has ended, what has expired
 
     def _read_endings(self, step: store_steps.ReadEndings) -> Plan[store_steps.Endings]:
         buckets = [(bucket,) for bucket in range(BUCKETS)] if self._scattered else [tuple(range(BUCKETS))]
@@ -380,7 +380,7 @@ class Plans:
         if not claimed:
             return store_steps.Swept(0, int(due_at))
         removed, place, left = 0, place.decode(), step.batch
-        while left > 0:  # a server of a cluster may have fewer keys than are left to look at
+        while left > 0:  # a cluster's server may have fewer keys than are left to scan
             scanned = yield Scan(place, self._names.pattern, left)
             removed += yield from self._sweep_keys(scanned.keys, step)
             left -= max(len(scanned.keys), left if _cursor(scanned.place) else 1)
@@ -392,7 +392,7 @@ class Plans:
         return swept
 
     def _sweep_keys(self, keys: Sequence[bytes], step: store_steps.Sweep) -> Plan[int]:
-        """Remove those sessions that are over, bring the indexes up to date, and drop what is too old in the others."""
+        """Remove obsolete sessions, update the indexes, and drop old entries of the others."""
         ids = [raw_id for key in keys if (raw_id := self._names.session_id(key))]
         over = (step.before, step.absolute_ttl)
         replies = yield from _in_batches(calls(scripts.REMOVE_IF_OVER, self._keys(each), *over, each) for each in ids)
@@ -449,7 +449,7 @@ class Plans:
         return version
 
     def prepare(self) -> Plan[str]:
-        """Do what `Migrate` does; return what to warn of, or an empty string."""
+        """Perform `Migrate`; return a warning, or an empty string."""
         _version, policy = yield from self._bring_up_to_date()
         if not policy.startswith("allkeys"):
             return ""
@@ -465,7 +465,7 @@ class Plans:
             )
         return int(version), policy.decode()
 
-    # ---- what operators ask
+    # ---- for operators
 
     def _note_events(self, step: operator_steps.NoteEvents) -> Plan[None]:
         members: list[Value] = []
@@ -574,7 +574,7 @@ class Plans:
 
 
 def scored(reply: Sequence[Any]) -> list[tuple[bytes, int]]:
-    """Return the members of a sorted set and their scores, as a driver that parses and one that does not give them."""
+    """Return the members of a sorted set and their scores, whether the driver has parsed them or not."""
     if reply and isinstance(reply[0], list | tuple):
         return [(member, int(score)) for member, score in reply]
     return [(member, int(float(score))) for member, score in zip(reply[::2], reply[1::2], strict=True)]
@@ -600,5 +600,5 @@ def _in_batches(commands: Iterable[Command]) -> Plan[list[Any]]:
 
 
 def _cursor(place: str) -> bool:
-    """Return whether a place is in the midst of a server, so that the scan has looked at as many keys as it was to."""
+    """Return whether a place is in the middle of a server: then the scan has looked at as many keys as asked."""
     return bool(place) and not place.startswith("0 ")

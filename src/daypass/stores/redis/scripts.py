@@ -1,11 +1,11 @@
-"""The scripts of the Redis store, as text: each is one atomic step, and all keys of one lie in one slot.
+"""The scripts of the Redis store, as text: each is one atomic step, and all its keys are in one slot.
 
-Lua counts in doubles, which hold whole numbers up to 2**53 exactly. Times are compared as numbers; the text that was
-sent is stored, because ``tostring`` changes large numbers.
+Lua numbers are doubles, which are exact for whole numbers up to 2**53. Times are compared as numbers, but the text that
+was sent is stored, because ``tostring`` changes large numbers.
 
 Nothing about a session is decided on a replica, which may lag: a script that has nothing to write ends with a write
-that changes nothing, and a replica refuses that. It comes last, because Redis up to 6.2 lets a script that has begun to
-write go on although the memory is full.
+that changes nothing, which a replica refuses. It comes last, because Redis up to 6.2 lets a script that has begun to
+write continue even if the memory is full.
 """
 
 from dataclasses import dataclass

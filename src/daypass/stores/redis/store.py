@@ -1,4 +1,4 @@
-"""The Redis store for threads and the one for event loops. They differ in waiting; everything else is shared."""
+"""The Redis stores for threads and for event loops. They differ in waiting; everything else is shared."""
 
 import asyncio
 import logging
@@ -29,19 +29,19 @@ _log = logging.getLogger("daypass")
 
 
 class RedisStore:
-    """A store in Redis or Valkey; threads may share it, and any number of processes the servers.
+    """A store in Redis or Valkey; threads may share it, and any number of processes may share the servers.
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://`` or ``redis+cluster://``, or the same with
             ``valkey``.
-        prefix: what the names of all keys begin with; stores with different prefixes do not see each other.
+        prefix: the beginning of all key names; stores with different prefixes do not see each other.
         timeout: how long a step may take: seconds, or text such as ``5s``.
-        max_connections: how many steps may be under way at once; others wait.
+        max_connections: how many steps may be in flight; others wait.
 
-    An argument that is not given is taken from the URL's query; without that it is ``daypass``, ``5s`` and 32.
+    An argument that you omit is taken from the URL's query; the defaults are ``daypass``, ``5s`` and 32.
 
     Raises:
-        ConfigurationError: it is not a Redis URL, or an option is unknown or impossible.
+        ConfigurationError: it is not a Redis URL, or an option is unknown or invalid.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RedisStore:
         return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.prefix!r})"
 
     def recover_from_fork(self) -> None:
-        """Let go of the parent's connections, and of locks that a thread of the parent may have held."""
+        """Drop the parent's connections, and locks that a thread of the parent may have held."""
         self._opening = threading.Lock()
         self._opened: _Opened | None = None
 
@@ -71,20 +71,20 @@ class RedisStore:
         Raises:
             StoreUnavailable: the server is down, full, read-only or did not answer in time; a step that changes
                 something may have been performed.
-            ConfigurationError: the data was made by a later Daypass.
+            ConfigurationError: a later Daypass wrote the data.
         """
         return self._run(self._plans.of(step))
 
     def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         return self._run(self._plans.of(step))
 
     def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         return self._run(self._plans.of(step))
 
     def subscribe(self) -> RedisSubscription:
-        """Return a subscription that has received an announcement of its own; see `daypass.stores.Announcing`.
+        """Return a subscription that has received its own announcement; see `daypass.stores.Announcing`.
 
         Raises:
             StoreUnavailable: that is not possible now.
@@ -108,7 +108,7 @@ class RedisStore:
         return subscription
 
     def close(self) -> None:
-        """Wait for the steps under way, and close all connections; performing a step opens them again."""
+        """Wait for the running steps, and close all connections; performing a step opens them again."""
         with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None:
@@ -164,7 +164,7 @@ class _Opened:
         self.prepared = False
 
     def close(self) -> None:
-        """Let the steps under way end, and close all connections."""
+        """Let the running steps finish, and close all connections."""
         waited = [self.turns.acquire(timeout=self._settings.timeout) for _ in range(self._settings.max_connections)]
         for each in self._clients:
             each.close()
@@ -186,13 +186,13 @@ def _warn(settings: Settings, warning: str) -> None:
 
 
 def _any_node(client: Any) -> clients.Node:
-    """Return one of the cluster's servers: what is published on one of them arrives on all."""
+    """Return one of the cluster's servers: a message published on one server arrives on all."""
     node = secrets.choice(client.get_primaries())
     return node.host, node.port
 
 
 class AsyncRedisStore:
-    """The same for `AsyncDaypass`; several event loops may use it, and each has its own connections.
+    """`RedisStore` for `AsyncDaypass`; several event loops may use it, and each has its own connections.
 
     Args: as for `RedisStore`.
     """
@@ -213,19 +213,19 @@ class AsyncRedisStore:
         return f"{type(self).__name__}({self._settings.shown!r}, prefix={self._settings.prefix!r})"
 
     async def perform(self, step: StoreStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `RedisStore.perform` does."""
+        """Perform ``step`` and return its answer; raises the errors of `RedisStore.perform`."""
         return await self._run(self._plans.of(step))
 
     async def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Do what `perform` does, for built-in users."""
         return await self._run(self._plans.of(step))
 
     async def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Do what `perform` does, for operators."""
         return await self._run(self._plans.of(step))
 
     async def subscribe(self) -> AsyncRedisSubscription:
-        """Do as `RedisStore.subscribe`; the subscription belongs to the running event loop."""
+        """Do what `RedisStore.subscribe` does; the subscription belongs to the running event loop."""
         settings = self._settings
         try:
             async with asyncio.timeout(settings.timeout):
@@ -254,7 +254,7 @@ class AsyncRedisStore:
         return subscription
 
     async def close(self) -> None:
-        """Do as `RedisStore.close`, for the running event loop."""
+        """Do what `RedisStore.close` does, for the running event loop."""
         self._forget_ended_loops()
         opened = self._opened.pop(asyncio.get_running_loop(), None)
         if opened is not None:
@@ -322,7 +322,7 @@ class _AsyncOpened:
 
         async def send_in_turn(commands: Sequence[Words]) -> list[Any]:
             async with turns:
-                await self.client.initialize()  # or a command may be sent to a random server at first
+                await self.client.initialize()  # otherwise the first command may go to a random server
                 return await send(commands)
 
         return send_in_turn
@@ -336,18 +336,18 @@ class _AsyncOpened:
         return replies
 
     def step_begins(self) -> None:
-        """Count a step that is under way."""
+        """Count a step that begins."""
         self._steps += 1
         self._idle.clear()
 
     def step_ends(self) -> None:
-        """Count it as ended."""
+        """Count its end."""
         self._steps -= 1
         if not self._steps:
             self._idle.set()
 
     async def _close(self) -> None:
-        """Let the steps under way end, which takes no longer than a step may, and close all connections."""
+        """Let the running steps finish, within the time-out of a step, and close all connections."""
         if self._steps:
             await self._idle.wait()
         for each in self._clients:

@@ -1,7 +1,7 @@
-"""Subscribe to the announcements of endings, on redis-py's Pub/Sub clients; sync and async.
+"""Subscriptions to the announcements of endings, on redis-py's Pub/Sub clients; sync and async.
 
-redis-py's Pub/Sub subscribes again after a lost connection, and misses what was announced in between. So the clients
-here have no retries: a lost connection is an error. A silent connection is asked for a sign of life.
+redis-py's Pub/Sub subscribes again after a lost connection, and misses the announcements in between. So the clients
+here do not retry: a lost connection is an error. A silent connection is pinged.
 """
 
 import threading
@@ -24,22 +24,22 @@ _SLICE = 0.2
 
 
 class _Connection:
-    """What is known about the connection, by the messages on it."""
+    """The state of the connection, as its messages show it."""
 
     def __init__(self, shown: str) -> None:
         self.shown = shown
         self._asked_at: float | None = None
 
     def announces(self, message: Mapping[str, Any]) -> bool:
-        """Take in a message; return whether it is an announcement."""
+        """Process a message; return whether it is an announcement."""
         self._asked_at = None
         return bool(message["type"] == "message")
 
     def has_to_ask(self) -> bool:
-        """Return, after a silence, whether to ask for a sign of life now.
+        """Return, after a silence, whether to ping now.
 
         Raises:
-            StoreUnavailable: there was none for too long.
+            StoreUnavailable: no reply for too long.
         """
         now = time.monotonic()
         if self._asked_at is None:
@@ -58,7 +58,7 @@ class RedisSubscription:
     """A `daypass.stores.Subscription`; one thread waits at a time.
 
     Args:
-        clients: a client without retries, and others to be closed with it.
+        clients: a client without retries, and others to close with it.
         shown: where the server is, for errors.
     """
 
@@ -82,15 +82,15 @@ class RedisSubscription:
             raise self._connection.error(error) from None
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something is announced, then return True; return False after that many seconds.
+        """Wait for an announcement and return True; return False after that many seconds without one.
 
         Raises:
-            StoreUnavailable: the connection was lost, or gives no sign of life; it is closed.
+            StoreUnavailable: the connection was lost, or does not reply; it is closed.
         """
         until = time.monotonic() + seconds
         announced = False
         while True:
-            left = 0.0 if announced else max(0.0, until - time.monotonic())  # announcements that wait count as one
+            left = 0.0 if announced else max(0.0, until - time.monotonic())  # waiting announcements count as one
             try:
                 with self._using:
                     if self._closed:
@@ -109,7 +109,7 @@ class RedisSubscription:
                 raise self._connection.error(error) from None
 
     def close(self) -> None:
-        """Close the connection; a thread that waits gets False."""
+        """Close the connection; a waiting thread gets False."""
         self._closed = True
         with self._using:
             for each in (self._pubsub, *self._clients):
@@ -128,7 +128,7 @@ class AsyncRedisSubscription:
         self._end = LoopEnd(self._disconnect)
 
     async def subscribe(self, channel: bytes) -> None:
-        """Do as `RedisSubscription.subscribe`."""
+        """Do what `RedisSubscription.subscribe` does."""
         await self._end.expect()
         try:
             await self._pubsub.subscribe(channel)
@@ -139,7 +139,7 @@ class AsyncRedisSubscription:
             raise
 
     async def wait(self, seconds: float) -> bool:
-        """Do as `RedisSubscription.wait`; a task that is cancelled loses no announcement."""
+        """Do what `RedisSubscription.wait` does; cancelling the task loses no announcement."""
         until = time.monotonic() + seconds
         while not self._closed:
             left = 0.0 if self._announced else max(0.0, until - time.monotonic())
@@ -163,7 +163,7 @@ class AsyncRedisSubscription:
         return False
 
     async def close(self) -> None:
-        """Do as `RedisSubscription.close`."""
+        """Do what `RedisSubscription.close` does."""
         self._closed = True
         await self._end.now()
 
