@@ -1,7 +1,7 @@
-"""For tests: the suites that stores and stores of accounts have to pass, and a clock that stands still until it is set.
+"""For tests: the suites that stores and account stores must pass, and a clock that only moves when a test sets it.
 
-pytest is needed, and nothing else. Each part tells of itself: `daypass.testing.store_contract`. For tests of clients
-there are a strict server and scenarios besides; those need uvicorn too, and are in `daypass.testing.client_contract`.
+Only pytest is needed. See the docstring of each module, for example `daypass.testing.store_contract`. For tests of
+clients there are also a strict server and scenarios in `daypass.testing.client_contract`; they need uvicorn too.
 """
 
 from daypass.testing.account_contract import AccountStoreContract, account

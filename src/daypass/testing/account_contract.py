@@ -1,6 +1,6 @@
-"""The suite that a store of accounts has to pass, which ``daypass serve`` keeps its built-in users in.
+"""The suite that an account store must pass; ``daypass serve`` keeps its built-in users in such a store.
 
-It is used like `daypass.testing.StoreContract`: override the fixture ``store``. An async store is given as
+Use it like `daypass.testing.StoreContract`: override the fixture ``store``. Wrap an async store in
 `daypass.testing.Performing`.
 """
 
@@ -37,15 +37,15 @@ def account(number: int = 1, **fields: Any) -> Account:
 
 
 class AccountStoreContract:
-    """What every store of accounts promises, as tests; a subclass says by the fixture ``store`` which one is meant."""
+    """Tests that every account store must pass; a subclass gives the store with the fixture ``store``."""
 
     @pytest.fixture
     def store(self) -> Any:
-        """Give an empty store; to be overridden."""
+        """Return an empty store; override this."""
         raise NotImplementedError("override the fixture `store`: it gives an empty store")
 
     def race(self, store: AccountStore, steps: Sequence[AccountStep[Any]]) -> list[Any]:
-        """Perform ``steps`` all at once, each by its own caller, and return their answers."""
+        """Perform ``steps`` concurrently, each by its own caller, and return their results."""
         start = threading.Barrier(len(steps))
 
         def caller(step: AccountStep[Any]) -> Any:
@@ -57,13 +57,13 @@ class AccountStoreContract:
 
     @pytest.mark.parametrize("identifier", ["user1@example.com", "USER1@Example.COM", "user1", "User1"])
     def test_a_user_is_found_by_address_and_name(self, store: AccountStore, identifier: str) -> None:
-        """Whatever the case it is written in, and as it was added."""
+        """Upper and lower case do not matter; the user comes back as added."""
         store.perform_account(AddAccount(account(2)))
         assert store.perform_account(AddAccount(account(1))) is True
         assert account(1) == store.perform_account(FindAccount(identifier))
 
     def test_case_is_that_of_all_writing(self, store: AccountStore) -> None:
-        """Names that differ in case alone are one, in any alphabet."""
+        """Names that differ only in case are the same, in any alphabet."""
         greek = account(1, email="\u03a3\u03af\u03c3\u03c5\u03c6\u03bf\u03c2@example.com", username="\u00c4RGER")
         assert store.perform_account(AddAccount(greek)) is True
         assert greek == store.perform_account(FindAccount("\u03c3\u03af\u03c3\u03c5\u03c6\u03bf\u03c3@EXAMPLE.com"))
@@ -82,7 +82,7 @@ class AccountStoreContract:
         "identifier", ["", " ", "nobody", "user1@example.co", "user1 @example.com", "user_", "%", "hash-1"]
     )
     def test_nobody_else_is_found(self, store: AccountStore, identifier: str) -> None:
-        """An unknown name finds nobody; nor does an empty one find a user who has no name."""
+        """An unknown name finds no user, and an empty one does not find a user without a name."""
         store.perform_account(AddAccount(account(1)))
         store.perform_account(AddAccount(account(2, username=None)))
         assert store.perform_account(FindAccount(identifier)) is None
@@ -101,18 +101,18 @@ class AccountStoreContract:
         ids=["address", "name", "subject"],
     )
     def test_a_taken_name_stays_with_its_user(self, store: AccountStore, fields: dict[str, Any]) -> None:
-        """An address or a name that is taken, whatever its case, is refused and changes nothing."""
+        """An address or a name that is taken, in upper or lower case, is refused and changes nothing."""
         store.perform_account(AddAccount(account(1)))
         assert store.perform_account(AddAccount(account(2, **fields))) is False
         assert account(1) == store.perform_account(LoadAccount("subject-1"))
         assert store.perform_account(LoadAccount("subject-2")) is None
 
     def test_many_users_may_have_no_name(self, store: AccountStore) -> None:
-        """A user without a name takes none."""
+        """A user without a name does not block any name."""
         assert [True, True] == [store.perform_account(AddAccount(account(n, username=None))) for n in (1, 2)]
 
     def test_one_of_many_gets_the_address(self, store: AccountStore) -> None:
-        """Of many that add the same address at once exactly one does."""
+        """If many add the same address at once, exactly one succeeds."""
         steps = [
             AddAccount(account(n, email="ada@example.com" if n % 2 else "ADA@EXAMPLE.COM")) for n in range(CALLERS)
         ]
@@ -121,7 +121,7 @@ class AccountStoreContract:
         assert added == store.perform_account(FindAccount("ada@example.com"))
 
     def test_a_password_is_replaced_for_its_user_alone(self, store: AccountStore) -> None:
-        """The hash is replaced, and nothing else of that user or of any other; an unknown user is no error."""
+        """Only the hash of that user is replaced; an unknown user is not an error."""
         store.perform_account(AddAccount(account(1)))
         store.perform_account(AddAccount(account(2)))
         store.perform_account(SetPasswordHash("subject-1", "new hash"))
@@ -130,7 +130,7 @@ class AccountStoreContract:
         assert account(2) == store.perform_account(LoadAccount("subject-2"))
 
     def test_users_are_listed_in_order(self, store: AccountStore) -> None:
-        """In the order of their subjects, from the one that is named on, and each once."""
+        """Users are listed once each, ordered by subject, after the given one."""
         for number in (2, 3, 1):
             store.perform_account(AddAccount(account(number, username=None if number == 3 else f"user{number}")))
         listed = store.perform_account(ListAccounts())
@@ -140,7 +140,7 @@ class AccountStoreContract:
         assert () == store.perform_account(ListAccounts(after="subject-3"))
 
     def test_a_user_is_disabled_and_enabled(self, store: AccountStore) -> None:
-        """Nothing else of that user changes, and nothing of any other; an unknown user is no error."""
+        """Nothing else changes, of that user or of others; an unknown user is not an error."""
         store.perform_account(AddAccount(account(1)))
         store.perform_account(AddAccount(account(2)))
         for subject in ("subject-1", "subject-3"):
@@ -151,7 +151,7 @@ class AccountStoreContract:
         assert account(1) == store.perform_account(FindAccount("user1"))
 
     def test_a_removed_user_is_gone_and_leaves_the_name(self, store: AccountStore) -> None:
-        """Another may take the address and the name; an unknown user is no error."""
+        """Another user may take the address and the name; an unknown user is not an error."""
         store.perform_account(AddAccount(account(1)))
         store.perform_account(AddAccount(account(2)))
         for _ in range(2):

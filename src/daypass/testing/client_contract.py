@@ -20,8 +20,8 @@ class ClientContract:
 
     Attributes:
         subject: the client's class.
-        processes: how many share one file, in the scenario about that.
-        rounds: how often each of them meets a dead token there.
+        processes: how many processes share one file, in that scenario.
+        rounds: how often each of them gets an expired token there.
     """
 
     subject: ClassVar[type[Subject]]
@@ -30,7 +30,7 @@ class ClientContract:
 
     @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
     def test_a_scenario_ends_as_promised(self, scenario: Scenario, tmp_path: Path) -> None:
-        """The result of each scenario is its promise, to the letter."""
+        """The result of each scenario is exactly what it promises."""
         if scenario.concerns(self.subject):
             with stage(self.subject, tmp_path, self.processes, self.rounds) as staged:
                 promise = promised(scenario, self.processes, self.rounds)

@@ -1,7 +1,7 @@
-"""The scenarios that a client has to go through unharmed, each a function that returns its result.
+"""The scenarios that a client must pass, each a function that returns its result.
 
-Beside it is its promise: what the result has to be. `daypass.testing.client_contract` runs them as tests, and
-`daypass.testing.client_table` makes the table of docs/clients.md of them.
+Each has a promise: the expected result. `daypass.testing.client_contract` runs them as tests, and
+`daypass.testing.client_table` makes the table of docs/clients.md from them.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from daypass.testing.strict_server import StrictServer
 CALLERS = 100
 CONTENT = bytes(range(256)) * 1_024
 TOO_LONG = CONTENT * 16
-"""4 MiB: longer than what a client keeps of a stream."""
+"""4 MiB: more than a client keeps of a stream."""
 
 GRACE = 30.0
 LIFETIME = 1.0
-"""Seconds that an access token lives where a scenario waits for its end."""
+"""Lifetime of an access token in seconds, in scenarios that wait until it expires."""
 
 
 @dataclass
 class Stage:
-    """Where a scenario takes place: a server of its own, and a kind of client.
+    """The environment of one scenario: its own server, and a kind of client.
 
     Attributes:
-        server: the server; its rule may be changed.
-        url: where it is.
+        server: the server; its rules may be changed.
+        url: the URL of the server.
         subject: the client's class.
         folder: for files.
-        processes: how many share one file.
-        rounds: how often each of them meets a dead token.
+        processes: how many processes share one file.
+        rounds: how often each of them gets an expired token.
     """
 
     server: StrictServer
@@ -54,7 +54,7 @@ class Stage:
 
     @contextmanager
     def user(self, *, kept: bool = False, logged_in: bool = True) -> Iterator[Subject]:
-        """Open a client, logged in; ``kept``: with its session in a file."""
+        """Open a logged-in client; ``kept``: with its session in a file."""
         subject = self.subject(self.url, self.file if kept else None)
         try:
             if logged_in:
@@ -65,11 +65,11 @@ class Stage:
 
     @property
     def file(self) -> Path:
-        """The file that a session is kept in."""
+        """The file of the session."""
         return self.folder / "session.json"
 
     def refreshes(self) -> str:
-        """Tell how many refreshes there were, and what was wrong with them."""
+        """Return how many refreshes there were, and what was wrong with them."""
         wrong = [name for name in ("reused", "revoked", "unknown") if self.server.counts[name]]
         return (
             f"{_count(self.server.counts['refreshes'], 'refresh', 'refreshes')}{''.join(f', {each}' for each in wrong)}"
@@ -82,9 +82,9 @@ class Scenario:
 
     Attributes:
         name: for the table.
-        promise: what the result has to be.
-        play: plays it, and returns its result.
-        concerns: whether it is about this kind of client at all.
+        promise: the expected result.
+        play: runs it and returns its result.
+        concerns: whether it applies to this kind of client.
     """
 
     name: str
@@ -132,7 +132,7 @@ def _after(seconds: float, call: Callable[[], Any]) -> threading.Timer:
 
 @_scenario("100 callers at expiry", "100 of 100 answered, 1 refresh")
 def at_expiry(stage: Stage) -> str:
-    """A hundred at once find their token expired."""
+    """A hundred requests at once have an expired token."""
     stage.server.expires_in = LIFETIME
     with stage.user() as user:
         stage.server.expires_in, stage.server.latency = 900, 0.05
@@ -142,7 +142,7 @@ def at_expiry(stage: Stage) -> str:
 
 @_scenario("100 callers at an early revocation", "100 of 100 answered, 1 refresh")
 def at_revocation(stage: Stage) -> str:
-    """A hundred at once send a token that was revoked ahead of its time."""
+    """A hundred requests at once send a token that was revoked before it expired."""
     with stage.user() as user:
         stage.server.latency = 0.05
         stage.server.revoke_access()
@@ -151,7 +151,7 @@ def at_revocation(stage: Stage) -> str:
 
 @_scenario("server's clock an hour ahead, or behind", "2 of 2 answered, 0 refreshes")
 def skewed(stage: Stage) -> str:
-    """Tokens say by themselves how long they live, by a clock that is not ours."""
+    """The tokens say how long they live, by a clock that differs from the client's."""
     stage.server.jwt, stage.server.says_lifetime = True, False
     results: list[Any] = []
     for skew in (3_600, -3_600):
@@ -163,7 +163,7 @@ def skewed(stage: Stage) -> str:
 
 @_scenario("lost answer, Daypass's rule", "1 of 1 answered, 2 refreshes")
 def lost_answer(stage: Stage) -> str:
-    """The answer to a refresh gets lost after the work was done; the server repeats it."""
+    """The response to a refresh is lost after the server has processed it; the server repeats it."""
     stage.server.grace = GRACE
     with stage.user() as user:
         stage.server.lose = 1
@@ -175,7 +175,7 @@ def lost_answer(stage: Stage) -> str:
     "lost answer, strict server", "1 refresh, told to try later; then that the session is over; then nothing is sent"
 )
 def lost_answer_strict(stage: Stage) -> str:
-    """Such a server takes a second sending for a theft: it comes only when a later request needs a token."""
+    """A strict server treats a retry as theft: the client retries only when a later request needs a token."""
     with stage.user() as user:
         stage.server.lose = 1
         stage.server.revoke_access()
@@ -193,7 +193,7 @@ def lost_answer_strict(stage: Stage) -> str:
 
 @_scenario("slow strict server: a refresh takes 6 s", "1 of 1 answered, 1 refresh")
 def slow_strict(stage: Stage) -> str:
-    """A strict server gets all the time there is, and the token once."""
+    """A strict server gets the token once, and the whole deadline to respond."""
     with stage.user() as user:
         stage.server.latency = 6.0
         stage.server.revoke_access()
@@ -220,13 +220,13 @@ def _other_login(stage: Stage, *, kept: bool) -> str:
 
 @_scenario("another user logs in during a POST", "told that the session is over, 1 upload; then 1 of 1 answered")
 def another_user(stage: Stage) -> str:
-    """What was begun as one user is not sent as another."""
+    """A request that began as one user is not sent as another."""
     return _other_login(stage, kept=False)
 
 
 @_scenario("another user logs in after a POST was sent again", "told that the session is over, 2 requests, 1 refresh")
 def another_user_late(stage: Stage) -> str:
-    """A second 401 is about the other user too."""
+    """After a second 401 the other user's login counts too."""
     with stage.user() as user:
         gate = stage.server.never_gate = threading.Event()
         results: list[Any] = []
@@ -245,7 +245,7 @@ def another_user_late(stage: Stage) -> str:
 
 @_scenario("another user logs in during a redirect", "the other user's token was not sent; then 1 of 1 answered")
 def another_user_redirected(stage: Stage) -> str:
-    """Where a request is redirected to, it comes as the user who began it, or not at all."""
+    """A redirected request is sent as the user who began it, or not at all."""
     with stage.user() as user:
         gate = stage.server.hop_gate = threading.Event()
         stage.server.location = "/upload"
@@ -268,7 +268,7 @@ def another_user_redirected(stage: Stage) -> str:
     lambda subject: subject.keeps,
 )
 def another_user_elsewhere(stage: Stage) -> str:
-    """Nor if the other user logged in in another process."""
+    """The same if the other user logged in in another process."""
     return _other_login(stage, kept=True)
 
 
@@ -276,7 +276,7 @@ def another_user_elsewhere(stage: Stage) -> str:
     "resume from a stored token that was revoked", "100 of 100 answered, 1 refresh", lambda subject: subject.keeps
 )
 def resumed(stage: Stage) -> str:
-    """The token in the file is not as good as its age says."""
+    """The token in the file was revoked, although by its age it has not expired."""
     with stage.user(kept=True):
         pass
     stage.server.revoke_access()
@@ -287,7 +287,7 @@ def resumed(stage: Stage) -> str:
 
 @_scenario("401 that asks for a stronger login", "StepUpRequired, 1 request, 0 refreshes")
 def step_up(stage: Stage) -> str:
-    """RFC 9470: no newer token would help."""
+    """RFC 9470: a newer token would not help."""
     with stage.user() as user:
         try:
             told = str(user.request("POST", "/step-up", "bytes", b"order"))
@@ -299,7 +299,7 @@ def step_up(stage: Stage) -> str:
 
 @_scenario("caller cancelled, or out of time", "1 of 1 answered, 1 refresh")
 def cancelled(stage: Stage) -> str:
-    """The caller who started the refresh gives up in the middle of it; the next one has its token."""
+    """The caller who started the refresh gives up during it; the next caller gets its token."""
     with stage.user() as user:
         stage.server.latency = 0.3
         stage.server.revoke_access()
@@ -340,7 +340,7 @@ def _work(subject: type[Subject], url: str, file: Path, rounds: int, gate: Any, 
 
 @_scenario("8 processes × 50 on one file", "400 of 400 answered, 50 refreshes", lambda subject: subject.keeps)
 def processes(stage: Stage) -> str:
-    """Processes share a session by its file, and all meet each of the dead tokens: one of them refreshes."""
+    """Processes share a session by its file, and all get each expired token: one of them refreshes."""
     context = multiprocessing.get_context("spawn")
     gate, results = context.Barrier(stage.processes + 1), context.Queue()
     with stage.user(kept=True):
@@ -364,7 +364,7 @@ def processes(stage: Stage) -> str:
     lambda subject: subject.keeps and hasattr(os, "fork"),
 )
 def forked(stage: Stage) -> str:
-    """Parent and child go on with one session, in its file."""
+    """After a fork, parent and child share one session in a file."""
     with stage.user(kept=True) as user:
         stage.server.latency = 0.3
         stage.server.revoke_access()
@@ -408,7 +408,7 @@ for _kind in KINDS:
 
 @_scenario("body: a stream refused before it was read", "answered, 1 upload alike and whole")
 def refused_unread(stage: Stage) -> str:
-    """A server that answers without reading gets all of it the second time."""
+    """A server that responds without reading the body gets all of it the second time."""
     with stage.user() as user:
         stage.server.revoke_access()
         status = user.request("POST", "/early", "stream", CONTENT)
@@ -417,7 +417,7 @@ def refused_unread(stage: Stage) -> str:
 
 @_scenario("body: a stream too long to keep", "401, 1 upload alike and whole; then answered, 1 refresh")
 def too_long(stage: Stage) -> str:
-    """It is sent once; its caller gets the 401, and a client that has been refreshed."""
+    """The body is sent once; the caller gets the 401, and the client refreshes."""
     with stage.user() as user:
         stage.server.revoke_access()
         first = user.request("POST", "/upload", "stream", TOO_LONG)
@@ -428,7 +428,7 @@ def too_long(stage: Stage) -> str:
 
 @_scenario("503 while the token is dead", "told so, the session is kept; then answered")
 def outage(stage: Stage) -> str:
-    """There is nothing to use, and nothing to be had; when the server is back, the session goes on."""
+    """The token has expired and the server is down; when the server is back, the session goes on."""
     with stage.user() as user:
         stage.server.statuses = [503] * 9
         stage.server.revoke_access()
@@ -442,25 +442,25 @@ def outage(stage: Stage) -> str:
 
 @_scenario("503 while the token is good", "1 of 1 answered")
 def outage_ahead(stage: Stage) -> str:
-    """A refresh ahead of expiry fails, and nobody notices."""
+    """A refresh before expiry fails, and the callers do not notice."""
     stage.server.expires_in = 4 * LIFETIME
     with stage.user() as user:
         stage.server.statuses = [503] * 9
         time.sleep(3.7 * LIFETIME)
         told = _answered([user.request("GET", "/me")])
-        time.sleep(LIFETIME / 2)  # the refresh outlives its caller, and would have outlived its client
+        time.sleep(LIFETIME / 2)  # the refresh goes on after its caller, and would go on after its client
         return told
 
 
 @_scenario("dead refresh token", "50 of 50 told that the session is over, 1 refresh, 0 dead tokens sent after")
 def dead(stage: Stage) -> str:
-    """All who wait get the error, and no dead token is sent again."""
+    """All waiting callers get the error, and the rejected token is not sent again."""
     with stage.user() as user:
         stage.server.latency = 0.1
         stage.server.end_sessions()
         results = user.burst(50)
         told = sum(isinstance(each, user.session_over) for each in results)
-        # A session that is known to be over is not an unknown or revoked one to count as wrong.
+        # A session that is known to have ended does not count as an unknown or revoked one.
         refreshes = _count(stage.server.counts["refreshes"], "refresh", "refreshes")
         before = len(stage.server.authorizations)
         user.burst(1)
@@ -470,7 +470,7 @@ def dead(stage: Stage) -> str:
 
 @_scenario("provider that answers JSON only if asked to", "1 of 1 answered, 1 refresh")
 def json_if_asked(stage: Stage) -> str:
-    """GitHub's manner: without ``Accept: application/json`` the answer to a refresh is a form."""
+    """GitHub: without ``Accept: application/json`` the response to a refresh is a form."""
     stage.server.prefers_form = True
     with stage.user() as user:
         stage.server.revoke_access()
@@ -479,7 +479,7 @@ def json_if_asked(stage: Stage) -> str:
 
 @_scenario("provider that rejects with status 200", "10 of 10 told that the session is over, 1 refresh")
 def rejected_with_200(stage: Stage) -> str:
-    """GitHub's, Slack's and Zoho's manner: the status is 200, and the body says that the refresh token is dead."""
+    """GitHub, Slack and Zoho: the status is 200, and the body says that the refresh token is invalid."""
     stage.server.rejects_with = 200
     with stage.user() as user:
         stage.server.end_sessions()
@@ -490,7 +490,7 @@ def rejected_with_200(stage: Stage) -> str:
 
 @_scenario("redirect after a POST", "answered, the POST done once, 1 refresh")
 def redirected(stage: Stage) -> str:
-    """What a POST led to refuses the token: that is asked again, and the POST is not sent again."""
+    """The target of a POST's redirect refuses the token: only that is requested again, not the POST."""
     with stage.user() as user:
         stage.server.revoke_access()
         status = user.request("POST", "/hop", "bytes", b"order")
@@ -500,7 +500,7 @@ def redirected(stage: Stage) -> str:
 
 @_scenario("redirect to another origin", "401 from there, no token there, 0 refreshes")
 def redirected_away(stage: Stage) -> str:
-    """The token stays behind."""
+    """The token is not sent to the other origin."""
     stranger = StrictServer()
     with serving(stranger) as url, stage.user() as user:
         stage.server.location = f"{url}/me"

@@ -1,4 +1,4 @@
-"""What the scenarios for clients need of a client: a small adapter, a `Subject`.
+"""The adapter that the scenarios need for each client: a `Subject`.
 
 Write one for your own client, and run `daypass.testing.client_contract.ClientContract` on it. Those for Daypass's own
 clients are in `daypass.testing.client_subjects`.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 Kind = Literal["none", "bytes", "json", "form", "multipart", "file", "stream"]
-"""A class of bodies: ``multipart`` has an open file in it, ``file`` is one, ``stream`` can be read only once."""
+"""A kind of body: ``multipart`` contains an open file, ``file`` is one, ``stream`` can be read only once."""
 
 KINDS: tuple[Kind, ...] = ("none", "bytes", "json", "form", "multipart", "file", "stream")
 
@@ -24,15 +24,15 @@ CHUNK = 65_536
 class Subject(ABC):
     """One user with one client, on one `daypass.testing.strict_server.StrictServer`.
 
-    Every method blocks, whatever the client's colour, and may be called from any thread. It is made by its class, with
+    Every method blocks, for sync and async clients, and may be called from any thread. The arguments of the class are
     the server's URL (its session endpoints are at ``/auth``) and, for a client that keeps sessions, the path of a file
-    to keep it in; what that file has is gone on with. The class has to be importable by its name, in other processes.
+    for the session; a session in that file is used. Other processes must be able to import the class by its name.
 
     Attributes:
         name: for the table.
-        session_over: what a request raises when the session has ended.
-        unavailable: what a request raises when it cannot go on now, and may later.
-        kinds: the classes of bodies that the library sends.
+        session_over: the error of a request when the session has ended.
+        unavailable: the error of a request that cannot be sent now but may be later.
+        kinds: the kinds of bodies that the library sends.
         keeps: whether it keeps sessions in files, shared by processes.
         is_async: whether its callers are tasks.
     """
@@ -46,7 +46,7 @@ class Subject(ABC):
 
     @abstractmethod
     def __init__(self, url: str, path: Path | None = None) -> None:
-        """Make it."""
+        """Create the client."""
 
     @abstractmethod
     def login(self) -> None:
@@ -61,26 +61,26 @@ class Subject(ABC):
         """Send a request, to a path of the server's or a whole URL, following redirects; return the status.
 
         Args:
-            method: of the request.
-            url: where to.
-            kind: the class of its body.
-            content: of the body, or of what is in it; a form and JSON are made of its length.
+            method: the HTTP method.
+            url: the path or URL.
+            kind: the kind of its body.
+            content: the content of the body, or of its file; for a form and JSON, only its length is used.
         """
 
     @abstractmethod
     def leave(self, url: str, seconds: float) -> None:
-        """Send a GET, and have its caller give up after so many seconds: cancelled, or out of time."""
+        """Send a GET whose caller gives up after so many seconds: cancelled, or timed out."""
 
     @abstractmethod
     def twin(self) -> Subject:
-        """Return another client with the very same session object, in a thread and on an event loop of its own."""
+        """Return another client with the same session object, in its own thread and on its own event loop."""
 
     @abstractmethod
     def close(self) -> None:
         """Close the client."""
 
     def burst(self, count: int, url: str = "/me") -> list[Any]:
-        """Send so many GETs at once; return each one's status, or the exception it raised."""
+        """Send so many GETs at once; return the status or the exception of each."""
         start = threading.Barrier(count)
 
         def one(_: int) -> Any:

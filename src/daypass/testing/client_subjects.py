@@ -22,7 +22,7 @@ EMAIL = "ada@example.com"
 CALLERS = 200
 
 _TIMING = Timing(fresh=0, pause=20, backoff=50)
-"""A scenario revokes tokens that are a moment old, which no server does, and does not wait for long."""
+"""Short durations: scenarios revoke tokens that are only a moment old, and do not wait for long."""
 
 
 class Ours(Subject):
@@ -52,7 +52,7 @@ class Ours(Subject):
 
 
 class SyncOurs(Ours):
-    """A client that blocks."""
+    """A sync client."""
 
     client: Any
 
@@ -65,7 +65,7 @@ class SyncOurs(Ours):
         self.auth.logout(self.client)
 
     def leave(self, url: str, seconds: float) -> None:
-        """Send a GET from the main thread, and interrupt it by a signal."""
+        """Send a GET from the main thread, and interrupt it with a signal."""
 
         def give_up(_number: int, _frame: object) -> None:
             raise TimeoutError("the caller gave up")
@@ -84,7 +84,7 @@ class SyncOurs(Ours):
 
 
 class AsyncOurs(Ours):
-    """A client on an event loop of its own, in a thread of its own."""
+    """A client on its own event loop, in its own thread."""
 
     is_async = True
     client: Any
@@ -108,7 +108,7 @@ class AsyncOurs(Ours):
         return int(self._run(self._send(method, url, kind, content)))
 
     def burst(self, count: int, url: str = "/me") -> list[Any]:
-        """Send so many GETs from as many tasks."""
+        """Send so many GETs, each from its own task."""
 
         async def all_of_them() -> list[Any]:
             sent = (self._send("GET", url, "none", b"") for _ in range(count))
@@ -155,7 +155,7 @@ class AsyncOurs(Ours):
 
 
 def _options(kind: Kind, content: bytes, raw: str, stream: Callable[[bytes], Any]) -> dict[str, Any]:
-    """Return a body as options of a request; ``raw`` is the library's word for a body that is sent as it is."""
+    """Return a body as options of a request; ``raw`` is the library's option for a body that is sent unchanged."""
     match kind:
         case "none":
             return {}
@@ -208,7 +208,7 @@ class AsyncHttpx2(AsyncOurs):
     name = "httpx2, async"
     adapter = "httpx"
     library: ClassVar[str] = "httpx2"
-    kinds = tuple(kind for kind in Subject.kinds if kind != "file")  # httpx has no file for an AsyncClient
+    kinds = tuple(kind for kind in Subject.kinds if kind != "file")  # httpx does not accept a file in an AsyncClient
 
     def _new(self) -> Any:
         library = importlib.import_module(self.library)
@@ -315,7 +315,7 @@ class AioHttp(AsyncOurs):
     async def _send(self, method: str, url: str, kind: Kind, content: bytes) -> int:
         options = _options(kind, content, "data", _stream)
         if "files" in options:
-            options = {"data": options["files"]}  # aiohttp makes a multipart form of whatever has a file in it
+            options = {"data": options["files"]}  # aiohttp sends a multipart form if there is a file in it
         async with self.client.request(method, self._at(url), **options) as response:
             await response.read()
             return int(response.status)
@@ -335,4 +335,4 @@ SUBJECTS: tuple[type[Subject], ...] = (
     AsyncNiquests,
     Urllib3,
 )
-"""Every client of Daypass's."""
+"""All of Daypass's clients."""

@@ -1,5 +1,5 @@
-"""The table of scenarios by client: ``python -m daypass.testing.client_table docs/scenarios.md`` plays all of them, at
-full size, and writes what came of them between two comments of that page.
+"""The table of scenarios by client: ``python -m daypass.testing.client_table docs/scenarios.md`` runs all of them, at
+full size, and writes the results between two comments of that page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Cell = Callable[[Scenario, type[Subject]], str]
 
 
 def played(scenario: Scenario, subject: type[Subject]) -> str:
-    """Play a scenario with a client; return a tick, or what came of it instead."""
+    """Run a scenario with a client; return a tick, or the wrong result."""
     if not scenario.concerns(subject):
         return NO_CONCERN
     with tempfile.TemporaryDirectory() as folder, stage(subject, Path(folder)) as staged:
@@ -32,7 +32,7 @@ def played(scenario: Scenario, subject: type[Subject]) -> str:
 
 
 def expected(scenario: Scenario, subject: type[Subject]) -> str:
-    """Return what the cell has to be."""
+    """Return the expected cell."""
     return AS_PROMISED if scenario.concerns(subject) else NO_CONCERN
 
 
@@ -47,12 +47,12 @@ def table(cell: Cell, subjects: Sequence[type[Subject]] = SUBJECTS) -> str:
 
 
 def remade(page: str, cell: Cell) -> str:
-    """Return ``page`` with the table in its place."""
+    """Return ``page`` with the table inserted."""
     return _PART.sub(lambda _: f"{table(cell)}\n", page)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Play everything and write the page; 1 where something did not come as promised."""
+    """Run all scenarios and write the page; return 1 if a result is not as promised."""
 
     def told(scenario: Scenario, subject: type[Subject]) -> str:
         came = played(scenario, subject)

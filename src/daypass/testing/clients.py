@@ -1,6 +1,6 @@
 """Test clients of the frameworks, logged in: each is the framework's own, with the user's token or cookies.
 
-Each takes ``cookies=True`` for pages: then the client has the cookies of a browser instead of an ``Authorization``.
+For pages, use ``cookies=True``: then the client has the cookies of a browser instead of an ``Authorization``.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from daypass.testing.logged_in import HOST, LoggedIn
 
 
 def client_for(app: Any, login: LoggedIn, *, cookies: bool = False) -> Any:
-    """Return a test client for an application of FastAPI, Starlette or Flask, by its type.
+    """Return a test client for a FastAPI, Starlette or Flask application, chosen by its type.
 
     Raises:
         ConfigurationError: it is of another framework.

@@ -1,11 +1,11 @@
 """A clock that a test sets."""
 
 START = 1_800_000_000_000
-"""When it is, in the tests: milliseconds since the epoch."""
+"""The time at which tests start: milliseconds since the epoch."""
 
 
 class Clock:
-    """A clock that stands still until it is set; give it as ``clock=``.
+    """A clock that only moves when you set it; pass it as ``clock=``.
 
     Attributes:
         now: milliseconds since the epoch; may be set to anything.
@@ -19,5 +19,5 @@ class Clock:
         return self.now
 
     def advance(self, milliseconds: int) -> None:
-        """Let so much time pass; a negative span sets the clock back."""
+        """Move the clock forward; a negative number moves it back."""
         self.now += milliseconds

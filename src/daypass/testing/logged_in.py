@@ -1,4 +1,4 @@
-"""A user who is logged in, for the tests of an application: their tokens, and what can happen to their session."""
+"""A logged-in user for an application's tests: their tokens, and events such as expiry, logout and theft."""
 
 import asyncio
 import inspect
@@ -20,7 +20,7 @@ from daypass.web.message import Request
 from daypass.web.own_login import application_for
 
 HOST = "testserver"
-"""The host of the clients in tests; they use HTTPS, so that cookies are those of production."""
+"""The host of the clients in tests; they use HTTPS, so the cookies are the same as in production."""
 
 _BROWSER = Request("https", HOST, {})
 
@@ -28,14 +28,14 @@ Auth = Daypass | AsyncDaypass | Application[Daypass] | Application[AsyncDaypass]
 
 
 class MovableClock(Clock):
-    """The time of one issuer, as a test sets it; it stands still until then."""
+    """The clock of one issuer; it only moves when a test moves it."""
 
     def move(self, span: Duration) -> None:
         """Let time pass: ``clock.move("16m")``, seconds, or a `timedelta`."""
         self.advance(milliseconds(span))
 
     def set_in(self, auth: Auth) -> None:
-        """Make an issuer go by this clock."""
+        """Make an issuer use this clock."""
         issuer = _issuer(auth)
         issuer._clock = self
         issuer._connections = Connections(issuer._upkeep.verifier, self)
@@ -47,9 +47,9 @@ class LoggedIn:
 
     Attributes:
         auth: the application's issuer, or its `daypass.web.Application`.
-        user: who it is.
-        clock: the issuer's time.
-        tokens: what the user's client has.
+        user: the user's subject.
+        clock: the issuer's clock.
+        tokens: the tokens of the user's client.
     """
 
     auth: Auth
@@ -64,12 +64,12 @@ class LoggedIn:
 
     @property
     def session(self) -> Session:
-        """The session, as it was when these tokens were issued."""
+        """The session at the time these tokens were issued."""
         return self.tokens.session
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that has the access token."""
+        """The header with the access token."""
         return {"Authorization": f"Bearer {self.tokens.access_token}"}
 
     @property
@@ -84,28 +84,28 @@ class LoggedIn:
         return {name: cookie.value for _, text in headers for name, cookie in SimpleCookie(text).items()}
 
     def refresh(self) -> None:
-        """Get new tokens, as a client does.
+        """Refresh the tokens, as a client does.
 
         Raises:
-            TokenRejected: the session is over.
+            TokenRejected: the session has ended.
         """
         tokens: Tokens = _done(_issuer(self.auth).refresh(self.tokens.refresh_token))
         self.tokens = tokens if tokens.replaces else replace(tokens, refresh_token=self.tokens.refresh_token)
 
     def expire_access_token(self) -> None:
-        """Let so much time pass that the access token has expired; a refresh gets a new one."""
+        """Move the clock until the access token has expired; a refresh gets a new one."""
         self.clock.advance(self.tokens.expires_in * SECOND + _issuer(self.auth).policy.leeway)
 
     def expire(self) -> None:
-        """Let so much time pass that the session has expired."""
+        """Move the clock until the session has expired."""
         self.clock.now = max(self.clock.now, self.session.expires_at)
 
     def end(self) -> None:
-        """End the session, as an operator or the user does from another device."""
+        """End the session, as an operator does, or the user from another device."""
         _done(_issuer(self.auth).end_session(self.user.subject, self.session.id))
 
     def steal(self) -> "LoggedIn":
-        """Return a thief, who has a copy of the tokens."""
+        """Return a thief with a copy of the tokens."""
         return replace(self)
 
     def be_found_out(self) -> None:
@@ -126,7 +126,7 @@ def _issuer(auth: Auth) -> Any:
 
 
 def _done(answer: Any) -> Any:
-    """Return an answer; one that has to be awaited is, on an event loop in a thread, for the caller may be on one."""
+    """Return a result; await it if needed, on an event loop in a thread, as the caller may have a running loop."""
     if not inspect.iscoroutine(answer):
         return answer
     with ThreadPoolExecutor(1) as thread:

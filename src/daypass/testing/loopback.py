@@ -1,4 +1,4 @@
-"""An ASGI application on a real socket of this machine, in a thread of its own."""
+"""An ASGI application on a real socket of this machine, in its own thread."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import uvicorn
 
 
 class Loopback:
-    """A uvicorn server in a thread; each test puts an application of its own behind it.
+    """A uvicorn server in a thread; each test can set its own application.
 
     Args:
-        lifespan: ``"on"`` for an application that has to be started; it is given before `start`.
+        lifespan: ``"on"`` for an application with a startup; set `app` before `start`.
 
     Attributes:
         app: the ASGI application; may be changed between requests.
-        url: where it is.
+        url: the URL of the server.
     """
 
     def __init__(self, lifespan: Literal["on", "off"] = "off") -> None:
         self.app: Any = None
-        # With its protocol named, asyncio turns Nagle's algorithm off; else every answer waits 40 ms.
+        # With an explicit protocol, asyncio turns Nagle's algorithm off; otherwise every response takes 40 ms longer.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -36,7 +36,7 @@ class Loopback:
             lifespan=lifespan,
             log_config=None,
             access_log=False,
-            date_header=False,  # the application may have one of its own
+            date_header=False,  # the application may send its own
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
@@ -46,13 +46,13 @@ class Loopback:
         await self.app(scope, receive, send)
 
     def start(self) -> None:
-        """Listen, and return when it does."""
+        """Start the server, and return when it listens."""
         self._thread.start()
         while not self._server.started:
             time.sleep(0.005)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop the server."""
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -60,7 +60,7 @@ class Loopback:
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
-    """Serve ``app`` as long as the context lasts, which is where it is: ``http://127.0.0.1:…``."""
+    """Serve ``app`` within this context; yield its URL: ``http://127.0.0.1:…``."""
     loopback = Loopback()
     loopback.app = app
     loopback.start()

@@ -1,6 +1,6 @@
-"""The suite that a store has to pass which keeps an audit trail and tells operators about itself.
+"""The suite for stores that keep an audit trail and report their state to operators.
 
-It is used like `daypass.testing.StoreContract`: override the fixture ``store``. An async store is given as
+Use it like `daypass.testing.StoreContract`: override the fixture ``store``. Wrap an async store in
 `daypass.testing.Performing`.
 """
 
@@ -32,15 +32,15 @@ def record(number: int = 1, **fields: Any) -> AuditRecord:
 
 
 class OperatorStoreContract:
-    """What every store with an audit trail promises, as tests; the fixture ``store`` says which one is meant."""
+    """Tests that every store with an audit trail must pass; the fixture ``store`` gives the store."""
 
     @pytest.fixture
     def store(self) -> Any:
-        """Give an empty store; to be overridden."""
+        """Return an empty store; override this."""
         raise NotImplementedError("override the fixture `store`: it gives an empty store")
 
     def test_records_are_read_as_they_were_written(self, store: OperatorStore) -> None:
-        """Every field comes back, any text, in the order of time; what is written twice is there once."""
+        """Every field comes back, with any text, ordered by time; a record that is written twice is there once."""
         whole = record(2, reason="é \"'\\ \u2028 %s :name", actor="admin", address="2001:db8::1", subject=None)
         for _ in range(2):
             store.perform_operator(NoteEvents((whole, record(1))))
@@ -48,7 +48,7 @@ class OperatorStoreContract:
         assert (whole, record(1)) == store.perform_operator(ReadEvents(newest_first=True))
 
     def test_records_are_filtered(self, store: OperatorStore) -> None:
-        """By time, code, user and session; counts are given only to those who ask for them."""
+        """Records are filtered by time, code, user and session; counts are only returned on request."""
         counts = record(3, code=MINUTE_COUNTS)
         store.perform_operator(NoteEvents((record(1), record(2, code="reused"), counts, record(4))))
 
@@ -66,7 +66,7 @@ class OperatorStoreContract:
 
     @pytest.mark.parametrize("newest_first", [False, True])
     def test_all_pages_together_are_everything(self, store: OperatorStore, newest_first: bool) -> None:  # noqa: FBT001 - a parameter of the test
-        """Page after page, each record comes once, although many are of the same millisecond."""
+        """Each record is on exactly one page, even if many have the same millisecond."""
         written = tuple(record(number, at=START + number // 7) for number in range(EVENTS_AT_ONCE + 20))
         for start in range(0, len(written), EVENTS_AT_ONCE):
             store.perform_operator(NoteEvents(written[start : start + EVENTS_AT_ONCE]))

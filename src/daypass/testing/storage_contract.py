@@ -1,6 +1,6 @@
-"""For people who write a storage of their own for the client: the suite that every storage has to pass.
+"""The suite that every client storage must pass; use it to test your own storage.
 
-A storage of your own is right when this passes (pytest is needed, and nothing else)::
+Your storage is correct when this passes (only pytest is needed)::
 
     import pytest
     from daypass.testing import StorageContract
@@ -10,7 +10,7 @@ A storage of your own is right when this passes (pytest is needed, and nothing e
         def open_storage(self, tmp_path):
             return lambda: MyStorage(tmp_path / "session")  # empty at first; each call opens the same place again
 
-One that is for many machines, and says so by ``needs_turn = True``, passes `SharedStorageContract`.
+For a storage for many machines, which has ``needs_turn = True``, use `SharedStorageContract`.
 """
 
 # ruff: noqa: S101, SIM300 - these are tests: they assert, and asserts read `expected == actual`
@@ -27,14 +27,14 @@ from daypass.client.storage.base import Facts, Kept, Storage
 OpenStorage = Callable[[], Storage]
 
 RACERS = 6
-"""How many race each other, each with a storage that it opened itself."""
+"""How many callers compete, each with a storage that it opened itself."""
 
 PATIENCE = 20.0
 LEASE = 0.4
 
 
 class StorageContract:
-    """Every promise that a `Storage` makes; subclass it and override the fixture ``open_storage``."""
+    """Tests of everything that a `Storage` must do; subclass it and override the fixture ``open_storage``."""
 
     @pytest.fixture
     def open_storage(self) -> OpenStorage:
@@ -42,7 +42,7 @@ class StorageContract:
         raise NotImplementedError("override the fixture open_storage: return a function that opens your storage")
 
     def test_empty_at_first(self, open_storage: OpenStorage) -> None:
-        """There is nothing in a new storage, and removing it is no error."""
+        """A new storage is empty, and removing its text is not an error."""
         storage = open_storage()
         storage.save(None)
         assert (None, None) == (storage.load(), storage.read().text)
@@ -51,7 +51,7 @@ class StorageContract:
         "text", ["text", "{}", "ä€𝄞" * 100, "x" * 64_000], ids=["short", "json", "unicode", "long"]
     )
     def test_keeps_one_text_as_a_whole(self, open_storage: OpenStorage, text: str) -> None:
-        """What was written last is read, by everything that opens the same place, until it is removed."""
+        """The last written text is read by everyone who opens the same place, until it is removed."""
         storage = open_storage()
         for each in ("before, and longer" * 10, text):
             storage.save(each)
@@ -60,7 +60,7 @@ class StorageContract:
         assert storage.load() is None
 
     def test_age_grows(self, open_storage: OpenStorage) -> None:
-        """A storage with a clock of its own says how long ago the text was written; others say nothing."""
+        """A storage with its own clock returns the age of the text; others return None."""
         storage = open_storage()
         storage.save("text")
         first = storage.read().age
@@ -70,7 +70,7 @@ class StorageContract:
         assert first is None or (later or 0) >= first + 30
 
     def test_replaces_what_is_expected(self, open_storage: OpenStorage) -> None:
-        """Nothing is written if something else is kept, or if the comparison raises."""
+        """Nothing is written if the content is different, or if the comparison raises."""
         storage = open_storage()
 
         def refuse(_: Kept) -> bool:
@@ -85,7 +85,7 @@ class StorageContract:
         assert open_storage().load() is None
 
     def test_compare_and_write_is_one_step(self, open_storage: OpenStorage) -> None:
-        """Of many that replace the same text at once, one does; none of many increments is lost."""
+        """If many replace the same text at once, one succeeds; no increment is lost."""
         open_storage().save("0")
         start = threading.Barrier(RACERS)
 
@@ -121,7 +121,7 @@ class StorageContract:
         assert 1 == most[0]
 
     def test_turn_is_waited_for_no_longer_than_asked(self, open_storage: OpenStorage) -> None:
-        """Who cannot have it learns so in time; it is free again after an exception."""
+        """A waiting caller gives up in time; the turn is free again after an exception."""
         open_storage().save("text")
 
         def fail() -> None:
@@ -136,7 +136,7 @@ class StorageContract:
             assert third.held
 
     def test_result_is_written_under_the_turn(self, open_storage: OpenStorage) -> None:
-        """What the holder writes is there before the next one has the turn."""
+        """The holder's text is stored before the next one has the turn."""
         open_storage().save("old")
         storage = open_storage()
         with storage.turn(lambda _: False, 1, PATIENCE) as turn:
@@ -145,7 +145,7 @@ class StorageContract:
             assert "new" == open_storage().load()
 
     def test_logout_waits_for_no_refresh(self, open_storage: OpenStorage) -> None:
-        """The text is removed while another holds the turn; what the holder expected is not there any more."""
+        """The text can be removed while another holds the turn; the holder's write then fails."""
         open_storage().save("old")
         storage = open_storage()
         with storage.turn(lambda _: False, 1, PATIENCE) as turn:
@@ -157,14 +157,14 @@ class StorageContract:
 
 
 class SharedStorageContract(StorageContract):
-    """The promises of a storage for many machines besides: the turn is a lease with a fence, and reports a doubt."""
+    """More tests for a storage for many machines: the turn is a lease with a fence, and reports a doubt."""
 
     def test_refreshes_only_with_the_turn(self, open_storage: OpenStorage) -> None:
         """It says so."""
         assert open_storage().needs_turn
 
     def test_settled_text_takes_no_turn(self, open_storage: OpenStorage) -> None:
-        """Who finds that another has refreshed gets the text with the same look, while another holds the turn too."""
+        """If another has refreshed, the new text comes with the same read, even while another holds the turn."""
         open_storage().save("text")
         with (
             open_storage().turn(lambda _: False, 1, PATIENCE),
@@ -173,7 +173,7 @@ class SharedStorageContract(StorageContract):
             assert (False, "text") == (turn.held, turn.kept and turn.kept.text)
 
     def test_holder_that_was_stopped_writes_nothing(self, open_storage: OpenStorage) -> None:
-        """Its lease is over, another has the turn and is told of the doubt: what the first one brings is not kept."""
+        """After its lease has expired, another gets the turn in doubt, and the first one's result is not stored."""
         open_storage().save("old")
         late, storage = open_storage(), open_storage()
         holding = late.turn(lambda _: False, 1, LEASE)
@@ -198,7 +198,7 @@ class SharedStorageContract(StorageContract):
             assert storage.replace(lambda kept: kept.text == "old", "new", Facts(), first)
 
     def test_login_takes_the_turn_away(self, open_storage: OpenStorage) -> None:
-        """A refresh that began before a login writes nothing over it, and leaves no doubt."""
+        """A refresh that began before a login does not overwrite it, and leaves no doubt."""
         open_storage().save("old")
         storage = open_storage()
         with storage.turn(lambda _: False, 1, PATIENCE) as turn:
@@ -210,7 +210,7 @@ class SharedStorageContract(StorageContract):
             assert (True, False) == (next_one.held, next_one.in_doubt)
 
     def test_doubt_lasts_until_an_answer(self, open_storage: OpenStorage) -> None:
-        """A refresh without an answer leaves a doubt to the next ones; a result ends it."""
+        """After a refresh without a response the next turns are in doubt, until there is a result."""
         open_storage().save("old")
         storage = open_storage()
         with storage.turn(lambda _: False, 1, PATIENCE) as turn:

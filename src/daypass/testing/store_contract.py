@@ -1,6 +1,6 @@
-"""For people who write their own store: the suite that every store has to pass.
+"""The suite that every store must pass; use it to test your own store.
 
-A store of your own is right when this passes (pytest is needed, and nothing else)::
+Your store is correct when this passes (only pytest is needed)::
 
     import pytest
     from daypass.testing import StoreContract
@@ -12,11 +12,11 @@ A store of your own is right when this passes (pytest is needed, and nothing els
             yield store
             store.close()
 
-For an async store, take `AsyncStoreContract` and override ``async_store`` in the same way: a plain fixture that yields
-the store. The tests are the same ones; they reach it through `Performing`, on a private event loop. Say
-``pytest.register_assert_rewrite("daypass.testing")`` in your ``conftest.py`` to see values where an assertion fails.
+For an async store, use `AsyncStoreContract` and override ``async_store`` in the same way: a plain fixture that yields
+the store. The tests are the same; they call it through `Performing`, on a private event loop. To see values in failed
+assertions, put ``pytest.register_assert_rewrite("daypass.testing")`` in your ``conftest.py``.
 
-No test here waits, or looks at a clock: time is an argument of the steps.
+No test here waits or reads a clock: the time is an argument of the steps.
 """
 
 # ruff: noqa: S101, SIM300 - these are tests: they assert, and asserts read `expected == actual`
@@ -71,11 +71,11 @@ A = TypeVar("A")
 
 CALLERS = 16
 KEY = "k" * 43
-"""How many race each other."""
+"""How many callers compete."""
 
 
 class Performing:
-    """An async store as a sync one: performs on an event loop of its own, in a thread of its own."""
+    """Wraps an async store as a sync one: it runs on its own event loop, in its own thread."""
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
@@ -84,21 +84,21 @@ class Performing:
         self._thread.start()
 
     def perform(self, step: StoreStep[A]) -> A:
-        """Perform ``step`` and return its answer."""
+        """Perform ``step`` and return its result."""
         return asyncio.run_coroutine_threadsafe(self._store.perform(step), self._loop).result()
 
     def perform_account(self, step: AccountStep[A]) -> A:
-        """Do as `perform`, for built-in users."""
+        """Perform a step for built-in users."""
         store = cast("AsyncAccountStore", self._store)
         return asyncio.run_coroutine_threadsafe(store.perform_account(step), self._loop).result()
 
     def perform_operator(self, step: OperatorStep[A]) -> A:
-        """Do as `perform`, for operators."""
+        """Perform a step for operators."""
         store = cast("AsyncOperatorStore", self._store)
         return asyncio.run_coroutine_threadsafe(store.perform_operator(step), self._loop).result()
 
     def race(self, steps: Sequence[StoreStep[Any]]) -> list[Any]:
-        """Perform ``steps`` in as many tasks at once and return their answers."""
+        """Perform ``steps`` concurrently, each in a task, and return their results."""
         return asyncio.run_coroutine_threadsafe(self._gather(steps), self._loop).result()
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Performing:
 
 
 def session(number: int = 1, **fields: Any) -> Session:
-    """Return a session for a test: fresh at `START` with an expiry an hour later, save for ``fields``."""
+    """Return a session for a test: fresh at `START` with an expiry an hour later, except for ``fields``."""
     made = Session(
         id=f"{number:032x}",
         subject="user-1",
@@ -132,7 +132,7 @@ def session(number: int = 1, **fields: Any) -> Session:
 
 
 def advance(found: Session, now: int, **fields: Any) -> Advance:
-    """Return the step that moves ``found`` one generation on at ``now``, with no grace period, save for ``fields``."""
+    """Return the step that moves ``found`` one generation on at ``now``, without a grace period; ``fields`` override."""
     step = Advance(
         session_id=found.id,
         expected=Expectation(found.generation, found.branch, now),
@@ -146,13 +146,13 @@ def advance(found: Session, now: int, **fields: Any) -> Advance:
 
 
 def key(number: int = 1, **fields: Any) -> KeyRecord:
-    """Return a key for a test, made ``number`` milliseconds after `START`, save for ``fields``."""
+    """Return a key for a test, made ``number`` milliseconds after `START`, except for ``fields``."""
     made = KeyRecord(f"kid-{number}", "ES256", f"wrapped-{number}", START + number, START + number)
     return replace(made, **fields)
 
 
 def sweep(now: int, **fields: Any) -> Sweep:
-    """Return the step that sweeps, at ``now``, what was over a second before, save for ``fields``."""
+    """Return the step that sweeps, at ``now``, what ended a second before, except for ``fields``."""
     step = Sweep(
         now=now,
         before=now - 1000,
@@ -167,15 +167,15 @@ def sweep(now: int, **fields: Any) -> Sweep:
 
 
 class StoreContract:
-    """What every store promises, as tests; a subclass says by the fixture ``store`` which one is meant."""
+    """Tests that every store must pass; a subclass gives the store with the fixture ``store``."""
 
     @pytest.fixture
     def store(self) -> Any:
-        """Give an empty store; to be overridden."""
+        """Return an empty store; override this."""
         raise NotImplementedError("override the fixture `store`: it gives an empty store")
 
     def race(self, store: Store, steps: Sequence[StoreStep[Any]]) -> list[Any]:
-        """Perform ``steps`` all at once, each by its own caller, and return their answers."""
+        """Perform ``steps`` concurrently, each by its own caller, and return their results."""
         start = threading.Barrier(len(steps))
 
         def caller(step: StoreStep[Any]) -> Any:
@@ -212,7 +212,7 @@ class StoreContract:
         [f"{2:032x}", f"{1:031x}", f"{1:033x}", "", "no id", f"{0xAB:032X}", f" {0xAB:032x}", "\u00e9" * 32],
     )
     def test_what_is_not_there_is_not_found(self, store: Store, session_id: str) -> None:
-        """An unknown id, and a text that is no id at all, finds nothing and is no error."""
+        """An unknown id, or a text that is not an id, finds nothing and is not an error."""
         store.perform(Insert(session(1)))
         store.perform(Insert(session(0xAB)))
         assert store.perform(Find(session_id)) is None
@@ -221,7 +221,7 @@ class StoreContract:
         assert session(1) == store.perform(Find(session(1).id))
 
     def test_closing_loses_nothing(self, store: Store) -> None:
-        """A store that was closed opens again by itself, and is as it was."""
+        """A closed store opens again by itself, with its content unchanged."""
         store.close()
         store.perform(Insert(session()))
         store.close()
@@ -230,7 +230,7 @@ class StoreContract:
         store.close()
 
     def test_callers_do_not_get_each_others_answers(self, store: Store) -> None:
-        """Of many who ask at once each gets the answer to its own question."""
+        """If many call at once, each gets its own result."""
         every = [session(number, subject=f"user-{number}") for number in range(1, CALLERS + 1)]
         self.race(store, [Insert(each) for each in every])
         assert every == self.race(store, [Find(each.id) for each in every])
@@ -240,7 +240,7 @@ class StoreContract:
     # ---- Advance
 
     def test_advance_moves_a_session_that_stands_where_it_is_expected(self, store: Store) -> None:
-        """Position, rotation time and idle expiry move in one step; nothing else does."""
+        """Only position, rotation time and idle expiry change, in one step."""
         store.perform(Insert(session(device=Device("phone"))))
         moved = session(
             device=Device("phone"),
@@ -255,7 +255,7 @@ class StoreContract:
         assert moved == store.perform(Find(session().id))
 
     def test_advance_never_passes_the_absolute_expiry(self, store: Store) -> None:
-        """However late it is used, a session ends when its absolute time to live is over."""
+        """A session ends when its absolute time to live has passed, however recently it was used."""
         store.perform(Insert(session()))
         moved = store.perform(advance(session(), START + 3_000_000, absolute_ttl=4_000_000))
         assert START + 4_000_000 == moved.session.expires_at  # type: ignore[union-attr]  # fails just as well on None
@@ -286,7 +286,7 @@ class StoreContract:
     def test_advance_keeps_to_the_shortest_time(
         self, store: Store, own: dict[str, Any], step: dict[str, Any], expected: int
     ) -> None:
-        """A session's own times count where they are shorter than the step's; a passive step extends nothing."""
+        """A session's own times count if they are shorter than the step's; a passive step extends nothing."""
         store.perform(Insert(session(**own)))
         moved = store.perform(advance(session(), START + 1000, **step))
         assert moved.moved
@@ -304,7 +304,7 @@ class StoreContract:
         ids=["longer", "shorter", "the address alone", "nothing is known"],
     )
     def test_advance_replaces_agent_and_address(self, store: Store, device: Device, expected: Device) -> None:
-        """After a rotation a session has the user agent and the address that it came from, as far as known."""
+        """After a rotation a session has the user agent and the address of the request, if known."""
         store.perform(Insert(session(device=Device("phone", "a" * 100, "10.0.0.1"))))
         moved = store.perform(advance(session(), START + 1000, device=device))
         assert expected == moved.session.device  # type: ignore[union-attr]  # fails just as well on None
@@ -327,20 +327,20 @@ class StoreContract:
     def test_advance_only_finds_any_other_session(
         self, store: Store, stored: dict[str, Any], step: dict[str, Any]
     ) -> None:
-        """A session that stands elsewhere, was rotated too recently, has ended or expired is answered as it is."""
+        """A session with another position, rotated too recently, ended or expired, is returned unchanged."""
         store.perform(Insert(session(**stored)))
         assert Advanced(session(**stored), moved=False) == store.perform(advance(session(), START + 1, **step))
         assert session(**stored) == store.perform(Find(session().id))
 
     def test_one_of_many_advances(self, store: Store) -> None:
-        """Of many that present the same token at once exactly one moves the session; all learn where it is now."""
+        """If many send the same token at once, exactly one moves the session; all get its new position."""
         store.perform(Insert(session()))
         answers = self.race(store, [advance(session(), START + 1)] * CALLERS)
         assert 1 == sum(answer.moved for answer in answers)
         assert {store.perform(Find(session().id))} == {answer.session for answer in answers}
 
     def test_one_of_many_branches_wins(self, store: Store) -> None:
-        """Of many that would move a session to different branches exactly one does, and its branch is stored."""
+        """If many move a session to different branches, exactly one succeeds, and its branch is stored."""
         store.perform(Insert(session()))
         steps = [advance(session(), START + 1, branch=bytes([number]) * 8) for number in range(CALLERS)]
         answers = self.race(store, steps)
@@ -350,7 +350,7 @@ class StoreContract:
     # ---- Swap
 
     def test_swap_replaces_position_expiry_and_ending(self, store: Store) -> None:
-        """A session that is as it was found takes the new position and expiry, or is ended."""
+        """A session that is unchanged since it was read gets the new position and expiry, or is ended."""
         store.perform(Insert(session()))
         new = session(generation=7, branch=b"branch-7", rotated_at=START + 1, expires_at=START + 9)
         assert store.perform(Swap(session(), new)) is True
@@ -373,18 +373,18 @@ class StoreContract:
         ids=["generation", "branch", "rotated_at", "ended"],
     )
     def test_swap_leaves_what_others_have_changed(self, store: Store, stored: dict[str, Any]) -> None:
-        """A session that is no longer as it was found stays as it is."""
+        """A session that has changed since it was read is not changed."""
         store.perform(Insert(session(**stored)))
         assert store.perform(Swap(session(), session(generation=9))) is False
         assert session(**stored) == store.perform(Find(session().id))
 
     def test_swap_makes_nothing(self, store: Store) -> None:
-        """A session that is not there is not made."""
+        """A session that does not exist is not created."""
         assert store.perform(Swap(session(), session(generation=1))) is False
         assert store.perform(Find(session().id)) is None
 
     def test_one_of_many_swaps(self, store: Store) -> None:
-        """Of many that replace the same session at once exactly one does, and what it wrote is there."""
+        """If many replace the same session at once, exactly one succeeds, and its value is stored."""
         store.perform(Insert(session()))
         steps = [Swap(session(), session(generation=number, branch=b"swapped!")) for number in range(1, CALLERS + 1)]
         answers = self.race(store, steps)
@@ -394,7 +394,7 @@ class StoreContract:
     # ---- Admit
 
     def test_admit_adds_a_session_and_names_the_surplus(self, store: Store) -> None:
-        """The newest sessions stay; those that are more than the user may have are named, the ended ones are not."""
+        """The newest sessions stay; live sessions above the user's limit are returned, ended ones are not."""
         for number in (1, 2, 3, 4):
             store.perform(Insert(session(number, created_at=START + number)))
         store.perform(Insert(session(9, subject="user-2")))
@@ -406,7 +406,7 @@ class StoreContract:
         assert () == store.perform(Admit(session(6, subject="user-3"), maximum=1)).surplus
 
     def test_admit_refuses_a_session_too_many(self, store: Store) -> None:
-        """Without ``evict`` the newest login is the one that does not get in, until another session has ended."""
+        """Without ``evict`` the newest login is refused, until another session has ended."""
         admits = [Admit(session(number, created_at=START + number), maximum=2, evict=False) for number in (1, 2, 3)]
         assert [True, True, False] == [store.perform(each).inserted for each in admits]
         assert store.perform(Find(session(3).id)) is None
@@ -416,7 +416,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("evict", [True, False])
     def test_many_who_are_admitted_at_once_keep_to_the_limit(self, store: Store, *, evict: bool) -> None:
-        """However many log in at once, no more sessions are left than a user may have, and not fewer."""
+        """However many logins come at once, exactly as many sessions remain as a user may have."""
         steps = [
             Admit(session(number, created_at=START + number % 3), maximum=3, evict=evict)
             for number in range(1, CALLERS + 1)
@@ -428,7 +428,7 @@ class StoreContract:
         assert 3 == len(left)
 
     def test_admit_knows_the_devices_of_a_user(self, store: Store) -> None:
-        """The first one is no news; each other one is, once, also when the login is refused; so many are remembered."""
+        """The first device is not new; any other is new once, even if the login is refused; the number is limited."""
         devices = [bytes([number]) * DEVICE_SIZE for number in range(DEVICES + 1)]
 
         def known(number: int, device: bytes, subject: str = "user-1") -> bool:
@@ -445,7 +445,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("new", ['{"t":1}', '{"t":' + "1" * 300 + "}", None])
     def test_amend_replaces_the_extras_alone(self, store: Store, new: str | None) -> None:
-        """The extras of a session are replaced, whatever was rotated meanwhile, and nothing else is."""
+        """Only the extras of a session are replaced, even if it was rotated meanwhile."""
         old = '{"c":{"org":"' + "x" * 200 + '"}}'
         store.perform(Insert(session(extras=old)))
         moved = store.perform(advance(session(), START + 1)).session
@@ -458,7 +458,7 @@ class StoreContract:
         "stored", [{"extras": '{"p":0}'}, {"ended_at": START, "end_reason": EndReason.ENDED}], ids=["changed", "ended"]
     )
     def test_amend_leaves_what_others_have_changed(self, store: Store, stored: dict[str, Any]) -> None:
-        """Extras that others have changed, and those of an ended session, stay as they are."""
+        """Extras that others have changed, and those of an ended session, are not changed."""
         store.perform(Insert(session(**stored)))
         assert store.perform(Amend(session().id, None, '{"t":1}')) is False
         assert session(**stored) == store.perform(Find(session().id))
@@ -468,7 +468,7 @@ class StoreContract:
         assert store.perform(Amend(session().id, stored.get("extras"), '{"t":1}')) is False
 
     def test_one_of_many_amends(self, store: Store) -> None:
-        """Of many that change the extras of a session at once exactly one does."""
+        """If many change the extras of a session at once, exactly one succeeds."""
         store.perform(Insert(session()))
         steps = [Amend(session().id, None, f'{{"t":{number}}}') for number in range(CALLERS)]
         answers = self.race(store, steps)
@@ -479,7 +479,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("extras", [None, '{"p":0}'], ids=["nothing", "something"])
     def test_bind_binds_once(self, store: Store, extras: str | None) -> None:
-        """A live session is bound to a key by one write, keeps the rest, and is never bound again."""
+        """A live session is bound to a key with one write, keeps everything else, and is never bound again."""
         new = '{"k":{"dpop":{"kty":"EC","x":"' + "x" * 86 + '"}},"crit":["k"]}'
         store.perform(Insert(session(extras=extras)))
         moved = store.perform(advance(session(), START + 1)).session
@@ -505,7 +505,7 @@ class StoreContract:
         assert store.perform(Bind(session().id, KEY, stored.get("extras"), "{}")) is False
 
     def test_one_of_many_binds(self, store: Store) -> None:
-        """Of many that bind a session at once exactly one does."""
+        """If many bind a session at once, exactly one succeeds."""
         store.perform(Insert(session()))
         steps = [Bind(session().id, f"key {number}", None, f'{{"t":{number}}}') for number in range(CALLERS)]
         answers = self.race(store, steps)
@@ -515,7 +515,7 @@ class StoreContract:
 
     @pytest.mark.parametrize("proof", [None, "another key", ""])
     def test_a_bound_session_moves_only_with_its_proof(self, store: Store, proof: str | None) -> None:
-        """Without the proof of its key a bound session is found as it is; with it, it moves."""
+        """Without the proof of its key a bound session is returned unchanged; with it, it moves."""
         store.perform(Insert(session(key_thumbprint=KEY)))
         step = advance(session(), START + 1)
         unproven = replace(step, expected=replace(step.expected, proof=proof))
@@ -531,7 +531,7 @@ class StoreContract:
         assert store.perform(replace(step, expected=replace(step.expected, proof=KEY))).moved
 
     def test_swap_leaves_a_session_that_was_bound_since(self, store: Store) -> None:
-        """What was decided about a session before it was bound is not written afterwards."""
+        """A change that was decided before a session was bound is not written afterwards."""
         store.perform(Insert(session()))
         assert store.perform(Bind(session().id, KEY, None, '{"t":1}'))
         ended = replace(session(), ended_at=START + 1, end_reason=EndReason.REUSE)
@@ -543,14 +543,14 @@ class StoreContract:
     # ---- End and EndAll
 
     def test_end_is_answered_with_the_session_as_ended(self, store: Store) -> None:
-        """Whoever ends a session is told which one it was."""
+        """Ending a session returns that session."""
         store.perform(Insert(session()))
         ended = session(ended_at=START + 1, end_reason=EndReason.LOGOUT)
         assert ended == store.perform(End(session().id, START + 1, EndReason.LOGOUT))
         assert ended == store.perform(Find(session().id))
 
     def test_a_session_is_ended_once(self, store: Store) -> None:
-        """Whoever ends a session after another is answered None; the first time and reason stand."""
+        """Ending a session a second time returns None; the first time and reason are kept."""
         store.perform(Insert(session()))
         first = store.perform(End(session().id, START + 1, EndReason.REUSE))
         assert store.perform(End(session().id, START + 2, EndReason.LOGOUT)) is None
@@ -558,25 +558,25 @@ class StoreContract:
         assert first == store.perform(Find(session().id))
 
     def test_a_session_is_ended_for_its_own_user_alone(self, store: Store) -> None:
-        """Where a subject is given, another one's session is not there to be ended."""
+        """If a subject is given, sessions of other subjects are not ended."""
         store.perform(Insert(session()))
         assert store.perform(End(session().id, START + 1, EndReason.ENDED, subject="user-2")) is None
         assert session() == store.perform(Find(session().id))
         assert store.perform(End(session().id, START + 1, EndReason.ENDED, subject="user-1")) is not None
 
     def test_one_of_many_ends(self, store: Store) -> None:
-        """Of many that end a session at once exactly one is told that it did."""
+        """If many end a session at once, exactly one gets the session back."""
         store.perform(Insert(session()))
         answers = self.race(store, [End(session().id, START + n, EndReason.LOGOUT) for n in range(CALLERS)])
         assert [store.perform(Find(session().id))] == [answer for answer in answers if answer is not None]
 
     def test_end_all_ends_a_users_live_sessions(self, store: Store) -> None:
-        """All live sessions of that user are ended and told of, save the one to keep; no others are."""
+        """All live sessions of that user except the one to keep are ended and returned; no others are."""
         live = [session(1), session(2)]
         others = [
             session(3),  # to be kept
             session(4, subject="user-2"),
-            session(5, expires_at=START + 1),  # over by itself
+            session(5, expires_at=START + 1),  # expired by itself
             session(6, ended_at=START, end_reason=EndReason.LOGOUT),
         ]
         for each in (*live, *others):
@@ -590,12 +590,12 @@ class StoreContract:
 
     @pytest.mark.parametrize("keep", [None, f"{99:032x}", "", "no session's id"])
     def test_end_all_keeps_nothing_that_is_not_there(self, store: Store, keep: str | None) -> None:
-        """An id to keep that no session has keeps none."""
+        """An unknown id to keep keeps no session."""
         store.perform(Insert(session()))
         assert (session().id,) == store.perform(EndAll("user-1", START + 1, EndReason.ENDED, keep=keep))
 
     def test_each_session_is_told_of_to_one_who_ends_all(self, store: Store) -> None:
-        """Of many that end all of a user's sessions at once, each session is told of to exactly one."""
+        """If many end all of a user's sessions at once, each session is returned to exactly one of them."""
         every = [session(number) for number in range(1, CALLERS + 1)]
         for each in every:
             store.perform(Insert(each))
@@ -606,7 +606,7 @@ class StoreContract:
         "ending", [End(session().id, START + 2, EndReason.LOGOUT), EndAll("user-1", START + 2, EndReason.ENDED)]
     )
     def test_what_ended_stays_ended_whoever_is_last(self, store: Store, ending: StoreStep[Any]) -> None:
-        """Sessions that are advanced, swapped and ended at once are ended afterwards, and never move again."""
+        """Sessions that are advanced, swapped and ended at once have ended afterwards, and never move again."""
         store.perform(Insert(session()))
         steps: list[StoreStep[Any]] = [advance(session(), START + 1), Swap(session(), session(generation=5))]
         self.race(store, [*steps, ending, *steps, *steps])
@@ -618,14 +618,14 @@ class StoreContract:
         assert found == store.perform(Find(session().id))
 
     def test_an_ended_session_is_remembered(self, store: Store) -> None:
-        """Long after its expiry it is still known that a session was ended, and why."""
+        """Long after its expiry, the store still knows that a session was ended, and why."""
         store.perform(Insert(session()))
         ended = store.perform(End(session().id, START + 1, EndReason.REUSE))
         assert Advanced(ended, moved=False) == store.perform(advance(session(), START + 10**10))
         assert ended == store.perform(Find(session().id))
 
     def test_one_step_ends_at_most_so_many(self, store: Store) -> None:
-        """Each step ends up to ``limit`` sessions; one that ended fewer has left none."""
+        """Each step ends up to ``limit`` sessions; if it ended fewer, none are left."""
         for number in range(1, 6):
             store.perform(Insert(session(number)))
         step = EndAll("user-1", START + 1, EndReason.ENDED, keep=session(3).id, limit=2)
@@ -652,7 +652,7 @@ class StoreContract:
         assert ended == store.perform(Find(old.id))
 
     def test_latest_end_of_everyone_counts(self, store: Store) -> None:
-        """An earlier time changes nothing, whenever it comes; the latest is read, whatever time is asked for."""
+        """An earlier time changes nothing, even if it comes later; the latest time is always read."""
         store.perform(Insert(session(created_at=START + 3)))
         for at in (START + 2, START + 4, START + 1):
             store.perform(EndEveryone(at))
@@ -668,13 +668,13 @@ class StoreContract:
         assert Endings((Ending(session().id, START + 1),), START + 2) == store.perform(ReadEndings(START))
 
     def test_session_that_is_inserted_late_is_ended_too(self, store: Store) -> None:
-        """A session counts by the time of its login, not by the time at which it was stored."""
+        """The time of a session's login counts, not the time when it was stored."""
         store.perform(EndEveryone(START))
         store.perform(Insert(session()))
         assert EndReason.EVERYONE is store.perform(Find(session().id)).end_reason  # type: ignore[union-attr]  # as above
 
     def test_refreshes_while_everyone_is_ended(self, store: Store) -> None:
-        """Of many that refresh while everyone is ended, none keeps a session: afterwards all are ended."""
+        """Sessions that are refreshed while everyone's are ended have all ended afterwards."""
         every = [session(number, subject=f"user-{number}") for number in range(1, CALLERS)]
         for each in every:
             store.perform(Insert(each))
@@ -686,7 +686,7 @@ class StoreContract:
     # ---- ListSessions
 
     def test_the_newest_login_is_listed_first(self, store: Store) -> None:
-        """A user's live sessions are listed, the newest login first, and nobody else's."""
+        """Only the user's own live sessions are listed, the newest login first."""
         middle, newest, oldest = (
             session(1, created_at=START + 5),
             session(2, created_at=START + 9, device=Device("laptop")),
@@ -711,7 +711,7 @@ class StoreContract:
         assert every[::-1] == [each for page in pages for each in page]
 
     def test_page_goes_on_although_its_last_session_is_gone(self, store: Store) -> None:
-        """The cursor is a place in the order and not a session: the list goes on after one that was ended."""
+        """The cursor is a position, not a session: the list continues even if its session was ended."""
         for number in (1, 2, 3):
             store.perform(Insert(session(number, created_at=START + number)))
         store.perform(End(session(2).id, START + 5, EndReason.ENDED))
@@ -719,7 +719,7 @@ class StoreContract:
         assert (session(1, created_at=START + 1),) == page
 
     def test_what_has_ended_or_expired_is_not_listed(self, store: Store) -> None:
-        """A session is listed until the very millisecond of its expiry, or until it is ended."""
+        """A session is listed until the millisecond of its expiry, or until it is ended."""
         store.perform(Insert(session(1, expires_at=START + 10)))
         store.perform(Insert(session(2, ended_at=START + 1, end_reason=EndReason.ENDED)))
         assert (session(1, expires_at=START + 10),) == store.perform(ListSessions("user-1", START + 9))
@@ -741,7 +741,7 @@ class StoreContract:
         assert 0 == found.everyone_at
 
     def test_endings_are_read_from_a_time_on(self, store: Store) -> None:
-        """Only what was ended after it is read, and nothing that lives or has merely expired."""
+        """Only sessions that were ended after that time are read, not live or expired ones."""
         store.perform(Insert(session(9)))
         store.perform(Insert(session(8, expires_at=START)))
         for number in (1, 2, 3):
@@ -751,7 +751,7 @@ class StoreContract:
         assert Endings(()) == store.perform(ReadEndings(START + 3))
 
     def test_one_who_did_not_end_a_session_ends_nothing(self, store: Store) -> None:
-        """What ended nothing is not among the endings; what ended first is there with its own time."""
+        """Steps that ended no session are not among the endings; the first ending is there with its own time."""
         store.perform(Insert(session(1)))
         store.perform(Insert(session(2)))
         store.perform(End(session(1).id, START + 1, EndReason.REUSE))
@@ -763,7 +763,7 @@ class StoreContract:
     # ---- Sweep
 
     def test_what_is_over_is_swept_away(self, store: Store) -> None:
-        """What expired is removed, and what ended once it need not be remembered; all else stays as it is."""
+        """Expired sessions are removed, and ended ones when they need not be remembered; all others stay."""
         now = START + 7_200_000
         ended = {"ended_at": START + 5, "end_reason": EndReason.REUSE}
         over = [
@@ -788,7 +788,7 @@ class StoreContract:
         assert 0 == store.perform(sweep(now)).removed
 
     def test_devices_are_forgotten_long_after_the_last_login(self, store: Store) -> None:
-        """What is known of a user's devices is removed ``absolute_ttl`` after the last login, and not before."""
+        """A user's known devices are removed ``absolute_ttl`` after the last login, and not before."""
         device, other = (bytes([number]) * DEVICE_SIZE for number in (1, 2))
 
         def known(number: int, subject: str, at: int, device: bytes) -> bool:
@@ -802,7 +802,7 @@ class StoreContract:
         assert known(9, "away", START, other)
 
     def test_a_sweep_comes_to_its_end(self, store: Store) -> None:
-        """Batch by batch every session is looked at, in no more batches than there are sessions to look at."""
+        """The batches check every session, in no more batches than there are sessions."""
         every = [session(number * 2**120) for number in range(1, 41)]
         for each in every:
             store.perform(Insert(each))
@@ -816,7 +816,7 @@ class StoreContract:
         assert (len(every), True) == (removed, swept.whole)
 
     def test_a_sweep_is_shared(self, store: Store) -> None:
-        """Nobody sweeps again before the next batch is due, and of those who come then at once only one does."""
+        """There is no sweep before the next batch is due; if many come then at once, only one sweeps."""
         for number in range(1, 4):
             store.perform(Insert(session(number)))
         now = START + 7_200_000
@@ -831,7 +831,7 @@ class StoreContract:
     # ---- keys
 
     def test_keys_are_read_newest_first(self, store: Store) -> None:
-        """There are no keys at first; then each algorithm may have its own, and the newest of all comes first."""
+        """There are no keys at first; then each algorithm may have its own, and the newest key comes first."""
         assert () == store.perform(ReadKeys())
         store.perform(AddKey(key(1)))
         store.perform(AddKey(key(2, algorithm="HS256")))
@@ -841,20 +841,20 @@ class StoreContract:
 
     @pytest.mark.parametrize("newest", [None, "kid-0", "kid-2"])
     def test_a_key_follows_the_newest_alone(self, store: Store, newest: str | None) -> None:
-        """Where another key than the expected one is the newest, none is added."""
+        """If the newest key is not the expected one, no key is added."""
         store.perform(AddKey(key(1)))
         store.perform(AddKey(key(2, algorithm="HS256")))
         store.perform(AddKey(key(3), newest=newest))
         assert (key(2, algorithm="HS256"), key(1)) == store.perform(ReadKeys())
 
     def test_a_first_key_follows_none(self, store: Store) -> None:
-        """Where there is no key yet, none is added after another."""
+        """If there is no key yet, no key is added after another."""
         store.perform(AddKey(key(1), newest="kid-0"))
         assert () == store.perform(ReadKeys())
 
     @pytest.mark.parametrize("newest", [None, "kid-0"])
     def test_one_of_many_keys_is_added(self, store: Store, newest: str | None) -> None:
-        """Of nodes that would add a key at once, the first one or the next, exactly one does."""
+        """If many nodes add a key at once, the first key or the next, exactly one succeeds."""
         if newest is not None:
             store.perform(AddKey(key(0)))
         self.race(store, [AddKey(key(number), newest) for number in range(1, CALLERS + 1)])
@@ -863,7 +863,7 @@ class StoreContract:
         assert found[0] in [key(number) for number in range(1, CALLERS + 1)]
 
     def test_a_key_is_removed(self, store: Store) -> None:
-        """It is gone, the others stay, and the newest may be followed as before; one that is not there is no error."""
+        """A removed key is gone, the others stay, and a key can be added as before; an unknown key is not an error."""
         store.perform(AddKey(key(1)))
         store.perform(AddKey(key(2), newest="kid-1"))
         store.perform(RemoveKey("kid-1"))
@@ -873,7 +873,7 @@ class StoreContract:
         assert (key(3), key(2)) == store.perform(ReadKeys())
 
     def test_a_key_is_wrapped_anew_once(self, store: Store) -> None:
-        """What a key is wrapped in is replaced where it is still the old one, and nothing else of it."""
+        """Only the wrapping of a key is replaced, and only if it is still the old one."""
         store.perform(AddKey(key(1)))
         store.perform(Rewrap("kid-1", "wrapped-1", "anew"))
         store.perform(Rewrap("kid-1", "wrapped-1", "late"))
@@ -883,7 +883,7 @@ class StoreContract:
     # ---- the store itself
 
     def test_a_step_that_is_performed_again_does_no_harm(self, store: Store) -> None:
-        """Whoever does not know whether a step was performed may perform it again."""
+        """A step may be repeated if it is not known whether it was performed."""
         store.perform(Insert(session()))
         moved = store.perform(advance(session(), START + 1))
         store.perform(Insert(session()))
@@ -893,7 +893,7 @@ class StoreContract:
         assert (moved.session, (key(1),)) == (store.perform(Find(session().id)), store.perform(ReadKeys()))
 
     def test_migrating_and_probing_change_nothing(self, store: Store) -> None:
-        """A store that is up to date stays as it is, however many nodes bring it up to date at once."""
+        """An up-to-date store is not changed, however many nodes upgrade it at once."""
         store.perform(Insert(session()))
         store.perform(AddKey(key(1)))
         versions = self.race(store, [Migrate()] * CALLERS)
@@ -909,21 +909,21 @@ class StoreContract:
 
 
 class AsyncStoreContract(StoreContract):
-    """The same for an `AsyncStore`; a subclass says by the fixture ``async_store`` which one is meant."""
+    """The same for an `AsyncStore`; a subclass gives the store with the fixture ``async_store``."""
 
     @pytest.fixture
     def async_store(self) -> Any:
-        """Give an empty async store; to be overridden, by a plain fixture."""
+        """Return an empty async store; override this with a plain fixture."""
         raise NotImplementedError("override the fixture `async_store`: it gives an empty async store")
 
     @pytest.fixture
     def store(self, async_store: AsyncStore) -> Iterator[Performing]:
-        """Give the async store to tests that await nothing."""
+        """Return the async store wrapped for sync tests."""
         performing = Performing(async_store)
         yield performing
         performing.end()
 
     def race(self, store: Any, steps: Sequence[StoreStep[Any]]) -> list[Any]:
-        """Perform ``steps`` all at once, each in a task of one event loop, and return their answers."""
+        """Perform ``steps`` concurrently, each in a task of one event loop, and return their results."""
         answers: list[Any] = store.race(steps)
         return answers

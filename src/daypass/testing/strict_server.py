@@ -1,7 +1,7 @@
-"""A strict rotating server for tests of clients: each refresh token is good for one use, and a reuse ends the session.
+"""A strict rotating server for tests of clients: each refresh token can be used once, and a reuse ends the session.
 
-It is an ASGI application, and can be as unpleasant as a test wants: slow, losing answers after the work was done, down,
-skewed, revoking early. It counts what it saw. `daypass.testing.loopback` puts it on a real socket.
+It is an ASGI application, and can simulate problems: slow, losing responses after it has processed the request, down,
+with a wrong clock, revoking early. It counts the requests. `daypass.testing.loopback` serves it on a real socket.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ COOKIE = cookie_names.DEFAULT
 """The refresh cookie's name."""
 
 PASSWORD = "correct horse"  # noqa: S105 - of nobody
-"""The one password that opens a session."""
+"""The only valid password."""
 
 
 @dataclass
 class Line:
-    """One session's refresh tokens, oldest first; the last has never been presented."""
+    """One session's refresh tokens, oldest first; the last has never been used."""
 
     tokens: list[str]
     rotated_at: float = 0.0
@@ -40,44 +40,45 @@ class Line:
 
 @dataclass
 class StrictServer:
-    """A strict server: refresh tokens are good for one use, and a reuse revokes the session.
+    """A strict server: refresh tokens can be used once, and a reuse revokes the session.
 
     With `grace` it follows Daypass's rule in that time: the same token again gets the same successor, the successor is
-    held, an older one is stale. With none, every second use is a reuse. Everything may be changed at any time.
+    held, an older one is stale. Without it, every second use is a reuse. You may change every attribute at any time.
 
     Attributes:
         grace: seconds; 0 is strict.
-        says_grace: whether its answers say so in ``Daypass-Grace``, as Daypass's do.
-        expires_in: seconds that an access token lives, and is said to live; ``None``: until it is revoked, unsaid.
-        says_lifetime: whether ``expiresIn`` is in the answers.
-        jwt: whether access tokens are JWT that say it themselves.
-        skew: seconds that this server's clock is ahead of the client's, in the JWT and in the ``Date`` of its answers.
+        says_grace: whether its responses have ``Daypass-Grace``, as Daypass's do.
+        expires_in: lifetime of an access token in seconds; ``None``: valid until revoked, without a lifetime in the
+            response.
+        says_lifetime: whether ``expiresIn`` is in the responses.
+        jwt: whether access tokens are JWT with their lifetime.
+        skew: seconds that this server's clock is ahead of the client's, in the JWT and in the ``Date`` header.
         latency: seconds that a refresh takes.
-        statuses: the answers to the refreshes to come, before any is looked at; 200 lets one through.
+        statuses: the statuses of the next refreshes, which are then not processed; 200 lets one through.
         retry_after: the ``Retry-After`` of those.
-        lose: so many answers to refreshes get lost after the work was done.
-        gate: a refresh waits here when the work is done, until it is set.
+        lose: how many responses to refreshes are lost after processing.
+        gate: a refresh waits for this event after processing.
         never_gate: from the second on, a request to ``/never`` waits here.
         hop_gate: a request to ``/hop-same`` waits here.
         sets_cookie: whether the refresh token is in a cookie even where the body was asked for.
-        proxy_cookie: a ``Set-Cookie`` beside every grant.
-        withholds: so many refreshes bring an access token and nothing else.
+        proxy_cookie: an extra ``Set-Cookie`` with every grant.
+        withholds: how many refreshes return only an access token.
         refuses_with: the status of a request without a live access token.
         location: where ``/hop`` and ``/hop-same`` redirect to.
         client: the id and the secret of a confidential OAuth client; without one, clients are public.
-        prefers_form: whether a refresh is answered with a form unless JSON is asked for, as GitHub does.
-        rejects_with: the status that comes with ``invalid_grant``; some providers say it with 200.
-        refuses_logout: whether a logout is answered with 503.
-        refuses: the ``error`` that the token endpoint answers with, whatever comes.
+        prefers_form: whether the response to a refresh is a form unless JSON is asked for, as with GitHub.
+        rejects_with: the status for ``invalid_grant``; some providers use 200.
+        refuses_logout: whether the response to a logout is 503.
+        refuses: the ``error`` of every response of the token endpoint.
         metadata_at: the path of the metadata.
-        metadata_status: the status of its answer.
-        forms: what came to the OAuth endpoints, each field with all its values.
+        metadata_status: the status of its response.
+        forms: the forms sent to the OAuth endpoints, each field with all its values.
         counts: what was seen: ``logins``, ``refreshes`` and what became of them (``rotated``, ``held``, ``repeated``,
             ``stale``, ``reused``, ``revoked``, ``unknown``), ``cut`` (the client went away before its request was
             read, so nothing was looked at), ``logouts``, ``ended``, ``admitted``, ``unauthorized``, ``hops``,
             ``never``, ``discoveries``, ``step-ups``.
-        uploads: the hash and the length of each body that came to ``/upload``.
-        live: the access tokens that are good.
+        uploads: the hash and the length of each body sent to ``/upload``.
+        live: the valid access tokens.
         lines: the sessions.
         authorizations: the header of each request that was not about a session.
         cookies: the ``Cookie`` headers, by path.
@@ -207,7 +208,7 @@ class StrictServer:
         )
 
     async def _form(self, exchange: Exchange) -> dict[str, str] | None:
-        """Return the form of an OAuth client that is who it says; ``None`` where it was refused."""
+        """Return the form of an authenticated OAuth client; ``None`` if it was refused."""
         self.forms.append(parse_qs((await exchange.read()).decode()))
         form = {name: values[0] for name, values in self.forms[-1].items()}
         basic = exchange.header("authorization")
@@ -220,7 +221,7 @@ class StrictServer:
         return None
 
     async def _judge(self, exchange: Exchange, token: str, refused: int) -> tuple[str, str | None] | None:
-        """Return the session and the next refresh token (``None``: keep the one you have), or answer otherwise."""
+        """Return the session and the next refresh token (``None``: keep the one you have), or send an error."""
         self.counts["refreshes"] += 1
         self.presented.append(token)
         self.refreshing.set()
@@ -272,7 +273,7 @@ class StrictServer:
             await exchange.answer(200, {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)})
 
     async def early(self, exchange: Exchange) -> None:
-        """An upload whose 401 comes before the body has been read."""
+        """Send the 401 of an upload before the body has been read."""
         if await self._admitted(exchange):
             await self.upload(exchange)
 
@@ -288,7 +289,7 @@ class StrictServer:
         await exchange.answer(401, {}, [("www-authenticate", 'Basic realm="a, Bearer b"')])
 
     async def scope(self, exchange: Exchange) -> None:
-        """Answer ``/scope``: a 401 that no newer token mends (RFC 6750 §3.1)."""
+        """Answer ``/scope``: a 401 that a newer token does not fix (RFC 6750 §3.1)."""
         await exchange.answer(401, {}, [("www-authenticate", 'Bearer error="insufficient_scope", scope="admin"')])
 
     async def step_up(self, exchange: Exchange) -> None:
@@ -394,7 +395,7 @@ class StrictServer:
 
 
 class Exchange:
-    """One request, and its answer."""
+    """One request and its response."""
 
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self.method = scope["method"]
@@ -423,7 +424,7 @@ class Exchange:
         return b"".join(chunks)
 
     async def answer(self, status: int, body: Any, headers: Sequence[tuple[str, str | None]] = ()) -> None:
-        """Answer with JSON, and these headers where they have a value."""
+        """Send a JSON response, with these headers if they have a value."""
         content = b"" if body is None else json.dumps(body).encode()
         pairs = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
         pairs += [(name.encode(), value.encode()) for name, value in headers if value]
@@ -431,6 +432,6 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": content})
 
     async def hang_up(self) -> None:
-        """Begin an answer and close the connection in the middle of it."""
+        """Begin a response and close the connection in the middle of it."""
         await self._send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"99")]})
         await self._send({"type": "http.response.body", "body": b"{", "more_body": True})

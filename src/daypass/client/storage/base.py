@@ -1,17 +1,17 @@
-"""What a storage is: one text, read and written as a whole, and the turn to refresh.
+"""The base class of storages: one text, read and written as a whole, and the turn to refresh.
 
-What a storage has to have is `Storage.load` and `Storage.save`. Two locks make it one for several processes:
+A storage must implement `Storage.load` and `Storage.save`. To share it between processes, override two locks:
 
-- `Storage.refreshing` lets one process refresh at a time. Who has it reads the text again before it sends, and usually
-  finds that another process has refreshed already. The wait is bounded: a holder that is stuck delays the others by
-  that much, one that is killed not at all.
+- `Storage.refreshing` lets one process refresh at a time. Its holder reads the text again before it sends, and usually
+  finds that another process has refreshed already. The wait has a limit: a holder that is stuck delays the others by
+  at most that time, and a holder that is killed does not delay them.
 - `Storage.changing` is held only while a text is compared and written, so a logout never waits for a refresh.
 
 Neither is held during a user's request, and a valid token needs neither.
 
-A client itself uses `Storage.read`, `Storage.replace` and `Storage.turn`. By default they are made of the four above. A
+A client uses `Storage.read`, `Storage.replace` and `Storage.turn`. By default they use the four methods above. A
 storage for many machines overrides them (`daypass.client.storage.shared`): there the turn is a lease with a number that
-only grows, and nothing is refreshed without it.
+only grows, and a refresh is not allowed without it.
 """
 
 import math
@@ -25,19 +25,19 @@ from typing import ClassVar
 from daypass.forks import survive_forks
 
 CHANGING_AT_MOST = 2.0
-"""Seconds that a compare-and-write waits for another's, which takes a moment."""
+"""Seconds that a compare-and-write waits for another one, which is usually short."""
 
 
 LOST_ANSWER = "lost_answer"
-"""The reason of a connection whose token was refused when it was presented again after a lost answer."""
+"""The reason if a token was refused when it was sent again after a lost response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a storage keeps.
+    """The content of a storage.
 
     Attributes:
-        text: the text; ``None`` if there is nothing.
+        text: the text; ``None`` if the storage is empty.
         age: milliseconds since it was written, by the storage's own clock; ``None`` if it has no clock.
     """
 
@@ -47,11 +47,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What may be known of a text without reading it.
+    """Facts about a text that are stored unsealed beside it.
 
     Attributes:
-        lifetime: milliseconds until its access token expires; ``None`` where that is not known.
-        ended: the reason why only a new login helps; ``None`` for a session that goes on.
+        lifetime: milliseconds until its access token expires; ``None`` if not known.
+        ended: the reason why only a new login helps; ``None`` for a live session.
     """
 
     lifetime: int | None = None
@@ -63,8 +63,8 @@ class Turn:
 
     Attributes:
         held: whether this process has it.
-        kept: what the storage kept when the turn came; ``None`` if it was not looked at.
-        in_doubt: whether a refresh with the same token may have been answered, and the answer was lost.
+        kept: the content of the storage when the turn began; ``None`` if it was not read.
+        in_doubt: whether the same token may have been used for a refresh whose response was lost.
     """
 
     def __init__(self, *, held: bool = True, kept: Kept | None = None) -> None:
@@ -73,7 +73,7 @@ class Turn:
         self.in_doubt = False
 
     def left(self) -> float:
-        """Return for how many milliseconds the turn certainly lasts: a refresh that is sent now ends before that."""
+        """Return how many milliseconds the turn certainly lasts: a refresh that is sent now must end before that."""
         return math.inf
 
     def may_send(self) -> bool:
@@ -81,28 +81,28 @@ class Turn:
         return self.left() > 0
 
     def unanswered(self) -> None:
-        """Note that a refresh was sent, and that nobody knows what became of it."""
+        """Note that a refresh was sent and its result is unknown."""
 
     def failed(self, reason: str) -> None:
-        """Note why the refresh failed as a whole."""
+        """Note why all attempts of the refresh failed."""
 
     def stop_renewing(self) -> None:
-        """Let the turn end by itself, if it is a lease: as if this process had been stopped."""
+        """Do not give back the turn: a lease then expires, as if this process had been stopped."""
 
     def keep_open(self) -> None:
-        """Note that what the refresh brought is still to be written, when the turn ends."""
+        """Note that the result of the refresh is still unwritten when the turn ends."""
 
 
 class Storage(ABC):
     """Keeps one session's text. Subclass it and implement `load` and `save`.
 
-    It is then shared by the threads of a process; override the two locks to share it between processes. The text has
-    tokens in it: keep it from others. Every method may be called from any thread. Whatever `save` raises is reported as
-    the event ``storage_failed``: the tokens stay in memory and are written later.
+    The threads of a process can then share it; override the two locks to share it between processes. The text contains
+    tokens: protect it from other users. Every method may be called from any thread. If `save` raises, the event
+    ``storage_failed`` is reported: the tokens stay in memory and are written later.
     """
 
     needs_turn: ClassVar[bool] = False
-    """Whether nothing may be refreshed without the turn. ``False``: after a bounded wait a client refreshes anyway."""
+    """Whether a refresh is only allowed with the turn. ``False``: after a limited wait a client refreshes anyway."""
 
     def __init__(self) -> None:
         self.recover_from_fork()
@@ -110,7 +110,7 @@ class Storage(ABC):
 
     @abstractmethod
     def load(self) -> str | None:
-        """Return the text that was saved last; ``None`` if there is nothing.
+        """Return the text that was saved last; ``None`` if there is none.
 
         Raises:
             OSError: it cannot be read now.
@@ -118,34 +118,34 @@ class Storage(ABC):
 
     @abstractmethod
     def save(self, text: str | None) -> None:
-        """Keep this text instead of what there was; ``None`` keeps nothing. All of it or nothing of it is written.
+        """Replace the stored text, as a whole or not at all; ``None`` removes it.
 
         Raises:
             OSError: it cannot be written now.
         """
 
     def refreshing(self, seconds: float) -> AbstractContextManager[bool]:
-        """Wait for the turn to refresh, for so many seconds at most; yield whether the lock was acquired."""
+        """Wait for the lock to refresh, at most this many seconds; yield whether it was acquired."""
         return _hold(self._turn, seconds)
 
     def changing(self) -> AbstractContextManager[bool]:
-        """Wait for the turn to compare and write, `CHANGING_AT_MOST` seconds at most; yield whether it was acquired."""
+        """Wait for the lock to compare and write, at most `CHANGING_AT_MOST` seconds; yield whether it was acquired."""
         return _hold(self._moment, CHANGING_AT_MOST)
 
     def read(self) -> Kept:
-        """Return what is kept; raises as `load` does."""
+        """Return the content; raises the same as `load`."""
         return Kept(self.load())
 
     def replace(
         self, expected: Callable[[Kept], bool], text: str | None, facts: Facts, turn: Turn | None = None
     ) -> bool:
-        """Keep this text if what is kept is ``expected``, in one step; return whether it was.
+        """Write this text if the content is as ``expected``, in one step; return whether it was.
 
         Args:
-            expected: is given what is kept. What it raises is raised, and nothing is written.
-            text: to keep instead; ``None`` keeps nothing.
-            facts: what may be known of it.
-            turn: of the refresh that it is the result of, if any.
+            expected: takes the content and returns whether to replace it. If it raises, nothing is written.
+            text: the new text; ``None`` removes the text.
+            facts: facts about the text that are stored unsealed.
+            turn: the turn of the refresh whose result it is, if any.
 
         Raises:
             OSError: it cannot be read or written now.
@@ -161,18 +161,18 @@ class Storage(ABC):
         """Wait for the turn to refresh; yield it.
 
         Args:
-            settled: returns whether what is kept needs no refresh, because another client has refreshed it.
-            seconds: to wait at most.
-            lease: seconds that a refresh may take; a holder that is silent for longer has lost its turn.
+            settled: returns whether the content needs no refresh, because another client has refreshed it.
+            seconds: the longest time to wait.
+            lease: seconds that a refresh may take; a holder that is silent for longer loses its turn.
 
         Raises:
-            OSError: the turn cannot be had now.
+            OSError: the turn is not available now.
         """
         with self.refreshing(seconds) as came:
             yield Turn(held=came)
 
     def recover_from_fork(self) -> None:
-        """In a forked child: the threads that held the parent's locks are not here."""
+        """Reset in a forked child: the threads that held the parent's locks do not exist here."""
         self._turn = threading.Lock()
         self._moment = threading.Lock()
 

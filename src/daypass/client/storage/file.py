@@ -1,4 +1,4 @@
-"""A storage in a file, written so that a crash loses nothing."""
+"""A storage in a file that survives crashes."""
 
 import os
 import stat
@@ -13,15 +13,15 @@ from daypass.errors import ConfigurationError
 
 
 class FileStorage(LockedByFile):
-    """Keeps a session in a file that only its owner can read (0600), so written that a crash never loses it.
+    """Keeps a session in a file that only its owner can read (0600); a crash never loses it.
 
-    A new file is written beside the old one and takes its place. Where that cannot be done (a file that is mounted by
-    itself, as in a container; a folder that is read-only; a full disk) the text is written into the file as a new line,
-    and the last complete line counts.
+    A new file is written beside the old one and replaces it. If that is not possible (a file that is mounted by itself
+    in a container; a read-only folder; a full disk), the text is written into the file as a new line, and the last
+    complete line counts.
 
     Args:
-        path: of the file, or of a symbolic link to it. Its folder is made (0700) if it is missing, and the lock files
-            are beside the file.
+        path: the path of the file, or of a symbolic link to it. Its folder is created (0700) if it is missing, and the
+            lock files are beside the file.
 
     Raises:
         ConfigurationError: the path is a folder, or ``filelock`` is not installed.
@@ -40,7 +40,7 @@ class FileStorage(LockedByFile):
         """Return the file's text.
 
         Raises:
-            ConfigurationError: others than its owner may read it, or it is not text; look at it before it is used.
+            ConfigurationError: other users may read it, or it is not text; check the file before you use it.
             OSError: it cannot be read now.
         """
         try:
@@ -74,7 +74,7 @@ class FileStorage(LockedByFile):
 
     @contextmanager
     def changing(self) -> Iterator[bool]:
-        """Wait for the lock file of writers, and remove the drafts of those that were killed while they wrote."""
+        """Wait for the lock file of writers, and remove temporary files of writers that were killed."""
         with super().changing() as came:
             if came:
                 for draft in self.path.parent.glob(f"{self._draft_prefix}*"):
@@ -102,22 +102,22 @@ class FileStorage(LockedByFile):
     def _remove(self) -> None:
         try:
             self.path.unlink(missing_ok=True)
-        except OSError:  # it is mounted, or its folder is read-only
+        except OSError:  # the file is mounted, or its folder is read-only
             os.truncate(self.path, 0)
 
 
 def last_line(text: str) -> str | None:
-    """Return the last line that was written to its end; a file that was replaced has one line and no line break."""
+    """Return the last complete line; a file that was replaced has one line and no line break."""
     lines = text.split("\n")
     complete = [line for line in lines[:-1] if line.strip("\0 \r")]
     return (complete[-1] if complete else lines[-1]) or None
 
 
 def write_in_place(file: FileIO, text: str) -> None:
-    """Write the text as a new last line; then move it to the beginning, as soon as it fits in front of itself.
+    """Write the text as a new last line; then move it to the beginning, if it fits in front of itself.
 
-    At each moment the last complete line is the old text or the new one. On a full disk, where no line can be added, a
-    new text that is not longer overwrites the old one, which is not of use any more.
+    At any moment the last complete line is the old text or the new one. On a full disk, if no line can be added, a new
+    text that is not longer overwrites the old one, which is useless by now.
 
     Raises:
         OSError: the text cannot be written; the old one is still there.

@@ -1,4 +1,4 @@
-"""Locks that are files, for all processes of one machine. They are the kernel's: they end with a process."""
+"""File locks for all processes of one machine. The kernel releases them when a process ends."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,10 +13,10 @@ _POLL = 0.02
 
 
 class LockedByFile(Storage):
-    """A storage whose locks are files, for all processes of a machine. They are the kernel's: they end with a process.
+    """A storage with file locks, for all processes of a machine. The kernel releases them when a process ends.
 
     Args:
-        lock: the path of the lock file; a second one, for writing, is beside it.
+        lock: the path of the lock file; a second lock file, for writing, is beside it.
 
     Raises:
         ConfigurationError: ``filelock`` is not installed.
@@ -24,7 +24,7 @@ class LockedByFile(Storage):
 
     def __init__(self, lock: Path) -> None:
         self._lock = lock
-        if find_spec("filelock") is None:  # not imported before something is written: reading needs no lock
+        if find_spec("filelock") is None:  # imported only for writing: reading needs no lock
             raise ConfigurationError('sessions in files need: pip install "daypass[storage]"')
         super().__init__()
 
@@ -38,12 +38,12 @@ class LockedByFile(Storage):
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder, for its owner alone, if it is missing."""
+    """Create the folder, only for its owner, if it is missing."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _file_lock(path: Path) -> Any:
-    """Return a new lock: each is used once, by one thread of one process, so none is inherited by a forked child."""
+    """Return a new lock. Each is used once by one thread, so a forked child inherits no lock."""
     from filelock import FileLock
 
     return FileLock(path, mode=0o600, poll_interval=_POLL)

@@ -11,9 +11,9 @@ class KeyringStorage(LockedByFile):
     """Keeps a session in the system's keyring.
 
     Args:
-        service: what the keyring files it under.
-        username: whose session it is.
-        keyring: a backend of the ``keyring`` library; the system's own unless given.
+        service: the service name in the keyring.
+        username: the user of the session.
+        keyring: a backend of the ``keyring`` library; by default the system's.
 
     Raises:
         ConfigurationError: ``keyring`` is not installed, or this system has no keyring.
@@ -47,7 +47,7 @@ class KeyringStorage(LockedByFile):
         return text
 
     def save(self, text: str | None) -> None:
-        """Put the text into the keyring, or remove it there."""
+        """Write the text to the keyring, or remove it."""
         try:
             if text is not None:
                 self._keyring.set_password(self._service, self._username, text)

@@ -4,7 +4,7 @@ from daypass.client.storage.base import Storage
 
 
 class MemoryStorage(Storage):
-    """Keeps a session in memory: for several `DaypassAuth`, of whatever library, that share one."""
+    """Keeps a session in memory: for several `DaypassAuth`, of any library, that share one session."""
 
     def __init__(self) -> None:
         super().__init__()

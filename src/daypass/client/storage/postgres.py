@@ -1,4 +1,4 @@
-"""Rows of shared storages in PostgreSQL, in the table ``daypass_connection``, which is made when it is missing."""
+"""Rows of shared storages in PostgreSQL, in the table ``daypass_connection``; created if it is missing."""
 
 import os
 import time
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS daypass_connection (
 CREATE INDEX IF NOT EXISTS daypass_connection_due ON daypass_connection (provider, greatest(used_at, held_until))
     WHERE reason IS NULL;
 """
-"""For a database whose application may not make tables: run it as another user."""
+"""Creates the table. If the application's database user may not create tables, run this as another user."""
 
 _MAKE = f"DO $$ BEGIN PERFORM pg_advisory_xact_lock(7238245904172708980); {TABLE} END $$"
 
@@ -71,10 +71,10 @@ class PostgresRows:
     """The rows of one PostgreSQL database, on connections that all threads of a process share.
 
     Args:
-        url: as for `PostgresStorage`; so are the others.
+        url: as for `PostgresStorage`, like the other arguments.
         pool_size: how many connections each process may open.
         timeout: how long a query may take.
-        pgbouncer: whether a pooler stands before the server.
+        pgbouncer: whether there is a pooler in front of the server.
 
     Raises:
         ConfigurationError: the URL or an option is invalid.
@@ -90,12 +90,12 @@ class PostgresRows:
         return f"<{type(self).__name__} {self._settings.shown}>"
 
     def read(self, key: str) -> tuple[Row | None, int]:
-        """Do as `daypass.client.storage.shared.Rows.read`."""
+        """Read a row; see `daypass.client.storage.shared.Rows.read`."""
         now, *values = self.ask(_READ, key=key)[0]
         return row_of(values), int(now)
 
     def swap(self, key: str, revision: str | None, row: Row | None) -> bool:
-        """Do as `daypass.client.storage.shared.Rows.swap`."""
+        """Replace a row; see `daypass.client.storage.shared.Rows.swap`."""
         if row is None:
             return bool(self.ask(_DELETE, key=key, expected=revision))
         parameters = {name: getattr(row, name) for name in COLUMNS}
@@ -103,12 +103,12 @@ class PostgresRows:
         return bool(self.ask(_INSERT if revision is None else _UPDATE, **parameters))
 
     def ask(self, text: str, **parameters: Any) -> Rows:
-        """Send one query, and make the table first if it is missing; return its rows.
+        """Send one query and return its rows; create the table first if it is missing.
 
         Raises:
-            StoreUnavailable: the server cannot be reached, or did not answer in time; it may have performed the query.
-            StoreContended: others were in the way again and again.
-            ConfigurationError: it cannot be used like this.
+            StoreUnavailable: the server cannot be reached, or did not answer in time; it may have executed the query.
+            StoreContended: conflicts with other transactions, again and again.
+            ConfigurationError: the database cannot be used like this.
         """
         query = Query(text, parameters)
         try:
@@ -143,7 +143,7 @@ def row_of(values: list[Any]) -> Row | None:
     """Return the row in the format and the columns of a query; ``None`` if there is none.
 
     Raises:
-        ConfigurationError: a later Daypass has written it.
+        ConfigurationError: it was written by a newer version of Daypass.
     """
     form, *columns = values
     if form is None:
@@ -153,18 +153,18 @@ def row_of(values: list[Any]) -> Row | None:
 
 
 class PostgresStorage(SharedStorage):
-    """Keeps one session in PostgreSQL 14 or later, sealed, for any number of machines: one of them refreshes.
+    """Keeps one session in PostgreSQL 14 or later, encrypted, for any number of machines: one of them refreshes.
 
     Args:
         url: ``postgresql://user:password@host:port/database``, with libpq's parameters after a ``?``.
         key: names the session; `Vault` gives the names ``provider/name``.
-        secret: seals the tokens: at least 32 bytes, or several secrets, newest first. It is not ``DAYPASS_SECRET``.
+        secret: encrypts the tokens: at least 32 bytes, or several secrets, newest first. Not ``DAYPASS_SECRET``.
         pool_size: how many connections each process may open.
         timeout: how long a query may take: seconds, or text such as ``5s``.
-        pgbouncer: a pooler stands before the server and gives each transaction another connection.
+        pgbouncer: there is a pooler in front of the server that gives each transaction another connection.
 
     Raises:
-        ConfigurationError: an argument is invalid. Nothing is connected to yet.
+        ConfigurationError: an argument is invalid. No connection is opened yet.
     """
 
     def __init__(

@@ -7,11 +7,11 @@ set of its rows by last use, and a set of the providers: one script changes a ro
 key                       type        what
 ========================= =========== ==========================================================
 ``p:{3f}:row:<key>``      hash        a row; ``3f`` is the bucket
-``p:{3f}:due:<provider>`` sorted set  keys of rows by ``used_at``; infinite for one that needs a login
+``p:{3f}:due:<provider>`` sorted set  keys of rows by ``used_at``; infinite for a row that needs a login
 ``p:{3f}:providers``      set         the providers that this bucket has rows of
 ========================= =========== ==========================================================
 
-``p`` is the prefix with ``:connection`` behind it.
+``p`` is the prefix followed by ``:connection``.
 """
 
 import threading
@@ -33,7 +33,7 @@ from daypass.secret import Secret
 
 BUCKETS = 256
 REPLICATED_WITHIN = 100
-"""Milliseconds that a write behind sentinels waits for a replica: a failover may lose what no replica has."""
+"""Milliseconds that a write behind sentinels waits for a replica: a failover may lose data that no replica has."""
 
 _READ = "return {redis.call('TIME'), redis.call('HGETALL', KEYS[1])}"
 _SWAP = """
@@ -56,7 +56,7 @@ _NAMES = tuple(each.name for each in fields(Row))
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of the keys under one prefix."""
+    """Makes the names of the keys with one prefix."""
 
     prefix: str
 
@@ -73,7 +73,7 @@ class Names:
         return f"{self._bucket(key)}:providers"
 
     def bucket(self, number: int) -> str:
-        """Return what the names of a bucket's keys begin with."""
+        """Return the prefix of the names of a bucket's keys."""
         return f"{self.prefix}:connection:{{{number:02x}}}"
 
     def _bucket(self, key: str) -> str:
@@ -103,18 +103,18 @@ class RedisRows:
         return f"<{type(self).__name__} {self._settings.shown} {self.names.prefix}>"
 
     def recover_from_fork(self) -> None:
-        """In a forked child: the connections are the parent's."""
+        """Reset in a forked child: the connections belong to the parent."""
         self._opening = threading.Lock()
         self._clients: list[Any] = []
         self._turns = threading.BoundedSemaphore(self._settings.max_connections)
 
     def read(self, key: str) -> tuple[Row | None, int]:
-        """Do as `daypass.client.storage.shared.Rows.read`."""
+        """Read a row; see `daypass.client.storage.shared.Rows.read`."""
         time, flat = self.evaluate(_READ, [self.names.row(key)])
         return row_of(flat), in_milliseconds(time)
 
     def swap(self, key: str, revision: str | None, row: Row | None) -> bool:
-        """Do as `daypass.client.storage.shared.Rows.swap`."""
+        """Replace a row; see `daypass.client.storage.shared.Rows.swap`."""
         names = [self.names.row(key), self.names.due(key), self.names.providers(key)]
         given = [revision or "", key, _score(row), provider_of(key), *_flat(row)]
         return bool(self.evaluate(_SWAP, names, given, writes=True))
@@ -122,11 +122,11 @@ class RedisRows:
     def evaluate(
         self, script: str, keys: list[str], arguments: list[Any] | None = None, *, writes: bool = False
     ) -> Any:
-        """Run a script, whose keys are in one slot, and return its answer.
+        """Run a script, whose keys are in one slot, and return its result.
 
         Raises:
             StoreUnavailable: the server is down, full, read-only or did not answer in time; a script that writes may
-                have been run.
+                have run.
         """
         given = (len(keys), *keys, *(arguments or ()))
         reply = self.send([("EVALSHA", _sha(script), *given)], writes=writes)[0]
@@ -135,7 +135,7 @@ class RedisRows:
         return reply
 
     def send(self, commands: list[clients.Words], *, writes: bool = False) -> list[Any]:
-        """Send commands together and return their answers; raises as `evaluate` does."""
+        """Send commands together and return their replies; raises the same as `evaluate`."""
         settings = self._settings
         if writes and settings.kind == "sentinel":
             commands = [*commands, ("WAIT", 1, REPLICATED_WITHIN)]
@@ -151,7 +151,7 @@ class RedisRows:
         return replies
 
     def close(self) -> None:
-        """Close all connections; they are opened again when they are needed."""
+        """Close all connections; they are opened again when needed."""
         with self._opening:
             opened, self._clients = self._clients, []
         for each in opened:
@@ -166,7 +166,7 @@ class RedisRows:
 
 
 def in_milliseconds(time: list[bytes]) -> int:
-    """Return the answer of ``TIME`` in milliseconds since the epoch."""
+    """Return the reply of ``TIME`` in milliseconds since the epoch."""
     seconds, microseconds = time
     return int(seconds) * 1000 + int(microseconds) // 1000
 
@@ -175,7 +175,7 @@ def row_of(flat: list[bytes]) -> Row | None:
     """Return the row whose names and values alternate in ``flat``; ``None`` if it is empty.
 
     Raises:
-        ConfigurationError: a later Daypass has written it.
+        ConfigurationError: it was written by a newer version of Daypass.
     """
     if not flat:
         return None
@@ -193,7 +193,7 @@ def _flat(row: Row | None) -> list[Any]:
 
 
 def _score(row: Row | None) -> str:
-    """Return by what a row is sorted; nothing for one that is removed."""
+    """Return the score that sorts a row; empty for a row that is removed."""
     if row is None:
         return ""
     return str(row.used_at) if row.reason is None else "inf"
@@ -204,22 +204,22 @@ def _sha(script: str) -> str:
 
 
 class RedisStorage(SharedStorage):
-    """Keeps one session in Redis 6.2 or later, or in Valkey, sealed, for any number of machines: one of them refreshes.
+    """Keeps one session in Redis 6.2 or later or Valkey, encrypted, for any number of machines: one of them refreshes.
 
-    Redis has to keep what it has: no eviction, and on a server behind sentinels ``min-replicas-to-write 1``. A failover
-    may lose the newest refresh token if no replica had it yet; a provider with single-use tokens then asks for a login.
+    Redis must not lose data: disable eviction, and behind sentinels set ``min-replicas-to-write 1``. A failover may
+    lose the newest refresh token if no replica had it yet; a provider with single-use tokens then requires a new login.
 
     Args:
         url: ``redis://host:6379/0``, ``rediss://…``, ``unix:///path``, ``redis+sentinel://host:26379,host:26379/service/0``
             or ``redis+cluster://host:6379,host:6379``.
         key: names the session; `Vault` gives the names ``provider/name``.
-        secret: seals the tokens: at least 32 bytes, or several secrets, newest first. It is not ``DAYPASS_SECRET``.
-        prefix: what all keys begin with; ``daypass`` unless the URL says otherwise.
+        secret: encrypts the tokens: at least 32 bytes, or several secrets, newest first. Not ``DAYPASS_SECRET``.
+        prefix: the prefix of all keys; ``daypass`` unless the URL has another one.
         timeout: how long a command may take: seconds, or text such as ``5s``.
         max_connections: how many connections each process may open.
 
     Raises:
-        ConfigurationError: an argument is invalid. Nothing is connected to yet.
+        ConfigurationError: an argument is invalid. No connection is opened yet.
     """
 
     def __init__(

@@ -1,18 +1,18 @@
-"""One connection's row in a database that many machines share, and each way it changes. Pure.
+"""One connection's row in a database that many machines share, and all its changes. Pure.
 
-- A *lease* is the turn to refresh: until a time by the database's own clock, with a *fence*, a number that grows with
-  each lease and each login. Who writes has to have the newest fence. So a holder that was stuck, and wakes up late, can
-  write nothing.
-- An *intent* says since when a refresh with the kept token may be under way. It is written together with the lease,
-  before anything is sent, and is taken back when it is known what became of the token. Who finds an intent without a
-  holder presents the same token again: the server before may or may not have answered it.
-- Every written row has a new *revision*, and replaces the row with one certain revision: compare and write.
+- A *lease* is the turn to refresh. It lasts until a time by the database's own clock, and has a *fence*: a number that
+  grows with each lease and each login. A write needs the newest fence, so a holder that was stuck and wakes up late
+  cannot write.
+- An *intent* says since when a refresh with the stored token may be in progress. It is written together with the lease,
+  before the refresh is sent, and removed when the result is known. A process that finds an intent without a holder
+  sends the same token again: the server may or may not have processed the first request.
+- Every write gives the row a new *revision*, and only replaces a row with the expected revision: compare and write.
 
     row found                                 the turn
     no lease, no intent                       free
-    no lease, intent                          free, in doubt: an answer was lost, its holder said so
-    lease that lasts                          taken
-    lease that is over                        free in doubt, after a while without a sign of life (`Watch`)
+    no lease, intent                          free, in doubt: the holder reported a lost response
+    lease not expired                         taken
+    lease expired                             free, in doubt, after a time without any change (`Watch`)
 """
 
 from dataclasses import dataclass, field, replace
@@ -26,23 +26,23 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a database keeps of one connection. Times are milliseconds since the epoch, by the database's clock.
+    """The row of one connection. Times are milliseconds since the epoch, by the database's clock.
 
     Attributes:
-        revision: differs for each writing.
+        revision: changes with each write.
         fence: grows with each lease and each login.
-        sealed: the text, sealed; ``None`` before there are tokens.
+        sealed: the encrypted text; ``None`` before there are tokens.
         written_at: when the text was written.
-        expires_at: when its access token expires; ``None`` where that is not known.
-        used_at: when its refresh token was last used, or given by a login.
-        reason: why only a new login helps; ``None`` for a connection that goes on.
-        lease_until: when the turn of its holder is over; 0 if nobody refreshes.
-        lease: how long it was taken for, in milliseconds.
-        intent_at: since when a refresh with this token may be under way; ``None`` if that is known not to be.
-        intent_by: the machine and process that said so.
-        last_error: why the last refresh failed; ``None`` after one that worked.
-        refreshes: how many refreshes have worked.
-        repeats: how often the same token was presented again, because an answer may have been lost.
+        expires_at: when its access token expires; ``None`` if not known.
+        used_at: when its refresh token was last used, or received at login.
+        reason: why only a new login helps; ``None`` for a live connection.
+        lease_until: when the lease expires; 0 if no refresh is in progress.
+        lease: the duration of the lease, in milliseconds.
+        intent_at: since when a refresh with this token may be in progress; ``None`` if none is.
+        intent_by: the machine and process that wrote the intent.
+        last_error: why the last refresh failed; ``None`` after one that succeeded.
+        refreshes: how many refreshes have succeeded.
+        repeats: how often the same token was sent again, because a response may have been lost.
         lost: how often that was refused.
     """
 
@@ -64,15 +64,15 @@ class Row:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the token may have been presented without an answer."""
+        """Whether the token may have been sent without a response."""
         return self.intent_at is not None
 
 
 def check_format(form: int) -> None:
-    """Refuse a row that this Daypass cannot read.
+    """Refuse a row that this version of Daypass cannot read.
 
     Raises:
-        ConfigurationError: a later Daypass has written it.
+        ConfigurationError: it was written by a newer version of Daypass.
     """
     if form != FORMAT:
         raise ConfigurationError(f"the row is in format {form}, and this Daypass reads {FORMAT}: update Daypass here")
@@ -81,8 +81,8 @@ def check_format(form: int) -> None:
 class Watch:
     """Decides when an expired lease may be taken over: after a time without any change, by this process's own clock.
 
-    The database's clock alone is not trusted: after a failover it is another one, and after an outage the holder may be
-    about to write what it got.
+    The database's clock alone is not enough: after a failover it is another clock, and after an outage the holder may
+    be about to write its result.
     """
 
     def __init__(self) -> None:
@@ -93,9 +93,9 @@ class Watch:
         """Return whether the turn is free.
 
         Args:
-            row: that was found.
+            row: the row that was read.
             now: the time by the database's clock.
-            clock: the time by one's own, in milliseconds.
+            clock: the time by this process's clock, in milliseconds.
         """
         if row is None or not row.lease_until or (row.lease_until <= now and row.intent_at is None):
             return True
@@ -108,7 +108,7 @@ class Watch:
 
 
 def begun(row: Row | None, now: int, sealed: str, revision: str, *, lifetime: int | None) -> Row:
-    """Return the row after a login: whatever is under way for the tokens before can write nothing any more."""
+    """Return the row after a login: a refresh of the tokens before can no longer write."""
     before = row or Row(revision="", fence=now)
     return Row(
         revision=revision,
@@ -124,7 +124,7 @@ def begun(row: Row | None, now: int, sealed: str, revision: str, *, lifetime: in
 
 
 def taken(row: Row | None, now: int, lease: int, by: str, revision: str) -> Row:
-    """Return the row whose turn is taken for ``lease`` milliseconds; the intent is that of the first who had it."""
+    """Return the row with a lease of ``lease`` milliseconds; an intent of an earlier holder is kept."""
     before = row or Row(revision="", fence=now, used_at=now)
     return replace(
         before,
@@ -139,12 +139,12 @@ def taken(row: Row | None, now: int, lease: int, by: str, revision: str) -> Row:
 
 
 def renewed(row: Row, now: int, revision: str) -> Row:
-    """Return the row whose lease begins again now."""
+    """Return the row with its lease renewed from now."""
     return replace(row, revision=revision, lease_until=now + row.lease)
 
 
 def refreshed(row: Row, now: int, sealed: str, revision: str, *, lifetime: int | None) -> Row:
-    """Return the row after a refresh that worked; the turn is over."""
+    """Return the row after a refresh that succeeded; the turn has ended."""
     return replace(
         _released(row, revision),
         sealed=sealed,
@@ -170,7 +170,7 @@ def ended(row: Row, now: int, sealed: str, revision: str, *, reason: str) -> Row
 
 
 def released(row: Row, revision: str, *, error: str | None, in_doubt: bool) -> Row:
-    """Return the row after a turn that brought nothing; it stays in doubt if an answer may have been lost."""
+    """Return the row after a turn without a result; it stays in doubt if a response may have been lost."""
     after = _released(row, revision)
     if in_doubt:
         after = replace(after, intent_at=row.intent_at, intent_by=row.intent_by)
@@ -182,6 +182,6 @@ def _released(row: Row, revision: str) -> Row:
 
 
 def provider_of(key: str) -> str:
-    """Return the provider in a row's key: what is before its first slash; empty without one."""
+    """Return the provider in a row's key: the part before the first slash; empty without a slash."""
     provider, slash, _ = key.partition("/")
     return provider if slash else ""

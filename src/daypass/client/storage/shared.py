@@ -1,11 +1,11 @@
-"""A storage in a database that many machines share: one row, of which `daypass.client.storage.row` says how it changes.
+"""A storage in a database that many machines share: one row, whose changes are in `daypass.client.storage.row`.
 
-A database offers `Rows`: read a row and the database's clock, and replace a row if it still has a certain revision. All
-else is here, once for every database. One refresh costs three trips: read, take the turn, write the result. A process
-that finds that another has refreshed reads once.
+A database implements `Rows`: read a row and the database's clock, and replace a row if it still has a given revision.
+Everything else is here, the same for every database. One refresh needs three round trips: read, take the turn, write
+the result. If another process has already refreshed, one read is enough.
 
-While a refresh is under way its lease is renewed. If the database does not answer there is no turn, and so no refresh:
-callers get `RefreshUnavailable`, or the access token while it is good.
+During a refresh its lease is renewed. If the database does not answer there is no turn, and so no refresh: callers get
+`RefreshUnavailable`, or the access token until it expires.
 """
 
 import os
@@ -25,13 +25,13 @@ from daypass.client.storage.row import Row, Watch
 from daypass.errors import ConfigurationError, StoreContended, StoreError
 
 OUTAGE = 10_000
-"""Milliseconds that a turn is waited for while the database does not answer, as during a restart or failover."""
+"""Milliseconds to wait for a turn while the database does not answer, for example during a restart or failover."""
 
 LONGEST_KEY = 512
 _ATTEMPTS = 20
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 _RENEWALS = 20
-"""How often a lease is renewed at most: a refresh that never ends must not keep others from theirs."""
+"""How many times a lease is renewed: a refresh that never ends must not block others."""
 
 _LONGEST_ERROR = 500
 
@@ -44,33 +44,33 @@ class Rows(Protocol):
 
         Raises:
             StoreUnavailable: the database does not answer.
-            ConfigurationError: it cannot be used like this.
+            ConfigurationError: the database cannot be used like this.
         """
 
     def swap(self, key: str, revision: str | None, row: Row | None) -> bool:
-        """Replace the row with this revision, where ``None`` means that there is none; tell whether it was there.
+        """Replace the row if it has this revision; return whether it did.
 
         Args:
-            key: of the row.
-            revision: that the row must have.
-            row: to be there instead; ``None`` removes the row.
+            key: the key of the row.
+            revision: the revision that the row must have; ``None``: there must be no row.
+            row: the new row; ``None`` removes the row.
 
         Raises:
             StoreUnavailable: the database does not answer; the row may have been replaced.
-            ConfigurationError: it cannot be used like this.
+            ConfigurationError: the database cannot be used like this.
         """
 
     def close(self) -> None:
-        """Close all connections; they are opened again when they are needed."""
+        """Close all connections; they are opened again when needed."""
 
 
 class SharedStorage(Storage):
-    """Keeps one session in a row of a database, sealed, for any number of machines.
+    """Keeps one session in a row of a database, encrypted, for any number of machines.
 
     Args:
-        rows: of the database.
-        key: names the session, such as ``xero/tenant-42``: text that can be printed, at most 512 characters.
-        sealing: seals the text, for this key alone.
+        rows: the rows of the database.
+        key: names the session, such as ``xero/tenant-42``: printable text, at most 512 characters.
+        sealing: encrypts the text, only for this key.
         clock: milliseconds on a monotonic clock.
 
     Raises:
@@ -94,26 +94,26 @@ class SharedStorage(Storage):
 
         Raises:
             StoreUnavailable: the database does not answer.
-            ConfigurationError: it is sealed under another secret, was damaged, or the database cannot be used.
+            ConfigurationError: it was sealed with another secret, is damaged, or the database cannot be used.
         """
         return self.read().text
 
     def save(self, text: str | None) -> None:
-        """Keep the text, whatever there was; raises as `load` does."""
+        """Write the text, whatever is stored; raises the same as `load`."""
         self.replace(lambda _: True, text, Facts())
 
     def read(self) -> Kept:
-        """Return what is kept, and how old it is by the database's clock; raises as `load` does."""
+        """Return the content, and its age by the database's clock; raises the same as `load`."""
         return self._kept(*self._rows.read(self.key))
 
     def replace(
         self, expected: Callable[[Kept], bool], text: str | None, facts: Facts, turn: Turn | None = None
     ) -> bool:
-        """Do as `Storage.replace`; the result of a refresh is written only under the fence of its turn.
+        """Replace the text as `Storage.replace` does; the result of a refresh needs the fence of its turn.
 
         Raises:
             StoreUnavailable: the database does not answer; the text may have been written.
-            StoreContended: others changed the row again and again.
+            StoreContended: other processes changed the row again and again.
             ConfigurationError: as `load`.
         """
         lease = turn if isinstance(turn, Lease) else None
@@ -135,7 +135,7 @@ class SharedStorage(Storage):
 
     @contextmanager
     def turn(self, settled: Callable[[Kept], bool], seconds: float, lease: float) -> Iterator[Turn]:
-        """Do as `Storage.turn`; the turn is not held if it did not come in time.
+        """Wait for the turn as `Storage.turn` does; the turn is not held if the wait timed out.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -150,16 +150,16 @@ class SharedStorage(Storage):
 
     @contextmanager
     def refreshing(self, seconds: float) -> Iterator[bool]:
-        """Do as `turn`, for whatever is kept; a lease of `seconds`."""
+        """Wait for the turn, whatever is stored, with a lease of `seconds`."""
         with self.turn(lambda _: False, seconds, max(1.0, seconds)) as turn:
             yield turn.held
 
     def close(self) -> None:
-        """Close the connections to the database; they are opened again when they are needed."""
+        """Close the connections to the database; they are opened again when needed."""
         self._rows.close()
 
     def _wait(self, settled: Callable[[Kept], bool], patience: int, lease: int) -> Turn:
-        """Return the turn when it is free or when there is no need for one; not held when it is too late."""
+        """Return the turn when it is free or not needed any longer; it is not held if the wait timed out."""
         watch, start, pause = Watch(), self._clock(), _SHORTEST_PAUSE
         taking: Lease | None = None
         while True:
@@ -168,7 +168,7 @@ class SharedStorage(Storage):
             try:
                 found, now = self._rows.read(self.key)
                 kept = self._kept(found, now)
-                if taking is not None and taking.is_row(found):  # it was taken, and the answer was lost
+                if taking is not None and taking.is_row(found):  # the turn was taken, but the reply was lost
                     return taking.begin()
                 if settled(kept) or late:
                     return Turn(held=False, kept=kept)
@@ -185,7 +185,7 @@ class SharedStorage(Storage):
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _swap(self, found: Row | None, new: Row | None) -> bool:
-        """Replace a row; a connection that was lost after the row had been replaced makes no difference."""
+        """Replace a row; this also works if the connection is lost after the row was replaced."""
         before, after = _revision_of(found), _revision_of(new)
         with suppress(StoreError):
             if self._rows.swap(self.key, before, new):
@@ -212,20 +212,20 @@ class SharedStorage(Storage):
 
 
 class Lease(Turn):
-    """The turn that a process has taken, which is renewed as long as it lasts.
+    """The turn that a process has taken; its lease is renewed until it ends.
 
     Args:
-        rows: of the database.
-        key: of the row.
-        row: as this process wrote it when it took the turn.
-        kept: what was kept then.
-        asked: when the row was asked for, by ``clock``: the lease is taken to begin then, which is too early if at all.
-        now: when it was answered, by the database's clock.
+        rows: the rows of the database.
+        key: the key of the row.
+        row: the row as this process wrote it when it took the turn.
+        kept: the content at that time.
+        asked: when the row was requested, by ``clock``: the lease counts from then, which is never too late.
+        now: the time of the reply, by the database's clock.
         clock: milliseconds on a monotonic clock.
-        in_doubt: whether a holder before may have presented the token.
+        in_doubt: whether an earlier holder may have sent the token.
 
     Attributes:
-        fence: of this turn.
+        fence: the fence of this turn.
     """
 
     def __init__(
@@ -256,44 +256,44 @@ class Lease(Turn):
         self._timer: threading.Timer | None = None
 
     def is_row(self, row: Row | None) -> bool:
-        """Return whether a row is as this process wrote it when it took the turn."""
+        """Return whether a row is still as this process wrote it when it took the turn."""
         return row is not None and self._row is not None and row.revision == self._row.revision
 
     def begin(self) -> "Lease":
-        """Renew the lease from now on, until its end; return it."""
+        """Start to renew the lease until the turn ends; return the turn."""
         self._timer = self._start_timer(self._lease / 2)
         return self
 
     def left(self) -> float:
-        """Return for how long the lease lasts; after being stopped for long, another may have the turn."""
+        """Return how long the lease lasts; if this process was stopped for long, another may have the turn."""
         return self._lasts_until - self._clock()
 
     def unanswered(self) -> None:
-        """Note that a refresh was sent, and that nobody knows what became of it."""
+        """Note that a refresh was sent and its result is unknown."""
         self.in_doubt = True
 
     def failed(self, reason: str) -> None:
-        """Note why the refresh failed as a whole."""
+        """Note why all attempts of the refresh failed."""
         self._error = reason[:_LONGEST_ERROR]
 
     def stop_renewing(self) -> None:
-        """Let the lease end by itself."""
+        """Do not give back the turn: let the lease expire."""
         self._renewals = _RENEWALS
         self._cancel_timer()
 
     def keep_open(self) -> None:
-        """Do not give the turn back at its end: what it brought is still to be written."""
+        """Do not give back the turn at its end: its result is still unwritten."""
         self._kept_open = True
 
     def known(self) -> tuple[Row | None, int]:
-        """Return the row as this process wrote it last, or as it is now, and the time by the database's clock."""
+        """Return the row as this process last wrote it, or as it is now, and the time by the database's clock."""
         with self._lock:
             if self._row is not None:
                 return self._row, self._clock() + self._ahead
         return self._rows.read(self._key)
 
     def forget(self) -> None:
-        """Read the row again the next time: it is not as it was written last."""
+        """Read the row again the next time: it is not as this process last wrote it."""
         with self._lock:
             self._row = None
 
@@ -302,12 +302,12 @@ class Lease(Turn):
         self._over = True
 
     def end(self) -> None:
-        """Give the turn back, if it is still this one's; what fails here is made up for by the end of the lease."""
+        """Give back the turn, if this process still has it; if this fails, the lease expires anyway."""
         self._cancel_timer()
         if self._over or self._kept_open:
             return
         self._over = True
-        with suppress(Exception):  # of a driver too, whose connections may be closed at this moment
+        with suppress(Exception):  # also errors of a driver, whose connections may just be closing
             for _ in range(_ATTEMPTS):
                 found, _ = self.known()
                 if found is None or found.fence != self.fence:
@@ -324,18 +324,18 @@ class Lease(Turn):
     def _start_timer(self, milliseconds: float) -> threading.Timer:
         timer = threading.Timer(milliseconds / 1000, self._renew)
         timer.daemon = True
-        with suppress(RuntimeError):  # no more threads: the lease then ends as it is
+        with suppress(RuntimeError):  # no more threads can start: the lease expires without renewal
             timer.start()
         return timer
 
     def _renew(self) -> None:
-        """Let the lease begin again; after a failure try again soon."""
+        """Renew the lease; after a failure try again soon."""
         if self._over or self._renewals >= _RENEWALS:
             return
         asked = self._clock()
         try:
             held = self._renew_once(asked)
-        except Exception:  # of a driver too, whose connections may be closed at this moment
+        except Exception:  # also errors of a driver, whose connections may just be closing
             if not self._over:
                 self._timer = self._start_timer(self._lease / 8)
             return
@@ -371,7 +371,7 @@ def checked_key(key: str) -> str:
 
 
 def _is_worth_keeping(row: Row) -> bool:
-    """Return whether a row says anything: one that was made to take a turn has no tokens."""
+    """Return whether a row has content: a row that was created to take a turn has no tokens."""
     return row.sealed is not None or row.in_doubt or row.last_error is not None
 
 

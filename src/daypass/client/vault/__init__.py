@@ -3,7 +3,7 @@
     vault = Vault("postgresql://vault@db.example.com/app", secret=os.environ["DAYPASS_VAULT_SECRET"])
     auth = DaypassAuth("https://api.xero.com", strategy=xero("app"), storage=vault.connection("xero", "tenant-42"))
 
-``daypass vault --help`` has the same as commands.
+The commands of ``daypass vault --help`` do the same.
 """
 
 from daypass.client.vault.async_vault import AsyncVault

@@ -1,4 +1,4 @@
-"""`AsyncVault`: a `Vault` whose calls to the database and to providers are made in threads."""
+"""`AsyncVault`: a `Vault` that calls the database and providers in threads."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class AsyncVault:
 
     @property
     def counts(self) -> Mapping[tuple[str, str], int]:
-        """As `Vault.counts`."""
+        """The same as `Vault.counts`."""
         return self._vault.counts
 
     def metrics(self) -> str:
-        """As `Vault.metrics`."""
+        """Return the same as `Vault.metrics`."""
         return self._vault.metrics()
 
     def connection(self, provider: str, name: str) -> SharedStorage:
-        """As `Vault.connection`; an async client awaits its storage by itself."""
+        """Return the same as `Vault.connection`; an async client awaits its storage by itself."""
         return self._vault.connection(provider, name)
 
     async def put(
@@ -59,27 +59,27 @@ class AsyncVault:
         access_token: str | None = None,
         expires_in: float | None = None,
     ) -> None:
-        """As `Vault.put`."""
+        """Call `Vault.put` in a thread."""
         tokens = {"refresh_token": refresh_token, "access_token": access_token, "expires_in": expires_in}
         await in_thread(partial(self._vault.put, provider, name, **tokens))  # type: ignore[arg-type]  # by their names
 
     async def connections(self, provider: str | None = None) -> AsyncIterator[Connection]:
-        """As `Vault.connections`."""
+        """Yield the same as `Vault.connections`."""
         pages = self._vault.pages(provider)
         while (page := await in_thread(next, pages, None)) is not None:
             for connection in page:
                 yield connection
 
     async def show(self, provider: str, name: str) -> Connection | None:
-        """As `Vault.show`."""
+        """Call `Vault.show` in a thread."""
         return await in_thread(self._vault.show, provider, name)
 
     async def remove(self, provider: str, name: str, *, only_if_revoked: bool = False) -> Removed:
-        """As `Vault.remove`."""
+        """Call `Vault.remove` in a thread."""
         return await in_thread(partial(self._vault.remove, provider, name, only_if_revoked=only_if_revoked))
 
     async def rewrap(self, *, on_progress: Callable[[Rewrapped], object] | None = None) -> Rewrapped:
-        """As `Vault.rewrap`; ``on_progress`` is called from a thread. Being cancelled ends it after a page."""
+        """Call `Vault.rewrap` in a thread, and ``on_progress`` too. Cancelling this ends it after a page."""
         stop = threading.Event()
         try:
             return await in_thread(partial(self._vault.rewrap, on_progress=on_progress, stop=stop))
@@ -87,7 +87,7 @@ class AsyncVault:
             stop.set()
 
     async def keep(self, *, every: Duration | None = None, batch: int = BATCH, workers: int = WORKERS) -> Kept:
-        """As `Vault.keep`; being cancelled ends it after the batch under way."""
+        """Call `Vault.keep` in a thread; cancelling this ends it after the current batch."""
         stop = threading.Event()
         try:
             return await in_thread(partial(self._vault.keep, every=every, stop=stop, batch=batch, workers=workers))
@@ -95,5 +95,5 @@ class AsyncVault:
             stop.set()
 
     async def close(self) -> None:
-        """As `Vault.close`."""
+        """Call `Vault.close` in a thread."""
         await in_thread(self._vault.close)

@@ -1,4 +1,4 @@
-"""Reads the file of providers, so that the command line knows how to refresh, begin and end a connection.
+"""Reads the file of providers, which says how the command line refreshes, begins and ends a connection.
 
 One table for each provider, in TOML. Its name is the first part of a connection's: ``xero`` of ``xero/tenant-42``.
 
@@ -12,8 +12,8 @@ One table for each provider, in TOML. Its name is the first part of a connection
     client_id = "reports"
     idle_ttl = "30d"
 
-Everything else is an argument of `daypass.client.oauth.OAuth`, or of the provider's function in
-`daypass.client.providers`. No secret is in the file: it names a variable, or another file.
+All other options are arguments of `daypass.client.oauth.OAuth`, or of the provider's function in
+`daypass.client.providers`. The file contains no secret: it names an environment variable or another file.
 """
 
 import inspect
@@ -30,7 +30,7 @@ from daypass.errors import ConfigurationError
 from daypass.unknown_options import refuse_unknown
 
 NEVER = "never"
-"""The ``idle_ttl`` of a server whose refresh tokens do not die of disuse."""
+"""The ``idle_ttl`` of a server whose refresh tokens do not expire from disuse."""
 
 _SECRETS = ("client_secret", "private_key")
 _NOT_TEXT: Mapping[str, Any] = {
@@ -49,7 +49,7 @@ def read_providers(path: Path, environment: Mapping[str, str] = os.environ) -> d
     """Return the strategy of each provider in a file.
 
     Raises:
-        ConfigurationError: the file, a file or a variable that it names cannot be read, or an option cannot work.
+        ConfigurationError: the file, or a file or variable that it names, cannot be read; or an option is invalid.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def _provider(name: str, table: Any, path: Path, environment: Mapping[str, str])
 
 
 def _function(name: str, options: dict[str, Any]) -> tuple[Callable[..., OAuth], dict[str, Any]]:
-    """Return what makes the strategy, and its options."""
+    """Return the function that makes the strategy, and its options."""
     preset = options.pop("preset", None)
     if preset is None and not {"issuer", "token_endpoint"} & options.keys():
         preset = name
@@ -87,7 +87,7 @@ def _function(name: str, options: dict[str, Any]) -> tuple[Callable[..., OAuth],
 
 
 def _check(options: Mapping[str, Any], make: Callable[..., OAuth]) -> None:
-    """Refuse options that are unknown, missing or of another kind than the file can have."""
+    """Refuse options that are unknown, missing or of a wrong type."""
     arguments = {**inspect.signature(OAuth).parameters, **inspect.signature(make).parameters}
     known = arguments.keys() - _NOT_IN_FILES - set(_SECRETS)
     for secret in _SECRETS:
@@ -113,7 +113,7 @@ def _kind(option: str) -> str:
 
 
 def _secret(options: dict[str, Any], name: str, path: Path, environment: Mapping[str, str]) -> str | None:
-    """Return the secret that a variable or a file has; a file is found from the folder of the file of providers."""
+    """Return the secret from a variable or a file; a file's path is relative to the folder of the file of providers."""
     variable, file = options.pop(f"{name}_env", None), options.pop(f"{name}_file", None)
     if variable is not None and file is not None:
         raise ConfigurationError(f"give one of {name}_env and {name}_file")

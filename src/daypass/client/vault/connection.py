@@ -1,13 +1,14 @@
-"""What a vault shows of a connection, and what its keeper asks of the rows. No token is here. Pure.
+"""The state of a connection as a vault shows it, without tokens. Pure.
 
-A connection is named by its provider and a name: ``xero`` and ``tenant-42``. The key of its row is ``xero/tenant-42``:
-``PostgresStorage(url, "xero/tenant-42", secret=…)`` is the same row. The vault needs of a row, without opening it:
+A connection has a provider and a name: ``xero`` and ``tenant-42``. The key of its row is ``xero/tenant-42``:
+``PostgresStorage(url, "xero/tenant-42", secret=…)`` is the same row. The vault uses these parts of a row without
+opening it:
 
 - its state, when its refresh token was last used (a login counts), when its access token expires, its last error;
-- the id of the secret that it is sealed under, which is in the sealed text (`daypass.client.sealing.key_id_of`);
+- the id of the secret that it was sealed with, which is in the sealed text (`daypass.client.sealing.key_id_of`);
 - an index by provider and last use, written together with the row, for `Vault.keep`. In Redis, a row's key has one of
   256 buckets as its hash tag, and the index of a provider and bucket is a sorted set with the same hash tag: so one
-  script changes both, in a cluster too.
+  script changes both, also in a cluster.
 """
 
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from daypass.client.storage.row import Row, provider_of
 from daypass.errors import ConfigurationError
 
 LONGEST_NAME = 512
-"""Characters of the key of a connection."""
+"""Maximum number of characters of the key of a connection."""
 
 
 class State(StrEnum):
-    """How a connection is; the value is the word that is stored and shown."""
+    """The state of a connection; the value is the word that is stored and shown."""
 
     LIVE = "live"
     REFRESHING = "refreshing"
@@ -31,18 +32,18 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a vault shows of a connection; never a token. Times are milliseconds since the epoch, by the database.
+    """A connection as a vault shows it, without tokens. Times are milliseconds since the epoch, by the database.
 
     Attributes:
-        provider: whose service it is.
-        name: which account there.
-        state: ``refreshing`` while some machine refreshes it; ``needs_login`` when only a new login helps.
+        provider: the provider of the service.
+        name: the account there.
+        state: ``refreshing`` while a machine refreshes it; ``needs_login`` when only a new login helps.
         reason: why it needs a login.
-        expires_at: when the access token expires; ``None`` where that is not known.
-        refreshed_at: when the refresh token was last used, or given by a login.
-        last_error: why the last refresh failed; ``None`` after one that worked.
-        refreshes: how many have worked.
-        key_id: names the secret that the row is sealed under.
+        expires_at: when the access token expires; ``None`` if not known.
+        refreshed_at: when the refresh token was last used, or received at login.
+        last_error: why the last refresh failed; ``None`` after one that succeeded.
+        refreshes: how many refreshes have succeeded.
+        key_id: the id of the secret that the row was sealed with.
     """
 
     provider: str
@@ -57,11 +58,11 @@ class Connection:
 
 
 def shown(key: str, row: Row, now: int) -> Connection:
-    """Return what a vault shows of a row.
+    """Return the `Connection` of a row.
 
     Args:
-        key: of the row.
-        row: with its tokens sealed.
+        key: the key of the row.
+        row: the row, with its tokens sealed.
         now: the time by the database's clock, in milliseconds since the epoch.
     """
     provider, name = names_in(key)
@@ -83,8 +84,8 @@ def key_of(provider: str, name: str) -> str:
     """Return the key of a connection's row.
 
     Raises:
-        ConfigurationError: the provider or the name is empty, too long or has characters that cannot be shown, or the
-            provider has a slash.
+        ConfigurationError: the provider or the name is empty, too long or has unprintable characters, or the provider
+            has a slash.
     """
     if not provider or "/" in provider or not provider.isprintable():
         raise ConfigurationError(f"invalid provider {provider!r}: expected printable characters without a slash")

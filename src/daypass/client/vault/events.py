@@ -1,4 +1,4 @@
-"""What a vault reports, and counts for Prometheus. No token, secret or name of a connection is in a metric."""
+"""Events of a vault, and counters for Prometheus. Metrics contain no token, secret or name of a connection."""
 
 import logging
 import threading
@@ -28,16 +28,16 @@ class VaultEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VaultEvent:
-    """One thing that happened to a connection, by this process; never holds a token.
+    """One event of a connection in this process; it never contains a token.
 
     Attributes:
         kind: what happened. ``REFRESHED``: by a worker or by ``keep``. ``KEEP_FAILED``: ``keep`` could not refresh it
-            now, and tries again. ``NEEDS_LOGIN``: only a new login helps. ``LOST_ANSWER``: that, because an answer was
-            lost, and the provider takes a refresh token only once. ``NOT_REVOKED``: it was removed, and its tokens may
-            still be good at the provider.
-        provider: whose service the connection is to.
-        name: which account there.
-        reason: why, for all kinds but ``PUT``, ``REFRESHED`` and ``REMOVED``.
+            now, and tries again. ``NEEDS_LOGIN``: only a new login helps. ``LOST_ANSWER``: only a new login helps,
+            because a response was lost and the provider accepts a refresh token only once. ``NOT_REVOKED``: it was
+            removed, but its tokens may still be valid at the provider.
+        provider: the provider of the service.
+        name: the account there.
+        reason: why, for all kinds except ``PUT``, ``REFRESHED`` and ``REMOVED``.
     """
 
     kind: VaultEventKind
@@ -50,7 +50,7 @@ class VaultReporter:
     """Logs events, counts them by kind and provider, and calls the user's callback.
 
     Args:
-        on_event: called with each `VaultEvent`; what it raises is logged.
+        on_event: called with each `VaultEvent`; its exceptions are logged.
     """
 
     def __init__(self, on_event: Callable[[VaultEvent], object] | None) -> None:

@@ -1,8 +1,8 @@
-"""Refreshes connections before their refresh tokens die of disuse.
+"""Refreshes connections before their refresh tokens expire from disuse.
 
-A refresh token that lives for 60 days if nobody uses it is refreshed after 30. Any number of keepers may run: the
-database gives each idle connection to one of them, which has a few minutes for it. One that was killed meanwhile, or
-whose provider was down, leaves it to the next.
+A refresh token that expires after 60 days without use is refreshed after 30. Any number of keepers may run: the
+database gives each idle connection to one of them for a few minutes. If that keeper is killed, or the provider is down,
+another keeper gets the connection later.
 """
 
 import threading
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 SHARE = 0.5
-"""The share of its life after which an unused refresh token is used."""
+"""An unused refresh token is used after this share of its lifetime."""
 
 HOLD = 300_000
-"""Milliseconds that a keeper has for a connection at most; after that it is tried again, by any keeper."""
+"""Milliseconds that a keeper may take for a connection; after that any keeper may try again."""
 
 
 class Outcome(Enum):
-    """What became of one connection."""
+    """The result for one connection."""
 
     DONE = "done"
     FAILED = "failed"
@@ -29,12 +29,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What one pass of a keeper did, in numbers of connections.
+    """The result of one pass of a keeper, in numbers of connections.
 
     Attributes:
         refreshed: refreshed now.
         failed: could not be refreshed now; they are tried again.
-        needs_login: were refused by the provider: only a new login helps.
+        needs_login: refused by the provider: only a new login helps.
     """
 
     refreshed: int = 0
@@ -51,14 +51,14 @@ def keep_provider(
     threads: ThreadPoolExecutor,
     stop: threading.Event,
 ) -> Iterator[Kept]:
-    """Refresh what is idle of one provider, batch by batch; yield what became of each batch.
+    """Refresh the idle connections of one provider, batch by batch; yield the result of each batch.
 
-    It ends when nothing is idle, or when a whole batch failed: then the provider is down, and the rest waits.
+    It ends when no connection is idle, or when a whole batch failed: then the provider is down, and the rest waits.
 
     Args:
-        claim: takes the next batch.
+        claim: returns the next batch.
         refresh: refreshes one connection.
-        threads: in which they are refreshed.
+        threads: the threads for the refreshes.
         stop: ends it between two batches.
     """
     while not stop.is_set() and (batch := claim()):

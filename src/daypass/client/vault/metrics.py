@@ -17,7 +17,7 @@ def serving(address: str, text: Callable[[], str]) -> Iterator[str]:
     """Serve ``text()`` at ``address``, such as ``127.0.0.1:9464``; yield the URL.
 
     Raises:
-        ConfigurationError: the address is invalid, or cannot be listened on.
+        ConfigurationError: the address is invalid, or the server cannot listen on it.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,7 +33,7 @@ def serving(address: str, text: Callable[[], str]) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Log nothing: a scrape is no news."""
+            """Do not log scrapes."""
 
     server = _listening(address, Handler)
     threading.Thread(target=server.serve_forever, args=(_POLL,), daemon=True, name="daypass-metrics").start()

@@ -1,7 +1,7 @@
-"""The rows of a vault in Redis or Valkey: bucket by bucket, each of which is in one slot of a cluster.
+"""The rows of a vault in Redis or Valkey: bucket by bucket; each bucket is in one slot of a cluster.
 
-`daypass.client.storage.redis` names the keys. A keeper adds one: ``p:{3f}:held:<provider>``, a sorted set of the rows
-that a keeper has, by when they can be taken again.
+`daypass.client.storage.redis` lists the keys. A keeper adds one: ``p:{3f}:held:<provider>``, a sorted set of the rows
+that a keeper has claimed, by the time when they can be claimed again.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ class RedisVaultRows(RedisRows):
     """The rows in one Redis, for a vault; its arguments are those of `RedisRows`."""
 
     def page(self, provider: str | None, after: str, size: int) -> Page:
-        """Do as `VaultRows.page`: a part of the rows of one provider in one bucket.
+        """Return some rows of one provider in one bucket; see `VaultRows.page`.
 
         ``after`` is the bucket, the place in its sorted set, and the provider: ``63 0 xero``.
         """
@@ -63,7 +63,7 @@ class RedisVaultRows(RedisRows):
         return rows, following, in_milliseconds(time)
 
     def claim(self, provider: str, idle_for: int, hold_for: int, size: int) -> list[str]:
-        """Do as `VaultRows.claim`: from the buckets with something idle, the longest idle one first."""
+        """Claim idle connections, the longest idle first, from buckets that have any; see `VaultRows.claim`."""
         claimed: list[bytes] = []
         for name in self._with_idle(provider, idle_for):
             keys = [f"{name}:due:{provider}", f"{name}:held:{provider}"]
@@ -73,7 +73,7 @@ class RedisVaultRows(RedisRows):
         return [key.decode() for key in claimed]
 
     def _with_idle(self, provider: str, idle_for: int) -> list[str]:
-        """Return the names of the buckets that have something idle, all asked in one trip."""
+        """Return the names of the buckets with idle connections, with one round trip."""
         names = [self.names.bucket(number) for number in range(BUCKETS)]
         until = in_milliseconds(self.send([("TIME",)])[0]) - idle_for
         first: list[Any] = [
@@ -83,7 +83,7 @@ class RedisVaultRows(RedisRows):
         return [name for _, name in sorted(found)]
 
     def _provider_after(self, before: str, bucket: int, only: str | None) -> str | None:
-        """Return the next provider that a bucket has rows of, in the order of their names."""
+        """Return the next provider with rows in a bucket, ordered by name."""
         if only is not None:
             return only if before < only else None
         found = self.send([("SMEMBERS", f"{self.names.bucket(bucket)}:providers")])[0]

@@ -1,4 +1,4 @@
-"""What a vault asks of its database, besides reading and replacing one row: pages of rows, and those that are idle."""
+"""The interface of a vault's database, besides reading and replacing one row: pages of rows, and idle rows."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,35 +10,35 @@ from daypass.errors import ConfigurationError
 from daypass.unknown_options import refuse_unknown
 
 Page: TypeAlias = tuple[list[tuple[str, Row]], str, int]
-"""Keys and their rows, where to go on (empty text at the end), and the time by the database's clock."""
+"""Keys and their rows, the cursor of the next page (empty at the end), and the time by the database's clock."""
 
 
 class VaultRows(Rows, Protocol):
     """The rows of one database, for a vault. Each raises as `Rows.read` does."""
 
     def page(self, provider: str | None, after: str, size: int) -> Page:
-        """Return the next rows; there may be none, and more to come.
+        """Return the next rows; a page may be empty even if more rows follow.
 
         Args:
-            provider: whose; of all, if it is ``None``.
-            after: where to go on; empty text at first.
-            size: how many rows to return, about.
+            provider: the provider; ``None`` for all.
+            after: the cursor of the page before; empty at first.
+            size: about how many rows to return.
         """
 
     def claim(self, provider: str, idle_for: int, hold_for: int, size: int) -> list[str]:
-        """Return the keys of connections whose refresh tokens were idle for so long; nobody else gets them meanwhile.
+        """Return the keys of connections with idle refresh tokens; no other keeper gets them for a while.
 
         Args:
-            provider: whose.
-            idle_for: milliseconds since the refresh token was used last, or came by a login.
+            provider: the provider.
+            idle_for: milliseconds since the refresh token was last used, or received at login.
             hold_for: milliseconds until such a connection can be claimed again, if it is still idle then; at most
                 ``idle_for``.
-            size: how many at most; those that were idle longest, first.
+            size: the maximum number; the longest idle first.
         """
 
 
 def open_rows(url: str, **options: Any) -> VaultRows:
-    """Return the rows of the database at a URL; nothing is connected to yet.
+    """Return the rows of the database at a URL; no connection is opened yet.
 
     Raises:
         ConfigurationError: the URL or an option is invalid, or the driver is not installed.

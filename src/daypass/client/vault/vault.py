@@ -1,4 +1,4 @@
-"""`Vault`: many connections to other services in one database, each of which many machines share."""
+"""`Vault`: many connections to other services in one database, shared by many machines."""
 
 from __future__ import annotations
 
@@ -42,31 +42,31 @@ if TYPE_CHECKING:
     from daypass.client.strategy import Strategy
 
 Provider: TypeAlias = "Strategy | tuple[str, Strategy | Callable[[str | None], Any]]"
-"""How the connections of one provider are refreshed; with the URL of the server, where the strategy needs one."""
+"""The strategy of one provider, with the URL of the server if the strategy needs one."""
 
 BATCH = 20
 WORKERS = 4
 PAGE = 200
 SHOWN = 10
-"""How many failures of a rewrap are named."""
+"""How many failures of a rewrap are listed."""
 
 ATTEMPTS = 20
 TURN = 40.0
-"""Seconds that `Vault.remove` waits for a refresh that is under way."""
+"""Seconds that `Vault.remove` waits for a refresh in progress."""
 
 REVOCATION_LIMIT = 30.0
-"""Seconds for each step of a revocation."""
+"""Timeout of each step of a revocation, in seconds."""
 
 _NO_URL = "https://localhost"
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `Vault.remove` did.
+    """The result of `Vault.remove`.
 
     Attributes:
         revoked: whether the provider has revoked the refresh token.
-        reason: why not, if not: then the token may still be good there.
+        reason: why not, if not: then the token may still be valid there.
     """
 
     revoked: bool
@@ -75,12 +75,12 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Rewrapped:
-    """How far `Vault.rewrap` is, in numbers of connections.
+    """The progress of `Vault.rewrap`, in numbers of connections.
 
     Attributes:
-        seen: looked at so far.
-        rewrapped: sealed again, under the newest secret.
-        failed: could not be opened with any of the secrets; they are as they were.
+        seen: checked so far.
+        rewrapped: sealed again, with the newest secret.
+        failed: could not be opened with any of the secrets; they were not changed.
         failures: the names and the reasons of the first of those.
     """
 
@@ -99,17 +99,18 @@ class Vault:
     Every method may be called from any thread. `AsyncVault` has the same methods, to be awaited.
 
     Args:
-        url: of the database: ``postgresql://…``, ``redis://…``, ``redis+sentinel://…`` or ``redis+cluster://…``.
-        secret: what the rows are sealed under: at least 32 bytes, not the server's ``DAYPASS_SECRET``. A list rotates
-            it: the first seals, all open. ``secret=[new, old]``
-        providers: the strategy of each provider, for `keep`, and for `remove` to revoke. With a strategy that is not
-            OAuth's, the URL of its server too. ``providers={"xero": xero("app", "secret")}``
-        on_event: called with each `VaultEvent`, from whichever thread it happens in; it must not block.
-        client: a client of httpx2 or httpx to send through; unless given, one is opened when something is sent.
-        options: of the database's storage: `daypass.client.storage.PostgresStorage`, `RedisStorage`.
+        url: the URL of the database: ``postgresql://…``, ``redis://…``, ``redis+sentinel://…`` or
+            ``redis+cluster://…``.
+        secret: encrypts the rows: at least 32 bytes, not the server's ``DAYPASS_SECRET``. Give a list to rotate it: the
+            first secret seals, all of them open. ``secret=[new, old]``
+        providers: the strategy of each provider, for `keep`, and for `remove` to revoke. For a strategy that is not
+            `OAuth`, also the URL of its server. ``providers={"xero": xero("app", "secret")}``
+        on_event: called with each `VaultEvent`, in the thread where it happens; it must not block.
+        client: a client of httpx2 or httpx to send through; by default one is opened when something is sent.
+        options: arguments of the database's storage: `daypass.client.storage.PostgresStorage`, `RedisStorage`.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument is invalid.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class Vault:
         return exposition(self.counts)
 
     def connection(self, provider: str, name: str) -> SharedStorage:
-        """Return the storage of a connection, for ``DaypassAuth(…, storage=…)``; it shares this vault's pool.
+        """Return the storage of a connection, for ``DaypassAuth(…, storage=…)``; it uses this vault's pool.
 
         Raises:
             ConfigurationError: the provider or the name is invalid.
@@ -159,17 +160,17 @@ class Vault:
         access_token: str | None = None,
         expires_in: float | None = None,
     ) -> None:
-        """Keep the tokens of a login, instead of those that the connection had; those are not revoked.
+        """Store the tokens of a login, replacing the connection's tokens, which are not revoked.
 
         Args:
-            provider: whose service it is, such as ``xero``.
-            name: which account there, such as ``tenant-42``.
-            refresh_token: of the grant.
-            access_token: of the grant; with none, the first request waits for a refresh.
-            expires_in: seconds that the access token lives from now; unless given, a JWT says it itself.
+            provider: the provider, such as ``xero``.
+            name: the account there, such as ``tenant-42``.
+            refresh_token: the refresh token of the grant.
+            access_token: the access token of the grant; without it, the first request waits for a refresh.
+            expires_in: seconds until the access token expires; by default read from the token if it is a JWT.
 
         Raises:
-            ConfigurationError: a token could not be sent, or a name is invalid; nothing was changed.
+            ConfigurationError: a token or a name is invalid; nothing was changed.
             StoreUnavailable: the database does not answer.
         """
         key = key_of(provider, name)
@@ -184,10 +185,10 @@ class Vault:
         self._reporter.emit(VaultEventKind.PUT, provider, name)
 
     def connections(self, provider: str | None = None) -> Iterator[Connection]:
-        """Yield what is known of each connection, page by page; a change meanwhile may be missed.
+        """Yield each `Connection`, read page by page; a change meanwhile may be missed.
 
         Args:
-            provider: whose; of all, if it is ``None``.
+            provider: the provider; ``None`` for all.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -196,12 +197,12 @@ class Vault:
             yield from page
 
     def pages(self, provider: str | None = None) -> Iterator[Sequence[Connection]]:
-        """Do as `connections`, and yield a page at a time."""
+        """Yield the same as `connections`, a page at a time."""
         for rows, now in self._pages(provider):
             yield [shown(key, row, now) for key, row in rows if row.sealed is not None]
 
     def show(self, provider: str, name: str) -> Connection | None:
-        """Return what is known of a connection, never a token; ``None`` if there is none.
+        """Return a `Connection`, without tokens; ``None`` if there is none.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -213,16 +214,16 @@ class Vault:
     def remove(self, provider: str, name: str, *, only_if_revoked: bool = False) -> Removed:
         """Revoke a connection's refresh token at the provider (RFC 7009), then delete its row.
 
-        No machine refreshes it meanwhile. Access tokens that workers have may be good until they expire.
+        No machine refreshes it meanwhile. Access tokens that workers have may stay valid until they expire.
 
         Args:
-            provider: whose service it is.
-            name: which account there.
-            only_if_revoked: keep the row if the provider has not revoked the token, to try again.
+            provider: the provider.
+            name: the account there.
+            only_if_revoked: keep the row if the provider has not revoked the token, to try again later.
 
         Raises:
             ConfigurationError: there is no such connection.
-            RefreshUnavailable: it is being refreshed all the time, or was not revoked; the row is kept.
+            RefreshUnavailable: other machines kept refreshing it, or it was not revoked; the row is kept.
             StoreUnavailable: the database does not answer.
         """
         key = key_of(provider, name)
@@ -239,9 +240,9 @@ class Vault:
     def rewrap(
         self, *, on_progress: Callable[[Rewrapped], object] | None = None, stop: threading.Event | None = None
     ) -> Rewrapped:
-        """Seal every row under the newest secret that is under an older one; return how many there were.
+        """Seal all rows that have an older secret with the newest one; return the numbers of rows.
 
-        It may be interrupted and called again, from any machine, while workers refresh.
+        You may interrupt it and call it again, from any machine, while workers refresh.
 
         Args:
             on_progress: called after each page of rows.
@@ -268,19 +269,19 @@ class Vault:
         batch: int = BATCH,
         workers: int = WORKERS,
     ) -> Kept:
-        """Refresh the connections whose refresh tokens would die of disuse, and return what became of them.
+        """Refresh the connections whose refresh tokens would expire from disuse, and return the results.
 
         A connection is due when half of its provider's ``idle_ttl`` has passed without a refresh. Any number of
-        machines may do it at once: each connection is refreshed by one of them.
+        machines may call it at once: each connection is refreshed by one of them.
 
         Args:
-            every: go on, with a pass so often, until ``stop`` is set; unless given, there is one pass. ``every="10m"``
-            stop: ends it after the batch under way.
-            batch: how many connections are taken at a time.
+            every: repeat with this interval until ``stop`` is set; by default there is one pass. ``every="10m"``
+            stop: ends it after the current batch.
+            batch: how many connections are claimed at a time.
             workers: how many are refreshed at a time.
 
         Raises:
-            ConfigurationError: no provider is known, or a number is not above zero.
+            ConfigurationError: there are no providers, or a number is not above zero.
             StoreUnavailable: the database does not answer; with ``every``, it is tried again.
         """
         if not self._providers:
@@ -323,7 +324,7 @@ class Vault:
 
     @contextmanager
     def _turn(self, key: str) -> Iterator[Row]:
-        """Keep all machines from refreshing a connection, and yield its row."""
+        """Prevent all machines from refreshing a connection, and yield its row."""
         row, _ = self._rows.read(key)
         if row is None or row.sealed is None:
             raise ConfigurationError(f"there is no connection {key!r} in the vault; nothing was changed")
@@ -395,7 +396,7 @@ class Vault:
         raise StoreContended(f"others changed the row {key!r} again and again; it was revoked and is not removed")
 
     def _rewrap(self, key: str, row: Row | None) -> bool:
-        """Seal one row again, if it is under an older secret; return whether it was.
+        """Seal one row again, if it has an older secret; return whether it had.
 
         Raises:
             ConfigurationError: it cannot be opened.
@@ -411,13 +412,13 @@ class Vault:
 
     @contextmanager
     def _opened_client(self) -> Iterator[Any]:
-        """Give one client for many refreshes: opening one takes longer than sending by it."""
+        """Yield one client for many refreshes: opening a client takes longer than sending a request."""
         if self._client is not None:
             yield self._client
             return
         from daypass.client.httpx_libraries import default_library
 
-        direct = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))  # through no proxy
+        direct = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))  # without a proxy
         with default_library().Client(mounts=direct) as client:
             yield client
 
@@ -431,7 +432,7 @@ class Vault:
         return kept
 
     def _claim(self, provider: str, idle_for: int, batch: int, since: int) -> list[str]:
-        """Return the next batch of what was idle when the pass began: so it comes to an end."""
+        """Return the next batch of connections that were idle when the pass began: so the pass ends."""
         return self._rows.claim(provider, idle_for + monotonic_ms() - since, min(HOLD, idle_for), batch)
 
     def _idle_ttl(self, provider: str) -> int | None:
@@ -446,7 +447,7 @@ class Vault:
             outcome, reason = self._refresh_now(client, provider, name)
         except DaypassError as error:
             outcome, reason = Outcome.FAILED, str(error)
-        except Exception as error:  # of one connection: the others go on
+        except Exception as error:  # an error of one connection: the others go on
             outcome, reason = Outcome.FAILED, described(error)
         if outcome is Outcome.FAILED:
             self._reporter.emit(VaultEventKind.KEEP_FAILED, provider, name, reason)
@@ -469,14 +470,14 @@ class Vault:
 
 
 class _Connection(SharedStorage):
-    """The storage of one connection, which reports what it keeps.
+    """The storage of one connection; it reports events when it is written.
 
     Args:
-        rows: of the database.
-        sealing: seals the text.
+        rows: the rows of the database.
+        sealing: encrypts the text.
         reporter: for events.
-        provider: whose service it is.
-        name: which account there.
+        provider: the provider.
+        name: the account there.
     """
 
     def __init__(self, rows: VaultRows, sealing: Sealing, reporter: VaultReporter, provider: str, name: str) -> None:
@@ -486,7 +487,7 @@ class _Connection(SharedStorage):
     def replace(
         self, expected: Callable[[KeptText], bool], text: str | None, facts: Facts, turn: Turn | None = None
     ) -> bool:
-        """Do as `SharedStorage.replace`, and report a refresh, or the end of the connection."""
+        """Replace the text as `SharedStorage.replace` does, and report a refresh or the end of the connection."""
         written = super().replace(expected, text, facts, turn)
         if written and facts.ended is not None:
             self._report(VaultEventKind.NEEDS_LOGIN, reason=facts.ended)

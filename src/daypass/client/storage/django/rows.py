@@ -56,11 +56,11 @@ class DjangoRows:
         return f"<{type(self).__name__} {self._using}>"
 
     def read(self, key: str) -> tuple[Row | None, int]:
-        """Do as `daypass.client.storage.shared.Rows.read`."""
+        """Read a row; see `daypass.client.storage.shared.Rows.read`."""
         return self._run(lambda: self._read(key))
 
     def swap(self, key: str, revision: str | None, row: Row | None) -> bool:
-        """Do as `daypass.client.storage.shared.Rows.swap`."""
+        """Replace a row; see `daypass.client.storage.shared.Rows.swap`."""
         return self._run(lambda: self._swap(key, revision, row))
 
     def close(self) -> None:
