@@ -1,7 +1,7 @@
 """Keeps users logged in: invisible refresh of access tokens, on the server and on the client.
 
-Importing ``daypass`` loads the errors only. Each other name loads its module when it is first used (PEP 562), so a
-client does not load the server's cryptography and stores.
+Importing ``daypass`` imports only the errors. Every other name imports its module on first use (PEP 562), so a client
+does not load the server's cryptography and stores.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
 """The steps that a store of accounts performs: the built-in users of ``daypass serve``.
 
-They are not part of what every store has to do: a store that keeps accounts is an `AccountStore` besides.
+Not every store needs them: a store that keeps accounts is also an `AccountStore`.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class AccountStore(Protocol):
     """A store that keeps accounts."""
 
     def perform_account(self, step: AccountStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `daypass.stores.Store.perform` does."""
+        """Perform ``step`` and return its answer; raises the errors of `daypass.stores.Store.perform`."""
 
 
 @runtime_checkable
@@ -31,12 +31,12 @@ class AsyncAccountStore(Protocol):
     """An async store that keeps accounts."""
 
     async def perform_account(self, step: AccountStep[A]) -> A:
-        """Perform ``step`` and return its answer; raises as `daypass.stores.Store.perform` does."""
+        """Perform ``step`` and return its answer; raises the errors of `daypass.stores.Store.perform`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddAccount(AccountStep[bool]):
-    """Add a user; False, and nothing is changed, when the address or the name is taken."""
+    """Add a user; answered with False, and nothing is changed, if the address or the name is taken."""
 
     account: Account
 
@@ -69,7 +69,7 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class ListAccounts(AccountStep[tuple[Account, ...]]):
-    """List the `PAGE` users that follow a subject, in the order of subjects."""
+    """List the next `PAGE` users after a subject, in the order of subjects."""
 
     after: str = ""
 

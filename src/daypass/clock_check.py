@@ -1,4 +1,4 @@
-"""Compares this machine's clock with the store's, so that nothing is destroyed by a clock that is wrong."""
+"""Compares this machine's clock with the store's, so that a wrong clock destroys nothing."""
 
 from daypass.duration import DAY, HOUR, MINUTE
 from daypass.errors import StoreUnavailable
@@ -19,10 +19,10 @@ def clock_error(now: int) -> Flow[str | None]:
 
 
 def require_right_clock(now: int) -> Flow[int]:
-    """Decide nothing by a clock that is wrong; return the later of ``now`` and the store's time.
+    """Refuse to decide anything if this machine's clock is wrong; return the later of ``now`` and the store's time.
 
     Raises:
-        StoreUnavailable: it is; nothing was decided.
+        StoreUnavailable: the clock is wrong; nothing was decided.
         StoreError: the store's clock could not be read.
     """
     theirs = yield from StoreClock()
@@ -33,7 +33,7 @@ def require_right_clock(now: int) -> Flow[int]:
 
 
 def difference_error(now: int, theirs: int | None) -> str | None:
-    """Return what is wrong with this machine's clock, given the store's; None if it is right, or that is not known."""
+    """Return what is wrong with this machine's clock, given the store's; None if it is right or unknown."""
     if theirs is None or abs(now - theirs) <= APART_AT_MOST:
         return None
     return f"this machine's clock is {_span(abs(now - theirs))} {'ahead of' if now > theirs else 'behind'} the store's"

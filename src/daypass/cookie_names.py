@@ -15,7 +15,7 @@ _DEFAULTS = re.compile(rf"(?:{SECURE_PREFIX})?{DEFAULT}(?:-[0-9]{{1,5}})?")
 
 
 def is_default(name: str) -> bool:
-    """Return whether an application that chose no name of its own calls the refresh token's cookie so."""
+    """Return whether this is a default name of the refresh token's cookie."""
     return _DEFAULTS.fullmatch(name) is not None
 
 

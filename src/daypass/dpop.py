@@ -1,14 +1,15 @@
-"""DPoP (RFC 9449), the server's side: which proofs are accepted, once, and the nonces that it gives. No I/O.
+"""DPoP (RFC 9449) on the server: checks proofs, accepts each only once, and issues nonces. No I/O.
 
-**Time.** A proof's ``iat`` may differ from the server's clock by ``max_age``. A client whose clock is wrong is not shut
-out by that: it is given a nonce (``use_dpop_nonce``), and then the nonce says how old the proof is (RFC 9449 §11.1).
+**Time.** A proof's ``iat`` may differ from the server's clock by ``max_age``. A client whose clock is wrong is not
+locked out: it gets a nonce (``use_dpop_nonce``), and then the nonce shows how old the proof is (RFC 9449 §11.1).
 
 **Nonces** are not stored: each is a MAC of the time under a key that the nodes of one issuer share.
 
 **Replay.** An accepted proof is remembered until it would be too old, in the memory of this process. So a proof is
-accepted once *in each process*: with n processes behind one address, an intercepted one may be accepted up to n times,
-for the same method, URL and token, until it is too old. The memory is bounded; when it is full, the oldest proofs are
-forgotten first. Logins have a memory of their own: strangers cannot push out the proofs of those who are logged in.
+accepted once *in each process*: with n processes behind one address, an intercepted proof may be accepted up to n
+times, for the same method, URL and token, until it is too old. The memory is bounded; when it is full, the oldest
+proofs are forgotten first. Logins have a separate memory, so strangers cannot push out the proofs of users who are
+logged in.
 """
 
 import base64
@@ -41,10 +42,10 @@ class DPoP:
     """What a server requires of DPoP proofs: the argument ``dpop`` of an issuer or a remote verifier.
 
     Args:
-        max_age: how far the time in a proof may be from the server's.
-        require_nonce: whether each proof needs a nonce of the server: then no proof can be made in advance.
-        algorithms: how proofs may be signed.
-        secret: what nonces are made with, for verifiers that share an address; an issuer derives it from its secret.
+        max_age: how far the time in a proof may differ from the server's.
+        require_nonce: whether each proof needs a nonce of the server, so that no proof can be made in advance.
+        algorithms: the algorithms that may sign proofs.
+        secret: the secret for nonces, for verifiers that share an address; an issuer derives it from its own secret.
 
     Raises:
         ConfigurationError: an argument is invalid.
@@ -73,7 +74,7 @@ class DPoP:
         self._known, self._strangers = Once(), Once()
 
     def share_nonces(self, secret: bytes) -> None:
-        """Make nonces with ``secret``, unless one was given: so all nodes of an issuer accept each other's."""
+        """Make nonces with ``secret``, unless one was given, so that all nodes of an issuer accept each other's."""
         if not self._own_secret:
             self.nonces = Nonces(secret)
 
@@ -88,20 +89,20 @@ class DPoP:
         key_thumbprint: str | None = None,
         stranger: bool = False,
     ) -> Proof:
-        """Return whose proof it is, if it is good for this request (RFC 9449 §4.3); then it is good no more.
+        """Return the key of a proof that is valid for this request (RFC 9449 §4.3), and use the proof up.
 
         Args:
             text: the ``DPoP`` header.
-            method: of the request.
-            url: of the request, as the client wrote it; query and fragment do not matter.
+            method: the method of the request.
+            url: the URL of the request, as the client wrote it; query and fragment are ignored.
             now: milliseconds since the epoch.
-            access_token: the token that the request brings, for a resource request.
+            access_token: the request's access token, for a resource request.
             key_thumbprint: of the key that this token is bound to.
-            stranger: whether nobody knows yet who asks, as at a login.
+            stranger: whether the sender is still unknown, as at a login.
 
         Raises:
-            ProofRejected: it is not.
-            NonceRequired: it needs a nonce, such as `nonces` gives.
+            ProofRejected: it is invalid.
+            NonceRequired: it needs a nonce, such as `nonces` issues.
         """
         proof, claims = open_proof(text, TYPE, KeyUse.DPOP, self.algorithms)
         if key_thumbprint is not None and proof.thumbprint != key_thumbprint:
@@ -120,7 +121,7 @@ class DPoP:
         return proof
 
     def _good_until(self, claims: Mapping[str, Any], now: int) -> int:
-        """Return when a proof becomes too old, by its nonce or else by its own time."""
+        """Return when a proof becomes too old, by its nonce or otherwise by its own time."""
         issued_at = claims.get("iat")
         if isinstance(issued_at, bool) or not isinstance(issued_at, int | float) or not 0 <= issued_at < 2**40:
             raise ProofRejected("the proof has no iat")
@@ -137,7 +138,7 @@ class DPoP:
 
 
 def dpop_of(dpop: object) -> DPoP | None:
-    """Return what the argument ``dpop`` asks for: True for `DPoP` with its defaults, False for none.
+    """Return the requirements from the argument ``dpop``: True means `DPoP` with its defaults, False none.
 
     Raises:
         ConfigurationError: it is something else.
@@ -150,10 +151,10 @@ def dpop_of(dpop: object) -> DPoP | None:
 
 
 class Nonces:
-    """Nonces that need no memory: each is a span of time and its MAC.
+    """Nonces that need no memory: each is a time slot and its MAC.
 
     Args:
-        secret: who has it makes and accepts the same ones.
+        secret: nodes with the same secret make and accept the same nonces.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -164,9 +165,9 @@ class Nonces:
         return self._of(now // NONCE_SPAN)
 
     def good_until(self, nonce: object, now: int) -> int | None:
-        """Return until when ``nonce`` is accepted; None if it is not accepted now."""
+        """Return how long ``nonce`` is accepted; None if it is not accepted now."""
         current = now // NONCE_SPAN
-        for slot in (current, current - 1, current + 1):  # the clock of the node that gave it may be ahead
+        for slot in (current, current - 1, current + 1):  # the clock of the node that issued it may be ahead
             if isinstance(nonce, str) and hmac.compare_digest(self._of(slot).encode(), nonce.encode(errors="replace")):
                 return (slot + 2) * NONCE_SPAN
         return None
@@ -178,7 +179,7 @@ class Nonces:
 
 
 class Once:
-    """What was seen, each until its time: bounded, and shared by threads."""
+    """A bounded memory of what was seen, each entry until its time; threads may share it."""
 
     def __init__(self, size: int = MOST_REMEMBERED) -> None:
         self._size = size
@@ -186,7 +187,7 @@ class Once:
         self._lock = threading.Lock()
 
     def add(self, what: bytes, until: int, now: int) -> bool:
-        """Remember ``what``; return False if it is remembered already."""
+        """Remember ``what``; return False if it is there already."""
         with self._lock:
             if self._seen.get(what, 0) > now:
                 return False
@@ -216,7 +217,7 @@ def _is_same_url(claimed: object, url: str) -> bool:
 
 
 def _normal(url: str) -> tuple[str, str, int | None, str]:
-    """Return what two spellings of a URL have in common, without query and fragment (RFC 9449 §4.3, RFC 3986 §6)."""
+    """Return the common form of all spellings of a URL, without query and fragment (RFC 9449 §4.3, RFC 3986 §6)."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
         raise ValueError("a URL of a request has no user")

@@ -1,4 +1,4 @@
-"""Drives a flow to its end, in either colour: the only sync/async twins of the server side."""
+"""Drives a flow to its end, sync or async: the only pair of sync and async twins on the server side."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,10 +9,10 @@ A = TypeVar("A")
 
 
 def run(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
-    """Return what ``flow`` returns, giving it the answer to each step it asks, or the error in its place.
+    """Return the result of ``flow``, answering each of its steps, or raising the step's error in it.
 
     Raises:
-        Exception: whatever the flow raises.
+        Exception: any exception of the flow.
     """
     go_on: Callable[[Any], Step[Any]] = flow.send
     given: Any = None
@@ -28,7 +28,7 @@ def run(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
 
 
 async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
-    """Do as `run`, awaiting each answer that must be awaited."""
+    """Do what `run` does, awaiting each answer that must be awaited."""
     go_on: Callable[[Any], Step[Any]] = flow.send
     given: Any = None
     while True:

@@ -1,7 +1,7 @@
-"""Follows the sessions that an issuer elsewhere has ended, for `daypass.RemoteVerifier`: in a thread of its own.
+"""Follows the sessions that another service's issuer ends, for `daypass.RemoteVerifier`: in a thread.
 
-It asks ``GET /auth/endings`` again and again, with ``Last-Event-ID``, so nothing is missed while the issuer is away. An
-issuer with an event loop answers when a session ends; a threaded one is polled twice a second.
+It requests ``GET /auth/endings`` again and again, with ``Last-Event-ID``, so nothing is missed while the issuer is
+unreachable. An issuer with an event loop answers when a session ends; a threaded one is polled twice a second.
 """
 
 import base64
@@ -45,13 +45,13 @@ class EndingFeed:
     """Follows the endings of one issuer.
 
     Args:
-        url: of the issuer's endpoint.
-        client_id: of this service, as registered at the issuer.
-        client_secret: of that client.
-        learn: takes each signed event, as long as there is somebody who takes them.
+        url: the URL of the issuer's endpoint.
+        client_id: the id of this service, as registered at the issuer.
+        client_secret: the secret of that client.
+        learn: called with each signed event, while its receiver exists.
 
     Attributes:
-        state: how endings are learned of now.
+        state: how it learns of endings now.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class EndingFeed:
                 pause = self._failed(error)
 
     def _ask(self) -> float:
-        """Ask once; return for how many seconds to wait before the next time."""
+        """Send one request; return for how many seconds to wait before the next."""
         headers = {"accept": "text/event-stream", "authorization": self._authorization}
         if self._cursor is not None:
             headers["last-event-id"] = self._cursor

@@ -1,6 +1,6 @@
-"""What a node knows of ended sessions, in the order in which it learned of them: for services that follow. Pure.
+"""The ended sessions that a node knows, in the order in which it learned of them: for services that follow. Pure.
 
-A reader goes on from a cursor. A cursor of another node, or one that is too old, reads everything that is known.
+A reader continues from a cursor. With a cursor of another node, or an old one, it reads everything that is known.
 """
 
 import threading
@@ -18,9 +18,10 @@ class Known:
     """One ending.
 
     Attributes:
-        session_id: of the session, or `EVERYONE`.
-        ended_at: when it ended; of `EVERYONE`, sessions that began until then have ended. Milliseconds since the epoch.
-        until: when the last of its access tokens has expired; 0 of `EVERYONE`.
+        session_id: the session, or `EVERYONE`.
+        ended_at: when it ended; for `EVERYONE`, sessions that began until then have ended. Milliseconds since the
+            epoch.
+        until: when the last of its access tokens has expired; 0 for `EVERYONE`.
     """
 
     session_id: str
@@ -34,8 +35,8 @@ class Page:
 
     Attributes:
         endings: in the order in which the node learned of them.
-        cursor: reads on from here.
-        whole: whether there are no more now.
+        cursor: where to continue reading.
+        whole: whether these are all for now.
     """
 
     endings: tuple[Known, ...]
@@ -44,7 +45,7 @@ class Page:
 
 
 class EndingLog:
-    """The endings that a node knows; it may be shared by threads.
+    """The endings that a node knows; threads may share it.
 
     Args:
         node: names this log; no two logs have the same name.
@@ -89,7 +90,7 @@ class EndingLog:
             return Page(tuple(known for _, known in page), f"{self._node}.{last}", len(found) <= limit)
 
     def next(self) -> "Future[None]":
-        """Return what is done when the next ending is noted."""
+        """Return a future that is done when the next ending is noted."""
         with self._lock:
             return self._next
 

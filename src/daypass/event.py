@@ -8,9 +8,9 @@ class EventCode(StrEnum):
     """What happened: a verdict of the rotation rule, another change of a session, or something about the store.
 
     ``key_…`` are changes of the keys in the store, ``user_…`` of the built-in users. ``listening``, ``polling`` and
-    ``cut_off`` are about how a verifier learns of sessions that other processes end: the store announces them
-    (``listening``), it is asked twice a second because it could no longer be listened to (``polling``), or it cannot
-    even be asked (``cut_off``).
+    ``cut_off`` say how a verifier learns of sessions that other processes end: the store announces them
+    (``listening``), it is polled twice a second because its announcements stopped (``polling``), or it cannot even be
+    polled (``cut_off``).
     """
 
     STARTED = "started"
@@ -52,15 +52,15 @@ class Event:
     Attributes:
         code: what happened.
         at: when.
-        session_id: to which session, where one is known.
-        subject: whose it is, where known.
+        session_id: the session, if known.
+        subject: the user, if known.
         reason: for ``rejected`` the code of the error, for ``ended`` the `EndReason`, for ``limited`` (a request that
-            was answered with 429) the limit, for ``unavailable`` (one that was answered with 503), ``polling`` and
-            ``cut_off`` what the store said, for ``key_…`` the key, for ``user_changed`` what was changed.
-        generation_distance: the presented token's generation less the stored one, for the verdicts of the rule.
+            got 429) the limit, for ``unavailable`` (a request that got 503), ``polling`` and ``cut_off`` the store's
+            error, for ``key_…`` the key, for ``user_changed`` what was changed.
+        generation_distance: the presented token's generation minus the stored one, for the verdicts of the rule.
         age: milliseconds since the last rotation, for the verdicts of the rule; None for a session never rotated.
-        actor: for ``impersonated`` the subject who acts as the user; the reason is what they gave.
-        address: the client's IP address, for logins, where it is known.
+        actor: for ``impersonated`` the subject who acts as the user; the reason is the one they gave.
+        address: the client's IP address, for logins, if known.
     """
 
     code: EventCode

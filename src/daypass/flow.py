@@ -12,7 +12,7 @@ Flow = Generator["Step[Any]", Any, A]
 
 
 class Step(Generic[A]):
-    """A question that is answered with an ``A``."""
+    """A question whose answer is an ``A``."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What lets go of its parent's threads, locks and event loops in a forked child."""
+"""Resets locks, threads and event loops in a forked child."""
 
 import os
 import weakref
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Survivor(Protocol):
-    """What has to be told in a forked child."""
+    """An object that must be reset in a forked child."""
 
     def recover_from_fork(self) -> None:
         """Called in the child, before anything else runs there."""
@@ -16,7 +16,7 @@ _survivors: weakref.WeakSet[Survivor] = weakref.WeakSet()
 
 
 def survive_forks(survivor: Survivor) -> None:
-    """Have ``survivor`` told in every forked child, as long as it lives."""
+    """Have ``survivor`` reset in every forked child, as long as it exists."""
     _survivors.add(survivor)
 
 

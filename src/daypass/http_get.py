@@ -1,6 +1,6 @@
-"""Fetches a small document over HTTP, once, within bounds of time and size; with nothing but the standard library.
+"""Fetches a small document over HTTP, once, with limits of time and size; uses only the standard library.
 
-It follows no redirect, asks no proxy and sends nothing of its user's: what is fetched is where it was said to be.
+It follows no redirect, uses no proxy and sends no credentials: it connects only to the given URL.
 """
 
 import socket
@@ -26,11 +26,11 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered.
+    """A server's response.
 
     Attributes:
         status: the HTTP status.
-        cache_control: the header, empty where there is none.
+        cache_control: the header, empty if missing.
         body: read in full.
     """
 
@@ -40,17 +40,17 @@ class Answer:
 
 
 def fetch(url: str, *, seconds: float = SECONDS, headers: Mapping[str, str] = _NONE) -> Answer:
-    """Return the answer to a ``GET``; it blocks its thread.
+    """Return the response to a ``GET``; it blocks its thread.
 
     Args:
         url: ``https`` or ``http``.
-        headers: further ones of the request.
-        seconds: for all of it together, however slowly the server dribbles; finding its address is left to the system.
+        headers: further headers of the request.
+        seconds: for everything together, even if the server sends slowly; DNS look-ups are not limited.
 
     Raises:
-        KeysUnavailable: there was no answer, none in time, or one of more than `MAXIMUM` bytes.
+        KeysUnavailable: there was no response, none in time, or one of more than `MAXIMUM` bytes.
     """
-    import http.client  # here, because few of those who import daypass ever fetch anything
+    import http.client  # here, because most programs that import daypass never fetch anything
 
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -67,14 +67,14 @@ def fetch(url: str, *, seconds: float = SECONDS, headers: Mapping[str, str] = _N
             body = response.read(MAXIMUM + 1)
             if len(body) > MAXIMUM:
                 raise KeysUnavailable(f"{url} answered with more than {MAXIMUM} bytes")
-            if late.is_set():  # to be cut off looks like an end, even in the middle of the headers
+            if late.is_set():  # being cut off looks like the end, even in the middle of the headers
                 raise KeysUnavailable(f"{url} gave no answer in {seconds} seconds")
-            if response.length:  # of what was announced, this is missing
+            if response.length:  # the announced body is incomplete
                 raise KeysUnavailable(f"{url} answered in part")
             return Answer(response.status, response.getheader("cache-control", ""), body)
     except KeysUnavailable:
         raise
-    except Exception as error:  # what a broken TLS connection raises when it is cut is anybody's guess
+    except Exception as error:  # a TLS connection that is cut may raise anything
         raise KeysUnavailable(f"{url} gave no answer: {type(error).__name__}") from None
     finally:
         cut.cancel()
@@ -82,9 +82,9 @@ def fetch(url: str, *, seconds: float = SECONDS, headers: Mapping[str, str] = _N
 
 
 def _cut(connection: "HTTPConnection", late: threading.Event) -> None:
-    """End a connection under the one who waits for it."""
+    """Close a connection while another thread waits for it."""
     late.set()
     taken: socket.socket | None = connection.sock
     if taken is not None:
         with suppress(OSError):
-            socket.socket.shutdown(taken, socket.SHUT_RDWR)  # not an SSLSocket's own, which says goodbye first
+            socket.socket.shutdown(taken, socket.SHUT_RDWR)  # not SSLSocket.shutdown, which sends a TLS goodbye first

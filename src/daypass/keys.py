@@ -1,7 +1,7 @@
-"""Keys: the master secret, the signing keys and the refresh keys, their published and their wrapped form.
+"""Keys: the master secret, the signing keys and the refresh keys, in their published and their wrapped form.
 
-One master secret is all an operator keeps. From it comes, by HKDF (RFC 5869), the key under which all others are
-wrapped at rest: each is stored as an encrypted JWK (RFC 7517 §7), so that a store alone signs nothing.
+An operator keeps only the master secret. HKDF (RFC 5869) derives from it the key that wraps all others at rest: each is
+stored as an encrypted JWK (RFC 7517 §7), so the store alone cannot sign anything.
 """
 
 import base64
@@ -39,8 +39,8 @@ class MasterSecret:
     """The master secrets, newest first: the newest wraps, all of them unwrap.
 
     Attributes:
-        refresh_key: the first one of a store that has none yet: the same for all nodes with this newest secret.
-        nonce_key: what nonces are made with.
+        refresh_key: the first refresh key of a new store: the same for all nodes with this newest secret.
+        nonce_key: makes nonces.
         old_token_key: derives the sessions of old tokens. It comes from the oldest secret, so that adding a new one
             changes nothing.
     """
@@ -55,7 +55,7 @@ class MasterSecret:
         """Derive everything from ``secret``.
 
         Raises:
-            ConfigurationError: there is none, or one is shorter than 32 bytes.
+            ConfigurationError: there is no secret, or one is shorter than 32 bytes.
         """
         raw = secrets_in(secret)
         nonce_key, old_token_key = _derive(raw[0], "nonce", 32), _derive(raw[-1], "old tokens", 32)
@@ -75,7 +75,7 @@ class MasterSecret:
         """Return the key in ``record``.
 
         Raises:
-            ConfigurationError: it was wrapped under none of these secrets.
+            ConfigurationError: it was wrapped under another secret.
         """
         for wrapping in self._wrapping_keys:
             if (content := _open(record.wrapped, wrapping)) is not None:
@@ -92,11 +92,11 @@ class MasterSecret:
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A key that access tokens are signed with; its JWK bears ``kid`` and ``alg``.
+    """A key that signs access tokens; its JWK has ``kid`` and ``alg``.
 
     Attributes:
         key: the JWK.
-        used_from: from when on it signs, in milliseconds since the epoch.
+        used_from: when it begins to sign, in milliseconds since the epoch.
     """
 
     key: Key = field(repr=False)
@@ -129,7 +129,7 @@ class SigningKey:
 
     @property
     def kid(self) -> str:
-        """What names the key in a token's header."""
+        """The key's name in a token's header."""
         return str(self.key.kid)
 
     @property
@@ -167,10 +167,10 @@ class KeyRecord:
 
     Attributes:
         kid: its name.
-        algorithm: what it signs with; `REFRESH` for one that authenticates refresh tokens.
+        algorithm: its algorithm; `REFRESH` for a key that authenticates refresh tokens.
         wrapped: the encrypted JWK.
         created_at: milliseconds since the epoch.
-        used_from: from when on tokens are made with it; it is published before.
+        used_from: when tokens begin to be made with it; it is published before.
     """
 
     kid: str
@@ -181,11 +181,11 @@ class KeyRecord:
 
 
 class KeyRing:
-    """The keys in use: of each kind the newest whose time has come makes tokens, all of them verify.
+    """The keys in use. Of each kind, the newest whose time has come makes tokens; all of them verify.
 
     Args:
         signing_keys: those for access tokens, of any algorithm, newest first.
-        algorithm: what access tokens are signed with.
+        algorithm: the algorithm that signs access tokens.
         refresh_keys: those for refresh tokens, newest first.
     """
 
@@ -207,15 +207,15 @@ class KeyRing:
         return bool(self._signing_keys and self.refresh_keys)
 
     def signing_key(self, now: int) -> SigningKey:
-        """Return what signs at ``now``; only for a ring that is complete."""
+        """Return the key that signs at ``now``; only for a ring that is complete."""
         return in_use(self._signing_keys, now)
 
     def refresh_key(self, now: int) -> RefreshKey:
-        """Return what authenticates new refresh tokens at ``now``; only for a ring that is complete."""
+        """Return the key that authenticates new refresh tokens at ``now``; only for a ring that is complete."""
         return in_use(self.refresh_keys, now)
 
     def find(self, kid: str) -> SigningKey | None:
-        """Return the signing key of that name."""
+        """Return the signing key with that name."""
         return self._by_kid.get(kid)
 
     def jwks(self) -> dict[str, Any]:
@@ -232,9 +232,10 @@ def new_refresh_key() -> RefreshKey:
 
 
 def in_use(keys: Sequence[KeyT], now: int) -> KeyT:
-    """Return what makes tokens at ``now``, of ``keys`` of one kind, newest first: the newest whose time has come.
+    """Return the key that makes tokens at ``now``, of ``keys`` of one kind, newest first: the newest whose time has
+    come.
 
-    Where clocks differ it may be that no key's has; then it is the oldest.
+    If clocks differ, no key's time may have come; then it is the oldest.
     """
     return next((key for key in keys if key.used_from <= now), keys[-1])
 

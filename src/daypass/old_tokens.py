@@ -1,10 +1,10 @@
-"""Tokens of the library that an application used before: each starts one Daypass session. No I/O, no clock here.
+"""Tokens of your previous library: each starts one Daypass session. No I/O, no clock here.
 
 An old refresh token (or session cookie) becomes the refresh token of generation 0 of a Daypass session. The session's
-secret and first branch are derived from the old token's identifier, under a key that comes from the master secret. So
-two tabs, two nodes and a repeated request find the same session, and one conditional write starts it: insert it, unless
-it is there already. From then on the rotation rule judges the old token like any other refresh token: within the grace
-period it gets the same successor again, and once its successor was used it is *reuse*. ``docs/migrate/index.md``.
+secret and first branch are derived from the old token's identifier, under a key from the master secret. So two tabs,
+two nodes and a repeated request find the same session, and one conditional write starts it: insert it if it does not
+exist. From then on the rotation rule judges the old token like any other refresh token: within the grace period it gets
+the same successor again, and once its successor was used it is *reuse*. ``docs/migrate/index.md``.
 """
 
 import hmac
@@ -37,17 +37,17 @@ _NO_PARENT = bytes(BRANCH_SIZE)
 
 @dataclass(frozen=True, slots=True)
 class OldToken:
-    """What an old token says, once it was found to be good.
+    """The contents of an old token that was found valid.
 
     Attributes:
-        id: what identifies it: its ``jti``, or the whole token. Two tokens must not have the same one.
-        subject: whose it is: the subject that `load_user` gets.
+        id: identifies it: its ``jti``, or the whole token. Two tokens must not have the same id.
+        subject: the user: the subject that `load_user` gets.
         issued_at: when it was issued, in seconds since the epoch.
-        expires_at: from when on it is no longer accepted, in seconds since the epoch; None if it does not say.
+        expires_at: when it is no longer accepted, in seconds since the epoch; None if it does not say.
         client_id: the OAuth client it was issued to; None for the application itself.
         scope: what it allows, words with spaces between them; None for everything that its user may do.
-        persistent: False for a cookie that goes with the browser.
-        claims: of an old access token, for the application to read; of no use in a refresh token.
+        persistent: False for a cookie that lasts until the browser closes.
+        claims: of an old access token, for the application to read; not used in a refresh token.
     """
 
     id: str = field(repr=False)
@@ -62,14 +62,14 @@ class OldToken:
 
 @dataclass(frozen=True, slots=True)
 class OldTokens:
-    """Reads the tokens of one older library; `daypass.migrate` has one for each that it knows.
+    """Reads the tokens of one older library; `daypass.migrate` has one for each library that it supports.
 
     Attributes:
-        name: names the library. Sessions are derived from it: do not change it during a migration.
-        read: returns what an old refresh token or session cookie says, None if it is not good. It may be async for an
-            `AsyncDaypass`. What it raises is answered with 503.
-        read_access: the same for an old access token, which then opens the application until it expires; None if old
-            access tokens are not accepted.
+        name: names the library. It is used to derive sessions: do not change it during a migration.
+        read: returns the contents of an old refresh token or session cookie, None if it is invalid. It may be async for
+            an `AsyncDaypass`. If it raises, the response is 503.
+        read_access: the same for an old access token, which is then accepted until it expires; None if old access
+            tokens are not accepted.
         cookies: names of the cookies that the old token may be in.
     """
 
@@ -83,8 +83,8 @@ class Migration:
     """The old tokens that an issuer accepts.
 
     Args:
-        libraries: whose tokens.
-        key: derives sessions; the same on all nodes, as long as the migration lasts.
+        libraries: the libraries whose tokens are accepted.
+        key: derives sessions; the same on all nodes during the whole migration.
 
     Raises:
         ConfigurationError: one of ``libraries`` is something else.
@@ -101,20 +101,20 @@ class Migration:
         self.cookies = tuple(name for each in self._libraries for name in each.cookies)
 
     def may_be_old(self, text: object) -> bool:
-        """Return whether a text could be an old token: there is a migration, and it is not a refresh token of ours."""
+        """Return whether a text could be an old token: a migration is on, and it is not a refresh token of ours."""
         return bool(self._libraries) and type(text) is str and not text.startswith(PREFIX)
 
     def open(self, text: str, client_id: str, names: Names, policy: Policy) -> Flow[RefreshToken]:
-        """Return the refresh token that an old token stands for; start its session unless it is there.
+        """Return the refresh token for an old token; start its session unless it exists.
 
         Args:
             text: as the client sent it.
             client_id: the client that presents it.
             names: the issuer's own client.
-            policy: how long things last.
+            policy: the lifetimes.
 
         Raises:
-            TokenMalformed: it is not a good old token for this client, or was issued longer ago than a session may be
+            TokenMalformed: it is not a valid old token for this client, or was issued longer ago than a session may be
                 idle.
             StoreError: it could not be read, or the session could not be started; nothing was decided.
         """
@@ -133,7 +133,7 @@ class Migration:
         return token
 
     def access(self, text: str, names: Names) -> Flow[AccessToken | None]:
-        """Return what an old access token says; None if it is not a good one.
+        """Return the contents of an old access token; None if it is invalid.
 
         Raises:
             StoreUnavailable: it could not be read.
@@ -159,7 +159,7 @@ class Migration:
 
 
 def _start(token: RefreshToken, old: OldToken, client_id: str, policy: Policy, now: int) -> Flow[None]:
-    """Start the session of an old token, as if the token had first been presented now; one that is there stays."""
+    """Start the session of an old token, as if the token had first been presented now; an existing session stays."""
     if (yield from Find(token.session_id)) is not None:
         return
     session = Session(
@@ -180,7 +180,7 @@ def _start(token: RefreshToken, old: OldToken, client_id: str, policy: Policy, n
 
 
 def _end_of(old: OldToken, policy: Policy) -> int:
-    """Return until when an old token is accepted.
+    """Return how long an old token is accepted.
 
     A session that has ended is remembered at least until then, so no old token starts a second one.
     """

@@ -60,11 +60,11 @@ class Policy:
             raise ConfigurationError("key_ttl has to be at least one hour, or 0 for never; the usual value is 90d")
 
     def end_of(self, session: "Session") -> int:
-        """Return when ``session`` ends unless it is refreshed before."""
+        """Return when ``session`` expires unless it is refreshed before."""
         return min(session.expires_at, self.latest_end_of(session))
 
     def latest_end_of(self, session: "Session") -> int:
-        """Return when ``session`` ends however often it is refreshed."""
+        """Return when ``session`` ends, even if it is refreshed."""
         end = session.created_at + self.absolute_ttl
         return end if session.ends_at is None else min(end, session.ends_at)
 

@@ -1,7 +1,8 @@
-"""Proofs that a client has a private key: signed JWTs that name their public key, and that key as it is kept. Pure.
+"""Proofs that a client has a private key: signed JWTs that name their public key, and the stored form of that key.
+Pure.
 
-DPoP (RFC 9449) and DBSC have different claims, and the same form: a JWS with a type of its own, by one of a few
-asymmetric algorithms. What a proof has to say is looked at by `daypass.dpop` and `daypass.web.dbsc`.
+DPoP (RFC 9449) and DBSC have different claims but the same form: a JWS with its own type, signed with one of a few
+asymmetric algorithms. `daypass.dpop` and `daypass.web.dbsc` check the claims.
 """
 
 import base64
@@ -42,7 +43,7 @@ _KEYS_AT_HAND = 4096
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That a request comes from who has a key.
+    """The fact that the sender of a request has proven to have a key.
 
     Attributes:
         thumbprint: of the key (RFC 7638), in base64url.
@@ -54,27 +55,27 @@ class Proof:
 
     @classmethod
     def of(cls, jwk: object, use: KeyUse) -> "Proof":
-        """Return what a proof by the key ``jwk`` says.
+        """Return the result of a proof by the key ``jwk``.
 
         Raises:
-            ConfigurationError: it is not a public key that a proof can be signed with.
+            ConfigurationError: it is not a public key that can verify a proof.
         """
         return _proof(public_key(jwk), use)
 
 
 def thumbprint_of(proof: Proof | None) -> str | None:
-    """Return the thumbprint of the key that was proven; None for none."""
+    """Return the thumbprint of the proven key; None without one."""
     return None if proof is None else proof.thumbprint
 
 
 def public_key(jwk: object) -> Key:
-    """Return a public key in which everything is as it has to be.
+    """Return a public key after checking it.
 
     Raises:
-        ConfigurationError: it is none, has a private part, or is too weak.
+        ConfigurationError: it is not a key, has a private part, or is too weak.
     """
     try:
-        members = dict(jwk)  # type: ignore[call-overload]  # what is no mapping is refused
+        members = dict(jwk)  # type: ignore[call-overload]  # anything but a mapping is refused
         kind = members.get("kty")
         wanted = {name: members[name] for name in ("kty", *_MEMBERS[kind])}
         key = import_key(wanted)
@@ -91,7 +92,7 @@ def public_key(jwk: object) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What the header of a proof says, checked; clients send the same one each time."""
+    """The header of a proof, checked; clients send the same one each time."""
 
     algorithm: str
     verify: Callable[[bytes, bytes, Any], bool]
@@ -115,17 +116,17 @@ def _header(segment: str, use: KeyUse) -> _Header:
 def open_proof(
     text: str, kind: str, use: KeyUse, algorithms: Sequence[str] = ALGORITHMS, key: Mapping[str, Any] | None = None
 ) -> tuple[Proof, Mapping[str, Any]]:
-    """Return whose proof this is, and its claims; they have not been looked at.
+    """Return the key of a proof, and its claims, unchecked.
 
     Args:
         text: as the client sent it.
-        kind: the type that its header has to name.
+        kind: the type that its header must name.
         use: the protocol.
-        algorithms: of which one has to have been used.
-        key: the public key to check it by, if it does not bring its own.
+        algorithms: the allowed algorithms.
+        key: the public key to check it with, if it does not contain its own.
 
     Raises:
-        ProofRejected: it is no such proof, or its signature is wrong.
+        ProofRejected: it is not such a proof, or its signature is wrong.
     """
     parts = _TEXT.fullmatch(text) if type(text) is str and len(text) <= LONGEST else None
     if parts is None:
@@ -159,7 +160,7 @@ def _proof(key: Key, use: KeyUse) -> Proof:
 
 
 def _require_kind(key: Key, algorithm: str) -> None:
-    """Refuse a key of another kind than its algorithm is for (RFC 8725 §3.1)."""
+    """Refuse a key of the wrong kind for its algorithm (RFC 8725 §3.1)."""
     kind, curve = _KINDS[algorithm]
     if key.key_type != kind or (curve is not None and key.as_dict(private=False)["crv"] != curve):
         raise ProofRejected("the proof's key is not of the kind that its algorithm is for")

@@ -35,7 +35,7 @@ def daypass_user() -> "User":
 
 @pytest.fixture
 def daypass_clock(daypass_auth: "Auth") -> Iterator["MovableClock"]:
-    """Give the issuer's time: it stands still until the test moves it. Afterwards the issuer has its own again."""
+    """Give the issuer's clock: it stands still until the test moves it. Afterwards the issuer has its own again."""
     from daypass.testing.logged_in import MovableClock
     from daypass.web.application import issuer_of
 

@@ -1,4 +1,4 @@
-"""JSON values that cannot be changed: for what a cache hands to many callers."""
+"""JSON values that cannot be changed: for a cache that returns them to many callers."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -31,7 +31,7 @@ class ReadOnlyList(list[Any]):
 
 
 def read_only(value: Any) -> Any:
-    """Return a JSON value in which nothing can be changed, however deep."""
+    """Return a JSON value in which nothing can be changed, at any depth."""
     if isinstance(value, dict):
         return ReadOnlyDict({name: read_only(each) for name, each in value.items()})
     return ReadOnlyList(map(read_only, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What a scope is: words with single spaces between them, whose order means nothing (RFC 6749 §3.3). Pure."""
+"""Scopes: words with single spaces between them, in any order (RFC 6749 §3.3). Pure."""
 
 import re
 
@@ -10,15 +10,15 @@ MAXIMUM = 1024
 
 
 def words(scope: str | None) -> tuple[str, ...]:
-    """Return the words of a scope, each once, in the order in which they stand; none for None."""
+    """Return the words of a scope, each once, in their order; none for None."""
     return tuple(dict.fromkeys((scope or "").split(" "))) if scope else ()
 
 
 def checked(scope: object) -> str | None:
-    """Return a scope as it is written here: each word once. None stays None.
+    """Return a scope in normal form: each word once. None stays None.
 
     Raises:
-        ConfigurationError: it is no scope.
+        ConfigurationError: it is not a scope.
     """
     if scope is None:
         return None
@@ -33,7 +33,7 @@ def asked(text: str) -> str:
     """Return a scope that a client sent, each word once.
 
     Raises:
-        ScopeRejected: it is no scope.
+        ScopeRejected: it is not a scope.
     """
     try:
         return checked(text) or ""
@@ -47,7 +47,7 @@ def covers(granted: str | None, wanted: str) -> bool:
 
 
 def within(*limits: str | None) -> str | None:
-    """Return the words that all ``limits`` have, in the order of the first; None limits nothing."""
+    """Return the words that all ``limits`` have in common, in the order of the first; None limits nothing."""
     known = [limit for limit in limits if limit is not None]
     if not known:
         return None

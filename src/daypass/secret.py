@@ -1,4 +1,4 @@
-"""Secrets that keys are derived from: how they are given, and how strong each has to be."""
+"""Secrets that keys are derived from: parsing them, and checking their strength."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def secrets_in(secret: Secret) -> list[bytes]:
     """Return the bytes of each secret, newest first.
 
     Raises:
-        ConfigurationError: there is none, or one is shorter than 32 bytes.
+        ConfigurationError: there is no secret, or one is shorter than 32 bytes.
     """
     given = secret if isinstance(secret, list | tuple) else [secret]
     if not given:
@@ -27,7 +27,7 @@ def _checked(secret: object) -> bytes:
         raise ConfigurationError("secret has to be text or bytes, or a list of them, newest first")
     try:
         raw = secret.encode() if isinstance(secret, str) else secret
-    except UnicodeEncodeError:  # as an environment variable that is not UTF-8 comes
+    except UnicodeEncodeError:  # an environment variable that is not UTF-8
         raise ConfigurationError("secret is not valid UTF-8; make one with: openssl rand -base64 32") from None
     if len(raw) < MINIMUM_SECRET:
         raise ConfigurationError(

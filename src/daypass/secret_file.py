@@ -1,4 +1,4 @@
-"""Secrets in files: read them, and make the master secret beside an embedded database."""
+"""Secrets in files: reads them, and creates the master secret beside an embedded database."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ def read(path: Path) -> list[str]:
     """Return the secrets in a file, one a line, newest first.
 
     Raises:
-        ConfigurationError: it cannot be read, is empty, or others than its owner may read it.
+        ConfigurationError: it cannot be read, is empty, or is readable by others than its owner.
     """
     lines = read_text(path).split()
     if not lines:
@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
     """Return the text of a file that only its owner can read, without white space around it.
 
     Raises:
-        ConfigurationError: it cannot be read, or others than its owner may read it.
+        ConfigurationError: it cannot be read, or is readable by others than its owner.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -52,12 +52,12 @@ def read_text(path: Path) -> str:
 
 
 def read_or_make(path: Path) -> tuple[list[str], bool]:
-    """Return the secrets in a file, and whether it was made now: with mode 0600, if it is missing.
+    """Return the secrets in a file, and whether it was created now: with mode 0600, if it was missing.
 
     Processes that start at the same time all get the same secret.
 
     Raises:
-        ConfigurationError: it can be neither read nor made.
+        ConfigurationError: it can be neither read nor created.
     """
     try:
         made = not path.exists() and _make(path)
@@ -69,7 +69,7 @@ def read_or_make(path: Path) -> tuple[list[str], bool]:
 
 
 def _make(path: Path) -> bool:
-    """Make the file, complete from the start; return False if another process made it first."""
+    """Create the file atomically; return False if another process created it first."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

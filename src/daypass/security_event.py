@@ -1,4 +1,4 @@
-"""Security event tokens (RFC 8417): how an issuer tells other services that a session has ended. Pure.
+"""Security event tokens (RFC 8417): an issuer tells other services that a session has ended. Pure.
 
 The event is CAEP's ``session-revoked``; its subject is the session's id, the ``sid`` of access tokens.
 """
@@ -28,10 +28,10 @@ def write_event(key: SigningKey, issuer: str, audience: str, ending: Known, now:
     """Return the signed event.
 
     Args:
-        key: signs.
-        issuer: who says it.
+        key: the key that signs.
+        issuer: the issuer of the event.
         audience: the id of the client that it is for.
-        ending: what has ended.
+        ending: the ending to report.
         now: milliseconds since the epoch.
         jti: a fresh random identifier.
     """

@@ -1,8 +1,8 @@
-"""What only some sessions have: their own claims, a cookie for one browser session, a later authentication.
+"""The extras that only some sessions have: claims, a non-persistent cookie, a later authentication.
 
-A store keeps it as one text, and nothing for a session that has none of it. The text is a JSON object. A newer version
-may have written members that this one does not know: they are kept as they are, and those that ``crit`` names must be
-known (as in RFC 7515 §4.1.11).
+A store keeps them as one text, and nothing for a session without extras. The text is a JSON object. A newer version may
+have written members that this one does not know: they are kept as they are, and those that ``crit`` names must be known
+(as in RFC 7515 §4.1.11).
 """
 
 import json
@@ -21,7 +21,7 @@ _KEY = "k"
 
 
 class KeyUse(StrEnum):
-    """By which protocol a session's key is proven."""
+    """The protocol that proves a session's key."""
 
     DPOP = "dpop"
     DBSC = "dbsc"
@@ -32,8 +32,8 @@ class BoundKey:
     """The public key that a session is bound to.
 
     Attributes:
-        use: by which protocol it is proven.
-        jwk: the key (RFC 7517), with the members that its thumbprint is made of and no others.
+        use: the protocol that proves it.
+        jwk: the key (RFC 7517), with only the members that its thumbprint is made of.
     """
 
     use: KeyUse
@@ -45,11 +45,11 @@ class Extras:
     """The extras of one session.
 
     Attributes:
-        persistent: whether the session outlives the browser; False makes its cookie one without ``Max-Age``.
+        persistent: whether the session survives closing the browser; False makes its cookie one without ``Max-Age``.
         authenticated_at: when its user was last authenticated, if that was after the login; milliseconds.
         claims: the session's own claims, for each of its access tokens.
-        key: the key that the session is bound to. The text has it as critical: versions before 0.3 would give new
-            tokens without a proof, so they may not work with such a session.
+        key: the key that the session is bound to. The text marks it as critical: versions before 0.3 would issue new
+            tokens without a proof, so they must not use such a session.
         others: what a newer version has written, by name.
     """
 
@@ -76,7 +76,7 @@ class Extras:
 
 
 def act_part(claims: Mapping[str, Any], name: str) -> str | None:
-    """Return a part of the claim ``act`` (RFC 8693 §4.1) that is text; None where there is none."""
+    """Return a text member of the claim ``act`` (RFC 8693 §4.1); None if it is missing."""
     actor = claims.get("act")
     part = actor.get(name) if isinstance(actor, Mapping) else None
     return part if isinstance(part, str) else None
@@ -89,7 +89,7 @@ def read_extras(text: str | None) -> Extras:
     """Return the extras in the text that a store keeps.
 
     Raises:
-        StoreUnavailable: only a newer version of Daypass may work with this session; nothing was decided.
+        StoreUnavailable: only a newer version of Daypass can use this session; nothing was decided.
     """
     return _NONE if text is None else _read(text)
 
@@ -113,7 +113,7 @@ def _bound_key(member: Mapping[str, Mapping[str, str]] | None) -> BoundKey | Non
     """Return the key in the text's member for it.
 
     Raises:
-        StoreUnavailable: it is proven by a protocol that only a newer version of Daypass knows.
+        StoreUnavailable: only a newer version of Daypass knows the protocol that proves it.
     """
     if not member:
         return None

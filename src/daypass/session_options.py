@@ -1,4 +1,4 @@
-"""What a login may say of its session: whether it outlives the browser, its own times, its own claims."""
+"""The options of a session at login: whether it survives closing the browser, its own times, its own claims."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,16 @@ MAXIMUM_CLAIMS = 2048
 
 
 class SessionOptions(TypedDict, total=False):
-    """What a login may say of its session.
+    """The options of a session at login.
 
     Attributes:
-        persistent: False is "do not remember me": the cookie goes with the browser, and the session ends after the
-            policy's ``session_idle_ttl`` without a refresh.
+        persistent: False is "do not remember me": the cookie lasts until the browser closes, and the session ends after
+            the policy's ``session_idle_ttl`` without a refresh.
         idle_ttl: ends the session after this time without a refresh, if the policy's time is longer.
         absolute_ttl: ends the session this long after its login, if the policy's time is longer.
         key: the public key (a JWK) that the session is bound to: its client proves by DPoP (RFC 9449) that it has it.
-        claims: for each access token of the session, beside those of the user; JSON values, `MAXIMUM_CLAIMS` bytes at
-            most. Where both have one of the same name, the session's counts.
+        claims: for each access token of the session, in addition to those of the user; JSON values, at most
+            `MAXIMUM_CLAIMS` bytes. If both have a claim of the same name, the session's counts.
     """
 
     persistent: bool
@@ -39,10 +39,10 @@ class SessionOptions(TypedDict, total=False):
 
 
 def apply(session: Session, options: SessionOptions, policy: Policy) -> Session:
-    """Return a new ``session`` with what ``options`` say of it, and the expiry that follows.
+    """Return a new ``session`` with ``options`` applied, and the expiry that follows.
 
     Raises:
-        ConfigurationError: an option is unknown or cannot work; the message says what to write instead.
+        ConfigurationError: an option is unknown or invalid; the message says what to write instead.
     """
     refuse_unknown(options, SessionOptions.__annotations__, "session option")
     persistent = options.get("persistent", True)
@@ -81,7 +81,7 @@ def _span(options: SessionOptions, name: str, longest: int) -> int:
 
 
 def checked_claims(claims: object) -> Mapping[str, Any]:
-    """Return a session's own claims if they can stand in its access tokens.
+    """Return a session's own claims if its access tokens can contain them.
 
     Raises:
         ConfigurationError: they are not JSON, are too long, or have a name that Daypass sets.
@@ -113,7 +113,7 @@ def confirmed(session: Session, amr: Sequence[str], acr: str | None, now: int) -
     """Return ``session`` as it is after its user was authenticated again, at ``now``.
 
     Raises:
-        ConfigurationError: ``amr`` or ``acr`` is not what it has to be.
+        ConfigurationError: ``amr`` or ``acr`` is invalid.
     """
     if isinstance(amr, str) or not amr:
         raise ConfigurationError("amr has to be a list of at least one method: ['pwd'], ['hwk', 'user'] (RFC 8176)")

@@ -1,7 +1,8 @@
 """Shares one read among many callers: each gets the result of a read that began after it asked.
 
-A definite rejection needs that: what an older read did not find may have been added since. Of all who ask while a read
-is running, the first leads the next read and the others wait for it. So there is one read at a time, however many ask.
+A definite rejection needs that: something that an older read did not find may have been added since. Of the callers who
+ask during a read, the first starts the next read and the others wait for it. So there is one read at a time, for any
+number of callers.
 """
 
 import threading
@@ -17,7 +18,7 @@ A = TypeVar("A")
 
 
 class SharedRead(Generic[A]):
-    """Reads for all who ask; it may be shared by threads and by event loops.
+    """Reads for all callers; threads and event loops may share it.
 
     Args:
         read: makes the flow that reads, given the time.
@@ -31,17 +32,17 @@ class SharedRead(Generic[A]):
         self.recover_from_fork()
 
     def recover_from_fork(self) -> None:
-        """Forget the reads that are running: at first, and in a forked child."""
+        """Forget the running reads: at first, and in a forked child."""
         self._lock = threading.Lock()
         self._running: Future[A] | None = None
         self._next: Future[A] | None = None
 
     def result(self) -> Flow[A]:
-        """Return what a read finds that begins after this call.
+        """Return the result of a read that begins after this call.
 
         Raises:
-            StoreError: it failed, or the one before it did, or the caller who made it has gone; nothing is known.
-            ConfigurationError: what it found cannot be used.
+            StoreError: it failed, or the one before it did, or its caller was cancelled; nothing is known.
+            ConfigurationError: its result is unusable.
         """
         with self._lock:
             leads, before = self._next is None, self._running
@@ -56,10 +57,10 @@ class SharedRead(Generic[A]):
         try:
             if before is not None:
                 yield from WaitFor(before)
-                _outcome(before)  # a store that is down is not asked by each caller in turn
+                _outcome(before)  # not every caller in turn asks a store that is down
             yield from self._keep_the_gap()
             with self._lock:
-                self._running, self._next = read, None  # who asks from now on gets the read after this one
+                self._running, self._next = read, None  # later callers get the read after this one
             self._began_at = now = yield from Now()
             read.set_result((yield from self._read(now)))
         except (StoreError, ConfigurationError) as error:
@@ -78,7 +79,7 @@ class SharedRead(Generic[A]):
 
 
 def _outcome(read: "Future[A]") -> A:
-    """Return what a read found, or raise an error of its own for each caller."""
+    """Return the result of a read, or raise a new error for each caller."""
     if not read.done():
         raise StoreContended("the read takes too long; try again")
     error = read.exception()

@@ -1,4 +1,4 @@
-"""Counts what happens in one process: events by code, requests by route and status, how long they took. No I/O.
+"""The counters of one process: events by code, requests by route and status, and their durations. No I/O.
 
 Prometheus, OpenTelemetry and the audit trail read the counts when they need them. A request only adds.
 """
@@ -16,10 +16,10 @@ class Tally:
     """The counts of a process; threads may share it.
 
     Attributes:
-        events: how many there were of each event's code.
-        requests: how many there were of each route and status.
-        seconds: how long the requests of each route took in all.
-        times: how many requests of each route were in each of `BUCKETS`.
+        events: the number of events of each code.
+        requests: the number of requests of each route and status.
+        seconds: the total duration of the requests of each route.
+        times: the number of requests of each route in each of `BUCKETS`.
         clock_difference: how far this machine's clock is ahead of the store's, in milliseconds; None if not known.
     """
 
@@ -27,7 +27,7 @@ class Tally:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew: in a forked child."""
+        """Reset in a forked child."""
         self._lock = threading.Lock()
         self.events: Counter[str] = Counter()
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -51,9 +51,9 @@ class Tally:
             times[bisect_left(BUCKETS, seconds)] += 1
 
     def counts(self) -> Mapping[str, int]:
-        """Return what was counted until now, by names that are stored: ``rotated``, ``/auth/refresh 200``, ``t3``.
+        """Return the counts until now, by their stored names: ``rotated``, ``/auth/refresh 200``, ``t3``.
 
-        The last is how many requests were in the bucket of that number, of all routes.
+        The last is the number of requests of all routes in the bucket of that number.
         """
         with self._lock:
             times = [sum(column) for column in zip(*self.times.values(), strict=True)]
@@ -64,5 +64,5 @@ class Tally:
             }
 
     def state(self) -> Mapping[str, int]:
-        """Return what is so now, by name."""
+        """Return the current values, by name."""
         return {} if self.clock_difference is None else {"clock": self.clock_difference}

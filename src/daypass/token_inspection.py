@@ -1,4 +1,4 @@
-"""Explains a token to an operator: what it is, whose, and valid or why not. What opens something is never shown.
+"""Explains a token to an operator: what it is, whose, and whether and why it is valid. It never shows usable secrets.
 
 A refresh token is judged by the rotation rule without being presented: nothing in the store changes.
 """
@@ -39,13 +39,13 @@ _OF_CLIENT = "dpc_"
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What is known of a token.
+    """The result of inspecting a token.
 
     Attributes:
-        kind: what it is.
+        kind: the kind of token.
         valid: whether it is accepted now; None if that was not, or cannot be, checked.
         reason: why it is refused, or what could not be checked.
-        facts: what it says; no part of it opens anything.
+        facts: the token's contents; no part of it can be used to log in.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Inspection:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
-        """Return all of it, to be printed."""
+        """Return all of it, for printing."""
         return {"kind": self.kind, "valid": self.valid, "reason": self.reason, **self.facts}
 
 
@@ -69,11 +69,11 @@ def inspect(text: str, now: int, store: Store, secret: Secret | None) -> Inspect
     Args:
         text: the token.
         now: milliseconds since the epoch.
-        store: of the service.
-        secret: of the service; None for the one beside an embedded store, if it is there.
+        store: the store of the service.
+        secret: the secret of the service; None for the one beside an embedded store, if it exists.
 
     Raises:
-        ConfigurationError: the secret is not the one that the keys in the store were wrapped under.
+        ConfigurationError: the secret is not the one that wraps the keys in the store.
         StoreError: the store cannot be used now.
     """
     path = getattr(store, "path", None)
@@ -134,7 +134,7 @@ def _is_authentic(text: str, record: KeyRecord, master: MasterSecret, session: S
         except TokenMalformed:
             continue
         return True
-    return session is None  # then it is not known which client it is bound to
+    return session is None  # without a session, the client that it is bound to is unknown
 
 
 # ---- access tokens
@@ -183,7 +183,7 @@ def _claims(claims: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-# ---- what they have in common
+# ---- shared by both
 
 
 def _facts_of(session: Session | None) -> dict[str, Any]:

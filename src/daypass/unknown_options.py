@@ -1,4 +1,4 @@
-"""Refuse options that nobody knows, so that a misspelt one never switches a protection off silently."""
+"""Refuses unknown options, so that a misspelt one never switches off a protection silently."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,16 +8,16 @@ from daypass.errors import ConfigurationError
 
 
 class NoOptions(TypedDict):
-    """The type of ``**unknown`` where every option has a name: a type checker refuses any other one."""
+    """The type of ``**unknown`` if every option has a name: a type checker refuses any other name."""
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str = "option") -> None:
-    """Refuse every name that is not known; the message names the nearest known one.
+    """Refuse every unknown name; the message suggests the nearest known one.
 
     Args:
-        given: the names somebody wrote.
-        known: the names there are.
-        kind: what such a name is called in the message.
+        given: the names to check.
+        known: the known names.
+        kind: what the message calls such a name.
 
     Raises:
         ConfigurationError: one of ``given`` is not among ``known``.

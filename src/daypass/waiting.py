@@ -1,4 +1,4 @@
-"""Waits for what another caller does, in either colour."""
+"""Waits for another caller's result, sync or async."""
 
 from concurrent.futures import Future, wait
 from typing import Any
@@ -8,12 +8,12 @@ AT_MOST = 10.0
 
 
 def wait_for(future: Future[Any], seconds: float = AT_MOST) -> None:
-    """Wait until ``future`` is done, or for so long."""
+    """Wait until ``future`` is done, or until the time has passed."""
     wait([future], seconds)
 
 
 async def await_for(future: Future[Any], seconds: float = AT_MOST) -> None:
-    """Do as `wait_for`, without blocking the event loop; a caller who is cancelled cancels it for nobody else."""
+    """Do what `wait_for` does, without blocking the event loop; cancelling one caller does not cancel the others."""
     import asyncio  # here, because it is a third of what importing daypass would cost those who never use it
 
     waiting = asyncio.wrap_future(future)

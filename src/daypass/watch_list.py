@@ -1,6 +1,6 @@
 """The open connections of a process, by session and by the second at which their access token expires.
 
-Looking for those that have to end costs as much as there are that have to, whatever the number of connections.
+Finding the connections to end takes time in proportion to their number, not to the number of all connections.
 """
 
 import threading
@@ -19,7 +19,7 @@ class Watched(Protocol):
     """An open connection.
 
     Attributes:
-        token: the access token that it goes by.
+        token: the access token that it uses.
     """
 
     token: AccessToken
@@ -29,7 +29,7 @@ class Watched(Protocol):
 
 
 class WatchList:
-    """The open connections; it may be shared by threads.
+    """The open connections; threads may share it.
 
     Args:
         leeway: milliseconds that a connection outlives its access token.
@@ -59,7 +59,7 @@ class WatchList:
             _discard(self._by_expiry, self._expiry(watched.token), watched)
 
     def renew(self, watched: Watched, token: AccessToken) -> None:
-        """Let a watched connection go by a newer access token of the same session."""
+        """Switch a watched connection to a newer access token of the same session."""
         with self._lock:
             _discard(self._by_expiry, self._expiry(watched.token), watched)
             watched.token = token
@@ -92,7 +92,7 @@ class WatchList:
 
 
 def _sessions(token: AccessToken) -> tuple[str, ...]:
-    """Return the sessions with which a connection ends."""
+    """Return the sessions whose end also ends a connection."""
     return (token.session_id,) if token.actor_session_id is None else (token.session_id, token.actor_session_id)
 
 

@@ -1,7 +1,7 @@
 """Watches open connections: a WebSocket or a stream ends when its session ends, or when its access token expires.
 
-An access token is checked once, when a connection opens. `Daypass.watch` and `AsyncDaypass.watch` go on from there. All
-connections of an issuer share one thread, which wakes twice a second; none has a timer, a task or I/O of its own.
+An access token is checked once, when a connection opens. `Daypass.watch` and `AsyncDaypass.watch` take over from there.
+All connections of an issuer share one thread, which wakes twice a second; no connection has its own timer, task or I/O.
 """
 
 import logging
@@ -50,7 +50,7 @@ class Connections:
                 self._thread.start()
 
     def renew(self, watched: Watched, token: AccessToken) -> None:
-        """Let a connection go by a newer access token of the same session."""
+        """Switch a connection to a newer access token of the same session."""
         self._watched.renew(watched, token)
 
     def remove(self, watched: Watched) -> None:
@@ -74,11 +74,11 @@ class Connections:
 
 
 class _Watching:
-    """What both kinds share: a token, and why the connection has to end.
+    """The shared part of both kinds: a token, and why the connection must end.
 
     Attributes:
-        token: the access token that the connection goes by.
-        ended: why the connection has to end: `SessionRevoked` or `TokenExpired`; None while it may go on.
+        token: the access token that the connection uses.
+        ended: why the connection must end: `SessionRevoked` or `TokenExpired`; None while it may continue.
     """
 
     __slots__ = ("_connections", "_on_end", "_text", "_verify", "ended", "token")
@@ -109,7 +109,7 @@ class _Watching:
         return f"<{type(self).__name__} of {getattr(self, 'token', None)!r}>"
 
     def check(self) -> None:
-        """Do nothing while the connection may go on.
+        """Check that the connection may continue.
 
         Raises:
             SessionRevoked: its session has ended.
@@ -139,7 +139,7 @@ class Watch(_Watching):
     Args:
         connections: of the issuer.
         verify: checks an access token.
-        access_token: what the connection was opened with.
+        access_token: the token that the connection was opened with.
         on_end: called once, by another thread, with `SessionRevoked` or `TokenExpired`.
     """
 
@@ -170,20 +170,21 @@ class Watch(_Watching):
         self._connections.remove(self)
 
     def renew(self, access_token: str) -> AccessToken:
-        """Go on with a newer access token of the same session; return what it says.
+        """Continue with a newer access token of the same session; return its contents.
 
         Raises:
-            TokenRejected: it was refused, or belongs to another session; the connection goes on with the one before.
-            StoreError: it could not be checked; the connection goes on with the one before.
+            TokenRejected: it was refused, or belongs to another session; the connection continues with the previous
+                one.
+            StoreError: it could not be checked; the connection continues with the previous one.
         """
         return self._renew(self._verify(access_token))
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the connection has to end, or for so many seconds; return whether it has to."""
+        """Wait until the connection must end, or for so many seconds; return whether it must end."""
         return self._over.wait(seconds)
 
     def until_end(self, source: Iterable[Any]) -> Iterator[Any]:
-        """Yield from ``source`` until the connection has to end, for a streamed response; looks before each item."""
+        """Yield from ``source`` until the connection must end, for a streamed response; check before each item."""
         with self:
             for each in source:
                 if self.ended is not None:
@@ -201,13 +202,14 @@ class Watch(_Watching):
 class AsyncWatch(_Watching):
     """Watches one connection that is served by a task: a context manager, from `AsyncDaypass.watch`.
 
-    When the connection has to end, what runs inside the ``async with`` is cancelled, as by `asyncio.timeout`, and the
-    ``async with`` raises `SessionRevoked` or `TokenExpired`. With ``on_end`` it is not: close the connection there.
+    When the connection must end, the code inside the ``async with`` is cancelled, as by `asyncio.timeout`, and the
+    ``async with`` raises `SessionRevoked` or `TokenExpired`. With ``on_end`` it is not cancelled: close the connection
+    there.
 
     Args:
         connections: of the issuer.
         verify: checks an access token.
-        access_token: what the connection was opened with.
+        access_token: the token that the connection was opened with.
         on_end: called once, in the event loop, with `SessionRevoked` or `TokenExpired`.
     """
 
@@ -251,16 +253,17 @@ class AsyncWatch(_Watching):
             raise self.ended from error
 
     async def renew(self, access_token: str) -> AccessToken:
-        """Go on with a newer access token of the same session; return what it says.
+        """Continue with a newer access token of the same session; return its contents.
 
         Raises:
-            TokenRejected: it was refused, or belongs to another session; the connection goes on with the one before.
-            StoreError: it could not be checked; the connection goes on with the one before.
+            TokenRejected: it was refused, or belongs to another session; the connection continues with the previous
+                one.
+            StoreError: it could not be checked; the connection continues with the previous one.
         """
         return self._renew(await self._verify(access_token))
 
     async def until_end(self, source: AsyncIterable[Any]) -> AsyncIterator[Any]:
-        """Yield from ``source`` until the connection has to end, for a streamed response, which then ends cleanly.
+        """Yield from ``source`` until the connection must end, for a streamed response, which then ends cleanly.
 
         Raises:
             TokenRejected: the access token was refused; nothing was yielded.

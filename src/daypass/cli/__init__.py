@@ -1,4 +1,4 @@
-"""The `daypass` command: the words it knows, and the module of each, loaded when its word is given."""
+"""The `daypass` command: its subcommands, and the module of each, imported when needed."""
 
 import argparse
 import sys
@@ -16,13 +16,13 @@ CLOSED_PIPE = 141
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A first word of the command line.
+    """A subcommand.
 
     Attributes:
-        name: the word.
-        module: in `daypass.cli`; its function ``add`` makes the rest of the parser.
-        text: what the list of commands says about it.
-        aliases: other words for it.
+        name: its name.
+        module: in `daypass.cli`; its function ``add`` completes the parser.
+        text: its line in the list of commands.
+        aliases: other names for it.
     """
 
     name: str
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DaypassError as error:
         return fail(str(error))
     except BrokenPipeError:
-        sys.stderr.close()  # or Python would write that standard output cannot be flushed
+        sys.stderr.close()  # otherwise Python complains that it cannot flush standard output
         return CLOSED_PIPE
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser_of(words: Sequence[str] | None = None) -> Parser:
-    """Return the parser for a command line, with the options of its own command only; with all of them for None."""
+    """Return the parser for a command line, with only its own command's options; for None, with all of them."""
     parser = Parser(prog="daypass", description="Keeps users logged in.")
     parser.add_argument("--version", action=Version, help="show the version and exit")
     parser.set_defaults(parser=parser)

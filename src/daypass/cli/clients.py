@@ -8,7 +8,7 @@ from daypass.cli.parser import add_json, command, group
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     commands = group(parser)
     adding = command(
         commands,

@@ -1,4 +1,4 @@
-"""``daypass completion``: what completes these commands in a shell, by shtab."""
+"""``daypass completion``: completes these commands in a shell, by shtab."""
 
 import argparse
 
@@ -9,7 +9,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         completion,

@@ -9,7 +9,7 @@ from daypass.cli.service import add_settings
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         show,

@@ -8,7 +8,7 @@ from daypass.duration import SECOND, milliseconds
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         demo,

@@ -1,4 +1,4 @@
-"""``daypass doctor``: looks for faults of a deployment, from outside and in the store."""
+"""``daypass doctor``: finds faults of a deployment, from outside and in the store."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ FOUND = 3
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         doctor,
@@ -46,7 +46,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def examine(options: argparse.Namespace) -> "list[Finding]":
-    """Return the faults of the service at the URL that was given, or else of the store."""
+    """Return the faults of the service at the given URL, otherwise those of the store."""
     from daypass.clock import system_clock
     from daypass.server import examination
     from daypass.server.doctor import examine_store, examine_url

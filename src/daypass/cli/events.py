@@ -22,7 +22,7 @@ _LATE = 15 * SECOND
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         events,
@@ -65,7 +65,7 @@ def events(options: argparse.Namespace) -> int:
 
 
 def _following(store: "OperatorStore", step: "ReadEvents", found: "Iterator[AuditRecord]") -> "Iterator[AuditRecord]":
-    """Yield what was found, then what is new, until somebody interrupts."""
+    """Yield the records that were found, then new ones, until interrupted."""
     from daypass.clock import system_clock
 
     shown: dict[tuple[int, str], None] = {}

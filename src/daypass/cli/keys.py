@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     commands = group(parser)
     listing = command(
         commands, "list", list_keys, "list the keys, newest first", "daypass key list\ndaypass key list --json"
@@ -57,7 +57,7 @@ def rotate(options: argparse.Namespace) -> int:
     secret = given_secret(options)
     with opened(options, existing=False) as store:
         signing = (record.algorithm for record in store.perform(ReadKeys()) if record.algorithm != REFRESH)
-        algorithm: Any = next(signing, "ES256")  # that of the newest: what the service signs with
+        algorithm: Any = next(signing, "ES256")  # the newest key's, which the service signs with
         with issuer_on(store, secret, algorithm, needs_keys=True) as auth:
             auth.rotate_keys(at_once=options.now)
         return _say_keys(store, as_json=options.json)

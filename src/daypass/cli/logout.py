@@ -10,7 +10,7 @@ _HERE_ALONE = "Logged out here alone: the server did not end the other sessions.
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(parser, logout, "Log out, here and on the server.", "daypass logout")
     add_session_options(parser)
     parser.add_argument("--everywhere", action="store_true", help="end all sessions of this user, on every device")

@@ -1,4 +1,4 @@
-"""Opens the store that a command works on, and an issuer on it: both while the service runs."""
+"""Opens the store that a command works on, and an issuer on it; the service may be running."""
 
 import argparse
 import contextlib
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def store_url(options: argparse.Namespace) -> str:
-    """Return the URL of the store: that of the option, the environment, ``daypass.toml``, or the default."""
+    """Return the URL of the store: from the option, the environment, ``daypass.toml``, or the default."""
     from daypass.server import sources
 
     url = sources.store_url(vars(options))
@@ -35,8 +35,8 @@ def opened(options: argparse.Namespace, *, existing: bool = True) -> Iterator["S
 
     Args:
         options: of the command.
-        existing: whether the database has to be there: in a new, empty one nothing would be found or ended, and
-            nothing would say so.
+        existing: whether the database must exist: in a new, empty one nothing would be found or ended, without any
+            message.
     """
     from daypass.stores import open_store
 
@@ -53,13 +53,13 @@ def opened(options: argparse.Namespace, *, existing: bool = True) -> Iterator["S
 def issuer_on(
     store: "Store", secret: "Secret | None" = None, algorithm: "Algorithm" = "ES256", *, needs_keys: bool = False
 ) -> Iterator["Daypass"]:
-    """Give an issuer, whose events are in the audit trail at the end.
+    """Yield an issuer; at the end, its events are written to the audit trail.
 
     Args:
-        store: of the service.
-        secret: that the keys in it are wrapped under; None for the secret beside an embedded store.
-        algorithm: what access tokens are signed with.
-        needs_keys: whether it reads or makes keys; else no secret is needed.
+        store: the store of the service.
+        secret: the secret that wraps the keys in it; None for the secret beside an embedded store.
+        algorithm: the algorithm that signs access tokens.
+        needs_keys: whether it reads or creates keys; otherwise no secret is needed.
     """
     import secrets
 
@@ -84,7 +84,7 @@ def issuer_on(
 
 
 def emit(auth: "Daypass", event: "Event") -> None:
-    """Tell what a command has done."""
+    """Print what a command has done."""
     from daypass.steps import Emit
 
     auth.run(_emitting(Emit(event)))
@@ -95,7 +95,7 @@ def _emitting(step: "Emit") -> "Flow[None]":
 
 
 def given_secret(options: argparse.Namespace) -> "Secret | None":
-    """Return the master secrets of the option, the environment or ``daypass.toml``; None if none has any."""
+    """Return the master secrets of the option, the environment or ``daypass.toml``; None without any."""
     from daypass import secret_file
     from daypass.server import sources
 
@@ -104,9 +104,9 @@ def given_secret(options: argparse.Namespace) -> "Secret | None":
 
 
 def confirmed(question: str) -> bool:
-    """Ask a person; False where nobody is at the terminal."""
+    """Ask the user; return False without a terminal."""
     return sys.stdin.isatty() and input(question).strip() == "yes"
 
 
 def _nobody(_: str) -> None:
-    """Load no user: no command asks for one."""
+    """Load no user: no command needs one."""

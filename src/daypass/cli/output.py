@@ -1,4 +1,4 @@
-"""What the commands print: results on standard output, for people or programs; everything else on standard error."""
+"""The output of commands: results on standard output, for people or programs; everything else on standard error."""
 
 import importlib.util
 import json
@@ -64,7 +64,7 @@ def show_page(page: str, code: str | None) -> None:
 
 
 def iso_time(milliseconds: int) -> str:
-    """Return a time as people and programs read it: ``2026-01-31T12:00:00Z``."""
+    """Return a time for people and programs: ``2026-01-31T12:00:00Z``."""
     return datetime.fromtimestamp(milliseconds // SECOND, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -77,19 +77,19 @@ def ago(milliseconds: int, now: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text without what could move a terminal's cursor or end a line."""
+    """Return text without characters that could move a terminal's cursor or end a line."""
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def say_rows(
     headings: Sequence[str], rows: Iterable[Sequence[str]], for_people: Callable[[Sequence[str]], Sequence[str]]
 ) -> int:
-    """Print rows as they come: a table in a terminal; lines separated by tabs, without headings, in a pipe.
+    """Print rows as they come: in a terminal as a table; in a pipe as lines with tabs, without headings.
 
     Args:
         headings: of the table.
-        rows: as programs read them.
-        for_people: returns a row as people read it.
+        rows: the form for programs.
+        for_people: returns the form of a row for people.
     """
     if not sys.stdout.isatty():
         for row in rows:
@@ -120,13 +120,13 @@ def say_records(
     columns: Sequence[str] | None = None,
     headings: bool = True,
 ) -> int:
-    """Print records as they come: as JSON, one a line; as a table in a terminal; in a pipe as lines with tabs.
+    """Print records as they come: as JSON, one a line; in a terminal as a table; in a pipe as lines with tabs.
 
     Args:
         records: all with the same fields, in the same order.
         as_json: whether as JSON.
-        columns: the fields of the table and of the lines; all of them unless given.
-        headings: whether the table has any.
+        columns: the fields of the table and of the lines; all of them by default.
+        headings: whether the table has headings.
     """
     if as_json:
         for record in records:
@@ -142,7 +142,7 @@ def say_records(
 
 
 def say_fields(fields: Mapping[str, Any]) -> int:
-    """Print one record, a field a line."""
+    """Print one record, one field a line."""
     width = max(map(len, fields)) + 2
     for name, value in fields.items():
         say(f"{name:{width}}{printable(_cell(value))}".rstrip())

@@ -1,4 +1,4 @@
-"""How the options of all commands are read: no abbreviations, the nearest name for a typo, examples in each help."""
+"""The option parser of all commands: no abbreviations, the nearest name for a typo, examples in each help."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ Commands = Any
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that names the nearest option, and takes no abbreviations: they would change when options are added."""
+    """A parser that suggests the nearest option, and accepts no abbreviations, which new options would break."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments, allow_abbrev=False)
 
     def refuse(self, unknown: str) -> NoReturn:
-        """Print the usage and what may have been meant, and exit with status 2."""
+        """Print the usage and a suggestion, and exit with status 2."""
         name = unknown.partition("=")[0]
         options = [word for action in self._actions for word in action.option_strings]
         near = [word for word in options if word.startswith(name)] or get_close_matches(name, options, n=1)
@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Version(argparse.Action):
-    """Looks the version up when it is asked for: that takes longer than most commands."""
+    """Looks up the version only when needed: that takes longer than most commands."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002 - argparse's name
         super().__init__(option_strings, dest, nargs=0, help=help)
@@ -41,7 +41,7 @@ class Version(argparse.Action):
 
 
 def describe(parser: argparse.ArgumentParser, call: Call, text: str, examples: str, more: str = "") -> None:
-    """Say what a command does and show examples of it, one a line; ``more`` follows them."""
+    """Describe a command and show examples of it, one a line; ``more`` follows them."""
     parser.set_defaults(command=call, parser=parser)
     parser.description = text
     shown = "\n".join(f"  {line}" for line in examples.splitlines())
@@ -50,7 +50,7 @@ def describe(parser: argparse.ArgumentParser, call: Call, text: str, examples: s
 
 
 def group(parser: argparse.ArgumentParser, *, required: bool = True) -> Commands:
-    """Return what takes the commands of a word, such as ``list`` of ``daypass key``."""
+    """Return the group of a command's subcommands, such as ``list`` of ``daypass key``."""
     return parser.add_subparsers(metavar="COMMAND", required=required)
 
 
@@ -60,12 +60,12 @@ def command(
     """Add a command.
 
     Args:
-        commands: of its word, from `group`.
-        name: of the command.
+        commands: the group, from `group`.
+        name: the command's name.
         call: runs it, and returns its exit status.
-        text: what it does, as the list of commands says it.
-        examples: of its use, one a line.
-        more: what follows the examples in its help.
+        text: its description in the list of commands.
+        examples: examples, one a line.
+        more: text after the examples in its help.
         aliases: other names for it.
     """
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, aliases=aliases)

@@ -7,7 +7,7 @@ from daypass.errors import ConfigurationError
 
 
 def read_password(*, again: bool = True) -> str:
-    """Return the password; ask for it twice with ``again``, for a new one.
+    """Return the password; with ``again``, ask for a new one twice.
 
     Raises:
         ConfigurationError: there is none, it is not UTF-8, or the two differ.

@@ -9,7 +9,7 @@ from daypass.cli.parser import describe
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         request,

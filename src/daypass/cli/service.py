@@ -7,7 +7,7 @@ from daypass.cli.parser import add_secret_file, add_store, describe
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         serve,

@@ -19,7 +19,7 @@ _WHOSE = "subject; of a built-in user also the email address or the name"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     commands = group(parser)
     listing = command(
         commands,
@@ -114,7 +114,7 @@ def end_everyone(options: argparse.Namespace) -> int:
 
 
 def subject_of(store: "Store", user: str) -> str:
-    """Return the subject of a built-in user with this address or name; else ``user`` is a subject itself."""
+    """Return the subject of a built-in user with this address or name; otherwise ``user`` is a subject itself."""
     from daypass.account_steps import AccountStore, FindAccount
 
     account = store.perform_account(FindAccount(user)) if isinstance(store, AccountStore) else None

@@ -9,7 +9,7 @@ from daypass.errors import ConfigurationError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     commands = group(parser)
     migrating = command(
         commands,
@@ -42,7 +42,7 @@ def migrate(options: argparse.Namespace) -> int:
 
 
 def stats(options: argparse.Namespace) -> int:
-    """Count what there is in the store."""
+    """Count the contents of the store."""
     from daypass.clock import system_clock
     from daypass.operator_steps import OperatorStore, ReadStats
 
@@ -54,7 +54,7 @@ def stats(options: argparse.Namespace) -> int:
 
 
 def purge(options: argparse.Namespace) -> int:
-    """Remove the sessions that are over."""
+    """Remove ended and expired sessions that are no longer needed."""
     with opened(options) as store, issuer_on(store) as auth:
         removed = auth.purge()
     return say_json({"removed": removed}) if options.json else say(f"Removed {removed} sessions that were over")

@@ -13,7 +13,7 @@ INVALID = 3
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     describe(
         parser,
         token,

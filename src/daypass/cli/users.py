@@ -22,7 +22,7 @@ _ENDS = "All sessions of the user end: refresh tokens are refused at once, acces
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     commands = group(parser)
     adding = command(
         commands,

@@ -41,7 +41,7 @@ exit status: 0 it worked; 1 it failed; 2 wrong arguments; 3 removed, but not rev
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add what follows the word."""
+    """Add the options and subcommands of this command."""
     commands = group(parser)
     listing = command(
         commands, "list", list_, "list the connections",
@@ -172,7 +172,7 @@ def rewrap(options: argparse.Namespace) -> int:
 
 
 def keep(options: argparse.Namespace) -> int:
-    """Refresh connections before their refresh tokens die of disuse."""
+    """Refresh connections before their refresh tokens expire unused."""
     on_event = _say_event if options.json else None
     with (
         _opened(options, on_event=on_event) as vault,
@@ -194,7 +194,7 @@ def _opened(options: argparse.Namespace, *, sealed: bool = True, on_event: Any =
 
     Args:
         options: of the command.
-        sealed: whether rows are opened or sealed; without that, no secret is needed.
+        sealed: whether rows are opened or sealed; otherwise no secret is needed.
         on_event: of the `Vault`.
     """
     from daypass.client.vault import Vault
@@ -318,7 +318,7 @@ def _say_event(event: "VaultEvent") -> None:
 
 @contextmanager
 def _stopping() -> Iterator[threading.Event]:
-    """Give what SIGTERM and Ctrl-C set; what is under way comes to its end."""
+    """Yield an event that SIGTERM and Ctrl-C set; running work is finished."""
     stop = threading.Event()
     before = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -330,7 +330,7 @@ def _stopping() -> Iterator[threading.Event]:
 
 @contextmanager
 def _serving(address: str | None, vault: "Vault") -> Iterator[None]:
-    """Serve the vault's counters at ``address``, if there is one."""
+    """Serve the vault's counters at ``address``, if given."""
     if address is None:
         yield
         return

@@ -2,8 +2,8 @@
 
 auth = Daypass(…, migrate=simplejwt())
 
-Each function here reads the tokens of one library, with that library itself and its settings: what it would refuse,
-such as a blacklisted token, Daypass refuses too. For a library that is not here, write an `OldTokens`.
+Each function here reads the tokens of one library, with that library itself and its settings. A token that it would
+refuse, such as a blacklisted one, Daypass refuses too. For any other library, write an `OldTokens`.
 ``docs/migrate/index.md`` shows each step, and the way back.
 """
 

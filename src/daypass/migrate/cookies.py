@@ -1,6 +1,7 @@
 """Sessions in cookies: of Flask, Starlette and Django.
 
-The cookie stays as it is, so that nodes without Daypass go on with it. Each library is imported when a cookie is read.
+The cookie stays as it is, so that nodes without Daypass can still use it. Each library is imported when a cookie is
+read.
 """
 
 import time
@@ -45,7 +46,7 @@ def starlette_session(
     """Accept the cookie of Starlette's ``SessionMiddleware``.
 
     Args:
-        secret_key: what the middleware was given.
+        secret_key: the middleware's ``secret_key``.
         user: the name under which the session has the user's id, or a function that returns it.
         cookie: the middleware's ``session_cookie``.
         max_age: the middleware's ``max_age``.
@@ -72,7 +73,7 @@ def starlette_session(
 def django_session() -> OldTokens:
     """Accept the session cookie of ``django.contrib.auth``, whichever session engine the project has.
 
-    What ends a session of Django's, such as a new password, ends it here too.
+    Whatever ends a Django session, such as a new password, ends it here too.
     """
 
     def read(text: str) -> OldToken | None:
@@ -103,7 +104,7 @@ def django_session() -> OldTokens:
 
 
 def _row(session: Any, key: str) -> Any:
-    """Return the row of a session of Django's; None for one that is in a cache or in its cookie."""
+    """Return the row of a Django session; None for a session in a cache or in its cookie."""
     model = getattr(session, "model", None)
     return None if model is None else model.objects.filter(session_key=key).first()
 

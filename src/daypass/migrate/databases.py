@@ -1,6 +1,6 @@
 """Libraries that keep their tokens in a database: django-oauth-toolkit, fastapi-users.
 
-Each is imported when a token is read: it is there as long as its tokens are.
+Each library is imported when a token is read, so it must stay installed during the migration.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ def oauth_toolkit(*, access: bool = True) -> OldTokens:
     Tokens without a user, of the client credentials grant, start no session.
 
     Args:
-        access: whether its access tokens open the application until they expire.
+        access: whether its access tokens are accepted until they expire.
     """
 
     def read(text: str) -> OldToken | None:
@@ -64,9 +64,9 @@ def fastapi_users_database(
 
     Args:
         find: returns the row of a token, or None: ``get_by_token`` of your ``AccessTokenDatabase``.
-        lifetime_seconds: what the ``DatabaseStrategy`` was given.
+        lifetime_seconds: the ``lifetime_seconds`` of the ``DatabaseStrategy``.
         cookie: the name of the cookie that the token is in; None for a ``BearerTransport``.
-        access: whether the token opens the application until it expires.
+        access: whether the token is accepted as an access token until it expires.
     """
 
     async def read(text: str) -> OldToken | None:

@@ -1,6 +1,6 @@
 """Libraries whose tokens are JWTs: djangorestframework-simplejwt, Flask-JWT-Extended, fastapi-users, AuthX.
 
-Each is imported when a token is read: it is there as long as its tokens are.
+Each library is imported when a token is read, so it must stay installed during the migration.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ from daypass.old_tokens import OldToken, OldTokens
 
 
 def simplejwt(*, access: bool = True) -> OldTokens:
-    """Accept tokens of djangorestframework-simplejwt, by the settings in ``SIMPLE_JWT``, also of its blacklist.
+    """Accept tokens of djangorestframework-simplejwt, by the settings in ``SIMPLE_JWT``, and check its blacklist.
 
     Args:
-        access: whether its access tokens open the application until they expire.
+        access: whether its access tokens are accepted until they expire.
     """
 
     def read(text: str) -> OldToken | None:
@@ -41,11 +41,11 @@ def simplejwt(*, access: bool = True) -> OldTokens:
 
 
 def flask_jwt_extended(app: Any, *, access: bool = True) -> OldTokens:
-    """Accept tokens of Flask-JWT-Extended, in a body or in its refresh cookie, also by its blocklist callback.
+    """Accept tokens of Flask-JWT-Extended, in a body or in its refresh cookie, and ask its blocklist callback.
 
     Args:
         app: the Flask application that has the ``JWTManager``.
-        access: whether its access tokens open the application until they expire.
+        access: whether its access tokens are accepted until they expire.
     """
 
     def read(text: str) -> OldToken | None:
@@ -80,7 +80,7 @@ def fastapi_users_jwt(strategy: Any, *, cookie: str | None = None, access: bool 
     Args:
         strategy: the ``JWTStrategy``, such as ``get_jwt_strategy()``.
         cookie: the name of the cookie that the token is in; None for a ``BearerTransport``.
-        access: whether the token opens the application until it expires.
+        access: whether the token is accepted as an access token until it expires.
     """
 
     def read(text: str) -> OldToken | None:
@@ -98,11 +98,11 @@ def fastapi_users_jwt(strategy: Any, *, cookie: str | None = None, access: bool 
 
 
 def authx(manager: Any, *, access: bool = True) -> OldTokens:
-    """Accept tokens of AuthX, in a body or in its refresh cookie, also by its blocklist callback.
+    """Accept tokens of AuthX, in a body or in its refresh cookie, and ask its blocklist callback.
 
     Args:
         manager: the ``AuthX`` object.
-        access: whether its access tokens open the application until they expire.
+        access: whether its access tokens are accepted until they expire.
     """
 
     async def read(text: str) -> OldToken | None:
@@ -134,7 +134,7 @@ def authx(manager: Any, *, access: bool = True) -> OldTokens:
 
 
 def _from_claims(claims: Mapping[str, Any], subject: object, jti: object, text: str) -> OldToken | None:
-    """Return the old token that has these claims, which were verified; None if they do not say whose it is."""
+    """Return the old token with these verified claims; None if they do not name its user."""
     if subject is None:
         return None
     return OldToken(

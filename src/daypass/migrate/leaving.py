@@ -1,4 +1,4 @@
-"""The way back: whose a Daypass refresh token is, so that the old library can issue its own tokens again."""
+"""The way back: finds the user of a Daypass refresh token, so that the old library can issue its own tokens again."""
 
 from daypass.errors import TokenMalformed
 from daypass.flow import Flow
@@ -13,7 +13,7 @@ def user_of(auth: Daypass, refresh_token: str, *, client_id: str | None = None) 
     Args:
         auth: the issuer.
         refresh_token: as the client sent it.
-        client_id: the client that presents it; the issuer's own unless one is given.
+        client_id: the client that presents it; the issuer's own by default.
 
     Raises:
         StoreError: the store could not be read; nothing was decided.
@@ -22,7 +22,7 @@ def user_of(auth: Daypass, refresh_token: str, *, client_id: str | None = None) 
 
 
 async def auser_of(auth: AsyncDaypass, refresh_token: str, *, client_id: str | None = None) -> User | None:
-    """Do the same as `user_of`, with an `AsyncDaypass`."""
+    """Do what `user_of` does, with an `AsyncDaypass`."""
     return await auth.run(_user_of(auth.flows, refresh_token, auth.new_call(), client_id))
 
 

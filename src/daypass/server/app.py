@@ -38,11 +38,11 @@ _log = logging.getLogger("daypass")
 async def open_service(configuration: Configuration, readiness: Readiness) -> Starlette:
     """Open the store, and return the application that ``configuration`` describes.
 
-    A database server that cannot be reached is waited for: the application answers 503 until it is there.
+    If a database server cannot be reached, the application answers 503 until it can.
 
     Raises:
-        ConfigurationError: a setting cannot work; nothing was made or changed.
-        StoreError: the SQLite file cannot be used; nothing was made or changed.
+        ConfigurationError: a setting is invalid; nothing was created or changed.
+        StoreError: the SQLite file cannot be used; nothing was created or changed.
     """
     store = open_async_store(configuration.store)
     users = configuration.users or Users(store)
@@ -73,10 +73,10 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
 
 
 async def _look_at(store: AsyncStore) -> None:
-    """Check that an existing database can be used, before a secret is made beside it.
+    """Check that an existing database can be used, before a secret is created beside it.
 
     Raises:
-        StoreError: it cannot.
+        StoreError: it cannot be used.
     """
     path = getattr(store, "path", None)
     if path is not None and path.exists():
@@ -84,11 +84,11 @@ async def _look_at(store: AsyncStore) -> None:
 
 
 async def _read_keys(auth: AsyncDaypass, store: AsyncStore) -> None:
-    """Read the keys, or make the first ones; a server that cannot be reached now may be reached later."""
+    """Read the keys, or create the first ones; a server that is unreachable now may be reachable later."""
     try:
         await auth.jwks()
     except StoreUnavailable as error:
-        if hasattr(store, "path"):  # a file does not come back by itself
+        if hasattr(store, "path"):  # a file does not become usable by itself
             raise
         _log.warning("waiting for the store: %s", error)
 
@@ -103,7 +103,7 @@ def build_app(
     metrics_token: str | None = None,
     **options: Unpack[Options],
 ) -> Starlette:
-    """Return the application around ``auth``; it closes the store and the source of users when it ends."""
+    """Return the application around ``auth``; at the end it closes the store and the source of users."""
     readiness = readiness or Readiness()
 
     async def live(_: Request) -> JSONResponse:
@@ -160,7 +160,7 @@ def build_app(
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:
-    """Answer other failures, such as a wrong path or method, in the shape that all failures have."""
+    """Answer other failures, such as a wrong path or method, with the JSON shape of all failures."""
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
     headers = error.headers if isinstance(error, HTTPException) else None
     return JSONResponse({"message": status.phrase, "error": status.name.lower()}, status, headers)

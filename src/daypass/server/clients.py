@@ -1,4 +1,4 @@
-"""The service's OAuth clients in a TOML file: read, added and removed. It has hashes of secrets only."""
+"""The service's OAuth clients in a TOML file: reading, adding and removing them. It holds only hashes of secrets."""
 
 import json
 import os
@@ -36,11 +36,10 @@ def add(
 ) -> tuple[Client, str | None]:
     """Add a new client to a file; return it and its secret, None for a public client.
 
-    The file is made, with mode 0600, if it is missing; what it has stays as it is. The secret is stored nowhere.
+    The file is created, with mode 0600, if it is missing; its content is kept. The secret is not stored anywhere.
 
     Raises:
-        ConfigurationError: the client or its id cannot be used, or the file cannot be read or written; nothing
-            was changed.
+        ConfigurationError: the client or its id is invalid, or the file cannot be read or written; nothing was changed.
     """
     if not name.strip() or not name.isprintable():
         raise ConfigurationError(f"invalid client name {name!r}: it must be printable and not empty")
@@ -63,7 +62,7 @@ def remove(path: Path, client_id: str) -> Client:
     """Remove a client from a file, and return it; comments and the other clients stay as they are.
 
     Raises:
-        ConfigurationError: there is no such client, or the file cannot be read or written; nothing was changed.
+        ConfigurationError: the client does not exist, or the file cannot be read or written; nothing was changed.
     """
     before = _text(path)
     clients = _parsed(path, before)
@@ -80,7 +79,7 @@ def remove(path: Path, client_id: str) -> Client:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file anew, with the mode that it has; a reader sees the old text or the new one."""
+    """Replace a file atomically, keeping its mode; a reader sees either the old text or the new one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""What the service is made of, from its settings."""
+"""The configuration of the service, made from its settings."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -41,14 +41,14 @@ class Configuration:
         lifetimes: the durations of the policy.
         secret: the master secrets, newest first; None for an embedded store's own.
         options: how the endpoints are served.
-        clients: the OAuth clients; without any there are no OAuth endpoints.
+        clients: the OAuth clients; without clients there are no OAuth endpoints.
         workers: how many processes serve.
-        certificate: for TLS; without it connections are plain.
-        drain_delay: seconds of accepting connections after the signal to end.
+        certificate: for TLS; without it connections are not encrypted.
+        drain_delay: seconds for which connections are still accepted after the signal to end.
         drain_timeout: seconds that requests have to finish after that.
         users: where users come from; None for the store's own.
-        audit_ttl: how long the audit trail is kept; None for none.
-        metrics_token: what Prometheus has to send; without it there are no metrics.
+        audit_ttl: how long the audit trail is kept; None turns it off.
+        metrics_token: the bearer token that Prometheus sends; without it there are no metrics.
     """
 
     store: str
@@ -72,7 +72,7 @@ class Configuration:
         """Return the configuration that ``settings`` describe.
 
         Raises:
-            ConfigurationError: a file they name has changed since they were read, and cannot be used any more.
+            ConfigurationError: a file that they name has changed since they were read, and is no longer usable.
         """
         return cls(
             store=settings.store,
@@ -96,7 +96,7 @@ class Configuration:
 
     @property
     def warning(self) -> str | None:
-        """What to write if other machines can connect and would all be refused; None if they cannot, or would not."""
+        """Advice if other machines can connect but would all be refused; None otherwise."""
         trusted = self.options.get("trusted_proxies", ())
         if (
             self.certificate
@@ -112,10 +112,10 @@ class Configuration:
 
 
 def read(options: Mapping[str, Any]) -> Configuration:
-    """Return the configuration made of ``options`` (None for one that was not given), environment and file.
+    """Return the configuration from ``options`` (None for an omitted one), environment and file.
 
     Raises:
-        ConfigurationError: values cannot be used, or names are unknown; the message says each.
+        ConfigurationError: values are invalid, or names are unknown; the message names each.
     """
     return Configuration.of(read_settings(options).settings)
 

@@ -1,8 +1,8 @@
-"""HTTP/1.1 connections with bounds: how much a client may send, how long it may take, how many may be open.
+"""HTTP/1.1 connections with limits: how much a client may send, how long it may take, how many may be open.
 
-uvicorn's fast parser has none of these bounds, and no option for them. (`limit_concurrency` counts open connections and
-answers everybody with 503, so a client that opens connections and sends nothing keeps all others out.) This subclass
-adds them, and refuses what RFC 9112 says to refuse where the parser does not.
+uvicorn's fast parser has none of these limits, and no option for them. (`limit_concurrency` counts open connections and
+answers all requests with 503, so a client that opens connections and sends nothing locks out all others.) This subclass
+adds the limits, and refuses what RFC 9112 says to refuse and the parser accepts.
 """
 
 import asyncio
@@ -45,12 +45,12 @@ _TOO_LARGE = failure(
 class Connections(ServerState):
     """The open connections.
 
-    Args:
+    maximum: how many there may be. Above that, the connection that has waited longest for its client is closed.
         maximum: how many there may be. One more closes the connection that has waited longest for its client.
 
     Attributes:
         waiting: those that wait for their client to send or to read, longest first.
-        draining: whether the service is about to end: each answer closes its connection.
+        draining: whether the service is shutting down: each response closes its connection.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -66,7 +66,7 @@ class Connections(ServerState):
 
 
 class Connection(HttpToolsProtocol):
-    """One connection; uvicorn makes it, and calls what follows."""
+    """One connection; uvicorn creates it and calls its methods."""
 
     server_state: Connections
 
@@ -103,7 +103,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what was received; refuse it if it is too much or no HTTP request."""
+        """Parse the received data; refuse it if it is too much or not an HTTP request."""
         if self._closed:
             return
         self._unset_keepalive_if_required()
@@ -114,7 +114,7 @@ class Connection(HttpToolsProtocol):
             if self._in_head and self._received > MAXIMUM_HEAD:
                 self._fail(_TOO_LARGE)
         except httptools.HttpParserUpgrade:
-            self._closed = True  # nothing is upgraded; what follows is no request, and the answer closes
+            self._closed = True  # nothing is upgraded; what follows is not a request, and the response closes
         except httptools.HttpParserError:
             self._refuse(self._refusal or failure(400, "bad_request", "This is not a valid HTTP request"))
             return
@@ -129,7 +129,7 @@ class Connection(HttpToolsProtocol):
         self._wait()
 
     def resume_writing(self) -> None:
-        """Go on: the client has read."""
+        """Continue: the client has read."""
         super().resume_writing()
         self._wait_or_proceed()
 
@@ -152,21 +152,21 @@ class Connection(HttpToolsProtocol):
         if self._unanswered > MAXIMUM_PIPELINED:
             self._fail(failure(400, "bad_request", "Too many requests before the first answer"))
         super().on_headers_complete()
-        self.headers = []  # for trailers, which uvicorn would add to the headers that the application has
+        self.headers = []  # for trailers, which uvicorn would add to the application's headers
         self._unanswered += 1
         if self.parser.should_upgrade() or self.server_state.draining:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """End a request: from here on the client waits for us."""
+        """End a request: from here on we wait for the client."""
         super().on_message_complete()
         self._in_message = False
         self._received = 0
-        if not self.flow.write_paused:  # else the time to read an answer runs on, however much is sent
+        if not self.flow.write_paused:  # otherwise the time to read a response keeps running
             self._proceed()
 
     def on_response_complete(self) -> None:
-        """Wait for the client: to read the answer, to send the rest of its body, or to send another request."""
+        """Wait for the client: to read the response, to send the rest of its body, or to send another request."""
         self._unanswered -= 1
         self._answered = True
         super().on_response_complete()
@@ -180,13 +180,13 @@ class Connection(HttpToolsProtocol):
         self.cut()
 
     def shutdown(self) -> None:
-        """Close as soon as nobody waits for an answer: a request that has begun to arrive, or may have, gets one."""
+        """Close once no response is awaited: a request that has begun to arrive, or may have, still gets one."""
         if self._unanswered:
             self.cycle.keep_alive = False
         elif self._answered and not self._in_message:
             self.transport.close()
 
-    # ---- what they have in common
+    # ---- shared by both
 
     def cut(self) -> None:
         """Close the connection at once."""
@@ -215,7 +215,7 @@ class Connection(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _check_host(self) -> None:
-        """Refuse a request that does not say, or says twice, which host it is for (RFC 9112 §3.2)."""
+        """Refuse a request without a ``Host``, or with two (RFC 9112 §3.2)."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._fail(failure(400, "bad_request", "Send one Host header"))
@@ -224,12 +224,12 @@ class Connection(HttpToolsProtocol):
             self._fail(failure(400, "bad_request", "The URL and the Host header name different hosts"))
 
     def _fail(self, refusal: Response) -> None:
-        """Stop parsing, and have `data_received` refuse the request."""
+        """Stop parsing, and make `data_received` refuse the request."""
         self._refusal = refusal
         raise httptools.HttpParserError(str(refusal.status))
 
     def _refuse(self, refusal: Response) -> None:
-        """Answer and close; only close if another answer comes first."""
+        """Answer and close; only close if another response comes first."""
         if self._unanswered > 1 or (self._unanswered and self.cycle.response_started):
             self.cut()
             return

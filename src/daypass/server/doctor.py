@@ -1,4 +1,4 @@
-"""What `daypass doctor` looks for: faults of a deployment, each with what to do. Pure: it judges what was gathered."""
+"""The checks of `daypass doctor`: faults of a deployment, each with advice. Pure: it judges collected facts."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from daypass.keys import KeyRecord, in_use
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -47,18 +47,18 @@ def _warning(check: str, found: str, do: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What was gathered about a store.
+    """The facts about a store.
 
     Attributes:
         kind: ``sqlite``, ``postgresql`` or ``redis``.
-        settings: as `ReadSettings` has them.
-        schema: the version that this Daypass makes.
-        keys: in the store.
+        settings: as in `ReadSettings`.
+        schema: the schema version of this Daypass.
+        keys: the keys in the store.
         now: this machine's clock.
-        store_now: the store's, None if it has none.
+        store_now: the store's clock, None if it has none.
         modes: the modes of the files, by path.
-        missing_secret: the path of the secret file that should be there.
-        secrets: the master secrets; None if they are not known here.
+        missing_secret: the path of the secret file that should exist.
+        secrets: the master secrets; None if not known here.
         wrong_secret: whether a key cannot be opened with them.
         listens: whether announcements of ended sessions arrive; None if the store has none.
         node_clocks: by how much the clocks of other processes are ahead of the store's, by process.
@@ -255,7 +255,7 @@ def _redis(settings: Mapping[str, str]) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The answer to one request.
+    """The response to one request.
 
     Attributes:
         status: the HTTP status.
@@ -274,12 +274,12 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class UrlFacts:
-    """What was gathered about a service from outside.
+    """The facts about a service, from outside.
 
     Attributes:
-        url: of the service, without a path.
+        url: the URL of the service, without a path.
         now: this machine's clock.
-        probes: answers by name: ``ready``, ``keys``, ``logout``, ``forged_host``, ``foreign_origin``, ``metrics``.
+        probes: responses by name: ``ready``, ``keys``, ``logout``, ``forged_host``, ``foreign_origin``, ``metrics``.
         server_now: the clock of the service by its ``Date`` header; None if it has none.
         certificate_until: when its certificate expires; None without TLS.
     """

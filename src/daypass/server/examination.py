@@ -1,6 +1,6 @@
-"""Gathers what `daypass doctor` judges: from the store and its files, and from outside by HTTP. It changes nothing.
+"""Collects the facts for `daypass doctor`: from the store and its files, and by HTTP from outside. It changes nothing.
 
-One request of the eight is a logout without a cookie, which ends no session: its answer shows the flags of the cookie.
+One of the eight requests is a logout without a cookie, which ends no session: its response shows the cookie's flags.
 """
 
 import http.client
@@ -26,15 +26,15 @@ _NODES_SINCE = 5 * MINUTE
 
 
 def look_at_store(store: Store, secret: Secret | None, now: int) -> StoreFacts:
-    """Gather what there is to know of a store.
+    """Collect the facts about a store.
 
     Args:
-        store: of the service.
-        secret: of the service, if it is known here.
+        store: the store of the service.
+        secret: the secret of the service, if known here.
         now: milliseconds since the epoch.
 
     Raises:
-        ConfigurationError: it is not a store that tells about itself.
+        ConfigurationError: the store cannot report its state.
         StoreError: it cannot be used.
     """
     if not isinstance(store, OperatorStore):
@@ -98,10 +98,10 @@ def _listens(store: Store) -> bool | None:
 
 
 def look_at_url(url: str, now: int, *, insecure: bool = False) -> UrlFacts:
-    """Gather what can be seen of a service from outside.
+    """Collect the facts about a service from outside.
 
     Args:
-        url: of the service, such as ``https://auth.example.com``.
+        url: the URL of the service, such as ``https://auth.example.com``.
         now: milliseconds since the epoch.
         insecure: accept any certificate.
 
@@ -133,14 +133,14 @@ def look_at_url(url: str, now: int, *, insecure: bool = False) -> UrlFacts:
 
 
 class _Asking:
-    """Asks one service, each time on a new connection."""
+    """Sends requests to one service, each on a new connection."""
 
     def __init__(self, scheme: str, host: str, port: int | None, path: str, context: ssl.SSLContext) -> None:
         self._scheme, self._host, self._port, self._path, self._context = scheme, host, port, path, context
         self.certificate_until: int | None = None
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Probe:
-        """Return the answer to a request."""
+        """Send a request and return its response."""
         if self._scheme == "https":
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=SECONDS, context=self._context

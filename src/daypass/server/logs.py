@@ -46,5 +46,5 @@ def configure(form: Format) -> None:
 
 
 def new_request_id(given: str | None) -> str:
-    """Return the id that a proxy gave a request, if it looks like one; else a new one."""
+    """Return the id that a proxy gave a request, if it looks valid; otherwise a new one."""
     return given if given is not None and _GIVEN.fullmatch(given) else secrets.token_hex(8)

@@ -1,4 +1,4 @@
-"""`GET /metrics` for Prometheus: what the process has counted, read when it is asked for. It needs a bearer token."""
+"""`GET /metrics` for Prometheus: the counts of the process, read on request. It needs a bearer token."""
 
 import hmac
 import math
@@ -33,9 +33,9 @@ class Counted(Collector):
     """The counts of one process as metrics.
 
     Args:
-        auth: whose counts.
+        auth: the issuer.
         keys: the keys in the store.
-        process: tells processes apart that answer at one address.
+        process: identifies the process among several at one address.
     """
 
     def __init__(self, auth: AsyncDaypass, keys: tuple[KeyRecord, ...], process: str) -> None:
@@ -89,10 +89,10 @@ class MetricsEndpoint:
     """The endpoint.
 
     Args:
-        auth: whose counts.
-        store: has the keys.
-        token: that a request has to have as its bearer token.
-        process: tells processes apart that answer at one address.
+        auth: the issuer.
+        store: the store with the keys.
+        token: the bearer token that a request must have.
+        process: identifies the process among several at one address.
     """
 
     def __init__(self, auth: AsyncDaypass, store: AsyncStore, token: str, process: str) -> None:
@@ -125,5 +125,5 @@ class MetricsEndpoint:
 
         try:
             return await self._store.perform(ReadKeys())
-        except StoreError:  # metrics are wanted most while the store is down
+        except StoreError:  # metrics are most needed while the store is down
             return self._keys

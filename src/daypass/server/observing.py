@@ -1,4 +1,4 @@
-"""Counts and logs the requests to the service, and gives each an id. No token, cookie, query or body is looked at."""
+"""Counts and logs the requests to the service, and gives each an id. It reads no token, cookie, query or body."""
 
 import logging
 import time
@@ -16,12 +16,12 @@ _NOT_COUNTED = frozenset(("/healthz", "/readyz", "/metrics"))
 
 
 class Observing:
-    """Around the service's application.
+    """Middleware around the service's application.
 
     Args:
         app: the application.
-        tally: counts.
-        routes: the paths that are counted by their name; all others are ``other``, because a client chooses them.
+        tally: the counters.
+        routes: the paths that are counted by name; all others count as ``other``, because clients choose them.
     """
 
     def __init__(self, app: ASGIApp, tally: Tally, routes: frozenset[str]) -> None:
@@ -30,7 +30,7 @@ class Observing:
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and note it."""
+        """Answer a request, and count and log it."""
         if scope["type"] != "http" or scope["path"] in _NOT_COUNTED:
             await self._app(scope, receive, send)
             return

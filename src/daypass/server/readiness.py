@@ -1,4 +1,4 @@
-"""Whether the service can answer: its store works, its keys are known, and it is not about to end."""
+"""Whether the service is ready: its store works, its keys are known, and it is not shutting down."""
 
 import logging
 import time
@@ -15,10 +15,10 @@ _log = logging.getLogger("daypass")
 
 
 class Readiness:
-    """What `/readyz` says.
+    """The state behind `/readyz`.
 
     Attributes:
-        draining: whether the service is about to end: it still answers, and wants no new connections.
+        draining: whether the service is shutting down: it still answers, but wants no new connections.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Readiness:
         self._said: str | None = None
 
     def forget(self) -> None:
-        """Look again at the next question: the store may be another one."""
+        """Check again at the next question: the store may be another one."""
         self._ready_until = 0.0
 
     async def reason(self, auth: AsyncDaypass, store: AsyncStore) -> str | None:
@@ -39,7 +39,7 @@ class Readiness:
             try:
                 await store.perform(Probe())
                 await auth.jwks()
-            except DaypassError as error:  # a setting too, such as tables that are missing, may be put right
+            except DaypassError as error:  # a configuration error, such as missing tables, may be corrected
                 self._say(str(error))
                 return "store unavailable"
             self._said = None

@@ -1,4 +1,4 @@
-"""Run an ASGI application on a socket until a signal ends it, and say when it can be reached."""
+"""Runs an ASGI application on a socket until a signal ends it, and says when it can be reached."""
 
 import asyncio
 import contextlib
@@ -59,10 +59,10 @@ def address(listening: socket.socket, scheme: str = "http") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """How the service ends.
+    """How the service shuts down.
 
     Attributes:
-        delay: seconds in which it still accepts connections, while `/readyz` says that it is about to end.
+        delay: seconds in which it still accepts connections, while `/readyz` reports the shutdown.
         timeout: seconds that requests have to finish after that.
     """
 
@@ -92,14 +92,14 @@ def serve(
     """Serve ``app`` until SIGINT or SIGTERM; call ``ready`` once it can be reached.
 
     Args:
-        app: what answers.
+        app: the application.
         listening: the socket.
         ready: called once.
         until_ready: waits until the application is ready, and calls ``ready``; connections are accepted meanwhile.
         reload: called on SIGHUP.
-        readiness: is told when the service is about to end.
-        certificate: for TLS; without it connections are plain.
-        drain: how it ends.
+        readiness: is notified of the shutdown.
+        certificate: for TLS; without it connections are not encrypted.
+        drain: how it shuts down.
     """
     configuration = uvicorn.Config(
         app,
@@ -122,7 +122,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which ends without dropping a request."""
+    """uvicorn's server, which shuts down without dropping a request."""
 
     server_state: Connections
 
@@ -177,7 +177,7 @@ class _Server(uvicorn.Server):
             _log.warning("the old certificate is still used: %s", error)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting connections, let those that have a request finish, and close the application."""
+        """Stop accepting connections, let those with a request finish, and close the application."""
         self._readiness.draining = self.server_state.draining = True
         for task in self._work:
             task.cancel()
@@ -227,7 +227,7 @@ def _accept_all(listening: socket.socket) -> list[socket.socket]:
 
 
 def _open_files() -> int:
-    """Return how many files this process may open, after raising the limit as far as it may."""
+    """Return how many files this process may open, after raising the limit as far as allowed."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows has no such limit

@@ -1,4 +1,4 @@
-"""`daypass serve` in one process: an application that is replaced when the configuration is read again."""
+"""`daypass serve` in one process: reloading the configuration replaces the application."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ _log = logging.getLogger("daypass")
 
 
 class _Serving:
-    """An application that serves, and how many requests it is answering."""
+    """An application that serves, and the number of its running requests."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
@@ -41,10 +41,10 @@ class Service:
     """The service, as an ASGI application.
 
     Args:
-        options: of the command line; the environment and the file are read again with them.
-        settings: what it began with.
-        app: what it begins with.
-        readiness: what `/readyz` says.
+        options: of the command line; used again when the environment and the file are reloaded.
+        settings: the initial settings.
+        app: the initial application.
+        readiness: the state behind `/readyz`.
     """
 
     def __init__(self, options: Mapping[str, Any], settings: Settings, app: Starlette, readiness: Readiness) -> None:
@@ -55,7 +55,7 @@ class Service:
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request by the application that serves now, to its end."""
+        """Answer a request with the current application, to its end."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -83,14 +83,14 @@ class Service:
 
     async def wait_until_ready(self, ready: Callable[[], object]) -> None:
         """Call ``ready`` once the store can be used."""
-        while await self._serving.app.state.reason() is not None:  # noqa: ASYNC110 - a store that is back says nothing
+        while await self._serving.app.state.reason() is not None:  # noqa: ASYNC110 - nothing signals a restored store
             await asyncio.sleep(_WAIT)
         gc.collect()
-        gc.freeze()  # what is there now stays: later collections, which stop every request, need not look at it
+        gc.freeze()  # later collections, which stop every request, need not look at these objects
         ready()
 
     async def reload(self) -> None:
-        """Read the configuration again, and use it from the next request on; one that cannot work changes nothing."""
+        """Reload the configuration, and use it from the next request on; an invalid one changes nothing."""
         try:
             settings = read(self._options).settings
             configuration = Configuration.of(settings)
@@ -111,7 +111,7 @@ class Service:
 
 
 async def _retire(serving: _Serving) -> None:
-    """Close an application when its last request has been answered."""
+    """Close an application after its last response."""
     try:
         while serving.requests:
             serving.idle.clear()
@@ -124,8 +124,8 @@ def serve(options: Mapping[str, Any], listening: socket.socket, ready: Callable[
     """Read the configuration, and serve until a signal ends it; call ``ready`` when the store can be used.
 
     Raises:
-        ConfigurationError: a setting cannot work; nothing was made or changed.
-        StoreError: the SQLite file cannot be used; nothing was made or changed.
+        ConfigurationError: a setting is invalid; nothing was created or changed.
+        StoreError: the SQLite file cannot be used; nothing was created or changed.
     """
     settings = read(options).settings
     configuration = Configuration.of(settings)

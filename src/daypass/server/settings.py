@@ -49,7 +49,7 @@ PROXY_HEADERS: Mapping[str, ProxyHeader] = {"x-forwarded": "X-Forwarded", "forwa
 
 
 def _refusing(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return ``check`` as a validator: what it raises is one of the errors that are reported together."""
+    """Return ``check`` as a validator: its errors are reported together with all others."""
 
     def validate(value: Any) -> Any:
         try:
@@ -96,7 +96,7 @@ def _flag(value: object) -> bool:
 
 
 def _words(value: object) -> list[str]:
-    """Return a list, or text whose words have spaces or commas between them; an empty list for ``off``."""
+    """Return a list, from a list or from text with spaces or commas; an empty list for ``off``."""
     words = value.replace(",", " ").split() if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ConfigurationError(f"invalid value {value!r}: write text, or a list of texts")
@@ -104,7 +104,7 @@ def _words(value: object) -> list[str]:
 
 
 def _host(text: str) -> str:
-    if not text:  # a socket would take it for every address of the machine
+    if not text:  # a socket would listen on every address of the machine
         raise ConfigurationError("host is empty: write an address such as 127.0.0.1, or 0.0.0.0 for every address")
     return text
 
@@ -115,7 +115,7 @@ def _store(url: str) -> str:
 
 
 def _web_url(url: str) -> str:
-    """Check a URL of the team's own: HTTPS, or HTTP on this machine or in its network, as the team decides."""
+    """Check a URL of your own service: HTTPS, or HTTP on this machine or in its network, as you decide."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
         raise ConfigurationError(f"invalid URL {url!r}: write https://app.example.com/path")
@@ -214,7 +214,7 @@ def _checked(check: Callable[[Any], Any]) -> AfterValidator:
 
 
 class Settings(BaseSettings):
-    """Every setting, its default and what is checked of it. Options win over the environment, that over the file."""
+    """Every setting, its default and its checks. Options override the environment, which overrides the file."""
 
     model_config = SettingsConfigDict(
         env_prefix="DAYPASS_", env_ignore_empty=True, extra="forbid", frozen=True, validate_default=False
@@ -267,7 +267,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, the strongest first."""
+        """Return the sources, highest precedence first."""
         options = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, sources.file_path(options))
 
@@ -295,7 +295,7 @@ class Settings(BaseSettings):
         return Certificate(Path(self.tls_certificate), Path(self.tls_key))
 
     def user_source(self) -> UserSource | None:
-        """Return where the users come from; None for the store's own.
+        """Return the source of the users; None for the store's own.
 
         Raises:
             ConfigurationError: settings for it are missing, or contradict each other.
@@ -355,7 +355,7 @@ def _together(settings: Settings) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The settings in force, and where each value came from.
+    """The current settings, and the origin of each value.
 
     Attributes:
         settings: the values.
@@ -366,7 +366,7 @@ class Found:
     origins: Mapping[str, str]
 
     def shown(self) -> dict[str, tuple[Any, str]]:
-        """Return each value and where it came from, without secrets."""
+        """Return each value and its origin, without secrets."""
         values = self.settings.model_dump(mode="json")
         return {name: (_without_secret(name, value), self.origins[name]) for name, value in values.items()}
 
@@ -375,10 +375,10 @@ def read(options: Mapping[str, Any]) -> Found:
     """Read every source.
 
     Args:
-        options: of the command line, by name of the setting; None for one that was not given, others are left out.
+        options: of the command line, by name of the setting; None for an omitted one; others are ignored.
 
     Raises:
-        ConfigurationError: values cannot be used, or names are unknown; the message says each, and what to write.
+        ConfigurationError: values are invalid, or names are unknown; the message names each, and what to write.
     """
     given = {name: options[name] for name in Settings.model_fields if options.get(name) not in (None, False)}
     path = sources.file_path(given)
@@ -411,7 +411,7 @@ def _origins_of(given: Mapping[str, Any], path: Path | None, content: Mapping[st
 
 
 def _sentence(error: ErrorDetails, origins: Mapping[str, str], path: Path | None) -> str:
-    """Return an error as people read it: what is wrong, what to write, and where the value came from."""
+    """Return an error for people: what is wrong, what to write, and where the value came from."""
     name = str(error["loc"][0]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
         return f"{sources.unknown(name, Settings.model_fields, 'setting')} (in {path})"

@@ -1,6 +1,6 @@
-"""Where settings come from: options, then the environment (``DAYPASS_…``), then ``daypass.toml``, then defaults.
+"""The sources of settings: options, then the environment (``DAYPASS_…``), then ``daypass.toml``, then defaults.
 
-It loads no library, because every command looks here for the store.
+It imports no third-party library, because every command looks here for the store.
 """
 
 import os
@@ -31,13 +31,13 @@ def variable(name: str) -> str:
 
 
 def file_path(options: Mapping[str, Any]) -> Path | None:
-    """Return the configuration file: the one that is named, or `FILE` if it exists; None if there is none."""
+    """Return the configuration file: the named one, or `FILE` if it exists; otherwise None."""
     named = options.get("config") or os.environ.get(variable("config"))
     return Path(named) if named else FILE if FILE.exists() else None
 
 
 def read_file(path: Path | None) -> dict[str, Any]:
-    """Return what a configuration file says; nothing for None.
+    """Return the content of a configuration file; nothing for None.
 
     Raises:
         ConfigurationError: it cannot be read, or is not TOML.
@@ -54,7 +54,7 @@ def read_file(path: Path | None) -> dict[str, Any]:
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Return a sentence for each ``DAYPASS_…`` variable that is not one of the settings."""
+    """Return a sentence for each ``DAYPASS_…`` variable that is not a setting."""
     known = [variable(name) for name in names]
     ours = (name for name in os.environ if name.startswith("DAYPASS_") and not _NOT_OURS.fullmatch(name))
     return [text for name in ours if (text := unknown(name, known, "environment variable"))]
@@ -70,7 +70,7 @@ def unknown(name: str, known: Iterable[str], kind: str) -> str | None:
 
 
 def text(name: str, options: Mapping[str, Any], default: str | None = None) -> str | None:
-    """Return one setting that is text; no other setting is looked at.
+    """Return one setting that is text; no other setting is read.
 
     Raises:
         ConfigurationError: the configuration file cannot be read, or the setting in it is not text.
@@ -86,5 +86,5 @@ def text(name: str, options: Mapping[str, Any], default: str | None = None) -> s
 
 
 def store_url(options: Mapping[str, Any]) -> str:
-    """Return the URL of the service's store; raises as `text`."""
+    """Return the URL of the service's store; raises the errors of `text`."""
     return text("store", options, STORE) or STORE

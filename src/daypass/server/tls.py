@@ -1,4 +1,4 @@
-"""TLS by certificate files, which may be replaced while the service runs."""
+"""TLS with certificate files, which you can replace while the service runs."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from daypass.errors import ConfigurationError
 
 @dataclass(slots=True)
 class Certificate:
-    """A certificate chain and its private key, in PEM files, and the context of connections that show it.
+    """A certificate chain and its private key, in PEM files, and the SSL context of new connections.
 
     Raises:
         ConfigurationError: the files cannot be read, or do not belong together.
@@ -26,16 +26,16 @@ class Certificate:
         self.context = self._load(_new_context())
 
     def load_if_changed(self) -> bool:
-        """Show the files' new content to new connections, if they have changed; return whether they have.
+        """Use the files' new content for new connections, if they have changed; return whether they have.
 
         Raises:
-            ConfigurationError: the new content cannot be used; the old certificate is still shown.
+            ConfigurationError: the new content is invalid; the old certificate stays in use.
         """
         state = self._state()
         if state == self._loaded:
             return False
-        self._loaded = state  # a pair that cannot be used is reported once
-        self._load(_new_context())  # a context that refused a pair would have half of it
+        self._loaded = state  # an invalid pair is reported once
+        self._load(_new_context())  # a context that refused a pair would keep half of it
         self._load(self.context)
         return True
 

@@ -1,4 +1,4 @@
-"""Users in a table of the team's own, found by SQL: SQLite or PostgreSQL."""
+"""Users in your own table, found by SQL: SQLite or PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -22,12 +22,12 @@ _log = logging.getLogger("daypass")
 
 
 class UserQuery:
-    """Users whom two queries find: one by ``:identifier``, with their ``password_hash``; one by ``:subject``.
+    """Users found by two queries: one by ``:identifier``, with their ``password_hash``; one by ``:subject``.
 
     Args:
         database: ``postgresql://…`` or ``sqlite:///…``; nothing is written to it.
         login: the query of a login.
-        load: the query of a refresh; without it the first is used, which then has to find by ``:subject`` too.
+        load: the query of a refresh; by default the first one, which must then also find by ``:subject``.
         timeout: seconds that a query may take.
 
     Raises:
@@ -53,7 +53,7 @@ class UserQuery:
         return f"<{type(self).__name__}>"
 
     async def check(self, identifier: str, password: str) -> User | None:
-        """Find a user, and compare the password; raises as `UserSource.check`."""
+        """Find a user, and compare the password; raises the errors of `UserSource.check`."""
         found = await asyncio.to_thread(self._row, self._login, {"identifier": identifier})
         known = None if found is None else found.get("password_hash")
         if found is not None and not str(known or "").startswith("$argon2"):
@@ -64,7 +64,7 @@ class UserQuery:
         return self._user(found)
 
     async def load(self, subject: str) -> User | None:
-        """Find a user; raises as `UserSource.load`."""
+        """Find a user; raises the errors of `UserSource.load`."""
         found = await asyncio.to_thread(self._row, self._load, {"subject": subject})
         user = None if found is None else self._user(found)
         if user is not None and user.subject != subject:
@@ -86,7 +86,7 @@ class UserQuery:
         return user_of(fields, "the users' query")
 
     def _row(self, query: str, parameters: Mapping[str, str]) -> dict[str, Any] | None:
-        """Return the row that a query finds; a connection that was lost while it was idle is replaced once."""
+        """Return the row that a query finds; a connection that was lost while idle is replaced once."""
         try:
             connection, fresh = self._idle.get_nowait(), False
         except queue.Empty:
@@ -135,5 +135,5 @@ class UserQuery:
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
-    """Return what a failure of the database is here; its text may have what was asked, so only its kind is told."""
+    """Return our error for a database failure; its text may contain the values, so only its kind is shown."""
     return StoreUnavailable(f"the users' database cannot be asked ({type(error).__name__})")

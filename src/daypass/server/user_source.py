@@ -1,4 +1,4 @@
-"""Where the service's users come from: its own store, the team's webhook, or the team's database."""
+"""The source of the service's users: its own store, your webhook, or your database."""
 
 from typing import Any, Protocol
 
@@ -11,9 +11,9 @@ FIELDS = ("subject", "username", "email", "scope", "disabled", "claims")
 
 
 class UserSource(Protocol):
-    """Says who logs in, and who a user is at each refresh.
+    """Checks who logs in, and loads the user at each refresh.
 
-    Both methods raise `StoreUnavailable` where the source cannot be asked: that is a 503, and logs nobody out.
+    Both methods raise `StoreUnavailable` if the source cannot be asked: that is a 503, and logs no user out.
     """
 
     hashes: bool
@@ -23,17 +23,17 @@ class UserSource(Protocol):
         """Return the user with this name or address and this password, None if they are wrong."""
 
     async def load(self, subject: str) -> User | None:
-        """Return the user with this subject, None if there is none any more: their session ends."""
+        """Return the user with this subject, None if there is none any longer: their session ends."""
 
     async def close(self) -> None:
-        """Give back what it holds."""
+        """Close what it holds open."""
 
 
 def user_of(answer: Any, source: str) -> User | None:
-    """Return the user in the answer of a source; None for None.
+    """Return the user in the response of a source; None for None.
 
     Raises:
-        StoreUnavailable: the answer is not a user; nothing follows from it.
+        StoreUnavailable: the response is not a user; nothing was decided.
     """
     if answer is None:
         return None

@@ -65,7 +65,7 @@ class Users:
         return _user(account)
 
     async def load(self, subject: str) -> User | None:
-        """Return the user with this subject, None when there is none.
+        """Return the user with this subject, None if there is none.
 
         Raises:
             StoreError: the store cannot be used now.
@@ -78,7 +78,7 @@ class Users:
 
 
 def matches(password_hash: str | None, password: str) -> bool:
-    """Return whether a hash is that of ``password``; without a hash it takes as long, and is not."""
+    """Return whether ``password`` has this hash; without a hash, take as long and return False."""
     fitting = _fitting(password_hash or _unknown_user(), password)
     return password_hash is not None and fitting is not None
 
@@ -87,7 +87,7 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
     """Add a user to ``store`` and return it.
 
     Raises:
-        ConfigurationError: the address, the name or the password cannot be used, or is taken; nothing was changed.
+        ConfigurationError: the address, the name or the password is invalid or taken; nothing was changed.
         StoreError: nothing was changed.
     """
     accounts = accounts_in(store)
@@ -106,10 +106,10 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
 
 
 def accounts_in(store: Store) -> AccountStore:
-    """Return ``store`` as one that keeps accounts.
+    """Return ``store`` as a store of accounts.
 
     Raises:
-        ConfigurationError: it keeps none.
+        ConfigurationError: it keeps no accounts.
     """
     if not isinstance(store, AccountStore):
         raise ConfigurationError(f"{type(store).__name__} keeps no accounts, so it cannot have built-in users")
@@ -128,7 +128,7 @@ def set_password(store: AccountStore, account: Account, password: str) -> None:
     """Replace a user's password.
 
     Raises:
-        ConfigurationError: the password cannot be used; nothing was changed.
+        ConfigurationError: the password is invalid; nothing was changed.
         StoreError: nothing was changed.
     """
     _check_password(password)
@@ -149,7 +149,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _is_text(password: str) -> bool:
-    """Return whether JSON in UTF-8 can carry ``password``: bytes that are not UTF-8 were read as lone surrogates."""
+    """Return whether ``password`` fits into JSON in UTF-8: bytes that are not UTF-8 were read as lone surrogates."""
     return "\0" not in password and not any("\ud800" <= character <= "\udfff" for character in password)
 
 
@@ -158,7 +158,7 @@ def _user(account: Account) -> User:
 
 
 def _fitting(password_hash: str, password: str) -> str | None:
-    """Return the form of ``password`` that the hash was made of: normalized, or as typed; None if neither."""
+    """Return the form of ``password`` that matches the hash: normalized, or as typed; None if neither."""
     forms = dict.fromkeys((_normalized(password), password))
     return next((form for form in forms if _verify(password_hash, form)), None)
 

@@ -1,4 +1,4 @@
-"""Users who are asked for at the team's own service, by signed HTTP requests (standardwebhooks.com)."""
+"""Users from your own service, by signed HTTP requests (standardwebhooks.com)."""
 
 import asyncio
 import base64
@@ -24,15 +24,15 @@ _PAUSE = 0.1
 
 
 class Webhook:
-    """Users behind a URL of the team's.
+    """Users behind your URL.
 
     Args:
-        url: where to ask.
+        url: the URL of your service.
         secret: signs the requests.
         timeout: seconds for both attempts together.
-        cache: seconds in which a user who was loaded is not asked for again; 0 for none.
+        cache: for how many seconds a loaded user is not loaded again; 0 turns it off.
         clock: seconds since the epoch.
-        monotonic: seconds that only go on.
+        monotonic: seconds of a monotonic clock.
     """
 
     hashes = False
@@ -60,11 +60,11 @@ class Webhook:
         return f"<Webhook {self._url}>"
 
     async def check(self, identifier: str, password: str) -> User | None:
-        """Ask whether the password is right; raises as `UserSource.check`."""
+        """Ask whether the password is right; raises the errors of `UserSource.check`."""
         return await self._ask("user.login", {"identifier": identifier, "password": password})
 
     async def load(self, subject: str) -> User | None:
-        """Ask who a user is now, unless that was asked seconds ago; raises as `UserSource.load`."""
+        """Load a user, unless that was done seconds ago; raises the errors of `UserSource.load`."""
         until, user = self._known.get(subject, (0.0, None))
         if self._monotonic() < until:
             return user
@@ -85,7 +85,7 @@ class Webhook:
 
     async def _ask(self, kind: str, data: dict[str, str]) -> User | None:
         body = json.dumps({"type": kind, "data": data}).encode()
-        if self._client is None:  # reads the certificates of authorities, which takes a while
+        if self._client is None:  # reads the CA certificates, which takes a while
             self._client = await asyncio.to_thread(httpx2.AsyncClient, timeout=self._timeout, trust_env=False)
         try:
             async with asyncio.timeout(self._timeout):
@@ -144,4 +144,4 @@ class Webhook:
 
 
 class _Again(Exception):
-    """An answer after which asking again may help: the status."""
+    """A response after which a retry may help: the status."""

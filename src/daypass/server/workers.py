@@ -1,7 +1,7 @@
-"""Several processes that serve one socket, and the parent that looks after them.
+"""Several processes that serve one socket, and their parent, which supervises them.
 
-uvicorn's own supervisor is not used: its processes can only run `uvicorn.Server`, which drops what it has not accepted
-when it ends, and knows nothing of a store that is waited for.
+uvicorn's own supervisor is not used: its processes can only run `uvicorn.Server`, which drops unaccepted connections
+when it ends, and cannot wait for a store.
 """
 
 import logging
@@ -33,13 +33,13 @@ _log = logging.getLogger("daypass")
 
 
 def serve(options: Mapping[str, Any], settings: Settings, listening: socket.socket, ready: Callable[[], object]) -> int:
-    """Serve until a signal ends it, in this process or in workers; return the exit status.
+    """Serve until a signal ends the service, in this process or in workers; return the exit status.
 
     Args:
         options: of the command line, as `daypass.server.settings.read` takes them.
-        settings: what they and the other sources say.
+        settings: the settings that they and the other sources give.
         listening: the socket.
-        ready: called when all can answer.
+        ready: called when all workers can answer.
     """
 
     def tell() -> None:
@@ -55,7 +55,7 @@ def serve(options: Mapping[str, Any], settings: Settings, listening: socket.sock
 
 
 class _Worker:
-    """A process that serves, and the pipe by which it says that it is ready, and learns that its parent is gone."""
+    """A process that serves, and the pipe that reports that it is ready and shows it when its parent has died."""
 
     def __init__(self, options: Mapping[str, Any], listening: socket.socket) -> None:
         context = multiprocessing.get_context("spawn")
@@ -72,14 +72,14 @@ class _Worker:
 
 
 class Parent:
-    """Starts workers, replaces those that die, passes signals on.
+    """Starts workers, replaces those that die, forwards signals.
 
     Args:
         count: how many workers.
         options: of the command line.
         listening: the socket that they share.
-        ready: called once all can answer.
-        patience: seconds that they have to end.
+        ready: called when all can answer.
+        patience: seconds that they have to shut down.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Parent:
         self._wake, self._waker = socket.socketpair()
 
     def run(self) -> int:
-        """Look after the workers until a signal comes; return the exit status."""
+        """Supervise the workers until a signal comes; return the exit status."""
         self._listen_to_signals()
         self._workers = [_Worker(self._options, self._listening) for _ in range(self._count)]
         failed = False
@@ -126,7 +126,7 @@ class Parent:
             self._ending = True
 
     def _wait(self) -> None:
-        """Wait for a signal, a worker that is ready, or one that has ended; a second at most."""
+        """Wait for a signal, a worker that is ready, or one that has ended; at most a second."""
         pipes = [worker.pipe for worker in self._workers if not worker.is_ready]
         ends = [worker.process.sentinel for worker in self._workers]
         if self._wake in connection.wait([self._wake, *pipes, *ends], timeout=_REST):
@@ -158,7 +158,7 @@ class Parent:
             worker.send(signal.SIGHUP)
 
     def _end(self) -> None:
-        self._listening.close()  # or connections would wait here that nobody accepts
+        self._listening.close()  # otherwise connections would wait here unaccepted
         notify("STOPPING=1")
         for worker in self._workers:
             worker.send(signal.SIGTERM)
@@ -171,7 +171,7 @@ class Parent:
 
 
 def _work(options: Mapping[str, Any], listening: socket.socket, parent: "connection.Connection") -> None:
-    """Serve, in a process of its own, until the parent says or is gone."""
+    """Serve, in this process, until the parent says so or has died."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         service.serve(options, listening, lambda: parent.send("ready"))
