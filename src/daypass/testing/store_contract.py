@@ -132,7 +132,7 @@ def session(number: int = 1, **fields: Any) -> Session:
 
 
 def advance(found: Session, now: int, **fields: Any) -> Advance:
-    """Return the step that moves ``found`` one generation on at ``now``, without a grace period; ``fields`` override."""
+    """Return the step that moves ``found`` one generation on at ``now`` without grace period, except for ``fields``."""
     step = Advance(
         session_id=found.id,
         expected=Expectation(found.generation, found.branch, now),
