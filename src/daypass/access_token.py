@@ -74,7 +74,7 @@ class AccessToken:
         return self._claims
 
     def require_authentication(self, now: int, max_age: int | None, acr: str | None = None) -> None:
-        """Do nothing if the user was authenticated recently and strongly enough (RFC 9470).
+        """Check that the user was authenticated recently and strongly enough (RFC 9470).
 
         Args:
             now: milliseconds since the epoch.
@@ -90,7 +90,7 @@ class AccessToken:
             raise AuthenticationInsufficient(None if max_age is None else max_age // SECOND, acr)
 
     def require(self, scope: str) -> None:
-        """Do nothing if the token may be used for every word of ``scope``.
+        """Check that the token may be used for every word of ``scope``.
 
         Raises:
             ScopeInsufficient: it may not.

@@ -21,7 +21,7 @@ DROPPED = "dropped"
 
 WAITING_AT_MOST = 10_000
 NOISY_A_SECOND = 50
-"""How many records a second there may be of what anyone can cause without logging in."""
+"""How many records a second there may be of events that anyone can cause without logging in."""
 
 COUNTS_KEPT = 2 * DAY
 _DROP_EVERY = 1 * HOUR

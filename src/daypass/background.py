@@ -26,7 +26,7 @@ SubscriptionT = TypeVar("SubscriptionT", bound=Subscription | AsyncSubscription)
 
 _PATIENCE = 5.0
 _APART = 0.05
-"""Seconds between two announcements that are acted upon; those that come meanwhile are acted upon together."""
+"""Seconds between reactions to announcements; those that come in between are handled together."""
 
 _log = logging.getLogger("daypass")
 

@@ -6,11 +6,11 @@ from daypass.flow import Flow
 from daypass.steps import StoreClock
 
 APART_AT_MOST = 5 * MINUTE
-"""By so much the two may differ: far more than clocks that are kept right, far less than any lifetime of a session."""
+"""How much the two may differ: far more than synchronized clocks do, far less than any session's lifetime."""
 
 
 def clock_error(now: int) -> Flow[str | None]:
-    """Return what is wrong with this machine's clock; None if it is right, or the store has no clock of its own.
+    """Return what is wrong with this machine's clock; None if it is right, or the store has no clock.
 
     Raises:
         StoreError: the store's clock could not be read.

@@ -6,7 +6,7 @@ DEFAULT = "daypass"
 """The name of the refresh token's cookie, without a prefix. The names of the pages' cookies begin with it."""
 
 SECURE_PREFIX = "__Host-"
-"""Stands before every name over HTTPS (RFC 6265bis §4.1.3.2)."""
+"""The prefix of every name over HTTPS (RFC 6265bis §4.1.3.2)."""
 
 SECURE_DEFAULT = SECURE_PREFIX + DEFAULT
 """The name of the refresh token's cookie over HTTPS."""

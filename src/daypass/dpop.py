@@ -28,7 +28,7 @@ from daypass.session_extras import KeyUse
 
 TYPE = "dpop+jwt"
 NONCE_SPAN = 5 * MINUTE
-"""A nonce is accepted for this long at least, and twice as long at most."""
+"""How long a nonce is accepted at least; at most twice as long."""
 
 MOST_REMEMBERED = 100_000
 SHORTEST_SECRET = 32

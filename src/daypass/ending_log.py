@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 EVERYONE = ""
-"""Stands in place of a session's id where the sessions of all users were ended."""
+"""Replaces a session's id when the sessions of all users were ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
 """The random bytes that one call may need: a session's secret and first branch, and a token's identifier."""
 
 IMPERSONATION_TTL = 3600
-"""Seconds that a session lasts at most in which somebody acts as another user."""
+"""How many seconds an impersonation session lasts at most."""
 
 MAXIMUM_REASON = 200
 """Characters of the reason for that."""

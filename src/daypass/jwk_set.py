@@ -21,7 +21,7 @@ from daypass.keys import SigningKey
 FRESH = 5 * MINUTE
 FRESH_AT_LEAST = 1 * MINUTE
 FRESH_AT_MOST = 10 * MINUTE
-"""For how long a set is used without asking again; an issuer uses a new key ten minutes after publishing it."""
+"""How long a set is cached; an issuer uses a new key ten minutes after publishing it."""
 
 MAXIMUM_KEYS = 100
 _RSA_BITS = range(2048, 8193)

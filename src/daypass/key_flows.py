@@ -24,7 +24,7 @@ PUBLISHED_AHEAD = 10 * MINUTE
 """How long before its use a new key is published: longer than nodes, and caches of the key set, go without reading."""
 
 PUBLISHED_SHORTLY_AHEAD = 5 * SECOND
-"""The same in a hurry: long enough for most nodes. A node that meets a key it has not read reads the keys again."""
+"""The same with ``at_once``: long enough for most nodes. A node that meets an unknown key reads the keys again."""
 
 _KEPT_AT_LEAST = 1 * DAY
 """After it was last used, whatever the policy here says: that of another node may be another one."""

@@ -28,10 +28,10 @@ Algorithm = Literal["ES256", "Ed25519", "RS256", "HS256"]
 ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
 TYPE = "at+jwt"
-"""What the header of an access token says that it is (RFC 9068 §2.1)."""
+"""The type in the header of an access token (RFC 9068 §2.1)."""
 
 REFRESH = "refresh"
-"""Stands in place of an algorithm for the keys that authenticate refresh tokens."""
+"""Replaces the algorithm of keys that authenticate refresh tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from daypass.flow import Step
 A = TypeVar("A")
 
 MINUTE_COUNTS = "minute"
-"""The code of a record that no person reads: what one process counted in one minute."""
+"""The code of a record for programs: the counts of one process in one minute."""
 
 EVENTS_AT_ONCE = 500
 """How many records one step writes, reads or drops at most."""

@@ -45,7 +45,7 @@ class Presented(Protocol):
     """What the rule needs of a presented token; `daypass.refresh_token.RefreshToken` provides it."""
 
     @property
-    def generation(self) -> int: ...  # noqa: D102 - the protocol's docstring tells of them all
+    def generation(self) -> int: ...  # noqa: D102 - the protocol's docstring describes them all
 
     @property
     def branch(self) -> bytes: ...  # noqa: D102
@@ -101,7 +101,7 @@ class Verdict(StrEnum):
 
 
 ISSUING = frozenset((Verdict.ROTATE, Verdict.HOLD, Verdict.REPEAT, Verdict.BRANCH, Verdict.HEAL))
-"""The verdicts that give new tokens. No other one does, whatever is added to the table."""
+"""The verdicts that issue new tokens. No other verdict does, even if the table grows."""
 
 TABLE = MappingProxyType(
     {
@@ -123,7 +123,7 @@ LONG_PAST = 3
 has lost its last writes, with two generations; two tabs, with one)."""
 
 NEVER_ROTATED = 0
-"""The ``rotated_at`` of a new session: so long ago that its first refresh is not held back."""
+"""The ``rotated_at`` of a new session: long enough ago that its first refresh is not held."""
 
 
 def relate(session: Position, token: Presented) -> Relation:

@@ -17,7 +17,7 @@ from daypass.rotation import Verdict
 from daypass.session import Device
 
 FEW, OF_FEW = 14, 16
-"""So many of the last so many tokens presented twice are suspicious; lost answers do not come to that."""
+"""How many of the last tokens must be presented twice to be suspicious; lost responses cause fewer."""
 
 HALF, OF_ALL = 32, 64
 """The same for a session whose refreshes are spread over two nodes, each of which sees half of them."""

@@ -28,10 +28,10 @@ from daypass.tally import Tally
 from daypass.verifier import Verifier
 
 POLL_EVERY = SECOND // 2
-"""How often a store is asked what was ended, where it cannot be listened to."""
+"""How often a store without working announcements is polled for endings."""
 
 _LOOK_EVERY = 5 * SECOND
-"""How often it is asked all the same where it can, should an announcement be lost."""
+"""How often a store with announcements is polled anyway, in case one is lost."""
 
 _SUBSCRIBE_EVERY = 5 * SECOND
 _SUBSCRIBE_AT_LEAST_EVERY = 1 * MINUTE
@@ -42,10 +42,10 @@ _READ_KEYS_APART = SECOND // 20
 """Between two reads for tokens with an unknown key: forged ones cost the store 20 small reads a second, no more."""
 
 _LATE = 10 * SECOND
-"""By so much an ending may come late: clocks of nodes differ, and a commit takes its time."""
+"""How late an ending may appear: clocks of nodes differ, and a commit takes time."""
 
 _BEHIND = APART_AT_MOST + _LATE
-"""By so much it comes late from a node whose clock is as far behind as it may be."""
+"""How late it appears from a node whose clock is as far behind as allowed."""
 
 _LOOK_BACK_EVERY = 10 * SECOND
 """How often the endings of such nodes are read."""

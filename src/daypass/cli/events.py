@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LAST = 50
 _LATE = 15 * SECOND
-"""Records come late by so much: clocks of nodes differ, and each writes once a second."""
+"""How late records may come: clocks of nodes differ, and each node writes once a second."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -202,7 +202,7 @@ def _opened(options: argparse.Namespace, *, sealed: bool = True, on_event: Any =
     url = options.vault or os.environ.get(_URL)
     if not url:
         raise ConfigurationError(f"the vault's database is missing: write --vault postgresql://…, or set {_URL}")
-    secret = _secret(options) if sealed else secrets.token_bytes(32)  # neither seals nor opens anything
+    secret = _secret(options) if sealed else secrets.token_bytes(32)  # never used to seal or open
     vault = Vault(url, secret=secret, providers=_providers(options), on_event=on_event)
     try:
         yield vault

@@ -9,7 +9,7 @@ from daypass.flow import Step
 Rows = Sequence[Sequence[Any]]
 
 ATTEMPTS = 5
-"""How often a statement is repeated that others were in the way of."""
+"""How often a statement is repeated after a conflict with other callers."""
 
 
 @dataclass(frozen=True, slots=True)

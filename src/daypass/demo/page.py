@@ -50,12 +50,12 @@ _AFTER = 5 * SECOND
 
 
 def page_routes(store: AsyncStore, known: Users, address: str) -> list[BaseRoute]:
-    """Return the routes of the page and of all that it talks to.
+    """Return the routes of the page and of everything that it calls.
 
     Args:
-        store: where the sessions of the demonstration live.
+        store: the store of the demonstration's sessions.
         known: its users.
-        address: of the service.
+        address: the address of the service.
     """
     auth = AsyncDaypass(
         store,
@@ -96,7 +96,7 @@ class _Failures:
         self._unavailable = 0
 
     async def order(self, request: Request) -> Response:
-        """Let the next refreshes fail: so many lost responses, so many 503."""
+        """Make the next refreshes fail: so many with lost responses, so many with 503."""
         ordered = await request.json()
         self._lose, self._unavailable = int(ordered.get("lose", 0)), int(ordered.get("unavailable", 0))
         return Response(status_code=204)
@@ -112,7 +112,7 @@ class _Failures:
             elif refreshing and self._lose > 0:
                 self._lose -= 1
                 await app(scope, receive, _nowhere)
-                await Response(status_code=504)(scope, receive, send)  # as a proxy says it
+                await Response(status_code=504)(scope, receive, send)  # as a proxy answers
             else:
                 await app(scope, receive, send)
 
@@ -156,7 +156,7 @@ def _is_unlucky(token: AccessToken) -> bool:
 
 
 class _Thieves:
-    """Each has copied a refresh token, as malware on the owner's machine would, and uses it elsewhere."""
+    """Thieves: each has copied a refresh token, as malware on the owner's machine would, and uses it elsewhere."""
 
     def __init__(self, auth: AsyncDaypass) -> None:
         self._auth = auth
@@ -164,11 +164,11 @@ class _Thieves:
 
     @property
     def about(self) -> bool:
-        """Whether there is a thief who has not been caught: one misfortune at a time can be watched."""
+        """Whether a thief has not been caught yet: one misfortune at a time can be watched."""
         return bool(self._stolen)
 
     async def steal(self, request: Request) -> Response:
-        """Let a thief copy the refresh token; the page is told the thief's name, and nothing else."""
+        """Let a thief copy the refresh token; the page only learns the thief's name."""
         token = request.cookies.get(cookie_names.with_port(request.url.port or 80))
         if not token:
             return JSONResponse({"error": "nothing_to_steal"}, 409)
@@ -177,7 +177,7 @@ class _Thieves:
         return JSONResponse({"thief": name})
 
     async def use(self, request: Request) -> Response:
-        """Let the thief refresh; tell whether it worked, and if not, why: what the event log says."""
+        """Let the thief refresh; return whether it worked, and otherwise the reason in the event log."""
         name = request.path_params["name"]
         token = self._stolen.get(name)
         if token is None:

@@ -1,4 +1,4 @@
-"""The users of the demonstration: real clients that use the API without pause, each in a way of their own."""
+"""The users of the demonstration: real clients that use the API without pause, each in a different way."""
 
 import asyncio
 import hashlib
@@ -34,11 +34,11 @@ _PATIENCE = httpx2.Timeout(30)
 
 
 class People:
-    """Everybody at work, until `stop`.
+    """All users at work, until `stop`.
 
     Args:
-        address: of the service.
-        tally: is told of each request and each event.
+        address: the address of the service.
+        tally: counts each request and each event.
     """
 
     def __init__(self, address: str, tally: Tally) -> None:
@@ -61,12 +61,12 @@ class People:
         }
 
     def start(self) -> None:
-        """Let everybody log in and begin."""
+        """Let all users log in and begin."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Let everybody finish what they are at, and log out."""
+        """Let all users finish their work, and log out."""
         self._stopping.set()
         for thread in self._threads:
             if thread.ident is not None:  # Ctrl-C may come while they are being started
@@ -146,7 +146,7 @@ class People:
 
     @contextmanager
     def _observed(self, lane: Lane) -> Iterator[Callable[[httpx2.Response, bytes | None], None]]:
-        """Count what happens inside as one request: how long it took, and what its user would have seen go wrong."""
+        """Count the enclosed code as one request: how long it took, and which failure its user would have seen."""
         problem: str | None = "no answer"
 
         def judge(response: httpx2.Response, sent: bytes | None) -> None:
@@ -163,7 +163,7 @@ class People:
 
 
 def _problem(response: httpx2.Response, sent: bytes | None) -> str | None:
-    """Return what a user would have seen go wrong, None when all is well."""
+    """Return the failure that a user would have seen, None without one."""
     if response.status_code != httpx2.codes.OK:
         return f"status {response.status_code}"
     if sent is not None and response.json()["sha256"] != hashlib.sha256(sent).hexdigest():
@@ -181,7 +181,7 @@ def _upload(turn: int) -> bytes:
 
 
 def _stream(upload: bytes) -> Iterator[bytes]:
-    """Give an upload piece by piece, as a body that can be read only once."""
+    """Yield an upload piece by piece, as a body that can be read only once."""
     for start in range(0, len(upload), 16_384):
         yield upload[start : start + 16_384]
 

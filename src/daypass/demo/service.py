@@ -1,6 +1,6 @@
-"""The demonstration's server, a process of its own: issuer, a small API that wants an access token, and the page.
+"""The demonstration's server, in its own process: an issuer, a small API that needs an access token, and the page.
 
-It lives as long as its standard input is open, so it cannot outlive whoever started it.
+It runs while its standard input is open, so it cannot outlive the process that started it.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from daypass.web.starlette import auth_routes, bearer, well_known_routes
 
 
 def main() -> None:
-    """Serve until standard input ends; what cannot be is told in one line on standard error."""
+    """Serve until standard input ends; report an error in one line on standard error."""
     if len(sys.argv) != 2:
         sys.exit("daypass: `daypass demo` starts this; alone it needs a folder: python -m daypass.demo.service FOLDER")
     try:
@@ -40,7 +40,7 @@ def serve(database: Path) -> None:
     """Serve from a database until standard input ends; the first line printed is the address.
 
     Raises:
-        ConfigurationError: no port can be had.
+        ConfigurationError: no port is free.
         DaypassError: the database cannot be written.
     """
     with closing(SqliteStore(database)) as store:

@@ -1,4 +1,4 @@
-"""Runs the demonstration: the server's process, the people who use it, and what is shown of it meanwhile."""
+"""Runs the demonstration: the server's process, its users, and the display."""
 
 import io
 import json
@@ -30,15 +30,15 @@ _ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 def show(seconds: float | None, *, as_json: bool) -> int:
     """Run it for so many seconds, or until Ctrl-C, SIGTERM or SIGHUP; return the exit status.
 
-    The status is 0 when at least two access tokens expired and no user saw a failure, else 1. Where standard output is
-    no terminal, it ends by itself after `UNATTENDED` seconds.
+    The status is 0 if at least two access tokens expired and no user saw a failure, otherwise 1. If standard output is
+    not a terminal, it ends by itself after `UNATTENDED` seconds.
 
     Raises:
         ConfigurationError: the server could not be started.
-        KeyboardInterrupt: it was ended before the server could be reached; nothing is left behind.
+        KeyboardInterrupt: it was interrupted before the server could be reached; nothing is left behind.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # better a question mark than no summary
+        sys.stdout.reconfigure(errors="replace")  # a question mark is better than no summary
     if seconds is None and not sys.stdout.isatty():
         seconds = UNATTENDED
     with (
@@ -72,7 +72,7 @@ def _watch(screen: Screen, seconds: float | None) -> None:
 
 
 class _Ending:
-    """Makes the first SIGINT, SIGTERM or SIGHUP a `KeyboardInterrupt`, and lets no other disturb what it ends."""
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a `KeyboardInterrupt`, and ignores later ones."""
 
     def __init__(self) -> None:
         self._ignoring = False
@@ -80,7 +80,7 @@ class _Ending:
     def __enter__(self) -> Self:
         self._before = {ending: signal.getsignal(ending) for ending in _ENDINGS}
         for ending, before in self._before.items():
-            if before is not signal.SIG_IGN:  # as nohup sets it: whoever started us wants it ignored
+            if before is not signal.SIG_IGN:  # nohup sets this: the user wants the signal ignored
                 signal.signal(ending, self._heard)
         return self
 
@@ -89,7 +89,7 @@ class _Ending:
             signal.signal(ending, before)
 
     def ignore(self) -> None:
-        """Let nothing interrupt from here on: what is left to do takes but a moment."""
+        """Ignore further signals: the rest takes only a moment."""
         self._ignoring = True
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
@@ -105,7 +105,7 @@ def _print(summary: Summary) -> None:
 
 @contextmanager
 def _service(folder: str) -> Iterator[str]:
-    """Run the server as a process of its own, in a session of its own, so that Ctrl-C is for us alone."""
+    """Run the server in its own process and session, so that Ctrl-C reaches only us."""
     server = subprocess.Popen(  # noqa: S603 - our own module, with our own interpreter
         [sys.executable, "-m", "daypass.demo.service", folder],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What the demonstration counts, and when what happened to whom. No I/O here; times in milliseconds, monotonic."""
+"""The counts of the demonstration, and its timeline. No I/O here; times in milliseconds, monotonic."""
 
 import threading
 from array import array
@@ -15,13 +15,13 @@ class Summary:
     """The figures at one moment.
 
     Attributes:
-        requests: that the users made; a replay is not counted again.
-        expiries: access tokens whose time ran out while their user was at work.
-        refreshes: that got a new access token.
+        requests: the users' requests; a replay is not counted again.
+        expiries: access tokens that expired while their user was at work.
+        refreshes: those that got a new access token.
         replays: requests that were refused for an expired access token and sent again.
-        failures: that a user would have seen.
-        p50_ms: half of the requests took no longer, refresh and replay included.
-        p99_ms: 99 in 100 took no longer.
+        failures: those that a user would have seen.
+        p50_ms: half of the requests took at most this long, refresh and replay included.
+        p99_ms: 99 in 100 took at most this long.
     """
 
     requests: int
@@ -34,7 +34,7 @@ class Summary:
 
     @property
     def convincing(self) -> bool:
-        """Whether access tokens expired, twice at least, and no user saw it."""
+        """Whether at least two access tokens expired, and no user saw it."""
         return self.failures == 0 and self.expiries >= 2
 
     def as_dict(self) -> dict[str, int | float]:
@@ -47,10 +47,10 @@ class Lane:
     """One user on one device.
 
     Attributes:
-        name: whose it is.
+        name: the user's name.
         story: what they do, in a few words.
-        tokens: when each access token came and when it runs out.
-        moments: when something happened that the timeline shows.
+        tokens: when each access token came and when it expires.
+        moments: the events that the timeline shows.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Lane:
     failures: list[tuple[int, str]] = field(default_factory=list)
 
     def token_left(self, at: int) -> float | None:
-        """Return what was left at a time of the access token then in use, 0 to 1; None before the first."""
+        """Return the rest of the current access token's lifetime at a time, 0 to 1; None before the first."""
         index = bisect_right(self.tokens, (at, 2**63)) - 1
         if index < 0:
             return None
@@ -79,7 +79,7 @@ class Lane:
 
 
 class Tally:
-    """Counts for all lanes; whichever thread something happens in may tell it."""
+    """Counts for all lanes; any thread may report."""
 
     def __init__(self, started: int) -> None:
         self.started = started
@@ -88,7 +88,7 @@ class Tally:
         self._lock = threading.Lock()
 
     def add(self, lane: Lane) -> Lane:
-        """Take a lane in."""
+        """Add a lane."""
         self.lanes.append(lane)
         return lane
 
@@ -101,7 +101,7 @@ class Tally:
                 lane.failures.append((at, problem))
 
     def event(self, lane: Lane, event: ClientEvent, at: int) -> None:
-        """Note what a client tells of itself."""
+        """Note an event of a client."""
         with self._lock:
             lane.moments.append((at, event.kind))
             if event.lifetime is not None:
@@ -123,7 +123,7 @@ class Tally:
             )
 
     def seconds(self, now: int) -> float:
-        """Return how long it has been going on."""
+        """Return how long the demonstration has run."""
         return (now - self.started) / SECOND
 
 

@@ -1,4 +1,4 @@
-"""What the demonstration shows: live on a terminal, as plain lines elsewhere, as nothing where JSON is asked for."""
+"""The display of the demonstration: live on a terminal, as plain lines elsewhere, none with JSON."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -38,7 +38,7 @@ _VERDICT = 5
 
 @dataclass(frozen=True, slots=True)
 class _Symbols:
-    """What the picture is drawn with; ``bars`` go from empty to full."""
+    """The symbols of the display; ``bars`` go from empty to full."""
 
     bars: str
     refreshed: str
@@ -54,23 +54,23 @@ _TYPED = _Symbols(" ..::==##", refreshed="^", replayed="@", fine="-", failed="X"
 
 
 def _symbols(console: Console) -> _Symbols:
-    """Return what a console can show."""
+    """Return the symbols that a console can show."""
     return _DRAWN if console.encoding.startswith("utf") else _TYPED
 
 
 class Screen(Protocol):
-    """Where the demonstration is shown."""
+    """A display of the demonstration."""
 
     def draw(self, now: int) -> None:
-        """Show how things stand."""
+        """Show the current state."""
 
     def end(self, summary: Summary) -> None:
-        """Show what came of it."""
+        """Show the result."""
 
 
 @contextmanager
 def open_screen(tally: Tally, address: str, *, as_json: bool) -> Iterator[Screen]:
-    """Give the screen that fits where standard output goes."""
+    """Return the display that fits standard output."""
     if as_json:
         yield _Nothing()
     elif sys.stdout.isatty():
@@ -104,7 +104,7 @@ class _Terminal:
         self._console.print(Padding(self._picture.verdict(summary), (1, 2)))
 
     def _panel(self, now: int, footer: str | None = None) -> RenderableType:
-        """Draw everything as the terminal has room for it now."""
+        """Draw everything that fits on the terminal now."""
         tall = self._framed(now, footer, tall=True)
         if len(self._console.render_lines(tall)) + _VERDICT <= self._console.height:
             return tall
@@ -151,13 +151,13 @@ class _Lines:
 
 
 class _Picture:
-    """Draws a tally, with symbols that standard output can show, no wider than it is told."""
+    """Draws a tally, with symbols that standard output can show, within the given width."""
 
     def __init__(self, tally: Tally, symbols: _Symbols) -> None:
         self._tally, self._symbols = tally, symbols
 
     def head(self, address: str, now: int, width: int) -> Text:
-        """Say what is going on, where and for how long."""
+        """Draw what is running, where and for how long."""
         dash = f" {self._symbols.dash} "
         facts = [f"access tokens live {ACCESS_TTL}", f"{self._tally.seconds(now):.0f} s"]
         if width >= _ROOMY:
@@ -167,11 +167,11 @@ class _Picture:
         )
 
     def figures(self, now: int, width: int) -> RenderableType:
-        """Give the figures as they are now."""
+        """Draw the current figures."""
         return _figures(self._tally.summary(now), width)
 
     def timeline(self, now: int, width: int, *, tall: bool) -> RenderableType:
-        """Draw the lifetime left of each user's access token, above what came of their requests."""
+        """Draw the remaining lifetime of each user's access token, above the results of their requests."""
         columns = max(10, width - _MARGIN)
         started = self._tally.started
         first = max(started, now - columns * COLUMN)
@@ -191,7 +191,7 @@ class _Picture:
         return Group(*rows)
 
     def verdict(self, summary: Summary) -> Text:
-        """Say in a sentence what came of it."""
+        """Draw the result in a sentence."""
         if summary.convincing:
             return Text.assemble(
                 (f"{self._symbols.good} ", "bold green"),
@@ -240,7 +240,7 @@ def _row(label: str, cells: list[tuple[str, str]]) -> Text:
 
 
 def _figures(summary: Summary, width: int) -> RenderableType:
-    """Give the figures as a table where there is room for it, else as pairs of a name and a value."""
+    """Return the figures as a table if it fits, otherwise as pairs of a name and a value."""
     cells = (
         ("requests", f"{summary.requests:,}", "white"),
         ("expiries", f"{summary.expiries:,}", "yellow"),
@@ -261,7 +261,7 @@ def _figures(summary: Summary, width: int) -> RenderableType:
 
 
 def _flow(pieces: Iterable[Text], width: int, between: str = "  ") -> Text:
-    """Put pieces side by side, as many in a line as there is room for; none is cut in two."""
+    """Put pieces side by side, as many in a line as fit, without splitting one."""
     lines: list[Text] = []
     for piece in pieces:
         if lines and lines[-1].cell_len + len(between) + piece.cell_len <= width:

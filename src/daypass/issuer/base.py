@@ -56,7 +56,7 @@ _LEVELS = {
 }
 _WARN_AT_MOST_EVERY = 1 * SECOND
 NODE_SIZE = 8
-"""Random bytes that name a process."""
+"""How many random bytes name a process."""
 
 
 class Issuer(Generic[StoreT, LoadT, CheckT]):

@@ -25,7 +25,7 @@ _LOGINS_AT_ONCE = 64
 """How often a login is tried while others of the same user come first; each time one of them gets through."""
 
 PLANS = Plans()
-"""A plan for each step but `Migrate`, which each store does in its own way."""
+"""A plan for each step except `Migrate`, which each store performs differently."""
 
 
 # ---- sessions

@@ -18,7 +18,7 @@ from daypass.web.proofs import dpop_text, proof_challenge, require_bearer, requi
 
 REALM = "daypass"
 RETRY_AFTER = 1
-"""Seconds, when the store is down: the client has its own, growing, patience."""
+"""Seconds to wait when the store is down; the client has its own growing pauses."""
 
 
 class TokenMissing(TokenRejected):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from daypass.web.message import Request, Response
 
 MAXIMUM_AGE = 600
-"""Seconds for which a browser need not ask again; Chromium heeds two hours at the most, Safari ten minutes."""
+"""Seconds for which a browser need not ask again; Chromium accepts at most two hours, Safari ten minutes."""
 
 ALLOWED_HEADERS = "authorization, content-type, dpop, x-daypass-passive"
 """What our own clients send beyond what every page may."""
@@ -17,7 +17,7 @@ EXPOSED_HEADERS = "DPoP-Nonce, Retry-After, WWW-Authenticate"
 """What our own clients read beyond what every page may."""
 
 PUBLIC = ("access-control-allow-origin", "*")
-"""For what every page may read, and nothing else: code and public keys. No answer to a cookie bears it."""
+"""Only for what every page may read: code and public keys. No response to a cookie has it."""
 
 
 def preflight(request: Request, methods: Sequence[str], allowed: Collection[str]) -> Response:

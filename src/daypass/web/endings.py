@@ -22,7 +22,7 @@ from daypass.web.limits import Limiter, TooMany
 from daypass.web.message import BadRequest, Request, Response, failure
 
 LONGEST_WAIT = 20 * SECOND
-"""Shorter than the time-outs of most proxies."""
+"""How long a request waits: shorter than the time-outs of most proxies."""
 
 ASK_AGAIN = SECOND // 2
 """When a service asks a threaded application again."""

@@ -26,13 +26,13 @@ from daypass.web.step_up import StepUp, checked_step_up
 FoundT = TypeVar("FoundT")
 
 Admitted = tuple[AccessToken | None, User | None]
-"""The access token of a request that may pass, None if it is optional; and its user, if the guard asks for it."""
+"""The access token of an allowed request, None if it is optional; and its user, if the guard asks for it."""
 
 Asked = Callable[[], Request]
 """Returns the request as the server has it, when it is needed."""
 
 REFUSED = (TokenRejected, ScopeInsufficient, StoreError)
-"""The errors for a request that may not pass."""
+"""The errors for a refused request."""
 
 
 class Verifying(Protocol):

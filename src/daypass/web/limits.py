@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 PASSIVE = "x-daypass-passive"
-"""The header of a refresh that no user has caused: the session's idle time goes on."""
+"""The header of a refresh that no user has caused: the session's idle time keeps running."""
 
 _ONCE_A_MONTH = Rate(1, 30 * DAY)
 """Used up where an account has logged in within thirty days."""

@@ -23,7 +23,7 @@ WAITING = 32
 """How many logins of an event loop may wait for each slot; further ones are refused at once."""
 
 WAITING_THREADS = 1
-"""How many threads may: a thread that waits answers nobody else, and servers have few."""
+"""How many threads may wait: a waiting thread serves no other request, and servers have few."""
 
 PATIENCE = 2.0
 """Seconds that a login waits for a slot."""

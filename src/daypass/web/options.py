@@ -40,4 +40,4 @@ class Options(TypedDict, total=False):
 
 
 OPTIONS = tuple(Options.__annotations__)
-"""The names there are."""
+"""The known names."""

@@ -33,7 +33,7 @@ What an adapter does:
 2. If there is a ``login.refusal``, send it, and do not call the application.
 3. Give ``login`` to the application. If there is a ``login.authorization``, add it to the application's request.
 4. When the application's response begins: ``ours = run(pages.process_response(login, call))``, with a new call. If
-   there is a ``login.refusal`` now, send that instead. Else send the response with ``merge_headers(theirs, ours)``.
+   there is a ``login.refusal`` now, send that instead. Otherwise send the response with ``merge_headers(theirs, ours)``.
 """
 
 import hashlib
@@ -177,7 +177,9 @@ class Pages:
             login.state.clear = self._may_clear(login.request, authentic=False)
         except TokenRejected as error:  # of the new access token: the session ended just now
             authentic = not isinstance(error, TokenMalformed)
-            if not authentic and self._flows.migration.may_be_old(text):  # an old cookie of somebody not logged in
+            if not authentic and self._flows.migration.may_be_old(
+                text
+            ):  # an old cookie of a visitor who is not logged in
                 login.state.presented = None
                 return
             login.state.clear = login.state.tokens is None and self._may_clear(login.request, authentic=authentic)

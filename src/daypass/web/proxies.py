@@ -18,7 +18,7 @@ from daypass.web.message import BadRequest, Request
 ProxyHeader = Literal["X-Forwarded", "Forwarded"]
 
 UNIX = "unix"
-"""Stands among trusted proxies for whoever connects by a Unix socket."""
+"""The name among trusted proxies for connections through a Unix socket."""
 
 MAXIMUM = 4096
 """Characters of what proxies say in one header."""
@@ -34,7 +34,7 @@ _PAIR = re.compile(
 )
 """One pair of RFC 7239 §4, or an empty place. Colons and brackets need no quotes, because proxies write them so.
 
-Every repetition is possessive: each character is looked at once, whatever a client writes.
+Every repetition is possessive: each character is read once, whatever a client sends.
 """
 
 

@@ -25,7 +25,7 @@ MOST_KEYS = 100_000
 """The most keys of one span in one process, some 20 MB; beyond that the oldest of that span are forgotten."""
 
 PAUSE_AFTER_FAILURE = 1 * SECOND
-"""Milliseconds after a failure in which the shared storage is not asked again."""
+"""For how many milliseconds after a failure the shared storage is not used."""
 
 REDIS_TIMEOUT = 0.5
 """Seconds that Redis may take to answer."""

@@ -53,7 +53,7 @@ _SET_COOKIES = ("x-auth-set-cookie-1", "x-auth-set-cookie-2")
 _RESERVED = frozenset((*IDENTITY, *_SET_COOKIES))
 
 _DEFAULT_METHOD = "POST"
-"""The method assumed if the proxy sends none. Traefik and Caddy send it by themselves, nginx if it is told to."""
+"""The method assumed if the proxy sends none. Traefik and Caddy send it by default, nginx if configured."""
 
 _PLAIN = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 """Characters that are not percent-encoded in a header, besides letters and digits: visible ASCII without ``%``."""

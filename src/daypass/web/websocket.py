@@ -50,7 +50,7 @@ EXPIRED = 4401
 """Close code: the access token has expired or was refused. A client that gets a new one may connect again."""
 
 ENDED = 4403
-"""Close code: the session has ended; the user has to log in again."""
+"""Close code: the session has ended; the user must log in again."""
 
 FORBIDDEN = 1008
 """Close code: the access token does not allow this (RFC 6455 §7.4.1), by its scope or by the login behind it."""
@@ -69,7 +69,7 @@ _log = logging.getLogger("daypass")
 _TOKEN = "daypass.token"  # noqa: S105 - the type of a message
 _BEGINNING = '{"type":"daypass.token"'
 _OFFERED = f"{_TOKEN}."
-"""How the subprotocol begins that has the access token; it is offered beside `_TOKEN`, which is what is chosen."""
+"""The prefix of the subprotocol with the access token; clients also offer `_TOKEN`, which is the one chosen."""
 
 
 class Closed(DaypassError):

@@ -25,13 +25,13 @@ class Failure(Exception):
 
 OVERDUE = "it did not answer in time"
 MISSING = ("42P01", "42703", "3F000")
-"""A table, a column or a schema is not there."""
+"""A table, a column or a schema is missing."""
 
 NO_NOTIFY = ("42883", "42501", "0A000", "54000")
-"""NOTIFY: there is no such function, it is not permitted, it is not supported, its queue is full."""
+"""NOTIFY: the function does not exist, is not permitted or not supported, or its queue is full."""
 
 NOT_PREPARED = ("26000", "42P05")
-"""A prepared statement is not there, or is there unexpectedly: a pooler gave us another connection."""
+"""A prepared statement is missing, or exists unexpectedly: a pooler gave us another connection."""
 
 READ_ONLY = "25006"
 _POOLER = "the pooler before it has no connection to it"

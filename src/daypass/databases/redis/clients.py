@@ -34,7 +34,7 @@ Words = Sequence[Any]
 Node = tuple[str, int]
 
 RETRIES = 3
-"""How often a command is sent again, on a new connection, after its connection was lost. A time-out is final."""
+"""How often a command is resent, on a new connection, after its connection was lost. A time-out is final."""
 
 CLUSTER_RETRIES = 1
 """The same for a cluster, whose client sends a command again after a time-out too: twice half of the time-out."""

@@ -13,7 +13,7 @@ from daypass.errors import StoreUnavailable
 from daypass.stores.postgres.queries import announcement
 
 PROOF = 1.0
-"""Seconds within which an announcement of our own has to arrive."""
+"""Seconds within which our own announcement must arrive."""
 
 _SLICE = 0.25
 """Seconds after which a thread that waits looks whether the subscription was closed."""

@@ -17,7 +17,7 @@ LARGEST = 64
 """The most commands in a batch of several tasks, so that the first does not wait long for the last."""
 
 AT_ONCE = 4
-"""The most batches under way at once; tasks that ask meanwhile share the next batch."""
+"""The most batches in flight; tasks that ask meanwhile share the next batch."""
 
 _Waiting = tuple[Sequence[Words], "asyncio.Future[list[Any]]"]
 

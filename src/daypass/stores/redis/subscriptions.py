@@ -14,10 +14,10 @@ from daypass.errors import StoreError, StoreUnavailable
 from daypass.stores.redis.event_loops import LoopEnd
 
 PROOF = 1.0
-"""Seconds within which a new subscription has to receive its own announcement."""
+"""Seconds within which a new subscription must receive its own announcement."""
 
 SILENCE = 5.0
-"""Seconds after which a connection that gives no sign of life is given up."""
+"""Seconds after which a connection without a reply is given up."""
 
 _SLICE = 0.2
 """Seconds after which a waiting thread checks whether the subscription was closed."""
