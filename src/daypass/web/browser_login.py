@@ -85,8 +85,8 @@ class BrowserLogin:
             identifier: the name or address that was sent.
 
         Returns:
-            0 if the password may be checked, always so without ``rate_limits``. Otherwise the seconds to wait: answer 429
-            with ``Retry-After`` (RFC 6585 §4), and do not check the password.
+            0 if the password may be checked, as always without ``rate_limits``; otherwise the seconds to wait: answer
+            429 with ``Retry-After`` (RFC 6585 §4), and do not check the password.
         """
         if self._limiter is not None:
             try:

@@ -27,7 +27,7 @@ CONTENT_TYPES = {
 
 
 def serving(name: str) -> Operation:
-    """Return the response to ``GET`` of a file: 200, compressed if the browser accepts that; 304 if it has it already.
+    """Return the operation that serves a file: 200, compressed if the browser accepts that; 304 if it has it already.
 
     A page of any origin may load it: it holds only code.
     """

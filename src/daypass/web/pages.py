@@ -33,7 +33,7 @@ What an adapter does:
 2. If there is a ``login.refusal``, send it, and do not call the application.
 3. Give ``login`` to the application. If there is a ``login.authorization``, add it to the application's request.
 4. When the application's response begins: ``ours = run(pages.process_response(login, call))``, with a new call. If
-   there is a ``login.refusal`` now, send that instead. Otherwise send the response with ``merge_headers(theirs, ours)``.
+   there is a ``login.refusal`` now, send it instead. Otherwise send the response with ``merge_headers(theirs, ours)``.
 """
 
 import hashlib
