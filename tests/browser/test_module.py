@@ -96,7 +96,7 @@ def test_it_depends_on_nothing() -> None:
 
 
 def test_the_wheel_brings_it_along(tmp_path: Path) -> None:
-    """Whoever installs the Python package has the module, and the demonstration's page."""
+    """The Python package contains the module and the demonstration's page."""
     root = JS.parent
     done = npm.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=root)
     assert 0 == done.returncode, done.stderr

@@ -61,7 +61,7 @@ def test_expired_by_the_clock(tab: Page, world: World) -> None:
 
 
 def test_ahead_of_expiry(tab: Page, world: World) -> None:
-    """Close to expiry a request is sent with the token there is, and the refresh behind it delays nobody."""
+    """Close to expiry a request is sent with the current token, and the background refresh does not delay it."""
     world.delay = 1.5
     tab.evaluate("sleepFor(47_000)")
     assert READ == ask(tab)
@@ -225,7 +225,7 @@ def test_a_server_that_is_down(tab: Page, world: World) -> None:
 
 
 def test_503_while_the_token_is_good(tab: Page, world: World) -> None:
-    """While the token is good an outage of the issuer is nobody's business."""
+    """While the token is valid, an outage of the issuer has no effect."""
     world.instead = 30 * [Instead(503)]
     tab.evaluate("sleepFor(47_000)")
     assert 3 * [READ] == [ask(tab) for _ in range(3)]
@@ -264,7 +264,7 @@ def test_offline(tab: Page, context: BrowserContext, world: World) -> None:
 
 @pytest.mark.every_engine
 def test_the_end(tab: Page, world: World) -> None:
-    """When the server says that the session is over all who wait are told so, and the page once."""
+    """When the server ends the session, all waiting requests fail, and the page gets one event."""
     world.expire()
     world.instead = [Instead(401, b'{"message": "Authentication failed", "error": "invalid_grant"}')]
     answers = tab.evaluate("askMany(10, '/api/items')")
@@ -421,7 +421,7 @@ class TestHidden:
         return {"access_ttl": "3s", "grace_period": "1s"}
 
     def test_a_forgotten_tab(self, context: BrowserContext, world: World) -> None:
-        """A token that nobody used, in a tab that nobody sees, runs out; once the tab is seen there is a new one."""
+        """An unused token in a hidden tab expires; when the tab becomes visible, it is refreshed."""
         tab = world.open(context)
         world.log_in(tab)
         tab.evaluate(self.HIDE, "hidden")
@@ -466,7 +466,7 @@ def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
 )
 @pytest.mark.engines("chromium")
 def test_no_answer_at_all(tab: Page, world: World) -> None:
-    """A refresh that nobody answers ends by its own deadline, after two attempts, and not by the caller's patience."""
+    """A refresh without a response ends at its own deadline, after two attempts, not at the caller's timeout."""
     world.expire()
     world.silent = True
     started = tab.evaluate("performance.now()")

@@ -53,7 +53,7 @@ def test_one_refresh_for_all_tabs(tabs: list[Page], world: World) -> None:
 
 
 def test_an_outage_is_asked_about_once(tabs: list[Page], world: World) -> None:
-    """Tabs that wait for the same refresh learn together that there is none now: the server is not asked by each."""
+    """If a refresh fails, all tabs that wait for it fail too, without a request from each."""
     world.expire()
     world.delay = 0.3
     world.instead = 3 * [Instead(503)]
@@ -65,7 +65,7 @@ def test_an_outage_is_asked_about_once(tabs: list[Page], world: World) -> None:
 
 @pytest.mark.every_engine
 def test_a_logout_reaches_every_tab(tabs: list[Page], world: World) -> None:
-    """Who logs out in one tab is logged out in all, and no request bears the dead token any more."""
+    """A logout in one tab logs out all tabs, and no request carries the revoked token."""
     log_out(tabs[0])
     for tab in tabs:
         shows(tab, "out nobody")
@@ -75,7 +75,7 @@ def test_a_logout_reaches_every_tab(tabs: list[Page], world: World) -> None:
 
 
 def test_the_end_reaches_every_tab(tabs: list[Page], world: World) -> None:
-    """When the server ends the session one tab finds out, and all are told, each once."""
+    """When the server ends the session, one tab finds out and all tabs get one event each."""
     httpx2.post(f"{world.address}/auth/logout", cookies={"daypass": cookie(tabs[0])})
     world.seen()
     assert "LoginRequired" == ask(tabs[1])["error"]
@@ -131,7 +131,7 @@ def test_a_new_tab_is_given_the_token(tabs: list[Page], context: BrowserContext,
 
 
 def test_a_tab_that_hangs(tabs: list[Page], world: World) -> None:
-    """A tab that hangs with the lock in its hand delays the others by its bound, four seconds, and not for ever."""
+    """A tab that hangs while it holds the lock delays the others by at most four seconds."""
     tabs[0].evaluate(
         """async () => {
             await new Promise((have) =>
@@ -191,7 +191,7 @@ def test_requests_before_the_session_is_back(tabs: list[Page], world: World) -> 
 
 
 def test_nobody_is_logged_in(context: BrowserContext, world: World) -> None:
-    """A visitor who never logged in is nobody: one refresh finds out, no error, no event, and requests go through."""
+    """For a visitor who never logged in there is one refresh, no error and no event, and requests are sent."""
     tab = world.open(context)
     assert tab.evaluate("session.ready") is None
     assert {"status": 200, "data": {"public": True}} == ask(tab, "/api/public")
@@ -255,7 +255,7 @@ def test_a_request_as_the_page_goes(tabs: list[Page], world: World) -> None:
 
 
 def test_logging_out_offline(tabs: list[Page], context: BrowserContext, world: World) -> None:
-    """Who logs out offline is out, and stays out after a reload: the server is told before anything is restored."""
+    """A user who logs out offline stays logged out after a reload: the logout is sent before a session is restored."""
     world.set_offline(tabs[0], offline=True)
     assert "RefreshUnavailable" == log_out(tabs[0])["error"]
     for tab in tabs:
@@ -280,7 +280,7 @@ def cookie(tab: Page) -> str:
 
 
 def test_a_thief_is_caught(tabs: list[Page], world: World) -> None:
-    """A stolen refresh token that both use ends the session for both; every tab is told, and asks for a login."""
+    """A stolen refresh token that both use ends the session for both; every tab asks for a login."""
     stolen = cookie(tabs[0])
     world.expire()
     assert READ == ask(tabs[0])  # the owner uses it

@@ -53,7 +53,7 @@ def test_a_session_serves_every_command(logged_in: Run, url: str, issuer: Any) -
 
 
 def test_a_dead_token_is_replaced_first(logged_in: Run, issuer: Any) -> None:
-    """A request whose token was revoked is answered all the same; the next command has the newer token."""
+    """A request whose token was revoked succeeds after a refresh; the next command has the newer token."""
     issuer.revoke_access()
     # The token came moments ago: a 401 for it would be the caller's.
     subprocess.run([sys.executable, "-c", "import time; time.sleep(1.1)"], check=True)
@@ -192,7 +192,7 @@ def test_loopback_never_goes_through_a_proxy(
 
 
 def test_a_request_does_not_leave_its_origin(logged_in: Run, stranger: tuple[str, Any]) -> None:
-    """A URL elsewhere is refused; and a failure on the origin is told by status and body."""
+    """A URL on another origin is refused; a failure on the own origin is shown with status and body."""
     url, other = stranger
     refused = logged_in("request", "GET", f"{url}/me")
     assert (1, []) == (refused.returncode, other.authorizations)

@@ -1,4 +1,4 @@
-"""Every client of ours goes through every scenario of the kit, to the letter of its promise."""
+"""Every Daypass client passes every scenario of the kit, exactly as promised."""
 
 import pytest
 

@@ -281,7 +281,7 @@ def test_a_cookie_does_not_replace_a_token_from_a_body() -> None:
 
 
 def test_a_cookie_is_kept_until_the_next_one() -> None:
-    """A session that goes by a cookie keeps it where an answer brings none, and takes the token where it brings one."""
+    """A session with a cookie keeps it if a response has no new one, and uses the token if a response has one."""
     first = tokens_from(Grant("access", cookie=Cookie("sid", "1")), "login", 0, 0.0, TIMING)
     second = refreshed(first, Grant("next"), 10, 10, 0.0, TIMING)
     third = refreshed(second, Grant("next", cookie=Cookie("sid", "2")), 20, 20, 0.0, TIMING)
@@ -398,7 +398,7 @@ def test_a_body_that_cannot_be_sent_again_gets_a_refresh_and_the_401() -> None:
 
 
 def test_what_cannot_be_mended_is_raised() -> None:
-    """The session is over: LoginRequired. The token is refused and there is no other now: RefreshUnavailable."""
+    """If the session has ended: LoginRequired. If the token is refused and there is no other: RefreshUnavailable."""
     for after, error in (
         (State(None, 6_100, outcome=Rejected("no")), LoginRequired),
         (State(held(1), 6_100, outcome=Unavailable("down", 3.0)), RefreshUnavailable),
@@ -517,7 +517,7 @@ def test_one_library_is_enough(missing: str) -> None:
 
 
 def test_lease_is_longer_than_a_refresh() -> None:
-    """Whoever has the next turn sends the same token: what was sent under the turn before has to have ended."""
+    """The next holder of the turn sends the same token, so the refresh of the turn before must have ended."""
     with pytest.raises(ConfigurationError, match="invalid lease 30000: a refresh may take 30000 milliseconds"):
         Timing(lease=30_000)
     assert 6_000 == Timing(deadline=5_000, strict_deadline=5_000, lease=6_000).lease_for(0)

@@ -110,7 +110,7 @@ def test_logout_everywhere_by_a_cookie(address: str, phone: str) -> None:
 
 
 def test_session_that_had_ended(address: str, phone: str) -> None:
-    """Where the server does not know the session any more it ends nobody else's, and the answer is no."""
+    """If the server does not know the session any longer, no session is ended and the result is False."""
     auth = DaypassAuth(f"{address}/auth")
     with httpx2.Client() as client:
         auth.login(client, username="ada", password=PASSWORD)

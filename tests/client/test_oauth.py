@@ -302,7 +302,7 @@ def test_a_client_signs_its_requests(issuer: StrictServer, url: str, client: htt
 def test_a_service_gets_its_tokens_by_client_credentials(
     issuer: StrictServer, url: str, client: httpx2.Client, clock: Any
 ) -> None:
-    """Nobody logs in: the first request gets a token, and the next after its expiry; no refresh token is needed."""
+    """Without a login, the first request gets a token, and the first after its expiry a new one; no refresh token."""
     issuer.client = ("service", "secret")
     strategy = OAuth(
         client_id="service", client_secret="secret", token_endpoint=f"{url}/oauth/token", grant="client_credentials"

@@ -1,4 +1,4 @@
-"""Refreshing: once for everybody, at the right time, and never at the cost of the session."""
+"""Refreshing: once for all callers, at the right time, without losing the session."""
 
 import asyncio
 import importlib
@@ -28,7 +28,7 @@ def until(condition: Callable[[], object], seconds: float = 3.0) -> None:
 
 
 def test_a_hundred_callers_at_expiry_share_one_refresh(user: Any, issuer: Any, clock: Any) -> None:
-    """A hundred requests that find the token expired: one refresh, no failure, and nobody sees a 401."""
+    """A hundred requests with an expired token: one refresh, no failure, and no caller gets a 401."""
     issuer.latency = 0.05
     issuer.revoke_access()
     clock.advance(LIFETIME)
@@ -74,7 +74,7 @@ def test_a_refresh_ahead_of_expiry_keeps_nobody_waiting(user: Any, issuer: Any, 
 
 
 def test_a_token_of_unknown_lifetime_waits_for_the_401(new_user: NewUser, kind: str, issuer: Any, clock: Any) -> None:
-    """Where neither the answer nor the token tells its lifetime, it is used until it is refused, and then replaced."""
+    """A token with an unknown lifetime is used until it is refused, and then refreshed."""
     issuer.expires_in = None
     user = new_user(kind)
     user.login()
@@ -158,7 +158,7 @@ def test_an_outage_with_a_dead_token_is_told_as_such_and_passes(user: Any, issue
 
 
 def test_callers_in_an_outage_do_not_hammer_the_server(new_user: NewUser, kind: str, issuer: Any, clock: Any) -> None:
-    """After a failed refresh nobody asks for a while, and `retry_after` says for how long."""
+    """After a failed refresh there is a pause without requests, and `retry_after` says how long."""
     user = new_user(kind, timing=Timing(pause=10, backoff=20_000))
     user.login()
     issuer.statuses = [503] * 3
@@ -174,7 +174,7 @@ def test_callers_in_an_outage_do_not_hammer_the_server(new_user: NewUser, kind: 
 
 
 def test_retry_after_is_kept(user: Any, issuer: Any, clock: Any) -> None:
-    """A server that asks for a rest of two minutes gets it, and the caller is told."""
+    """A server's ``Retry-After`` of two minutes is respected, and the caller's error has it."""
     issuer.statuses = [429]
     issuer.retry_after = "120"
     clock.advance(LIFETIME)
@@ -212,7 +212,7 @@ def test_a_dead_session_is_told_to_everybody_and_ended_once(
 
 
 def test_a_session_revoked_on_the_server_is_found_at_the_next_401(user: Any, issuer: Any, clock: Any) -> None:
-    """A request that is refused and cannot be mended, because the session is over, ends in LoginRequired."""
+    """A refused request raises LoginRequired if the session has ended."""
     clock.advance(5_000)
     issuer.end_sessions()
 
@@ -223,7 +223,7 @@ def test_a_session_revoked_on_the_server_is_found_at_the_next_401(user: Any, iss
 
 
 def test_logout_during_a_refresh_stays_logged_out(user: Any, issuer: Any, clock: Any) -> None:
-    """A refresh that ends after a logout brings nothing back: its token is dropped, and its waiters told."""
+    """A refresh that ends after a logout does not restore the session: its token is dropped, and its callers fail."""
     issuer.gate = threading.Event()
     clock.advance(LIFETIME)
     results: list[Any] = []
@@ -262,7 +262,7 @@ def test_login_during_a_refresh_is_not_overwritten(user: Any, issuer: Any, clock
 
 
 def test_a_refresh_of_the_session_before_is_not_waited_for(user: Any, issuer: Any, clock: Any) -> None:
-    """A refresh that hangs is forgotten with its session: the one that a new login brought has a refresh of its own."""
+    """A refresh that hangs is dropped with its session: the session of a new login has its own refresh."""
     old = issuer.gate = threading.Event()
     clock.advance(LIFETIME)
     waiting = threading.Thread(target=lambda: user.burst(1))
@@ -372,7 +372,7 @@ def test_a_closed_client_takes_no_session_with_it(new_user: NewUser, kind: str, 
 
 
 def test_an_event_loop_that_ends_takes_no_session_with_it(url: str, issuer: Any, clock: Any) -> None:
-    """A refresh whose event loop ends in the middle of it holds up nobody, and the next one mends it."""
+    """A refresh whose event loop ends meanwhile does not block others, and the next refresh succeeds."""
     issuer.grace = 30.0
     issuer.latency = 0.2
     auth = DaypassAuth(f"{url}/auth", clock=clock)
@@ -452,7 +452,7 @@ def test_the_pool_may_be_as_small_as_one_connection(url: str, issuer: Any, clock
 
 
 def test_events_tell_what_happened_and_no_secret(new_user: NewUser, kind: str, issuer: Any, clock: Any) -> None:
-    """Login, 401, refresh, replay, failure and logout are told, in that order; no token is in any of them."""
+    """Login, 401, refresh, replay, failure and logout are reported as events, in that order, without tokens."""
     events: list[ClientEvent] = []
     user = new_user(kind, on_event=events.append)
     user.login()

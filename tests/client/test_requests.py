@@ -193,7 +193,7 @@ def test_without_a_session_nothing_is_sent(new_user: NewUser, kind: str, issuer:
 
 
 def test_logout_holds_even_when_the_server_cannot_be_told(new_user: NewUser, kind: str, issuer: Any) -> None:
-    """With no server to tell, the session is over here all the same, and the answer says that it may live there."""
+    """If the server cannot be reached, the session ends here anyway, and the result says that it may live there."""
     user = new_user(kind)
     user.login()
     user.auth._sender.url = "http://127.0.0.1:1/auth"
@@ -224,7 +224,7 @@ def test_a_hook_that_raises_for_every_error_does_no_harm(library: Any, url: str,
 
 @BOTH_LIBRARIES
 def test_a_gateways_401_is_no_logout_behind_a_hook_that_raises(library: Any, clock: Any) -> None:
-    """The hook leaves the body unread: then an HTML page is told by its Content-Type, and the session is kept."""
+    """If a hook leaves the body unread, an HTML page is recognised by its Content-Type, and the session is kept."""
 
     def respond(request: Any) -> Any:
         if request.url.path == "/auth/login":
@@ -250,7 +250,7 @@ def test_a_gateways_401_is_no_logout_behind_a_hook_that_raises(library: Any, clo
 
 @pytest.mark.parametrize(("body", "ended"), [("", True), ("{}", True), ("<html>", False)])
 def test_a_logout_believes_the_issuer_only(body: str, ended: bool) -> None:  # noqa: FBT001
-    """A 401 of the issuer's own says that the session is over on the server; a gateway's page says nothing."""
+    """A 401 of the issuer itself means that the session has ended on the server; a gateway's page does not."""
 
     def respond(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/auth/login":
@@ -385,7 +385,7 @@ def test_a_login_refused_for_how_it_was_sent_is_no_wrong_password(status: int) -
     [(404, ConfigurationError), (302, ConfigurationError), (503, RefreshUnavailable), (200, RefreshUnavailable)],
 )
 def test_a_login_that_was_not_decided_is_no_wrong_password(status: int, error: type[Exception]) -> None:
-    """Only the issuer's own refusal is CredentialsRejected: an outage, a wrong URL and garbage are told apart."""
+    """Only the issuer's own refusal is CredentialsRejected; an outage, a wrong URL and garbage raise other errors."""
     transport = httpx2.MockTransport(lambda request: httpx2.Response(status, text="<html>"))
     with httpx2.Client(transport=transport) as client, pytest.raises(error):
         DaypassAuth("https://a.example/auth").login(client, email="ada", password=PASSWORD)

@@ -119,7 +119,7 @@ def test_retry_after_as_a_date_is_kept_in_every_library(subject: type[Any], url:
 
 @EVERY_CLIENT
 def test_error_says_address_and_reason_and_no_secret(subject: type[Any], url: str, issuer: StrictServer) -> None:
-    """A refused port is told as such, with the library's own error as its cause."""
+    """A refused connection is named in the error, with the library's error as its cause."""
     user = subject(url)
     user.login()
     user.auth._sender.url = "http://127.0.0.1:1/auth"
@@ -277,7 +277,7 @@ def test_other_statuses_can_mean_that_the_token_expired(subject: type[Any], url:
 
 
 def test_new_tokens_are_given_out(url: str, issuer: StrictServer, clock: Any) -> None:
-    """After each login and refresh, to be kept elsewhere; what `on_tokens` raises harms nobody."""
+    """`on_tokens` is called after each login and refresh; its exceptions have no effect."""
     kept: list[Tokens] = []
 
     def keep(tokens: Tokens) -> None:

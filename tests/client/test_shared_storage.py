@@ -60,7 +60,7 @@ def rows(redis_server: str) -> Iterator[RedisRows]:
 
 
 class Worker:
-    """One process of one machine, with clocks of its own."""
+    """One process of one machine, with its own clocks."""
 
     def __init__(self, url: str, rows: Rows, clock: Any, ahead: int = 0, **options: Any) -> None:
         self.events: list[ClientEvent] = []
@@ -113,7 +113,7 @@ def test_good_token_asks_nobody(new_worker: NewWorker, rows: RedisRows, issuer: 
 
 
 class Slow(Counted):
-    """A database that takes long to write: so much of the lease is over when the turn comes."""
+    """If the database is slow to write, that part of the lease has passed when the turn begins."""
 
     def __init__(self, rows: Rows, clock: Any, takes: int) -> None:
         super().__init__(rows)
@@ -163,7 +163,7 @@ def test_refresh_ends_before_its_lease(
 
 
 def test_clocks_of_machines_may_differ(new_worker: NewWorker, issuer: Any, clock: Any) -> None:
-    """The age of a token is told by the database's clock: hours between two machines make no refresh."""
+    """The age of a token is measured by the database's clock: machines whose clocks differ by hours do not refresh."""
     new_worker().login()
     for ahead in (-7_200_000, 7_200_000):
         worker = new_worker(ahead=ahead)
@@ -195,7 +195,7 @@ def test_database_that_is_down_logs_nobody_out(new_worker: NewWorker, url: str, 
 
 
 def test_lost_answer_needs_a_login(new_worker: NewWorker, rows: RedisRows, issuer: Any, clock: Any) -> None:
-    """A strict server refuses the same token: the reason is in the row, counted, and told once by an event."""
+    """A strict server refuses the same token: the reason is in the row, counted, and reported by one event."""
     first = new_worker()
     first.login()
     second = new_worker()
@@ -221,7 +221,7 @@ def test_lost_answer_needs_a_login(new_worker: NewWorker, rows: RedisRows, issue
 
 
 def test_lost_answer_is_asked_for_again_where_it_can_be(new_worker: NewWorker, issuer: Any, clock: Any) -> None:
-    """A server with a grace period gives the same answer again: nobody is logged out."""
+    """A server with a grace period gives the same response again: the user stays logged in."""
     issuer.grace = 30
     first = new_worker()
     first.login()

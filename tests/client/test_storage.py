@@ -180,7 +180,7 @@ def test_a_logout_during_a_siblings_refresh_stays(new_user: NewUser, issuer: Any
 
 
 def test_a_stale_token_re_reads_its_place_first(new_user: NewUser, issuer: Any, clock: Any) -> None:
-    """Told that there is a newer one, a client looks there, and adopts it, before it asks again."""
+    """If the server says that there is a newer token, a client adopts it from the storage before it asks again."""
     storage = Own()
     user = new_user("httpx2-sync", storage=storage, timing=TIMING)
     user.login()
@@ -297,7 +297,7 @@ def test_a_full_disk_costs_no_session(new_user: NewUser, issuer: Any, clock: Any
 def test_a_session_that_could_not_be_removed_does_not_come_back(
     new_user: NewUser, issuer: Any, clock: Any, ends: str
 ) -> None:
-    """The place cannot be written any more: what was ended is over all the same, and its token is not sent again."""
+    """If the storage cannot be written, a session that was ended still stays ended, and its token is not sent again."""
 
     class ReadOnly(Own):
         written = False
@@ -349,7 +349,7 @@ def holder(tmp_path: Path) -> Any:
 def test_a_stuck_holder_delays_by_a_bound(
     new_user: NewUser, issuer: Any, clock: Any, tmp_path: Path, holder: Any
 ) -> None:
-    """A process stopped in the middle of its turn is waited for so long, and then passed over."""
+    """Others wait a limited time for a process that was stopped during its turn, and then go on."""
     user = new_user("httpx2-sync", storage=FileStorage(tmp_path / "session.json"), timing=Timing(turn=500))
     user.login()
     assert "True\n" == holder.stdout.readline()
@@ -374,7 +374,7 @@ def test_a_killed_holder_delays_nobody(new_user: NewUser, issuer: Any, clock: An
 
 
 def test_a_valid_token_takes_no_lock_and_reads_no_file(new_user: NewUser, tmp_path: Path, holder: Any) -> None:
-    """While another has its turn for ever, and even with the file gone, requests with a good token just go."""
+    """Requests with a valid token are sent even if another process never ends its turn, or the file is gone."""
     path = tmp_path / "session.json"
     user = new_user("httpx2-sync", storage=FileStorage(path), timing=Timing(turn=60_000))
     user.login()
@@ -495,7 +495,7 @@ def test_session_of_another_server_that_comes_later_is_left_alone(
 def test_record_without_a_server_is_used_and_gains_it(
     new_user: NewUser, url: str, issuer: Any, clock: Any, reopened: Callable[[], Storage]
 ) -> None:
-    """As 0.1 wrote them: nobody is logged out by the upgrade."""
+    """Records of version 0.1 are accepted: the upgrade logs nobody out."""
     new_user("httpx2-sync", storage=reopened()).login()
     old = {name: value for name, value in json.loads(reopened().load() or "").items() if name != "server"}
     reopened().save(json.dumps(old))

@@ -472,7 +472,7 @@ def test_a_header_that_is_none_is_refused(header: bytes) -> None:
     ids=itertools.count(),
 )
 def test_saying_it_twice_does_not_help(header: str, signature: str | None) -> None:
-    """A header that names a parameter twice takes nobody in: what was checked is what is used."""
+    """If a header has a parameter twice, the value that is checked is the value that is used."""
     head = header.format(kid=KEY.kid, stranger=STRANGER.kid).encode()
     refused(f"{b64(head)}.{BODY}.{signature}" if signature is not None else sign(head, CLAIMS, STRANGER))
 

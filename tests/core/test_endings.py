@@ -44,7 +44,7 @@ def issuer(store: Any, **arguments: Any) -> Daypass:
 
 @pytest.mark.parametrize("ending", ["logout", "end_session", "end_all"])
 async def test_a_caller_that_goes_away_does_not_stop_an_ending(tmp_path: Path, ending: str) -> None:
-    """A logout whose caller is cancelled is told of, and its access tokens are refused, all the same."""
+    """A logout whose caller is cancelled is still reported, and its access tokens are refused."""
     events: list[str] = []
     async with AsyncDaypass(
         f"sqlite:///{tmp_path}/app.db",

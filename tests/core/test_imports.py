@@ -224,7 +224,7 @@ def rooms_imported(path: Path) -> set[str]:
 
 
 def loaded(statement: str) -> list[str]:
-    """Return the modules that are loaded after a statement in an interpreter of its own."""
+    """Return the modules that are loaded after a statement in a new interpreter."""
     script = f"import sys; {statement}; import json; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
     names: list[str] = json.loads(done.stdout)
@@ -332,7 +332,7 @@ def test_every_error_descends_from_ours() -> None:
 
 
 def test_everything_public_says_what_it_is_for() -> None:
-    """Each public module, class, function and method has a docstring of its own."""
+    """Each public module, class, function and method has its own docstring."""
     silent: list[str] = []
     for module in public_modules():
         silent += [] if module.__doc__ else [module.__name__]

@@ -194,7 +194,7 @@ def test_a_login_needs_a_function_to_check_with(world: World) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "dpr_" + "A" * 76, "dpr_", "eyJh.eyJh.AAAA", "\u00e9" * 80, "x" * 1_000_000])
 def test_garbage_is_refused_and_changes_nothing(world: World, auth: Any, text: str) -> None:
-    """A text that is no token gets no token, ends nothing and is told of as rejected."""
+    """A text that is not a token gets no token, ends no session and is reported as rejected."""
     auth.start(ADA)
     rejected(TokenMalformed, auth, text)
     assert auth.logout(text) is False
@@ -612,7 +612,7 @@ def test_administrator_acts_as_a_user(world: World, auth: Any) -> None:
 
 
 def test_impersonation_ends_with_the_administrator_s_own_session(world: World, auth: Any) -> None:
-    """Its access tokens are refused at once, its refresh token at its next use, and it is listed no more."""
+    """Its access tokens are refused at once, its refresh token at its next use, and it is no longer listed."""
     ends: tuple[Callable[[Tokens], Any], ...] = (
         lambda admin: auth.logout(admin.refresh_token),
         lambda admin: auth.end_session("user-2", admin.session.id),
@@ -711,7 +711,7 @@ def test_an_access_token_expires_by_the_issuers_clock(world: World, auth: Any) -
 
 
 def test_any_token_of_a_session_ends_it(world: World, auth: Any) -> None:
-    """However old a refresh token is, whoever holds it may log out."""
+    """A refresh token can log out, however old it is."""
     first = auth.start(ADA)
     token = first.refresh_token
     for _ in range(3):
@@ -813,7 +813,7 @@ def test_an_application_that_fails_costs_no_session(world: World, age: int) -> N
 
 @pytest.mark.parametrize("answer", ["ada", {"subject": "user-1"}, 1, False])
 def test_what_is_no_user_is_a_mistake_of_set_up(world: World, answer: Any) -> None:
-    """A callback that returns something else is told what to return."""
+    """If a callback returns something else, the error says what to return."""
     tokens = world.auth().start(ADA)
     with pytest.raises(ConfigurationError, match=r"load_user returned a .*User or None"):
         world.auth(load_user=lambda subject: answer).refresh(tokens.refresh_token)

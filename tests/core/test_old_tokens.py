@@ -90,7 +90,7 @@ def test_the_start_of_a_session_is_reported_once(make: Make) -> None:
 
 
 def test_two_nodes_and_a_lost_answer_meet_in_one_session(make: Make) -> None:
-    """Whoever presents the old token within the grace period gets the same refresh token, from any node."""
+    """The old token gets the same refresh token within the grace period, from any node."""
     nodes = [make() for _ in range(4)]
     got: list[str] = []
     threads = [threading.Thread(target=lambda n=node: got.append(n.refresh("ann's").refresh_token)) for node in nodes]
@@ -113,7 +113,7 @@ def test_an_answer_lost_overnight_logs_nobody_out(make: Make, clock: Clock) -> N
 
 
 def test_an_old_token_right_after_its_successor_was_used_is_stale(make: Make, clock: Clock) -> None:
-    """A request that was under way is told that there is a newer token; nothing ends."""
+    """A request that was in progress gets the answer that there is a newer token; no session ends."""
     auth = make()
     first = auth.refresh("ann's")
     clock.advance(60 * SECOND)

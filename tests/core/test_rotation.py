@@ -145,7 +145,7 @@ def test_only_rotate_and_heal_and_branch_move(position: Stored, token: Shown, no
 
 @given(position=positions, token=tokens, now=moments, grace_period=graces)
 def test_a_presented_token_is_then_the_stored_one(position: Stored, token: Shown, now: int, grace_period: int) -> None:
-    """Whoever repeats a token that rotated or healed is told the same again: a retry costs nothing."""
+    """A token that rotated or healed gets the same answer when it is sent again: a retry has no cost."""
     verdict = judge(position, token, now, grace_period)
     if verdict in (Verdict.ROTATE, Verdict.HEAL, Verdict.BRANCH):
         after = Stored(*position_after(position, token, verdict, now))

@@ -414,7 +414,7 @@ class AsyncChattering(AsyncMemoryStore):
 
 
 def test_announcements_that_come_together_are_acted_upon_together() -> None:
-    """However many sessions are ended a second, they are read about twenty times a second at the most."""
+    """However many sessions are ended a second, endings are read at most about twenty times a second."""
     store = Chattering()
     with issuer(store) as auth:
         auth.verify(auth.start(User("1")).access_token)
@@ -490,7 +490,7 @@ def test_an_event_loop_after_another() -> None:
 
 
 def test_a_failure_of_ours_does_not_end_it(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody thought of is logged, and upkeep begins anew."""
+    """An unexpected error is logged, and upkeep starts again."""
     monkeypatch.setattr("daypass.background._PATIENCE", 0.01)
     broken = [ZeroDivisionError("a mistake")]
 

@@ -21,7 +21,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_a_client_stays_logged_in(address: str) -> None:
-    """With Daypass's own client, access tokens expire and nobody notices."""
+    """With Daypass's own client, users do not notice that access tokens expire."""
     auth = DaypassAuth(f"{address}/auth")
     with httpx2.Client(base_url=address, auth=auth) as client:
         auth.login(client, username="ann", password=PASSWORD)

@@ -42,7 +42,7 @@ def test_the_page_is_simply_served(browser: requests.Session, address: str) -> N
 
 
 def test_a_wrong_password(address: str) -> None:
-    """A wrong password or address is told, and sets no cookie."""
+    """A wrong password or address shows an error, and sets no cookie."""
     for wrong in ({"email": "bob@example.com"}, {"password": "wrong"}):
         answer = requests.post(f"{address}/login", data=LOGIN | wrong, timeout=30)
         assert (403, True, {}) == (answer.status_code, "That is not right." in answer.text, dict(answer.cookies))
@@ -83,7 +83,7 @@ def test_ten_requests_of_one_page(browser: requests.Session, address: str) -> No
 
 
 def test_logout(browser: requests.Session, address: str) -> None:
-    """After the logout there is no cookie, and whoever kept them finds the login form."""
+    """After the logout there is no cookie, and old cookies lead to the login form."""
     kept = dict(browser.cookies)
     answer = browser.post(f"{address}/logout")
     assert (True, {}) == ('action="/login"' in answer.text, dict(browser.cookies))

@@ -108,7 +108,7 @@ def _bounds() -> str:
 
 
 def main() -> int:
-    """Write the page and its diagram anew."""
+    """Write the page and its diagram again."""
     PAGE.write_text(remade(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     DIAGRAM.write_text(svg(), encoding="utf-8")
     return 0
