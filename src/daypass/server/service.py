@@ -3,10 +3,12 @@
 import asyncio
 import gc
 import logging
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -120,6 +122,11 @@ async def _retire(serving: _Serving) -> None:
         await serving.lifetime.aclose()
 
 
+def _end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's signature
+    """End with status 0, whatever is being waited for."""
+    raise SystemExit(0)
+
+
 def serve(options: Mapping[str, Any], listening: socket.socket, ready: Callable[[], object]) -> None:
     """Read the configuration, and serve until a signal ends it; call ``ready`` when the store can be used.
 
@@ -127,6 +134,8 @@ def serve(options: Mapping[str, Any], listening: socket.socket, ready: Callable[
         ConfigurationError: a setting is invalid; nothing was created or changed.
         StoreError: the SQLite file cannot be used; nothing was created or changed.
     """
+    for ending in (signal.SIGINT, signal.SIGTERM):  # until the server handles them
+        signal.signal(ending, _end)
     settings = read(options).settings
     configuration = Configuration.of(settings)
     logs.configure(settings.log_format)  # type: ignore[arg-type]  # checked
