@@ -14,6 +14,7 @@ from daypass.duration import Duration
 
 from .conftest import Application
 from .marks import marks
+from .stranger import standing_by
 
 REFRESHED = ("POST", "/auth/refresh", 200)
 
@@ -131,8 +132,9 @@ def test_out_of_reach_of_scripts(page: Page, context: BrowserContext, applicatio
     assert "" == page.evaluate("document.cookie")
     assert [0, 0] == page.evaluate("[localStorage.length, sessionStorage.length]")
     (cookie,) = context.cookies()
-    name = f"daypass-{urlsplit(application.address).port}"
-    expected = (name, "127.0.0.1", "/", True, "Strict")
+    address = urlsplit(application.address)
+    name = f"daypass-{address.port}"
+    expected = (name, address.hostname, "/", True, "Strict")
     assert expected == (cookie["name"], cookie["domain"], cookie["path"], cookie["httpOnly"], cookie["sameSite"])
     assert cookie["value"].startswith("dpr_")
     page.evaluate(f"document.cookie = '{name}=; max-age=0; path=/'")
@@ -142,7 +144,8 @@ def test_out_of_reach_of_scripts(page: Page, context: BrowserContext, applicatio
 def test_a_page_of_another_site(page: Page, context: BrowserContext, application: Application) -> None:
     """A page of another site can neither refresh nor end the session, by script or by form; the user goes on."""
     hostile = context.new_page()
-    hostile.goto(application.address.replace("127.0.0.1", "localhost"))
+    with standing_by() as (elsewhere, _):
+        hostile.goto(f"{elsewhere}/200")
     hostile.evaluate(
         """async (address) => {
             for (const path of ["refresh", "logout"]) {
