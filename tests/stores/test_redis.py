@@ -263,7 +263,7 @@ def test_a_store_that_is_too_new_is_refused(store: RedisStore, client: redis.Red
     client.set("daypass:{schema}", 9)
     every: list[StoreStep[Any]] = [Migrate(), Find(session().id), Insert(session())]
     for step in every:
-        with pytest.raises(ConfigurationError, match="needs a Daypass that knows schema 9, and this one knows 3"):
+        with pytest.raises(ConfigurationError, match="needs a Daypass that knows schema 9, and this one knows 4"):
             store.perform(step)
     assert {b"daypass:{schema}", b"daypass:{schema}:version"} == set(client.scan_iter())
 

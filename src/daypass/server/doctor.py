@@ -122,7 +122,7 @@ def _secrets(facts: StoreFacts) -> Iterator[Finding]:
             "give that one too, after the new one: DAYPASS_SECRET='NEW OLD'",
         )
     for place, secret in enumerate(facts.secrets or (), 1):
-        if len(set(secret)) < _FEW_CHARACTERS or re.fullmatch(r"(.{1,16})\1+.{0,16}", secret):
+        if len(set(secret)) < _FEW_CHARACTERS or _repeats_itself(secret):
             yield _error(
                 "secret-weak",
                 f"secret number {place} can be guessed: it has few different characters, or repeats itself",
@@ -380,3 +380,8 @@ def _requests(facts: UrlFacts) -> Iterator[Finding]:
 
 FORGED_HOST = "forged.invalid"
 FOREIGN_ORIGIN = "https://foreign.invalid"
+
+
+def _repeats_itself(secret: str) -> bool:
+    """Return whether a secret is a short text, again and again."""
+    return any(secret == (secret[:length] * len(secret))[: len(secret)] for length in range(1, len(secret) // 2 + 1))
