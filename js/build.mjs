@@ -52,7 +52,7 @@ const types = await emitTypes();
 const dist = new Map();
 for (const name of ENTRIES) {
   await addReadable(name);
-  dist.set(`${name}.d.ts`, Buffer.from(rollTypes(types, `${name}.d.ts`, isIndex)));
+  dist.set(`${name}.d.ts`, Buffer.from(rollTypes(types, `${name}.d.ts`, (path) => name !== "index" && isIndex(path))));
 }
 for (const name of parts) if (!dist.has(`${name}.js`)) await addReadable(name);
 limit("react", await minified("react"));

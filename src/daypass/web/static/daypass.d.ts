@@ -1,5 +1,3 @@
-import { type Session, type SessionRequestInit } from "./index.js";
-import type { Session } from "./index.js";
 /** What this module throws. `code` tells the errors apart; no message holds a token. */
 declare abstract class Failure extends Error {
     abstract readonly code: string;
