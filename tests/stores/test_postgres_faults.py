@@ -533,6 +533,23 @@ def test_a_database_without_tables_is_no_outage(server: PostgresServer) -> None:
 # ---- announcements
 
 
+def test_subscription_outlasts_the_timeout_of_a_step(url: str) -> None:
+    """A timeout is for the steps of a store: a subscription waits for as long as it is asked to."""
+    url = f"{url}{'&' if '?' in url else '?'}timeout=500ms"
+    subscription = PostgresStore(url).subscribe()
+    assert not subscription.wait(1.2)
+    subscription.close()
+
+    async def wait() -> bool:
+        awaited = await AsyncPostgresStore(url).subscribe()
+        try:
+            return await awaited.wait(1.2)
+        finally:
+            await awaited.close()
+
+    assert not asyncio.run(wait())
+
+
 def test_a_subscription_tells_that_its_connection_is_lost(url: str) -> None:
     """Whoever waits is told by an error, at once, and may subscribe anew."""
     store = PostgresStore(url)

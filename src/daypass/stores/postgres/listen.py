@@ -138,6 +138,7 @@ class AsyncPostgresSubscription:
             self._connection.pgconn.finish()
 
     async def _receive(self, seconds: float) -> list[str]:
+        self._connection.deadline = float("inf")
         try:
             async with asyncio.timeout(max(seconds, 0)) as self._limit:
                 return [each.payload async for each in self._connection.notifies(stop_after=1)]
