@@ -84,7 +84,6 @@ def test_nothing_happens(demo: Page) -> None:
 
 
 @pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_failures_of_refreshes(demo: Page) -> None:
     """A hundred at once, a lost answer, a busy server: the refresh that meets them is done, and nothing fails."""
     press(demo, "100 requests at once")
@@ -104,6 +103,7 @@ def test_a_revoked_access_token(demo: Page) -> None:
     assert 0 == figure(demo, "failures")
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_a_double_click(demo: Page) -> None:
     """A second click while the first is at work does nothing: no request fails."""
     demo.wait_for_timeout(1500)
@@ -115,6 +115,7 @@ def test_a_double_click(demo: Page) -> None:
     assert 0 == figure(demo, "failures")
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_focus_is_kept(demo: Page) -> None:
     """After a login the focus is on the page's first heading; after a device was ended, on the next control."""
     assert "Access token" == demo.evaluate("document.activeElement.textContent")
@@ -132,6 +133,7 @@ def test_focus_is_kept(demo: Page) -> None:
     assert demo.evaluate("document.getElementById('devices').contains(document.activeElement)")
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_a_second_theft(demo: Page) -> None:
     """While a thief has the token a second theft is refused, so that no line is shown twice."""
     for _ in range(2):
@@ -156,6 +158,7 @@ def test_a_second_tab(demo: Page) -> None:
     assert [0, 0] == [figure(tab, "failures") for tab in (demo, other)]
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_the_thief_is_caught(demo: Page) -> None:
     """A thief with a copy of the refresh token is let in at first, and soon the server ends the session for both."""
     press(demo, "Steal the refresh token")
@@ -171,6 +174,7 @@ def test_the_thief_is_caught(demo: Page) -> None:
     assert demo.locator("#thief").is_hidden()
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_devices(demo: Page) -> None:
     """Each device can be ended from here; ending this one asks for a login."""
     press(demo, "Log in on another device")
@@ -215,7 +219,7 @@ def test_for_everybody(browser: Browser, address: str, axe: str, width: int) -> 
     check_for_everybody(browser, address, axe, "light", width)
 
 
-@pytest.mark.cannot(firefox="WebDriver BiDi cannot ask this Firefox for a dark page.")
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 @pytest.mark.parametrize("width", [390, 1280])
 def test_for_everybody_in_the_dark(browser: Browser, address: str, axe: str, width: int) -> None:
     """It is the same in dark colours."""
@@ -249,6 +253,7 @@ def check_for_everybody(browser: Browser, address: str, axe: str, scheme: Any, w
     context.close()
 
 
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_by_keyboard(demo: Page) -> None:
     """Every control is reached by the tab key, in the order in which it is read, and shows that it is."""
     reached = []
