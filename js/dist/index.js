@@ -528,6 +528,8 @@ function createFetch(core) {
         if (token) sending.headers.set("authorization", `Bearer ${token}`);
         const ending2 = login2 && AbortSignal.any?.([signal, login2]);
         if (!ending2) return core.send(sending);
+        ending2.onabort = () => {
+        };
         return core.send(sending, { signal: ending2, referrer, referrerPolicy }).catch((error) => {
           throw ending2.reason ?? error;
         });

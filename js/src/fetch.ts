@@ -43,6 +43,7 @@ export function createFetch(core: Core): SessionFetch {
         const ending = login && AbortSignal.any?.([signal, login]);
         // any option of `fetch` makes it forget the referrer
         if (!ending) return core.send(sending);
+        ending.onabort = () => {}; // WebKit forgets a signal of signals that nobody listens to, while the body still comes
         // WebKit says AbortError, whatever the reason
         return core.send(sending, { signal: ending, referrer, referrerPolicy }).catch((error) => {
           throw ending.reason ?? error;
