@@ -73,7 +73,7 @@ export interface Verifier {
   /**
    * Return what the access token of a request says.
    *
-   * @throws TokenMissing if there is none; else as `verify`.
+   * @throws TokenMissing if the request has no token; else as `verify`.
    */
   authenticate(headers: RequestHeaders, required?: Requirements): Promise<AccessToken>;
   /**

@@ -70,7 +70,7 @@ class Advanced:
     """The answer to `Advance`.
 
     Attributes:
-        session: as it is now; None if there is none.
+        session: as it is now; None if it does not exist.
         moved: whether this step moved it.
         rotated_at: when it was rotated before, if this step moved it; otherwise 0.
     """
@@ -313,7 +313,7 @@ class ReadKeys(StoreStep[tuple[KeyRecord, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class AddKey(StoreStep[None]):
-    """Add a key, if ``newest`` is still the newest key of its algorithm; None means that there is none.
+    """Add a key, if ``newest`` is still the newest key of its algorithm; None means that the store has no key.
 
     If several nodes add one at once, only one succeeds.
     """

@@ -64,7 +64,7 @@ class Upkeep:
         keys: the flows of keys.
         node: a random name of this process.
         tally: the counters of this process.
-        trail: the audit trail, None if there is none.
+        trail: the audit trail, None without one.
 
     Attributes:
         ring: the keys, None until they are read.

@@ -79,7 +79,7 @@ else if (!params.has("idle")) begin();
 
 window.happened = (name) => events.filter((event) => event.name === name);
 
-// Everything that a page may send, made anew each time.
+// Everything that a page may send, newly made each time.
 const bodies = {
   json: () => JSON.stringify({ name: "Zoë", pad: "x".repeat(5000) }),
   params: () => new URLSearchParams({ name: "Zoë", pad: "x".repeat(5000) }),

@@ -191,7 +191,7 @@ def test_verdicts_are_either_issuing_or_refusing() -> None:
 def test_without_its_proof_a_bound_session_stays_as_it_is(
     position: Stored, token: Shown, now: int, grace_period: int, proof: str | None
 ) -> None:
-    """Whatever the token, whoever has no proof gets nothing, and the position stays."""
+    """Without a proof, no token gets anything, and the position stays."""
     bound = replace(position, key_thumbprint="key")
     assert judge(bound, token, now, grace_period, proof) is Verdict.UNPROVEN
     before = (position.generation, position.branch, position.rotated_at)

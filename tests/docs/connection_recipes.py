@@ -125,7 +125,7 @@ class Listener:
         await asyncio.sleep(max(0.0, self.started + ACCESS_TTL + 1.5 - time.monotonic()))
         before = len(self.shown)
         async with asyncio.timeout(20):
-            while len(self.shown) == before:  # noqa: ASYNC110 - whoever shows knows nothing of an event
+            while len(self.shown) == before:  # noqa: ASYNC110 - what prints it has no event to wait for
                 await asyncio.sleep(0.05)
 
 

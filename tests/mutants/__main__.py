@@ -32,7 +32,7 @@ MODULES = {
 """Each module, and the tests that have to notice, the quickest first."""
 
 SLOWEST = 120.0
-"""Seconds after which a change counts as noticed: it made something wait for ever."""
+"""Seconds after which a change counts as noticed: it made something hang."""
 
 
 Outcomes = list[tuple[dict[str, Any], dict[str, Any] | None]]

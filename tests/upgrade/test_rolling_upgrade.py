@@ -182,7 +182,7 @@ def test_a_lost_answer_is_given_again_by_the_other_node(pair: Pair) -> None:
 
 
 def test_own_times_hold_at_new_nodes(pair: Pair) -> None:
-    """An old node gives each session the policy's time; a new one ends it by its own time all the same."""
+    """An old node gives each session the policy's time; a new one still ends it by its own time."""
     tokens = pair.new.start(user(), persistent=False)
     pair.wait()
     told = pair.old("refresh", tokens.refresh_token)
@@ -295,7 +295,7 @@ def test_keys_of_either_node_are_read_by_the_other(pair: Pair) -> None:
 
 
 def test_removing_what_is_over_leaves_what_lives(pair: Pair) -> None:
-    """Either node removes what is over, and no session that lives, whoever has started it."""
+    """Either node removes ended sessions, and no live session of either node."""
     alive = [pair.new.start(user(), **kind).refresh_token for kind in KINDS.values()]
     alive.append(pair.old("start", user().subject)["refresh_token"])
     pair.old("purge")

@@ -10,7 +10,7 @@ def read_password(*, again: bool = True) -> str:
     """Return the password; with ``again``, ask for a new one twice.
 
     Raises:
-        ConfigurationError: there is none, it is not UTF-8, or the two differ.
+        ConfigurationError: it is missing, it is not UTF-8, or the two differ.
     """
     outcome = "nothing was added" if again else "nothing was changed"
     try:

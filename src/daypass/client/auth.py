@@ -149,7 +149,7 @@ class SessionAuth:
 
     @property
     def expires_in(self) -> float | None:
-        """Seconds until the access token expires (negative if it has expired); ``None`` if unknown or there is none."""
+        """Seconds until the access token expires (negative if it has expired); ``None`` if that is not known."""
         tokens = self._session.tokens
         if tokens is None or tokens.expires_at is None:
             return None

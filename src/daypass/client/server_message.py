@@ -29,7 +29,7 @@ def fields_of(answer: Answer) -> dict[str, Any]:
 
 
 def said(answer: Answer, secrets: Iterable[str]) -> str:
-    """Return a server's message for people, at most `LONGEST_QUOTE` characters; empty if there is none to show.
+    """Return a server's message for people, at most `LONGEST_QUOTE` characters; empty if it has nothing to show.
 
     Args:
         answer: the refusal.

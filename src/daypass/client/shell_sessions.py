@@ -137,7 +137,7 @@ def remember(session: ShellSession) -> None:
 
 
 def replaced_by(session: ShellSession) -> tuple[ShellSession, str] | None:
-    """Return the session that ``session`` will replace and the text of its tokens; ``None`` if there is none."""
+    """Return the session that ``session`` will replace and the text of its tokens; ``None`` if it replaces nothing."""
     before = _completed(session, _load())
     text = before.storage().load()
     return None if text is None else (before, text)

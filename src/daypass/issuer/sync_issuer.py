@@ -66,7 +66,7 @@ class Daypass(Issuer[Store, Load, Check]):
     Args:
         store: a URL (``memory:``, ``sqlite:///app.db``) or a store.
         issuer: the URL that access tokens name as their issuer (RFC 8414 §2).
-        load_user: returns the `User` with a subject, None if there is none any longer; called at each refresh.
+        load_user: returns the `User` with a subject, None if the user is gone; called at each refresh.
         secret: the master secret, at least 32 bytes, or a list of them, newest first. Without one, an embedded store
             creates its own, in a file of mode 0600 beside the database.
         authenticate: returns the `User` with a name (or address) and password, None if they are wrong; for `login`.

@@ -82,6 +82,9 @@ _KEY_OLD = 120 * DAY
 _KEY_AHEAD = HOUR
 _PURGE_LATE = 3 * HOUR
 _CLOCK_OFF = 5 * SECOND
+_SHORT = 16
+"""Characters: what a weak secret repeats, and what may follow."""
+
 _FEW_CHARACTERS = 10
 
 
@@ -383,5 +386,12 @@ FOREIGN_ORIGIN = "https://foreign.invalid"
 
 
 def _repeats_itself(secret: str) -> bool:
-    """Return whether a secret is a short text, again and again."""
-    return any(secret == (secret[:length] * len(secret))[: len(secret)] for length in range(1, len(secret) // 2 + 1))
+    """Return whether a secret is a text of up to 16 characters, repeated, with up to 16 more characters at the end."""
+    for length in range(1, min(_SHORT, len(secret) // 2) + 1):
+        part, rest = secret[:length], secret[length:]
+        repeated = rest.startswith(part)
+        while rest.startswith(part):
+            rest = rest[length:]
+        if repeated and len(rest) <= _SHORT:
+            return True
+    return False

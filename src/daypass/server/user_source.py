@@ -23,7 +23,7 @@ class UserSource(Protocol):
         """Return the user with this name or address and this password, None if they are wrong."""
 
     async def load(self, subject: str) -> User | None:
-        """Return the user with this subject, None if there is none any longer: their session ends."""
+        """Return the user with this subject, None if the user is gone: their session ends."""
 
     async def close(self) -> None:
         """Close what it holds open."""

@@ -65,7 +65,7 @@ class Users:
         return _user(account)
 
     async def load(self, subject: str) -> User | None:
-        """Return the user with this subject, None if there is none.
+        """Return the user with this subject, None if the user does not exist.
 
         Raises:
             StoreError: the store cannot be used now.

@@ -32,7 +32,7 @@ def set_up(node: Node, *, apps: tuple[str, ...] = (), **options: Any) -> None:
 
 
 def user_named(name: str) -> Any:
-    """Return the user with a name; a new one if there is none."""
+    """Return the user with a name; a new one if that user does not exist."""
     from django.contrib.auth import get_user_model
 
     user, made = get_user_model().objects.get_or_create(username=name)

@@ -110,7 +110,7 @@ class Storage(ABC):
 
     @abstractmethod
     def load(self) -> str | None:
-        """Return the text that was saved last; ``None`` if there is none.
+        """Return the text that was saved last; ``None`` if nothing is stored.
 
         Raises:
             OSError: it cannot be read now.

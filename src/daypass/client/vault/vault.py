@@ -202,7 +202,7 @@ class Vault:
             yield [shown(key, row, now) for key, row in rows if row.sealed is not None]
 
     def show(self, provider: str, name: str) -> Connection | None:
-        """Return a `Connection`, without tokens; ``None`` if there is none.
+        """Return a `Connection`, without tokens; ``None`` if it does not exist.
 
         Raises:
             StoreUnavailable: the database does not answer.

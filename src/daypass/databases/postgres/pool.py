@@ -37,7 +37,7 @@ class _Idle(Generic[C]):
         self._closed = False
 
     def take(self) -> C | None:
-        """Return a connection whose server is still there, None if there is none."""
+        """Return a connection whose server is still there, None if the pool has none left."""
         while self._connections:
             connection = self._connections.pop()
             if is_alive(connection):

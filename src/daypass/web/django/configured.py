@@ -45,7 +45,7 @@ def configured_verifier(auth: Verifying | str | None, purpose: str) -> Verifying
     """Return the checker of access tokens: the issuer, or a `daypass.RemoteVerifier` if that is another service.
 
     Raises:
-        ConfigurationError: there is none, or it is async.
+        ConfigurationError: it is missing, or async.
         ImportError: the path cannot be imported.
     """
     found = _found(auth)

@@ -90,7 +90,7 @@ class Users:
 
 
 def find(subject: str) -> Any:
-    """Return Django's own user with a subject, None if there is none."""
+    """Return Django's own user with a subject, None if the user does not exist."""
     try:
         return contrib.get_user_model()._default_manager.filter(pk=subject).first()  # noqa: SLF001 - the documented name
     except (ValueError, ValidationError):  # the subject is not a possible primary key of this model
