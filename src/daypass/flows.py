@@ -630,16 +630,22 @@ class Flows:
 
         A bound session ends only with a proof by its key: someone who copied its token cannot log its owner out.
         """
-        if not (yield from self._may_end(token.session_id, call, proof)):
-            return False
-        return (yield from self._end(token.session_id, EndReason.LOGOUT, call.now))
-
-    def _may_end(self, session_id: str, call: Call, proof: Proof | None) -> Flow[bool]:
-        session = yield from Find(session_id)
-        if session is None or is_proven(session, thumbprint_of(proof)):
-            return True
-        yield from Emit(Event(EventCode.PROOF_REFUSED, call.now, session.id, session.subject))
+        thumbprint = thumbprint_of(proof)
+        step = End(token.session_id, call.now, EndReason.LOGOUT, needs_proof=True, proof=thumbprint)
+        ended = yield from step
+        if ended is not None:
+            return (yield from self._ended(ended, step))
+        session = yield from Find(token.session_id)
+        if session is not None:
+            yield from self._check_proof(session, thumbprint, call)
         return False
+
+    def _check_proof(self, session: Session, proof: str | None, call: Call) -> Flow[bool]:
+        """Return whether the session is bound to no key, or to that of the proof; emit an event if it is not."""
+        proven = is_proven(session, proof)
+        if not proven:
+            yield from Emit(Event(EventCode.PROOF_REFUSED, call.now, session.id, session.subject))
+        return proven
 
     def logout_everywhere(self, token: RefreshToken, call: Call, proof: Proof | None = None) -> Flow[bool]:
         """End all sessions of a refresh token's user; if its own session is not live, end nothing and return False.
@@ -647,7 +653,7 @@ class Flows:
         Its own session ends last: if the store fails before that, you can send the same token again.
         """
         session = yield from self.find_live(token.session_id, call)
-        if session is None or not (yield from self._may_end(session.id, call, proof)):
+        if session is None or not (yield from self._check_proof(session, thumbprint_of(proof), call)):
             return False
         yield from self.end_all(session.subject, session.id, call)
         yield from self.logout(token, call, proof)
@@ -765,12 +771,17 @@ class Flows:
         return error
 
     def _end(self, session_id: str, reason: EndReason, now: int, subject: str | None = None) -> Flow[bool]:
-        session = yield from End(session_id, now, reason, subject)
-        if session is None or now >= session.expires_at:
+        step = End(session_id, now, reason, subject)
+        session = yield from step
+        return False if session is None else (yield from self._ended(session, step))
+
+    def _ended(self, session: Session, step: End) -> Flow[bool]:
+        """Refuse a session that ``step`` has ended, and emit the event; return whether it was live."""
+        if step.at >= session.expires_at:
             return False
-        yield from RefuseSession(session.id, now)
-        code = EventCode.LOGGED_OUT if reason is EndReason.LOGOUT else EventCode.ENDED
-        yield from Emit(Event(code, now, session.id, session.subject, reason))
+        yield from RefuseSession(session.id, step.at)
+        code = EventCode.LOGGED_OUT if step.reason is EndReason.LOGOUT else EventCode.ENDED
+        yield from Emit(Event(code, step.at, session.id, session.subject, step.reason))
         return True
 
 

@@ -171,13 +171,16 @@ class Find(StoreStep[Session | None]):
 class End(StoreStep[Session | None]):
     """End the session, if it has not ended and belongs to ``subject`` (where given).
 
-    Answered with the session as this step ended it, None if there was nothing to end.
+    With ``needs_proof`` a session that is bound to a key ends only if ``proof`` is that key's thumbprint. Answered with
+    the session as this step ended it, None if there was nothing to end.
     """
 
     session_id: str
     at: int
     reason: EndReason
     subject: str | None = None
+    needs_proof: bool = False
+    proof: str | None = None
 
 
 PAGE = 1000

@@ -124,7 +124,7 @@ def test_the_first_to_end_it_is_the_one_that_did(world: World) -> None:
         found.add(reason)
         round_.come_back()
         round_.is_over()
-    assert found  # Redis, in tasks, gets all of a round in one batch, and always in one order
+    assert len(found) > 1, "the rounds do not differ"
 
 
 def test_end_all_ends_all_and_no_more(world: World) -> None:

@@ -13,6 +13,7 @@ from daypass import account_steps, operator_steps, store_steps
 from daypass.account_steps import AccountStep
 from daypass.keys import KeyRecord
 from daypass.operator_steps import AuditRecord, OperatorStep
+from daypass.rotation import is_proven
 from daypass.session import Session
 from daypass.store_steps import StoreStep
 from daypass.stores.operations import Operations
@@ -137,6 +138,8 @@ class MemoryStore:
     def _end(self, step: store_steps.End) -> Session | None:
         session = self._session(step.session_id)
         if session is None or session.ended_at is not None or step.subject not in (None, session.subject):
+            return None
+        if step.needs_proof and not is_proven(session, step.proof):
             return None
         ended = replace(session, ended_at=step.at, end_reason=step.reason)
         self._put(ended)

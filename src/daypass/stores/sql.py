@@ -159,6 +159,7 @@ END = f"""
     UPDATE daypass_sessions SET ended_at = :at, end_reason = :reason
     WHERE id = :id AND ended_at IS NULL AND created_at > {EVERYONE_AT}
       AND (CAST(:subject AS TEXT) IS NULL OR subject = :subject)
+      AND (:any_key OR key_thumbprint IS NULL OR key_thumbprint = :proof)
     RETURNING {FOUND_COLUMNS}
 """
 
@@ -446,8 +447,9 @@ def bind_parameters(step: Bind) -> Parameters:
 
 def end_parameters(step: End) -> Parameters:
     """Return the parameters of `END`."""
+    key = {"any_key": not step.needs_proof, "proof": step.proof}
     session_id = stored_id(step.session_id)
-    return {"id": session_id, "at": step.at, "reason": step.reason.value, "subject": step.subject}
+    return {"id": session_id, "at": step.at, "reason": step.reason.value, "subject": step.subject} | key
 
 
 def end_all_parameters(step: EndAll) -> Parameters:

@@ -564,6 +564,18 @@ class StoreContract:
         assert session() == store.perform(Find(session().id))
         assert store.perform(End(session().id, START + 1, EndReason.ENDED, subject="user-1")) is not None
 
+    @pytest.mark.parametrize("proof", [None, "another key", ""])
+    def test_a_bound_session_ends_by_its_proof_where_one_is_needed(self, store: Store, proof: str | None) -> None:
+        """Where a proof is needed, a bound session ends only with its own, and a session that is not bound with any."""
+        bound, other = session(key_thumbprint=KEY), session(2)
+        for each in (bound, other):
+            store.perform(Insert(each))
+        unproven = End(bound.id, START + 1, EndReason.LOGOUT, needs_proof=True, proof=proof)
+        assert store.perform(unproven) is None
+        assert bound == store.perform(Find(bound.id))
+        assert store.perform(replace(unproven, session_id=other.id)) is not None
+        assert store.perform(replace(unproven, proof=KEY)) is not None
+
     def test_one_of_many_ends(self, store: Store) -> None:
         """If many end a session at once, exactly one gets the session back."""
         store.perform(Insert(session()))

@@ -286,7 +286,8 @@ class Plans:
         raw_id = stored_id(step.session_id)
         if not raw_id:
             return None
-        (reply,) = yield Exchange([self._ending(raw_id, step, live=False)])
+        proof = ("1", step.proof or "") if step.needs_proof else ("", "")
+        (reply,) = yield Exchange([self._ending(raw_id, step, proof, live=False)])
         if reply is None:
             return None
         session = layout.session_of(raw_id, fields_in(reply))
@@ -350,9 +351,16 @@ class Plans:
             for raw_id, reply in zip(ids, replies, strict=True)
         ]
 
-    def _ending(self, raw_id: bytes, step: store_steps.End | store_steps.EndAll, *, live: bool) -> Command:
+    def _ending(
+        self,
+        raw_id: bytes,
+        step: store_steps.End | store_steps.EndAll,
+        proof: tuple[str, str] = ("", ""),
+        *,
+        live: bool,
+    ) -> Command:
         whose = ("", "") if step.subject is None else ("1", step.subject)
-        arguments = (step.at, step.reason.value, raw_id, self._names.channel, "1" if live else "", *whose)
+        arguments = (step.at, step.reason.value, raw_id, self._names.channel, "1" if live else "", *whose, *proof)
         return calls(scripts.END, self._keys(raw_id), *arguments)
 
     def _keys(self, raw_id: bytes) -> tuple[bytes, bytes, bytes]:

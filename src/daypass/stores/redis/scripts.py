@@ -172,12 +172,13 @@ return 1
 END = Script.of(
     f"""
 -- KEYS: session, endings, everyone. ARGV: at, reason, id, channel; '1' when it has to be live at that time;
--- '1' and whose it has to be, or ''
+-- '1' and whose it has to be, or ''; '1' and the proof that it needs if it is bound, or ''
 -- Answers with the session as it was, or nothing when there was nothing to end.
 {_FIELDS}
 {_JOINED}
 if field['e'] or (ARGV[5] == '1' and tonumber(ARGV[1]) >= tonumber(field['x']))
-    or (ARGV[6] == '1' and joined('s') ~= ARGV[7]) then
+    or (ARGV[6] == '1' and joined('s') ~= ARGV[7])
+    or (ARGV[8] == '1' and field['k'] and field['k'] ~= ARGV[9]) then
   {_NOTHING}
   return false
 end
