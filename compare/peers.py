@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx2
 
+from tests.servers.reaching import wait_for
+
 ROOT = Path(__file__).parents[1]
 SERVERS = Path(__file__).parent / "servers"
 INSTALLED = ROOT / "build" / "compare"
@@ -193,20 +195,8 @@ def running(kind: Kind, folder: Path, *, grace: int = 2) -> Iterator[Peer]:
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
-            _wait(port, process, folder)
+            wait_for(int(port), process, folder / "server.log")
             yield Peer(kind, f"http://127.0.0.1:{port}", process.pid)
         finally:
             process.terminate()
             process.wait(20)
-
-
-def _wait(port: str, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    for _ in range(300):
-        assert process.poll() is None, (folder / "server.log").read_text()
-        try:
-            socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the server did not come up")

@@ -6,7 +6,6 @@ A refresh token is judged by the rotation rule without being presented: nothing 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from joserfc import jws
@@ -14,6 +13,7 @@ from joserfc.errors import JoseError
 
 from daypass import refresh_token, secret_file
 from daypass.access_token import MAXIMUM_LENGTH
+from daypass.clock import iso_time
 from daypass.duration import SECOND
 from daypass.errors import TokenMalformed
 from daypass.flows import bindings
@@ -179,7 +179,7 @@ def _claims(claims: dict[str, Any]) -> dict[str, Any]:
     found["session"] = claims.get("sid")
     for name, called in _TIMES.items():
         if type(claims.get(name)) is int:
-            found[called] = _time(claims[name] * SECOND)
+            found[called] = iso_time(claims[name] * SECOND)
     return found
 
 
@@ -194,9 +194,9 @@ def _facts_of(session: Session | None) -> dict[str, Any]:
         "subject": session.subject,
         "client_id": session.client_id,
         "scope": session.scope,
-        "created_at": _time(session.created_at),
-        "last_used_at": _time(session.last_used_at),
-        "session_expires_at": _time(session.expires_at),
+        "created_at": iso_time(session.created_at),
+        "last_used_at": iso_time(session.last_used_at),
+        "session_expires_at": iso_time(session.expires_at),
         "device": device.name or device.user_agent,
         "address": device.address,
     }
@@ -206,16 +206,9 @@ def _refusal_of(session: Session | None, now: int) -> str | None:
     if session is None:
         return "its session is not in the store: it is over and was removed, or this is another store"
     if session.ended_at is not None:
-        return f"its session was ended at {_time(session.ended_at)} ({session.end_reason})"
-    return f"its session expired at {_time(session.expires_at)}" if now >= session.expires_at else None
+        return f"its session was ended at {iso_time(session.ended_at)} ({session.end_reason})"
+    return f"its session expired at {iso_time(session.expires_at)}" if now >= session.expires_at else None
 
 
 def _refused(kind: str, reason: str | None, facts: Mapping[str, Any] | None = None) -> Inspection:
     return Inspection(kind, valid=False, reason=reason, facts=facts or {})
-
-
-def _time(milliseconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(milliseconds // SECOND, UTC).isoformat().replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
-        return str(milliseconds)

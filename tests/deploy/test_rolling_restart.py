@@ -3,7 +3,6 @@
 import contextlib
 import re
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -12,14 +11,12 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from ..server.certificates import write_certificate
 from ..server.processes import PASSWORD, PATIENCE, READY, SECRET, add_user, launch
-from ..servers.reaching import wait_for
+from ..servers import nginx
 from .test_files import DEPLOY
 
-NGINX = Path("/usr/sbin/nginx")
 CLIENTS = 3
 PAUSE = 0.03
 """Seconds between two requests of a client: nodes need some time to start."""
@@ -56,30 +53,17 @@ class Node:
 @contextlib.contextmanager
 def proxy(folder: Path, nodes: list[Node]) -> Iterator[httpx2.Client]:
     """Run nginx with the configuration in ``deploy/``; give a client that trusts it."""
-    if not NGINX.exists():
-        pytest.skip(f"there is no {NGINX}")
     port, (chain, key) = free_port(), write_certificate(folder)
     text = (DEPLOY / "compose" / "nginx.conf").read_text()
     for number, node in enumerate(nodes, 1):
         text = text.replace(f"node{number}:8000", f"127.0.0.1:{node.port}")
     text = text.replace("listen 443", f"listen 127.0.0.1:{port}")
     text = re.sub(r"/etc/nginx/certificates/\w+\.pem", lambda found: str(key if "privkey" in found[0] else chain), text)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-    (folder / "nginx.conf").write_text(
-        f"master_process off;\ndaemon off;\npid {folder}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n"
-        f"{temporary}{text}}}\n"
-    )
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"], stderr=output)
-    try:
-        wait_for(port, process, log)
-        with httpx2.Client(base_url=f"https://localhost:{port}", verify=False, timeout=PATIENCE) as client:
-            yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=PATIENCE)
+    with (
+        nginx.serving(folder, port, text),
+        httpx2.Client(base_url=f"https://localhost:{port}", verify=False, timeout=PATIENCE) as client,
+    ):
+        yield client
 
 
 def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:

@@ -3,19 +3,16 @@
 import re
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx2
-import pytest
 
-from ..servers.reaching import wait_for
+from ..servers import nginx
 from .certificates import write_certificate
 from .processes import PASSWORD, SECRET, Service, add_user, running
 
-NGINX = Path("/usr/sbin/nginx")
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
 LOGIN = {"username": "alice", "password": PASSWORD}
 
@@ -23,28 +20,14 @@ LOGIN = {"username": "alice", "password": PASSWORD}
 @contextmanager
 def behind(service: Service, folder: Path, location: str) -> Iterator[httpx2.Client]:
     """Run nginx with TLS and a location before the service; give a browser."""
-    if not NGINX.exists():
-        pytest.skip(f"there is no {NGINX}")
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
     pem, key = write_certificate(folder)
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi"))
-    (folder / "nginx.conf").write_text(
-        f"master_process off;\ndaemon off;\npid {folder}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}"
-        f"uwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\nserver {{\nlisten 127.0.0.1:{port} ssl;\n"
-        f"ssl_certificate {pem};\nssl_certificate_key {key};\n{location}}}\n}}\n"
-    )
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"], stderr=output)
-    try:
-        wait_for(port, process, log)
+    server = f"listen 127.0.0.1:{port} ssl;\nssl_certificate {pem};\nssl_certificate_key {key};\n{location}"
+    with nginx.serving(folder, port, f"server {{\n{server}}}\n"):
         trusted = ssl.create_default_context(cafile=pem)
         with httpx2.Client(base_url=f"https://localhost:{port}", verify=trusted, timeout=30) as client:
             yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def test_the_documented_location(tmp_path: Path) -> None:

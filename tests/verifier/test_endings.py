@@ -28,7 +28,7 @@ from daypass.errors import KeyUnknown
 from daypass.keys import REGISTRY, SigningKey
 from daypass.security_event import SESSION_REVOKED, TYPE, read_event, write_event
 
-from .world import ANN, GUEST_SECRET, SERVICE_SECRET, WITHIN, World, becomes
+from .world import ANN, EACH_WAY_TO_END, GUEST_SECRET, SERVICE_SECRET, WITHIN, World, becomes
 
 
 @pytest.fixture
@@ -53,15 +53,7 @@ def asked(world: World, client_id: str, secret: str | None, **headers: str) -> h
 # ---- a service
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        lambda node, tokens: node.logout(tokens.refresh_token),
-        lambda node, _: node.end_all("ann"),
-        lambda node, _: node.end_everyone(),
-    ],
-    ids=["logout", "end_all", "end_everyone"],
-)
+@EACH_WAY_TO_END
 def test_an_ended_session_is_refused_elsewhere(world: World, end: Callable[[Daypass, Any], object]) -> None:
     """What any node ends is refused by a service that has no store; other sessions go on, unless all were ended."""
     with world.serving():

@@ -16,7 +16,7 @@ from daypass import Daypass, RemoteVerifier, TokenRejected, User
 from daypass.web.bearer import bearer_text, refused
 
 from ..browser import npm
-from .world import ANN, GUEST_SECRET, SECRET, SERVICE_SECRET, World, becomes
+from .world import ANN, EACH_WAY_TO_END, GUEST_SECRET, SECRET, SERVICE_SECRET, World, becomes
 
 HERE = Path(__file__).parent
 JS = HERE.parents[1] / "js"
@@ -134,15 +134,7 @@ def test_scope_and_age_of_the_authentication(node: Path, world: World) -> None:
             assert 'max_age="0", acr_values="mfa"' in answer.headers["www-authenticate"]
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        lambda node, tokens: node.logout(tokens.refresh_token),
-        lambda node, _: node.end_all("ann"),
-        lambda node, _: node.end_everyone(),
-    ],
-    ids=["logout", "end_all", "end_everyone"],
-)
+@EACH_WAY_TO_END
 def test_an_ended_session_is_refused_in_node(node: Path, world: World, end: Callable[[Daypass, Any], object]) -> None:
     """What any node of the issuer ends is refused by a service in Node."""
     with world.serving(), service(node, world, endings=ENDINGS) as asked:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -101,3 +102,15 @@ def becomes(true: Callable[[], bool]) -> bool:
     while not true() and time.monotonic() < deadline:
         time.sleep(0.02)
     return true()
+
+
+EACH_WAY_TO_END = pytest.mark.parametrize(
+    "end",
+    [
+        lambda node, tokens: node.logout(tokens.refresh_token),
+        lambda node, _: node.end_all("ann"),
+        lambda node, _: node.end_everyone(),
+    ],
+    ids=["logout", "end_all", "end_everyone"],
+)
+"""Ends a session of Ann's: a function of the issuer and of the session's tokens."""

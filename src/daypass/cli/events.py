@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from daypass.cli.opening import opened
-from daypass.cli.output import iso_time, say_json, say_records
+from daypass.cli.output import say_json, say_records
 from daypass.cli.parser import add_json, add_store, describe
+from daypass.clock import iso_time
 from daypass.duration import SECOND, milliseconds
 from daypass.errors import ConfigurationError
 

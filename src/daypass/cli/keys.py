@@ -4,8 +4,9 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from daypass.cli.opening import emit, given_secret, issuer_on, opened
-from daypass.cli.output import iso_time, say, say_json, say_records
+from daypass.cli.output import say, say_json, say_records
 from daypass.cli.parser import add_json, add_secret_file, add_store, command, group
+from daypass.clock import iso_time
 
 if TYPE_CHECKING:
     from daypass.stores import Store

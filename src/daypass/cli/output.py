@@ -4,7 +4,6 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -61,11 +60,6 @@ def show_page(page: str, code: str | None) -> None:
     else:
         sys.stderr.write(f"Open {page} on any device and enter the code: {code}\n")
         sys.stderr.flush()
-
-
-def iso_time(milliseconds: int) -> str:
-    """Return a time for people and programs: ``2026-01-31T12:00:00Z``."""
-    return datetime.fromtimestamp(milliseconds // SECOND, UTC).isoformat().replace("+00:00", "Z")
 
 
 def ago(milliseconds: int, now: int) -> str:

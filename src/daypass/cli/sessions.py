@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from daypass.cli.opening import confirmed, issuer_on, opened
-from daypass.cli.output import fail, iso_time, say, say_fields, say_json, say_records
+from daypass.cli.output import fail, say, say_fields, say_json, say_records
 from daypass.cli.parser import add_json, add_store, command, group
+from daypass.clock import iso_time
 from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from daypass.cli.opening import confirmed, emit, issuer_on, opened
-from daypass.cli.output import iso_time, require, say, say_fields, say_json, say_records
+from daypass.cli.output import require, say, say_fields, say_json, say_records
 from daypass.cli.parser import add_json, add_store, command, group
 from daypass.cli.passwords import read_password
+from daypass.clock import iso_time
 from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:

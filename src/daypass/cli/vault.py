@@ -13,8 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daypass.cli.output import ago, fail, iso_time, require, say, say_json, say_rows, show_page, warn
+from daypass.cli.output import ago, fail, require, say, say_json, say_rows, show_page, warn
 from daypass.cli.parser import add_json, command, group
+from daypass.clock import iso_time
 from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:
