@@ -57,16 +57,19 @@ def events(options: argparse.Namespace) -> int:
         step = ReadEvents(since or 0, codes=_codes(options.code), subject=subject, session_id=options.session)
         keeper = _keeper(store)
         limit = options.limit or (_LAST if since is None else None)
-        found = _all(keeper, step) if limit is None else iter(_newest(keeper, step, limit))
+        newest = None if limit is None else _newest(keeper, step, limit)
+        found = _all(keeper, step) if newest is None else iter(newest)
         if not options.follow:
             return say_records(map(_fields, found), as_json=options.json)
-        for record in _following(keeper, replace(step, since=system_clock()), found):
+        if newest is not None and len(newest) == limit:  # older records are not shown later either
+            step = replace(step, since=newest[0].at)
+        for record in _following(keeper, step, found):
             _say(record, as_json=options.json)
     return 0
 
 
 def _following(store: "OperatorStore", step: "ReadEvents", found: "Iterator[AuditRecord]") -> "Iterator[AuditRecord]":
-    """Yield the records that were found, then new ones, until interrupted."""
+    """Yield the records that were found, then new and late ones since ``step.since``, until interrupted."""
     from daypass.clock import system_clock
 
     shown: dict[tuple[int, str], None] = {}
