@@ -377,22 +377,24 @@ async function start(core) {
     if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
     let retryAfter = core.paused();
     if (retryAfter > 0) return { retryAfter };
+    const end = performance.now() + 3 * core.attempt;
+    const left = () => end - performance.now();
     while (core.at === at) {
-      const outcome = await present(core);
+      const outcome = await present(core, Math.min(core.attempt, left()));
       if (!outcome.unavailable) return outcome;
       retryAfter = backoff(++core.failures, outcome);
       core.pause(retryAfter);
-      if (core.failures >= ATTEMPTS || retryAfter > core.attempt / 2) return fail(core, outcome, retryAfter);
+      if (core.failures >= ATTEMPTS || retryAfter >= left()) return fail(core, outcome, retryAfter);
       await sleep(retryAfter);
     }
     return void 0;
   });
 }
-async function present(core) {
+async function present(core, limit) {
   const at = core.tick();
   const began = performance.now();
   const passive = !!core.grant && !!core.grant.ends && !core.token.active;
-  const outcome = judge(await ask(core, "refresh", core.attempt, void 0, passive ? { [PASSIVE]: "1" } : {}));
+  const outcome = judge(await ask(core, "refresh", limit, void 0, passive ? { [PASSIVE]: "1" } : {}));
   core.attempt = nextAttempt(performance.now() - began);
   if (!outcome.unavailable) {
     core.failures = 0;

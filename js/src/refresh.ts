@@ -29,12 +29,14 @@ async function start(core: Core): Promise<Outcome | undefined> {
     if (waited || !at) await core.news(waited ? AFTER_A_WAIT : AT_THE_START);
     let retryAfter = core.paused();
     if (retryAfter > 0) return { retryAfter };
+    const end = performance.now() + 3 * core.attempt;
+    const left = () => end - performance.now();
     while (core.at === at) {
-      const outcome = await present(core);
+      const outcome = await present(core, Math.min(core.attempt, left()));
       if (!outcome.unavailable) return outcome;
       retryAfter = backoff(++core.failures, outcome);
       core.pause(retryAfter);
-      if (core.failures >= ATTEMPTS || retryAfter > core.attempt / 2) return fail(core, outcome, retryAfter);
+      if (core.failures >= ATTEMPTS || retryAfter >= left()) return fail(core, outcome, retryAfter);
       await sleep(retryAfter);
     }
     return undefined;
@@ -42,12 +44,12 @@ async function start(core: Core): Promise<Outcome | undefined> {
 }
 
 /** Send one refresh; a change that it brings about is applied, and posted, before it returns. */
-async function present(core: Core): Promise<Outcome> {
+async function present(core: Core, limit: number): Promise<Outcome> {
   const at = core.tick();
   const began = performance.now();
   // only an issuer that says when the session ends knows what a passive refresh is
   const passive = !!core.grant && !!core.grant.ends && !core.token!.active;
-  const outcome = judge(await ask(core, "refresh", core.attempt, undefined, passive ? { [PASSIVE]: "1" } : {}));
+  const outcome = judge(await ask(core, "refresh", limit, undefined, passive ? { [PASSIVE]: "1" } : {}));
   core.attempt = nextAttempt(performance.now() - began);
   if (!outcome.unavailable) {
     core.failures = 0;
