@@ -69,9 +69,15 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class ListAccounts(AccountStep[tuple[Account, ...]]):
-    """List the next `PAGE` users after a subject, in the order of subjects."""
+    """List the next `PAGE` users after a subject, in the order of subjects.
+
+    Attributes:
+        after: the last subject of the page before.
+        scoped: only users who have a scope.
+    """
 
     after: str = ""
+    scoped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,14 @@ class SetDisabled(AccountStep[None]):
 
     subject: str
     disabled_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetScope(AccountStep[None]):
+    """Replace what a user may do; None leaves it to the session."""
+
+    subject: str
+    scope: str | None
 
 
 @dataclass(frozen=True, slots=True)

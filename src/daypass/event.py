@@ -59,7 +59,8 @@ class Event:
             error, for ``key_…`` the key, for ``user_changed`` what was changed.
         generation_distance: the presented token's generation minus the stored one, for the verdicts of the rule.
         age: milliseconds since the last rotation, for the verdicts of the rule; None for a session never rotated.
-        actor: for ``impersonated`` the subject who acts as the user; the reason is the one they gave.
+        actor: for ``impersonated`` the subject who acts as the user; the reason is the one they gave. For ``ended`` the
+            subject of the operator who ended the session, if it was one.
         address: the client's IP address, for logins, if known.
     """
 

@@ -659,12 +659,25 @@ class Flows:
         yield from self.logout(token, call, proof)
         return True
 
-    def end_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
-        """End one of a user's sessions; return False if that user has no such live session."""
-        return (yield from self._end(session_id, EndReason.ENDED, call.now, subject))
+    def end_session(self, subject: str, session_id: str, call: Call, actor: str | None = None) -> Flow[bool]:
+        """End one of a user's sessions; return False if that user has no such live session.
 
-    def end_all(self, subject: str, keep: str | None, call: Call) -> Flow[int]:
+        Args:
+            subject: the user.
+            session_id: the session.
+            call: the time.
+            actor: the subject of the operator who ends it, for the event.
+        """
+        return (yield from self._end(session_id, EndReason.ENDED, call.now, subject, actor))
+
+    def end_all(self, subject: str, keep: str | None, call: Call, actor: str | None = None) -> Flow[int]:
         """End all of a user's sessions except ``keep``, in batches; return how many were ended.
+
+        Args:
+            subject: the user.
+            keep: the id of the session that stays, if any.
+            call: the time.
+            actor: the subject of the operator who ends them, for the events.
 
         Raises:
             ConfigurationError: the subject is not text; nothing was ended.
@@ -676,7 +689,7 @@ class Flows:
             ended = yield from batch
             for session_id in ended:
                 yield from RefuseSession(session_id, call.now)
-                yield from Emit(Event(EventCode.ENDED, call.now, session_id, subject, EndReason.ENDED))
+                yield from Emit(Event(EventCode.ENDED, call.now, session_id, subject, EndReason.ENDED, actor=actor))
             count += len(ended)
             if len(ended) < batch.limit:
                 return count
@@ -770,18 +783,20 @@ class Flows:
         yield from Emit(Event(EventCode.REJECTED, now, session_id, subject, error.code))
         return error
 
-    def _end(self, session_id: str, reason: EndReason, now: int, subject: str | None = None) -> Flow[bool]:
+    def _end(
+        self, session_id: str, reason: EndReason, now: int, subject: str | None = None, actor: str | None = None
+    ) -> Flow[bool]:
         step = End(session_id, now, reason, subject)
         session = yield from step
-        return False if session is None else (yield from self._ended(session, step))
+        return False if session is None else (yield from self._ended(session, step, actor))
 
-    def _ended(self, session: Session, step: End) -> Flow[bool]:
+    def _ended(self, session: Session, step: End, actor: str | None = None) -> Flow[bool]:
         """Refuse a session that ``step`` has ended, and emit the event; return whether it was live."""
         if step.at >= session.expires_at:
             return False
         yield from RefuseSession(session.id, step.at)
         code = EventCode.LOGGED_OUT if step.reason is EndReason.LOGOUT else EventCode.ENDED
-        yield from Emit(Event(code, step.at, session.id, session.subject, step.reason))
+        yield from Emit(Event(code, step.at, session.id, session.subject, step.reason, actor=actor))
         return True
 
 

@@ -53,7 +53,7 @@ class AuditRecord:
         session_id: the session, if known.
         subject: the user, if known.
         reason: why.
-        actor: the subject who acted as the user.
+        actor: the subject who acted as the user, or the operator who acted on the session.
         address: the client's IP address, if known.
     """
 

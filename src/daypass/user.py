@@ -114,6 +114,7 @@ class Account:
         password_hash: by Argon2id, in its standard text form.
         created_at: milliseconds since the epoch.
         disabled_at: since when the user may not log in, None while they may.
+        scope: what the user may do, as in `User`; None leaves it to the session.
     """
 
     subject: str
@@ -122,3 +123,4 @@ class Account:
     password_hash: str = field(repr=False)
     created_at: int
     disabled_at: int | None = None
+    scope: str | None = None

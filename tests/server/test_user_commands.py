@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,32 @@ def test_users_are_listed_and_shown(tmp_path: Path, run: Run) -> None:
     assert bob == json.loads(run("show", bob["subject"], "--json")[1])
     assert bob["disabled_at"] is not None
     assert "argon2" not in "".join(run("show", "alice")[1] + out)
+
+
+def test_a_user_gets_a_scope(tmp_path: Path, run: Run) -> None:
+    """It is in the access token of the next login; another one replaces it, and none takes it away."""
+    added = run("add", "carol@example.com", "--scope", "daypass:admin  read", text=f"{NEW}\n")
+    assert (0, "") == (added[0], added[2])
+
+    def shown() -> str | None:
+        return json.loads(run("show", "carol@example.com", "--json")[1])["scope"]  # type: ignore[no-any-return]
+
+    assert "daypass:admin read" == shown()
+    told = "carol@example.com has the scope read\n"
+    assert (0, told, "") == run("scope", "carol@example.com", "read")
+    assert "read" == shown()
+    with running(folder=tmp_path) as service, service.client() as client:
+        login = service.login(client, email="carol@example.com", username="", password=NEW)
+        assert "read" == json.loads(claims_of(login))["scope"]
+    assert (0, "carol@example.com has no scope any more\n", "") == run("scope", "carol@example.com")
+    assert shown() is None
+    status, out, err = run("scope", "carol@example.com", 'read"')
+    assert (1, "", True) == (status, out, "a scope has to be words" in err)
+
+
+def claims_of(login: httpx2.Response) -> str:
+    payload = login.json()["accessToken"].split(".")[1]
+    return urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode()
 
 
 @pytest.mark.parametrize(

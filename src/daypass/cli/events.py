@@ -4,12 +4,11 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daypass.cli.opening import opened
 from daypass.cli.output import say_json, say_records
 from daypass.cli.parser import add_json, add_store, describe
-from daypass.clock import iso_time
 from daypass.duration import SECOND, milliseconds
 from daypass.errors import ConfigurationError
 
@@ -47,6 +46,7 @@ def events(options: argparse.Namespace) -> int:
     """Show the audit trail."""
     from daypass.cli.sessions import subject_of
     from daypass.clock import system_clock
+    from daypass.operator_fields import event_fields
     from daypass.operator_steps import ReadEvents
 
     since = None if options.since is None else _since(options.since, system_clock())
@@ -60,7 +60,7 @@ def events(options: argparse.Namespace) -> int:
         newest = None if limit is None else _newest(keeper, step, limit)
         found = _all(keeper, step) if newest is None else iter(newest)
         if not options.follow:
-            return say_records(map(_fields, found), as_json=options.json)
+            return say_records(map(event_fields, found), as_json=options.json)
         if newest is not None and len(newest) == limit:  # older records are not shown later either
             step = replace(step, since=newest[0].at)
         for record in _following(keeper, step, found):
@@ -85,7 +85,9 @@ def _following(store: "OperatorStore", step: "ReadEvents", found: "Iterator[Audi
 
 
 def _say(record: "AuditRecord", *, as_json: bool) -> None:
-    fields = _fields(record)
+    from daypass.operator_fields import event_fields
+
+    fields = event_fields(record)
     if as_json:
         say_json(fields)
     else:
@@ -105,18 +107,6 @@ def _newest(store: "OperatorStore", step: "ReadEvents", limit: int) -> "list[Aud
     from itertools import islice
 
     return list(islice(_all(store, replace(step, newest_first=True, limit=min(limit, step.limit))), limit))[::-1]
-
-
-def _fields(record: "AuditRecord") -> dict[str, Any]:
-    return {
-        "at": iso_time(record.at),
-        "code": record.code,
-        "subject": record.subject,
-        "session": record.session_id,
-        "reason": record.reason,
-        "address": record.address,
-        "actor": record.actor,
-    }
 
 
 def _codes(given: list[str]) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from daypass.cli.opening import emit, given_secret, issuer_on, opened
 from daypass.cli.output import say, say_json, say_records
 from daypass.cli.parser import add_json, add_secret_file, add_store, command, group
-from daypass.clock import iso_time
 
 if TYPE_CHECKING:
     from daypass.stores import Store
@@ -77,25 +76,8 @@ def retire(options: argparse.Namespace) -> int:
 
 def _say_keys(store: "Store", *, as_json: bool) -> int:
     from daypass.clock import system_clock
-    from daypass.keys import in_use
+    from daypass.operator_fields import keys_fields
     from daypass.store_steps import ReadKeys
 
-    records, now = store.perform(ReadKeys()), system_clock()
-
-    def state(record: Any) -> str:
-        using = in_use([each for each in records if each.algorithm == record.algorithm], now)
-        return "in use" if record is using else "next" if record.created_at > using.created_at else "verifies"
-
-    return say_records(
-        (
-            {
-                "kid": record.kid,
-                "algorithm": record.algorithm,
-                "state": state(record),
-                "used_from": iso_time(record.used_from),
-                "created_at": iso_time(record.created_at),
-            }
-            for record in records
-        ),
-        as_json=as_json,
-    )
+    records = store.perform(ReadKeys())
+    return say_records(keys_fields(records, system_clock()), as_json=as_json)

@@ -2,12 +2,11 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daypass.cli.opening import confirmed, issuer_on, opened
 from daypass.cli.output import fail, say, say_fields, say_json, say_records
 from daypass.cli.parser import add_json, add_store, command, group
-from daypass.clock import iso_time
 from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -68,20 +67,23 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def list_sessions(options: argparse.Namespace) -> int:
     """List the live sessions of a user."""
+    from daypass.operator_fields import session_fields
+
     with opened(options) as store:
-        found = (_fields(each) for each in _live(store, subject_of(store, options.user)))
+        found = (session_fields(each) for each in _live(store, subject_of(store, options.user)))
         return say_records(found, as_json=options.json, columns=_COLUMNS)
 
 
 def show(options: argparse.Namespace) -> int:
     """Show one session."""
+    from daypass.operator_fields import session_fields
     from daypass.store_steps import Find
 
     with opened(options) as store:
         session = store.perform(Find(options.session))
     if session is None:
         return fail(f"there is no session {options.session!r} in the store")
-    return say_json(_fields(session)) if options.json else say_fields(_fields(session))
+    return say_json(session_fields(session)) if options.json else say_fields(session_fields(session))
 
 
 def end(options: argparse.Namespace) -> int:
@@ -133,23 +135,3 @@ def _live(store: "Store", subject: str) -> Iterator["Session"]:
         if len(page) < PAGE:
             return
         after = page[-1].created_at, page[-1].id
-
-
-def _fields(session: "Session") -> dict[str, Any]:
-    device = session.device
-    return {
-        "session": session.id,
-        "subject": session.subject,
-        "client_id": session.client_id,
-        "created_at": iso_time(session.created_at),
-        "last_used_at": iso_time(session.last_used_at),
-        "expires_at": iso_time(session.expires_at),
-        "ended_at": None if session.ended_at is None else iso_time(session.ended_at),
-        "end_reason": session.end_reason and session.end_reason.value,
-        "refreshes": session.generation,
-        "device": device.name or device.user_agent,
-        "address": device.address,
-        "scope": session.scope,
-        "persistent": session.persistent,
-        "actor": session.actor,
-    }

@@ -3,13 +3,12 @@
 import argparse
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daypass.cli.opening import confirmed, emit, issuer_on, opened
 from daypass.cli.output import require, say, say_fields, say_json, say_records
 from daypass.cli.parser import add_json, add_store, command, group
 from daypass.cli.passwords import read_password
-from daypass.clock import iso_time
 from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     adding.add_argument("email")
     adding.add_argument("--username", metavar="NAME")
+    adding.add_argument("--scope", metavar="SCOPE", help="what the user may do, such as 'read daypass:admin'")
     listing = command(commands, "list", list_users, "list all users", "daypass user list --json | jq -r .email")
     one = [
         command(commands, name, call, text, f"daypass user {name} ada@example.com", more)
@@ -47,9 +47,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     ]
     for each in one:
         each.add_argument("user", metavar="USER", help="email address, name, or subject")
+    scoping = command(
+        commands,
+        "scope",
+        set_scope,
+        "replace what a user may do; without words, remove it",
+        "daypass user scope ada@example.com read daypass:admin\ndaypass user scope ada@example.com",
+        "Access tokens have it from the next refresh on. daypass:admin opens the page for operators at /admin.",
+    )
+    scoping.add_argument("user", metavar="USER", help="email address, name, or subject")
+    scoping.add_argument("scope", metavar="WORD", nargs="*")
     one[-1].add_argument("--yes", action="store_true", help="do not ask")
-    add_store(adding, listing, *one)
-    add_json(adding, listing, *one)
+    add_store(adding, listing, scoping, *one)
+    add_json(adding, listing, scoping, *one)
 
 
 def add_user(options: argparse.Namespace) -> int:
@@ -60,7 +70,8 @@ def add_user(options: argparse.Namespace) -> int:
     from daypass.server import users
 
     with opened(options, existing=False) as store, issuer_on(store) as auth:
-        account = users.add(store, options.email, options.username, read_password(), system_clock())
+        password = read_password()
+        account = users.add(store, options.email, options.username, password, system_clock(), options.scope)
         emit(auth, Event(EventCode.USER_ADDED, account.created_at, subject=account.subject))
     return _say_done(options, f"Added {account.email} with subject {account.subject}", account)
 
@@ -68,17 +79,20 @@ def add_user(options: argparse.Namespace) -> int:
 def list_users(options: argparse.Namespace) -> int:
     """List all users."""
     require("server", "argon2")
+    from daypass.operator_fields import user_fields
     from daypass.server import users
 
     with opened(options) as store:
-        found = map(_fields, users.everyone(users.accounts_in(store)))
+        found = map(user_fields, users.everyone(users.accounts_in(store)))
         return say_records(found, as_json=options.json, columns=_COLUMNS)
 
 
 def show(options: argparse.Namespace) -> int:
     """Show one user."""
+    from daypass.operator_fields import user_fields
+
     with _found(options) as (_, _, account):
-        return say_json(_fields(account)) if options.json else say_fields(_fields(account))
+        return say_json(user_fields(account)) if options.json else say_fields(user_fields(account))
 
 
 def disable(options: argparse.Namespace) -> int:
@@ -111,6 +125,19 @@ def set_password(options: argparse.Namespace) -> int:
         users.set_password(accounts, account, read_password())
         ended = _end_sessions(store, account, "password")
     return _say_done(options, f"Replaced the password of {account.email}; ended sessions: {ended}", account)
+
+
+def set_scope(options: argparse.Namespace) -> int:
+    """Replace what a user may do."""
+    from daypass import scope as scopes
+    from daypass.account_steps import SetScope
+
+    scope = scopes.checked(" ".join(options.scope) or None)
+    with _found(options) as (store, accounts, account):
+        accounts.perform_account(SetScope(account.subject, scope))
+        _tell(store, account, "scope")
+    told = f"{account.email} has no scope any more" if scope is None else f"{account.email} has the scope {scope}"
+    return _say_done(options, told, account)
 
 
 def remove(options: argparse.Namespace) -> int:
@@ -163,13 +190,3 @@ def _found(options: argparse.Namespace) -> "Iterator[tuple[Store, AccountStore, 
 
 def _say_done(options: argparse.Namespace, text: str, account: "Account") -> int:
     return say_json({"subject": account.subject, "email": account.email}) if options.json else say(text)
-
-
-def _fields(account: "Account") -> dict[str, Any]:
-    return {
-        "subject": account.subject,
-        "email": account.email,
-        "username": account.username,
-        "created_at": iso_time(account.created_at),
-        "disabled_at": None if account.disabled_at is None else iso_time(account.disabled_at),
-    }

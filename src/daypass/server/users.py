@@ -13,6 +13,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from daypass import scope as scopes
 from daypass.account_steps import (
     AccountStore,
     AddAccount,
@@ -83,11 +84,12 @@ def matches(password_hash: str | None, password: str) -> bool:
     return password_hash is not None and fitting is not None
 
 
-def add(store: Store, email: str, username: str | None, password: str, now: int) -> Account:
+def add(store: Store, email: str, username: str | None, password: str, now: int, scope: str | None = None) -> Account:
     """Add a user to ``store`` and return it.
 
     Raises:
-        ConfigurationError: the address, the name or the password is invalid or taken; nothing was changed.
+        ConfigurationError: the address, the name, the password or the scope is invalid, or one of the names is taken;
+            nothing was changed.
         StoreError: nothing was changed.
     """
     accounts = accounts_in(store)
@@ -99,7 +101,9 @@ def add(store: Store, email: str, username: str | None, password: str, now: int)
             f"invalid user name {username!r}: it must have no @, no outer spaces, and not be empty"
         )
     _check_password(password)
-    account = Account(str(uuid.uuid4()), email, username, _hasher.hash(_normalized(password)), now)
+    granted = scopes.checked(scope)
+    password_hash = _hasher.hash(_normalized(password))
+    account = Account(str(uuid.uuid4()), email, username, password_hash, now, scope=granted)
     if not accounts.perform_account(AddAccount(account)):
         raise ConfigurationError("a user with that email address or name exists already")
     return account
@@ -154,7 +158,8 @@ def _is_text(password: str) -> bool:
 
 
 def _user(account: Account) -> User:
-    return User(account.subject, account.username, account.email, disabled=account.disabled_at is not None)
+    disabled = account.disabled_at is not None
+    return User(account.subject, account.username, account.email, disabled=disabled, scope=account.scope)
 
 
 def _fitting(password_hash: str, password: str) -> str | None:

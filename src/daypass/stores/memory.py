@@ -288,7 +288,10 @@ class MemoryStore:
 
     @OPERATIONS(account_steps.ListAccounts)
     def _list_accounts(self, step: account_steps.ListAccounts) -> tuple[Account, ...]:
-        subjects = sorted(subject for subject in self._accounts if subject > step.after)
+        known = self._accounts.values()
+        subjects = sorted(
+            each.subject for each in known if each.subject > step.after and (each.scope or not step.scoped)
+        )
         return tuple(self._accounts[subject] for subject in subjects[: account_steps.PAGE])
 
     @OPERATIONS(account_steps.SetDisabled)
@@ -296,6 +299,12 @@ class MemoryStore:
         account = self._accounts.get(step.subject)
         if account is not None:
             self._accounts[step.subject] = replace(account, disabled_at=step.disabled_at)
+
+    @OPERATIONS(account_steps.SetScope)
+    def _set_scope(self, step: account_steps.SetScope) -> None:
+        account = self._accounts.get(step.subject)
+        if account is not None:
+            self._accounts[step.subject] = replace(account, scope=step.scope)
 
     @OPERATIONS(account_steps.RemoveAccount)
     def _remove_account(self, step: account_steps.RemoveAccount) -> None:

@@ -286,12 +286,18 @@ def _set_password_hash(step: account_steps.SetPasswordHash, _: Dialect) -> Plan[
 
 @PLANS(account_steps.ListAccounts)
 def _list_accounts(step: account_steps.ListAccounts, _: Dialect) -> Plan[tuple[Account, ...]]:
-    return tuple(map(sql.account_of, (yield Query(sql.LIST_ACCOUNTS, {"after": step.after}))))
+    text = sql.LIST_SCOPED_ACCOUNTS if step.scoped else sql.LIST_ACCOUNTS
+    return tuple(map(sql.account_of, (yield Query(text, {"after": step.after}))))
 
 
 @PLANS(account_steps.SetDisabled)
 def _set_disabled(step: account_steps.SetDisabled, _: Dialect) -> Plan[None]:
     yield Query(sql.SET_DISABLED, {"subject": step.subject, "disabled_at": step.disabled_at})
+
+
+@PLANS(account_steps.SetScope)
+def _set_scope(step: account_steps.SetScope, _: Dialect) -> Plan[None]:
+    yield Query(sql.SET_SCOPE, {"subject": step.subject, "scope": step.scope})
 
 
 @PLANS(account_steps.RemoveAccount)

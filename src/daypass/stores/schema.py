@@ -47,7 +47,13 @@ _EVENTS = (
 _SQLITE_EVENTS = (_EVENTS[0].format(integer="INTEGER") + " WITHOUT ROWID", _EVENTS[1])
 _POSTGRES_EVENTS = (_EVENTS[0].format(integer="BIGINT"), _EVENTS[1])
 
-SQLITE_VERSION = 8
+_ACCOUNT_SCOPES = (
+    "ALTER TABLE daypass_accounts ADD COLUMN scope TEXT",
+    "CREATE INDEX daypass_accounts_scoped ON daypass_accounts (subject) WHERE scope IS NOT NULL",
+)
+"""What a built-in user may do; the index finds the few users for whom that is said."""
+
+SQLITE_VERSION = 9
 
 SQLITE = (
     """
@@ -104,6 +110,7 @@ SQLITE = (
     _SQLITE_SEEN_AT,
     _SEEN_INDEX,
     *_SQLITE_EVENTS,
+    *_ACCOUNT_SCOPES,
     """
     CREATE TABLE daypass_schema (
         version INTEGER NOT NULL,
@@ -111,7 +118,7 @@ SQLITE = (
         probed INTEGER NOT NULL
     )
     """,
-    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 8, 0)",
+    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 9, 0)",
 )
 """Makes the tables in SQLite. ``daypass_schema.current`` is the version. ``version`` is the oldest one whose Daypass
 can work with these tables; up to version 3 it was the only column, and a Daypass of that time looks at nothing else."""
@@ -164,6 +171,7 @@ SQLITE_UPGRADES = {
         "UPDATE daypass_schema SET current = 7",
     ),
     7: (*_SQLITE_EVENTS, "UPDATE daypass_schema SET current = 8"),
+    8: (*_ACCOUNT_SCOPES, "UPDATE daypass_schema SET current = 9"),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
@@ -174,7 +182,7 @@ _POSTGRES_SEEN_AT = """
     ADD COLUMN seen_at BIGINT NOT NULL DEFAULT (CAST(EXTRACT(EPOCH FROM now()) * 1000 AS BIGINT))
 """
 
-POSTGRES_VERSION = 7
+POSTGRES_VERSION = 8
 
 POSTGRES = (
     """
@@ -231,6 +239,7 @@ POSTGRES = (
     _POSTGRES_SEEN_AT,
     _SEEN_INDEX,
     *_POSTGRES_EVENTS,
+    *_ACCOUNT_SCOPES,
     """
     CREATE TABLE daypass_schema (
         version BIGINT NOT NULL,
@@ -238,7 +247,7 @@ POSTGRES = (
         probed BIGINT NOT NULL DEFAULT 0
     )
     """,
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (7, 1)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (8, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
@@ -265,6 +274,7 @@ POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
         "UPDATE daypass_schema SET version = 6",
     ),
     6: (*_POSTGRES_EVENTS, "UPDATE daypass_schema SET version = 7"),
+    7: (*_ACCOUNT_SCOPES, "UPDATE daypass_schema SET version = 8"),
 }
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
 one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

@@ -47,7 +47,7 @@ FOUND_COLUMNS = f"{SESSION_COLUMNS}, {EVERYONE_AT}"
 """What `session_of` reads: a session, and when everyone was ended."""
 
 KEY_COLUMNS = "kid, algorithm, wrapped, created_at, used_from"
-ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled_at"
+ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled_at, scope"
 
 INSERT = f"""
     INSERT INTO daypass_sessions ({SESSION_COLUMNS})
@@ -243,7 +243,8 @@ PROBE = """
 
 ADD_ACCOUNT = f"""
     INSERT INTO daypass_accounts ({ACCOUNT_COLUMNS}, folded_email, folded_username)
-    VALUES (:subject, :email, :username, :password_hash, :created_at, :disabled_at, :folded_email, :folded_username)
+    VALUES (:subject, :email, :username, :password_hash, :created_at, :disabled_at, :scope, :folded_email,
+            :folded_username)
     ON CONFLICT DO NOTHING
     RETURNING subject
 """
@@ -256,7 +257,12 @@ LIST_ACCOUNTS = f"""
     SELECT {ACCOUNT_COLUMNS} FROM daypass_accounts WHERE subject > :after ORDER BY subject LIMIT {PAGE_OF_ACCOUNTS}
 """
 
+LIST_SCOPED_ACCOUNTS = LIST_ACCOUNTS.replace("WHERE", "WHERE scope IS NOT NULL AND")
+"""Uses an index of these users alone."""
+
 SET_DISABLED = "UPDATE daypass_accounts SET disabled_at = CAST(:disabled_at AS BIGINT) WHERE subject = :subject"
+
+SET_SCOPE = "UPDATE daypass_accounts SET scope = CAST(:scope AS TEXT) WHERE subject = :subject"
 
 REMOVE_ACCOUNT = "DELETE FROM daypass_accounts WHERE subject = :subject"
 
@@ -500,6 +506,7 @@ def account_parameters(account: Account) -> Parameters:
         "password_hash": account.password_hash,
         "created_at": account.created_at,
         "disabled_at": account.disabled_at,
+        "scope": account.scope,
         "folded_email": fold_name(account.email),  # here, because the database may fold only ASCII
         "folded_username": account.username and fold_name(account.username),
     }

@@ -35,6 +35,7 @@ _READS = (
     store_steps.ReadClock,
     account_steps.FindAccount,
     account_steps.LoadAccount,
+    account_steps.ListAccounts,
     ReadEvents,
     ReadSettings,
     ReadStats,

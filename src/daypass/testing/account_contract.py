@@ -24,6 +24,7 @@ from daypass.account_steps import (
     RemoveAccount,
     SetDisabled,
     SetPasswordHash,
+    SetScope,
 )
 from daypass.testing.clock import START
 from daypass.testing.store_contract import CALLERS
@@ -149,6 +150,23 @@ class AccountStoreContract:
         assert account(2) == store.perform_account(LoadAccount("subject-2"))
         store.perform_account(SetDisabled("subject-1", None))
         assert account(1) == store.perform_account(FindAccount("user1"))
+
+    def test_a_user_has_a_scope(self, store: AccountStore) -> None:
+        """It comes back as it was set, is replaced and taken away; users who have one are listed by themselves."""
+        store.perform_account(AddAccount(account(1)))
+        store.perform_account(AddAccount(account(2, scope="read write")))
+        assert account(2, scope="read write") == store.perform_account(FindAccount("user2"))
+        assert (account(2, scope="read write"),) == store.perform_account(ListAccounts(scoped=True))
+        for subject in ("subject-1", "subject-3"):
+            store.perform_account(SetScope(subject, "admin"))
+        store.perform_account(SetScope("subject-2", "read"))
+        scoped = store.perform_account(ListAccounts(scoped=True))
+        assert (account(1, scope="admin"), account(2, scope="read")) == scoped
+        assert scoped[1:] == store.perform_account(ListAccounts("subject-1", scoped=True))
+        store.perform_account(SetScope("subject-1", None))
+        store.perform_account(RemoveAccount("subject-2"))
+        assert () == store.perform_account(ListAccounts(scoped=True))
+        assert (account(1),) == store.perform_account(ListAccounts())
 
     def test_a_removed_user_is_gone_and_leaves_the_name(self, store: AccountStore) -> None:
         """Another user may take the address and the name; an unknown user is not an error."""

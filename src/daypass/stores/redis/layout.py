@@ -11,6 +11,7 @@ key                       type        what
 ``p:{keys}``              hash        the signing keys: ``k:<kid>``, and ``w:<kid>`` what it is wrapped in
 ``p:{accounts}:names``    hash        addresses and names of built-in users, folded, and whose they are
 ``p:{accounts}:a:<subject>`` hash     a built-in user
+``p:{accounts}:scoped``   set         the subjects of the built-in users who have a scope
 ``p:{events}``            sorted set  the audit trail: an id and JSON, by the time
 ``p:{sweep}``             hash        when the next batch of the sweep is due, and where the last one ended
 ``p:{schema}``            string      the oldest version of this layout that can work with the data
@@ -35,9 +36,9 @@ from daypass.operator_steps import AuditRecord
 from daypass.session import Device, EndReason, Session
 from daypass.user import Account, fold_name
 
-VERSION = 4
-"""2 added ``everyone``, 3 a session's own times and extras, 4 the thumbprint of its key. Older versions ignore them:
-nodes work side by side."""
+VERSION = 5
+"""2 added ``everyone``, 3 a session's own times and extras, 4 the thumbprint of its key, 5 the scopes of built-in
+users. Older versions ignore them: nodes work side by side."""
 
 COMPATIBLE_FROM = 1
 BUCKETS = 256
@@ -105,6 +106,11 @@ class Layout:
     def names(self) -> bytes:
         """The key of the addresses and names."""
         return f"{self.prefix}:{{accounts}}:names".encode()
+
+    @property
+    def scoped(self) -> bytes:
+        """The key of the users who have a scope."""
+        return f"{self.prefix}:{{accounts}}:scoped".encode()
 
     @property
     def channel(self) -> bytes:
@@ -221,6 +227,7 @@ def account_fields(account: Account) -> list[bytes]:
         "password_hash": account.password_hash,
         "created_at": str(account.created_at),
         "disabled_at": None if account.disabled_at is None else str(account.disabled_at),
+        "scope": account.scope,
     }
     return [part.encode() for name, value in values.items() if value is not None for part in (name, value)]
 
@@ -236,6 +243,7 @@ def account_of(subject: str, fields: Fields) -> Account:
         password_hash=found["password_hash"],
         created_at=int(found["created_at"]),
         disabled_at=None if disabled_at is None else int(disabled_at),
+        scope=found.get("scope"),
     )
 
 

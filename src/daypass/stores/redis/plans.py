@@ -160,6 +160,7 @@ class Plans:
             account_steps.SetPasswordHash: self._set_password_hash,
             account_steps.ListAccounts: self._list_accounts,
             account_steps.SetDisabled: self._set_disabled,
+            account_steps.SetScope: self._set_scope,
             account_steps.RemoveAccount: self._remove_account,
         }
 
@@ -543,7 +544,7 @@ class Plans:
     def _add_account(self, step: account_steps.AddAccount) -> Plan[bool]:
         account = step.account
         names = layout.folded_names(account)
-        keys = (self._names.account(account.subject), self._names.names)
+        keys = (self._names.account(account.subject), self._names.names, self._names.scoped)
         arguments: list[Value] = [account.subject, account.password_hash, len(names), *names]
         (added,) = yield Exchange([calls(scripts.ADD_ACCOUNT, keys, *arguments, *layout.account_fields(account))])
         return bool(added)
@@ -564,7 +565,8 @@ class Plans:
         yield Exchange([calls(scripts.SET_PASSWORD_HASH, (self._names.account(step.subject),), step.password_hash)])
 
     def _list_accounts(self, step: account_steps.ListAccounts) -> Plan[tuple[Account, ...]]:
-        (subjects,) = yield Exchange([asks("HVALS", self._names.names)])
+        listed = asks("SMEMBERS", self._names.scoped) if step.scoped else asks("HVALS", self._names.names)
+        (subjects,) = yield Exchange([listed])
         following = sorted({each for each in map(bytes.decode, subjects) if each > step.after})[: account_steps.PAGE]
         replies = yield from _in_batches(asks("HGETALL", self._names.account(each)) for each in following)
         found = zip(following, map(fields_of, replies), strict=True)
@@ -574,10 +576,14 @@ class Plans:
         at = "" if step.disabled_at is None else step.disabled_at
         yield Exchange([calls(scripts.SET_DISABLED, (self._names.account(step.subject),), at)])
 
+    def _set_scope(self, step: account_steps.SetScope) -> Plan[None]:
+        keys = (self._names.account(step.subject), self._names.scoped)
+        yield Exchange([calls(scripts.SET_SCOPE, keys, step.subject, step.scope or "")])
+
     def _remove_account(self, step: account_steps.RemoveAccount) -> Plan[None]:
         account = yield from self._load_account(account_steps.LoadAccount(step.subject))
         if account is not None:
-            keys = (self._names.account(step.subject), self._names.names)
+            keys = (self._names.account(step.subject), self._names.names, self._names.scoped)
             yield Exchange([calls(scripts.REMOVE_ACCOUNT, keys, step.subject, *layout.folded_names(account))])
 
 

@@ -329,7 +329,7 @@ return 1
 
 ADD_ACCOUNT = Script.of(
     """
--- KEYS: account, names. ARGV: subject, password hash, how many names, name, ..., field, value, ...
+-- KEYS: account, names, scoped. ARGV: subject, password hash, how many names, name, ..., field, value, ...
 -- If the account exists with this very hash, which is salted, then the caller added it before, and the answer was lost.
 local names = tonumber(ARGV[3])
 local hash = redis.call('HGET', KEYS[1], 'password_hash')
@@ -339,6 +339,7 @@ for i = 4, 3 + names do
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 4 + names))
 for i = 4, 3 + names do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
+if redis.call('HEXISTS', KEYS[1], 'scope') == 1 then redis.call('SADD', KEYS[3], ARGV[1]) end
 return 1
 """
 )
@@ -362,9 +363,23 @@ return 1
 """
 )
 
+SET_SCOPE = Script.of(
+    """
+-- KEYS: account, scoped. ARGV: subject, scope ('' for none)
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if ARGV[2] == '' then
+  redis.call('HDEL', KEYS[1], 'scope')
+  return redis.call('SREM', KEYS[2], ARGV[1])
+end
+redis.call('HSET', KEYS[1], 'scope', ARGV[2])
+return redis.call('SADD', KEYS[2], ARGV[1])
+"""
+)
+
 REMOVE_ACCOUNT = Script.of(
     """
--- KEYS: account, names. ARGV: subject, name, ...
+-- KEYS: account, names, scoped. ARGV: subject, name, ...
+redis.call('SREM', KEYS[3], ARGV[1])
 for i = 2, #ARGV do
   if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[i]) end
 end
