@@ -3,7 +3,8 @@
     python site/pages.py build/site
 
 The pages stay readable in the repository: links to files outside of docs/ lead to the repository on the site, and each
-page of the reference that is made here has a place in ``nav`` of site/zensical.toml.
+page of the reference that is made here has a place in ``nav`` of site/zensical.toml. What a page has in a comment that
+begins with ``on the site`` is shown only there, such as links to the reference.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import typescript
 from sequence import drawn
 
 from daypass import cli
@@ -32,6 +34,7 @@ AREAS = {
     "stores": ("Stores", ("daypass.stores",)),
     "client": ("Client", ("daypass.client",)),
     "testing": ("Testing", ("daypass.testing",)),
+    "migrate": ("Move from another library", ("daypass.migrate",)),
 }
 """The pages of the Python reference: their titles, and the modules on them with all below those."""
 
@@ -41,6 +44,7 @@ The ready-made service serves this as an OpenAPI 3.1 document at `/openapi.json`
 [HTTP](../http.md) says how the endpoints work together.
 """
 
+_ONLY_HERE = re.compile(r"<!-- on the site\n(.*?)-->\n", re.DOTALL)
 _DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LISTED = re.compile(r"^\| `(daypass[\w.]*)` \|", re.MULTILINE)
 
@@ -63,6 +67,7 @@ def main(folder: Path) -> None:
         "changelog.md": on_site(ROOT / "CHANGELOG.md"),
         "reference/command.md": command_page(),
         "reference/http-api.md": http_page(),
+        "reference/javascript.md": typescript.page(ROOT / "js" / "dist"),
         **{f"reference/python/{area}.md": python_page(area) for area in AREAS},
     }
     shutil.copyfile(ROOT / "site" / "site.css", target / "site.css")
@@ -85,7 +90,8 @@ def on_site(page: Path) -> str:
         kind = "tree" if there.is_dir() else "blob"
         return f"{begin}{repository}/{kind}/main/{there.relative_to(ROOT)}{anchor}{end}"
 
-    return _DIAGRAM.sub(lambda found: drawn(found[1]), _LINK.sub(link, page.read_text(encoding="utf-8")))
+    text = _ONLY_HERE.sub(r"\1", page.read_text(encoding="utf-8"))
+    return _DIAGRAM.sub(lambda found: drawn(found[1]), _LINK.sub(link, text))
 
 
 # ---- Python

@@ -65,8 +65,8 @@ _log = logging.getLogger("daypass")
 class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     """`Daypass` with ``await``; it never blocks the event loop.
 
-    Args: as for `Daypass`. ``load_user``, ``authenticate`` and ``on_event`` may be async. If the first two are not,
-        they are called in a thread, so a database query or a password hash blocks no other request.
+    It takes the arguments of `Daypass`. ``load_user``, ``authenticate`` and ``on_event`` may be async. If the first two
+    are not, they are called in a thread, so a database query or a password hash blocks no other request.
     """
 
     _background: BackgroundTask | None
