@@ -8,9 +8,10 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix js
 NODE_READY := js/node_modules/.ready
 DOCS_READY := .venv-docs/.ready
 ARGS ?=
+SITE ?= build/site/versions
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets browsers runtimes clients bench compare docs docs-serve lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets browsers runtimes clients bench compare docs docs-serve docs-version lock clean \
 	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
@@ -89,6 +90,9 @@ docs: $(DOCS_READY) ## build the documentation site in build/site/html
 docs-serve: $(DOCS_READY) ## show the documentation site at http://127.0.0.1:8001
 	@$(BIN)/python site/pages.py build/site
 	@cd build/site && ../../.venv-docs/bin/zensical serve --dev-addr 127.0.0.1:8001
+
+docs-version: docs ## put the built site beside those of other versions (SITE=build/site/versions)
+	@$(BIN)/python site/versions.py build/site/html $(SITE)
 
 $(DOCS_READY): $(READY) requirements/docs.txt
 	$(PYTHON) -m venv .venv-docs

@@ -71,6 +71,7 @@ def main(folder: Path) -> None:
         **{f"reference/python/{area}.md": python_page(area) for area in AREAS},
     }
     shutil.copyfile(ROOT / "site" / "site.css", target / "site.css")
+    shutil.copytree(ROOT / "site" / "theme", folder / "theme", dirs_exist_ok=True)
     for name, text in made.items():
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)

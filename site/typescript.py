@@ -74,7 +74,7 @@ def declared(text: str) -> list[Declared]:
         if head is None:
             raise ValueError(f"not understood: {code!r}")
         if found and found[-1].name == head[2]:  # a type and a constant of one name
-            found[-1] = Declared(head[1], head[2], comment[1] if comment else "", found[-1].code + code)
+            found[-1] = Declared(head[1], head[2], comment[1] if comment else "", f"{found[-1].code}\n{code}")
         else:
             found.append(Declared(head[1], head[2], comment[1] if comment else "", code))
     return found
