@@ -1,4 +1,6 @@
-"""The steps for operators: the audit trail, the contents of a store, and the state of its database.
+"""The steps for operators: the audit trail, the contents of a store, the state of its database; and marks.
+
+A mark is a short text under a key, which is kept for some time. Logins at an OpenID Connect provider need marks.
 
 Not every store needs them: a store that performs them is also an `OperatorStore`.
 """
@@ -13,6 +15,9 @@ A = TypeVar("A")
 
 MINUTE_COUNTS = "minute"
 """The code of a record for programs: the counts of one process in one minute."""
+
+MARKS_AT_ONCE = 16
+"""How many expired marks one `AddMark` removes at most."""
 
 EVENTS_AT_ONCE = 500
 """How many records one step writes, reads or drops at most."""
@@ -138,3 +143,28 @@ class ReadSettings(OperatorStep[Mapping[str, str]]):
 
     ``sweep_due_at`` is when the next sweep is due, in milliseconds since the epoch.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class AddMark(OperatorStep[None]):
+    """Add a mark; if the key has this value already, only its time changes. Some expired marks are removed.
+
+    Attributes:
+        key: what it belongs to: a hash, as hexadecimal digits.
+        value: ASCII.
+        until: when it expires, in milliseconds since the epoch.
+        now: the time.
+    """
+
+    key: str
+    value: str
+    until: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMarks(OperatorStep[tuple[str, ...]]):
+    """Read the values of a key's marks that have not expired at ``now``, sorted."""
+
+    key: str
+    now: int

@@ -365,10 +365,10 @@ def test_tables_that_are_too_new_are_refused(bare_url: str) -> None:
     store = PostgresStore(bare_url)
     store.perform(Migrate())
     with connected(bare_url) as connection:
-        connection.execute("UPDATE daypass_schema SET version = 9, compatible_from = 8")
-    with pytest.raises(ConfigurationError, match="needs a Daypass that knows schema 8, and this one knows"):
+        connection.execute("UPDATE daypass_schema SET version = 99, compatible_from = 98")
+    with pytest.raises(ConfigurationError, match="needs a Daypass that knows schema 98, and this one knows"):
         store.perform(Find(session().id))
-    assert 9 == store.perform(Migrate())
+    assert 99 == store.perform(Migrate())
     store.close()
 
 

@@ -318,6 +318,9 @@ def test_devices_that_an_older_version_has_noted_are_kept(path: Path) -> None:
             ALTER TABLE daypass_subjects DROP COLUMN seen_at;
             ALTER TABLE daypass_sessions DROP COLUMN key_thumbprint;
             DROP TABLE daypass_events;
+            DROP TABLE daypass_marks;
+            DROP INDEX daypass_accounts_scoped;
+            ALTER TABLE daypass_accounts DROP COLUMN scope;
             INSERT INTO daypass_subjects VALUES ('user-1', 1, x'0101010101010101');
             UPDATE daypass_schema SET current = 5;
         """)

@@ -40,6 +40,7 @@ class MemoryStore:
         self._sweep_due_at = 0
         self._accounts: dict[str, Account] = {}
         self._events: dict[tuple[int, str], AuditRecord] = {}
+        self._marks: dict[tuple[str, str], int] = {}
 
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; it cannot fail."""
@@ -243,6 +244,18 @@ class MemoryStore:
         for key in old[: operator_steps.EVENTS_AT_ONCE]:
             del self._events[key]
         return len(old[: operator_steps.EVENTS_AT_ONCE])
+
+    @OPERATIONS(operator_steps.AddMark)
+    def _add_mark(self, step: operator_steps.AddMark) -> None:
+        self._marks[step.key, step.value] = step.until
+        expired = (mark for mark, until in self._marks.items() if until <= step.now)
+        for mark in list(islice(expired, operator_steps.MARKS_AT_ONCE)):
+            del self._marks[mark]
+
+    @OPERATIONS(operator_steps.ReadMarks)
+    def _read_marks(self, step: operator_steps.ReadMarks) -> tuple[str, ...]:
+        live = (mark for mark, until in self._marks.items() if until > step.now)
+        return tuple(sorted(value for key, value in live if key == step.key))
 
     @OPERATIONS(operator_steps.ReadStats)
     def _read_stats(self, _: operator_steps.ReadStats) -> Mapping[str, int]:

@@ -236,6 +236,18 @@ def _drop_events(step: operator_steps.DropEvents, _: Dialect) -> Plan[int]:
     return len((yield Query(sql.DROP_EVENTS, limits | counts)))
 
 
+@PLANS(operator_steps.AddMark)
+def _add_mark(step: operator_steps.AddMark, dialect: Dialect) -> Plan[None]:
+    yield Query(sql.ADD_MARK, {"key": step.key, "value": step.value, "until": step.until})
+    text = sql.DROP_MARKS.format(skip_locked=dialect.skip_locked)
+    yield Query(text, {"now": step.now, "limit": operator_steps.MARKS_AT_ONCE})
+
+
+@PLANS(operator_steps.ReadMarks)
+def _read_marks(step: operator_steps.ReadMarks, _: Dialect) -> Plan[tuple[str, ...]]:
+    return tuple(sorted(row[0] for row in (yield Query(sql.READ_MARKS, {"key": step.key, "now": step.now}))))
+
+
 @PLANS(operator_steps.ReadStats)
 def _read_stats(step: operator_steps.ReadStats, _: Dialect) -> Plan[Mapping[str, int]]:
     (row,) = yield Query(sql.READ_STATS, {"now": step.now})

@@ -53,7 +53,22 @@ _ACCOUNT_SCOPES = (
 )
 """What a built-in user may do; the index finds the few users for whom that is said."""
 
-SQLITE_VERSION = 9
+_MARKS = (
+    """
+    CREATE TABLE daypass_marks (
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        expires_at {integer} NOT NULL,
+        PRIMARY KEY (key, value)
+    )""",
+    "CREATE INDEX daypass_marks_expired ON daypass_marks (expires_at)",
+)
+"""See `daypass.operator_steps.AddMark`."""
+
+_SQLITE_MARKS = (_MARKS[0].format(integer="INTEGER") + " WITHOUT ROWID", _MARKS[1])
+_POSTGRES_MARKS = (_MARKS[0].format(integer="BIGINT"), _MARKS[1])
+
+SQLITE_VERSION = 10
 
 SQLITE = (
     """
@@ -111,6 +126,7 @@ SQLITE = (
     _SEEN_INDEX,
     *_SQLITE_EVENTS,
     *_ACCOUNT_SCOPES,
+    *_SQLITE_MARKS,
     """
     CREATE TABLE daypass_schema (
         version INTEGER NOT NULL,
@@ -118,7 +134,7 @@ SQLITE = (
         probed INTEGER NOT NULL
     )
     """,
-    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 9, 0)",
+    "INSERT INTO daypass_schema (version, current, probed) VALUES (3, 10, 0)",
 )
 """Makes the tables in SQLite. ``daypass_schema.current`` is the version. ``version`` is the oldest one whose Daypass
 can work with these tables; up to version 3 it was the only column, and a Daypass of that time looks at nothing else."""
@@ -172,6 +188,7 @@ SQLITE_UPGRADES = {
     ),
     7: (*_SQLITE_EVENTS, "UPDATE daypass_schema SET current = 8"),
     8: (*_ACCOUNT_SCOPES, "UPDATE daypass_schema SET current = 9"),
+    9: (*_SQLITE_MARKS, "UPDATE daypass_schema SET current = 10"),
 }
 """What brings each older version one further. A new version also means another `SQLITE_VERSION`."""
 
@@ -182,7 +199,7 @@ _POSTGRES_SEEN_AT = """
     ADD COLUMN seen_at BIGINT NOT NULL DEFAULT (CAST(EXTRACT(EPOCH FROM now()) * 1000 AS BIGINT))
 """
 
-POSTGRES_VERSION = 8
+POSTGRES_VERSION = 9
 
 POSTGRES = (
     """
@@ -240,6 +257,7 @@ POSTGRES = (
     _SEEN_INDEX,
     *_POSTGRES_EVENTS,
     *_ACCOUNT_SCOPES,
+    *_POSTGRES_MARKS,
     """
     CREATE TABLE daypass_schema (
         version BIGINT NOT NULL,
@@ -247,7 +265,7 @@ POSTGRES = (
         probed BIGINT NOT NULL DEFAULT 0
     )
     """,
-    "INSERT INTO daypass_schema (version, compatible_from) VALUES (8, 1)",
+    "INSERT INTO daypass_schema (version, compatible_from) VALUES (9, 1)",
 )
 """What makes them, in PostgreSQL. Fixed lengths come first, so that nothing is lost between them; each page has room
 left for a refresh to write its row beside the old one, and then no index is touched."""
@@ -275,6 +293,7 @@ POSTGRES_UPGRADES: dict[int, tuple[str, ...]] = {
     ),
     6: (*_POSTGRES_EVENTS, "UPDATE daypass_schema SET version = 7"),
     7: (*_ACCOUNT_SCOPES, "UPDATE daypass_schema SET version = 8"),
+    8: (*_POSTGRES_MARKS, "UPDATE daypass_schema SET version = 9"),
 }
 """What brings each older version one further, and sets both columns of ``daypass_schema``: the version, and the oldest
 one whose Daypass can go on working with it. Nodes of both run side by side while they are replaced."""

@@ -312,6 +312,19 @@ _DROPPED_EVENTS = """
 
 DROP_EVENTS = f"DELETE FROM daypass_events WHERE (at, id) IN ({_DROPPED_EVENTS}) RETURNING at"
 
+ADD_MARK = """
+    INSERT INTO daypass_marks (key, value, expires_at) VALUES (:key, :value, :until)
+    ON CONFLICT (key, value) DO UPDATE SET expires_at = excluded.expires_at
+"""
+
+DROP_MARKS = """
+    DELETE FROM daypass_marks WHERE (key, value) IN (
+        SELECT key, value FROM daypass_marks WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit {skip_locked}
+    )
+"""
+
+READ_MARKS = "SELECT value FROM daypass_marks WHERE key = :key AND expires_at > :now"
+
 READ_STATS = f"""
     SELECT (SELECT count(*) FROM daypass_sessions),
            (SELECT count(*) FROM daypass_sessions

@@ -14,7 +14,7 @@ from daypass.databases.query import Rows
 from daypass.drive import run
 from daypass.errors import ConfigurationError
 from daypass.flow import Step
-from daypass.operator_steps import OperatorStep, ReadEvents, ReadSettings, ReadStats
+from daypass.operator_steps import OperatorStep, ReadEvents, ReadMarks, ReadSettings, ReadStats
 from daypass.store_steps import StoreStep
 from daypass.stores.dialect import SQLITE
 from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
@@ -37,6 +37,7 @@ _READS = (
     account_steps.LoadAccount,
     account_steps.ListAccounts,
     ReadEvents,
+    ReadMarks,
     ReadSettings,
     ReadStats,
     store_steps.Migrate,  # done by opening the file

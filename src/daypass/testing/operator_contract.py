@@ -13,12 +13,15 @@ import pytest
 
 from daypass.operator_steps import (
     EVENTS_AT_ONCE,
+    MARKS_AT_ONCE,
     MINUTE_COUNTS,
+    AddMark,
     AuditRecord,
     DropEvents,
     NoteEvents,
     OperatorStore,
     ReadEvents,
+    ReadMarks,
     ReadSettings,
     ReadStats,
 )
@@ -94,3 +97,23 @@ class OperatorStoreContract:
         settings = store.perform_operator(ReadSettings())
         assert settings["sweep_due_at"].isdigit()
         assert {str} == {type(value) for value in settings.values()}
+
+    def test_marks_are_read_until_they_expire(self, store: OperatorStore) -> None:
+        """A key has all its values, each once, and none of another key; a mark that is added again lasts longer."""
+        for key, value, until in (("ab", "one", 9), ("ab", "two", 5), ("a", "three", 9), ("abc", "four", 9)):
+            store.perform_operator(AddMark(key, value, START + until, START))
+        store.perform_operator(AddMark("ab", "two", START + 7, START))
+        assert ("one", "two") == store.perform_operator(ReadMarks("ab", START + 6))
+        assert ("one",) == store.perform_operator(ReadMarks("ab", START + 7))
+        assert () == store.perform_operator(ReadMarks("ab", START + 9))
+        assert () == store.perform_operator(ReadMarks("b", START))
+
+    def test_expired_marks_are_removed(self, store: OperatorStore) -> None:
+        """Each new mark removes some that have expired, so they do not pile up; marks that last stay."""
+        for number in range(2 * MARKS_AT_ONCE):
+            store.perform_operator(AddMark("aa", f"{number:02}", START + 5, START))
+        store.perform_operator(AddMark("aa", "lasts", START + 99, START))
+        for number in range(3):
+            store.perform_operator(AddMark("bb", str(number), START + 99, START + 50))
+        assert ("lasts",) == store.perform_operator(ReadMarks("aa", START))
+        assert ("0", "1", "2") == store.perform_operator(ReadMarks("bb", START))

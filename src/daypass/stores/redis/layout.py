@@ -13,6 +13,8 @@ key                       type        what
 ``p:{accounts}:a:<subject>`` hash     a built-in user
 ``p:{accounts}:scoped``   set         the subjects of the built-in users who have a scope
 ``p:{events}``            sorted set  the audit trail: an id and JSON, by the time
+``p:{marks}``             sorted set  marks: a key, a colon and a value, by the time they expire
+``p:{marks}:names``       sorted set  the same, in alphabetical order
 ``p:{sweep}``             hash        when the next batch of the sweep is due, and where the last one ended
 ``p:{schema}``            string      the oldest version of this layout that can work with the data
 ``p:{schema}:version``    string      the newest version that has worked with it
@@ -96,6 +98,11 @@ class Layout:
     def events(self) -> bytes:
         """The key of the audit trail."""
         return self.only("events")
+
+    @property
+    def marks(self) -> tuple[bytes, bytes]:
+        """The keys of the marks: by the time they expire, and by name."""
+        return self.only("marks"), self.only("marks") + b":names"
 
     @property
     def schema(self) -> tuple[bytes, bytes]:

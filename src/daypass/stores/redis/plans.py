@@ -152,6 +152,8 @@ class Plans:
             operator_steps.NoteEvents: self._note_events,
             operator_steps.ReadEvents: self._read_events,
             operator_steps.DropEvents: self._drop_events,
+            operator_steps.AddMark: self._add_mark,
+            operator_steps.ReadMarks: self._read_marks,
             operator_steps.ReadStats: self._read_stats,
             operator_steps.ReadSettings: self._read_settings,
             account_steps.AddAccount: self._add_account,
@@ -515,6 +517,14 @@ class Plans:
         if dropped[:most]:
             yield Exchange([asks("ZREM", key, *dropped[:most])])
         return len(dropped[:most])
+
+    def _add_mark(self, step: operator_steps.AddMark) -> Plan[None]:
+        arguments = f"{step.key}:{step.value}", step.until, step.now, operator_steps.MARKS_AT_ONCE
+        yield Exchange([calls(scripts.ADD_MARK, self._names.marks, *arguments)])
+
+    def _read_marks(self, step: operator_steps.ReadMarks) -> Plan[tuple[str, ...]]:
+        (found,) = yield Exchange([calls(scripts.READ_MARKS, self._names.marks, f"{step.key}:", step.now)])
+        return tuple(value.decode() for value in found)
 
     def _read_stats(self, _: operator_steps.ReadStats) -> Plan[Mapping[str, int]]:
         sessions, place = 0, ""

@@ -96,17 +96,17 @@ ADVANCE = Script.of(
 {_PUT}
 local now, idle, end_at = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(field['t']) + tonumber(ARGV[8])
 if field['z'] then end_at = math.min(end_at, tonumber(field['z'])) end
-local until_at = math.min(tonumber(field['x']), end_at)
+local expiresat = math.min(tonumber(field['x']), end_at)
 if field['i'] then
   idle = math.min(idle, tonumber(field['i']))
-  until_at = math.min(until_at, math.max(tonumber(field['t']), tonumber(field['r'])) + tonumber(field['i']))
+  expiresat = math.min(expiresat, math.max(tonumber(field['t']), tonumber(field['r'])) + tonumber(field['i']))
 end
 if field['g'] ~= ARGV[1] or field['b'] ~= ARGV[2] or tonumber(field['r']) >= tonumber(ARGV[3])
-    or field['e'] or now >= until_at or (field['k'] and field['k'] ~= ARGV[12]) then
+    or field['e'] or now >= expiresat or (field['k'] and field['k'] ~= ARGV[12]) then
   {_NOTHING}
   return answer(0)
 end
-local expires = math.min(ARGV[9] == '1' and until_at or now + idle, end_at)
+local expires = math.min(ARGV[9] == '1' and expiresat or now + idle, end_at)
 redis.call('HSET', KEYS[1], 'g', ARGV[4], 'b', ARGV[5], 'r', ARGV[6], 'x', string.format('%.0f', expires))
 if ARGV[10] ~= '' and ARGV[10] ~= joined('u') then put('u', ARGV[10]) end
 if ARGV[11] ~= '' and ARGV[11] ~= joined('a') then put('a', ARGV[11]) end
@@ -386,6 +386,32 @@ end
 return redis.call('DEL', KEYS[1])
 """
 )
+ADD_MARK = Script.of(
+    """
+-- KEYS: marks, names. ARGV: mark, until, now, how many expired marks to remove
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'LIMIT', 0, ARGV[4])
+if #expired > 0 then
+  redis.call('ZREM', KEYS[1], unpack(expired))
+  redis.call('ZREM', KEYS[2], unpack(expired))
+end
+"""
+)
+
+READ_MARKS = Script.of(
+    """
+-- KEYS: marks, names. ARGV: what the names begin with, now. Ends with a write: a replica may not know a new mark.
+local found = {}
+for _, mark in ipairs(redis.call('ZRANGEBYLEX', KEYS[2], '[' .. ARGV[1], '(' .. ARGV[1] .. string.char(255))) do
+  local expires = redis.call('ZSCORE', KEYS[1], mark)
+  if expires and tonumber(expires) > tonumber(ARGV[2]) then found[#found + 1] = string.sub(mark, #ARGV[1] + 1) end
+end
+redis.call('ZREM', KEYS[1], '')
+return found
+"""
+)
+
 INFORMATION = Script.of("return redis.call('INFO')")
 """What the server says about itself. KEYS: one, which chooses the server of a cluster."""
 
