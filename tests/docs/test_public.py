@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import daypass
+from tests.docs import public_api
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "public.md"
 NAME = re.compile(r"^\| `(daypass(?:\.\w+)*)\.([A-Z]\w*)`", re.MULTILINE)
@@ -27,6 +28,12 @@ def test_every_name_on_the_page_is_there() -> None:
         if not found:
             missing.append(f"{module}.{name}")
     assert [] == missing
+
+
+def test_signatures_are_those_of_the_committed_listing() -> None:
+    """A change of what is public is seen in a review: ``python -m tests.docs.public_api`` writes the listing anew."""
+    listed = public_api.LISTING.read_text(encoding="utf-8").splitlines()
+    assert listed == public_api.lines(), "if this is meant, run: .venv/bin/python -m tests.docs.public_api"
 
 
 MODULE = re.compile(r"^\| `(daypass[\w.]*)` \| (`.*`) \|$", re.MULTILINE)
