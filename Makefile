@@ -73,8 +73,8 @@ runtimes: $(READY) ## render pages by daypass/server in Bun and Deno, too
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md
 
-bench: $(READY) ## what things cost, against a floor measured in the same run
-	@for each in checking importing requesting refreshing; do $(BIN)/python benchmarks/$$each.py || exit 1; done
+bench: $(READY) $(NODE_READY) ## what things cost, against a floor measured in the same run
+	@for each in checking importing requesting refreshing ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 compare: $(READY) ## run this project and its peers through the same storms, and write docs/comparison.md
 	@test -x build/compare/python/bin/python || $(PYTHON) -m venv build/compare/python

@@ -59,7 +59,8 @@ var needsStepUp = ({ code, reason }) => code === 1008 && reason.startsWith(STEP_
 var concernsSession = (close) => close.code === ENDED || needsStepUp(close);
 function asResponse(close) {
   const error = needsStepUp(close) ? STEP_UP : close.code === EXPIRED || close.code === ENDED ? "invalid_token" : "";
-  const headers = { "www-authenticate": `Bearer error="${error}"` };
+  const needed = needsStepUp(close) ? close.reason.slice(STEP_UP.length) : "";
+  const headers = { "www-authenticate": `Bearer error="${error}"${needed}` };
   return error ? new Response(null, { status: 401, headers }) : new Response(null, { status: 503 });
 }
 var isPassing = (close) => /^(1001|1005|1006|1011|1012|1013|1014|4401)$/.test(`${close.code}`) || concernsSession(close);

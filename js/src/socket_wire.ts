@@ -46,7 +46,8 @@ export const concernsSession = (close: SocketClose): boolean => close.code === E
 /** Return how a request would have been refused, for the session to act upon. */
 export function asResponse(close: SocketClose): Response {
   const error = needsStepUp(close) ? STEP_UP : close.code === EXPIRED || close.code === ENDED ? "invalid_token" : "";
-  const headers = { "www-authenticate": `Bearer error="${error}"` };
+  const needed = needsStepUp(close) ? close.reason.slice(STEP_UP.length) : "";
+  const headers = { "www-authenticate": `Bearer error="${error}"${needed}` };
   return error ? new Response(null, { status: 401, headers }) : new Response(null, { status: 503 });
 }
 

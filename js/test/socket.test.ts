@@ -142,15 +142,15 @@ test("1008 for a login that is too old waits for the session's confirmation, at 
   const { peers, socket, seen } = await openIn(session, server, (peer) => {
     peer.onText = (text) => {
       const { accessToken = "" } = JSON.parse(text);
-      recent(accessToken) ? peer.accept() : peer.close(1008, "insufficient_user_authentication");
+      recent(accessToken) ? peer.accept() : peer.close(1008, 'insufficient_user_authentication, max_age="300", acr_values="mfa"');
     };
   });
-  const asked: string[] = [];
-  const stop = session.on("stepUp", ({ url }) => asked.push(url));
+  const asked: unknown[][] = [];
+  const stop = session.on("stepUp", ({ url, maxAge, acrValues }) => asked.push([url, maxAge, acrValues]));
   await until(() => asked.length);
   await session.confirm({ password: "right" });
   await until(() => seen.includes("open"));
-  assert.deepEqual([asked, peers.length], [[`${server.url}/notes`], 2]);
+  assert.deepEqual([asked, peers.length], [[[`${server.url}/notes`, 300_000, ["mfa"]]], 2]);
   stop();
   peers[1]!.close(1008, "insufficient_user_authentication");
   await until(() => socket.readyState === socket.CLOSED);

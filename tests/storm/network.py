@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -17,11 +18,14 @@ class Network:
         ports: of the nodes.
         weather: decides what befalls a message, by the name it bears in ``X-Message``.
         seen: what befell how many.
+        overdue: requests that a node was still busy with when their client had given up: only a machine that is too
+            slow for so many users has them, and the rule promises nothing then.
     """
 
     ports: list[int]
     weather: Weather
     seen: "Counter[str]" = field(default_factory=Counter)
+    overdue: int = 0
     _under_way: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     async def serve(self) -> asyncio.Server:
@@ -77,6 +81,7 @@ class Network:
 
     async def _send(self, request: bytes, node: int, delay: float) -> bytes:
         """Return what a node answers, nothing when it is dead or dies meanwhile."""
+        began = time.monotonic()
         await asyncio.sleep(delay)
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[node])
@@ -88,6 +93,7 @@ class Network:
         except OSError:
             return b""
         finally:
+            self.overdue += time.monotonic() - began > self.weather.scale.patience
             await hang_up(writer)
 
 

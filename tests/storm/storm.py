@@ -34,6 +34,7 @@ class Report:
         store: of what kind it was.
         struck: how often the database server was killed, and started again.
         away: seconds for which it could not be reached, all in all.
+        overdue: requests that took longer than their client waits, because the machine was too slow.
     """
 
     seconds: float
@@ -44,6 +45,7 @@ class Report:
     store: str
     struck: int
     away: float
+    overdue: int
 
     @property
     def undetected(self) -> list[Theft]:
@@ -76,6 +78,7 @@ class Report:
             ("refreshes", f"{crowd.refreshes:,}"),
             *sorted(self.befell.items()),
             ("no answer in time", crowd.unanswered),
+            ("held up by a slow machine", self.overdue),
             ("told 503", crowd.unavailable),
             ("told stale", crowd.stale),
             ("nodes killed", self.killed),
@@ -132,6 +135,7 @@ async def storm(seed: int, scale: Scale, store: str = "sqlite") -> Report:
             store=store,
             struck=shared.kills,
             away=shared.away,
+            overdue=network.overdue,
         )
 
 

@@ -107,7 +107,7 @@ class Weather:
 
     def __init__(self, seed: int, scale: Scale) -> None:
         self.seed = seed
-        self._scale = scale
+        self.scale = scale
 
     def draw(self, *name: object) -> random.Random:
         """Return the randomness of that name, the same in each run of this seed."""
@@ -116,7 +116,7 @@ class Weather:
     def fate(self, message: str) -> Fate:
         """Draw what befalls a message."""
         luck = self.draw("message", message)
-        nodes, longest = self._scale.nodes, self._scale.delay
+        nodes, longest = self.scale.nodes, self.scale.delay
         return Fate(
             node=luck.randrange(nodes),
             twin=luck.randrange(nodes) if luck.random() < 0.05 else None,
@@ -130,16 +130,16 @@ class Weather:
 
     def kills(self) -> list[tuple[float, int]]:
         """Draw when which node is killed."""
-        luck, every = self.draw("kills"), self._scale.kill_every
+        luck, every = self.draw("kills"), self.scale.kill_every
         return [
-            ((number + luck.uniform(0.2, 0.8)) * every, luck.randrange(self._scale.nodes))
-            for number in range(int(self._scale.seconds / every))
+            ((number + luck.uniform(0.2, 0.8)) * every, luck.randrange(self.scale.nodes))
+            for number in range(int(self.scale.seconds / every))
         ]
 
     def strikes(self) -> list[tuple[float, float]]:
         """Draw when the database server is killed, and for how long it stays away; half of the times it is not long."""
-        luck, every = self.draw("strikes"), self._scale.strike_every
+        luck, every = self.draw("strikes"), self.scale.strike_every
         return [
             ((number + luck.uniform(0.2, 0.8)) * every, max(0.0, luck.uniform(-0.3, 0.3)) * every)
-            for number in range(int(self._scale.seconds / every))
+            for number in range(int(self.scale.seconds / every))
         ]

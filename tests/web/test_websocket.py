@@ -273,7 +273,7 @@ def test_a_scope_that_the_access_token_lacks_is_refused(issuer: Issuer, framewor
 @pytest.mark.parametrize("framework", APPS)
 def test_a_login_that_is_too_old_opens_no_websocket(issuer: Issuer, framework: str) -> None:
     """A guard's ``max_age`` is required of each access token that comes: 401 in the handshake, or 1008 after it."""
-    needed = (FORBIDDEN, "insufficient_user_authentication")
+    needed = (FORBIDDEN, 'insufficient_user_authentication, max_age="300"')
     with served(issuer, framework, max_age="5m") as address:
         tokens = start(issuer)
         issuer.clock.advance(4 * MINUTE)

@@ -115,12 +115,14 @@ def unauthorized(error: TokenRejected) -> Response:
 
 def step_up(error: AuthenticationInsufficient) -> Response:
     """Return the 401 that asks for another authentication, with what is needed (RFC 9470 §3)."""
-    needed = f'Bearer realm="{REALM}", error="{error.code}", error_description="{error}"'
-    if error.max_age is not None:
-        needed += f', max_age="{error.max_age}"'
-    if error.acr is not None:
-        needed += f', acr_values="{error.acr}"'
-    return failure(401, error.code, str(error)).with_headers(("www-authenticate", needed))
+    refusal = f'Bearer realm="{REALM}", error="{error.code}", error_description="{error}"'
+    return failure(401, error.code, str(error)).with_headers(("www-authenticate", refusal + needed(error)))
+
+
+def needed(error: AuthenticationInsufficient) -> str:
+    """Return which authentication is needed, as further parameters of a challenge (RFC 9470 §3)."""
+    max_age = "" if error.max_age is None else f', max_age="{error.max_age}"'
+    return max_age if error.acr is None else f'{max_age}, acr_values="{error.acr}"'
 
 
 def forbidden(error: ScopeInsufficient) -> Response:

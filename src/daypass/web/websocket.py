@@ -40,7 +40,7 @@ from daypass.web.asgi import (
     authorization_of,
     bearer,
 )
-from daypass.web.bearer import TokenMissing, refused
+from daypass.web.bearer import TokenMissing, needed, refused
 from daypass.web.guard import AsyncVerifying
 from daypass.web.step_up import StepUp
 
@@ -57,6 +57,9 @@ FORBIDDEN = 1008
 
 TRY_AGAIN = 1013
 """Close code: the access token cannot be checked now."""
+
+LONGEST_REASON = 123
+"""Bytes that a close frame has for its reason (RFC 6455 §5.5)."""
 
 TOKEN_WITHIN = 10.0
 """Seconds that a client has for its first message."""
@@ -238,8 +241,11 @@ def closed_by(error: DaypassError) -> Closed:
     match error:
         case SessionRevoked():
             return Closed(ENDED, error.code)
-        case ScopeInsufficient() | AuthenticationInsufficient():
+        case ScopeInsufficient():
             return Closed(FORBIDDEN, error.code)
+        case AuthenticationInsufficient():
+            reason = error.code + needed(error)
+            return Closed(FORBIDDEN, reason if len(reason) <= LONGEST_REASON else error.code)
         case StoreError():
             return Closed(TRY_AGAIN, error.code)
         case TokenRejected():
