@@ -204,7 +204,7 @@ class Flows:
             scope=scopes.checked(scope),
         )
         if options:
-            session = session_options.apply(session, options, self.policy)
+            session = session_options.apply(session, options, self.policy, user)
         bound = self._bound(client_id) + (_ACTING if "act" in session.claims else "")
         first = refresh_token.successor(call.secret, session, bound)
         bound_to = session.key_thumbprint
@@ -339,7 +339,7 @@ class Flows:
     def _confirmed(
         self, session: Session, call: Call, limit: str | None, key_thumbprint: str | None
     ) -> Flow[Confirmed]:
-        user = yield from LoadUser(session.subject)
+        user = yield from _user_of(session)
         if user is None or user.disabled:
             raise SessionRevoked("the user is gone or disabled")
         ring = yield from Keys()
@@ -463,7 +463,7 @@ class Flows:
             raise (yield from self.reject(TokenRejected(f"the verdict {verdict} gives no tokens"), call.now, session))
         if session.actor_session_id is not None:
             yield from self._require_actor(session, call)
-        user = yield from LoadUser(session.subject)
+        user = yield from _user_of(session)
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, call.now)
             yield from RefuseSession(session.id, call.now)  # another node may have ended it
@@ -495,7 +495,7 @@ class Flows:
             return
         granted = session.scope
         if granted is None:
-            user = yield from LoadUser(session.subject)
+            user = yield from _user_of(session)
             granted = None if user is None else user.scope
         if not scopes.covers(granted, scope):
             raise ScopeRejected("more is asked for than was granted")
@@ -596,7 +596,7 @@ class Flows:
         verdict = judge(session, token, call.now, self.policy.grace_period, session.key_thumbprint)
         if verdict not in ISSUING:
             return None
-        user = yield from LoadUser(session.subject)
+        user = yield from _user_of(session)
         return None if user is None or user.disabled else (session, user)
 
     def find_live(self, session_id: str, call: Call) -> Flow[Session | None]:
@@ -669,6 +669,10 @@ class Flows:
             actor: the subject of the operator who ends it, for the event.
         """
         return (yield from self._end(session_id, EndReason.ENDED, call.now, subject, actor))
+
+    def log_out_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
+        """End one of a user's sessions, because the user has logged out elsewhere; return whether it was live."""
+        return (yield from self._end(session_id, EndReason.LOGOUT, call.now, subject))
 
     def end_all(self, subject: str, keep: str | None, call: Call, actor: str | None = None) -> Flow[int]:
         """End all of a user's sessions except ``keep``, in batches; return how many were ended.
@@ -798,6 +802,12 @@ class Flows:
         code = EventCode.LOGGED_OUT if step.reason is EndReason.LOGOUT else EventCode.ENDED
         yield from Emit(Event(code, step.at, session.id, session.subject, step.reason, actor=actor))
         return True
+
+
+def _user_of(session: Session) -> Flow[User | None]:
+    """Return the session's user: the one that it keeps, otherwise as the application knows them now."""
+    kept = session_options.kept_user(session)
+    return kept if kept is not None else (yield from LoadUser(session.subject))
 
 
 def _decode(text: str, ring: KeyRing, client: str) -> RefreshToken:

@@ -1,4 +1,4 @@
-"""The extras that only some sessions have: claims, a non-persistent cookie, a later authentication.
+"""The extras that only some sessions have: claims, a non-persistent cookie, another time of authentication, the user.
 
 A store keeps them as one text, and nothing for a session without extras. The text is a JSON object. A newer version may
 have written members that this one does not know: they are kept as they are, and those that ``crit`` names must be known
@@ -16,8 +16,12 @@ from daypass.errors import StoreUnavailable
 from daypass.read_only import read_only
 
 _NOTHING: Mapping[str, Any] = read_only({})
-_KNOWN = frozenset(("p", "t", "c", "k", "crit"))
+_KNOWN = frozenset(("p", "t", "c", "k", "u", "crit"))
 _KEY = "k"
+USER = "u"
+"""The member with the user that a session keeps."""
+
+_CRITICAL = (_KEY, USER)
 
 
 class KeyUse(StrEnum):
@@ -46,10 +50,12 @@ class Extras:
 
     Attributes:
         persistent: whether the session survives closing the browser; False makes its cookie one without ``Max-Age``.
-        authenticated_at: when its user was last authenticated, if that was after the login; milliseconds.
+        authenticated_at: when its user was last authenticated, if that was not at the login; milliseconds.
         claims: the session's own claims, for each of its access tokens.
         key: the key that the session is bound to. The text marks it as critical: versions before 0.3 would issue new
             tokens without a proof, so they must not use such a session.
+        user: the members of the user as at the login, for a session that keeps its user. Critical too: older versions
+            would not find the user, and end the session.
         others: what a newer version has written, by name.
     """
 
@@ -57,6 +63,7 @@ class Extras:
     authenticated_at: int | None = None
     claims: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
     key: BoundKey | None = None
+    user: Mapping[str, Any] | None = field(default=None, hash=False)
     others: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
 
     @property
@@ -71,7 +78,11 @@ class Extras:
             members["c"] = self.claims
         if self.key is not None:
             members[_KEY] = {self.key.use: self.key.jwk}
-            members["crit"] = sorted({*members.get("crit", ()), _KEY})
+        if self.user is not None:
+            members[USER] = self.user
+        critical = {*members.get("crit", ()), *(name for name in _CRITICAL if name in members)}
+        if critical:
+            members["crit"] = sorted(critical)
         return json.dumps(members, separators=(",", ":")) if members else None
 
 
@@ -105,6 +116,7 @@ def _read(text: str) -> Extras:
         authenticated_at=members.get("t"),
         claims=members.get("c", _NOTHING),
         key=_bound_key(members.get(_KEY)),
+        user=members.get(USER),
         others=read_only({name: value for name, value in members.items() if name not in _KNOWN or name == "crit"}),
     )
 

@@ -1,4 +1,4 @@
-"""The options of a session at login: whether it survives closing the browser, its own times, its own claims."""
+"""The options of a session at login: whether it survives closing the browser, its own times, claims and user."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from daypass.errors import ConfigurationError
 from daypass.policy import Policy
 from daypass.proof import Proof, thumbprint_of
 from daypass.session import Session
-from daypass.session_extras import Extras, KeyUse, read_extras
+from daypass.session_extras import USER, Extras, KeyUse, read_extras
 from daypass.unknown_options import refuse_unknown
-from daypass.user import RESERVED_CLAIMS
+from daypass.user import RESERVED_CLAIMS, User
 
 MAXIMUM_CLAIMS = 2048
 """Bytes of a session's own claims as JSON; each of its access tokens has them."""
@@ -29,6 +29,10 @@ class SessionOptions(TypedDict, total=False):
         key: the public key (a JWK) that the session is bound to: its client proves by DPoP (RFC 9449) that it has it.
         claims: for each access token of the session, in addition to those of the user; JSON values, at most
             `MAXIMUM_CLAIMS` bytes. If both have a claim of the same name, the session's counts.
+        keep_user: True keeps the user as they are at this login: ``load_user`` is not asked at the session's refreshes.
+            For users who are known only to the provider that authenticated them.
+        authenticated_at: when the user was authenticated, if that was before this login, as at a provider with single
+            sign-on; milliseconds since the epoch. It is the ``auth_time`` of access tokens.
     """
 
     persistent: bool
@@ -36,18 +40,21 @@ class SessionOptions(TypedDict, total=False):
     absolute_ttl: Duration
     claims: Mapping[str, Any]
     key: Mapping[str, Any]
+    keep_user: bool
+    authenticated_at: int
 
 
-def apply(session: Session, options: SessionOptions, policy: Policy) -> Session:
-    """Return a new ``session`` with ``options`` applied, and the expiry that follows.
+def apply(session: Session, options: SessionOptions, policy: Policy, user: User) -> Session:
+    """Return a new ``session`` of ``user`` with ``options`` applied, and the expiry that follows.
 
     Raises:
         ConfigurationError: an option is unknown or invalid; the message says what to write instead.
     """
     refuse_unknown(options, SessionOptions.__annotations__, "session option")
-    persistent = options.get("persistent", True)
-    if type(persistent) is not bool:
-        raise ConfigurationError(f"invalid persistent {persistent!r}: write True or False")
+    persistent, keep_user = options.get("persistent", True), options.get("keep_user", False)
+    for name, flag in (("persistent", persistent), ("keep_user", keep_user)):
+        if type(flag) is not bool:
+            raise ConfigurationError(f"invalid {name} {flag!r}: write True or False")
     idle_ttl = _span(options, "idle_ttl", policy.idle_ttl)
     absolute_ttl = _span(options, "absolute_ttl", policy.absolute_ttl)
     if not persistent:
@@ -56,7 +63,11 @@ def apply(session: Session, options: SessionOptions, policy: Policy) -> Session:
         raise ConfigurationError("idle_ttl of a session has to be longer than grace_period")
     proof = Proof.of(options["key"], KeyUse.DPOP) if "key" in options else None
     extras = Extras(
-        persistent, claims=checked_claims(options.get("claims", {})), key=None if proof is None else proof.key
+        persistent,
+        _authenticated_at(options, session.created_at),
+        claims=checked_claims(options.get("claims", {})),
+        key=None if proof is None else proof.key,
+        user=_kept(user) if keep_user else None,
     )
     return replace(
         session,
@@ -66,6 +77,30 @@ def apply(session: Session, options: SessionOptions, policy: Policy) -> Session:
         extras=extras.text,
         key_thumbprint=thumbprint_of(proof),
     )
+
+
+def kept_user(session: Session) -> User | None:
+    """Return the user that a session keeps; None if the application is to be asked."""
+    if session.extras is None or read_extras(session.extras).user is None:
+        return None
+    return User(session.subject, **json.loads(session.extras)[USER])
+
+
+def _kept(user: User) -> dict[str, Any]:
+    parts = {"username": user.username, "email": user.email, "scope": user.scope, "claims": dict(user.claims)}
+    kept = {name: value for name, value in parts.items() if value not in (None, {})}
+    if len(json.dumps(kept)) > MAXIMUM_CLAIMS:
+        raise ConfigurationError(f"a user that a session keeps can have {MAXIMUM_CLAIMS} bytes as JSON")
+    return kept
+
+
+def _authenticated_at(options: SessionOptions, created_at: int) -> int | None:
+    at = options.get("authenticated_at", created_at)
+    if type(at) is not int or at <= 0:
+        raise ConfigurationError(
+            f"invalid authenticated_at {at!r}: write milliseconds since the epoch, as a whole number"
+        )
+    return at if at < created_at else None
 
 
 def _span(options: SessionOptions, name: str, longest: int) -> int:

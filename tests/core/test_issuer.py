@@ -421,6 +421,36 @@ def test_session_s_own_claims_are_in_each_access_token(world: World, auth: Any) 
         tokens.session.claims["org"] = "other"
 
 
+def test_session_keeps_a_user_whom_the_application_does_not_know(world: World, auth: Any) -> None:
+    """Refreshes give the user of the login, with all parts; `load_user`, which would end the session, is not asked."""
+    user = User("elsewhere-7", "eve", "eve@example.com", {"team": {"name": "blue"}}, scope="read write")
+    began = world.clock.now
+    tokens = auth.start(user, keep_user=True, authenticated_at=began - HOUR)
+    for _ in range(2):
+        token = auth.verify(tokens.access_token)
+        assert ("eve", "eve@example.com", "read write") == (token.username, token.email, token.scope)
+        assert {"name": "blue"} == token.claims["team"]
+        assert (began - HOUR, began) == (token.auth_time, token.session_started_at)
+        world.clock.advance(W + 1)
+        tokens = auth.refresh(tokens.refresh_token)
+        assert user == tokens.user
+    with pytest.raises(TokenRejected):
+        auth.refresh(auth.start(user).refresh_token)
+
+
+def test_options_of_a_kept_user_that_cannot_work(auth: Any) -> None:
+    """Nothing is started with more than a session can keep, or a time that is not one."""
+    for options in (
+        {"keep_user": "yes"},
+        {"authenticated_at": 1.5},
+        {"authenticated_at": 0},
+    ):
+        with pytest.raises(ConfigurationError, match=next(iter(options))):
+            auth.start(ADA, **options)
+    with pytest.raises(ConfigurationError, match="2048 bytes"):
+        auth.start(replace(ADA, claims={"long": "x" * 3000}), keep_user=True)
+
+
 # ---- step-up
 
 

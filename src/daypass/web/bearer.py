@@ -11,7 +11,9 @@ from daypass.errors import (
     TokenRejected,
 )
 from daypass.flow import Flow
+from daypass.session_options import kept_user
 from daypass.steps import LoadUser, Verify
+from daypass.store_steps import Find
 from daypass.user import User
 from daypass.web.message import BadRequest, Request, Response, failure
 from daypass.web.proofs import dpop_text, proof_challenge, require_bearer, require_proof
@@ -76,12 +78,15 @@ def require_own_client(token: AccessToken, client_id: str) -> None:
 
 
 def user_of(token: AccessToken) -> Flow[User]:
-    """Return the user of an access token, as `load_user` knows them now.
+    """Return the user of an access token, as `load_user` knows them now, or as its session keeps them.
 
     Raises:
         SessionRevoked: the user is gone or disabled; the session itself ends with its next refresh.
     """
     user = yield from LoadUser(token.subject)
+    session = (yield from Find(token.session_id)) if user is None else None
+    if session is not None:
+        user = kept_user(session)
     if user is None or user.disabled:
         raise SessionRevoked("the access token's user is gone or disabled")
     return user
