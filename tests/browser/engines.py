@@ -1,6 +1,7 @@
 """The three browser engines: Chromium and Firefox by Playwright, WebKitGTK by its own WebDriver."""
 
 import json
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, cast
@@ -47,6 +48,10 @@ VARIANTS: dict[tuple[str, str], dict[str, Any]] = {
 """How browsers differ from the usual ones; engines that are not named are always like that, or never can be."""
 
 
+LIFE = 60
+"""How many tests a Firefox serves; then another is started, because it grows, and gets slower, with every profile."""
+
+
 class Engines:
     """Browsers that are started when they are first asked for, and kept.
 
@@ -56,6 +61,7 @@ class Engines:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._running: dict[tuple[str, str], Browser] = {}
+        self._asked: Counter[tuple[str, str]] = Counter()
         self._playwright: Playwright | None = None
 
     def __enter__(self) -> Self:
@@ -66,9 +72,13 @@ class Engines:
 
     def running(self, engine: str, variant: str = "") -> Browser:
         """Return the engine's browser, or one of its variants: see `VARIANTS`."""
-        if (engine, variant) not in self._running:
-            self._running[engine, variant] = self._started(engine, VARIANTS.get((engine, variant), {}))
-        return self._running[engine, variant]
+        kind = engine, variant
+        self._asked[kind] += 1
+        if engine == "firefox" and self._asked[kind] % LIFE == 0 and kind in self._running:
+            self._running.pop(kind).close()
+        if kind not in self._running:
+            self._running[kind] = self._started(engine, VARIANTS.get(kind, {}))
+        return self._running[kind]
 
     def without_cookies(self, engine: str, profile: Path) -> BrowserContext:
         """Return a fresh profile that accepts no cookies; Chromium's is kept in a folder of that path."""
