@@ -15,7 +15,7 @@ from daypass.verifier import Verifier
 NAMES = Names("https://issuer.example", "https://api.example", "daypass")
 KEYS = {algorithm: SigningKey.generate(algorithm) for algorithm in ALGORITHMS}
 KEY = KEYS["ES256"]
-STRANGER = SigningKey.generate("ES256")  # nobody knows it save the attacker
+STRANGER = SigningKey.generate("ES256")  # only the attacker knows it
 HEADER: Mapping[str, Any] = {"typ": "at+jwt", "alg": "ES256", "kid": KEY.kid}
 CLAIMS: Mapping[str, Any] = {
     "iss": NAMES.issuer,
@@ -54,6 +54,6 @@ def sign(header: Any, payload: Any, key: SigningKey = KEY, algorithm: str | None
 
 
 def token(header: Mapping[str, Any] | None = None, without: tuple[str, ...] = (), **claims: Any) -> str:
-    """Return a token that is right save for what is said."""
+    """Return a token that is valid except for the given changes."""
     kept = {name: value for name, value in {**CLAIMS, **claims}.items() if name not in without}
     return sign({**HEADER, **(header or {})}, kept)

@@ -1,4 +1,4 @@
-"""Access tokens: what an issued one says, when it opens, and every way in which somebody might forge one."""
+"""Access tokens: what an issued one contains, when it is accepted, and every way to forge one."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ EXPIRES = START + 900_000
 
 
 def refused(text: str) -> TokenMalformed:
-    """Return the error with which ``text`` is refused, twice, and holding nothing of it."""
+    """Return the error with which ``text`` is refused, twice; the error contains no part of it."""
     checking = verifier()
     for _ in range(2):
         with pytest.raises(TokenMalformed) as caught:
@@ -42,7 +42,7 @@ def refused(text: str) -> TokenMalformed:
     return caught.value
 
 
-# ---- what is issued
+# ---- issuing
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_CLAIMS | {"scope", "sub", "exp"}))
@@ -80,7 +80,7 @@ def test_an_issued_token_says_all_that_it_has_to(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_issued_token_is_verified(algorithm: str) -> None:
-    """What was issued comes out of the verifier, with its times in milliseconds."""
+    """The verifier returns what was issued, with its times in milliseconds."""
     text = issue(KEYS[algorithm], NAMES, session(), USER, START, 900, "j" * 32)
     verified = verifier().check(text, START)
     assert json.loads(raw(text.split(".")[1])) == dict(verified.claims)
@@ -107,7 +107,7 @@ def test_an_issued_token_is_verified(algorithm: str) -> None:
 
 
 def test_a_user_without_names_has_none_in_the_token() -> None:
-    """There is no claim for what is not known."""
+    """A claim whose value is not known is left out."""
     text = issue(KEY, NAMES, session(), User("user-1"), START, 900, "j" * 32)
     assert {"username", "email"}.isdisjoint(json.loads(raw(text.split(".")[1])))
     verified = verifier().check(text, START)
@@ -158,7 +158,7 @@ def test_leeway_is_bounded() -> None:
         Policy.of(leeway="61s")
 
 
-# ---- what is remembered
+# ---- the cache of verified tokens
 
 
 def test_a_verified_token_is_remembered_and_looked_at_again() -> None:
@@ -203,7 +203,7 @@ def test_forgetting_asks_for_the_key_again() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_what_is_remembered_is_bounded(size: int) -> None:
-    """However many tokens come, no more are kept than was said; the rest are verified anew."""
+    """The cache has a maximum size; tokens that are not in it are verified again."""
     checking = verifier(cache_size=size)
     tokens = [token(jti=f"{n:032x}") for n in range(5)]
     for _ in range(2):
@@ -224,7 +224,7 @@ def test_what_was_refused_is_not_remembered() -> None:
 
 
 def test_ended_sessions_are_forgotten_when_their_tokens_have_expired() -> None:
-    """The set of ended sessions holds no more than those whose access tokens could still be alive, within bounds."""
+    """The set of ended sessions has only those whose access tokens could still be valid, up to a maximum."""
     checking = verifier()
     for n in range(20_000):
         checking.end(f"{n:032x}", START + n, START + n + 100)
@@ -233,7 +233,7 @@ def test_ended_sessions_are_forgotten_when_their_tokens_have_expired() -> None:
 
 
 def test_threads_may_share_a_verifier() -> None:
-    """Many threads that check, forget and end at once get right answers alone."""
+    """Many threads that verify, forget and end sessions at the same time get correct answers."""
     checking = verifier(cache_size=4)
     tokens = [token(jti=f"{n:032x}") for n in range(16)]
 
@@ -253,7 +253,7 @@ def test_threads_may_share_a_verifier() -> None:
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None, False, 0, [], ["none"], {}])
 @pytest.mark.parametrize("signature", ["", SIGNATURE, "AA"], ids=["empty", "of another", "garbage"])
 def test_no_algorithm_is_none(algorithm: Any, signature: str) -> None:
-    """An unsigned token is refused, however *none* is written and whatever stands for its signature."""
+    """An unsigned token is refused, however *none* is spelt and whatever is in the signature's place."""
     for kid in (KEY.kid, KEYS["HS256"].kid):
         refused(f"{b64(json.dumps({**HEADER, 'alg': algorithm, 'kid': kid}).encode())}.{BODY}.{signature}")
 
@@ -357,7 +357,7 @@ def test_another_type_of_token_is_none(typ: Any) -> None:
 
 
 def test_a_missing_type_is_none() -> None:
-    """A token that does not say what it is opens nothing."""
+    """A token without a type is refused."""
     refused(sign({"alg": "ES256", "kid": KEY.kid}, CLAIMS))
 
 
@@ -423,7 +423,7 @@ def test_nothing_critical_is_understood(header: dict[str, Any]) -> None:
 
 
 def test_an_unencoded_payload_is_none() -> None:
-    """A token whose payload stands there in the clear is refused although the key signed just that (RFC 7797)."""
+    """A token with an unencoded payload is refused, although the key signed exactly that (RFC 7797)."""
     from joserfc.jws import JWSRegistry
 
     head = b64(json.dumps({**HEADER, "b64": False, "crit": ["b64"]}).encode())
@@ -557,7 +557,7 @@ def test_a_token_has_one_spelling(part: int) -> None:
 
 
 def test_the_other_base64_alphabet_is_refused() -> None:
-    """A token is written with - and _ alone."""
+    """A token uses only - and _, not + and /."""
     text = next(text for n in range(1000) if {"-", "_"} <= set((text := token(jti=str(n))).rpartition(".")[2]))
     verifier().check(text, START)
     signed, _, signature = text.rpartition(".")
@@ -614,7 +614,7 @@ def test_what_is_no_compact_jws_is_refused(text: str) -> None:
 
 
 def test_a_right_token_that_is_too_long_is_refused() -> None:
-    """There is a bound, and it is one character beyond what is accepted."""
+    """The limit is one character above the longest accepted token."""
     long = next(text for n in range(11_000, 13_000) if len(text := token(pad="x" * n)) >= MAXIMUM_LENGTH - 1)
     assert len(long) <= MAXIMUM_LENGTH
     verifier().check(long, START)
@@ -622,7 +622,7 @@ def test_a_right_token_that_is_too_long_is_refused() -> None:
 
 
 def test_an_encrypted_token_is_none() -> None:
-    """A JWE, even one whose content is a right token, and even to a key of ours, is refused."""
+    """A JWE is refused, even if its content is a valid token or it is encrypted to our own key."""
     key = OctKey.import_key(raw(str(KEYS["HS256"].key.as_dict(private=True)["k"])))
     refused(jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM", "kid": KEYS["HS256"].kid}, RIGHT, key))
     refused(jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM", "typ": "at+jwt", "kid": KEY.kid}, RIGHT, key))
@@ -755,13 +755,13 @@ def test_a_time_is_a_whole_number(claim: str, value: Any) -> None:
 
 @pytest.mark.parametrize("nbf", [0, START // 1000 + 60, "soon"])
 def test_a_time_that_we_never_set_is_refused(nbf: Any) -> None:
-    """No access token of ours has ``nbf``; to overlook one would be wrong (RFC 7519 §4.1.5)."""
+    """Our access tokens never have ``nbf``; to ignore one would be wrong (RFC 7519 §4.1.5)."""
     refused(token(nbf=nbf))
 
 
 @pytest.mark.parametrize("exp", [0, 1, START // 1000])
 def test_a_time_long_ago_is_expired(exp: int) -> None:
-    """Zero is a time too, and it is over."""
+    """Zero is a valid time, and it is in the past."""
     with pytest.raises(TokenExpired):
         verifier().check(token(exp=exp), START)
 
@@ -780,7 +780,7 @@ def test_no_token_passes_as_one_of_the_other_kind() -> None:
 
 
 def test_an_error_tells_no_token() -> None:
-    """An expired or ended token stands in no message; what was verified shows no signature."""
+    """No message contains an expired or revoked token; the result of ``verify`` has no signature."""
     checking = verifier()
     verified = checking.check(RIGHT, START)
     with pytest.raises(TokenExpired) as expired:
@@ -793,7 +793,7 @@ def test_an_error_tells_no_token() -> None:
 
 
 def test_a_ring_of_one_algorithm_knows_no_other() -> None:
-    """A key that is not among those of this issuer is unknown, whatever it signs."""
+    """A key that is not one of this issuer's is unknown, whatever it signs."""
     checking = Verifier(NAMES, KeyRing([KEYS["Ed25519"]], "Ed25519").find)
     with pytest.raises(KeyUnknown):
         checking.check(RIGHT, START)

@@ -53,7 +53,7 @@ def test_an_unknown_argument_is_refused(make: Callable[..., Any], name: str, nea
 
 
 def test_a_wrong_duration_is_named() -> None:
-    """The error says which of the six it is, and what was written."""
+    """The error names the wrong duration, and the value that was given."""
     with pytest.raises(ConfigurationError, match=r"idle_ttl: .*'30 fortnights'"):
         Daypass("memory:", issuer=ISSUER, load_user=User, idle_ttl="30 fortnights")
 
@@ -86,7 +86,7 @@ async def test_a_number_as_subject_is_refused() -> None:
 
 
 async def test_load_user_returns_the_user_it_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    """Another user's data never gets into a token: the refresh fails, the log says why, and nobody is logged out."""
+    """A token never has another user's data: the refresh fails, the log says why, and the session continues."""
     wrong = [True]
 
     def load(subject: str) -> User:

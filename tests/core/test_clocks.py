@@ -21,7 +21,7 @@ W = 30_000
 
 
 class Node(Daypass):
-    """An issuer over a store that has a clock of its own: both are given."""
+    """An issuer whose store has a separate clock; the test sets both."""
 
     store_clock: Callable[[], int | None]
 
@@ -70,7 +70,7 @@ AHEAD = pytest.mark.parametrize("off", [6 * MINUTE, HOUR, YEAR, 10 * YEAR], ids=
 
 @AHEAD
 def test_a_node_that_is_ahead_sweeps_nothing_and_removes_no_key(world: World, off: int) -> None:
-    """It says so once, as an event; a node whose clock is right goes on with every session."""
+    """It emits one event; a node with the right clock still accepts every session."""
     right, wrong = world.node(), world.node(off)
     sessions = [right.start(User("1")) for _ in range(3)]
     right.rotate_keys()
@@ -110,7 +110,7 @@ def test_an_expiry_by_a_wrong_clock_is_not_final(world: World, off: int) -> None
 
 
 def test_a_reuse_by_a_wrong_clock_is_not_final(world: World) -> None:
-    """A late request of an honest client looks like a theft to a clock that is an hour ahead: nothing is ended."""
+    """To a clock that is an hour ahead, a late request of an honest client looks like a theft: nothing is ended."""
     right, wrong = world.node(), world.node(HOUR)
     first = right.start(User("1"))
     second = right.refresh(first.refresh_token)
@@ -128,7 +128,7 @@ def test_a_reuse_by_a_wrong_clock_is_not_final(world: World) -> None:
 
 @pytest.mark.parametrize("off", [-4 * MINUTE, 4 * MINUTE])
 def test_a_few_minutes_are_no_error(world: World, off: int) -> None:
-    """Clocks that are kept differ by less, and work goes on."""
+    """Synchronized clocks differ by less, and work continues."""
     node = world.node(off)
     token = node.start(User("1")).refresh_token
     assert node.turn() is None

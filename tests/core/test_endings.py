@@ -98,7 +98,7 @@ def test_an_access_token_never_outlives_its_session() -> None:
     ids=["claims that are too long", "disabled", "no User", "None"],
 )
 def test_a_start_that_fails_leaves_no_session(user: Any, error: type[Exception]) -> None:
-    """A token that nobody could verify is not given out, and no session stays behind."""
+    """A token that no process could verify is not returned, and no session is stored."""
     auth = issuer("memory:")
     with pytest.raises(error):
         auth.start(user)
@@ -164,7 +164,7 @@ def test_verified_claims_are_json_and_can_be_copied() -> None:
 
 
 def test_a_secret_is_replaced_in_three_steps(tmp_path: Path) -> None:
-    """With [old, new], then [new, old], then new alone, a session goes on throughout, and on nodes one step behind."""
+    """With [old, new], then [new, old], then [new], a session continues throughout, also on nodes one step behind."""
     clock, old, new = Clock(), "o" * 32, "n" * 32
     store = SqliteStore(tmp_path / "app.db")
     behind = issuer(store, secret=old, clock=clock)
@@ -239,7 +239,7 @@ def test_what_cannot_work_is_said_at_once(arguments: dict[str, Any], says: str) 
 
 @pytest.mark.parametrize("store", [5, None, "sqlite:///:memory:", "sqlite:///", "sqlite:///\0"], ids=repr)
 def test_what_is_no_store_is_said_at_once(store: Any) -> None:
-    """A store that is none is refused in words, and nothing is made."""
+    """An object that is not a store is refused with a message, and nothing is created."""
     with pytest.raises(ConfigurationError):
         issuer(store)
 

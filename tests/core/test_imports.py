@@ -27,7 +27,7 @@ FOREIGN = (
 # fmt: on
 
 HEAVY = ("asyncio", "authlib", "email.utils", "filelock", "httpx", "httpx2", "importlib.metadata", "joserfc", "ssl")
-"""What is not needed to print a token that is good."""
+"""Modules that are not needed to print a valid token."""
 
 SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 """What only a server needs."""
@@ -73,7 +73,7 @@ FLOORS = (
     ("demo",),
     ("cli",),
 )
-"""The rooms from the ground up (DESIGN §3): each imports only what stands on a floor below it, or itself."""
+"""The modules from the lowest layer up (DESIGN §3): each imports only modules of a lower layer, or of its own."""
 
 PURE = {
     "errors": set(),
@@ -187,7 +187,7 @@ PURE = {
         "verifier",
     },
 }
-"""Exactly what the core's rooms import of ours; to add to it is a decision."""
+"""Exactly which of our modules the core imports; an addition is a decision."""
 
 IMPURE = {"asyncio", "os", "random", "secrets", "socket", "sqlite3", "ssl", "threading", "time", "uuid", "logging"}
 """What a room without I/O, clock or randomness has no use for."""
@@ -219,7 +219,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """Return the rooms of ours that a file imports from; what comes from the package's face comes from ``face``."""
+    """Return which of our modules a file imports from; what it imports from the package itself counts as ``face``."""
     ours = [name.split(".")[1:2] for name in imports(path) if name.split(".")[0] == "daypass"]
     return {name[0] if name and name[0] in ROOMS else "face" for name in ours}
 
@@ -233,7 +233,7 @@ def loaded(statement: str) -> list[str]:
 
 
 def public_modules() -> Iterator[ModuleType]:
-    """Yield every module of ours whose own name is public and whose extras are here."""
+    """Yield every public module of ours whose dependencies are installed."""
     for found in pkgutil.walk_packages(daypass.__path__, "daypass."):
         if found.name.startswith("daypass.client.storage.django.m"):
             continue  # models and migrations need a Django project with its settings
@@ -326,7 +326,7 @@ def test_all_is_what_there_is() -> None:
 
 
 def test_every_error_descends_from_ours() -> None:
-    """Every exception that Daypass raises can be caught as a `DaypassError`, and the tree is told in full."""
+    """Every exception that Daypass raises can be caught as a `DaypassError`; the docstring shows the whole tree."""
     errors = [what for what in vars(daypass.errors).values() if inspect.isclass(what)]
     assert [] == [each for each in errors if not issubclass(each, daypass.DaypassError)]
     assert [] == [each.__name__ for each in errors if each.__name__ not in (daypass.errors.__doc__ or "")]
@@ -355,7 +355,7 @@ def test_everything_public_says_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_imports_only_from_below(path: Path) -> None:
-    """Each file imports only its own room and those that stand below it."""
+    """Each file imports only its own module and modules of lower layers."""
     room = room_of(path)
     floor = next(number for number, rooms in enumerate(FLOORS) if room in rooms)
     below = {name for rooms in FLOORS[:floor] for name in rooms}
@@ -370,7 +370,7 @@ def test_a_client_imports_no_server() -> None:
 
 @pytest.mark.parametrize("room", sorted(PURE))
 def test_the_core_imports_what_it_was_meant_to(room: str) -> None:
-    """The core's rooms import exactly these of ours, and nothing that does I/O, tells the time or draws lots."""
+    """The core imports exactly these modules of ours, and no module for I/O, time or randomness."""
     path = ROOT / f"{room}.py"
     assert PURE[room] == rooms_imported(path)
     forbidden = IMPURE - ({"threading"} if room in SHARED_BY_THREADS else set())

@@ -54,7 +54,7 @@ ADA = User("user-1", "ada", "ada@example.com")
 
 
 class OnLoop:
-    """An `AsyncDaypass` that is called without ``await``, from any thread, on an event loop of its own."""
+    """An `AsyncDaypass` that is called without ``await``, from any thread; it has its own event loop."""
 
     def __init__(self, auth: AsyncDaypass, loop: asyncio.AbstractEventLoop) -> None:
         self._auth = auth
@@ -71,7 +71,7 @@ class OnLoop:
 
 @dataclass
 class World:
-    """What an issuer stands in: a clock, users, what it told, and how to make one over the same store."""
+    """What an issuer needs: a clock, users, its events, and a way to open another one on the same store."""
 
     make: Callable[..., Any]
     clock: Clock = field(default_factory=Clock)
@@ -94,7 +94,7 @@ class World:
         return self.users["user-1"] if (identifier, password) == ("ada", "right") else None
 
     def told(self) -> list[EventCode]:
-        """Return the codes of what was told since the last time, and forget it."""
+        """Return the codes of the events since the last call."""
         codes = [event.code for event in self.events]
         self.events.clear()
         return codes
@@ -136,7 +136,7 @@ def auth(world: World) -> Any:
 
 
 def rejected(kind: type[TokenRejected], auth: Any, text: str) -> None:
-    """Assert that a refresh token is refused in this way, and that the error holds nothing of it."""
+    """Assert that a refresh token is refused with this error, and that the error contains no part of it."""
     with pytest.raises(kind) as caught:
         auth.refresh(text)
     assert kind is type(caught.value)
@@ -147,7 +147,7 @@ def rejected(kind: type[TokenRejected], auth: Any, text: str) -> None:
 
 
 def test_a_session_from_login_to_logout(world: World, auth: Any) -> None:
-    """Log in, use the token, refresh, use the new one, log out: and nothing of it opens anything any more."""
+    """Log in, use the token, refresh, use the new one, log out; then none of the tokens is accepted."""
     tokens = auth.login("ada", "right", device=Device("phone"))
     token = auth.verify(tokens.access_token)
     assert ("user-1", "ada", "ada@example.com", tokens.session.id) == (
@@ -222,7 +222,7 @@ def test_a_session_that_is_not_stored_is_unknown(world: World, auth: Any) -> Non
 
 
 def test_the_verdicts_one_after_another(world: World, auth: Any) -> None:
-    """Rotate, repeat, hold, branch, stale, reuse: what each gives, and what is told of it."""
+    """Rotate, repeat, hold, branch, stale, reuse: what each returns, and which event it emits."""
     login = auth.start(ADA)
     session_id = login.session.id
     second = auth.refresh(login.refresh_token).refresh_token
@@ -381,7 +381,7 @@ def test_session_that_is_not_remembered_ends_sooner(world: World) -> None:
 
 
 def test_session_s_own_times_hold(world: World, auth: Any) -> None:
-    """A session that asks for less than the policy says gets less, and a stricter policy counts for it too."""
+    """A session may have shorter times than the policy, and a stricter policy also applies to it."""
     tokens = auth.start(ADA, idle_ttl="1h", absolute_ttl="90m")
     world.clock.advance(HOUR - 1)
     tokens = auth.refresh(tokens.refresh_token)
@@ -408,7 +408,7 @@ def test_lost_writes_leave_a_session_its_own_times(world: World, auth: Any) -> N
 
 
 def test_session_s_own_claims_are_in_each_access_token(world: World, auth: Any) -> None:
-    """They stand beside the user's, and replace one of the same name."""
+    """They are added to the user's claims, and replace one of the same name."""
     world.users["user-1"] = replace(ADA, claims={"org": "default", "plan": "pro"})
     tokens = auth.start(world.users["user-1"], claims={"org": "acme", "amr": ["pwd", "otp"]})
     for _ in range(2):
@@ -455,7 +455,7 @@ def test_options_of_a_kept_user_that_cannot_work(auth: Any) -> None:
 
 
 def test_confirmed_login_is_newer_in_the_same_session(world: World, auth: Any) -> None:
-    """The access token and those of later refreshes say when and how; the refresh token goes on."""
+    """The access token and those of later refreshes say when and how; the refresh token stays valid."""
     tokens = auth.start(ADA, claims={"org": "acme", "amr": ["pwd"]}, persistent=False)
     world.clock.advance(HOUR)
     confirmed = auth.confirm(tokens.session.id, amr=["hwk", "user"], acr="phr")
@@ -484,7 +484,7 @@ def test_everyone_s_end_holds_for_a_confirmed_login(world: World) -> None:
 
 
 def test_what_cannot_be_confirmed(world: World, auth: Any) -> None:
-    """No session that is over or not there, not by somebody who acts as the user, and not without saying how."""
+    """Refused: a session that has ended or does not exist, an impersonated session, and a call without ``amr``."""
     tokens = auth.start(ADA)
     admin = auth.start(User("user-2"))
     acting = auth.impersonate(admin.access_token, ADA, reason="ticket")
@@ -752,7 +752,7 @@ def test_any_token_of_a_session_ends_it(world: World, auth: Any) -> None:
 
 
 def test_a_user_sees_and_ends_their_sessions(world: World, auth: Any) -> None:
-    """Sessions are listed, the newest login first; one is ended, or all but one; nobody else's."""
+    """Sessions are listed, the newest login first; one can be ended, or all but one; never another user's."""
     started: list[Tokens] = []
     for name in ("phone", "laptop", "tablet", "desk"):
         started.append(auth.start(ADA, device=Device(name), client_id="app"))
@@ -1024,7 +1024,7 @@ def test_a_restart_keeps_sessions_and_tokens(world: World, auth: Any) -> None:
 
 
 def test_a_secret_is_replaced_without_logging_anybody_out(world: World) -> None:
-    """With the new secret before the old one every token goes on, and from then on the new one is enough."""
+    """With the new secret before the old one, every token stays valid; after that the new secret is enough."""
     old = world.auth(secret=OLDER)
     tokens = old.start(ADA)
     both = world.auth(secret=[SECRET, OLDER])
@@ -1094,7 +1094,7 @@ def embedded(path: Path, **arguments: Any) -> Daypass:
 
 
 def test_an_embedded_store_makes_its_own_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Once, beside the database, for its owner alone, and it says so; the next start reads it."""
+    """It is made once, beside the database, readable only for its owner, and logged; the next start reads it."""
     path = tmp_path / "app.db"
     with embedded(path) as auth:
         tokens = auth.start(ADA)
@@ -1111,7 +1111,7 @@ def test_an_embedded_store_makes_its_own_secret(tmp_path: Path, caplog: pytest.L
 
 
 def test_a_secret_that_is_given_makes_no_file(tmp_path: Path) -> None:
-    """Nothing is written beside the database when the operator keeps the secret."""
+    """No file is written beside the database if the operator gives the secret."""
     with embedded(tmp_path / "app.db", secret=SECRET) as auth:
         auth.start(ADA)
     assert ["app.db"] == [each.name for each in tmp_path.iterdir()]
@@ -1128,7 +1128,7 @@ print(auth._upkeep._keys._secret.refresh_key.id.hex())
 
 
 def test_processes_that_start_at_once_have_the_same_secret(tmp_path: Path) -> None:
-    """Whoever is first makes it; nobody overwrites it, and nothing else is left lying about."""
+    """The first process makes it; no process overwrites it, and no temporary file is left."""
     command = [sys.executable, "-c", SECRET_OF, f"sqlite:///{tmp_path}/app.db"]
     others = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for process in others:
@@ -1143,7 +1143,7 @@ def test_processes_that_start_at_once_have_the_same_secret(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o666, 0o601])
 def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
-    """The message says how to mend it, and does not hold the secret."""
+    """The message says how to fix it, and does not contain the secret."""
     secret = tmp_path / "app.db.secret"
     secret.write_text("x" * 40)
     secret.chmod(mode)
@@ -1236,7 +1236,7 @@ def test_another_store_needs_a_secret() -> None:
 )
 @pytest.mark.parametrize("kind", [Daypass, AsyncDaypass])
 def test_what_cannot_work_is_refused_at_once(kind: Any, arguments: dict[str, Any]) -> None:
-    """One plain line that says what is wrong, and no secret in it."""
+    """The message is one line, says what is wrong, and contains no secret."""
     given: dict[str, Any] = {"store": "memory:", "issuer": ISSUER, "load_user": lambda subject: None, "secret": SECRET}
     with pytest.raises(ConfigurationError) as caught:
         kind(**given | arguments)
@@ -1245,7 +1245,7 @@ def test_what_cannot_work_is_refused_at_once(kind: Any, arguments: dict[str, Any
 
 
 def test_time_and_chance_are_given() -> None:
-    """The issuer asks for no other clock and no other randomness than it was given: the same again is the same."""
+    """The issuer uses only the clock and the randomness that it was given: the same input has the same result."""
 
     def tokens() -> tuple[str, str]:
         auth = Daypass(

@@ -1,4 +1,4 @@
-"""Keys that come and go: published before their use, kept until their last token is over, on all nodes the same."""
+"""The life of keys: published before their use, kept until their last token expires, the same on all nodes."""
 
 import random
 import threading
@@ -24,7 +24,7 @@ W = 30 * SECOND
 
 
 class Node(Daypass):
-    """An issuer without upkeep beside its requests, as where nobody verifies for a while: the worst case."""
+    """An issuer without upkeep, as if nothing were verified for a while: the worst case."""
 
     def _begin(self) -> None:
         """Begin nothing."""
@@ -65,7 +65,7 @@ def signed_by(access_token: str) -> str:
 
 
 def test_a_new_key_is_published_before_it_is_used(store: Store, clock: Clock) -> None:
-    """It stands in the key set at once, and signs ten minutes later; until then the one before it does."""
+    """It is in the key set at once, and signs ten minutes later; until then the previous key signs."""
     auth = node(store, clock)
     session = auth.start(User("1"))
     (first,) = kids(store)
@@ -166,7 +166,7 @@ def test_nodes_that_rotate_at_once_add_one_key(store: Store, clock: Clock) -> No
 
 
 def test_while_the_store_is_down_the_old_keys_do(store: Store, clock: Clock) -> None:
-    """Keys that could not be read anew go on being used, and are asked for once in a while, not each time."""
+    """If keys cannot be read again, the old ones stay in use; the store is asked from time to time, not each time."""
     auth = node(store, clock)
     tokens = auth.start(User("1"))
     auth.verify(tokens.access_token)

@@ -82,7 +82,7 @@ def test_a_short_secret_is_not_told() -> None:
 
 
 def test_a_repr_tells_no_secret() -> None:
-    """Neither the master secret nor a signing key shows what is in it."""
+    """The ``repr`` of the master secret and of a signing key does not contain the secret."""
     master = MasterSecret.of(NEW)
     assert "new secret" not in repr(master)
     assert repr(master.refresh_key.mac_key)[2:-1] not in repr(master)
@@ -111,7 +111,7 @@ def test_what_is_wrapped_is_unwrapped(algorithm: str) -> None:
 
 @algorithms
 def test_a_wrapped_key_shows_nothing(algorithm: str) -> None:
-    """What stands in the store has no part of the key in it, and never looks the same twice."""
+    """What is in the store contains no part of the key, and never looks the same twice."""
     master = MasterSecret.of(NEW)
     wrapped = master.wrap(KEYS[algorithm])
     everything = b"".join(base64.urlsafe_b64decode(part + "==") for part in wrapped.split("."))
@@ -130,7 +130,7 @@ def test_an_old_secret_still_unwraps() -> None:
 
 
 def test_a_refresh_key_is_wrapped_too() -> None:
-    """It comes back whole, and nothing of it shows."""
+    """It is unwrapped to the same key, and the store shows no part of it."""
     master, key = MasterSecret.of(NEW), new_refresh_key()
     wrapped = master.wrap(key)
     assert replace(key, used_from=5) == master.unwrap(KeyRecord(key.id.hex(), REFRESH, wrapped, 0, 5))
@@ -140,7 +140,7 @@ def test_a_refresh_key_is_wrapped_too() -> None:
 
 @algorithms
 def test_a_wrong_secret_is_a_mistake_of_set_up(algorithm: str) -> None:
-    """The message says to give the old secret too, and no secret or key stands in it."""
+    """The message says to give the old secret too; it contains no secret or key."""
     wrapped = MasterSecret.of(OLD).wrap(KEYS[algorithm])
     with pytest.raises(ConfigurationError, match="another secret") as caught:
         unwrap(MasterSecret.of([NEW, OTHER]), wrapped)
@@ -150,7 +150,7 @@ def test_a_wrong_secret_is_a_mistake_of_set_up(algorithm: str) -> None:
 
 @pytest.mark.parametrize("where", range(5))
 def test_a_changed_wrapped_key_is_refused(where: int) -> None:
-    """What somebody changed in the store is not taken for a key."""
+    """A wrapped key that was changed in the store is refused."""
     parts = MasterSecret.of(NEW).wrap(KEYS["ES256"]).split(".")
     parts[where] = "AAAA" + parts[where][4:]
     with pytest.raises(ConfigurationError):
@@ -159,7 +159,7 @@ def test_a_changed_wrapped_key_is_refused(where: int) -> None:
 
 @pytest.mark.parametrize("wrapped", ["", ".", "....", "no key", "e30.e30.e30", "\u00e9", "a.b.c.d.e"])
 def test_garbage_in_the_store_is_refused(wrapped: str) -> None:
-    """What is no wrapped key at all is refused in the same way."""
+    """Text that is not a wrapped key is refused in the same way."""
     with pytest.raises(ConfigurationError):
         unwrap(MasterSecret.of(NEW), wrapped)
 
@@ -196,7 +196,7 @@ def test_another_algorithm_is_refused(algorithm: str) -> None:
 
 
 def test_what_is_published_has_no_private_part() -> None:
-    """The JWK Set has the public part of each asymmetric key, and nothing of a symmetric one."""
+    """The JWK Set has the public part of each asymmetric key, and no symmetric key."""
     keys = KeyRing(list(KEYS.values()), "ES256").jwks()["keys"]
     assert {KEYS[name].kid for name in ("ES256", "Ed25519", "RS256")} == {key["kid"] for key in keys}
     assert [] == [part for key in keys for part in PRIVATE & key.keys()]

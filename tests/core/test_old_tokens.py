@@ -188,7 +188,7 @@ def test_a_new_secret_beside_the_old_one_changes_nothing(make: Make) -> None:
 
 
 def test_a_token_of_another_client_is_refused(make: Make, library: Library) -> None:
-    """An OAuth client's old token starts a session for that client alone."""
+    """An OAuth client's old token starts a session only for that client."""
     library.good["shop's"] = replace(library.good["ann's"], id="3", client_id="shop", scope="read")
     auth = make()
     with pytest.raises(TokenMalformed):

@@ -1,4 +1,4 @@
-"""The refresh token's text form: what is one, what is none, and what can't be read from it."""
+"""The refresh token's text form: which texts are tokens, which are not, and what cannot be read from one."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ def reversioned(version: int) -> str:
     return PREFIX + base64.urlsafe_b64encode(body + hmac.digest(KEY.mac_key, body, "sha256")[:16]).decode()
 
 
-# ---- what is a token
+# ---- tokens
 
 
 @given(refresh_tokens)
@@ -66,7 +66,7 @@ def test_one_token_has_one_text(one: RefreshToken, other: RefreshToken) -> None:
     assert encode(one, KEY) == encode(replace(one), KEY)
 
 
-# ---- what is none
+# ---- texts that are not tokens
 
 
 @pytest.mark.parametrize("position", range(len(TEXT)))
@@ -123,7 +123,7 @@ def test_what_is_no_token_is_refused(text: str) -> None:
 
 @given(st.text())
 def test_any_text_is_refused(text: str) -> None:
-    """Text that nobody made on purpose is malformed, with the prefix too."""
+    """Random text is malformed, with and without the prefix."""
     for each in (text, PREFIX + text, PREFIX + text.ljust(76)[:76]):
         with pytest.raises(TokenMalformed):
             decode(each, [KEY])
@@ -131,14 +131,14 @@ def test_any_text_is_refused(text: str) -> None:
 
 @given(st.binary(min_size=57, max_size=57))
 def test_any_bytes_are_refused(raw: bytes) -> None:
-    """The right shape alone is no token: it needs the key."""
+    """The right shape is not enough: a token needs the key."""
     with pytest.raises(TokenMalformed):
         decode(PREFIX + base64.urlsafe_b64encode(raw).decode(), [KEY])
 
 
 @pytest.mark.parametrize("plain", ["+", "/"], ids=["plus for minus", "slash for underscore"])
 def test_the_other_base64_alphabet_is_refused(plain: str) -> None:
-    """A token is written with - and _ alone, so that one token has one text."""
+    """A token uses only - and _, so one token has exactly one text."""
     safe = {"+": "-", "/": "_"}[plain]
     text = next(
         text for n in range(1000) if safe in (text := encode(replace(TOKEN, generation=n), KEY)).removeprefix(PREFIX)
@@ -149,7 +149,7 @@ def test_the_other_base64_alphabet_is_refused(plain: str) -> None:
 
 @pytest.mark.parametrize("keys", [[], [OTHER], [SAME_ID], [OTHER, SAME_ID]])
 def test_a_token_of_another_key_is_refused(keys: list[RefreshKey]) -> None:
-    """A token that was made with none of the keys is malformed, even where a key has the same id."""
+    """A token of none of our keys is malformed, even if its key has the same id as one of ours."""
     with pytest.raises(TokenMalformed):
         decode(TEXT, keys)
 
@@ -164,7 +164,7 @@ def test_a_key_id_that_was_exchanged_is_refused() -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 3, 127, 128, 255])
 def test_an_unknown_version_is_refused(version: int) -> None:
-    """Even with a MAC that is right, a token of another version is none."""
+    """A token of another version is refused, even with a valid MAC."""
     assert TOKEN == decode(reversioned(1), [KEY])
     with pytest.raises(TokenMalformed):
         decode(reversioned(version), [KEY])
@@ -174,7 +174,7 @@ def test_an_unknown_version_is_refused(version: int) -> None:
 
 
 def test_an_old_key_still_reads_and_the_newest_writes() -> None:
-    """After a change of keys tokens of the old one are read; who lacks a key is told that it is unknown."""
+    """After a change of keys, tokens of the old key are read; without a key the error is `KeyUnknown`."""
     old, new = (MasterSecret.of(letter * 32).refresh_key for letter in "on")
     held = encode(successor(bytes(16), session()), old)
     token = decode(held, [new, old])
@@ -185,7 +185,7 @@ def test_an_old_key_still_reads_and_the_newest_writes() -> None:
             decode(text, [key])
 
 
-# ---- what is derived
+# ---- derivation
 
 
 def test_a_successor_is_the_same_each_time() -> None:
@@ -218,11 +218,11 @@ def test_the_first_token_is_the_successor_of_the_login() -> None:
     assert (1, b"branch-0", b"s" * 16) == (token.generation, token.parent, token.secret)
 
 
-# ---- what nobody learns
+# ---- secrecy
 
 
 def test_a_session_id_is_a_hash_of_the_secret() -> None:
-    """What the store holds of a session is the first half of SHA-256 of its secret: nobody computes back."""
+    """The store has the first half of SHA-256 of the session's secret, which cannot be computed back."""
     assert hashlib.sha256(TOKEN.secret).hexdigest()[:32] == session_id(TOKEN.secret) == TOKEN.session_id
 
 
@@ -234,7 +234,7 @@ def test_what_the_store_holds_makes_no_token() -> None:
 
 
 def test_a_repr_tells_no_secret() -> None:
-    """Neither a token nor a key shows, in any spelling, what it is kept for."""
+    """Neither a token nor a key shows its secret in its ``repr``, in any spelling."""
     for secret, shown in (
         (TOKEN.secret, repr(TOKEN)),
         (TOKEN.branch, repr(TOKEN)),
@@ -247,7 +247,7 @@ def test_a_repr_tells_no_secret() -> None:
 
 @pytest.mark.parametrize("text", [TEXT[:-1] + "!", TEXT, reversioned(9)])
 def test_an_error_tells_no_token(text: str) -> None:
-    """What is refused stands in no message, and in no cause of one."""
+    """No message of an error contains the refused text, nor does any of its causes."""
     with pytest.raises(TokenMalformed) as caught:
         decode(text, [OTHER])
     assert TEXT[4:20] not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"

@@ -182,7 +182,7 @@ def _meet_every_verdict(given: list[str]) -> None:
 
 
 def test_verdicts_are_either_issuing_or_refusing() -> None:
-    """The table has no other verdict than these seven, and the list has five of them; one stands before the table."""
+    """The table has only these seven verdicts, of which five issue tokens; one is checked before the table."""
     assert {Verdict.STALE, Verdict.REUSE} == set(TABLE.values()) - ISSUING
     assert {Verdict.STALE, Verdict.REUSE, Verdict.UNPROVEN} == set(Verdict) - ISSUING
 

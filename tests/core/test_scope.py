@@ -1,4 +1,4 @@
-"""Scopes: words whose order means nothing, and what they let a token do."""
+"""Scopes: words in any order, and what they allow a token to do."""
 
 import pytest
 
@@ -14,13 +14,13 @@ ISSUER = "https://api.example.com"
     ("written", "kept"), [("read", "read"), ("b a  b", "b a"), ("a:b/c https://x.example/y", None), (None, None)]
 )
 def test_a_scope_is_words_each_once(written: str | None, kept: str | None) -> None:
-    """What is written twice counts once, and the order stays as it was written."""
+    """A repeated word counts once, and the order stays as written."""
     assert (kept or written) == scopes.checked(written)
 
 
 @pytest.mark.parametrize("wrong", ["", " ", 'a"b', "a\\b", "\u00e9", "a\nb\x00", 7, "x" * 1025])
 def test_what_is_no_scope_is_refused(wrong: object) -> None:
-    """RFC 6749 §3.3 says which characters there may be; a client is told by another error than a developer."""
+    """RFC 6749 §3.3 says which characters are allowed; a client gets another error than a developer."""
     with pytest.raises(ConfigurationError):
         scopes.checked(wrong)
     if isinstance(wrong, str):
@@ -48,7 +48,7 @@ def issuer(clock: Clock, scope: str | None = None) -> Daypass:
 def test_a_token_bears_what_all_allow(
     granted: str | None, may: str | None, asked: str | None, borne: str | None
 ) -> None:
-    """What the session was granted, what its user may do at this moment, and what was asked for: the least of them."""
+    """Of what the session was granted, what its user may do now, and what was requested: what all three have."""
     auth = issuer(Clock(), may)
     first = auth.start(User("user-1", scope=may), scope=granted)
     refreshed = auth.refresh(first.refresh_token, scope=asked)
@@ -66,7 +66,7 @@ def test_a_narrowed_refresh_narrows_no_later_one() -> None:
 
 @pytest.mark.parametrize(("granted", "may"), [("read", None), (None, "read"), (None, None)])
 def test_more_than_was_granted_is_refused_and_changes_nothing(granted: str | None, may: str | None) -> None:
-    """The session stands where it stood, and the same refresh token is good for what was granted."""
+    """The session is unchanged, and the same refresh token still works for what was granted."""
     auth = issuer(Clock(), may)
     first = auth.start(User("user-1", scope=may), scope=granted)
     before = auth.sessions("user-1")
@@ -77,7 +77,7 @@ def test_more_than_was_granted_is_refused_and_changes_nothing(granted: str | Non
 
 
 def test_a_refresh_token_is_bound_to_its_client() -> None:
-    """In another client's hands it is no token, and its session goes on untouched; likewise for logout."""
+    """With another client it is refused, and its session is unchanged; the same for logout."""
     auth = issuer(Clock())
     theirs = auth.start(User("user-1"), client_id="reader").refresh_token
     ours = auth.start(User("user-1")).refresh_token
@@ -91,7 +91,7 @@ def test_a_refresh_token_is_bound_to_its_client() -> None:
 
 
 def test_a_token_is_required_to_have_a_scope() -> None:
-    """All words have to be there, in any order; a token without any has none of them."""
+    """All words are required, in any order; a token without a scope has none of them."""
     auth = issuer(Clock())
 
     def verified(scope: str | None) -> AccessToken:

@@ -1,4 +1,4 @@
-"""A session that two parties share without ever parting is reported; honest clients in bad weather are not."""
+"""A session that two parties share without diverging is reported; honest clients on a bad network are not."""
 
 import heapq
 import random
@@ -36,7 +36,7 @@ class World:
 
 
 class Party:
-    """Somebody who refreshes in a blind loop, and keeps what is given."""
+    """A client that refreshes in a loop, and keeps what it gets."""
 
     def __init__(self, world: World, token: str, device: Device | None = None) -> None:
         self.world, self.token, self.device, self.lost = world, token, device, False
@@ -53,7 +53,7 @@ class Party:
 
 
 def loops(world: World, *loops: tuple[Party, float, float]) -> Iterator[Party]:
-    """Let parties refresh every so many seconds, each first after an offset; yield who did."""
+    """Let clients refresh at an interval, each first after an offset; yield which one did."""
     due = [(offset, number) for number, (_, _, offset) in enumerate(loops)]
     start = world.clock.now
     heapq.heapify(due)
@@ -87,7 +87,7 @@ def test_a_thief_in_a_blind_loop_is_found_or_suspected(every: int, pause: int, *
 
 
 def test_it_is_one_event() -> None:
-    """However long it goes on, a session is reported once."""
+    """A session is reported once, however long this continues."""
     world = World()
     first = world.auth.start(User("1")).refresh_token
     parties = loops(world, (Party(world, first), 20, 1.0), (Party(world, first), 29, 1.5))

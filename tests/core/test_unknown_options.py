@@ -13,13 +13,13 @@ KNOWN = ("rate_limits", "trusted_proxies", "allowed_origins")
     [("rate_limit", "rate_limits"), ("trusted_proxy", "trusted_proxies"), ("allowed_origin", "allowed_origins")],
 )
 def test_the_nearest_name_is_suggested(given: str, nearest: str) -> None:
-    """An unknown name is refused together with what was probably meant."""
+    """An unknown name is refused, and the nearest known one is suggested."""
     with pytest.raises(ConfigurationError, match=f"^unknown option '{given}': did you mean '{nearest}'\\?$"):
         refuse_unknown(["rate_limits", given], KNOWN)
 
 
 def test_all_names_are_listed_if_none_is_near() -> None:
-    """A name that looks like none of the known ones is refused with a list of them."""
+    """An unknown name that resembles no known one is refused with a list of all."""
     with pytest.raises(ConfigurationError) as refused:
         refuse_unknown({"zzz": 1}, KNOWN, "setting")
     assert "unknown setting 'zzz': known are allowed_origins, rate_limits, trusted_proxies" == str(refused.value)

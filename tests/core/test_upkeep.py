@@ -1,4 +1,4 @@
-"""What goes on beside the requests: ended means ended in every process, sessions that are over go, nothing lingers."""
+"""Work beside the requests: every process learns of ended sessions, expired ones are removed, no thread is left."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ from daypass.upkeep import POLL_EVERY
 
 SECRET = "a secret of thirty-two bytes long"
 PATIENCE = 20.0
-"""Seconds after which something that should happen by itself is taken not to."""
+"""Seconds after which something that should happen by itself counts as missing."""
 
 
 def issuer(store: Any, **options: Any) -> Daypass:
@@ -74,7 +74,7 @@ ENDINGS: dict[str, Callable[[Daypass, Any], object]] = {
 
 @pytest.mark.parametrize("how", ENDINGS)
 def test_another_process_learns_what_ended(tmp_path: Path, how: str) -> None:
-    """Whoever verifies over the same store refuses the access tokens of a session that another one ended."""
+    """Every verifier on the same store refuses the access tokens of a session that another process ended."""
     with issuer(f"sqlite:///{tmp_path}/app.db") as one, issuer(f"sqlite:///{tmp_path}/app.db") as other:
         tokens, stays = one.start(User("1")), one.start(User("2"))
         assert "1" == other.verify(tokens.access_token).subject
@@ -246,7 +246,7 @@ def life() -> Life:
 
 
 def test_a_store_that_announces_nothing_is_asked_twice_a_second(life: Life) -> None:
-    """So what ended is known within a second; and that it is so need not be told."""
+    """Ended sessions are known within a second, and no event is emitted for this normal case."""
     for _ in range(20):
         assert life.turn() == POLL_EVERY <= 500
         assert any(isinstance(step, ReadEndings) for step in life.asked)
@@ -255,7 +255,7 @@ def test_a_store_that_announces_nothing_is_asked_twice_a_second(life: Life) -> N
 
 
 def test_what_is_announced_is_looked_at_once(life: Life) -> None:
-    """While it listens it looks now and then, and at once whenever it hears something."""
+    """While it listens, it polls rarely, and reads the store at once when it is notified."""
     life.subscription = True
     assert life.turn(listened=True) > POLL_EVERY
     life.turn()
@@ -264,7 +264,7 @@ def test_what_is_announced_is_looked_at_once(life: Life) -> None:
 
 
 def test_a_lost_connection_falls_back_to_polling_and_says_so(life: Life) -> None:
-    """It is told once, with the reason; then it polls, tries to listen again, and tells that it does."""
+    """One event with the reason; then it polls, tries to listen again, and emits an event when it does."""
     life.subscription = True
     life.turn(listened=StoreUnavailable("the connection was lost"))
     life.subscription = StoreUnavailable("there is still none")
@@ -283,7 +283,7 @@ def test_a_lost_connection_falls_back_to_polling_and_says_so(life: Life) -> None
 
 
 def test_a_store_that_cannot_be_listened_to_from_the_start(life: Life) -> None:
-    """It is told of, with the reason, and the store is polled."""
+    """An event with the reason is emitted, and the store is polled."""
     life.subscription = StoreUnavailable("announcements are swallowed on the way")
     assert POLL_EVERY == life.turn()
     assert (["polling"], "announcements are swallowed on the way") == (life.told, life.events[0].reason)
@@ -319,7 +319,7 @@ def test_a_store_that_is_down_is_told_of_once(life: Life) -> None:
 
 
 def test_keys_are_read_once_a_minute(life: Life) -> None:
-    """No more often, no less; a reading that fails is repeated a minute later, not at each turn."""
+    """Exactly once a minute; a failed read is repeated a minute later, not at each step."""
     read = []
     for second in range(0, 301, 1):
         life.turn()
@@ -340,11 +340,11 @@ def test_the_sweep_is_asked_for_when_it_is_due(life: Life) -> None:
     assert all(step.before == step.now - HOUR and not step.regardless for step in swept)
 
 
-# ---- sessions that are over
+# ---- expired sessions
 
 
 def test_sessions_that_are_over_are_removed_beside_the_requests() -> None:
-    """Without anybody asking for it; those that live stay."""
+    """They are removed without a call; live sessions stay."""
     clock, store = Clock(START - 200 * DAY), MemoryStore()
     auth = issuer(store, clock=clock)
     old = auth.start(User("1")).session
@@ -357,7 +357,7 @@ def test_sessions_that_are_over_are_removed_beside_the_requests() -> None:
 
 
 async def test_purge_removes_all_that_is_over(tmp_path: Path) -> None:
-    """Of thousands of sessions, in batches; it says how many, and what is over is unknown from then on."""
+    """Thousands of sessions are removed in batches; ``purge`` says how many, and they are unknown afterwards."""
     clock = Clock()
     async with async_issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as auth:
         for chunk in range(25):
@@ -479,7 +479,7 @@ async def test_a_task_ends_with_its_issuer() -> None:
 
 
 def test_an_event_loop_after_another() -> None:
-    """Upkeep that ended with its event loop begins again on the next one, and learns what was ended in between."""
+    """Upkeep that ended with its event loop starts again on the next one, and learns what ended in between."""
     store = AsyncMemoryStore()
     one, other = async_issuer(store), async_issuer(store)
     tokens = asyncio.run(one.start(User("1")))
@@ -548,7 +548,7 @@ def test_a_forked_child_has_upkeep_of_its_own(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    """See to it that each test here ends what it began."""
+    """Check that each test here ends its threads."""
     yield
     gc.collect()
     eventually(lambda: not upkeep_threads())

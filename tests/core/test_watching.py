@@ -89,7 +89,7 @@ def test_a_connection_ends_with_its_session_on_another_node(
 
 
 def test_a_connection_ends_when_its_access_token_expires() -> None:
-    """The connection goes on until the access token has expired by the issuer's clock, and no longer."""
+    """The connection lasts until the access token expires by the issuer's clock, and no longer."""
     clock = Clock()
     auth = issuer("memory:", clock)
     with auth, auth.watch(auth.start(ANN).access_token) as watched:
@@ -210,7 +210,7 @@ async def wait_for_ever() -> None:
 
 
 def test_what_runs_inside_is_cancelled_when_the_session_ends() -> None:
-    """The body is cancelled, the error says why, and the task goes on."""
+    """The body is cancelled, the error says why, and the task continues."""
 
     async def main() -> None:
         async with issuer("memory:", kind=AsyncDaypass) as auth:
@@ -322,7 +322,7 @@ def test_an_async_stream_ends_cleanly_with_its_session() -> None:
 
 
 def test_a_watch_that_cannot_work_is_refused() -> None:
-    """What is no function cannot be called at the end, and there is no token before the connection is watched."""
+    """``on_end`` that is not a function is refused; before the connection is watched there is no token."""
     auth = Daypass("memory:", issuer="https://api.example.com", load_user=lambda _: None)
     with pytest.raises(ConfigurationError, match="on_end has to be a function"):
         auth.watch("token", on_end="close")  # type: ignore[arg-type]  # the mistake
@@ -332,7 +332,7 @@ def test_a_watch_that_cannot_work_is_refused() -> None:
 
 
 async def test_an_async_watch_calls_on_end_instead_of_cancelling() -> None:
-    """With ``on_end`` the connection's own code goes on, and is told why it has to end, in its event loop."""
+    """With ``on_end`` the connection's own code continues, and is called with the reason, in its event loop."""
     auth = AsyncDaypass("memory:", issuer="https://api.example.com", load_user=lambda _: None)
     tokens = await auth.start(User("ann"))
     told: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""Runs Wycheproof's JSON Web Signature and JSON Web Key vectors against Daypass's verifier. A script, and no test.
+"""Runs Wycheproof's JSON Web Signature and JSON Web Key vectors against Daypass's verifier. A script, not a test.
 
     git --git-dir=… show HEAD:testvectors_v1/json_web_signature_test.json > json_web_signature_test.json
     python tests/core/wycheproof.py json_web_signature_test.json [json_web_key_test.json …]
@@ -109,7 +109,7 @@ def keys_of(group: dict[str, Any]) -> Iterator[tuple[str, SigningKey]]:
 
 
 def signature_layer(verifier: Verifier, text: str) -> None:
-    """Open ``text`` as the verifier does, letting the signature alone decide; see above."""
+    """Open ``text`` as the verifier does, but let only the signature decide; see above."""
     module = vars(daypass.verifier)
     shipped = {name: module[name] for name in ("TYPE", "json")}
     module.update(TYPE=str(None).lower(), json=SimpleNamespace(loads=lambda payload: {"payload": payload}))
@@ -120,7 +120,7 @@ def signature_layer(verifier: Verifier, text: str) -> None:
 
 
 def show(name: str, vectors: int, table: Counter[str]) -> None:
-    """Print what was counted."""
+    """Print the counts."""
     print(f"{name}: {vectors} vectors")
     for what in (AS_SHIPPED, "to be refused, refused", "to be refused, ACCEPTED", "valid, accepted"):
         print(f"  {table.pop(what, 0):5}  {what}")
