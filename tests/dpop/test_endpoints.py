@@ -29,7 +29,7 @@ CLIENTS = [Client("cli", scope="read"), Client.register("Billing", client_id="bi
 
 
 class Served:
-    """One application, and what its issuer told."""
+    """One application, and its issuer's events."""
 
     def __init__(self, framework: str, **options: Any) -> None:
         self.events: list[Event] = []

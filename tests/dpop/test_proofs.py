@@ -191,7 +191,7 @@ def test_a_proof_belongs_to_its_access_token() -> None:
 
 
 def test_what_was_seen_is_bounded() -> None:
-    """However many proofs come, so many are remembered at most, and what is too old goes first."""
+    """The number of remembered proofs has a maximum; the oldest go first."""
     once = Once(3)
     assert [True] * 5 == [once.add(bytes([number]), NOW + number, NOW) for number in range(5)]
     assert not once.add(b"\4", NOW + 9, NOW)

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explored(name: str) -> str | None:
-    """Explore the idle clock of one kind of session; return what was broken."""
+    """Explore the idle clock of one kind of session; return which promise was broken."""
     found = idle_clock.explore(idle_clock.KINDS[name])
     said = found.broken or "every promise held"
     _say(f"idle clock, {name}: {found.states:,} states, {found.refreshes:,} refreshes: {said} {found.trace or ''}")

@@ -93,7 +93,7 @@ def jar_is_good_at_rest(world: World, before: State, step: Step, after: State) -
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What happens to the users of a rule, and what they expect of it."""
+    """What happens to the users of a rule, and what they expect."""
 
     settings: Settings
     promises: Sequence[Promise]
@@ -124,7 +124,7 @@ SITUATIONS: Mapping[str, Situation] = MappingProxyType(
 
 
 def _thief_is_alone(world: World, before: State, step: Step, after: State) -> str | None:
-    """Fail when the thief has gone on by himself, again and again."""
+    """Fail when the thief has refreshed alone, again and again."""
     if after.theft is None or after.theft.winner != THIEF_PARTY or after.theft.wins < _MANY:
         return None
     return "the thief goes on, and nothing tells him from the owner"

@@ -1,7 +1,7 @@
 """The table of the rotation rule, and its diagram, made from `daypass.rotation.TABLE` itself.
 
-What is written and what is answered is in no table: it is what the explorer saw the shipping functions do, in each
-case that it met. `test_flows` holds `daypass.flows` to the same.
+The columns on what is written and answered come from the explorer: it records what the shipping functions do in each
+case. `test_flows` holds `daypass.flows` to the same.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from .worlds import LOST_WRITES, THIEF
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a verdict does: what is written of the session, and which refresh token is in the answer."""
+    """What a verdict does: what is written to the session, and which refresh token is in the answer."""
 
     written: str
     given: str

@@ -28,13 +28,13 @@ class Result:
     """What a search found.
 
     Attributes:
-        states: how many different ones were seen.
+        states: the number of different states.
         moves: how many steps were made and checked.
-        depth: every trace of so many steps was explored.
+        depth: every trace of this many steps was explored.
         seconds: how long it took.
         finished: there is no state left: the promises hold for traces of any length.
         cases: how often each row of the table was met.
-        broken: what went wrong; None when nothing did.
+        broken: the broken promise, or None.
         trace: the shortest trace that shows it.
     """
 
@@ -95,7 +95,7 @@ class Search:
         return reached or time.perf_counter() - started >= limits.seconds
 
     def _visit(self, parent: int, step: Step | None, state: State) -> None:
-        # Most states come again as they are, and a key is dear: only what is new to the letter needs one.
+        # most states are exact repeats, and a key is costly to compute: only states that are really new need one
         if state in self._met:
             return
         self._met.add(state)

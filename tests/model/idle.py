@@ -62,7 +62,7 @@ _ANN = User("ann")
 
 
 class State(NamedTuple):
-    """A moment: the session as stored, when somebody was there last, and the tokens that may be sent."""
+    """A moment: the stored session, when its user was last active, and the tokens that may be sent."""
 
     session: Session
     now: int
@@ -112,7 +112,7 @@ class _World:
         return State(tokens.session, _START, _START, _opened(tokens.refresh_token), None)
 
     def refresh(self, state: State, move: Refresh) -> State | str | None:
-        """Return the state after a refresh, what it has broken, or None if the session is over as it should be."""
+        """Return the state after a refresh, the broken promise, or None if the session has ended as it should."""
         now = state.now + move.pause
         self.store = MemoryStore()
         self.store.perform(Insert(state.session))
@@ -169,7 +169,7 @@ def _opened(text: str) -> RefreshToken:
 
 
 def _key(state: State) -> tuple[object, ...]:
-    """Return what two states share that go on alike: times as they are apart, and how the tokens stand to the row."""
+    """Return the part that decides a state's future: times relative to each other, and tokens relative to the row."""
     session, now = state.session, state.now
     tokens = tuple(
         None
@@ -182,7 +182,7 @@ def _key(state: State) -> tuple[object, ...]:
 
 
 def explore(options: SessionOptions, ask: Ask = shipping, depth: int = 1000) -> Found:
-    """Explore one kind of session to its end, breadth first, or for so many refreshes."""
+    """Explore one kind of session to its end, breadth first, or for the given number of refreshes."""
     world = _World(options, ask, Flows(Names("i", "a", "c"), POLICY), MemoryStore())
     start = world.start()
     seen, refreshes = {_key(start)}, 0

@@ -16,7 +16,7 @@ Row = tuple[int, int]
 """What the store holds: the number of the token that was presented last, and ``rotated_at``."""
 
 LOGIN: Row = (0, NEVER_ROTATED)
-"""The row of a new session. Number 0 is no token: it stands for the random branch that a login draws."""
+"""The row of a new session. Number 0 is not a token: it is the random branch that a login draws."""
 
 
 class Position(NamedTuple):
@@ -49,7 +49,7 @@ class Mint:
         return Position(token.generation, token.branch, row[1])
 
     def row(self, generation: int, branch: bytes, rotated_at: int) -> Row:
-        """Return what the rule tells to write, as a row."""
+        """Return the row that the rule writes."""
         return self._rows[generation, branch], rotated_at
 
     def successor(self, row: Row) -> int:

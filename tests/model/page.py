@@ -1,6 +1,6 @@
-"""Makes what is made in docs/rotation.md, and docs/rotation.svg: ``PYTHONPATH=src python -m tests.model.page``.
+"""Writes the generated parts of docs/rotation.md, and docs/rotation.svg: ``PYTHONPATH=src python -m tests.model.page``.
 
-A made part stands between two comments that name it. Everything else on the page is written by hand.
+Each generated part is between two comments that name it. Everything else on the page is written by hand.
 """
 
 import re
@@ -25,10 +25,10 @@ _HELD = re.compile(r" +\[jar .*\]$", re.MULTILINE)
 
 
 def remade(page: str) -> str:
-    """Return ``page`` with every made part as it is now.
+    """Return ``page`` with every generated part up to date.
 
     Raises:
-        KeyError: it has a part that nobody makes.
+        KeyError: it names a part that is not known.
     """
     return _PART.sub(lambda found: f"{found[1]}{found[2]}{_made(found[1])}\n", page)
 

@@ -1,37 +1,36 @@
-"""What the rotation rule promises, as checks of one step of a trace. Each returns what went wrong, or None.
+"""The promises of the rotation rule, as checks of one step of a trace. Each returns what went wrong, or None.
 
-The exact statements; *use* means that a request with a token is served, at the server's time, and *given* that the
-server answered with it, whether or not the answer arrives.
+The exact statements. *Use* means that a request with a token is served, at the server's time. *Given* means that the
+server answered with a token, whether or not the answer arrives.
 
 Promise 1, without a thief, and promise 3, with a store that loses its last writes:
 
 - `nobody_is_logged_out`: no step is *reuse*.
-- `jar_goes_on`: in every state, if nothing else happens until all that is under way has arrived or is lost and the
-  grace period has passed, the token in the jar is accepted and a new one is given for it, and once more.
-- `stale_tells_the_truth`: when a request is refused as *stale*, the jar holds another token, and that one is good.
+- `jar_goes_on`: in every state, wait until all messages under way have arrived or are lost, and the grace period has
+  passed. Then the token in the jar is accepted and replaced, and its replacement too.
+- `stale_tells_the_truth`: when a request is refused as *stale*, the jar has another token, and that one is valid.
 
-Promise 2, with a thief who copied the jar once, may keep every token that he was ever given, and may use any of them at
-any time:
+Promise 2, with a thief who copied the jar once, keeps every token that he was ever given, and uses any of them at any
+time:
 
 - `no_two_lines` (for the traces in which every use by one party is more than W from every use by the other): the
-  session is revoked before both have been given two new tokens, the second one for the first. After lost writes it is
-  counted anew, and again when a token from the future heals the session.
-- `nothing_for_the_loser` (no condition on uses): once a token that was given to one party alone has advanced the
-  session, the other party is given no token any more.
-- `shared_within_grace` (no condition): a token reaches the second party not later than W after it was drawn for the
-  first.
+  session is revoked before both have been given two new tokens, the second one for the first. Counting starts again
+  after lost writes, and when a token from the future heals the session.
+- `nothing_for_the_loser` (no condition on uses): once a token that only one party was given has advanced the session,
+  the other party is given no more tokens.
+- `shared_within_grace` (no condition): a token reaches the second party at most W after it was drawn for the first.
 - `loser_is_found` (no condition): a use by the loser more than W after the last rotation revokes the session.
-- `found_after` (no condition): a loser's use revokes the session, whenever it comes, once the winner has advanced it
-  three times since.
+- `found_after` (no condition): once the winner has advanced the session three times, a loser's use revokes it at any
+  time.
 
-Promise 4, for a session that is bound to a key, with a thief who has every token at any time and no key: all that
-is promised without a thief, and
+Promise 4, for a session that is bound to a key, with a thief who always has every token but no key: everything that is
+promised without a thief, and
 
-- `nothing_without_the_key`: whatever token the thief presents, he is given nothing, and nothing that the server or
-  anybody else has is changed by it.
+- `nothing_without_the_key`: whatever token the thief presents, he is given nothing, and nothing changes for the server
+  or the owner.
 
-Not promised, and shown by the tests: that two parties are found which are within W of each other again and again, or
-that tabs survive lost writes when there are several.
+Not promised, and shown by the tests: two parties are not found if they are within W of each other again and again, and
+several tabs may not survive lost writes.
 """
 
 from collections.abc import Callable
@@ -45,7 +44,7 @@ Promise = Callable[[World, State, Step, State], str | None]
 
 
 def nobody_is_logged_out(world: World, before: State, step: Step, after: State) -> str | None:
-    """No honest user is logged out by the rule."""
+    """The rule logs out no honest user."""
     return "an honest user is logged out" if after.revoked else None
 
 
@@ -67,7 +66,7 @@ def jar_goes_on(world: World, before: State, step: Step, after: State) -> str | 
 
 
 def stale_tells_the_truth(world: World, before: State, step: Step, after: State) -> str | None:
-    """Who is told that there is a newer token has it in the jar."""
+    """If the answer says that there is a newer token, the jar has it."""
     if step.outcome is None or step.message is None or step.outcome.verdict is not Verdict.STALE:
         return None
     if before.jar == step.message.token:
@@ -78,14 +77,14 @@ def stale_tells_the_truth(world: World, before: State, step: Step, after: State)
 
 
 def no_two_lines(world: World, before: State, step: Step, after: State) -> str | None:
-    """Owner and thief do not both go on with what they were given since the theft."""
+    """Owner and thief do not both continue with tokens that they got after the theft."""
     if after.theft is None or after.revoked or min(after.theft.depth) < 2:
         return None
     return "owner and thief have both been given two new tokens"
 
 
 def nothing_for_the_loser(world: World, before: State, step: Step, after: State) -> str | None:
-    """Once one party alone goes on, the other is given nothing."""
+    """Once only one of the parties has continued, the other gets nothing."""
     if before.theft is None or before.theft.winner < 0 or step.outcome is None or step.party == before.theft.winner:
         return None
     return None if step.outcome.answer is None else "the party that was left behind is given a token"

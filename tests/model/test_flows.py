@@ -87,7 +87,7 @@ KINDS: dict[str, tuple[dict[str, Any], bool]] = {
     "passive": ({}, True),
     "bound": ({"extras": Extras(key=_PROOF.key).text, "key_thumbprint": _PROOF.thumbprint}, False),
 }
-"""What a session has of its own, and whether the refresh is passive: the rule is the same for all."""
+"""A session's own data, and whether the refresh is passive: the rule is the same for all."""
 
 
 def _refreshed(world: World, row: Row, token: int, clock: int, kind: str) -> tuple[_OneRow, Tokens | None]:
@@ -113,7 +113,7 @@ def worlds() -> list[tuple[World, dict[Case, list[tuple[Row, int, int, Outcome]]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("relation", "age"), TABLE)
 def test_flows_decide_and_write_as_explored(relation: Any, age: Any, worlds: Any, kind: str) -> None:
-    """For each row of the table: the same verdict, the same row written, the session revoked by *reuse* alone."""
+    """For each row of the table: the same verdict, the same row written; only *reuse* revokes the session."""
     samples = [
         (world, *sample) for world, met in worlds for sample in met.get((relation, age, TABLE[relation, age]), [])
     ]

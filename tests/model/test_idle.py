@@ -1,4 +1,4 @@
-"""The idle clock: nobody is logged out early, nobody is kept late, and polling does not count as being there."""
+"""The idle clock: no user is logged out early, no session lasts too long, and polling does not keep it alive."""
 
 from dataclasses import replace
 from typing import Any

@@ -27,7 +27,7 @@ def rows(header: str) -> list[list[str]]:
 
 
 def test_the_table_is_the_rules_own() -> None:
-    """Row by row: relation, age, verdict, what is written and what is answered; each row once, and no other."""
+    """Row by row: relation, age, verdict, what is written and what is answered; each row exactly once."""
     shown = {}
     for token, comes, verdict, written, given in rows("| the presented token"):
         case = Relation(token.split("*")[1]), Age(comes.removesuffix(" W"))
@@ -45,7 +45,7 @@ def test_what_is_made_is_as_it_is_made_now() -> None:
 
 
 def test_the_diagram_is_the_tables() -> None:
-    """The committed picture is what is made from TABLE; it brings all that it needs along."""
+    """The committed picture is made from TABLE, and needs no other file."""
     picture = DIAGRAM.read_text(encoding="utf-8")
     assert svg() == picture
     assert f"]({DIAGRAM.name})" in TEXT
@@ -53,7 +53,7 @@ def test_the_diagram_is_the_tables() -> None:
 
 
 def test_quoted_steps_are_those_that_are_found() -> None:
-    """Where the page names a broken rule or a limit, the number of steps beside it is the right one."""
+    """Where the page names a broken rule or a limit, the number of steps beside it is correct."""
     quoted = dict(re.findall(r"`([^`]+)`,\s+(\d+) steps?", TEXT))
     expected = {variant.name: variant.steps for variant in VARIANTS}
     expected |= {name: len(limit.explored().trace) for name, limit in LIMITS.items() if name in quoted}
@@ -72,7 +72,7 @@ def test_each_limit_is_told() -> None:
 
 
 def test_the_worlds_are_those_that_are_explored() -> None:
-    """The page lists every world; the states and depth of the quick ones are counted anew."""
+    """The page lists every world; the states and depth of the quick ones are counted again."""
     shown = {name: (states, depth) for name, states, depth, _ in rows("| world |")}
     assert list(DEEP) == list(shown)
     for name, settings in QUICK.items():

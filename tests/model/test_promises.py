@@ -66,10 +66,10 @@ def test_a_thief_without_the_key_tries_every_relation() -> None:
     ],
 )
 def test_the_exact_bound(settings: Settings, bound: int) -> None:
-    """W has to be three times what a round trip may take, plus what clocks may differ: no less, whatever a tick is.
+    """W has to be three times the longest round trip, plus the clock skew, and not less, whatever a tick is.
 
-    Where an answer has a D of its own it is four, and five where nodes are slow as well. Two ticks less break it: in
-    the trace a branch comes one tick after a repetition, and a rotation one tick more than W after the branch.
+    If an answer has a separate D it is four times, and five times if nodes are slow as well. Two ticks less break it:
+    in the trace a branch comes one tick after a repetition, and a rotation one tick more than W after the branch.
     """
     enough = World(replace(settings, grace=bound - 1))
     too_short = World(replace(settings, grace=bound - 2))
@@ -123,7 +123,7 @@ class _Plain(World):
     ],
 )
 def test_symmetry_hides_nothing(settings: Settings) -> None:
-    """What is reached when states that differ in names and dates are one is what is reached when they are many."""
+    """Merging states that differ only in names and dates reaches the same states as keeping them apart."""
     limits = Limits(depth=9)
     world, plain = World(settings), _Plain(settings)
     folded = Search(world, [])

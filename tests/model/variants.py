@@ -19,7 +19,7 @@ def with_verdicts(verdicts: dict[Case, Verdict]) -> Rule:
         age = Age.WITHIN if now - session.rotated_at <= grace_period else Age.AFTER
         return table[relate(session, token), age]
 
-    # The conditional write stands for one row of the table; where another row says *rotate*, that is a second trip.
+    # the conditional write covers one row of the table; for other rows that say *rotate*, a second trip is needed
     rotates = [case for case, verdict in table.items() if verdict is Verdict.ROTATE]
     by_expectation = rotates == [(Relation.SUCCESSOR, Age.AFTER)]
     return Rule(judge, rotation.expectation if by_expectation else None)
@@ -31,7 +31,7 @@ def with_verdict(relation: Relation, age: Age, verdict: Verdict) -> Rule:
 
 
 def found_when_behind(generations: int) -> Rule:
-    """Return the shipping rule with one more row: a token so many generations behind is *reuse*, whenever it comes."""
+    """Return the shipping rule with one more row: a token that many generations behind is always *reuse*."""
 
     def judge(session: Position, token: Presented, now: int, grace_period: int) -> Verdict:
         if token.generation <= session.generation - generations:
@@ -42,10 +42,10 @@ def found_when_behind(generations: int) -> Rule:
 
 
 def without_key_unless(*, issues: bool) -> Rule:
-    """Return a rule that asks a bound session's request for its proof too late, or not at all.
+    """Return a rule that checks the proof of a bound session's request too late, or not at all.
 
     Args:
-        issues: whether it gives tokens without a proof; else it asks for one where it would give them.
+        issues: whether it gives tokens without a proof; if not, it requires one only where it would give them.
     """
 
     def unproven(session: Position, token: Presented, now: int, grace_period: int) -> Verdict:
@@ -73,7 +73,7 @@ HOLD_GIVES_THE_NEWEST = replace(with_verdict(Relation.SUCCESSOR, Age.WITHIN, Ver
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A broken rule, or a grace period that is too short, and what has to be found.
+    """A broken rule, or a grace period that is too short, and what the explorer has to find.
 
     Attributes:
         name: which rule it is.
@@ -186,7 +186,7 @@ HARMLESS: tuple[tuple[Relation, Age, Verdict], ...] = (
     (_SAME, _AFTER, Verdict.HEAL),  # the same under another name
     (_FUTURE, _WITHIN, Verdict.ROTATE),  # the same under another name
     (_FUTURE, _WITHIN, Verdict.HOLD),  # it heals after W
-    (_FUTURE, _WITHIN, Verdict.BRANCH),  # it goes on from the older row, and holds for longer
+    (_FUTURE, _WITHIN, Verdict.BRANCH),  # it continues from the older row, and holds for longer
     (_FUTURE, _AFTER, Verdict.ROTATE),  # the same under another name
 )
 """What no promise forbids, in any of the worlds; most of it is the same thing under another name."""

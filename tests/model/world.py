@@ -1,18 +1,18 @@
-"""The world around the rotation rule: its state, and every move that is possible in it. Pure: no clock, no randomness.
+"""The world around the rotation rule: its state, and every possible move. Pure: no clock, no randomness.
 
-There is one session. Tabs share one token jar; a message is a request with the token that stood in the jar when it was
-sent, or an answer that overwrites the jar. Tabs keep nothing else, so a tab is nothing but its messages.
+There is one session. Tabs share one token jar. A message is a request with the token that was in the jar when it was
+sent, or an answer that overwrites the jar. Tabs keep nothing else, so a tab is only its messages.
 
 Time. D, ``delay``, is the longest time that a request and its answer may take together: the way to the server, the
 wait in it, the write, and the way back to the jar. A client that gives a refresh 10 s, and reads no answer after that,
-makes it so for the answer; that no request is written later than D after it was sent has to be so as well. Without
-``round_trip`` the answer has a D of its own. A node reads its clock at any time after the request was sent, once, and
-may be slow from there to the write (``slow_nodes``): that is what `daypass.flows` does.
+ensures it for the answer; a request must also not be written later than D after it was sent. Without ``round_trip``
+the answer has a separate D. A node reads its clock once, at any time after the request was sent, and may be slow from
+there to the write (``slow_nodes``): that is what `daypass.flows` does.
 
 Granularity. Messages take at most D, rotations come *more* than W after each other. All times are whole ticks, D = k
 ticks, and "more than W" is at least W + 1: a trace is missed only if it fits more than k times "a bit more than W" into
-one chain of messages that has no slack. So k = 1 has every behaviour save some of those that hang by a hair, and
-exact bounds are measured with k = 1, 2, 3 and agree. With ``edge`` a time of exactly W counts as within or as after,
+one chain of messages that has no slack. So k = 1 has every behaviour except some that need an exact fit. Exact bounds
+are measured with k = 1, 2, 3 and agree. With ``edge`` a time of exactly W counts as within or as after,
 whichever is worse. Then all bounds are closed and whole, every trace in real time has one in ticks with the same moves
 in the same order, and what holds with D = k and W = n ticks holds in real time for any W of n/k of D.
 
@@ -25,7 +25,7 @@ can be delivered again: these contain the traces of any number of tabs.
 A node that dies before its write is a request that was lost; one that dies after it is an answer that was lost. The
 first trip, the conditional write, either rotates or changes nothing. For the other verdicts a node has found a row and
 writes only if it finds it again (``FIND``, then ``SERVE``); else it starts over with the time it has. A row that is
-found again gives the same verdict for the same time, so with ``room = None`` the second half stands for both.
+found again gives the same verdict for the same time, so with ``room = None`` the second half covers both.
 
 Symmetry. The states hold true tokens and times, and two that differ only by a shift of time, of generations or by the
 names of branches are one: `World.key`. It is the reason that most worlds are finite and are explored to the end.
@@ -49,7 +49,7 @@ TICK = 1000
 _START = 1000 * TICK
 _TWO = 2
 _FAR = 5
-"""So many generations behind, all tokens are worth the same."""
+"""From this many generations behind, all tokens are treated the same."""
 _NOT_READ = -_START
 
 
@@ -57,7 +57,7 @@ class Held(IntEnum):
     """What the answer to *hold* brings besides a new access token; without a refresh token the jar stays as it is.
 
     An answer that always brings the presented token again may put an older sibling of the current successor into the
-    jar, after *branch*; the two chase each other through the jar for ever, and no W is enough.
+    jar, after *branch*. The two then replace each other in the jar forever, and no W is enough.
     """
 
     NOTHING = 0
@@ -69,14 +69,14 @@ KEY = "the thumbprint of the owner's key"
 
 
 def without_key(session: Position, token: Presented, now: int, grace_period: int) -> Verdict:
-    """Judge a token of a session that is bound to `KEY`, presented by somebody who does not have that key."""
+    """Judge a token of a session that is bound to `KEY`, presented without that key."""
     bound = mint.Position(session.generation, session.branch, session.rotated_at, KEY)
     return rotation.judge(bound, token, now, grace_period, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rotation rule, as the server carries it out: the shipping one, or a broken one.
+    """A rotation rule, as the server applies it: the shipping one, or a broken one.
 
     ``unproven`` judges a token that comes without the proof that its session needs. Without an ``expectation`` there is
     no first trip: every verdict comes from ``judge`` and is written by compare-and-swap.
@@ -90,7 +90,7 @@ class Rule:
 
 
 SHIPPING = Rule(rotation.judge, rotation.expectation)
-"""The rule as it ships; `test_flows` holds `daypass.flows` to the rest: what is written and what is answered."""
+"""The rule as it ships; `test_flows` holds `daypass.flows` to what is written and what is answered."""
 
 
 class Apart(IntEnum):
@@ -113,12 +113,12 @@ class Settings:
             Copies that the network made of its requests may still be under way; their answers do not come to it.
         round_trip: D bounds request and answer together.
         slow_nodes: a node may be slow between the reading of its clock and its write.
-        skew: the clocks of nodes are ahead by up to so many ticks, each by its own.
+        skew: the clocks of nodes are ahead by up to this many ticks, each by another amount.
         races: a node's finding of a row and its write to it are two moves (with ``room`` only).
         edge: exactly W counts as within and as after.
-        lost_writes: the store may once be set back by so many generations at the most; 0 for never.
+        lost_writes: the store may once be set back by at most this many generations; 0 for never.
         thief: the jar is copied once.
-        bound: the session is bound to a key that the owner has and the thief has not; the thief has every token.
+        bound: the session is bound to a key that the owner has and the thief does not; the thief has every token.
         hoard: the thief keeps every token he was ever given, not only the last.
         apart: see `Apart`.
     """
@@ -168,7 +168,7 @@ class Theft(NamedTuple):
             before the theft, n when it was given for a token with n - 1; 2 stands for more as well.
         used: when each last used a token, by the server's time; 0 for not yet.
         depth: the largest n that each has reached.
-        winner: who first advanced the session with a token that the other was not given; -1 for nobody yet.
+        winner: the party that first advanced the session with a token that the other was not given; -1 for none yet.
         wins: how often the session was advanced since, up to 3.
     """
 
@@ -214,7 +214,7 @@ class Move(IntEnum):
 
 
 class Outcome(NamedTuple):
-    """What the server makes of a token: the verdict, the row of the table it stands in, what is stored and answered."""
+    """The server's response to a token: the verdict, its row of the table, what is stored and answered."""
 
     verdict: Verdict
     case: tuple[Relation, Age]
@@ -302,7 +302,7 @@ class World:
         return number if verdict is Verdict.HOLD else self.mint.successor(after)
 
     def keeps_jar(self, outcome: Outcome) -> bool:
-        """Tell whether the answer brings no refresh token."""
+        """Return whether the answer has no refresh token."""
         if outcome.verdict is not Verdict.HOLD or self.rule.held is Held.THE_TOKEN_AGAIN:
             return False
         return self.rule.held is Held.NOTHING or outcome.answer != self.mint.successor(outcome.row)
@@ -314,7 +314,7 @@ class World:
     # ---- moves
 
     def moves(self, state: State) -> Iterator[tuple[Step, State]]:
-        """Yield every step that is possible in ``state``, with the state it leads to; none once all is over."""
+        """Yield every step that is possible in ``state``, with the state it leads to; nothing once all has ended."""
         if state.revoked:
             return
         yield from self._client_moves(state)
@@ -499,7 +499,7 @@ class World:
         return theft._replace(given=self._worth_remembering(state, theft, outcome, given))
 
     def _is_new(self, state: State, token: int) -> bool:
-        """Tell whether ``token`` can be in nobody's hands yet: it was not the successor of the row before."""
+        """Return whether ``token`` cannot have been given to anyone yet: it was not the successor of the row before."""
         known = {state.jar, *(message.token for message in state.net)}
         return token not in known and token != self.mint.successor(state.row)
 
@@ -546,7 +546,7 @@ class World:
     # ---- symmetry
 
     def key(self, state: State) -> tuple[object, ...]:
-        """Return what tells ``state`` from all that differ from it in more than names and the date."""
+        """Return what distinguishes ``state`` from all states that differ in more than names and the date."""
         mint, now = self.mint, state.now
         rows = [state.row] if state.saved is None else [state.row, state.saved]
         tokens = {state.jar, *(message.token for message in state.net)}
@@ -631,7 +631,7 @@ def _put(pair: tuple[int, int], party: int, value: int) -> tuple[int, int]:
 
 
 def _counted_anew(theft: Theft) -> Theft:
-    """Return ``theft`` as if it were of now: what was given before the store lost its writes does not count."""
+    """Return ``theft`` counted from now: what was given before the store lost its writes does not count."""
     given = tuple((token, (0, 0)) for token in theft.held)
     return theft._replace(given=given, depth=(0, 0), winner=-1, wins=0)
 

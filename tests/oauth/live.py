@@ -26,7 +26,7 @@ from .world import CLIENTS
 
 
 class Served:
-    """The application: it starts sessions for OAuth clients in its own way, and has a page of its own.
+    """The application: it starts sessions for OAuth clients in its own way, and has one page.
 
     Its issuer is the address at which it is served, so it is put together when that is known.
     """

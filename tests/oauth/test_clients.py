@@ -65,7 +65,7 @@ def test_ways_to_show_it(world: World, authorization: str | None, form: dict[str
     ],
 )
 def test_a_client_that_does_not_show_it_by_header(world: World, authorization: str) -> None:
-    """Unknown, a wrong secret, none, two headers, garbage: all are told the same, with a challenge (RFC 6749 §5.2)."""
+    """Unknown, a wrong secret, none, two headers, garbage: one answer for all, with a challenge (RFC 6749 §5.2)."""
     response = ask(world, authorization)
     assert (401, "invalid_client") == error_of(response)
     assert ("www-authenticate", 'Basic realm="daypass", charset="UTF-8"') in response.headers
@@ -119,7 +119,7 @@ def test_both_parts_are_form_encoded(world: World) -> None:
 
 
 def test_a_secret_is_replaced_in_two_steps(world: World) -> None:
-    """While both hashes stand there, both secrets are good; then the new one alone."""
+    """While the client has both hashes, both secrets work; afterwards only the new one."""
     fresh, new = Client.register(client_id="reader")
     both = Client("reader", (str(READER.secret_hash), str(fresh.secret_hash)))
     for client, statuses in ((READER, [200, 401]), (both, [200, 200]), (fresh, [401, 200])):
@@ -131,7 +131,7 @@ def test_a_secret_is_replaced_in_two_steps(world: World) -> None:
 
 
 def test_a_function_finds_clients(colour: type) -> None:
-    """Clients may stand in a database; what it takes for equal is not: an id is its characters."""
+    """Clients may be in a database that compares loosely; an id still has to match exactly."""
     asked_for = []
 
     def find(client_id: str) -> Client | None:
@@ -147,7 +147,7 @@ def test_a_function_finds_clients(colour: type) -> None:
 
 
 def test_an_async_function_finds_clients() -> None:
-    """With `AsyncDaypass` it may be async; a plain one runs in a thread, and holds nobody up. `Daypass` refuses it."""
+    """With `AsyncDaypass` it may be async; a plain one runs in a thread. `Daypass` refuses an async one."""
     threads: set[int] = set()
 
     async def find(client_id: str) -> Client | None:
@@ -167,7 +167,7 @@ def test_an_async_function_finds_clients() -> None:
 
 
 def test_a_function_that_returns_something_else(colour: type) -> None:
-    """A registry that returns what is no client is the operator's mistake, and is told as one."""
+    """A registry that returns something else than a client is the operator's mistake; the error says so."""
 
     def find(_: str) -> Any:
         return {"id": "reader"}
@@ -212,7 +212,7 @@ def test_a_client_that_is_not_possible(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("wrong", [[READER, READER], ["reader"], [READER.id, READER]])
 def test_a_registry_that_is_not_possible(wrong: Any) -> None:
-    """Two clients of one id, or what is no client."""
+    """Two clients with one id, or an object that is not a client, are refused."""
     with pytest.raises(ConfigurationError):
         Clients(wrong)
 
@@ -233,7 +233,7 @@ def test_a_new_client() -> None:
 
 
 def test_a_secret_is_in_no_log_error_or_repr(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever goes wrong, no client's secret or hash and no token stands in an event, a log or an answer."""
+    """Whatever goes wrong, no event, log or answer contains a client's secret, its hash or a token."""
     world = World()
     first = world.start()
     hidden = [SECRET, str(READER.secret_hash), first.refresh_token, first.access_token]

@@ -84,7 +84,7 @@ def test_two_authorization_headers(client: httpx2.Client, application: Served) -
 
 
 def test_a_body_that_is_too_long(client: httpx2.Client, application: Served) -> None:
-    """64 KiB are read and no more, whether the length is announced or not; one byte less is a form like any other."""
+    """At most 64 KiB are read, whether the length is announced or not; one byte less is accepted."""
     first = application.begin("app")
     form = urlencode({"grant_type": "refresh_token", "refresh_token": first.refresh_token, "client_id": "app", "p": ""})
     headers = {"content-type": FORM}
@@ -98,7 +98,7 @@ def test_a_body_that_is_too_long(client: httpx2.Client, application: Served) -> 
 @pytest.mark.parametrize("path", ["token", "revoke", "introspect"])
 @pytest.mark.parametrize("verb", ["GET", "PUT", "DELETE"])
 def test_no_other_method(client: httpx2.Client, path: str, verb: str) -> None:
-    """They are asked by ``POST`` alone."""
+    """The endpoints accept only ``POST``."""
     assert 405 == client.request(verb, f"/oauth/{path}").status_code
 
 
@@ -117,7 +117,7 @@ def test_a_program_without_a_library(application: Served) -> None:
     assert "Bearer" == json.loads(done.stdout)["token_type"]
 
 
-# ---- what is mounted
+# ---- mounting
 
 
 def test_it_is_described() -> None:
@@ -133,7 +133,7 @@ def test_it_is_described() -> None:
 
 @pytest.mark.parametrize("make", [starlette.oauth_routes, fastapi.oauth_router])
 def test_an_issuer_that_would_block(make: object) -> None:
-    """An issuer that is not async, or clients that are none, are refused where they are mounted."""
+    """An issuer that is not async, and objects that are not clients, are refused when they are mounted."""
     assert callable(make)
     auth = Daypass("memory:", issuer=ISSUER, load_user=lambda _: None)
     with pytest.raises(ConfigurationError, match="AsyncDaypass"):
@@ -141,7 +141,7 @@ def test_an_issuer_that_would_block(make: object) -> None:
 
 
 def test_an_issuer_with_a_path_is_described() -> None:
-    """Its metadata stands where RFC 8414 §3.1 wants it, in FastAPI's page too."""
+    """Its metadata is where RFC 8414 §3.1 wants it, and in FastAPI's page too."""
     from fastapi import FastAPI
 
     from daypass import AsyncDaypass

@@ -25,7 +25,7 @@ def asked(world: World, token: str, **form: str) -> bytes:
 
 @pytest.fixture
 def curious(colour: type, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Return a world with a client that introspects and has sessions of its own."""
+    """Return a world with a client that introspects and also has sessions."""
     client, secret = Client.register(client_id="curious", introspects=True)
     monkeypatch.setitem(SECRETS, "curious", secret)
     return World(colour=colour, clients=[*CLIENTS, client])
@@ -34,7 +34,7 @@ def curious(colour: type, monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.mark.parametrize("client_id", ["reader", "app", "daypass"])
 @pytest.mark.parametrize("hint", [None, "access_token", "refresh_token", "of_another_kind"])
 def test_an_access_token(world: World, client_id: str, hint: str | None) -> None:
-    """A service is told what an access token of any client says; the application's own claims are not for it."""
+    """A service learns what an access token of any client says, without the application's own claims."""
     tokens = world.start(client_id, scope="read write")
     form = {} if hint is None else {"token_type_hint": hint}
     response = world.asks("service", "/introspect", token=tokens.access_token, **form)
@@ -66,7 +66,7 @@ def test_a_service_learns_how_a_user_was_authenticated(world: World) -> None:
 
 
 def test_an_access_token_that_opens_nothing(world: World) -> None:
-    """An expired one, one of an ended session, garbage: that it is not active, and no more."""
+    """An expired one, one of an ended session, garbage: the answer says only that it is not active."""
     expired = world.start().access_token
     world.clock.advance(15 * MINUTE)
     ended = world.start()
@@ -76,7 +76,7 @@ def test_an_access_token_that_opens_nothing(world: World) -> None:
 
 
 def test_an_ended_session_is_looked_up(colour: type) -> None:
-    """What another process has ended is inactive at once: the store is asked, not what this process has heard."""
+    """A session that another process ended is inactive at once: the store is asked, not only this process's memory."""
     world = World(colour=colour)
     tokens = world.start()
     world.verify(tokens.access_token)
@@ -86,7 +86,7 @@ def test_an_ended_session_is_looked_up(colour: type) -> None:
 
 
 def test_a_refresh_token(curious: World) -> None:
-    """A client is told of its own refresh token, which is not used by it: nothing is written, nobody is told."""
+    """A client may ask about its own refresh token, which does not use it: nothing is written, no event is emitted."""
     tokens = curious.start("curious", scope="read write")
     curious.people[ALICE.subject] = replace(ALICE, scope="read")
     before = len(curious.events)
@@ -109,7 +109,7 @@ def test_a_refresh_token(curious: World) -> None:
 
 
 def test_a_refresh_token_of_another_client(world: World) -> None:
-    """A refresh token is for its client and its issuer alone."""
+    """Only a refresh token's own client and issuer learn about it."""
     for client_id in ("reader", "daypass"):
         assert INACTIVE == asked(world, world.start(client_id).refresh_token)
 
@@ -138,7 +138,7 @@ def test_a_refresh_token_that_gets_nothing(curious: World) -> None:
 
 
 def test_a_stale_refresh_token(world: World) -> None:
-    """Of two processes the one with the older token is not told of it as active, and loses nothing."""
+    """Of two processes, the one with the older token learns that it is not active, and loses nothing."""
     token = stale(world)
     assert INACTIVE == asked(world, token)
     assert 1 == len(world.session_ids())
@@ -146,13 +146,13 @@ def test_a_stale_refresh_token(world: World) -> None:
 
 @pytest.mark.parametrize("client_id", ["reader", "app"])
 def test_not_every_client_may(world: World, client_id: str) -> None:
-    """A client that may not introspect is told so, whatever it asks about: ``unauthorized_client``."""
+    """A client that may not introspect gets ``unauthorized_client``, whatever token it asks about."""
     for token in (world.start(client_id).access_token, "garbage"):
         assert (400, "unauthorized_client") == error_of(world.asks(client_id, "/introspect", token=token))
 
 
 def test_who_asks_and_for_what(world: World) -> None:
-    """Without a secret nothing is told, and without a token there is nothing to tell."""
+    """A request without a secret or without a token gets an error."""
     token = world.start().access_token
     assert (401, "invalid_client") == error_of(world.ask("/introspect", f"token={token}&client_id=service"))
     assert (401, "invalid_client") == error_of(world.ask("/introspect", f"token={token}"))

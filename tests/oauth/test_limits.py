@@ -1,4 +1,4 @@
-"""How often the OAuth endpoints may be asked; and that no stranger hinders a client's live sessions."""
+"""Rate limits of the OAuth endpoints; a stranger cannot hinder a client's live sessions."""
 
 from urllib.parse import urlencode
 
@@ -31,7 +31,7 @@ def as_nobody(world: World, times: int, path: str = "/token", address: str = "19
 
 
 def test_the_answer(colour: type[Daypass | AsyncDaypass]) -> None:
-    """What is too much is answered with 429, when to come again, in the shape of RFC 6749 §5.2; it is told of."""
+    """Over the limit: 429 with ``Retry-After``, in the shape of RFC 6749 §5.2, and an event."""
     world = limited(colour, rejected_refresh_per_address="2/minute")
     assert [400, 400] == refreshes(world, 2, GARBAGE)
     refused = world.refreshes("reader", GARBAGE)
@@ -63,7 +63,7 @@ def test_a_session() -> None:
 
 
 def test_a_token_of_another_client() -> None:
-    """A refresh token that another client shows is none of its own: it counts against the address, not the session."""
+    """A refresh token that another client sends counts against the address, not the session."""
     world = limited(rejected_refresh_per_address="3/minute", refresh_per_session="3/minute")
     token = world.start("reader").refresh_token
     assert [400] * 3 + [429] * 3 == refreshes(world, 6, token, "writer")
@@ -84,7 +84,7 @@ def test_wrong_secrets() -> None:
 
 
 def test_a_dead_session_counts_against_its_address() -> None:
-    """Authentic tokens that are rejected are counted too, and still get their answer: the client has to be told."""
+    """Authentic tokens that are rejected are counted too, and still get their answer, which the client needs."""
     world = limited(rejected_refresh_per_address="3/minute")
     dead = world.start().refresh_token
     world.asks("reader", "/revoke", token=dead)
@@ -93,7 +93,7 @@ def test_a_dead_session_counts_against_its_address() -> None:
 
 
 def test_garbage_costs_no_query() -> None:
-    """What is no refresh token of this client's is answered without a query, limited or not."""
+    """Text that is not a refresh token of this client is answered without a query, limited or not."""
     store = Watched()
     world = World(store=store, options=Options(rate_limits=RateLimits(rejected_refresh_per_address="2/minute")))
     world.start()

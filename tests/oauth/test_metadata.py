@@ -1,4 +1,4 @@
-"""``GET /.well-known/oauth-authorization-server``: what the issuer tells of itself (RFC 8414)."""
+"""``GET /.well-known/oauth-authorization-server``: the issuer's metadata (RFC 8414)."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_what_it_says(world: World) -> None:
 
 
 def test_an_issuer_with_a_path() -> None:
-    """Its metadata stands below the well-known path (RFC 8414 §3.1), its keys and endpoints below its own."""
+    """Its metadata is below the well-known path (RFC 8414 §3.1), its keys and endpoints are below the issuer's path."""
     issuer = f"{ISSUER}/tenant/7"
     world = World(issuer=f"{issuer}/", options={"oauth_path": "/api/oauth/"})
     content = json_of(world.ask(f"{PATH}/tenant/7", method="GET"))
@@ -46,7 +46,7 @@ def test_an_issuer_with_a_path() -> None:
 
 
 def test_scopes_that_are_known() -> None:
-    """Scopes are told of where each client has a limit; one without any may have others."""
+    """Scopes are listed if each client has a limit; a client without one may have others."""
     limited = [Client("a", scope="write read"), Client("b", scope="read extra")]
     assert ["extra", "read", "write"] == json_of(World(clients=limited).ask(PATH, method="GET"))["scopes_supported"]
     for clients in ([*limited, Client("c")], lambda _: None):
@@ -54,7 +54,7 @@ def test_scopes_that_are_known() -> None:
 
 
 def test_without_clients_there_is_none() -> None:
-    """An issuer without OAuth clients has no OAuth endpoints, and tells of none."""
+    """An issuer without OAuth clients has no OAuth endpoints, and lists none."""
     auth = Daypass("memory:", issuer=ISSUER, load_user=lambda _: None)
     site = Application(auth)
     assert ((), ["/.well-known/jwks.json"]) == (site.oauth_routes, [route.path for route in site.well_known_routes])

@@ -36,7 +36,7 @@ def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def expired(begun: Begun) -> dict[str, Any]:
-    """Return a token as an OAuth library keeps it, whose time is over."""
+    """Return an expired token, as an OAuth library keeps it."""
     return {
         "access_token": begun.access_token,
         "refresh_token": begun.refresh_token,
@@ -51,9 +51,9 @@ def expired(begun: Begun) -> dict[str, Any]:
 
 @pytest.mark.parametrize("issuer", [ISSUER, f"{ISSUER}/tenant"])
 def test_authlib_finds_the_metadata_valid(issuer: str) -> None:
-    """Authlib's own reading of RFC 8414 finds it at the address that it computes, and has nothing to complain of.
+    """Authlib finds it at the address that it computes from RFC 8414, and validates it.
 
-    Save that an empty list is none to it: ``response_types_supported`` has to be there, and there are none to tell of.
+    Except that it refuses an empty list: ``response_types_supported`` is required, and there are none.
     """
     metadata = json_of(World(issuer=issuer).ask(get_well_known_url(issuer), method="GET"))
     assert [] == metadata["response_types_supported"]
@@ -88,7 +88,7 @@ def test_authlib_refreshes_by_itself(application: Served, make: Any, method: str
 
 
 def test_authlib_without_a_secret(application: Served) -> None:
-    """A public client refreshes by its id alone."""
+    """A public client refreshes with only its id."""
     with OAuth2Client("app", token_endpoint_auth_method="none", token=expired(application.begin("app"))) as client:
         tokens = client.refresh_token(f"{application.address}/oauth/token")
     assert 200 == application.opens(tokens["access_token"])
@@ -157,7 +157,7 @@ def test_requests_oauthlib_refreshes_by_itself(application: Served) -> None:
 
 
 def test_requests_oauthlib_revokes(application: Served) -> None:
-    """By the request that oauthlib prepares; the next refresh says that the session is over."""
+    """With the request that oauthlib prepares; the next refresh says that the session has ended."""
     begun = application.begin("app")
     client = WebApplicationClient("app")
     url, headers, body = client.prepare_token_revocation_request(
@@ -190,7 +190,7 @@ def test_requests_oauthlib_understands_what_is_wrong(
 
 
 def test_a_stale_token_ends_no_session_in_either(application: Served) -> None:
-    """Of two processes that share a session, the one with the older token is not told that it is over."""
+    """Of two processes that share a session, the one with the older token does not learn that it has ended."""
     url = f"{application.address}/oauth/token"
     begun = application.begin("app")
     with OAuth2Client("app", token_endpoint_auth_method="none", token=expired(begun)) as one:
@@ -232,7 +232,7 @@ def test_our_own_client(application: Served, method: Any) -> None:
 
 
 def test_our_own_client_without_a_secret(application: Served) -> None:
-    """A public client, and a session that was ended by somebody else: a login is required, and nothing else."""
+    """With a public client, and a session that another party ended: a login is required, and nothing else."""
     begun = application.begin("app")
     strategy = OAuth(client_id="app", issuer=application.address)
     auth = DaypassAuth(application.address, strategy=strategy, timing=Timing(fresh=0))

@@ -14,7 +14,7 @@ from .world import World, error_of
 @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
 @pytest.mark.parametrize("client_id", ["reader", "app", "daypass"])
 def test_a_token_ends_its_session(world: World, client_id: str, kind: str, hint: str | None) -> None:
-    """Either token, by any kind of client, whatever the hint says: the session is over, and no other one."""
+    """Either token, of any kind of client, whatever the hint says: this session ends, and no other."""
     ended, other = world.start(client_id), world.start(client_id)
     form = {} if hint is None else {"token_type_hint": hint}
     response = world.asks(client_id, "/revoke", token=getattr(ended, kind), **form)
@@ -33,7 +33,7 @@ def test_what_is_told_of_it(world: World) -> None:
 
 
 def test_an_old_refresh_token_revokes(world: World) -> None:
-    """However often the session was rotated since: whoever holds an authentic one may end it."""
+    """However often the session was rotated since: every authentic token may end it."""
     first = world.start()
     second = json_of(world.refreshes("reader", first.refresh_token))["refresh_token"]
     world.end_grace()
@@ -64,7 +64,7 @@ def test_a_token_of_another_client(world: World) -> None:
 
 
 def test_who_asks_and_for_what(world: World) -> None:
-    """A client that does not show who it is, and one that sends no token, are told so; nothing is revoked."""
+    """A client that does not authenticate, or sends no token, gets an error; nothing is revoked."""
     tokens = world.start()
     assert (401, "invalid_client") == error_of(world.asks("nobody", "/revoke", token=tokens.refresh_token))
     assert (401, "invalid_client") == error_of(world.ask("/revoke", f"token={tokens.refresh_token}&client_id=reader"))

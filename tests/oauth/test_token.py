@@ -29,7 +29,7 @@ def world_of_all() -> World:
 
 
 def test_a_refresh(world: World) -> None:
-    """Success has exactly the shape of RFC 6749 §5.1, and nobody may store it."""
+    """Success has exactly the shape of RFC 6749 §5.1, and must not be cached."""
     first = world.start()
     response = world.refreshes("reader", first.refresh_token)
     content = json_of(response)
@@ -47,7 +47,7 @@ def test_a_refresh(world: World) -> None:
 
 
 def test_refresh_of_an_oauth_client_keeps_a_session_s_own_times(world: World) -> None:
-    """A client's session that asks for less time than the policy gives is over then."""
+    """A client's session with shorter times than the policy ends at its own time."""
     first = world.start("reader", persistent=False, absolute_ttl="1d", claims={"org": "acme"})
     world.clock.advance(12 * HOUR - 1)
     content = json_of(world.refreshes("reader", first.refresh_token))
@@ -80,9 +80,9 @@ def test_every_kind_of_client_refreshes(world: World, client_id: str) -> None:
 def test_the_scope_of_the_answer(
     world: World, granted: str | None, may: str | None, asked: str | None, borne: str | None
 ) -> None:
-    """What the session was granted, its user may do, was asked for, and the client may have: the least of them.
+    """Of what was granted, the user may do, was requested, and the client may have: what all four have.
 
-    It stands in the answer wherever something is said of it; a client's limit takes away, and grants nothing.
+    The answer has it if any of the four says something; a client's limit only takes away.
     """
     first = world.start(scope=granted)
     world.people[ALICE.subject] = replace(ALICE, scope=may)
@@ -101,7 +101,7 @@ def test_a_narrowed_refresh_narrows_no_later_one(world: World) -> None:
 
 @pytest.mark.parametrize("asked", ["read admin", "extra", "re\tad", 'a"b', "caf\u00e9", "x" * 1025])
 def test_more_scope_than_there_is(world: World, asked: str) -> None:
-    """More than was granted or the client may have, and what is no scope: ``invalid_scope``, nothing changed."""
+    """More than was granted or the client may have, or an invalid scope: ``invalid_scope``, nothing changed."""
     first = world.start(scope="read write extra")
     assert (400, "invalid_scope") == error_of(world.refreshes("reader", first.refresh_token, scope=asked))
     assert [EventCode.STARTED] == [event.code for event in world.events]
@@ -150,7 +150,7 @@ def test_a_lost_answer_costs_nothing(world: World) -> None:
 
 
 def test_held_back(world: World) -> None:
-    """A client whose older refresh token came late is given none, and keeps what it has (RFC 6749 §6)."""
+    """A client whose older refresh token came late gets none, and keeps the one it has (RFC 6749 §6)."""
     first = world.start()
     second = json_of(world.refreshes("reader", first.refresh_token))["refresh_token"]
     world.end_grace()
@@ -173,9 +173,9 @@ def stale(world: World) -> str:
 
 
 def test_a_stale_token_logs_nobody_out(world: World) -> None:
-    """An honest client whose twin has a newer token is told to come again, not that its session is over.
+    """An honest client whose twin has a newer token is asked to retry; its session has not ended.
 
-    Nothing is changed by it, and after the grace period the same token is reuse, as at every other door.
+    Nothing is changed, and after the grace period the same token is reuse, as at every other endpoint.
     """
     token = stale(world)
     before = world.session_ids()
@@ -221,7 +221,7 @@ def test_a_store_that_is_down(tmp_path: Path) -> None:
 def test_whatever_is_sent(
     world_of_all: World, body: bytes, authorization: str | None, fields: dict[str, str], path: str
 ) -> None:
-    """Anything at all is answered by an error of RFC 6749 §5.2, or as a token that is none is; never by a crash."""
+    """Any input gets an error of RFC 6749 §5.2, or is treated as an invalid token; nothing crashes."""
     headers = {} if authorization is None else {"authorization": authorization}
     for sent in (body, urlencode(fields), urlencode({**fields, "client_id": "app"})):
         response = world_of_all.ask(path, sent, headers=headers)

@@ -137,7 +137,7 @@ class World:
 
 
 def error_of(response: Response) -> tuple[int, str]:
-    """Return status and code of an error; it has the shape of RFC 6749 §5.2, and nobody may store it."""
+    """Return status and code of an error; it has the shape of RFC 6749 §5.2, and must not be cached."""
     content = json.loads(response.body)
     assert {"error", "error_description"} == set(content)
     assert _DESCRIPTION.fullmatch(content["error_description"])

@@ -78,7 +78,7 @@ def issuer(kind: type[Daypass] | type[AsyncDaypass], store: Store | AsyncStore, 
     """Return a node over ``store``."""
     policy = {name: f"{getattr(POLICY, name)}ms" for name in ("access_ttl", "idle_ttl", "absolute_ttl", "grace_period")}
     auth = kind(
-        store,  # type: ignore[arg-type]  # whoever gives the kind gives a store of the same colour
+        store,  # type: ignore[arg-type]  # the caller gives a store of the same kind, sync or async
         issuer="https://issuer.example",
         secret=SECRET,
         algorithm="HS256",
@@ -101,7 +101,7 @@ class Call:
     node: int
 
     def ask(self, node: Node) -> Any:
-        """Return the answer, or what has to be awaited for it."""
+        """Return the answer, or the awaitable of it."""
         raise NotImplementedError
 
 
@@ -158,7 +158,7 @@ class SetUser(Call):
 
 @dataclass(frozen=True)
 class RollBack(Call):
-    """The database loses its last writes: it goes back from ``old`` to ``new``, if it still stands at ``old``."""
+    """The database loses its last writes: it goes back from ``old`` to ``new``, if ``old`` is what it has."""
 
     old: Session
     new: Session
@@ -210,12 +210,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call was answered, or the kind of error that it raised; and the events that were told of meanwhile.
+    """The answer of a call, or the kind of its error; and the events that were emitted meanwhile.
 
     Attributes:
         answer: of the call, or the kind of the error.
         told: the events.
-        error: all that the error shows of itself.
+        error: everything that the error shows.
     """
 
     answer: Any

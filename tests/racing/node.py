@@ -7,5 +7,5 @@ from multiprocessing.connection import Connection
 from .presenters import follow
 
 if __name__ == "__main__":
-    logging.disable()  # what is told of is looked at by whoever asked
+    logging.disable()  # the caller looks at the events
     follow(Connection(int(sys.argv[1])))

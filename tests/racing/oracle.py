@@ -1,7 +1,7 @@
-"""What the pure rule says of calls, one after another, and whether there is an order that explains what was seen.
+"""The pure rule applied to calls, one after another; finds an order of the calls that explains what was seen.
 
-Nothing of `daypass.flows` or of a store is used here: verdict, position and successor are those of `daypass.rotation`
-and `daypass.refresh_token`, and the rest of a session's life is written out below.
+It uses neither `daypass.flows` nor a store. Verdict, position and successor come from `daypass.rotation` and
+`daypass.refresh_token`; the rest of a session's life is written out below.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from .calls import KEYS, POLICY, Call, EndAll, EndSession, Given, Logout, Outcom
 
 @dataclass(frozen=True)
 class State:
-    """What is stored, and which users may not log in."""
+    """The stored session, and which users may not log in."""
 
     rows: frozenset[Session] = frozenset()
     away: frozenset[str] = frozenset()

@@ -53,10 +53,10 @@ class Presenters(Protocol):
 
 
 class Threads:
-    """Presenters that are threads, at three issuers; each issuer has a store of its own, over one place.
+    """Presenters that are threads, at three issuers; each issuer has its own store object on one database.
 
     Attributes:
-        distant: whether stores and users are at a distance while calls are made at once.
+        distant: whether stores and users answer slowly while calls are made at once.
     """
 
     nodes = 3
@@ -158,7 +158,7 @@ def _at_a_distance(*parts: Users | Distant | AsyncDistant) -> Iterator[None]:
 
 
 def make(node: Node, call: Call) -> Outcome:
-    """Make a call, in the context of whoever does."""
+    """Make a call, in the context of the presenter."""
     NOW.set(call.at)
     TOLD.set([])
     try:
@@ -184,9 +184,9 @@ async def amake(node: Node, call: Call) -> Outcome:
 
 
 class Fleet:
-    """Processes that wait to be told which place to open and what to ask there.
+    """Processes that wait for a message with the database to open and the call to make.
 
-    They end when this one goes away, whatever becomes of it, and after two minutes without a word.
+    They end when this process ends, however that happens, and after two minutes without a message.
     """
 
     size = 4
@@ -228,7 +228,7 @@ def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
 
 
 class Processes:
-    """Presenters that are the threads of several processes, each with an issuer of its own."""
+    """Presenters that are the threads of several processes, each with its own issuer."""
 
     nodes = Fleet.size
 
@@ -276,7 +276,7 @@ class Processes:
 
 
 def follow(pipe: Connection) -> None:
-    """Be one of the processes: do what is told until the pipe is closed."""
+    """Run as one of the processes: make the calls that are asked for, until the pipe is closed."""
     threads: Threads | None = None
     while pipe.poll(2 * PATIENCE):
         try:
@@ -295,7 +295,7 @@ def follow(pipe: Connection) -> None:
                     answer = threads.at_once(*arguments)
         except (EOFError, ConnectionError):
             break
-        except Exception as error:  # whoever asked is told
+        except Exception as error:  # the caller gets the answer
             answer = f"process {os.getpid()}: {error!r}"
         pipe.send(answer)
 

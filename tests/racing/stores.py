@@ -50,7 +50,7 @@ def _url(place: Path) -> str:
 
 URL = "url"
 """The file in a place, or in a folder above it, that names the server; for stores that have one."""
-FAST: Mapping[str, Any] = {"synchronous": "NORMAL"}  # what is asked here is who is first, and not what is on the disk
+FAST: Mapping[str, Any] = {"synchronous": "NORMAL"}  # the order matters here, not what is on the disk
 
 STORES = {
     "memory": Kind(lambda at: _memory(MemoryStore, at), lambda at: _memory(AsyncMemoryStore, at), shared=False),
@@ -62,12 +62,12 @@ STORES = {
 
 
 class Distant:
-    """A store at a distance: now and then a step takes a moment to get there, and its answer one to come back.
+    """A store at a distance: some steps take a moment to arrive, and their answers a moment to come back.
 
     Attributes:
-        far: whether it does so just now; while nobody races there is no need.
-        before: is called with each step before it is performed, and may raise.
-        after: likewise, when it has been performed.
+        far: whether it does so now; without a race there is no need.
+        before: called with each step before it is performed; may raise.
+        after: called with each step after it was performed; may raise.
     """
 
     def __init__(self, store: Store) -> None:

@@ -1,6 +1,6 @@
-"""What ended stays ended, whoever finishes last: refreshes against every way in which a session ends, at the same time.
+"""A revoked session stays revoked, whichever call ends last: refreshes race with every way to end a session.
 
-`World` holds each round to the rule as everywhere; what a user relies on is asserted here in its own words.
+`World` checks each round against the rule; the tests also assert what a user relies on.
 """
 
 import random
@@ -68,7 +68,7 @@ class Round:
         self.world.at_once(SetUser(self.world.now, 0, self.subject, "here"))
 
     def is_over(self) -> None:
-        """Assert that nothing of the session opens anything, now and after the grace period, and it stays so."""
+        """Assert that no token of the session is accepted, now and after the grace period."""
         world, ended = self.world, self.world.row(self.id)
         assert ended.ended_at is not None
         for _ in range(2):
@@ -91,7 +91,7 @@ class Round:
 
 
 def enders(outcomes: list[Outcome], session_id: str) -> list[str | None]:
-    """Return the reasons that were told for the end of a session."""
+    """Return the reasons of the events for the end of a session."""
     told = [event for outcome in outcomes for event in outcome.told if event.session_id == session_id]
     return ["reuse" if event.code is EventCode.REUSED else event.reason for event in told if event.code in ENDINGS]
 
@@ -128,7 +128,7 @@ def test_the_first_to_end_it_is_the_one_that_did(world: World) -> None:
 
 
 def test_end_all_ends_all_and_no_more(world: World) -> None:
-    """A user's sessions that are refreshed at that moment end, save the one to keep; nobody else's does."""
+    """A user's sessions that are refreshed at that moment end, except the one to keep; other users' sessions do not."""
     for number in range(3):
         fate = random.Random(number)
         rounds = [Round(world, fate) for _ in range(3)]
@@ -150,7 +150,7 @@ def test_end_all_ends_all_and_no_more(world: World) -> None:
 
 
 def test_sessions_that_end_while_clients_go_on_and_on(world: World) -> None:
-    """Clients that refresh again and again, each with what it was given last, are all refused soon after the end."""
+    """Clients that refresh again and again, each with its newest token, are all refused soon after the end."""
     for how in ("logout", "end_session", "end_all"):
         round_ = Round(world, random.Random(how))
         jars = [round_.tokens[-1]] * 4

@@ -1,4 +1,4 @@
-"""Every verdict is told of, with its reasons and without a token; whoever listens, and fails, changes nothing."""
+"""Every verdict emits an event, with its reasons and without a token; a callback that fails changes nothing."""
 
 import logging
 from collections.abc import Callable, Coroutine, Iterator
@@ -21,7 +21,7 @@ MASTER_KEYS = [key.mac_key for key in KEYS]
 
 
 def tour(world: World) -> tuple[str, list[tuple[str, int | None, int | None]]]:
-    """Come upon the seven verdicts, one after another; return the session and what was told of it."""
+    """Cause the seven verdicts, one after another; return the session and its events."""
     login = world.start()
     first = login.refresh_token
     second = world.refresh(first).answer.refresh_token
@@ -65,7 +65,7 @@ TOUR = [
 
 
 def ways_to_end(world: World) -> None:
-    """End sessions in each way, and present what is left of them."""
+    """End sessions in each way, and present their remaining tokens."""
     logins = [world.start() for _ in range(5)]
     subject = logins[0].session.subject
     for login in logins:
@@ -117,7 +117,7 @@ def _shown(record: logging.LogRecord) -> str:
     return logging.Formatter("%(message)s").format(record) + repr(record.args) + repr(vars(record))
 
 
-# ---- whoever listens
+# ---- callbacks
 
 FAILURES: list[Callable[[str], Exception]] = [
     ZeroDivisionError,
@@ -190,7 +190,7 @@ def changes_nothing(make: Make, listener: Callable[[Event], object], caplog: pyt
 def test_a_listener_that_raises_changes_nothing(
     make: Make, failure: Callable[[str], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever it raises, errors of ours among them, every call has the outcome that it has with no listener."""
+    """Whatever it raises, even errors of ours, every call has the same result as without a callback."""
     changes_nothing(make, raising(failure), caplog)
 
 
@@ -218,7 +218,7 @@ UPKEEP = (ReadKeys, ReadEndings, Sweep)
 
 
 class Fault:
-    """Lets one step of a store fail: the n-th from now on, without those that go on beside the requests."""
+    """Lets one step of a store fail: the n-th from now on, not counting those of the upkeep."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -251,7 +251,7 @@ PASTS: dict[str, Past] = {
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("verdict", PASTS)
 def test_what_a_store_did_not_confirm_is_not_told(make: Make, verdict: str, when: str) -> None:
-    """When a step fails nothing is told of it; the same token may be presented again, and is answered by the rule."""
+    """When a step fails there is no event; the same token may be presented again, and is answered by the rule."""
     for number in (1, 2):
         world = make()
         login = world.start()

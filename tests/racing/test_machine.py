@@ -1,9 +1,9 @@
-"""Whatever is done at once, by whomever and in whatever order it comes about, it is what the pure rule says.
+"""Whatever calls are made at once, in whatever order they are performed, the outcome is that of the pure rule.
 
-The machine draws what is done; `World` makes the calls, at the same time where there are several, and looks for an
-order of them under which the rule gives each its outcome and leaves what is stored. The examples are the same on each
-run. ``DAYPASS_EXAMPLES=500 pytest tests/racing/test_machine.py`` tries so many others, with each kind of presenters,
-and looks for the shortest way to what it finds.
+The machine draws the calls. `World` makes them, several at the same time, and looks for an order of them for which the
+rule gives these outcomes and this row. The examples are the same on each run.
+``DAYPASS_EXAMPLES=500 pytest tests/racing/test_machine.py`` tries that many others, with each kind of presenters, and
+shortens what it finds.
 """
 
 import os
@@ -38,10 +38,10 @@ SESSIONS = 3
 users = st.integers(0, 1)
 nodes = st.integers(0, 3)
 picks = st.integers(0, SESSIONS - 1)
-"""Which session: so many before the newest one."""
+"""Which session: this many before the newest one."""
 
 behind = st.sampled_from((0, 1, 0, 1, 0, 1, 2, 3, 4, 7))
-"""Which token of a session: so many before the one that was given last."""
+"""Which token of a session: this many before the newest one."""
 
 skews = st.sampled_from((0, 0, 0, 2_000, -3_000))
 """By how much the clock of the node is wrong."""
@@ -99,7 +99,7 @@ class Racing(RuleBasedStateMachine):
 
     @rule(pick=picks, lost=st.integers(1, 5), several=st.lists(presentations, max_size=3))
     def lose_writes(self, pick: int, lost: int, several: list[Any]) -> None:
-        """The database is restored from a backup; then clients go on with what they have."""
+        """The database is restored from a backup; then clients continue with the tokens that they have."""
         self.world.at_once(self._roll_back(pick, lost))
         self.world.at_once(*(self._refresh(*each) for each in ((pick, 0, 0, 0), *several)))
 
@@ -168,7 +168,7 @@ class Racing(RuleBasedStateMachine):
 
 
 def test_whatever_happens_at_once_is_what_the_rule_says(make_world: MakeWorld) -> None:
-    """Each outcome, each event and each stored row is the pure rule's, for some order of what was done at once."""
+    """Each outcome, each event and each stored row is the pure rule's, for some order of the calls made at once."""
     met: Counter[str] = Counter()
     run_state_machine_as_test(
         lambda: Racing(make_world, met),  # type: ignore[arg-type]  # it may be any function, as its docstring says

@@ -1,4 +1,4 @@
-"""Of many who come at the same time with the same token, one changes what is stored and all are answered alike."""
+"""Of many callers with the same token at the same time, one changes the store, and all get the same answer."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ def together(world: World, *tokens: str) -> list[Outcome]:
 
 
 def codes(outcomes: Iterable[Outcome]) -> Counter[str]:
-    """Return how often each event was told."""
+    """Return how often each event was emitted."""
     return Counter(code for outcome in outcomes for code in outcome.codes)
 
 
@@ -36,7 +36,7 @@ def one(verdict: str, others: str, outcomes: list[Outcome]) -> None:
 
 
 def successor_of(outcomes: list[Outcome]) -> str:
-    """Return the one refresh token that all were given, to replace what they had."""
+    """Return the one refresh token that all callers got."""
     (given,) = {(outcome.answer.refresh_token, outcome.answer.replaces) for outcome in outcomes}
     assert given[1] is True
     return str(given[0])
@@ -117,7 +117,7 @@ def test_of_two_successors_one_wins(world: World) -> None:
 
 
 def test_a_token_and_its_successor_at_once(world: World) -> None:
-    """After the grace period one rotates or one branches, whichever comes first: nobody is logged out by it."""
+    """After the grace period one rotates or one branches, whichever comes first: the session continues either way."""
     login = world.start()
     token, following = login.refresh_token, world.refresh(login.refresh_token).answer.refresh_token
     for _ in range(8):
@@ -147,7 +147,7 @@ def test_exactly_one_heals(world: World) -> None:
 
 @pytest.mark.parametrize(("later", "expected"), [(0, {"stale"}), (1, {"reused", "rejected"})])
 def test_a_branch_of_which_the_store_knows_nothing(world: World, later: int, expected: set[str]) -> None:
-    """A token of the right generation whose parent is not what is stored rotates nothing: its line was left."""
+    """A token of the right generation with another parent rotates nothing: its branch was abandoned."""
     login = world.start()
     second = world.refresh(login.refresh_token).answer
     world.now += W + 1
@@ -163,7 +163,7 @@ def test_a_branch_of_which_the_store_knows_nothing(world: World, later: int, exp
 
 @pytest.mark.parametrize("generations", [2, 4])
 def test_exactly_one_finds_reuse(world: World, generations: int) -> None:
-    """Of all who come with a token that was used long ago, one revokes the session, and all are told that it is."""
+    """Of all callers with a token that was used long ago, one revokes the session, and all get that error."""
     login = world.start()
     token = login.refresh_token
     for _ in range(generations):
@@ -176,7 +176,7 @@ def test_exactly_one_finds_reuse(world: World, generations: int) -> None:
 
 
 def test_a_thief_and_the_owner_at_once(world: World) -> None:
-    """When an old token comes while the newest one does, the session is revoked, whoever is first: a thief is found."""
+    """When an old token and the newest one come together, the session is revoked, whichever is first."""
     for _ in range(4):
         login = world.start()
         token = login.refresh_token
@@ -190,7 +190,7 @@ def test_a_thief_and_the_owner_at_once(world: World) -> None:
 
 
 def test_every_row_of_the_table_is_met(world: World) -> None:
-    """The pure rule's ten cases, each come upon by many at once: nobody's outcome differs from what the rule says."""
+    """Many callers meet each of the rule's ten cases at once: every outcome is the rule's."""
 
     def started(refreshed: int) -> tuple[list[str], list[Session]]:
         login = world.start()

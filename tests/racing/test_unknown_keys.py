@@ -45,7 +45,7 @@ class Reads:
 
 
 class SlowStore(MemoryStore):
-    """Reads keys slowly: what it found is answered a moment later."""
+    """Reads keys slowly: the answer comes a moment later."""
 
     def __init__(self, reads: Reads, shared: MemoryStore) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class Nodes:
         await asked if self.asynchronous else None
 
     async def close(self) -> None:
-        """End what goes on in the background."""
+        """End the upkeep."""
         closing = self.late.close()
         await closing if self.asynchronous else None
         self.adding.close()
@@ -209,7 +209,7 @@ async def test_a_flood_of_made_up_keys(nodes: Nodes) -> None:
 
 
 def forged(nodes: Nodes) -> str:
-    """Return an access token of an issuer with a key of its own."""
+    """Return an access token of an issuer with another key."""
     other = Daypass("memory:", issuer="https://issuer.example", load_user=lambda _: ADA, clock=nodes.clock)
     return other.start(ADA).access_token
 

@@ -1,4 +1,4 @@
-"""Presenters, what they hold, and what the rule says is stored: after each step the two are compared."""
+"""Presenters, their tokens, and the store as the rule wants it: after each step the two are compared."""
 
 import itertools
 import os
@@ -17,19 +17,19 @@ from .presenters import Presenters
 ENDINGS = (EventCode.LOGGED_OUT, EventCode.ENDED, EventCode.REUSED)
 HEARD = (SessionRevoked.code, TokenReused.code)
 LOOKED_AT = 5
-"""So many of the newest access tokens are verified at every node after each step."""
+"""How many of the newest access tokens are verified at every node after each step."""
 
 
 class World:
-    """One store, its presenters, and what has happened so far.
+    """One store, its presenters, and what has happened.
 
     Attributes:
-        now: the time, in milliseconds; a call may be made at another, by a node whose clock is wrong.
-        state: what is stored, as the rule has it.
-        tokens: every refresh token that anybody was ever given, for each session in the order they came.
+        now: the time, in milliseconds; a node whose clock is wrong may use another time.
+        state: what is stored, by the rule.
+        tokens: every refresh token that was ever given, for each session in their order.
         subjects: the users.
         history: the rows of each session, in the order they were seen.
-        met: how often each relation and verdict came up.
+        met: how often each relation and verdict occurred.
     """
 
     def __init__(self, presenters: Presenters) -> None:
@@ -51,7 +51,7 @@ class World:
         self.presenters.close()
 
     def start(self, user: int = 0, node: int = 0) -> Given:
-        """Start a session; what is stored and given is what a login has to store and give."""
+        """Start a session; check that the row and the tokens are those of a login."""
         subject = self.subjects[user]
         (outcome,) = self.presenters.one_by_one([calls.Start(self.now, node, subject)])
         given = outcome.answer
@@ -79,7 +79,7 @@ class World:
         return self.at_once(Refresh(self.now if at is None else at, node, token))[0]
 
     def at_once(self, *made: Call) -> list[Outcome]:
-        """Make calls at the same time; there has to be an order in which the rule says just what is seen."""
+        """Make calls at the same time; check that the rule explains the results for some order of them."""
         before = self.state
         outcomes = self.presenters.at_once(made) if len(made) > 1 else self.presenters.one_by_one(made)
         after = State(self.stored(), self._away(made))
@@ -93,7 +93,7 @@ class World:
         return outcomes
 
     def roll_back(self, session_id: str, row: Session) -> None:
-        """Let the database lose what it wrote since it held ``row``."""
+        """Let the database lose what it wrote since it had ``row``."""
         self.at_once(self.rolling_back(session_id, row))
 
     def rolling_back(self, session_id: str, row: Session) -> RollBack:
@@ -113,7 +113,7 @@ class World:
         return list(self.tokens[session_id])
 
     def look(self) -> None:
-        """Compare what is stored, what is listed and what each node verifies with what is to be."""
+        """Compare the stored row, the list of sessions and each node's verification with the expected ones."""
         assert self.state.rows == self.stored()
         lists = [ListSessions(self.now, 0, subject) for subject in self.subjects]
         for call, outcome in zip(lists, self.presenters.one_by_one(lists), strict=True):
@@ -128,11 +128,11 @@ class World:
             assert outcome.answer in allows
 
     def knows_ended(self, node: int, session_id: str) -> bool:
-        """Tell whether this node ended a session, or has heard that it is ended."""
+        """Return whether this node ended a session, or was notified that it ended."""
         return (node, session_id) in self._ended
 
     def adopt(self) -> None:
-        """Take what is stored for what is to be, after a call of which nobody knows how far it got."""
+        """Expect what is stored now, after a call that may have got anywhere."""
         self.state = replace(self.state, rows=self.stored())
 
     def _opens(self, node: int, session_id: str, expires_at: int) -> set[object]:
@@ -157,7 +157,7 @@ class World:
         return frozenset(away)
 
     def _keep(self, made: "list[Call] | tuple[Call, ...]", outcomes: list[Outcome]) -> None:
-        """Remember what was given and told."""
+        """Remember the tokens and the events."""
         self.told += outcomes
         for call, outcome in zip(made, outcomes, strict=True):
             given = outcome.answer

@@ -64,7 +64,7 @@ class Steps:
                 yield from [end for end, _ in zip(self._match(list(argument), at), range(1), strict=False)]
             case "ASSERT" | "ASSERT_NOT":
                 found = argument[0] > 0 and next(self._match(list(argument[1]), at), None) is not None
-                if argument[0] < 0 or found == (code == "ASSERT"):  # what is behind has a fixed length: one step
+                if argument[0] < 0 or found == (code == "ASSERT"):  # a lookbehind has a fixed length: one step
                     self._step()
                     yield at
             case "AT":

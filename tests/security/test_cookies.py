@@ -1,4 +1,4 @@
-"""The cookie under attack: what another host of the same site, or of the same machine, could set beside it.
+"""Attacks on the cookie: what another host of the same site, or of the same machine, could set beside it.
 
 ASVS 5.0 chapter 3.3, RFC 10017 §6.1.3.2.
 """
@@ -15,11 +15,11 @@ from ..web.live import LOGIN
 from ..web.world import BOB, Asked, access_token, cookie_value, headers_named, json_of
 
 NO_SPACE = ["\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f", "\u2000", "\u3000", "\u2028", "\ufeff"]
-"""White space to Python, and part of a name to a browser, which then asks for none of what `__Host-` stands for."""
+"""White space to Python, but part of a name to a browser, which then does not apply the rules of `__Host-`."""
 
 
 def whose(asked: Asked, cookies: str) -> str | None:
-    """Return whose session a refresh with these cookies goes on with, None where it is refused."""
+    """Return the user whose session a refresh with these cookies continues, None if it is refused."""
     response = asked.ask("POST", "/refresh", headers={"cookie": cookies})
     if response.status == 401:
         return None
@@ -28,7 +28,7 @@ def whose(asked: Asked, cookies: str) -> str | None:
 
 @pytest.mark.parametrize("space", NO_SPACE)
 def test_a_cookie_that_slipped_past_the_prefix_is_not_ours(space: str) -> None:
-    """A cookie of a sister host whose name is ours but for white space that browsers keep is another cookie."""
+    """A sister host's cookie with our name and white space that browsers keep is a different cookie."""
     asked = Asked()
     _, own = asked.login()
     _, tossed = asked.login(BOB)
@@ -87,7 +87,7 @@ def test_what_comes_in_never_comes_out_in_a_cookie() -> None:
 
 
 def test_a_cookie_lives_no_longer_than_its_session() -> None:
-    """The cookie's age is what is left of the session, at login and at each refresh, and 400 days at the most."""
+    """The cookie's age is the rest of the session's lifetime, at login and at each refresh, at most 400 days."""
     asked = Asked(idle_ttl="700d", absolute_ttl="800d")
     _, cookie = asked.login()
     ages = []
@@ -101,7 +101,7 @@ def test_a_cookie_lives_no_longer_than_its_session() -> None:
 
 
 def test_a_session_id_that_somebody_brings_along_is_not_adopted() -> None:
-    """No fixation: whatever cookie comes with a login, the session is a new one with a secret of its own."""
+    """No fixation: whatever cookie comes with a login, the session is new and has a new secret."""
     asked = Asked()
     _, planted = asked.login(BOB)
     response = asked.ask("POST", "/login", LOGIN, cookie=planted)

@@ -48,7 +48,7 @@ LOOK_ALIKES = [
 
 
 def every_operation(asked: Asked) -> list[tuple[str, str]]:
-    """Return each method of each path that the site serves, save what is asked by a proxy for another application."""
+    """Return each method of each path of the site, except what a proxy requests for another application."""
     found = [(method, path) for path, route in asked.routes.items() for method in route.methods if path != "/verify"]
     assert len(found) > 15
     return found
@@ -93,7 +93,7 @@ def test_nothing_is_changed_by_a_method_that_is_safe() -> None:
 
 
 def test_no_form_can_log_anybody_in() -> None:
-    """No login by what a form can send, or a script without asking first: nobody ends up in an attacker's session."""
+    """A form, or a script without a preflight, cannot log a victim in to the attacker's session."""
     asked = Asked()
     kinds = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""]
     smuggled = ["text/plain; application/json", "text/plain, application/json", "application/json, text/plain"]

@@ -52,7 +52,7 @@ def test_a_strange_key_name_is_no_failure_of_the_store(kid: str, tmp_path: Any) 
 
 
 def test_no_hint_at_a_key_is_followed() -> None:
-    """``jku``, ``x5u``, ``jwk`` and ``x5c`` are not looked at: nobody is asked, and the stranger's key is none."""
+    """``jku``, ``x5u``, ``jwk`` and ``x5c`` are ignored: no request is sent, and the attacker's key is not used."""
     stranger = SigningKey.generate("ES256")
     public = KeyRing([stranger], "ES256").jwks()["keys"][0]
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -90,7 +90,7 @@ def test_a_nested_token_is_none() -> None:
 
 @pytest.mark.parametrize("header", [{"zip": "DEF"}, {"enc": "A128GCM"}, {"b64": False}, {"p2c": 2**31, "p2s": "AA"}])
 def test_a_signed_token_asks_for_no_other_work(header: dict[str, Any]) -> None:
-    """A header that asks for decompression, decryption or iterations is refused, although the key signed it."""
+    """A header that demands decompression, decryption or iterations is refused, although the key signed it."""
     refused(token(header))
 
 
@@ -117,7 +117,7 @@ def test_a_signature_that_is_not_there(algorithm: str) -> None:
 
 
 def test_what_was_refused_does_not_come_back_from_memory() -> None:
-    """A forged token that shares all but its signature with a remembered one is judged by itself, and so after it."""
+    """A forged token that differs from a cached one only in its signature is refused, before and after."""
     checking = verifier()
     right = token()
     checking.check(right, START)

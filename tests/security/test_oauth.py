@@ -75,7 +75,7 @@ def test_a_public_clients_token_is_of_no_use_to_another() -> None:
     "secret", [HASH, HASH.upper(), SECRET[:-1], SECRET + "x", SECRET.upper(), "\0", "None", HASH[:32]]
 )
 def test_a_stolen_list_of_clients_opens_nothing(secret: str) -> None:
-    """What is kept of a client's secret is not the secret, nor is anything near it."""
+    """The list has a hash of a client's secret, not the secret or anything similar."""
     world = World()
     token = str(world.auth.start(ALICE, client_id="confidential").refresh_token)
     assert "invalid_client" == json_of(world.refresh(token, "confidential", client_secret=secret))["error"]
@@ -87,7 +87,7 @@ def test_a_stolen_list_of_clients_opens_nothing(secret: str) -> None:
                                    "urn:ietf:params:oauth:grant-type:token-exchange",
                                    "urn:ietf:params:oauth:grant-type:jwt-bearer"])  # fmt: skip
 def test_no_other_grant_is_hidden_somewhere(grant: str) -> None:
-    """The token endpoint starts no session, whatever it is asked for and whatever comes along (RFC 9700 §2.4)."""
+    """The token endpoint starts no session, whatever is requested and sent along (RFC 9700 §2.4)."""
     world = World()
     token = str(world.auth.start(ALICE, client_id="public").refresh_token)
     sent = {

@@ -54,7 +54,7 @@ def test_a_form_of_another_site_does_nothing_by_our_cookies(method: str, foreign
 
 
 def test_a_refresh_token_in_the_wrong_cookie_is_none() -> None:
-    """The two cookies are not taken for each other: a token counts in its own alone."""
+    """The two cookies are not confused: a token counts only in its own cookie."""
     asked = Asked()
     tokens = asked.auth.start(ALICE)
     assert login(asked, f"__Host-{ACCESS}={tokens.refresh_token}").token is None
@@ -62,7 +62,7 @@ def test_a_refresh_token_in_the_wrong_cookie_is_none() -> None:
 
 
 def test_a_header_of_the_clients_own_is_not_lent_the_cookies() -> None:
-    """Who brings an ``Authorization`` is whom that names, a forged one nobody: the cookies do not stand in for it."""
+    """A request with ``Authorization`` is that user's, and with a forged one nobody's: cookies do not replace it."""
     asked = Asked()
     tokens = asked.auth.start(ALICE)
     for header in ("Bearer forged", "bearer", "Bearer", "Digest x", "DPoP x", ""):

@@ -42,7 +42,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(("some", "others"), PAIRS)
 def test_another_session_shows_no_moment_within_fifteen_minutes(some: tuple[int, ...], others: tuple[int, ...]) -> None:
-    """What is seen is the same whenever the owner refreshed within a quarter of an hour: before, during and after."""
+    """The list is the same whenever the owner refreshed within a quarter of an hour."""
     assert watch(some, by_another_session=True) == watch(others, by_another_session=True)
 
 

@@ -1,6 +1,6 @@
-"""No regular expression over input takes more than linear time, whatever is sent (ReDoS).
+"""Every regular expression that reads input takes linear time, whatever is sent (ReDoS).
 
-Steps are counted, not timed: twice the text may cost twice the steps, and no more.
+Steps are counted, not timed: twice the text may cost at most twice the steps.
 """
 
 import ast
@@ -36,7 +36,7 @@ def constant(node: ast.expr) -> str | None:
 
 
 def patterns() -> list[tuple[str, str, int]]:
-    """Return every pattern in the package: where it stands, its text, its flags."""
+    """Return every pattern in the package: where it is, its text, its flags."""
     found = []
     for path in sorted(ROOT.rglob("*.py")):
         where = str(path.relative_to(ROOT))
@@ -74,7 +74,7 @@ def test_the_patterns_are_found() -> None:
 
 @pytest.mark.parametrize("pattern", [r"[ \t]*(?:a=b)?[ \t]*;", r"(a|a)*;", r"\w+\d+;"])
 def test_a_pattern_that_backtracks_is_found(pattern: str) -> None:
-    """The count sees what it is for: what the ``Forwarded`` header was read with, and textbook cases."""
+    """The count finds the old pattern of the ``Forwarded`` header, and textbook cases."""
     steps = Steps(pattern)
     assert max(growth(steps, "", piece, "!") for piece in (" ", "a", "1")) > 3
 

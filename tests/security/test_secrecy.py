@@ -31,7 +31,7 @@ def ring() -> Flow[KeyRing]:
 
 
 def told(error: BaseException) -> Iterator[str]:
-    """Yield all that an error could show to whoever logs it, sends it on or puts it away."""
+    """Yield everything that an error could show to code that logs, sends or stores it."""
     yield from (str(error), repr(error), repr(error.args), repr(vars(error)), repr(pickle.dumps(error.args)))
     yield "".join(traceback.format_exception(error)).replace(__file__, "")
     for other in (error.__cause__, error.__context__):
@@ -40,7 +40,7 @@ def told(error: BaseException) -> Iterator[str]:
 
 
 def test_no_error_holds_what_was_sent() -> None:
-    """Whichever token is refused, for whatever reason: it stands in nothing that the error could show."""
+    """Whichever token is refused, for whatever reason: no part of the error contains it."""
     with issuer() as auth:
         tokens = auth.start(USER)
         refresh = str(tokens.refresh_token)

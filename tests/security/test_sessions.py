@@ -52,7 +52,7 @@ def test_nothing_of_a_user_is_in_a_refresh_token() -> None:
 
 
 def test_a_login_makes_a_new_session_and_new_tokens_each_time() -> None:
-    """Whoever logs in again, with or without the old cookie, gets a session, a secret and tokens of its own."""
+    """A second login, with or without the old cookie, gets a new session, a new secret and new tokens."""
     asked = Asked()
     pairs = [asked.login(), asked.login(), asked.login(cookie=asked.login()[1])]
     assert 6 == len({*itertools.chain.from_iterable(pairs)})
@@ -90,7 +90,7 @@ def test_what_has_ended_opens_nothing_at_any_door(ending: Callable[[Asked, str, 
 
 
 def test_ending_one_session_touches_no_other() -> None:
-    """Neither the same user's other devices nor anybody else's session notices."""
+    """The same user's other devices and other users' sessions are not affected."""
     asked = Asked()
     (access, _), (_, other), (_, bobs) = asked.login(), asked.login(), asked.login(BOB)
     asked.ask("DELETE", f"/sessions/{_current(asked, access)}", token=access)
@@ -109,7 +109,7 @@ def test_all_other_sessions_can_be_ended() -> None:
 
 
 def test_another_clients_token_manages_no_sessions() -> None:
-    """What a third party was let in for is its scope: it neither sees nor ends its user's sessions, and is told so."""
+    """A third party's token works for its scope: it cannot list or end the user's sessions, and the answer says so."""
     asked = Asked()
     _, own = asked.login()
     third = asked.auth.start(ALICE, client_id="third-party", scope="read")
@@ -170,7 +170,7 @@ def test_a_guess_costs_no_question_and_hits_nothing() -> None:
 
 
 def test_a_body_in_another_encoding_is_no_json() -> None:
-    """A body in UTF-16 or UTF-32, which what stands before the issuer would read differently, is no JSON here."""
+    """A body in UTF-16 or UTF-32, which a proxy in front would read differently, is refused."""
     asked = Asked()
     kind = {"content-type": "application/json; charset=utf-16"}
     for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-32-be"):
