@@ -21,8 +21,9 @@ ROOT = Path(daypass.__file__).parent
 # fmt: off
 FOREIGN = (
     "aiohttp", "anyio", "argon2", "django", "fastapi", "filelock", "flask", "h11", "httpcore", "httptools", "httpx",
-    "httpx2", "hypothesis", "jinja2", "keyring", "mcp", "niquests", "platformdirs", "psycopg", "pydantic", "pytest",
-    "redis", "requests", "rich", "sqlite3", "starlette", "urllib3", "uvicorn", "uvloop", "werkzeug",
+    "httpx2", "hypothesis", "jinja2", "keyring", "mcp", "niquests", "opentelemetry", "platformdirs", "psycopg",
+    "pydantic", "pytest", "redis", "requests", "rich", "sqlite3", "starlette", "urllib3", "uvicorn", "uvloop",
+    "werkzeug",
 )
 # fmt: on
 
@@ -60,12 +61,13 @@ FLOORS = (
     ("secret_file",),
     ("token_inspection",),
     ("issuer",),
+    ("measures",),
     ("migrate",),
     ("jwk_set", "http_get"),
     ("ending_feed",),
     ("remote_verifier",),
     ("face",),
-    ("web",),
+    ("opentelemetry", "web"),
     ("client",),
     ("server",),
     ("testing",),

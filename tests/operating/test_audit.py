@@ -183,7 +183,7 @@ def test_what_happens_too_often_is_counted_each_minute() -> None:
     write(START)
     for _ in range(3):
         tally.count_event("rotated")
-    tally.count_request("/auth/refresh", 200, 0.004)
+    tally.count_request("POST", "/auth/refresh", 200, 0.004)
     write(START + 59_000)
     assert () == records(store, codes=(MINUTE_COUNTS,))
     write(START + 60_000)

@@ -147,6 +147,22 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         """How many records of this process the audit trail lacks, because too many came at once."""
         return 0 if self._upkeep.trail is None else self._upkeep.trail.lost
 
+    @property
+    def store_type(self) -> type:
+        """The class of the store."""
+        return type(self._store)
+
+    def key_ages(self) -> dict[str, int]:
+        """Return for how long the keys in use have been used, in milliseconds: ``signing`` and ``refresh``.
+
+        Empty before this process has read them.
+        """
+        ring, now = self._upkeep.ring, self._clock()
+        if ring is None:
+            return {}
+        keys = {"signing": ring.signing_key(now), "refresh": ring.refresh_key(now)}
+        return {kind: max(0, now - key.used_from) for kind, key in keys.items()}
+
     def now(self) -> int:
         """Return the time in milliseconds since the epoch; for authors of adapters."""
         return self._clock()

@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from daypass.errors import StoreUnavailable
 from daypass.issuer import AsyncDaypass
 from daypass.server.configuration import Configuration
-from daypass.server.observing import Observing
+from daypass.server.observing import Observing, Routes
 from daypass.server.readiness import Readiness
 from daypass.server.user_source import UserSource
 from daypass.server.users import Users
@@ -145,9 +145,8 @@ def build_app(
         from daypass.server.metrics import MetricsEndpoint
 
         process = secrets.token_hex(4)
-        routes.append(Route("/metrics", MetricsEndpoint(auth, store, metrics_token, process).answer, methods=["GET"]))
-    counted = frozenset(description["paths"])
-    middleware = [Middleware(Observing, auth.tally, counted)]
+        routes.append(Route("/metrics", MetricsEndpoint(auth, metrics_token, process).answer, methods=["GET"]))
+    middleware = [Middleware(Observing, auth.tally, Routes(frozenset(description["paths"])))]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -10,9 +10,40 @@ from daypass.tally import Tally
 
 _log = logging.getLogger("daypass.requests")
 
+_METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"))
 _SESSION = "/auth/sessions/"
-_OTHER = "other"
 _NOT_COUNTED = frozenset(("/healthz", "/readyz", "/metrics"))
+
+OTHER_METHOD = "_OTHER"
+OTHER = "other"
+"""The route of all paths that are not known by name."""
+
+
+class Routes:
+    """The names of the requests that are counted; they have no part that a client can choose.
+
+    Args:
+        paths: the paths that have a name; all others are `OTHER`.
+    """
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        self._paths = paths
+
+    def counts(self, scope: Scope) -> bool:
+        """Return whether a request is counted: health checks are not."""
+        return scope["type"] == "http" and scope["path"] not in _NOT_COUNTED
+
+    def of(self, path: str) -> str:
+        """Return the route of a path."""
+        if path in self._paths:
+            return path
+        return f"{_SESSION}{{session_id}}" if path.startswith(_SESSION) else OTHER
+
+
+def method_of(scope: Scope) -> str:
+    """Return the method of a request; one that HTTP does not know is `OTHER_METHOD`."""
+    method: str = scope["method"]
+    return method if method in _METHODS else OTHER_METHOD
 
 
 class Observing:
@@ -21,17 +52,17 @@ class Observing:
     Args:
         app: the application.
         tally: the counters.
-        routes: the paths that are counted by name; all others count as ``other``, because clients choose them.
+        routes: the names of the requests.
     """
 
-    def __init__(self, app: ASGIApp, tally: Tally, routes: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, tally: Tally, routes: Routes) -> None:
         self._app = app
         self._tally = tally
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and count and log it."""
-        if scope["type"] != "http" or scope["path"] in _NOT_COUNTED:
+        if not self._routes.counts(scope):
             await self._app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
@@ -50,14 +81,9 @@ class Observing:
             await self._app(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - began
-            route = self._route_of(scope["path"])
-            self._tally.count_request(route, status, seconds)
+            method, route = method_of(scope), self._routes.of(scope["path"])
+            self._tally.count_request(method, route, status, seconds)
             if _log.isEnabledFor(logging.INFO):
-                fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 2)}
-                _log.info("%s %s %d", scope["method"], route, status, extra={"fields": fields})
+                fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 2)}
+                _log.info("%s %s %d", method, route, status, extra={"fields": fields})
             request_id.reset(token)
-
-    def _route_of(self, path: str) -> str:
-        if path in self._routes:
-            return path
-        return f"{_SESSION}{{session_id}}" if path.startswith(_SESSION) else _OTHER
