@@ -257,6 +257,12 @@ def test_using_daypass_loads_no_framework_and_no_driver() -> None:
     assert "daypass.issuer" in there
 
 
+def test_a_service_loads_no_telemetry_before_it_is_on() -> None:
+    """Neither OpenTelemetry nor the library for Prometheus."""
+    there = loaded("import daypass.server.service")
+    assert [] == [name for name in ("opentelemetry", "prometheus_client", "daypass.opentelemetry") if name in there]
+
+
 @pytest.mark.parametrize("module", ["httpx", "requests", "aiohttp", "niquests", "mcp"])
 def test_a_client_loads_no_server(module: str) -> None:
     """A client's adapter loads no issuer, verifier, store, endpoint or cryptography of the server."""

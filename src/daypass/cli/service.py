@@ -56,6 +56,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     option("--login-per-address", metavar="RATE", help="logins per IP address, or off (30/minute)")
     option("--log-format", metavar="FORMAT", help="text, or json with a line for each request (text)")
     option("--metrics-token-file", metavar="FILE", help="serve /metrics to those who send the token in this file")
+    option("--otlp-endpoint", metavar="URL", help="export OpenTelemetry traces and metrics to this collector")
     option("--audit-ttl", metavar="TIME", help="how long the audit trail is kept, or off (90d)")
     option("--login-per-account", metavar="RATE", help="logins per account, or off (10/minute)")
 

@@ -68,6 +68,7 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
         clients=configuration.clients,
         readiness=readiness,
         metrics_token=configuration.metrics_token,
+        otlp_endpoint=configuration.otlp_endpoint,
         **configuration.options,
     )
 
@@ -101,6 +102,7 @@ def build_app(
     users: UserSource | None = None,
     readiness: Readiness | None = None,
     metrics_token: str | None = None,
+    otlp_endpoint: str | None = None,
     **options: Unpack[Options],
 ) -> Starlette:
     """Return the application around ``auth``; at the end it closes the store and the source of users."""
@@ -132,6 +134,8 @@ def build_app(
             yield
         if users is not None:
             await users.close()
+        if telemetry is not None:
+            await telemetry.close()
 
     routes = [
         Mount("/auth", routes=auth_routes(application)),
@@ -141,12 +145,19 @@ def build_app(
         Route("/healthz", live, methods=["GET"]),
         Route("/readyz", ready, methods=["GET"]),
     ]
+    process = secrets.token_hex(4)
     if metrics_token is not None:
         from daypass.server.metrics import MetricsEndpoint
 
-        process = secrets.token_hex(4)
         routes.append(Route("/metrics", MetricsEndpoint(auth, metrics_token, process).answer, methods=["GET"]))
-    middleware = [Middleware(Observing, auth.tally, Routes(frozenset(description["paths"])))]
+    counted = Routes(frozenset(description["paths"]))
+    middleware = [Middleware(Observing, auth.tally, counted)]
+    telemetry = None
+    if otlp_endpoint is not None:
+        from daypass.server.telemetry import Telemetry, Tracing
+
+        telemetry = Telemetry(auth, otlp_endpoint, process)
+        middleware.insert(0, Middleware(Tracing, telemetry.tracer, counted))
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -49,6 +49,7 @@ class Configuration:
         users: where users come from; None for the store's own.
         audit_ttl: how long the audit trail is kept; None turns it off.
         metrics_token: the bearer token that Prometheus sends; without it there are no metrics.
+        otlp_endpoint: where OpenTelemetry's traces and metrics go; None turns them off.
     """
 
     store: str
@@ -66,6 +67,7 @@ class Configuration:
     users: UserSource | None = None
     audit_ttl: str | None = None
     metrics_token: str | None = field(default=None, repr=False)
+    otlp_endpoint: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Configuration":
@@ -91,6 +93,7 @@ class Configuration:
             metrics_token=(
                 secret_file.read_text(Path(settings.metrics_token_file)) if settings.metrics_token_file else None
             ),
+            otlp_endpoint=settings.otlp_endpoint,
             audit_ttl=None if settings.audit_ttl == OFF else settings.audit_ttl,
         )
 

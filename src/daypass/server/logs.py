@@ -13,11 +13,14 @@ Format = Literal["text", "json"]
 request_id: ContextVar[str | None] = ContextVar("daypass_request_id", default=None)
 """The id of the request that is answered now."""
 
+trace_ids: ContextVar[tuple[str, str] | None] = ContextVar("daypass_trace_ids", default=None)
+"""The trace and the span of that request, if traces are on."""
+
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as JSON: ``at``, ``level``, ``logger``, ``message``, ``request_id``, ``exception``."""
+    """Writes a record as JSON: ``at``, ``level``, ``logger``, ``message``, and what is known of the request."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -29,6 +32,8 @@ class JsonFormatter(logging.Formatter):
         }
         if (current := request_id.get()) is not None:
             fields["request_id"] = current
+        if (traced := trace_ids.get()) is not None:
+            fields["trace_id"], fields["span_id"] = traced
         fields |= getattr(record, "fields", {})
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)

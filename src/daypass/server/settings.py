@@ -182,6 +182,14 @@ def _metrics_token(path: str) -> str:
     return path
 
 
+def _otlp_endpoint(url: str) -> str:
+    if importlib.util.find_spec("opentelemetry") is None or importlib.util.find_spec("opentelemetry.sdk") is None:
+        raise ConfigurationError("otlp_endpoint needs OpenTelemetry: pip install 'daypass[server,opentelemetry]'")
+    if url.rstrip("/").endswith(":4317"):
+        raise ConfigurationError(f"{url} is the port of OTLP over gRPC: write that of OTLP over HTTP, mostly 4318")
+    return _web_url(url)
+
+
 def _audit_ttl(text: str) -> str:
     if text != OFF and milliseconds(text) < HOUR:
         raise ConfigurationError(f"invalid audit_ttl {text!r}: write at least an hour, or off")
@@ -256,6 +264,7 @@ class Settings(BaseSettings):
     login_per_account: Annotated[Text, _checked(_rate("login_per_account"))] = "10/minute"
     log_format: Annotated[Text, _checked(_log_format)] = "text"
     metrics_token_file: Annotated[Text, _checked(_metrics_token)] | None = None
+    otlp_endpoint: Annotated[Text, _checked(_otlp_endpoint)] | None = None
     audit_ttl: Annotated[Text, _checked(_audit_ttl)] = "90d"
 
     @classmethod
