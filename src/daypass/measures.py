@@ -1,4 +1,4 @@
-"""The metrics of an issuer, whoever exports them: their names, units, and how each is read. No library is needed.
+"""The metrics of an issuer for every exporter: their names, units, and how each is read. No library is needed.
 
 The durations of requests are in `daypass.tally`, because they are a histogram.
 """

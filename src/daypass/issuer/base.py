@@ -160,8 +160,8 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         ring, now = self._upkeep.ring, self._clock()
         if ring is None:
             return {}
-        keys = {"signing": ring.signing_key(now), "refresh": ring.refresh_key(now)}
-        return {kind: max(0, now - key.used_from) for kind, key in keys.items()}
+        began = {"signing": ring.signing_key(now).used_from, "refresh": ring.refresh_key(now).used_from}
+        return {kind: max(0, now - used_from) for kind, used_from in began.items()}
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch; for authors of adapters."""
