@@ -32,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scope", metavar="SCOPE", help="what to ask ISSUER for: 'openid offline_access'")
     parser.add_argument("--device", action="store_true", help="log in with a browser on another device")
     parser.add_argument("--account", metavar="NAME", default="", help="keep several sessions at one URL, by name")
+    parser.add_argument("--dpop", action="store_true", help="bind the session to a new key: copied tokens are useless")
     parser.add_argument("--keyring", action="store_true", help="store the session in the system's keyring")
 
 
@@ -52,7 +53,8 @@ def login(options: argparse.Namespace) -> int:
 
     password = read_password(again=False)
     name = {"username": options.username} if options.email is None else {"email": options.email}
-    ended = commands.login(options.url, password, account=options.account, keyring=options.keyring, **name)
+    kept = {"account": options.account, "keyring": options.keyring, "dpop": options.dpop}
+    ended = commands.login(options.url, password, **name, **kept)
     return _logged_in(options.url, ended=ended)
 
 
@@ -71,6 +73,7 @@ def _login_by_oauth(options: argparse.Namespace) -> int:
         device=options.device,
         account=options.account,
         keyring=options.keyring,
+        dpop=options.dpop,
     )
     return _logged_in(options.url or options.oauth, ended=ended)
 

@@ -130,13 +130,18 @@ class DaypassAuth(SessionAuth):
 
         async def resend(_: aiohttp.ClientResponse, authorization: str) -> aiohttp.ClientResponse:
             request.headers["Authorization"] = authorization
+            replay.prove(request.headers, request.method, url)
             if source is not None:
                 await request.update_body(source)
-            return await handler(request)
+            response = await handler(request)
+            replay.learn(response.headers)
+            return response
 
         request.headers["Authorization"] = await replay.start_async()
         check_redirect(url, replay.login_id)
+        replay.prove(request.headers, request.method, url)
         response = await handler(request)
+        replay.learn(response.headers)
         if response.status >= 300 and (location := response.headers.get("location")):
             note_redirect(url.join(URL(location)).with_fragment(None), replay.login_id)
         if response.status >= 400:

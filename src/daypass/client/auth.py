@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Literal
 
 from daypass.client.body import KEPT_AT_MOST
 from daypass.client.clock import monotonic_ms, wall_ms
+from daypass.client.dpop import Proofs, checked_key, new_key, with_key
 from daypass.client.event_loop import in_thread
 from daypass.client.events import ClientEvent, Reporter
 from daypass.client.flow import State, token_flow
 from daypass.client.library import Library
-from daypass.client.messages import Grant, Message
-from daypass.client.origin import OwnOrigins, plain_url
+from daypass.client.messages import Answer, Grant, Message
+from daypass.client.origin import OwnOrigins, origin_of, plain_url
 from daypass.client.parsing import is_token, jwt_claims, jwt_lifetime, lifetime_in_milliseconds
 from daypass.client.refresher import Refresher
 from daypass.client.replay import ReplayContext, ShouldRefresh, is_unauthorized
@@ -67,12 +68,15 @@ class SessionAuth:
             ``on_logged_out=lambda reason: show_login()``
         on_event: called with each `daypass.client.events.ClientEvent`. ``on_event=lambda event: print(event.kind)``
         allow_http: allow plain HTTP to other hosts than loopback. ``allow_http=True``
+        dpop: bind each new login to a key of its own (DPoP, RFC 9449): without the key, which `storage` keeps with the
+            tokens, copied tokens are useless. The server has to support it. ``dpop=True``
         keep_at_most: how many bytes to keep of a body that can be read only once (a generator), to send it again. A
             longer body is never sent twice: after a 401 the token is refreshed and the caller gets the 401.
             ``keep_at_most=10_000_000``
         timing: deadlines, pauses and other durations. ``timing=Timing(ahead=0.5)``
         clock: milliseconds on a monotonic clock; for tests.
-        wall_clock: milliseconds since the epoch; only for a storage that outlives a restart of the machine.
+        wall_clock: milliseconds since the epoch; only for a storage that outlives a restart of the machine, and for
+            DPoP proofs.
         jitter: draws a number from 0 to 1; for tests.
 
     Callbacks run in the thread or task where the event happens, and must not block.
@@ -101,6 +105,7 @@ class SessionAuth:
         on_logged_out: Callable[[str], object] | None = None,
         on_event: Callable[[ClientEvent], object] | None = None,
         allow_http: bool = False,
+        dpop: bool = False,
         keep_at_most: int = KEPT_AT_MOST,
         timing: Timing | None = None,
         clock: Callable[[], int] = monotonic_ms,
@@ -122,6 +127,9 @@ class SessionAuth:
         self.own_origins = OwnOrigins((url, *origins), allow_http=allow_http)
         self.keep_at_most = keep_at_most
         self._strategy = _strategy(strategy, delivery, cookie_name)
+        _check_dpop(dpop, self._strategy)
+        self._dpop = dpop
+        proofs = Proofs(wall_clock)
         self._session = ClientSession(
             timing=timing or Timing(),
             clock=clock,
@@ -133,9 +141,9 @@ class SessionAuth:
             on_tokens=on_tokens,
             begins_by_refreshing=self._strategy.begins_by_refreshing,
         )
-        self._sender = Sender(url.rstrip("/"), self._strategy, self.library)
-        self._refresher = Refresher(self._session, self._strategy, self._sender)
-        self.context = ReplayContext(self._session, self._refresher, _rule(should_refresh))
+        self._sender = Sender(url.rstrip("/"), self._strategy, self.library, proofs)
+        self._refresher = Refresher(self._session, self._strategy, self._sender, binds=dpop)
+        self.context = ReplayContext(self._session, self._refresher, _rule(should_refresh), proofs)
         if client is not None:
             self._bind(client)
 
@@ -146,6 +154,12 @@ class SessionAuth:
     def logged_in(self) -> bool:
         """Whether somebody is logged in, as far as this client knows."""
         return self._session.tokens is not None
+
+    @property
+    def bound(self) -> bool:
+        """Whether the access token is bound to a key, so that requests need a proof (DPoP)."""
+        tokens = self._session.tokens
+        return tokens is not None and tokens.bound
 
     @property
     def expires_in(self) -> float | None:
@@ -173,6 +187,7 @@ class SessionAuth:
         access_token: str | None = None,
         refresh_token: str | None = None,
         expires_in: float | None = None,
+        key: Mapping[str, Any] | None = None,
     ) -> None:
         """Start a session with tokens from elsewhere, such as OAuth's authorization code grant. Counts as a login.
 
@@ -180,9 +195,11 @@ class SessionAuth:
             access_token: without it, the first request waits for a refresh: ``auth.start(refresh_token=saved)``.
             refresh_token: without it, the session ends when the access token expires.
             expires_in: seconds until the access token expires; by default read from the token if it is a JWT.
+            key: the private key that the tokens are bound to by DPoP, a JWK (RFC 7517). Without it, and with
+                ``dpop=True``, a new key is made: the access token is a bearer token, and the next one is bound.
 
         Raises:
-            ConfigurationError: no token was given, or one is invalid. The session before is kept.
+            ConfigurationError: no token was given, or one or the key is invalid. The session before is kept.
             Exception: an error of the storage: it cannot be written. The session before is kept.
         """
         if access_token is None and refresh_token is None:
@@ -190,14 +207,30 @@ class SessionAuth:
         for name, token in (("access_token", access_token), ("refresh_token", refresh_token)):
             if token is not None and not is_token(token):
                 raise ConfigurationError(f"{name} is text in visible ASCII characters, as the server gave it")
+        proven_by = self._new_key() if key is None else checked_key(key)
         if access_token is None:
-            self._session.begin(Grant("", NOTHING_YET.lifetime, refresh_token))
+            self._session.begin(Grant("", NOTHING_YET.lifetime, refresh_token, key=proven_by))
             return
         lifetime = lifetime_in_milliseconds(expires_in) or jwt_lifetime(access_token)
-        self._session.begin(Grant(access_token, lifetime, refresh_token))
+        self._session.begin(Grant(access_token, lifetime, refresh_token, bound=key is not None, key=proven_by))
+
+    def begin(self, client: Any, ask: Callable[[Callable[[Message], Answer], str | None], Grant]) -> None:
+        """Begin a session with the tokens that ``ask`` gets. Counts as a login; for the shell's own logins.
+
+        Args:
+            client: a sync client of this library.
+            ask: called with what sends a message, and with the new key of the session, ``None`` without ``dpop``.
+
+        Raises:
+            Exception: what ``ask`` raises, or an error of the storage. The session before is kept.
+        """
+        key = self._new_key()
+        self._session.begin(ask(lambda message: self._sender.send(client, message, key=key), key))
 
     def token(self, *, good_for: float = 0) -> str:
         """Return an access token that has not expired, after a refresh if one is needed; blocks meanwhile.
+
+        If it is `bound` to a key it is of no use alone: write `headers`, which makes a proof too.
 
         Args:
             good_for: minimum seconds until it expires: ``auth.token(good_for=60)``. If the server's tokens live
@@ -207,20 +240,32 @@ class SessionAuth:
             LoginRequired: nobody is logged in, or the session has ended.
             RefreshUnavailable: a new access token is needed and cannot be fetched now.
         """
-
-        def refreshed(step: Any) -> State:
-            return self._refresher.wait(self._refresher.start(step.version, blocks=True))
-
-        return run(self._token_flow(self._refresher.wait(None), good_for), refreshed).access_token
+        return self._tokens(good_for).access_token
 
     async def atoken(self, *, good_for: float = 0) -> str:
         """Await an access token; the async version of `token`, raises the same."""
+        return (await self._atokens(good_for)).access_token
 
-        async def refreshed(step: Any) -> State:
-            return await self._refresher.wait_async(self._refresher.start(step.version, blocks=False))
+    def headers(self, method: str, url: str, *, good_for: float = 0) -> dict[str, str]:
+        """Return the headers that authorize one request which another client sends: the token, and its proof if bound.
 
-        state = await self._refresher.wait_async(None)
-        return (await arun(self._token_flow(state, good_for), refreshed)).access_token
+        Args:
+            method: the method of the request.
+            url: its URL, on an own origin.
+            good_for: minimum seconds until the access token expires.
+
+        Raises:
+            ConfigurationError: the URL is on another origin, which gets no token.
+            LoginRequired: as `token`.
+            RefreshUnavailable: as `token`.
+        """
+        self._require_own(url)
+        return self._headers(self._tokens(good_for), method, url)
+
+    async def aheaders(self, method: str, url: str, *, good_for: float = 0) -> dict[str, str]:
+        """Await the headers for one request; the async version of `headers`, raises the same."""
+        self._require_own(url)
+        return self._headers(await self._atokens(good_for), method, url)
 
     def login(
         self, client: Any, *, password: str, email: str | None = None, username: str | None = None, **extra: str
@@ -247,8 +292,8 @@ class SessionAuth:
         self.library.check(client, is_async=False)
         self.use_in(client)
         flow = self._strategy.login(_credentials(password, email, username, extra))
-        sent_at = self._session.clock()
-        grant = run(flow, lambda request: self._sender.send(client, _message(request)))
+        sent_at, key = self._session.clock(), self._new_key()
+        grant = with_key(run(flow, lambda request: self._sender.send(client, _message(request), key=key)), key)
         self._bind(client)
         self._session.begin(grant, sent_at)
 
@@ -259,8 +304,9 @@ class SessionAuth:
         self.library.check(client, is_async=True)
         self.use_in(client)
         flow = self._strategy.login(_credentials(password, email, username, extra))
-        sent_at = self._session.clock()
-        grant = await arun(flow, lambda request: self._sender.send_async(client, _message(request)))
+        sent_at, key = self._session.clock(), self._new_key()
+        send = self._sender.send_async
+        grant = with_key(await arun(flow, lambda request: send(client, _message(request), key=key)), key)
         self._bind(client)
         if self._session.stored is not None:
             await in_thread(self._session.begin, grant, sent_at)
@@ -287,7 +333,8 @@ class SessionAuth:
         tokens = self._session.end("logout")
         with suppress(*self.library.transport_errors):
             if tokens is not None:
-                return run(flow(tokens), lambda request: self._sender.send(client, _message(request)))
+                key = tokens.key
+                return run(flow(tokens), lambda request: self._sender.send(client, _message(request), key=key))
         return tokens is None and not everywhere
 
     async def alogout(self, client: Any, *, everywhere: bool = False) -> bool:
@@ -297,7 +344,8 @@ class SessionAuth:
         tokens = await in_thread(end, "logout") if self._session.stored is not None else end("logout")
         with suppress(*self.library.transport_errors):
             if tokens is not None:
-                return await arun(flow(tokens), lambda request: self._sender.send_async(client, _message(request)))
+                send, key = self._sender.send_async, tokens.key
+                return await arun(flow(tokens), lambda request: send(client, _message(request), key=key))
         return tokens is None and not everywhere
 
     def attach(self, client: Any) -> Any:
@@ -327,6 +375,32 @@ class SessionAuth:
 
     def _bind(self, client: Any) -> None:
         self._sender.bind(client)
+
+    def _new_key(self) -> str | None:
+        return new_key() if self._dpop else None
+
+    def _tokens(self, good_for: float) -> Tokens:
+        def refreshed(step: Any) -> State:
+            return self._refresher.wait(self._refresher.start(step.version, blocks=True))
+
+        return run(self._token_flow(self._refresher.wait(None), good_for), refreshed)
+
+    async def _atokens(self, good_for: float) -> Tokens:
+        async def refreshed(step: Any) -> State:
+            return await self._refresher.wait_async(self._refresher.start(step.version, blocks=False))
+
+        state = await self._refresher.wait_async(None)
+        return await arun(self._token_flow(state, good_for), refreshed)
+
+    def _require_own(self, url: str) -> None:
+        if origin_of(url) not in self.own_origins:
+            raise ConfigurationError(f"the token is for {self._sender.url}, and is not sent to another origin")
+
+    def _headers(self, tokens: Tokens, method: str, url: str) -> dict[str, str]:
+        sent = {"Authorization": tokens.authorization}
+        if tokens.bound and tokens.key is not None:
+            sent["DPoP"] = self.context.proofs.of(tokens.key, method, url, tokens.access_token)
+        return sent
 
     def _token_flow(self, state: State, good_for: float) -> Generator[Any, State, Tokens]:
         return token_flow(state, int(good_for * 1000), self._session.timing)
@@ -381,6 +455,13 @@ def server_of(strategy: Strategy, url: str) -> str:
 def _check_callable(name: str, value: object) -> None:
     if value is not None and not callable(value):
         raise ConfigurationError(f"{name} is a function to call, or None; not {type(value).__name__}")
+
+
+def _check_dpop(dpop: object, strategy: Strategy) -> None:
+    if not isinstance(dpop, bool):
+        raise ConfigurationError(f"invalid dpop {dpop!r}: write True or False")
+    if dpop and not getattr(strategy, "proves", True):
+        raise ConfigurationError("dpop=True needs a strategy such as OAuth: a function requests its tokens without it")
 
 
 def _check_storage(storage: object) -> None:

@@ -124,7 +124,7 @@ class ClientAuthentication:
             raise ConfigurationError("private_key is not a key: give PEM text, or a JWK as a mapping") from None
         if not key.is_private:
             raise ConfigurationError("private_key is a public key: give the private one")
-        algorithm = key.alg or _algorithm(key.as_dict())
+        algorithm = key.alg or algorithm_of(key.as_dict())
         if algorithm is None:
             raise ConfigurationError("private_key cannot sign: give an EC (P-256, P-384), RSA or Ed25519 key")
         return key, algorithm
@@ -149,7 +149,8 @@ def _from_pem(text: str) -> Any:
     return OKPKey.import_key(text)
 
 
-def _algorithm(jwk: Mapping[str, Any]) -> str | None:
+def algorithm_of(jwk: Mapping[str, Any]) -> str | None:
+    """Return the algorithm that a key signs with; ``None`` if it cannot sign."""
     match jwk.get("kty"), jwk.get("crv"):
         case "EC", "P-256":
             return "ES256"

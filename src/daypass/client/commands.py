@@ -14,7 +14,6 @@ from urllib.parse import urljoin
 
 from daypass.client import shell_sessions
 from daypass.client.flow import NOT_LOGGED_IN
-from daypass.client.messages import Answer, Grant, Message
 from daypass.client.origin import OwnOrigins, checked_origin, origin_of, uses_proxy
 from daypass.client.shell_sessions import ShellSession
 from daypass.client.storage import MemoryStorage
@@ -55,6 +54,7 @@ def login(
     username: str | None = None,
     account: str = "",
     keyring: bool = False,
+    dpop: bool = False,
 ) -> bool:
     """Log in at the session endpoints of ``url``, keep the session, and make it the current one.
 
@@ -65,6 +65,7 @@ def login(
         username: the user's name.
         account: a name, if you keep several sessions at one URL.
         keyring: keep the session in the system's keyring.
+        dpop: bind the session to a new key (RFC 9449).
 
     Returns:
         Whether no replaced session is left on the server: a session with the same URL and account is ended.
@@ -84,7 +85,7 @@ def login(
     def begin(auth: DaypassAuth, client: httpx2.Client) -> None:
         auth.login(client, password=password, email=email, username=username)
 
-    return _begin(session, begin)
+    return _begin(session, begin, dpop=dpop)
 
 
 def login_by_oauth(
@@ -97,6 +98,7 @@ def login_by_oauth(
     device: bool = False,
     account: str = "",
     keyring: bool = False,
+    dpop: bool = False,
 ) -> bool:
     """Log in at an OAuth 2 server, keep the session, and make it the current one.
 
@@ -109,6 +111,7 @@ def login_by_oauth(
         device: log in with a browser on any device (RFC 8628), not on this machine.
         account: as for `login`.
         keyring: as for `login`.
+        dpop: as for `login`.
 
     Returns:
         The same as `login`.
@@ -117,7 +120,6 @@ def login_by_oauth(
         Exception: the same as `login`.
     """
     from daypass.client import oauth_login  # imported here, because Authlib is an extra
-    from daypass.client.httpx import DaypassAuth
 
     url = (url or issuer).rstrip("/")
     checked_origin(url, allow_http=False)
@@ -126,12 +128,9 @@ def login_by_oauth(
     assert asking is not None  # noqa: S101 - this session is by OAuth
 
     def begin(auth: DaypassAuth, client: httpx2.Client) -> None:
-        def send(message: Message) -> Answer:
-            return DaypassAuth.library.send(client, message.path, message, None)
+        auth.begin(client, lambda send, key: oauth_login.first_grant(asking, show, device=device, send=send, key=key))
 
-        _start(auth, oauth_login.first_grant(asking, show, device=device, send=send))
-
-    return _begin(session, begin)
+    return _begin(session, begin, dpop=dpop)
 
 
 def token(url: str | None = None, account: str | None = None) -> str:
@@ -140,6 +139,7 @@ def token(url: str | None = None, account: str | None = None) -> str:
     Raises:
         LoginRequired: there is no session, or it has ended.
         RefreshUnavailable: the access token has expired and cannot be refreshed now.
+        ConfigurationError: it is bound to a key, so it is of no use alone.
     """
     session = shell_sessions.find(url, account)
     with _login_command(session):
@@ -202,12 +202,14 @@ def logout(url: str | None = None, account: str | None = None, *, everywhere: bo
         return auth.logout(client, everywhere=everywhere)
 
 
-def _begin(session: ShellSession, begin: Callable[[DaypassAuth, httpx2.Client], None]) -> bool:
+def _begin(session: ShellSession, begin: Callable[[DaypassAuth, httpx2.Client], None], *, dpop: bool) -> bool:
     """Begin a session, remember it, end the one it replaces; return whether that one is known to have ended."""
     before, storage, new = shell_sessions.replaced_by(session), session.storage(), MemoryStorage()
     with _client(*session.urls) as client:
         with _plain_errors(session.url):
-            begin(session.auth(new), client)  # do not overwrite the session before: it may be of another OAuth 2 server
+            begin(
+                session.auth(new, dpop=dpop), client
+            )  # do not overwrite the session before: it may be of another OAuth 2 server
         with storage.changing():
             storage.save(new.load())
         shell_sessions.remember(session)
@@ -221,11 +223,6 @@ def _end(session: ShellSession, text: str, client: httpx2.Client) -> bool:
         return session.auth(storage).logout(client)
     except ConfigurationError:  # the stored text is not a session
         return False
-
-
-def _start(auth: DaypassAuth, grant: Grant) -> None:
-    lifetime = None if grant.lifetime is None else grant.lifetime / 1000
-    auth.start(access_token=grant.access_token, refresh_token=grant.refresh_token, expires_in=lifetime)
 
 
 def _client(*urls: str, **options: Any) -> httpx2.Client:

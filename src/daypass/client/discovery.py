@@ -24,6 +24,7 @@ class Metadata:
         device: where a device gets a code for the user (RFC 8628).
         issuer: the server's name, if known.
         methods: how clients may authenticate; empty if not known.
+        dpop: whether it accepts DPoP proofs (RFC 9449 §5.1), if known.
     """
 
     token: str
@@ -32,6 +33,16 @@ class Metadata:
     device: str | None = None
     issuer: str | None = None
     methods: tuple[str, ...] = ()
+    dpop: bool | None = None
+
+    def require_dpop(self) -> None:
+        """Refuse to send proofs to a server that does not know them: it would give bearer tokens.
+
+        Raises:
+            ConfigurationError: its metadata does not say that it accepts DPoP proofs.
+        """
+        if self.dpop is False:
+            raise ConfigurationError(f"the metadata of {self.issuer} does not offer DPoP: write dpop=False")
 
     def with_endpoints(self, revocation: str | None, authorization: str | None, device: str | None) -> "Metadata":
         """Return a copy with the given endpoints; ``None`` keeps the one that is there."""
@@ -104,4 +115,5 @@ def _read(metadata: dict[str, Any], url: str, *, allow_http: bool) -> Metadata:
         trusted("device_authorization_endpoint"),
         str(metadata["issuer"]),
         tuple(filter(lambda each: isinstance(each, str), methods)) if isinstance(methods, list) else (),
+        bool(metadata.get("dpop_signing_alg_values_supported")),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
+from daypass.client.dpop import NONCE_NEEDED, PROOF_REFUSED
 from daypass.client.first_party import (
     cookie_to_keep_back,
     is_rejection,
@@ -31,7 +32,7 @@ __all__ = [
 NOTHING_TO_PRESENT = Rejected("the access token has expired, and the server gave no refresh token")
 
 _MISTAKES = ("insecure_transport", "cross_site_request", "invalid_request", "unsupported_media_type",
-             "content_too_large")  # fmt: skip
+             "content_too_large", PROOF_REFUSED, NONCE_NEEDED)  # fmt: skip
 """Daypass's error codes for a login request that was sent wrongly."""
 
 _ABOUT_CREDENTIALS = (400, 401, 403, 422)

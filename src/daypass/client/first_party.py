@@ -14,6 +14,7 @@ Only a definite rejection ends a session on the client. `judge_refresh` returns 
 
 from collections.abc import Sequence
 
+from daypass.client.dpop import is_dpop
 from daypass.client.messages import (
     NOT_LOOKED_AT,
     Answer,
@@ -62,7 +63,8 @@ def read_grant(
     """Read the successful response of a login or refresh; return ``None`` if it is invalid.
 
     Args:
-        answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` or ``expires_in`` (seconds), ``refreshToken``.
+        answer: its JSON body has ``accessToken``, perhaps ``expiresIn`` or ``expires_in`` (seconds), ``refreshToken``,
+            ``tokenType``.
         cookie_name: the refresh cookie's name, if known.
         field: the access token's field.
         refresh_field: the refresh token's field.
@@ -79,6 +81,7 @@ def read_grant(
         refresh_token if is_token(refresh_token) else None,
         refresh_cookie(answer.set_cookies, cookie_name),
         grace_in_milliseconds(answer.grace),
+        bound=is_dpop(body.get("tokenType", body.get("token_type"))),
     )
 
 

@@ -25,6 +25,7 @@ class FunctionStrategy:
     """
 
     begins_by_refreshing = True
+    proves = False
 
     def __init__(self, function: Callable[[str | None], Any]) -> None:
         if not callable(function):

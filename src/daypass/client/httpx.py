@@ -114,6 +114,7 @@ class DaypassAuth(SessionAuth, _Auth):
         replay = self._replay(request, is_async=False)
         request.headers["Authorization"] = replay.start()
         response = yield request
+        replay.require_proof()
         if response.status_code >= 400:  # with `TransportBelowHooks` in the client, everything is done already
             steps = replay.steps(response, blocks=True)
             reply: Any = None
@@ -136,6 +137,7 @@ class DaypassAuth(SessionAuth, _Auth):
         replay = self._replay(request, is_async=True)
         request.headers["Authorization"] = await replay.start_async()
         response = yield request
+        replay.require_proof()
         if response.status_code >= 400:  # with `TransportBelowHooks` in the client, everything is done already
             steps = replay.steps(response, blocks=False)
             reply: Any = None

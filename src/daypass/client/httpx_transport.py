@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from daypass.client.content import content_of, is_enough
 from daypass.client.library import answer_of
 from daypass.client.replay import Replay, Seen
+from daypass.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from daypass.client.body import Body
@@ -31,7 +32,7 @@ _CODED = ("content-encoding", "content-length", "transfer-encoding")
 class HttpxReplay(Replay[Any]):
     """A `Replay` that an httpx request keeps through all redirects."""
 
-    __slots__ = ("_first_request", "_own_origins")
+    __slots__ = ("_first_request", "_own_origins", "below_hooks")
 
     def __init__(self, context: ReplayContext, body: Body, request: Any, own_origins: OwnOrigins) -> None:
         super().__init__(context, body)
@@ -39,6 +40,7 @@ class HttpxReplay(Replay[Any]):
             request
         )  # not the request: it refers to this replay, and a reference cycle costs a garbage collection
         self._own_origins = own_origins
+        self.below_hooks = False
 
     def seen(self, response: Any) -> Seen | None:
         """Return what `Replay` needs of a response; after a redirect, the token is sent only to own origins."""
@@ -48,10 +50,31 @@ class HttpxReplay(Replay[Any]):
         headers = response.headers
         return Seen(response.status_code, request.headers.get("authorization"), headers.get_list("www-authenticate"))
 
-    def remove_token_elsewhere(self, request: Any) -> None:
-        """Remove the token from a request that was redirected to another origin: httpx keeps it on an HTTPS upgrade."""
-        if id(request) != self._first_request and not self._is_own(request.url):
+    def prepare(self, request: Any) -> None:
+        """Prove the request of one hop; remove the token if it was redirected to another origin.
+
+        httpx keeps the token on an HTTPS upgrade, and a proof always.
+        """
+        self.below_hooks = True
+        if id(request) == self._first_request or self._is_own(request.url):
+            if request.headers.get("Authorization") == self.authorization:
+                self.prove(request.headers, request.method, request.url)
+                return
+        else:
             request.headers.pop("Authorization", None)
+        if self.proves:
+            request.headers.pop("DPoP", None)
+
+    def require_proof(self) -> None:
+        """Refuse to go on without the proof: only the transport below the hooks sees each hop of a redirect.
+
+        Raises:
+            ConfigurationError: the session is bound to a key, and the client was not attached.
+        """
+        if self.proves and not self.below_hooks:
+            raise ConfigurationError(
+                "the session is bound to a key, and this client sends no proofs yet: write auth.attach(client) first"
+            )
 
     def _is_own(self, url: Any) -> bool:
         return (url.scheme, url.host, url.port) in self._own_origins
@@ -95,8 +118,9 @@ class TransportBelowHooks:
         extensions = request.extensions
         replay: HttpxReplay | None = extensions.get(REPLAY)
         if replay is not None:
-            replay.remove_token_elsewhere(request)
+            replay.prepare(request)
             response = self._transport.handle_request(request)
+            replay.learn(response.headers)
             if response.status_code < 400:
                 return response
             response.request = request
@@ -109,8 +133,9 @@ class TransportBelowHooks:
         extensions = request.extensions
         replay: HttpxReplay | None = extensions.get(REPLAY)
         if replay is not None:
-            replay.remove_token_elsewhere(request)
+            replay.prepare(request)
             response = await self._transport.handle_async_request(request)
+            replay.learn(response.headers)
             if response.status_code < 400:
                 return response
             response.request = request
@@ -127,14 +152,16 @@ class TransportBelowHooks:
         self._client.cookies.extract_cookies(response)
 
     def _resend(self, refused: Any, authorization: str) -> Any:
-        request = with_authorization(refused, authorization)
+        request, replay = _again(refused, authorization)
         response = self._transport.handle_request(request)
+        replay.learn(response.headers)
         response.request = request
         return response
 
     async def _aresend(self, refused: Any, authorization: str) -> Any:
-        request = with_authorization(refused, authorization)
+        request, replay = _again(refused, authorization)
         response = await self._transport.handle_async_request(request)
+        replay.learn(response.headers)
         response.request = request
         return response
 
@@ -163,6 +190,13 @@ class TransportBelowHooks:
         finally:
             await response.aclose()
         return _answered(request, response, bytes(raw), response.headers.get("content-encoding"))
+
+
+def _again(refused: Any, authorization: str) -> tuple[Any, HttpxReplay]:
+    request = with_authorization(refused, authorization)
+    replay: HttpxReplay = request.extensions[REPLAY]
+    replay.prove(request.headers, request.method, request.url)
+    return request, replay
 
 
 def install(client: Any) -> None:

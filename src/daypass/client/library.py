@@ -50,12 +50,14 @@ def forget_from_jar(jar: Any, name: str) -> None:
 
 
 def with_cookie(headers: Any, message: Message) -> None:
-    """Ask for JSON, add the message's cookie to those of ``headers``, and set the message's authorization."""
+    """Ask for JSON, add the message's cookie to those of ``headers``, and set its authorization and its proof."""
     headers["Accept"] = "application/json"  # otherwise GitHub responds with a form
     for name in [name for name in headers if name.lower() == "authorization"]:
         del headers[name]
     if message.authorization is not None:
         headers["Authorization"] = message.authorization
+    if message.proof is not None:
+        headers["DPoP"] = message.proof
     if message.cookie is not None:
         ours = f"{message.cookie.name}={message.cookie.value}"
         others = headers.get("Cookie")
@@ -79,4 +81,5 @@ def answer_of(status: int, body: bytes, headers: Any, all_of: Callable[[str], Se
         all_of("www-authenticate"),
         headers.get("date"),
         headers.get("daypass-grace"),
+        headers.get("dpop-nonce"),
     )

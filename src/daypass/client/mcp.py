@@ -200,6 +200,8 @@ class DaypassAuth(for_httpx.DaypassAuth):
         allow_http: bool = False,
         **options: Any,
     ) -> None:
+        if options.get("dpop"):
+            raise ConfigurationError("dpop=True is not possible with the MCP SDK: it logs in without DPoP proofs")
         asks = (client_metadata is not None, redirect_handler is not None, callback_handler is not None)
         if any(asks) and not all(asks):
             raise ConfigurationError("a login needs client_metadata, redirect_handler and callback_handler: give all")

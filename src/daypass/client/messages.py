@@ -30,6 +30,7 @@ class Message:
         form: a form as the body instead (RFC 6749 Appendix B), if any; a list is a field with several values.
         authorization: the ``Authorization`` header, if any.
         method: the HTTP method.
+        proof: the ``DPoP`` header (RFC 9449), if any; Daypass adds it when it sends the message.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Message:
     form: Mapping[str, str | list[str]] | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
     method: str = "POST"
+    proof: str | None = field(default=None, repr=False)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -62,6 +64,7 @@ class Answer:
         challenges: every ``WWW-Authenticate`` header.
         date: the ``Date`` header: the server's time.
         grace: the ``Daypass-Grace`` header: for how many seconds a refresh may be repeated.
+        nonce: the ``DPoP-Nonce`` header (RFC 9449 §8).
     """
 
     status: int
@@ -71,6 +74,7 @@ class Answer:
     challenges: Sequence[str] = ()
     date: str | None = None
     grace: str | None = None
+    nonce: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Grant:
         grace: for how many milliseconds the server accepts the same refresh token again; 0 if it does not say.
         context: what the strategy learned at login and needs to refresh these tokens, such as a client id; it is kept
             with them.
+        bound: whether the access token is sent with a DPoP proof: its type is ``DPoP`` (RFC 9449 §5).
+        key: the private key of the proofs, as JSON (RFC 7517); ``None`` without one.
     """
 
     access_token: str = field(repr=False)
@@ -94,6 +100,8 @@ class Grant:
     cookie: Cookie | None = None
     grace: int = 0
     context: Mapping[str, str] | None = field(default=None, repr=False)
+    bound: bool = False
+    key: str | None = field(default=None, repr=False)
 
 
 class Refreshed(NamedTuple):

@@ -122,6 +122,7 @@ class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
         if self._is_own(request.url):
             replay = self._replay(request)
             request.headers["Authorization"] = await replay.start_async()
+            replay.prove(request.headers, request.method, request.url)
 
             async def answered(response: Any, **options: Any) -> Any:
                 return await self._answered(replay, response, options)
@@ -142,7 +143,9 @@ class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
             await refused.close()
             request = refused.request
             request.headers["Authorization"] = authorization
+            replay.prove(request.headers, request.method, request.url)
             again = await refused.connection.send(request, **options)
+            replay.learn(again.headers)
             again.elapsed = refused.elapsed
             return again
 

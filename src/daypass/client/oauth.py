@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from daypass.client.client_authentication import ClientAuthentication, Method
 from daypass.client.clock import wall_ms
 from daypass.client.discovery import Metadata, discover
+from daypass.client.dpop import is_dpop
 from daypass.client.endpoints import NOTHING_TO_PRESENT
 from daypass.client.messages import (
     NOT_LOOKED_AT,
@@ -142,7 +143,7 @@ class OAuth:
         self._metadata = None if token_endpoint is None else Metadata(token_endpoint, *endpoints)
         self._grant = grant
         self._ends = ENDS.union(ends)
-        self._token_types = frozenset(each.casefold() for each in token_types)
+        self._token_types = frozenset(each.casefold() for each in (*token_types, "DPoP"))
         self._allow_http = allow_http
         self.scope = scope
         self.parameters: dict[str, Any] = dict(parameters or {}) | ({"resource": list(resources)} if resources else {})
@@ -190,6 +191,8 @@ class OAuth:
         metadata = yield from self.discover()
         if isinstance(metadata, Unavailable):
             return metadata
+        if tokens.key is not None:
+            metadata.require_dpop()
         return (yield from self.request_tokens(metadata, form, secrets=(tokens.refresh_token or "",)))
 
     def logout(self, tokens: Tokens) -> StrategyFlow[bool]:
@@ -317,4 +320,6 @@ def _granted(body: Mapping[str, Any], answer: Answer, token_types: Collection[st
         expires_in = int(expires_in)
     lifetime = lifetime_in_milliseconds(expires_in) or jwt_lifetime(access_token, answer.date)
     kept = refresh_token if is_token(refresh_token) else None
-    return Refreshed(Grant(access_token, lifetime, kept, grace=grace_in_milliseconds(answer.grace)))
+    return Refreshed(
+        Grant(access_token, lifetime, kept, grace=grace_in_milliseconds(answer.grace), bound=is_dpop(kind))
+    )

@@ -20,6 +20,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from daypass.client.discovery import Metadata
+from daypass.client.dpop import thumbprint_of, with_key
 from daypass.client.failures import described
 from daypass.client.messages import Answer, Grant, Message, Outcome, Refreshed, Rejected, Unavailable
 from daypass.client.oauth import OAuth, checked_redirect_uri
@@ -50,7 +51,12 @@ class _Pause:
 
 
 def first_grant(
-    oauth: OAuth, show: Callable[[str, str | None], object], *, device: bool, send: Send | None = None
+    oauth: OAuth,
+    show: Callable[[str, str | None], object],
+    *,
+    device: bool,
+    send: Send | None = None,
+    key: str | None = None,
 ) -> Grant:
     """Let a user log in with a browser on this machine or on any device; return the tokens.
 
@@ -59,15 +65,25 @@ def first_grant(
         show: shows the URL of the login page, and the code to enter there, if any.
         device: log in with a browser on any device.
         send: sends a message to the server; by default through a new httpx client.
+        key: the private key of the proofs that ``send`` adds (RFC 9449); ``None`` for a login without a key.
 
     Raises:
         Exception: as `by_browser` and `by_device`.
     """
     send = _send_by_httpx if send is None else send
-    return by_device(oauth, send, show) if device else by_browser(oauth, send, lambda page: show(page, None))
+    if device:
+        return by_device(oauth, send, show, key=key)
+    return by_browser(oauth, send, lambda page: show(page, None), key=key)
 
 
-def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, patience: float = PATIENCE) -> Grant:
+def by_browser(
+    oauth: OAuth,
+    send: Send,
+    open_page: Callable[[str], object],
+    *,
+    patience: float = PATIENCE,
+    key: str | None = None,
+) -> Grant:
     """Let a user log in with a browser on this machine; return the tokens.
 
     Args:
@@ -75,6 +91,7 @@ def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, 
         send: sends a message to the server.
         open_page: shows a URL to the user.
         patience: seconds to wait for the user.
+        key: the private key of the proofs that ``send`` adds; the code is bound to it too (RFC 9449 §10).
 
     Raises:
         CredentialsRejected: the user or the server refused.
@@ -83,7 +100,8 @@ def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, 
     """
     state, verifier = generate_token(43), generate_token(64)
     with _Listener(state, oauth.redirect_uri) as listener:
-        metadata = run(_metadata(oauth, "authorization"), send)
+        metadata = run(_metadata(oauth, "authorization", key), send)
+        bound_to = {} if key is None else {"dpop_jkt": thumbprint_of(key)}
         open_page(
             prepare_grant_uri(
                 metadata.authorization,
@@ -94,7 +112,7 @@ def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, 
                 state,
                 code_challenge=create_s256_code_challenge(verifier),
                 code_challenge_method="S256",
-                **(oauth.parameters | oauth.authorization_parameters),
+                **(oauth.parameters | oauth.authorization_parameters | bound_to),
             )
         )
         query = listener.wait(patience)
@@ -109,16 +127,17 @@ def by_browser(oauth: OAuth, send: Send, open_page: Callable[[str], object], *, 
         "code_verifier": verifier,
     }
     outcome = run(oauth.request_tokens(metadata, form, secrets=(form["code"], verifier)), send)
-    return _granted(outcome)
+    return _granted(outcome, key)
 
 
-def by_device(oauth: OAuth, send: Send, show: Callable[[str, str], object]) -> Grant:
+def by_device(oauth: OAuth, send: Send, show: Callable[[str, str], object], *, key: str | None = None) -> Grant:
     """Let a user log in with a browser on any device; return the tokens.
 
     Args:
         oauth: the client.
         send: sends a message to the server.
         show: shows a URL and a code to the user.
+        key: as for `by_browser`.
 
     Raises:
         CredentialsRejected: the user or the server refused, or the code expired.
@@ -129,7 +148,7 @@ def by_device(oauth: OAuth, send: Send, show: Callable[[str, str], object]) -> G
     def perform(step: Any) -> Any:
         return time.sleep(step.seconds) if isinstance(step, _Pause) else send(step)
 
-    return run(_device_flow(oauth, show), perform)
+    return run(_device_flow(oauth, show, key), perform)
 
 
 def _send_by_httpx(message: Message) -> Answer:
@@ -143,8 +162,8 @@ def _send_by_httpx(message: Message) -> Answer:
         raise RefreshUnavailable(f"{url.scheme}://{url.netloc} did not answer ({described(error)})") from None
 
 
-def _device_flow(oauth: OAuth, show: Callable[[str, str], object]) -> StrategyFlow[Grant]:
-    metadata = yield from _metadata(oauth, "device")
+def _device_flow(oauth: OAuth, show: Callable[[str, str], object], key: str | None) -> StrategyFlow[Grant]:
+    metadata = yield from _metadata(oauth, "device", key)
     scope = {} if oauth.scope is None else {"scope": oauth.scope}
     answer: Answer = yield oauth.message(metadata, str(metadata.device), {**oauth.parameters, **scope})
     fields = fields_of(answer)
@@ -167,14 +186,16 @@ def _device_flow(oauth: OAuth, show: Callable[[str, str], object]) -> StrategyFl
             case "access_denied" | "expired_token" as reason:
                 raise CredentialsRejected(f"the login was refused: {reason}")
             case _:
-                return _granted(oauth.judge(answer, (code,)))
+                return _granted(oauth.judge(answer, (code,)), key)
     raise CredentialsRejected("the login was refused: expired_token")
 
 
-def _metadata(oauth: OAuth, endpoint: str) -> StrategyFlow[Metadata]:
+def _metadata(oauth: OAuth, endpoint: str, key: str | None) -> StrategyFlow[Metadata]:
     metadata = yield from oauth.discover()
     if isinstance(metadata, Unavailable):
         _refuse(metadata)
+    if key is not None:
+        metadata.require_dpop()
     if getattr(metadata, endpoint) is None:
         other = "with a browser on this machine" if endpoint == "device" else "on a device"
         name = "device_authorization" if endpoint == "device" else endpoint
@@ -182,8 +203,8 @@ def _metadata(oauth: OAuth, endpoint: str) -> StrategyFlow[Metadata]:
     return metadata
 
 
-def _granted(outcome: Outcome) -> Grant:
-    return outcome.grant if isinstance(outcome, Refreshed) else _refuse(outcome)
+def _granted(outcome: Outcome, key: str | None) -> Grant:
+    return with_key(outcome.grant, key) if isinstance(outcome, Refreshed) else _refuse(outcome)
 
 
 def _refuse(outcome: Outcome) -> NoReturn:

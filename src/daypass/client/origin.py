@@ -101,6 +101,13 @@ def plain_url(text: str) -> str:
     return _text(checked_origin(f"{url.scheme}://{url.netloc}", allow_http=True)) + url.path.rstrip("/")
 
 
+def target_uri(text: str) -> str:
+    """Return the URL of a request in its normal form, without query and fragment (RFC 9449 §4.2, ``htu``)."""
+    url = urlsplit(text)
+    origin = _canonical(url.scheme, url.hostname, url.port)
+    return (f"{url.scheme}://{url.netloc}" if origin is None else _text(origin)) + (url.path or "/")
+
+
 def own_port(scheme: str, port: int | None) -> int | None:
     """Return ``port``, or ``None`` if it is the scheme's default."""
     return None if port == _PORTS.get(scheme) else port

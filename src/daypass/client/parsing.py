@@ -26,7 +26,10 @@ _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w!#$%&*+.^`|~-]*)(?=\s+[^\s=,]|\s*(?
 _STEP_UP = re.compile(r'\berror\s*=\s*"?insufficient_user_authentication\b')
 _MAX_AGE = re.compile(r'\bmax_age\s*=\s*"?([0-9]{1,9})\b')
 _ACR_VALUES = re.compile(r'\bacr_values\s*=\s*"([^"]*)"')
-_INSUFFICIENT = re.compile(r'\berror\s*=\s*"?insufficient_(?:scope|user_authentication)\b')
+_NOT_THE_TOKEN = re.compile(
+    r'\berror\s*=\s*"?(?:insufficient_scope|insufficient_user_authentication|use_dpop_nonce|invalid_dpop_proof)\b'
+)
+_ABOUT_THE_PROOF = re.compile(r'\berror\s*=\s*"?(?:use_dpop_nonce|invalid_dpop_proof)\b')
 
 
 def is_token(value: object) -> TypeGuard[str]:
@@ -99,10 +102,18 @@ def grace_in_milliseconds(header: str | None) -> int:
 def refreshing_can_help(challenges: Sequence[str]) -> bool:
     """Return whether a 401 may be about an expired or revoked access token, by its ``WWW-Authenticate`` headers.
 
-    It is not if the server asks for other schemes than Bearer, for a wider scope (RFC 6750 §3.1) or for a newer or
-    stronger login (RFC 9470 §3). A 401 without a challenge counts as one about the token.
+    It is not if the server asks for other schemes than Bearer and DPoP, for a wider scope (RFC 6750 §3.1), for a newer
+    or stronger login (RFC 9470 §3) or for another proof (RFC 9449 §7.1). A 401 without a challenge counts as one about
+    the token.
     """
-    return asks_for_bearer(challenges) and not _INSUFFICIENT.search(", ".join(challenges))
+    schemes = _schemes(challenges)
+    about_token = not schemes or not schemes.isdisjoint(("bearer", "dpop"))
+    return about_token and not _NOT_THE_TOKEN.search(", ".join(challenges))
+
+
+def asks_for_proof(challenges: Sequence[str]) -> bool:
+    """Return whether a 401 is about the DPoP proof: a nonce is missing, or it was refused (RFC 9449 §7.1, §9)."""
+    return _ABOUT_THE_PROOF.search(", ".join(challenges)) is not None
 
 
 def step_up_in(challenges: Sequence[str]) -> StepUpRequired | None:
@@ -116,8 +127,12 @@ def step_up_in(challenges: Sequence[str]) -> StepUpRequired | None:
 
 def asks_for_bearer(challenges: Sequence[str]) -> bool:
     """Return whether ``WWW-Authenticate`` headers ask for Bearer, perhaps among others, or ask for nothing."""
-    schemes = {scheme.lower() for scheme in _SCHEME.findall(_QUOTED.sub('""', ", ".join(challenges)))}
+    schemes = _schemes(challenges)
     return not schemes or "bearer" in schemes
+
+
+def _schemes(challenges: Sequence[str]) -> set[str]:
+    return {scheme.lower() for scheme in _SCHEME.findall(_QUOTED.sub('""', ", ".join(challenges)))}
 
 
 def read_cookie(header: str) -> tuple[Cookie | None, bool]:

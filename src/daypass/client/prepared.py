@@ -52,17 +52,23 @@ class PreparedAuth(SessionAuth):
         return PreparedReplay(self.context, body, self._is_own)
 
     def _may_be_refused(self, replay: PreparedReplay, response: Any) -> bool:
-        """Return whether a response may refuse the token; remove the token from a request redirected to another origin.
+        """Return whether a response may refuse the token; make a request ready for a redirect.
 
-        The libraries would keep it on an upgrade to HTTPS.
+        The libraries would send the token on an upgrade to HTTPS, and a proof anywhere: they copy the headers.
         """
         status = response.status_code
+        replay.learn(response.headers)
         if status >= 400:
             return True
         if status >= 300 and response.is_redirect:
             target = urljoin(response.url, response.headers["location"])
+            headers = response.request.headers
             if origin_of(target) not in self.own_origins:
-                response.request.headers.pop("Authorization", None)
+                headers.pop("Authorization", None)
+            if replay.proves:
+                headers.pop("DPoP", None)
+                if origin_of(target) == origin_of(response.url):
+                    replay.prove(headers, redirected_method(response.request.method, status), target)
         else:
             replay.done()
         return False
@@ -81,6 +87,7 @@ class SyncPreparedAuth(PreparedAuth):
         if self._is_own(request.url):
             replay = self._replay(request)
             request.headers["Authorization"] = replay.start()
+            replay.prove(request.headers, request.method, request.url)
             hook_first(request, lambda response, **options: self._answered(replay, response, options))
         return request
 
@@ -93,13 +100,22 @@ class SyncPreparedAuth(PreparedAuth):
             refused.close()
             request = refused.request
             request.headers["Authorization"] = authorization
+            replay.prove(request.headers, request.method, request.url)
             again = refused.connection.send(request, **options)
+            replay.learn(again.headers)
             again.elapsed = refused.elapsed
             return again
 
         response = replay.finish(response, lambda refused: refused.content, resend)
         replay.done()
         return response
+
+
+def redirected_method(method: str, status: int) -> str:
+    """Return the method after a redirect, by the rule of both libraries (RFC 9110 §15.4)."""
+    if status == 303 or (status == 302 and method != "HEAD"):
+        return "HEAD" if method == "HEAD" else "GET"
+    return "GET" if status == 301 and method == "POST" else method
 
 
 def hook_first(request: Any, hook: Callable[..., Any]) -> None:

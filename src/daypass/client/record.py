@@ -8,6 +8,8 @@ that seems to come from the future counts as new.
 A record names the server of its refresh token, so no client sends it to another server. Records of version 0.1 name
 none: any client accepts them, and they get its server when they are written again.
 
+If the session is bound to a key, the record has its private key, and whether the access token is bound too.
+
 Instead of tokens, a record may say that the session has ended, and why, or that the newest tokens could not be written:
 then the older ones are useless and are not kept.
 """
@@ -124,6 +126,7 @@ def _fields(tokens: Tokens, now: Now) -> dict[str, Any]:
         "refreshed": tokens.refreshed_at is not None,
         "grace": tokens.grace,
         **({} if tokens.context is None else {"context": dict(tokens.context)}),
+        **({} if tokens.key is None else {"key": tokens.key, "bound": tokens.bound}),
     }
 
 
@@ -145,9 +148,12 @@ def _read(fields: dict[str, Any], now: Now, jitter: float, timing: Timing, since
         return None
     if not _is_context(context := fields.get("context")):
         return None
+    if not isinstance(key := fields.get("key"), str | None):
+        return None
     age = _age(fields, sent, now, since)
     kept = Cookie(*map(str, cookie)) if cookie else None
-    grant = Grant(access_token, lifetime, refresh_token, kept, grace, context)
+    bound = key is not None and bool(fields.get("bound"))
+    grant = Grant(access_token, lifetime, refresh_token, kept, grace, context, bound, key)
     tokens = tokens_from(grant, login_id, now.monotonic - age, jitter, timing)
     return replace(tokens, record_id=record_id, refreshed_at=tokens.sent_at if fields.get("refreshed") else None)
 

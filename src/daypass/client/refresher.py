@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
+from daypass.client.dpop import new_key, with_key
 from daypass.client.event_loop import EventLoop, in_thread, running_loop, wait_for
 from daypass.client.events import EventKind, logger
 from daypass.client.failures import described, frames_of
@@ -74,9 +75,11 @@ class Refresher:
         session: the session to refresh.
         strategy: makes the requests to the server.
         sender: sends them.
+        binds: whether first tokens are bound to a new key.
     """
 
-    def __init__(self, session: ClientSession, strategy: Strategy, sender: Sender) -> None:
+    def __init__(self, session: ClientSession, strategy: Strategy, sender: Sender, *, binds: bool = False) -> None:
+        self._binds = binds
         self._session = session
         self._strategy = strategy
         self._sender = sender
@@ -254,7 +257,7 @@ class Refresher:
     def _attempt(self, pending: PendingRefresh, blocked: EventLoop | None, turn: Turn) -> Outcome:
         """Send once; each step ends before the turn ends, because the next holder of the turn sends too."""
         clock, timing = self._session.clock, self._timing
-        tokens, sent_at = pending.tokens, clock()
+        tokens, sent_at = self._with_key(pending.tokens), clock()
 
         def perform(request: Any) -> Any:
             nonlocal sent_at
@@ -263,16 +266,24 @@ class Refresher:
                 raise _TurnOver
             left = min(pending.ends_at - sent_at, lasts)
             limit = min(timing.attempt, left) if timing.repeats_safely(self._grace(tokens)) else left
-            return self._sender.perform(request, max(1, limit) / 1000, blocked)
+            return self._sender.perform(request, max(1, limit) / 1000, blocked, tokens.key)
 
         try:
             outcome = run(self._strategy.refresh(tokens), perform)
+            if isinstance(outcome, Refreshed):
+                outcome = Refreshed(with_key(outcome.grant, tokens.key))
         except _TurnOver:
             return _TURN_OVER
         except Exception as error:
             return _unanswered(error)
         pending.sent_at = sent_at
         return outcome
+
+    def _with_key(self, tokens: Tokens) -> Tokens:
+        """Return tokens with a new key if a refresh gets the first ones: no login has made it."""
+        if tokens.key is not None or not (self._binds and self._strategy.begins_by_refreshing):
+            return tokens
+        return replace(tokens, key=new_key())
 
     def _finish(self, pending: PendingRefresh, outcome: Outcome, turn: Turn | None = None) -> None:
         """Store the result of ``pending``, report it, and wake all callers that wait."""

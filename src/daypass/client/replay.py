@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from daypass.client.body import Body
+from daypass.client.dpop import Proofs
 from daypass.client.events import EventKind
 from daypass.client.flow import Refresh, Send, State, request_flow
-from daypass.client.parsing import refreshing_can_help, step_up_in
+from daypass.client.parsing import asks_for_proof, refreshing_can_help, step_up_in
 from daypass.client.refresher import PendingRefresh, Refresher
 from daypass.client.session import ClientSession
 from daypass.client.tokens import Tokens
@@ -31,11 +32,13 @@ class ReplayContext(NamedTuple):
         session: the session whose token they carry.
         refresher: refreshes the session.
         should_refresh: which responses refuse the token.
+        proofs: makes the DPoP proofs of a session that is bound to a key.
     """
 
     session: ClientSession
     refresher: Refresher
     should_refresh: ShouldRefresh
+    proofs: Proofs
 
 
 class Seen(NamedTuple):
@@ -87,6 +90,9 @@ class Replay(ABC, Generic[R]):
     __slots__ = (
         "_body",
         "_flow",
+        "_proofs",
+        "_proven_at",
+        "_proves_again",
         "_refresher",
         "_sent_at",
         "_session",
@@ -97,8 +103,10 @@ class Replay(ABC, Generic[R]):
     )
 
     def __init__(self, context: ReplayContext, body: Body) -> None:
-        self._session, self._refresher, self._should_refresh = context
+        self._session, self._refresher, self._should_refresh, self._proofs = context
         self._body = body
+        self._proven_at: str | None = None
+        self._proves_again = True
         self._flow: Generator[Any, State, None] | None = None
         self._tokens: Tokens | None = None
         self._sent_at = 0
@@ -106,9 +114,39 @@ class Replay(ABC, Generic[R]):
         self._step_up: StepUpRequired | None = None
 
     @property
+    def authorization(self) -> str:
+        """The ``Authorization`` that the request was last sent with; empty before."""
+        return "" if self._tokens is None else self._tokens.authorization
+
+    @property
+    def proves(self) -> bool:
+        """Whether the request is sent with a DPoP proof."""
+        return self._tokens is not None and self._tokens.bound
+
+    @property
     def login_id(self) -> str | None:
         """The login of the token that the request was last sent with."""
         return None if self._tokens is None else self._tokens.login_id
+
+    def prove(self, headers: Any, method: str, url: object) -> None:
+        """Put a new DPoP proof into the headers of a request, if its token is bound to a key.
+
+        Call it each time before the request is sent, after a redirect too.
+
+        Args:
+            headers: the headers, a mapping that ignores case.
+            method: the method of the request.
+            url: its whole URL, as text or in the library's own type.
+        """
+        tokens = self._tokens
+        if tokens is not None and tokens.bound and tokens.key is not None:
+            self._proven_at = str(url)
+            headers["DPoP"] = self._proofs.of(tokens.key, method, self._proven_at, tokens.access_token)
+
+    def learn(self, headers: Any) -> None:
+        """Keep the nonce for the next proof, if a response has one; call it with the headers of each response."""
+        if self._proven_at is not None:
+            self._proofs.learn(self._proven_at, headers.get("dpop-nonce"))
 
     @abstractmethod
     def seen(self, response: R) -> Seen | None:
@@ -176,7 +214,15 @@ class Replay(ABC, Generic[R]):
 
         `finish` performs these steps.
         """
-        while self._is_refused(response):
+        while True:
+            if self._needs_other_proof(response):
+                yield Drain(response)
+                if not (self._body.repeatable and self._body.rewind()):
+                    break
+                response = yield Resend(response, self.authorization)
+                continue
+            if not self._is_refused(response):
+                break
             yield Drain(response)
             self._session.reporter.emit(EventKind.UNAUTHORIZED)
             state = yield from self._state(repeatable=self._body.repeatable)
@@ -211,6 +257,16 @@ class Replay(ABC, Generic[R]):
         if status == 401:
             self._step_up = step_up_in(challenges)
         return self._should_refresh(status, challenges)
+
+    def _needs_other_proof(self, response: R) -> bool:
+        """Return whether a response refuses the DPoP proof, or asks for a nonce in it; True once for each request."""
+        if not self._proves_again or self._proven_at is None or (seen := self.seen(response)) is None:
+            return False
+        status, authorization, challenges = seen
+        if status != 401 or authorization != self.authorization or not asks_for_proof(challenges):
+            return False
+        self._proves_again = False
+        return True
 
     def _young(self) -> str | None:
         """Return the ``Authorization`` if the token is young: the flow is not needed, because it would only send."""

@@ -14,11 +14,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
+from daypass.client.dpop import Proofs, require_key
 from daypass.client.event_loop import EventLoop, LoopEnded, running_loop
 from daypass.client.failures import described, was_not_written
 from daypass.client.library import Library
 from daypass.client.messages import Answer, Message
 from daypass.client.strategy import Call, Strategy
+from daypass.drive import arun, run
 from daypass.forks import survive_forks
 
 
@@ -42,10 +44,12 @@ class Sender:
         url: the URL of the session endpoints, without a slash at its end.
         strategy: knows which cookies carry tokens.
         library: the library of the clients.
+        proofs: makes the DPoP proofs.
     """
 
-    def __init__(self, url: str, strategy: Strategy, library: Library) -> None:
+    def __init__(self, url: str, strategy: Strategy, library: Library, proofs: Proofs) -> None:
         self.url = url
+        self._proofs = proofs
         self._strategy = strategy
         self._library = library
         self._sync: Any = None
@@ -70,53 +74,65 @@ class Sender:
         if self._loop is not None:
             self._async = self._loop = None
 
-    def send(self, client: Any, message: Message, limit: float | None = None) -> Answer:
+    def send(self, client: Any, message: Message, limit: float | None = None, key: str | None = None) -> Answer:
         """Send one message through the sync client ``client``, or through a new client if it is ``None``.
 
         Args:
             client: the client to send through.
             message: the message to send.
             limit: timeout of each step, in seconds; ``None`` for the client's own timeout.
+            key: the private key of the DPoP proof; ``None`` sends none. If the server asks for a nonce, the message is
+                sent once more.
 
         Raises:
             Exception: an error of the library: no response came.
         """
-        answer = self._library.send(client, message.url(self.url), message, limit)
+        url = message.url(self.url)
+        sending = self._proofs.sending(message, url, key)
+        answer: Answer = run(sending, lambda step: self._library.send(client, url, _message(step), limit))
         self._keep_back(client, message, answer)
         return answer
 
-    async def send_async(self, client: Any, message: Message, limit: float | None = None) -> Answer:
+    async def send_async(
+        self, client: Any, message: Message, limit: float | None = None, key: str | None = None
+    ) -> Answer:
         """Send one message through ``client``, an async one; the async version of `send`."""
-        answer = await self._library.send_async(client, message.url(self.url), message, limit)
+        url = message.url(self.url)
+        sending = self._proofs.sending(message, url, key)
+        answer: Answer = await arun(sending, lambda step: self._library.send_async(client, url, _message(step), limit))
         self._keep_back(client, message, answer)
         return answer
 
-    def perform(self, request: Message | Call, limit: float, blocked: EventLoop | None) -> Any:
+    def perform(self, request: Message | Call, limit: float, blocked: EventLoop | None, key: str | None = None) -> Any:
         """Perform a strategy's request, in the thread of a refresh.
 
         Args:
             request: a message to send, or a function to call.
             limit: timeout in seconds.
             blocked: an event loop that cannot run, because its thread waits for this.
+            key: the private key of the DPoP proof, if any.
 
         Raises:
             NoAnswer: a message got no response; its cause is the library's error.
+            ConfigurationError: the server asks for a proof, and there is no key.
             Exception: raised by a function of the user.
         """
         if isinstance(request, Call):
             return self._call(request, limit, blocked)
         try:
-            return self._send_by_any(request, limit, blocked)
+            answer = self._send_by_any(request, limit, blocked, key)
         except Exception as error:
             url, unsent = request.url(self.url), self._library.is_unsent(error) or was_not_written(error)
             raise NoAnswer(url, error, unsent=unsent) from error
+        require_key(answer, key)
+        return answer
 
-    def _send_by_any(self, message: Message, limit: float, blocked: EventLoop | None) -> Answer:
+    def _send_by_any(self, message: Message, limit: float, blocked: EventLoop | None, key: str | None) -> Answer:
         if not self._is_closed(self._sync):
-            return self.send(self._sync, message, limit)
+            return self.send(self._sync, message, limit, key)
         if not self._is_closed(self._async) and _can_run(self._loop, blocked):
-            return self._on_loop(lambda: self.send_async(self._async, message, limit), limit)  # type: ignore[no-any-return]  # what it returns is what the coroutine does
-        return self.send(None, message, limit)
+            return self._on_loop(lambda: self.send_async(self._async, message, limit, key), limit)  # type: ignore[no-any-return]  # what it returns is what the coroutine does
+        return self.send(None, message, limit, key)
 
     def _call(self, call: Call, limit: float, blocked: EventLoop | None) -> Any:
         given = call.function(call.refresh_token)
@@ -145,6 +161,10 @@ class Sender:
         cookie = self._strategy.cookie_to_keep_back(message, answer)
         if cookie is not None and client is not None:
             self._library.forget_cookie(client, cookie.name)
+
+
+def _message(step: Any) -> Message:
+    return step  # type: ignore[no-any-return]  # what a flow yields is untyped
 
 
 def _can_run(loop: EventLoop | None, blocked: EventLoop | None) -> bool:

@@ -77,11 +77,11 @@ class ShellSession:
             return KeyringStorage("daypass", self.key)
         return FileStorage(_folder() / f"{sha256(self.key.encode()).hexdigest()[:32]}.json")
 
-    def auth(self, storage: Storage) -> DaypassAuth:
-        """Return the client's session with the tokens that ``storage`` has."""
+    def auth(self, storage: Storage, *, dpop: bool = False) -> DaypassAuth:
+        """Return the client's session with the tokens that ``storage`` has; ``dpop`` binds a new login to a key."""
         from daypass.client.httpx import DaypassAuth
 
-        return DaypassAuth(self.url, strategy=self.oauth_client(), storage=storage)
+        return DaypassAuth(self.url, strategy=self.oauth_client(), storage=storage, dpop=dpop)
 
     def token(self) -> str:
         """Return its access token, refreshed first if needed; an HTTP library is only imported for a refresh.
@@ -89,8 +89,16 @@ class ShellSession:
         Raises:
             LoginRequired: there is no session, or it has ended.
             RefreshUnavailable: the access token has expired and cannot be refreshed now.
+            ConfigurationError: it is bound to a key.
         """
-        return _TokenAuth(self.url, strategy=self.oauth_client(), storage=self.storage()).token()
+        auth = _TokenAuth(self.url, strategy=self.oauth_client(), storage=self.storage())
+        text = auth.token()
+        if auth.bound:
+            raise ConfigurationError(
+                f"the session at {self.url} is bound to a key: its access token is of no use without a proof. "
+                "Write: daypass request GET URL"
+            )
+        return text
 
     def oauth_client(self, scope: str | None = None) -> OAuth | None:
         """Return the strategy of an OAuth session."""

@@ -25,6 +25,8 @@ class Tokens:
         grace: for how many milliseconds the server accepts the same refresh token again; 0 if it does not say.
         record_id: the id of their record in the storage, or ``None``.
         context: data from the login that the strategy needs to refresh them; all refreshes keep it.
+        bound: whether the access token is sent with a DPoP proof.
+        key: the private key of the proofs, as JSON; ``None`` without one. All refreshes keep it.
     """
 
     login_id: str
@@ -41,6 +43,8 @@ class Tokens:
     grace: int = 0
     record_id: str | None = None
     context: Mapping[str, str] | None = field(default=None, repr=False)
+    bound: bool = False
+    key: str | None = field(default=None, repr=False)
 
     def expired(self, now: int) -> bool:
         """Return whether the access token has expired by the clock; with an unknown lifetime, it never has."""
@@ -72,7 +76,7 @@ def tokens_from(grant: Grant, login_id: str, sent_at: int, jitter: float, timing
     return Tokens(
         login_id=login_id,
         access_token=grant.access_token,
-        authorization=f"Bearer {grant.access_token}",
+        authorization=f"{'DPoP' if grant.bound else 'Bearer'} {grant.access_token}",
         sent_at=sent_at,
         lifetime=grant.lifetime,
         refresh_token=grant.refresh_token,
@@ -82,6 +86,8 @@ def tokens_from(grant: Grant, login_id: str, sent_at: int, jitter: float, timing
         expires_at=None if grant.lifetime is None else sent_at + grant.lifetime,
         grace=grant.grace,
         context=grant.context,
+        bound=grant.bound,
+        key=grant.key,
     )
 
 
@@ -103,4 +109,4 @@ def refreshed(previous: Tokens, grant: Grant, sent_at: int, now: int, jitter: fl
         cookie = None if previous.refresh_token else grant.cookie or previous.cookie
         grant = replace(grant, refresh_token=previous.refresh_token, cookie=cookie)
     tokens = tokens_from(grant, previous.login_id, sent_at, jitter, timing)
-    return replace(tokens, refreshed_at=now, context=grant.context or previous.context)
+    return replace(tokens, refreshed_at=now, context=grant.context or previous.context, key=grant.key or previous.key)

@@ -139,7 +139,9 @@ class DaypassAuth(SessionAuth):
         client.pool_classes_by_scheme = {scheme: _pool_class(_original(kind), self) for scheme, kind in kinds}
         client.clear()
 
-    def send(self, pool: Any, url: str, body: Any, headers: Any, urlopen: Callable[[Any, Any], Any]) -> Any:
+    def send(
+        self, pool: Any, method: str, url: str, body: Any, headers: Any, urlopen: Callable[[Any, Any], Any]
+    ) -> Any:
         """Send one request of a pool, refreshing if needed; the pool calls this for each hop of a redirect.
 
         Raises:
@@ -152,13 +154,16 @@ class DaypassAuth(SessionAuth):
         kept, body = body_to_send(body, self.keep_at_most)
         replay = _Replay(self.context, kept)
         replay.headers = _Headers(pool.headers if headers is None else headers)
+        address = urljoin(f"{pool.scheme}://{pool.host}:{pool.port}", url)
 
         def resend(_: Any, authorization: str) -> Any:
             replay.headers["Authorization"] = authorization
-            return urlopen(body, replay.headers)
+            replay.prove(replay.headers, method, address)
+            response = urlopen(body, replay.headers)
+            replay.learn(response.headers)
+            return response
 
         authorization = replay.start()
-        address = urljoin(f"{pool.scheme}://{pool.host}:{pool.port}", url)
         check_redirect(address, replay.login_id)
         response = resend(None, authorization)
         if location := response.get_redirect_location():
@@ -184,7 +189,7 @@ def _pool_class(kind: type[Any], auth: DaypassAuth) -> type[Any]:
             def urlopen(body: Any, headers: Any) -> Any:
                 return original(method, url, body, headers, *rest, **more)
 
-            return auth.send(self, url, body, headers, urlopen)
+            return auth.send(self, method, url, body, headers, urlopen)
 
     return Pool
 

@@ -458,7 +458,7 @@ class Vault:
 
         url, strategy = self._providers[provider]
         storage = self.connection(provider, name)
-        session, refresher, _ = DaypassAuth(url, strategy=strategy, storage=storage, client=client).context
+        session, refresher, *_ = DaypassAuth(url, strategy=strategy, storage=storage, client=client).context
         if session.tokens is None:
             return Outcome.GONE, None
         state = refresher.wait(refresher.start(session.tokens.version, blocks=True))
