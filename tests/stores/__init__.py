@@ -1,1 +1,1 @@
-"""The stores: the contract that all of them pass, and what is particular to one."""
+"""The stores: the contract that all of them pass, and tests of single ones."""

@@ -93,4 +93,4 @@ STATEMENTS = {
     "probe": "UPDATE daypass_schema SET probed = 1 - probed",
     "sweep": "UPDATE daypass_sweep SET due_at = :now WHERE due_at <= :now",
 }
-"""What a node of the version before does, in the words of its own statements; SQLite's and PostgreSQL's in common."""
+"""What a node of the version before does, with its own statements; for SQLite and PostgreSQL."""

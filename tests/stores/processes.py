@@ -94,7 +94,7 @@ def without_rights(path: Path, pipe: Connection) -> None:
 
 
 def on_a_full_disk(path: Path, pipe: Connection) -> None:
-    """Write until no file may grow any more, tell what was answered, and write on when there is room again."""
+    """Write until no file may grow any more, report what was answered, and write on when there is room again."""
     store = SqliteStore(path)
     store.perform(Insert(session(1)))
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -128,7 +128,7 @@ def probes(store: SqliteStore) -> bool:
 
 
 def hold_the_lock(path: Path, pipe: Connection) -> None:
-    """Take the write lock and keep it until told to give it back."""
+    """Take the write lock and keep it until a message says to release it."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     pipe.send("held")

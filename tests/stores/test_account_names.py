@@ -24,6 +24,6 @@ def test_names_of_the_version_before(tmp_path: Path) -> None:
 
 
 def test_folding_is_stable() -> None:
-    """What is folded stays the same when it is folded again, also where case and compatibility forms meet."""
+    """Folding folded text changes nothing, also where case and compatibility forms meet."""
     for name in ("\u1e9e", "\u0345\u03b1", "\ufb03", "\u212b", "\u0130", "\u00df", "\uff21\uff22", " a "):
         assert fold_name(name) == fold_name(fold_name(name))

@@ -1,4 +1,4 @@
-"""Every store of ours passes the contract, sync and async."""
+"""All our stores pass the contract, sync and async."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Ended means ended, on real servers: whoever verifies, in any process, refuses what any other one has ended."""
+"""Revoked sessions on real servers: a verifier in any process refuses what another one has ended."""
 
 import contextlib
 import time
@@ -21,7 +21,7 @@ Verifier = Threads | Elsewhere
 
 
 def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds that should come to be by itself."""
+    """Wait until a condition holds that becomes true without a call."""
     until = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < until, "it never came to be"
@@ -40,7 +40,7 @@ class Postgres:
         store.close()
 
     def deafen(self) -> int:
-        """End the connections on which endings are heard; return how many."""
+        """End the connections that listen; return how many."""
         return self._count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
 
     def connections(self) -> int:
@@ -77,7 +77,7 @@ class Redis:
         return sum(self._each(lambda client: client.client_kill_filter(_type="pubsub")))
 
     def connections(self) -> int:
-        """Return how many connections of clients there are, besides the one that asks."""
+        """Return how many connections of clients there are, without this one."""
         return sum(self._each(lambda client: len(client.client_list(_type="normal")) - 1)) + sum(
             self._each(lambda client: len(client.client_list(_type="pubsub")))
         )
@@ -147,9 +147,9 @@ def issuer(colour: str, url: str) -> Threads:
 
 @pytest.mark.parametrize("colour", ["threads", "tasks"])
 def test_what_one_ends_all_others_refuse(place: Place, colour: str) -> None:
-    """By logout, by the user, all at once or because a token was used twice; other sessions go on.
+    """By logout, by the user, all at once or because a token was reused; other sessions continue.
 
-    All of them were listening, and nobody had to be asked; when they are closed no connection is left.
+    All of them were listening, and none had to poll; when they are closed no connection is left.
     """
     ending = issuer(colour, place.url)
     with contextlib.closing(ending), verifiers(place.url) as every:
@@ -169,7 +169,7 @@ def test_what_one_ends_all_others_refuse(place: Place, colour: str) -> None:
 
 
 def test_a_connection_that_is_lost(place: Place) -> None:
-    """It says that it polls, and what is ended meanwhile is refused; then it listens again, and says that."""
+    """An event says that it polls, and sessions that end meanwhile are refused; then it listens again, with an event."""
     ending = issuer("threads", place.url)
     with contextlib.closing(ending), verifiers(place.url) as every:
         tokens = [ending.ask("start", User("1")) for _ in range(2)]
@@ -189,9 +189,9 @@ def test_a_connection_that_is_lost(place: Place) -> None:
 
 @pytest.mark.parametrize("kind", ["postgres", "redis"])
 def test_a_server_that_is_killed(places: Callable[[str], Place], kind: str) -> None:
-    """While it is away checks go on, and it is said that nothing can be learnt.
+    """While the server is down, checks continue, and an event says that it cannot learn of ended sessions.
 
-    When it is back, what is ended is refused, before they listen again and afterwards.
+    When it is back, ended sessions are refused, before they listen again and afterwards.
     """
     place = places(kind)
     ending = issuer("tasks", place.url)
@@ -218,7 +218,7 @@ def test_a_server_that_is_killed(places: Callable[[str], Place], kind: str) -> N
 
 
 def test_where_announcements_cannot_be_heard(places: Callable[[str], Place]) -> None:
-    """As behind a pooler: it says at first that it polls, and refuses what is ended all the same."""
+    """As behind a pooler: the first event says that it polls, and ended sessions are refused."""
     place = places("postgres")
     ending = issuer("threads", place.url)
     with contextlib.closing(ending), verifiers(f"{place.url}&pgbouncer=true") as every:

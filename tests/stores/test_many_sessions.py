@@ -1,4 +1,4 @@
-"""One user with 200,000 sessions: lists are bounded, ending them all holds nobody else up."""
+"""One user with 200,000 sessions: lists are limited, and ending them all blocks no other caller."""
 
 import contextlib
 import sqlite3

@@ -27,13 +27,13 @@ def test_an_impossible_timeout_is_refused(value: Duration) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, "0", "x", "1.5", 1.5, "", True, None])
 def test_an_impossible_count_is_refused(value: int) -> None:
-    """The message names the option, the value and what is possible."""
+    """The message names the option, the value and the allowed range."""
     with pytest.raises(ConfigurationError, match=r"invalid pool_size .*: expected a whole number, 1 or more"):
         read_count("pool_size", value)
 
 
 def test_a_count_may_be_text() -> None:
-    """As it stands in a URL."""
+    """As in a URL."""
     assert [7, 7] == [read_count("pool_size", each) for each in (7, "7")]
 
 
@@ -63,7 +63,7 @@ def test_a_count_may_be_text() -> None:
     ],
 )
 def test_a_wrong_store_url_says_what_to_write(url: str, message: str) -> None:
-    """An option that nobody knows is refused, and the nearest one is named; nothing is swallowed."""
+    """An unknown option is refused, and the nearest known one is named."""
     for opening in (open_store, open_async_store):
         with pytest.raises(ConfigurationError) as caught:
             opening(url)

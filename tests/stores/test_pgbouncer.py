@@ -82,7 +82,7 @@ def test_announcements_are_polled_for(url: str) -> None:
 
 
 def test_every_caller_is_served_soon_after_a_restart(url: str, server: PostgresServer) -> None:
-    """Under load, with more callers than connections, nobody waits longer than the timeout and two seconds."""
+    """Under load, with more callers than connections, no caller waits longer than the timeout plus two seconds."""
     store = PostgresStore(url)
     store.perform(Insert(session()))
     over = threading.Event()

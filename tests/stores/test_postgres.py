@@ -1,4 +1,4 @@
-"""PostgreSQL: one flight for a refresh, rows that stay where they are, tables of each version, announcements."""
+"""PostgreSQL: one round trip per refresh, heap-only updates, tables of each version, notifications."""
 
 import asyncio
 import contextlib
@@ -89,11 +89,11 @@ def relayed(url: str, **arguments: Any) -> Iterator[tuple[Relay, str]]:
         relay.close()
 
 
-# ---- what it costs
+# ---- costs
 
 
 def verdicts() -> Sequence[tuple[str, list[Any], Any]]:
-    """Return for each of the verdicts what is stored, and the steps that it takes."""
+    """Return for each verdict the stored session and the steps that it takes."""
     fresh = session()
     moved = advance(fresh, START + 1)
     ended = replace(fresh, ended_at=START + 1, end_reason=EndReason.REUSE)
@@ -146,7 +146,7 @@ def test_each_step_of_a_task_is_one_flight(postgres_url: str) -> None:
 
 
 def test_a_refresh_touches_no_index(bare_url: str) -> None:
-    """Refreshed rows are written beside the old ones, save where a page has no room left."""
+    """Refreshed rows are written beside the old ones, except if a page is full."""
     store = PostgresStore(bare_url)
     store.perform(Migrate())
     found = [session(number * 2**100, subject=f"user-{number}") for number in range(500)]
@@ -164,7 +164,7 @@ def test_a_refresh_touches_no_index(bare_url: str) -> None:
 
 
 def _settled(read: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    """Return what is read once it is enough, or in the end."""
+    """Return the value that is read once it is enough, or the last one."""
     until = time.monotonic() + PATIENCE
     while not enough(row := read()) and time.monotonic() < until:
         time.sleep(0.05)
@@ -197,7 +197,7 @@ NUMBERS = st.integers(START - 3, START + 3)
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_statement_is_the_predicate(store: PostgresStore, postgres_url: str, stored: Any, step: Any) -> None:
-    """What `Advance` does here is what `Advance.moved` says, wherever the session stands and whatever is expected."""
+    """`Advance` does here what `Advance.moved` says, for every stored and every expected position."""
     with connected(postgres_url) as connection:
         connection.execute("DELETE FROM daypass_sessions")
     store.perform(Insert(stored))
@@ -229,7 +229,7 @@ def test_a_loser_is_told_where_the_winner_has_moved_it(store: PostgresStore, pos
 
 
 def test_without_tables_it_says_what_to_do(bare_url: str) -> None:
-    """A database that nobody has prepared is a mistake of set-up; the message has the command, and no password."""
+    """A database without tables is a configuration error; the message has the command, and no password."""
     url = bare_url.replace("daypass@", "daypass:hunter2@")
     for perform in (PostgresStore(url).perform, lambda step: asyncio.run(AsyncPostgresStore(url).perform(step))):
         with pytest.raises(ConfigurationError, match="daypass store migrate --store 'postgresql://daypass@") as caught:
@@ -238,7 +238,7 @@ def test_without_tables_it_says_what_to_do(bare_url: str) -> None:
 
 
 def test_the_command_makes_the_tables(bare_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """``daypass store migrate`` makes what is needed, says the version, and may be said again."""
+    """``daypass store migrate`` makes the tables, prints the version, and may be repeated."""
     assert [0, 0] == [main(["store", "migrate", "--store", bare_url]) for _ in range(2)]
     assert f"The store has schema {schema.POSTGRES_VERSION}\n" * 2 == capsys.readouterr().out
     store = PostgresStore(bare_url)
@@ -281,7 +281,7 @@ def test_all_nodes_may_make_the_tables_at_once(bare_url: str) -> None:
 
 
 def test_an_upgrade_is_made_once(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each further version is reached in one transaction, by one of the nodes; old nodes go on beside it."""
+    """Each further version is reached in one transaction, by one of the nodes; old nodes continue beside it."""
     old = PostgresStore(bare_url)
     old.perform(Migrate())
     old.perform(Insert(session()))
@@ -328,7 +328,7 @@ def test_tables_of_the_first_version_are_brought_up_to_date(bare_url: str) -> No
 
 
 def test_node_of_the_version_before_works_beside_a_new_one(bare_url: str) -> None:
-    """After the upgrade an older Daypass goes on as before, and each sees what the other has written."""
+    """After the upgrade an older Daypass works as before, and each sees what the other has written."""
     values = {"id": bytes(15) + b"\1", "branch": b"branch-1", "now": START}
     with connected(bare_url) as old:
 
@@ -341,7 +341,7 @@ def test_node_of_the_version_before_works_beside_a_new_one(bare_url: str) -> Non
         new.perform(Migrate())
         new.perform(Insert(session(2)))
         (row,) = old.execute("SELECT version, compatible_from FROM daypass_schema").fetchall()
-        assert row[0] >= 3 >= row[1]  # what an older Daypass asks for
+        assert row[0] >= 3 >= row[1]  # the statements of an older Daypass
         assert 2 == perform("list").rowcount
         for statement in ("refresh", "probe", "sweep"):
             assert 1 == perform(statement).rowcount
@@ -399,7 +399,7 @@ def test_a_migration_that_fails_leaves_nothing(bare_url: str, monkeypatch: pytes
     ids=["End", "EndAll", "Swap"],
 )
 def test_what_ends_is_announced(store: PostgresStore, postgres_url: str, step: Any) -> None:
-    """Whoever has subscribed is told at once, in other processes too, and only of what ended something."""
+    """Every subscriber is notified at once, in other processes too, and only of what ended a session."""
     store.perform(Insert(session()))
     subscription = PostgresStore(postgres_url).subscribe()
     other = open_async_store(postgres_url)
@@ -432,7 +432,7 @@ def test_a_rotation_is_not_announced(store: PostgresStore) -> None:
 
 
 def test_closing_a_subscription_ends_its_waiting(store: PostgresStore, postgres_url: str) -> None:
-    """Whoever waits is told False, from another thread or another task."""
+    """A waiting subscriber gets False, from another thread or another task."""
     subscription = store.subscribe()
     told: list[bool] = []
     waiting = threading.Thread(target=lambda: told.append(subscription.wait(PATIENCE)))
@@ -540,7 +540,7 @@ def test_nothing_is_prepared_or_set_for_a_pooler(postgres_url: str) -> None:
     ],
 )
 def test_a_url_that_is_wrong_is_refused_and_not_told(url: str) -> None:
-    """What is wrong with it is said, and no part of a password."""
+    """The message says what is wrong with it, and contains no part of a password."""
     for opening in (open_store, open_async_store):
         with pytest.raises(ConfigurationError) as caught:
             opening(url)
@@ -561,7 +561,7 @@ def test_a_url_that_is_wrong_is_refused_and_not_told(url: str) -> None:
     ],
 )
 def test_a_store_shows_where_it_is_and_no_password(url: str, shown: str) -> None:
-    """``repr`` tells which database it is."""
+    """``repr`` names the database."""
     for opening in (open_store, open_async_store):
         text = repr(opening(url))
         assert text.endswith(f"{shown}>")
@@ -569,7 +569,7 @@ def test_a_store_shows_where_it_is_and_no_password(url: str, shown: str) -> None
 
 
 def test_the_url_says_how(postgres_url: str) -> None:
-    """Pool size, timeout and a pooler may stand in the URL, and win over the arguments."""
+    """Pool size, timeout and pooler may be in the URL, which wins over the arguments."""
     store = PostgresStore(f"{postgres_url}&pool_size=3&timeout=250ms&pgbouncer=true", pool_size=7, timeout="9s")
     found = store._settings
     assert (3, 0.25, False) == (found.pool_size, found.timeout, found.prepares)
@@ -582,7 +582,7 @@ def test_the_url_says_how(postgres_url: str) -> None:
 
 @pytest.mark.parametrize("opening", ["open_store", "open_async_store"])
 def test_without_a_driver_it_says_what_to_install(opening: str) -> None:
-    """The driver is imported when a URL asks for it, and where it is missing the message has the command."""
+    """The driver is imported when a URL needs it; if it is missing, the message has the command."""
     script = f"""
 import sys; sys.modules["psycopg"] = None
 from daypass import stores, ConfigurationError
@@ -599,7 +599,7 @@ except ConfigurationError as error:
 
 
 def test_text_that_postgresql_cannot_store(store: PostgresStore) -> None:
-    """A NUL in what a client says of itself is replaced; one in a name finds nobody; in a subject it is a mistake."""
+    """A NUL in a user agent is replaced; a name with one finds no user; in a subject it is an error."""
     store.perform(Insert(session(device=Device("a\0b", "c\0", "\0"))))
     found = store.perform(Find(session().id))
     assert found is not None
@@ -610,7 +610,7 @@ def test_text_that_postgresql_cannot_store(store: PostgresStore) -> None:
 
 
 def test_others_who_are_in_the_way_for_too_long(postgres_url: str) -> None:
-    """Who waits for a lock until there is no time left is told that it was contended."""
+    """A caller that waits for a lock until its time is up gets `StoreContended`."""
     store = PostgresStore(f"{postgres_url}&timeout=500ms")
     store.perform(Insert(session()))
     with connected(postgres_url) as other, other.transaction():

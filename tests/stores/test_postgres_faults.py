@@ -56,7 +56,7 @@ def migrate(url: str) -> None:
 
 
 class Performing:
-    """A store of either kind, performing in this thread: the async one on an event loop of its own."""
+    """A store of either kind, performing in this thread; the async one has its own event loop."""
 
     def __init__(self, store: PostgresStore | AsyncPostgresStore, loop: Any = asyncio.new_event_loop) -> None:
         self.store = store
@@ -111,7 +111,7 @@ def connections(url: str) -> int:
 
 
 def at_most(number: int, url: str) -> bool:
-    """Tell whether no more connections are left, now or soon: the server needs a moment to notice."""
+    """Return whether no more connections than this are left, now or soon: the server needs a moment to notice."""
     until = time.monotonic() + 5
     while (left := connections(url)) > number and time.monotonic() < until:
         time.sleep(0.02)
@@ -119,7 +119,7 @@ def at_most(number: int, url: str) -> bool:
 
 
 def none_left(url: str) -> bool:
-    """Tell whether all connections are gone, or go soon."""
+    """Return whether all connections are closed, now or soon."""
     return at_most(0, url)
 
 
@@ -137,7 +137,7 @@ def terminate(url: str) -> int:
 
 
 def test_a_frozen_server_is_waited_for_no_longer_than_the_timeout(store: Performing, server: PostgresServer) -> None:
-    """On a connection that is there and on a new one; when the server goes on, so does the store."""
+    """On an existing connection and on a new one; when the server continues, so does the store."""
     with server.frozen():
         fails(store, "did not answer in time")
         fails(store, "did not answer in time")
@@ -145,7 +145,7 @@ def test_a_frozen_server_is_waited_for_no_longer_than_the_timeout(store: Perform
 
 
 def test_a_network_that_swallows_everything(url: str) -> None:
-    """Where nothing comes back, not even a refusal, a step ends all the same."""
+    """If nothing comes back, not even a refusal, a step ends by its timeout."""
     with relayed(url) as (relay, far):
         store = Performing(PostgresStore(far))
         store.perform(Insert(session()))
@@ -180,7 +180,7 @@ def test_connections_that_an_administrator_ends_are_replaced(store: Performing, 
 
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
 def test_a_connection_that_is_reset_in_the_middle(runner: Callable[[Any], Any], server: PostgresServer) -> None:
-    """A last word of the server, and the end of the connection behind it: nobody waits for the deadline."""
+    """The server's last message comes together with the end of the connection: no caller waits for the deadline."""
 
     async def ask() -> None:
         store = AsyncPostgresStore(server.url(timeout="60s"))
@@ -217,7 +217,7 @@ def backend(server: PostgresServer) -> int:
 
 
 def test_out_of_connections(store: Performing, url: str, server: PostgresServer) -> None:
-    """Where the server has no connection left, that is what is said; and then it goes on."""
+    """If the server has no connection left, the error says so; later the store works again."""
     terminate(url.partition("?")[0])
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(psycopg.OperationalError):
@@ -229,7 +229,7 @@ def test_out_of_connections(store: Performing, url: str, server: PostgresServer)
 
 
 def test_a_pool_whose_connections_are_all_in_use(url: str) -> None:
-    """Who waits for one is told in time that there was none, or is given it in turn; there are never more."""
+    """A caller gets a connection in its turn, or an error in time; there are never more than allowed."""
     store = PostgresStore(f"{url}&pool_size=1")
     store.perform(Insert(session()))
     pool = store._pool()
@@ -246,7 +246,7 @@ def test_a_pool_whose_connections_are_all_in_use(url: str) -> None:
 
 
 def test_a_standby_takes_over(url: str) -> None:
-    """A server that is read-only is left for the one that is not; until there is one, that is what is said."""
+    """A read-only server is left for a writable one; until there is one, the error says so."""
     primary = PostgresServer(settings={})
     primary.start()
     try:
@@ -286,7 +286,7 @@ def caught_up(primary: PostgresServer, standby: PostgresServer) -> None:
 
 
 def test_a_primary_that_becomes_read_only(store: Performing, url: str) -> None:
-    """It is said so; the connections are left, so that the next ones see that it is over."""
+    """The error says so; its connections are closed, so that the next ones notice when it is writable again."""
     with psycopg.connect(url.partition("?")[0], autocommit=True) as admin:
         admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         admin.execute("SELECT pg_reload_conf()")
@@ -321,7 +321,7 @@ def test_a_disk_that_is_full(store: Performing, url: str) -> None:
 
 @pytest.mark.parametrize("victim", ["server", "node"])
 def test_what_was_answered_survives(victim: str) -> None:
-    """Killed in the middle of traffic, server or node, no answered step is lost; a node goes on by itself."""
+    """If the server or a node is killed in the middle of traffic, no answered step is lost; a node recovers alone."""
     server = PostgresServer(settings={})
     server.start()
     migrate(server.url())
@@ -361,7 +361,7 @@ def traffic(server: PostgresServer, victim: str) -> tuple[list[str], list[str]]:
 
 
 def test_a_wrong_password_is_not_repeated(server: PostgresServer) -> None:
-    """What the server refuses at the door is said shortly, with no secret."""
+    """A refused login is one short error, without a secret."""
     store = PostgresStore(server.url("nowhere").replace("daypass@", "daypass:hunter2@"))
     with pytest.raises(StoreUnavailable, match="no such database") as caught:
         store.perform(Find(session().id))
@@ -369,7 +369,7 @@ def test_a_wrong_password_is_not_repeated(server: PostgresServer) -> None:
 
 
 def test_a_host_without_an_address() -> None:
-    """A name that nobody knows is a store that cannot be reached."""
+    """If the name cannot be resolved, the store is unavailable."""
     for perform in (
         PostgresStore("postgresql://nowhere.invalid/app?timeout=2s").perform,
         lambda step: asyncio.run(AsyncPostgresStore("postgresql://nowhere.invalid/app?timeout=2s").perform(step)),
@@ -403,7 +403,7 @@ def test_closing_gives_all_back(store: Performing, url: str) -> None:
 
 
 def test_a_cancelled_task_leaves_a_good_connection(url: str) -> None:
-    """Whoever is cancelled, waiting for a connection or for an answer, takes no connection along and spoils none."""
+    """A caller that is cancelled, waiting for a connection or for an answer, leaves every connection usable."""
 
     async def cancel_many() -> tuple[bool, list[Any]]:
         store = AsyncPostgresStore(f"{url}&pool_size=3")
@@ -432,7 +432,7 @@ def test_an_event_loop_that_ends_in_the_middle(url: str) -> None:
     async def leave() -> None:
         await store.perform(Insert(session()))
         for _ in range(5):
-            asyncio.ensure_future(store.perform(Find(session().id)))  # noqa: RUF006 - nobody waits for it
+            asyncio.ensure_future(store.perform(Find(session().id)))  # noqa: RUF006 - nothing waits for it
         await asyncio.sleep(0)
 
     for _ in range(4):
@@ -444,7 +444,7 @@ def test_an_event_loop_that_ends_in_the_middle(url: str) -> None:
 
 
 def test_event_loops_at_once(url: str) -> None:
-    """Each event loop has connections of its own, and any of them may close the store."""
+    """Each event loop has its own connections, and any of them may close the store."""
     store = AsyncPostgresStore(f"{url}&pool_size=2")
     loops = 3
     met = threading.Barrier(loops)
@@ -464,7 +464,7 @@ def test_event_loops_at_once(url: str) -> None:
 
 
 def test_both_sides_of_a_fork(url: str) -> None:
-    """A child has connections of its own, and leaves its parent's alone, in use or not, when it ends too."""
+    """A child opens its own connections, and does not touch its parent's, in use or not, also when it ends."""
     store = PostgresStore(url)
     store.perform(Insert(session()))
     before = backends(store)
@@ -518,7 +518,7 @@ def test_one_who_may_not_do_that(url: str) -> None:
 
 
 def test_something_else_that_listens_there() -> None:
-    """What is no PostgreSQL, and ends the connection or says nothing, is a store that cannot be used."""
+    """If the other program ends the connection or says nothing, the store is unavailable."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         store = Performing(PostgresStore(f"postgresql://127.0.0.1:{listening.getsockname()[1]}/app?timeout=500ms"))
         fails(store, "did not answer in time")
@@ -551,7 +551,7 @@ def test_subscription_outlasts_the_timeout_of_a_step(url: str) -> None:
 
 
 def test_a_subscription_tells_that_its_connection_is_lost(url: str) -> None:
-    """Whoever waits is told by an error, at once, and may subscribe anew."""
+    """A waiting subscriber gets an error at once, and may subscribe again."""
     store = PostgresStore(url)
     subscription = store.subscribe()
     ending = threading.Timer(0.1, terminate, [url.partition("?")[0]])
@@ -574,7 +574,7 @@ def test_a_subscription_tells_that_its_connection_is_lost(url: str) -> None:
 
 
 def test_sessions_end_where_nothing_can_be_announced(url: str) -> None:
-    """Where the server knows no NOTIFY, or does not permit it, sessions end all the same."""
+    """If the server has no NOTIFY, or does not permit it, sessions still end."""
     with psycopg.connect(url.partition("?")[0], autocommit=True) as connection:
         connection.execute("CREATE ROLE silent LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO silent")
         connection.execute("REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")

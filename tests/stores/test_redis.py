@@ -1,4 +1,4 @@
-"""Redis: one round trip, all of a session in one slot, what lags is repaired, and what ended is heard of."""
+"""Redis: one round trip, a session in one slot, late index entries are repaired, notifications arrive."""
 
 import asyncio
 import contextlib
@@ -80,7 +80,7 @@ def raw(number: int) -> bytes:
 
 
 def connections(client: redis.Redis) -> int:
-    """Return how many clients the server has besides this one."""
+    """Return how many other clients the server has."""
     return len(client.client_list()) - 1
 
 
@@ -91,7 +91,7 @@ W = 5_000
 
 
 def issuer(store: RedisStore, clock: Clock, events: list[str]) -> Daypass:
-    """Return an issuer that tells of its verdicts."""
+    """Return an issuer whose events are kept."""
     return Daypass(
         store,
         issuer="https://issuer.example",
@@ -201,7 +201,7 @@ def test_the_script_is_the_pure_rule(
 
 
 def test_what_the_server_forgot_is_told_again(store: RedisStore, client: redis.Redis) -> None:
-    """A server that has none of the scripts any more, after a restart for instance, gets them once."""
+    """A server that has lost the scripts, for example by a restart, gets them once."""
     store.perform(Insert(session()))
     store.perform(advance(session(), START + 1))
     client.script_flush()
@@ -216,13 +216,13 @@ def test_what_the_server_forgot_is_told_again(store: RedisStore, client: redis.R
 
 
 def test_a_lost_answer_does_not_take_ones_own_name(store: RedisStore) -> None:
-    """Who adds a user again, because the first answer was lost, is told that it was added; nobody else is."""
+    """If a user is added again because the answer was lost, the answer is that it was added; others get a refusal."""
     mine = account(1)
     assert [True, True] == [store.perform_account(AddAccount(mine)) for _ in range(2)]
     assert store.perform_account(AddAccount(replace(mine, password_hash="another"))) is False
 
 
-# ---- what is stored
+# ---- the keys
 
 
 def test_all_of_a_session_is_in_one_slot() -> None:
@@ -396,7 +396,7 @@ def test_every_session_of_a_page_boundary_is_listed_once(store: RedisStore, clie
 
 
 def test_thousands_are_swept_batch_by_batch(store: RedisStore, client: redis.Redis) -> None:
-    """The place is kept in the store, nothing is left of what is over, and what lives is as it was."""
+    """The position is kept in the store, expired sessions are removed completely, and live ones stay unchanged."""
     now = START + 7_200_000
     over = [session(number * 2**104 + 7, subject=f"user-{number % 900}") for number in range(2_900)]
     stay = [session(number * 2**104 + 9, subject="user-9", expires_at=now + 1) for number in range(100)]
@@ -409,7 +409,7 @@ def test_thousands_are_swept_batch_by_batch(store: RedisStore, client: redis.Red
         removed, batches, whole = removed + swept.removed, batches + 1, swept.whole
         assert swept.removed <= 400  # SCAN may give somewhat more than it was asked for
         if batches == 5:
-            store.close()  # another node goes on where this one was
+            store.close()  # another node continues where this one stopped
     assert 2_900 == removed
     assert 10 < batches < 40
     assert 100 == len(store.perform(ListSessions("user-9", now)))
@@ -446,7 +446,7 @@ def test_an_index_of_nobody_goes(store: RedisStore, client: redis.Redis) -> None
 
 @pytest.mark.parametrize("where", ["one server", "a cluster"])
 def test_an_ending_is_heard_of(where: str, server: servers.Server, redis_cluster: str) -> None:
-    """Whoever subscribed is told within a moment of what any process ends, by any of the steps; else nothing."""
+    """Every subscriber is notified within a moment when any process ends a session, by any step; of nothing else."""
     url = server.url if where == "one server" else redis_cluster
     with servers.prefix(url) as prefix:
         store, other = RedisStore(url, prefix=prefix), RedisStore(url, prefix=prefix)
@@ -463,7 +463,7 @@ def test_an_ending_is_heard_of(where: str, server: servers.Server, redis_cluster
             other.perform(step)
             assert subscription.wait(5) is True
         while subscription.wait(0.05):
-            pass  # one that was told of apart
+            pass  # one that was announced separately
         assert other.perform(End(session(1).id, START, EndReason.LOGOUT)) is None
         assert subscription.wait(0.05) is False
         subscription.close()
@@ -496,7 +496,7 @@ async def test_an_ending_is_heard_of_by_tasks(server: servers.Server, redis_clus
 
 
 async def test_endings_that_come_together_are_told_of_once(server: servers.Server, client: redis.Redis) -> None:
-    """A hundred that came while nobody waited make one announcement, so that none piles up."""
+    """A hundred that come while no subscriber waits become one notification, so that none pile up."""
     store = AsyncRedisStore(server.url)
     subscription = await store.subscribe()
     for number in range(100):
@@ -510,7 +510,7 @@ async def test_endings_that_come_together_are_told_of_once(server: servers.Serve
 
 
 async def test_a_lost_connection_is_told_of(server: servers.Server, client: redis.Redis) -> None:
-    """Whoever waits learns at once that nothing can be heard any more, and another subscription can be had."""
+    """A waiting subscriber learns at once that the connection is lost, and may subscribe again."""
     with Wire(server.port) as wire:
         url = f"redis://127.0.0.1:{wire.port}"
         store, async_store = RedisStore(url), AsyncRedisStore(url)
@@ -527,7 +527,7 @@ async def test_a_lost_connection_is_told_of(server: servers.Server, client: redi
 
 
 def test_a_silent_server_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A subscription notices that the server gives no sign of life any more, although the connection stands."""
+    """A subscription notices that the server does not answer any more, although the connection is open."""
     monkeypatch.setattr("daypass.stores.redis.subscriptions.SILENCE", 0.3)
     with servers.Server() as server:
         store = RedisStore(server.url)
@@ -539,7 +539,7 @@ def test_a_silent_server_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         store.close()
 
 
-# ---- what is open
+# ---- connections
 
 
 async def test_the_newer_protocol_of_redis_works_too(server: servers.Server, client: redis.Redis) -> None:
@@ -623,7 +623,7 @@ async def test_a_cancelled_task_leaves_its_answer_to_nobody(server: servers.Serv
 
 
 async def test_those_who_wait_have_their_turn(server: servers.Server, client: redis.Redis) -> None:
-    """More callers than connections: all are answered, by no more connections than were allowed."""
+    """More callers than connections: all are answered, with at most the allowed number of connections."""
     store = AsyncRedisStore(server.url, max_connections=3)
     answers = await asyncio.gather(*(store.perform(Find(session(n).id)) for n in range(1000)))
     assert [None] * 1000 == answers
@@ -643,7 +643,7 @@ async def test_one_connection_is_enough(server: servers.Server, client: redis.Re
 
 
 async def test_who_asks_at_once_is_answered_at_once(server: servers.Server, client: redis.Redis) -> None:
-    """What tasks ask for in one turn of the loop shares its round trips; an error of one is no error of another."""
+    """What tasks request in one turn of the loop shares its round trips; an error of one does not affect another."""
     with Wire(server.port) as wire:
         store = AsyncRedisStore(f"redis://127.0.0.1:{wire.port}")
         every = [session(number) for number in range(1, 17)]
@@ -663,7 +663,7 @@ async def test_who_asks_at_once_is_answered_at_once(server: servers.Server, clie
 
 
 async def test_closing_while_others_ask_loses_nobody(server: servers.Server, client: redis.Redis) -> None:
-    """Whoever asks while the store is being closed is answered, and nothing is left open."""
+    """A caller that asks while the store is being closed is answered, and nothing is left open."""
     store = AsyncRedisStore(server.url)
     for number in range(0, 60, 3):
         steps = [store.perform(Insert(session(number + n))) for n in range(3)]
@@ -675,7 +675,7 @@ async def test_closing_while_others_ask_loses_nobody(server: servers.Server, cli
 
 
 def test_a_child_uses_no_socket_of_its_parent(server: servers.Server, client: redis.Redis) -> None:
-    """After a fork both sides go on, each on connections of its own, and neither gets the other's answers."""
+    """After a fork both processes continue, each on its own connections, and neither gets the other's answers."""
     store = RedisStore(server.url)
     store.perform(Insert(session(1)))
     before = {each["id"] for each in client.client_list()}
@@ -716,7 +716,7 @@ def test_a_child_uses_no_socket_of_its_parent(server: servers.Server, client: re
     ],
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
-    """Neither by a repr of the store, nor by what it holds, nor by an error; the host is."""
+    """It is not in a repr of the store, in its attributes or in an error; the host is."""
     for store in (open_store(url), open_async_store(url)):
         assert shown in repr(store)
         assert isinstance(store, RedisStore | AsyncRedisStore)
@@ -751,7 +751,7 @@ def test_a_password_is_never_shown(url: str, shown: str) -> None:
     ],
 )
 def test_a_url_that_cannot_be_is_refused(url: str) -> None:
-    """A mistake of set-up is told at once, and without what was secret in it."""
+    """A wrong configuration is reported at once, without the secret parts of the URL."""
     for opening in (open_store, open_async_store):
         with pytest.raises(ConfigurationError) as caught:
             opening(url)
@@ -792,7 +792,7 @@ def test_a_timeout_is_written_as_everywhere(written: str) -> None:
 
 
 def test_a_wrong_argument_is_no_type_error() -> None:
-    """Whatever is given for the URL, the timeout or the number of connections, the message says what is wrong."""
+    """Whatever is given as URL, timeout or number of connections, the message says what is wrong."""
     wrong: list[Callable[[Any], RedisStore]] = [
         RedisStore,
         lambda value: RedisStore("redis://host", timeout=value),

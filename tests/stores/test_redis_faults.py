@@ -19,7 +19,7 @@ from daypass.testing import START, Clock, advance, session, sweep
 from ..servers import redis as servers
 
 TIMEOUT = 0.6
-"""What these stores are told to wait at the most, in seconds."""
+"""The timeout of these stores, in seconds."""
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def all_say(text: str, outcomes: list[Any]) -> bool:
 
 
 def test_a_server_that_is_down_is_told_of_and_comes_back(server: servers.Server, both: Both) -> None:
-    """Whoever asks is told within the deadline; when the server is there again, the same stores go on by themselves."""
+    """A caller gets an error within the deadline; when the server is back, the same stores work again."""
     server.kill()
     started = time.monotonic()
     assert all_say("it cannot be reached", both.perform(Find(session().id)))
@@ -90,7 +90,7 @@ def test_a_restart_between_two_steps_is_not_noticed(server: servers.Server, both
 
 
 def test_a_frozen_server_keeps_nobody_beyond_the_deadline(server: servers.Server, both: Both) -> None:
-    """Every kind of step, on old connections and new ones, ends in time; afterwards nobody gets an old answer."""
+    """Every kind of step, on old and new connections, ends in time; later no caller gets an old answer."""
     every: list[StoreStep[Any]] = [
         Find(session().id),
         advance(session(), START + 1),
@@ -137,7 +137,7 @@ def configure(server: servers.Server, **values: Any) -> None:
 
 
 def test_a_full_server_refuses_and_loses_nothing(server: servers.Server, both: Both) -> None:
-    """What needs room is refused as a whole, nothing is evicted, what reads goes on; with room again all is well."""
+    """A write is refused as a whole, nothing is evicted, reads continue; with room again everything works."""
     configure(server, maxmemory=1, maxmemory_policy="noeviction")
     writing: list[StoreStep[Any]] = [
         Insert(session(2)),
@@ -155,7 +155,7 @@ def test_a_full_server_refuses_and_loses_nothing(server: servers.Server, both: B
 
 
 def test_a_server_that_evicts_sessions_is_warned_of(server: servers.Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Once for each store and process; a server that evicts nothing, or nothing of ours, is fine."""
+    """Once for each store and process; a server that evicts nothing, or nothing of ours, causes no warning."""
     for memory, policy in ((10**8, "noeviction"), (10**8, "volatile-lru"), (0, "allkeys-lru")):
         configure(server, maxmemory=memory, maxmemory_policy=policy)
         both = Both(server.url)
@@ -217,7 +217,7 @@ def test_a_server_that_cannot_save_takes_no_writes(server: servers.Server, both:
 
 
 def test_a_server_with_too_many_clients_is_told_of(server: servers.Server) -> None:
-    """Who gets no connection is told so; when others have left, the same stores go on."""
+    """A caller that gets no connection gets an error that says so; when others have left, the same stores work."""
     both = Both(server.url)
     configure(server, maxclients=3)
     others = [redis.Connection(port=server.port, protocol=2) for _ in range(3)]
@@ -232,7 +232,7 @@ def test_a_server_with_too_many_clients_is_told_of(server: servers.Server) -> No
 
 
 def test_a_wrong_password_is_told_of_without_it(server: servers.Server) -> None:
-    """That it was refused is said at once; what was sent is not."""
+    """The error says at once that it was refused, and does not contain it."""
     configure(server, requirepass="swordfish")
     for url in (server.url, server.url.replace("//", "//:hunter2@")):
         both = Both(url)
@@ -246,7 +246,7 @@ def test_a_wrong_password_is_told_of_without_it(server: servers.Server) -> None:
 
 
 def test_a_busy_server_is_told_of(server: servers.Server, both: Both) -> None:
-    """While a script of somebody else's runs for too long, others are told so, and served when it is over."""
+    """While another program's script runs for too long, callers get an error; afterwards they are served."""
     configure(server, lua_time_limit=50)
     hog = redis.Connection(port=server.port, protocol=2)
     hog.connect()
@@ -296,7 +296,7 @@ def test_what_was_answered_survives_a_kill() -> None:
 
 
 def test_lost_seconds_log_nobody_out() -> None:
-    """A server that lost its last writes heals: who refreshed meanwhile goes on with the token that he has."""
+    """A server that lost its last writes heals: a client that refreshed meanwhile continues with its token."""
     clock, events = Clock(), list[str]()
     with servers.Server("appendonly yes", "appendfsync no") as server:
         store = RedisStore(server.url)
@@ -312,7 +312,7 @@ def test_lost_seconds_log_nobody_out() -> None:
             tokens = [auth.refresh(token).refresh_token for token in tokens]
         late = auth.start(User("late")).refresh_token
         server.kill()
-        file.write_bytes(kept)  # as a crash of the machine leaves it: what was not synced is gone
+        file.write_bytes(kept)  # as after a crash of the machine: what was not synced is lost
         server.start()
         clock.advance(60_000)
         events.clear()
@@ -409,7 +409,7 @@ def test_a_frozen_server_of_a_cluster_delays_no_step_beyond_the_deadline() -> No
 
 
 def test_killed_connections_fail_no_refresh(server: servers.Server) -> None:
-    """An administrator may end connections at any time: what was under way is sent again."""
+    """An administrator may end connections at any time: the step is sent again."""
     clock, events, wrong = Clock(), list[str](), list[Exception]()
     store = RedisStore(server.url)
     auth = issuer(store, clock, events)

@@ -49,7 +49,7 @@ def path(tmp_path: Path) -> Path:
 def another(
     work: Callable[[Path, Connection], None], path: Path
 ) -> Iterator[tuple[subprocess.Popen[bytes], Connection]]:
-    """Give a process that does ``work`` in an interpreter of its own, and a pipe to it; it is gone afterwards."""
+    """Give a process that does ``work`` in a new interpreter, and a pipe to it; it is ended afterwards."""
     ours, theirs = multiprocessing.Pipe()
     command = [sys.executable, processes.__file__, work.__name__, str(path), str(theirs.fileno())]
     with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
@@ -75,7 +75,7 @@ async def count(store: AsyncSqliteStore) -> int:
 
 
 class Traced(AsyncSqliteStore):
-    """A store that counts its transactions, as SQLite itself tells of them."""
+    """A store that counts its transactions, as SQLite reports them."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -98,7 +98,7 @@ class Traced(AsyncSqliteStore):
 
 @pytest.mark.parametrize(("synchronous", "level"), [("FULL", 2), ("NORMAL", 1)])
 def test_what_was_answered_is_on_the_disk(path: Path, synchronous: Any, level: int) -> None:
-    """The journal is a write-ahead log, and each commit is synced unless told otherwise."""
+    """The journal is a write-ahead log, and each commit is synced unless an option says otherwise."""
     store = SqliteStore(path) if synchronous == "FULL" else SqliteStore(path, synchronous=synchronous)
     store.perform(Insert(session()))
     connection = store._queue._database._open()
@@ -119,7 +119,7 @@ def test_another_way_to_sync_is_refused(path: Path) -> None:
     "url", ["sqlite:", "sqlite://", "sqlite:///", "sqlite://app.db", "mysql:///x", "", "app.db", "memory"]
 )
 def test_another_url_is_refused(url: str) -> None:
-    """What is no URL of a store is a mistake of set-up, and the message says what to write."""
+    """A text that is not a store's URL is a configuration error, and the message says what to write."""
     for opening in (open_store, open_async_store):
         with pytest.raises(ConfigurationError, match=re.escape("memory:, sqlite:///app.db")):
             opening(url)
@@ -158,7 +158,7 @@ def _usual_umask() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_usual_umask")
 def test_a_new_file_is_its_owners(path: Path) -> None:
-    """The database and the files that SQLite puts beside it may be read by nobody else, from the first moment on."""
+    """Only the owner may read the database and the files that SQLite puts beside it, from the first moment on."""
     store = SqliteStore(path)
     store.perform(Insert(session()))
     assert {"app.db": 0o600, "app.db-wal": 0o600, "app.db-shm": 0o600} == modes(path)
@@ -179,7 +179,7 @@ def test_a_link_to_a_new_file_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_usual_umask")
 def test_the_mode_of_a_file_that_is_there_is_left_alone(path: Path) -> None:
-    """Whoever has given others the right to read has meant it."""
+    """If the file may already be read by others, that stays so."""
     path.touch(0o640)
     path.chmod(0o640)
     store = SqliteStore(path)
@@ -244,7 +244,7 @@ def layout(path: Path) -> set[str]:
 
 
 def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
-    """What was made before tables had names of their own is kept: sessions, keys and users, and refreshes go on."""
+    """Data from before the tables had prefixes is kept: sessions, keys and users; refreshes continue."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_VERSION)
         row = (bytes(15) + b"\1", "user-1", "daypass", 0, b"branch-0", NEVER_ROTATED, START, START + 3_600_000)
@@ -428,7 +428,7 @@ def test_stores_that_open_a_new_file_at_once_do_not_trip(path: Path, attempt: in
 
 @pytest.mark.parametrize("work", [processes.refresh_for_ever, processes.refresh_many_for_ever], ids=["sync", "async"])
 def test_what_a_killed_process_was_answered_is_there(path: Path, work: Callable[[Path, Connection], None]) -> None:
-    """A process that is killed in the middle of writing takes nothing with it that was answered, and bars nobody."""
+    """A process that is killed in the middle of writing loses nothing that was answered, and blocks no other."""
     answered: dict[str, int] = {}
     for _ in range(2):
         with another(work, path) as (process, pipe):
@@ -625,7 +625,7 @@ print(statuses)
 
 
 def test_a_fork_while_others_write_leaves_nobody_waiting(path: Path) -> None:
-    """A child that is forked while another thread has its turn at the database gets a turn of its own."""
+    """A child that is forked while another thread holds the database lock can take the lock."""
     done = subprocess.run(
         [sys.executable, "-c", THREADS_AND_FORK, path], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
@@ -648,7 +648,7 @@ async def test_what_waits_is_committed_together(path: Path) -> None:
 
 
 async def test_one_turn_of_the_loop_is_one_commit(path: Path) -> None:
-    """What tasks ask for in the same turn of the loop is one transaction, not one for who came first and one more."""
+    """What tasks request in the same turn of the loop is one transaction, not two."""
     store = Traced(path)
     await store.perform(Insert(session(0)))
     store.commits = 0
@@ -659,7 +659,7 @@ async def test_one_turn_of_the_loop_is_one_commit(path: Path) -> None:
 
 
 async def test_one_that_fails_fails_alone(path: Path) -> None:
-    """A step that cannot be performed spoils nothing for those that share its transaction."""
+    """A step that fails does not affect those that share its transaction."""
     store = AsyncSqliteStore(path)
     steps = [Insert(session(n, generation=2**64 if n == 5 else 0)) for n in range(10)]
     answers = await asyncio.gather(*map(store.perform, steps), return_exceptions=True)
@@ -669,7 +669,7 @@ async def test_one_that_fails_fails_alone(path: Path) -> None:
 
 
 async def test_the_event_loop_is_never_blocked(path: Path) -> None:
-    """While another process has the file locked the event loop goes on; the step is answered when the lock is gone."""
+    """While another process has locked the file, the event loop continues; the step is answered afterwards."""
     store = AsyncSqliteStore(path)
     await store.perform(Insert(session()))
     with another(processes.hold_the_lock, path) as (_, pipe):
@@ -689,7 +689,7 @@ async def test_the_event_loop_is_never_blocked(path: Path) -> None:
 
 
 async def test_a_step_is_committed_although_its_caller_went_away(path: Path) -> None:
-    """A step whose caller was cancelled is performed all the same, and does not disturb the others."""
+    """A step whose caller was cancelled is still performed, and does not disturb the others."""
     store = AsyncSqliteStore(path)
     await store.perform(Insert(session(0)))
     with another(processes.hold_the_lock, path) as (_, pipe):
@@ -718,7 +718,7 @@ async def test_a_step_is_committed_although_its_caller_went_away_at_once(path: P
 
 
 async def test_closing_commits_what_was_asked_for_in_the_same_turn(path: Path) -> None:
-    """A store that is closed right after it was asked has done what it was asked."""
+    """A store that is closed right after a request has performed it."""
     store = AsyncSqliteStore(path)
     asking = store.perform(Insert(session()))
     task = asyncio.ensure_future(asking)
@@ -731,7 +731,7 @@ async def test_closing_commits_what_was_asked_for_in_the_same_turn(path: Path) -
 
 
 def test_a_loop_that_stops_at_once_loses_nothing(path: Path) -> None:
-    """What a loop had no turn left to hand over is committed all the same when the store is next used or closed."""
+    """Steps that a stopped loop did not hand over are committed when the store is next used or closed."""
     store = AsyncSqliteStore(path)
 
     async def ask(number: int) -> asyncio.Task[None]:
@@ -768,7 +768,7 @@ def test_a_store_outlives_an_event_loop(path: Path) -> None:
 
 
 async def test_closing_while_others_ask_loses_nobody(path: Path) -> None:
-    """Whoever asks while the store is being closed, by several at once, is answered."""
+    """A caller that asks while several others close the store is answered."""
     store = AsyncSqliteStore(path)
     for number in range(0, 60, 3):
         steps = [store.perform(Insert(session(number + n))) for n in range(3)]
@@ -806,7 +806,7 @@ def test_threads_share_a_store_and_its_commits(path: Path) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let SQLite give up on a lock at once: the standard library's time-out, and no part of ours."""
+    """Let SQLite give up on a lock at once: it is the standard library's timeout, not ours."""
     connect = sqlite3.connect
 
     def connect_at_once(*arguments: Any, **options: Any) -> sqlite3.Connection:
@@ -818,14 +818,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_locked_file_is_contended(path: Path) -> None:
-    """A lock that others keep for too long is told of; nothing was changed, and afterwards all is well."""
+    """If others keep a lock for too long, the error says so; nothing was changed, and later steps work."""
     store = SqliteStore(path)
     store.perform(Insert(session()))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreContended, match=f"the SQLite database {path} was locked by others for too long"):
             store.perform(advance(session(), START + 1))
-        assert session() == store.perform(Find(session().id))  # whoever reads is not kept waiting
+        assert session() == store.perform(Find(session().id))  # readers do not wait
         other.execute("ROLLBACK")
     assert store.perform(advance(session(), START + 1)).moved
     store.close()
@@ -833,7 +833,7 @@ def test_a_locked_file_is_contended(path: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_locked_file_is_contended_for_all_who_wait(path: Path) -> None:
-    """The same with many tasks: each is told."""
+    """The same with many tasks: each gets the error."""
     store = AsyncSqliteStore(path)
     await store.perform(Insert(session(0)))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -857,7 +857,7 @@ def open_to_all() -> Iterator[Path]:
 
 
 def test_a_file_that_may_not_be_written_is_unavailable(open_to_all: Path) -> None:
-    """Without the right to write nothing is changed; when the right is there the same store goes on by itself."""
+    """Without the right to write nothing is changed; with the right, the same store works again."""
     path = open_to_all / "app.db"
     store = SqliteStore(path)
     store.perform(Insert(session(1)))
@@ -876,7 +876,7 @@ def test_a_file_that_may_not_be_written_is_unavailable(open_to_all: Path) -> Non
 
 
 def test_a_full_disk_is_unavailable(path: Path) -> None:
-    """What was answered before is there, what was refused is not, and a probe says so; with room again all goes on."""
+    """Answered writes are there, refused ones are not, and a probe says so; with room again everything works."""
     with another(processes.on_a_full_disk, path) as (_, pipe):
         error, written, readable, probed, ended = told(pipe)
     assert ("StoreUnavailable", [True, True, False], [False, True], True) == (error, readable, probed, ended)
@@ -950,7 +950,7 @@ async def test_what_is_no_database_is_unavailable(tmp_path: Path, spoil: Callabl
 
 
 def test_an_interrupt_leaves_no_half_transaction(path: Path) -> None:
-    """What an interrupt tore off is rolled back, and the store goes on."""
+    """An interrupted transaction is rolled back, and the store continues."""
     store = SqliteStore(path)
     store.perform(Insert(session(0)))
 
@@ -965,7 +965,7 @@ def test_an_interrupt_leaves_no_half_transaction(path: Path) -> None:
 
 
 def test_an_interrupt_leaves_nobody_waiting(path: Path) -> None:
-    """A step that an interrupted thread had taken along is told of as not done, and its caller may try again."""
+    """A step that an interrupted thread would have performed fails, and its caller may try again."""
     store = SqliteStore(path)
     store.perform(Insert(session(0)))
     outcomes: list[str] = []

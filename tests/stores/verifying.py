@@ -33,7 +33,7 @@ class Threads:
         return getattr(self._auth, method)(*arguments)
 
     def refuses(self, token: str) -> bool:
-        """Tell whether an access token is refused because its session was ended."""
+        """Return whether an access token is refused because its session was ended."""
         try:
             self.ask("verify", token)
         except SessionRevoked:
@@ -42,7 +42,7 @@ class Threads:
 
     @property
     def listens(self) -> bool:
-        """Whether it is told of endings by the store, and does not have to ask."""
+        """Whether the store notifies it of ended sessions, and it does not have to poll."""
         background = getattr(self._auth, "_background", None)
         return background is not None and background._subscription is not None
 
@@ -55,7 +55,7 @@ class Threads:
 
 
 class Tasks(Threads):
-    """An issuer of tasks, on an event loop that goes on all the time."""
+    """An issuer of tasks, on an event loop that always runs."""
 
     def __init__(self, url: str, loop: Callable[[], Any] = asyncio.new_event_loop) -> None:
         self.told = []
@@ -85,7 +85,7 @@ class Elsewhere:
         self._pipe = pipe
 
     def refuses(self, token: str) -> bool:
-        """Tell the same as `Threads.refuses`."""
+        """Return the same as `Threads.refuses`."""
         return bool(self._ask(token))
 
     @property
@@ -95,7 +95,7 @@ class Elsewhere:
 
     @property
     def listens(self) -> bool:
-        """Tell the same as `Threads.listens`."""
+        """Return the same as `Threads.listens`."""
         return bool(self._ask("listens"))
 
     def _ask(self, what: str) -> Any:
@@ -137,7 +137,7 @@ def use_twice(issuer: Threads, tokens: Tokens) -> None:
     """Present a refresh token again whose successor has been used."""
     newer: Tokens = tokens
     for _ in range(2):
-        threading.Event().wait(0.005)  # more than the grace period, which is none
+        threading.Event().wait(0.005)  # more than the grace period, which is 0
         newer = issuer.ask("refresh", newer.refresh_token)
     threading.Event().wait(0.005)
     with contextlib.suppress(TokenRejected):
