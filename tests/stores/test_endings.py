@@ -169,7 +169,7 @@ def test_what_one_ends_all_others_refuse(place: Place, colour: str) -> None:
 
 
 def test_a_connection_that_is_lost(place: Place) -> None:
-    """An event says that it polls, and sessions that end meanwhile are refused; then it listens again, with an event."""
+    """An event says that it polls, and sessions that end meanwhile are refused; then it listens again."""
     ending = issuer("threads", place.url)
     with contextlib.closing(ending), verifiers(place.url) as every:
         tokens = [ending.ask("start", User("1")) for _ in range(2)]

@@ -10,7 +10,7 @@ A = TypeVar("A")
 
 
 class Failing(MemoryStore):
-    """A store that is down while ``down`` says so, and counts what it is asked."""
+    """A store that is down while ``down`` is true, and counts its steps."""
 
     down = False
     asked = 0
@@ -34,7 +34,7 @@ class AsyncFailing(AsyncMemoryStore):
 
 
 class Watched(MemoryStore):
-    """A store that remembers what it was asked."""
+    """A store that remembers its steps."""
 
     def __init__(self) -> None:
         super().__init__()

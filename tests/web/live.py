@@ -1,4 +1,4 @@
-"""An issuer on a real socket, and what is promised of it whatever framework it is mounted in."""
+"""An issuer on a real socket, and the promises that hold in every framework."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ CHALLENGE = 'Bearer realm="daypass"'
 
 
 class Application:
-    """An application's own part: its users, and what its issuer told of."""
+    """The application's part: its users, and its issuer's events."""
 
     auth: Any
 
@@ -94,7 +94,7 @@ def raw(address: str, request: bytes, *, goes_away: bool = False) -> bytes:
 
 
 class MountedAnywhere:
-    """What is promised of Daypass in any framework; a framework's tests say how it is mounted.
+    """The promises that hold in every framework; a framework's tests say how to mount it.
 
     ``mount`` makes an application with the endpoints under a prefix, the public keys, and ``GET /profile`` that
     requires an access token and answers `told`. ``serve`` puts it on a socket; ``make`` chooses the issuer's colour.
@@ -157,7 +157,7 @@ class MountedAnywhere:
         assert 400 == client.post("/auth/login", json=LOGIN | {"remember": "no"}).status_code
 
     def test_at_another_prefix(self, application: Application) -> None:
-        """The endpoints stand wherever they are mounted, and the cookie reaches them there."""
+        """The endpoints work at any prefix, and the cookie reaches them there."""
         app = self.mount(application, "/api/v1/identity")
         with self.serve(app) as address, httpx2.Client(base_url=f"{address}/api/v1/identity") as client:
             assert 200 == client.post("/login", json=LOGIN).status_code
@@ -165,7 +165,7 @@ class MountedAnywhere:
             assert 404 == client.post(f"{address}/auth/refresh").status_code
 
     def test_options_reach_the_cookie(self, application: Application) -> None:
-        """What is said where it is mounted counts: ``same_site``, allowed origins, plain HTTP."""
+        """Options of the mount apply: ``same_site``, allowed origins, plain HTTP."""
         origin = "https://app.example.com"
         app = self.mount(application, same_site="Lax", allowed_origins=[origin], allow_insecure=True)
         with self.serve(app) as address:
@@ -193,13 +193,13 @@ class MountedAnywhere:
 
     @pytest.mark.parametrize("path", ["/auth/login/", "/auth/refresh/", "/auth/logout/"])
     def test_a_slash_too_many_leads_nowhere(self, client: httpx2.Client, path: str) -> None:
-        """No request is sent elsewhere with what it bears, to plain HTTP perhaps behind a proxy that ends TLS."""
+        """No request is redirected with its tokens, perhaps to plain HTTP behind a proxy that ends TLS."""
         answer = client.post(path, json=LOGIN, headers={"host": "localhost:1"})
         assert 404 == answer.status_code
         assert "location" not in answer.headers
 
     def test_the_token_reaches_the_route(self, client: httpx2.Client) -> None:
-        """A route that requires an access token is given what it says: whose, which session, the own claims."""
+        """A route that requires an access token gets its contents: user, session, own claims."""
         access = client.post("/auth/login", json=LOGIN).json()["accessToken"]
         answer = client.get("/profile", headers={"authorization": f"Bearer {access}"})
         content = answer.json()
@@ -249,7 +249,7 @@ class MountedAnywhere:
             assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
 
     def test_the_public_keys(self, client: httpx2.Client) -> None:
-        """Whoever fetches the public keys can verify an access token with them."""
+        """With the public keys, anyone can verify an access token."""
         access = client.post("/auth/login", json=LOGIN).json()["accessToken"]
         answer = client.get("/.well-known/jwks.json")
         assert "application/jwk-set+json" == answer.headers["content-type"]
@@ -341,14 +341,14 @@ class MountedAnywhere:
 
     @pytest.mark.parametrize("host", ["[::1", "[nonsense]", "a b", "", "\xff"])
     def test_a_host_that_is_none(self, client: httpx2.Client, host: str) -> None:
-        """A ``Host`` that is none is refused like any other over plain HTTP, and breaks nothing."""
+        """An invalid ``Host`` is refused like any other over plain HTTP, and breaks nothing."""
         head = f"POST /auth/refresh HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         assert raw(str(client.base_url), head.encode("latin-1")).split(b" ")[1] in (b"400", b"403")
 
     # ---- what the application does
 
     def test_an_application_that_fails(self, client: httpx2.Client, application: Application) -> None:
-        """An error of the application's own is a 5xx: no cookie is changed, and the session goes on afterwards."""
+        """An error of the application is a 5xx: no cookie is changed, and the session continues afterwards."""
         client.post("/auth/login", json=LOGIN)
         application.broken = True
         answer = client.post("/auth/refresh", headers={"connection": "close"})
@@ -372,7 +372,7 @@ class MountedAnywhere:
 
 
 class Mounted(MountedAnywhere):
-    """What is promised of Daypass in any framework of ASGI."""
+    """The promises that hold in every ASGI framework."""
 
     def serve(self, app: ASGIApp) -> AbstractContextManager[str]:
         return serving(app)
@@ -394,7 +394,7 @@ class Mounted(MountedAnywhere):
         assert 200 == httpx2.post(f"{client.base_url}/auth/refresh", headers=headers).status_code
 
     def test_checking_a_password_holds_nobody_up(self, client: httpx2.Client, application: Application) -> None:
-        """A plain ``authenticate`` runs in a thread of its own, an async ``load_user`` in the event loop."""
+        """A plain ``authenticate`` runs in a thread, an async ``load_user`` in the event loop."""
         client.post("/auth/login", json=LOGIN)
         client.post("/auth/refresh")
         assert 2 == len(application.threads)

@@ -1,4 +1,4 @@
-"""What is promised of Daypass in any framework of WSGI, besides what is promised anywhere."""
+"""The promises that hold in every WSGI framework, besides those of all frameworks."""
 
 import threading
 from contextlib import AbstractContextManager

@@ -32,7 +32,7 @@ def shown(language: str, number: int = 0) -> str:
 
 
 class ReverseProxy:
-    """A proxy that asks Daypass before an application.
+    """A proxy that asks Daypass in front of an application.
 
     Args:
         binary: its program.
@@ -65,7 +65,7 @@ class ReverseProxy:
 
     @contextmanager
     def running(self, daypass: str, application: str, query: str = "") -> Iterator[str]:
-        """Run it before these two addresses; give its own. With a ``query``, it asks for it as the page says."""
+        """Run it in front of these two addresses; give its own. ``query`` is what it requires, as on the page."""
         if not self.binary.exists():
             pytest.skip(f"there is no {self.binary}")
         with closing(socket.create_server(("127.0.0.1", 0))) as taken:

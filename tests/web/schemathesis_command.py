@@ -6,7 +6,7 @@ from schemathesis.transport import requests as transport
 
 
 def no_connections(session: Session) -> int:
-    """Stand in for what counts a session's connections, to send again what a server dropped.
+    """Replace the counter of a session's connections, which sends again what a server dropped.
 
     It looks into urllib3, for which urllib3-future stands here, as niquests needs it.
     """

@@ -94,7 +94,7 @@ def test_a_misspelt_argument_is_refused(mount: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(("kind", "mount"), [pair for pair in MOUNTS if pair[1] is not Application])
 def test_every_mount_takes_the_application(kind: type[Any], mount: Callable[..., Any]) -> None:
-    """Each mount takes the application instead of the issuer, and then no option beside it."""
+    """Each mount takes the application instead of the issuer, and then no other option."""
     application = Application(issuer(kind), clients=[REPORTS])
     assert mount(application) is not None
     with pytest.raises(ConfigurationError, match="same_site cannot be given here"):
@@ -111,7 +111,7 @@ def test_oauth_endpoints_need_clients(kind: type[Any], mount: Callable[..., Any]
 
 @pytest.mark.parametrize("clients", [REPORTS, 3, {"reports": REPORTS}, ["reports"]])
 def test_clients_that_are_not_a_list_of_clients(clients: Any) -> None:
-    """One client by itself, a mapping or ids are refused; the message says what is expected."""
+    """A single client, a mapping or ids are refused; the message says what is expected."""
     with pytest.raises(ConfigurationError, match="expected a list of Client"):
         Application(issuer(Daypass), clients=clients)
 
@@ -119,7 +119,7 @@ def test_clients_that_are_not_a_list_of_clients(clients: Any) -> None:
 def test_an_application_of_no_issuer() -> None:
     """Something that is no issuer is refused by its type."""
     with pytest.raises(ConfigurationError, match="needs a Daypass or an AsyncDaypass, not a str"):
-        Application("memory:")  # type: ignore[type-var]  # what is under test
+        Application("memory:")  # type: ignore[type-var]  # the test is about this
 
 
 # ---- one limiter
@@ -158,7 +158,7 @@ def together(auth: Daypass, limits: RateLimits) -> Asker:
 
 
 def apart(auth: Daypass, limits: RateLimits) -> Asker:
-    """Mount by the short form, as two mounts that know nothing of each other."""
+    """Mount by the short form, as two separate mounts."""
     first = Application(auth, rate_limits=limits).auth_routes
     equal = replace(limits)
     return Asker(auth, (*first, *Application(auth, clients=[REPORTS], rate_limits=equal).oauth_routes))
@@ -200,7 +200,7 @@ def test_other_issuers_count_apart() -> None:
 
 
 def view() -> None:
-    """Stands for a view that somebody decorates."""
+    """Act as a view that is decorated."""
 
 
 def test_fastapi_without_the_issuer() -> None:

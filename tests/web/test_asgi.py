@@ -71,7 +71,7 @@ class TestASGI(Mounted):
 
 
 def test_what_else_is_asked() -> None:
-    """Other paths go to the application; below the endpoints they get 404; a HEAD gets the length alone."""
+    """Other paths go to the application; unknown ones below the endpoints get 404; a HEAD gets only the length."""
     application = Application()
     with serving(with_lifespan(built(application), application)) as address, httpx2.Client(base_url=address) as client:
         assert (404, "not here") == ((found := client.get("/authors")).status_code, found.json()["message"])
@@ -148,6 +148,6 @@ async def test_a_websocket_is_refused() -> None:
 
 
 async def test_the_lifespan_is_not_served() -> None:
-    """An application of the endpoints alone says that it knows no lifespan, as ASGI wants it to."""
+    """An application of only the endpoints says that it has no lifespan, as ASGI requires."""
     with pytest.raises(NotImplementedError, match="lifespan is not served here"):
         await auth_app(Application().auth)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]  # not called

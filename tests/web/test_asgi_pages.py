@@ -32,7 +32,7 @@ CROSS = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
 
 
 class World:
-    """An application of pages, and what it saw."""
+    """An application of pages, and what it received."""
 
     def __init__(self) -> None:
         self.store = AsyncFailing()
@@ -188,7 +188,7 @@ def test_an_upload_that_meets_the_expiry(world: World, browser: httpx2.Client) -
 
 
 def test_the_store_is_down(world: World, browser: httpx2.Client) -> None:
-    """While the store is down nobody is logged out: 503 without calling the application; then it goes on."""
+    """While the store is down, the answer is 503 without a call of the application; later the login continues."""
     browser.get("/")
     expire(world)
     world.store.down = True
@@ -202,7 +202,7 @@ def test_the_store_is_down(world: World, browser: httpx2.Client) -> None:
 
 
 def test_a_theft(world: World, browser: httpx2.Client) -> None:
-    """When a thief has used the cookie, its owner comes as nobody, without cookies; the thief is out, too."""
+    """When a thief has used the cookie, its owner is logged out, without cookies; the thief too."""
     stolen = {"cookie": f"daypass={refresh_cookie(browser.cookies)}"}
     for _ in range(2):
         expire(world)
@@ -215,7 +215,7 @@ def test_a_theft(world: World, browser: httpx2.Client) -> None:
 
 
 def test_a_logout(world: World, browser: httpx2.Client) -> None:
-    """A logout ends the session and clears both cookies; what was kept of them opens nothing any more."""
+    """A logout ends the session and clears both cookies; copies of them are refused."""
     kept = cookie_header(browser)
     answer = browser.post("/logout")
     assert (303, {}) == (answer.status_code, dict(browser.cookies))
@@ -245,7 +245,7 @@ def test_a_login_over_a_session(world: World, browser: httpx2.Client) -> None:
 
 
 def test_a_page_of_another_site(world: World, browser: httpx2.Client) -> None:
-    """A form on another site's page neither writes nor logs anybody in; a link from there shows the user's page."""
+    """A form on another site's page neither writes nor logs in; a link from there shows the user's page."""
     assert 403 == browser.post("/upload", content=b"x", headers=CROSS).status_code
     assert 0 == world.calls
     answer = httpx2.post(f"{browser.base_url}/login", content=PASSWORD, headers=CROSS)
@@ -273,7 +273,7 @@ def test_streams_and_what_comes_after(world: World, browser: httpx2.Client) -> N
 
 
 def test_caches(world: World, browser: httpx2.Client) -> None:
-    """A personal page is private; what is public stays so, save where the answer sets cookies."""
+    """A personal page is private; a public one stays public, unless the response sets cookies."""
     assert ("no-store", "Cookie") == ((home := browser.get("/")).headers["cache-control"], home.headers["vary"])
     static = browser.get("/static").headers
     assert ("public, max-age=60", "Accept-Encoding") == (static["cache-control"], static["vary"])
@@ -350,10 +350,10 @@ def test_a_sync_issuer(world: World) -> None:
     """A `Daypass` would block the event loop, so it is refused."""
     auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
     with pytest.raises(ConfigurationError, match="needs AsyncDaypass, not Daypass"):
-        Pages(world.inner, auth)  # type: ignore[arg-type]  # what is refused
+        Pages(world.inner, auth)  # type: ignore[arg-type]  # the test is about this
 
 
 def test_an_option_that_cannot_work(world: World) -> None:
     """An option that cannot work is refused when the application is made."""
     with pytest.raises(ConfigurationError, match="same_site"):
-        Pages(world.inner, world.issuer.auth, same_site="None")  # type: ignore[arg-type]  # what is refused
+        Pages(world.inner, world.issuer.auth, same_site="None")  # type: ignore[arg-type]  # the test is about this

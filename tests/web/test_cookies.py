@@ -65,14 +65,14 @@ def test_same_site(same_site: SameSite) -> None:
     ],
 )
 def test_lives_as_long_as_the_session(idle: str, absolute: str, expected: int) -> None:
-    """At login the cookie lives as long as the session will if it is not refreshed, and 400 days at the most."""
+    """At login the cookie lives as long as the session without a refresh, at most 400 days."""
     asked = Asked(access_ttl="60s", idle_ttl=idle, absolute_ttl=absolute)
     (header,) = headers_named(asked.ask("POST", "/login", LOGIN), "set-cookie")
     assert f"Max-Age={expected // SECOND}" == header.split("; ")[2]
 
 
 def test_never_outlives_the_absolute_end() -> None:
-    """A refresh shortly before the absolute end gives a cookie for what is left, in whole seconds, rounded down."""
+    """A refresh shortly before the absolute end gives a cookie for the rest, in whole seconds, rounded down."""
     asked = Asked(idle_ttl="6d", absolute_ttl="10d")
     _, refresh_token = asked.login()
     asked.clock.advance(5 * DAY)
@@ -186,7 +186,7 @@ def test_a_logout_leaves_the_cookie_of_another_application() -> None:
 def test_a_logout_ends_an_older_cookie_too() -> None:
     """A cookie of 0.1 beside the one with a port is removed and its session ended: the browser would use it next.
 
-    One that is not ours is left alone.
+    A cookie that is not ours is not touched.
     """
     asked, other = Asked(), Asked(secret=f"other {SECRET}")
     (_, mine), (_, older), (_, foreign) = asked.login(), asked.login(BOB), other.login()
@@ -344,7 +344,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_refused_plain_http_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The log says what was seen and which option decides, once for each peer; the response says only what to do."""
+    """The log says what was seen and which option decides, once for each peer; the response is shorter."""
     asked = Asked()
     headers = {"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.9"}
     for _ in range(3):
@@ -443,7 +443,7 @@ def test_https_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_who_may_ask(path: str, site: str | None, origin: str | None, *, allowed: bool) -> None:
-    """A page of another origin can use none of the endpoints that the cookie opens, and such a try changes nothing."""
+    """A page of another origin cannot use the endpoints that the cookie opens; its requests change nothing."""
     asked = Asked()
     _, refresh_token = asked.login()
     sent = {"sec-fetch-site": site, "origin": origin}

@@ -1,4 +1,4 @@
-"""What a page of another origin may read, and what it is told that it may send."""
+"""CORS: what a page of another origin may read, and what it may send."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def cors(response: Response) -> dict[str, str]:
 @pytest.mark.parametrize(("path", "methods"), PATHS.items())
 @pytest.mark.parametrize("origin", [APP, OTHER])
 def test_preflight(path: str, methods: str, origin: str) -> None:
-    """A page of an allowed origin is told what it may send where: 204, to be kept for ten minutes."""
+    """A page of an allowed origin learns what it may send: 204, cacheable for ten minutes."""
     asking = {"origin": origin, "access-control-request-method": "POST"}
     response = allowing().ask("OPTIONS", path, headers=asking)
     told = {
@@ -54,7 +54,7 @@ def test_preflight(path: str, methods: str, origin: str) -> None:
 @pytest.mark.parametrize("path", [*PATHS, "/daypass.js", "/.well-known/jwks.json"])
 @pytest.mark.parametrize("origin", [*FOREIGN, None])
 def test_preflight_of_a_stranger(path: str, origin: str | None) -> None:
-    """Any other origin is told nothing, whatever it looks like, and caches are told that others may be."""
+    """Any other origin gets no CORS header, however similar it is, and caches learn that the answer varies."""
     asking = {"access-control-request-method": "POST"} | ({} if origin is None else {"origin": origin})
     response = allowing().ask("OPTIONS", path, headers=asking)
     assert (204, {}) == (response.status, cors(response))
@@ -103,6 +103,6 @@ def test_without_allowed_origins(method: str) -> None:
 @pytest.mark.parametrize("path", ["/daypass.js", "/.well-known/jwks.json"])
 @pytest.mark.parametrize("origin", [APP, "https://evil.example", None])
 def test_what_is_public(path: str, origin: str | None) -> None:
-    """Code and public keys are for everybody, without credentials."""
+    """All origins may load code and public keys, without credentials."""
     response = allowing().ask("GET", path, headers={} if origin is None else {"origin": origin})
     assert (200, {"allow-origin": "*"}) == (response.status, cors(response))

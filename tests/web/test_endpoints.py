@@ -1,4 +1,4 @@
-"""What each endpoint says: statuses, headers and bodies, exactly as they stand on the wire."""
+"""The responses of each endpoint: statuses, headers and bodies, exactly as on the wire."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def test_login(name: dict[str, str]) -> None:
 
 
 def test_login_without_cookies() -> None:
-    """A client that asks for it gets the refresh token in the answer, and then no cookie."""
+    """A client may have the refresh token in the body; then no cookie is set."""
     response = Asked().ask("POST", "/login", LOGIN | {"tokenDelivery": "body"})
     content = json_of(response)
     assert (200, (JSON, NO_STORE, GRACE, VARY)) == (response.status, response.headers)
@@ -88,7 +88,7 @@ def test_wrong_credentials(identifier: str, password: str) -> None:
 
 
 def test_a_login_is_a_new_session() -> None:
-    """A login never goes on with the session of a cookie that comes with it."""
+    """A login never continues the session of a cookie that comes with it."""
     asked = Asked()
     _, first = asked.login()
     _, second = asked.login(cookie=first)
@@ -99,7 +99,7 @@ def test_a_login_is_a_new_session() -> None:
 
 @pytest.mark.parametrize("before", [ALICE, BOB], ids=["same_user", "another_user"])
 def test_a_login_replaces_the_session_of_its_jar(before: User) -> None:
-    """The session whose cookie a login replaces is ended, whoever's it was: only a thief has its token now."""
+    """The session whose cookie a login replaces is ended, whichever user had it: only a thief has its token now."""
     asked = Asked()
     _, elsewhere = asked.login(before)
     _, replaced = asked.login(before)
@@ -109,7 +109,7 @@ def test_a_login_replaces_the_session_of_its_jar(before: User) -> None:
 
 @pytest.mark.parametrize("attempt", [{"password": "wrong password"}, {"tokenDelivery": "body"}], ids=["failed", "body"])
 def test_a_login_that_replaces_no_cookie(attempt: dict[str, str]) -> None:
-    """A login that fails, or that wants its token in the body, leaves the session of the cookie alone."""
+    """A login that fails, or that returns its token in the body, does not touch the cookie's session."""
     asked = Asked()
     _, refresh_token = asked.login()
     asked.ask("POST", "/login", LOGIN | attempt, cookie=refresh_token)
@@ -147,7 +147,7 @@ def test_a_rejected_refresh_never_clears_a_new_logins_cookie(last: str) -> None:
 
 
 def test_a_failed_login_changes_no_cookie() -> None:
-    """Whoever is logged in and mistypes a password stays logged in."""
+    """A user who is logged in and mistypes a password stays logged in."""
     asked = Asked()
     _, refresh_token = asked.login()
     response = asked.ask("POST", "/login", LOGIN | {"password": "wrong password"}, cookie=refresh_token)
@@ -156,7 +156,7 @@ def test_a_failed_login_changes_no_cookie() -> None:
 
 
 def test_the_device() -> None:
-    """A login notes the device as its user will know it again: name, browser, address; and cuts what is too long."""
+    """A login stores the device as its user will recognise it: name, browser, address; long values are cut."""
     asked = Asked()
     response = asked.ask("POST", "/login", LOGIN | {"deviceName": 150 * "n"}, headers={"user-agent": 300 * "a"})
     listed = json_of(asked.ask("GET", "/sessions", token=access_token(response)))["sessions"][0]
@@ -164,7 +164,7 @@ def test_the_device() -> None:
 
 
 def test_no_login_of_its_own() -> None:
-    """An issuer without passwords of its own has no login, and says so."""
+    """An issuer without ``authenticate`` has no login, and says so."""
     auth = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
     request = Request("https", HOST, {"content-type": "application/json"}, json.dumps(LOGIN).encode())
     response = auth.run(Endpoints(auth.flows, CookiePolicy(), None).login(request, auth.new_call()))
@@ -204,7 +204,7 @@ def no_text(name: str) -> bytes:
     ],
 )
 def test_login_of_no_json_object(content_type: str | None, body: bytes, status: int, expected: bytes) -> None:
-    """What is no JSON object, or does not say that it is one, is refused before anything is looked at."""
+    """A body that is not a JSON object, or has another content type, is refused before anything else."""
     asked = Asked()
     headers = {} if content_type is None else {"content-type": content_type}
     response = asked.ask("POST", "/login", body=body, headers=headers)
@@ -316,7 +316,7 @@ def test_refresh_with_any_body(content_type: str | None, body: bytes) -> None:
 )
 @pytest.mark.parametrize("path", ["/refresh", "/logout"])
 def test_a_body_that_makes_no_sense(path: str, body: bytes, expected: bytes) -> None:
-    """A client without the cookie is told when its body makes no sense: that is a mistake, and no logout."""
+    """A client without the cookie gets an error for an invalid body: that is a mistake, and not a logout."""
     response = Asked().ask("POST", path, body=body, headers={"content-type": "application/json"})
     assert Response(400, (JSON, NO_STORE, VARY), expected) == response
 
@@ -380,7 +380,7 @@ def test_a_lost_answer() -> None:
 
 
 def test_stale() -> None:
-    """A token that was replaced moments ago is told apart, 409, and loses nothing: no challenge, no cookie change."""
+    """A token that was replaced moments ago gets 409, and loses nothing: no challenge, no cookie change."""
     asked = Asked()
     _, first = asked.login()
     second = cookie_value(asked.ask("POST", "/refresh", cookie=first))
@@ -524,7 +524,7 @@ def test_rejected_tokens_look_alike_in_the_body(rejection: Rejection) -> None:
 
 @pytest.mark.parametrize("rejection", [truncated, prolonged, forged])
 def test_a_bad_copy_harms_nobody(rejection: Rejection) -> None:
-    """Whoever has no authentic token of a session can neither refresh it nor end it."""
+    """Without an authentic token of a session, a client can neither refresh it nor end it."""
     asked = Asked()
     bad = rejection(asked)
     asked.ask("POST", "/refresh", cookie=bad)
@@ -562,7 +562,7 @@ def out_of_reach(asked: Asked, path: Path):  # type: ignore[no-untyped-def]  # a
     ],
 )
 def test_a_store_that_is_down(method: str, path: str, content: object, tmp_path: Path) -> None:
-    """While the store is down nobody is logged out: 503, when to try again, no cookie change; and then it goes on."""
+    """While the store is down, the answer is 503 with ``Retry-After``, no cookie change; the session continues."""
     database = tmp_path / "sessions.db"
     asked = Asked(f"sqlite:///{database}")
     access, refresh_token = asked.login()
@@ -624,7 +624,7 @@ def test_logout_twice() -> None:
 
 
 def test_logout_by_an_old_token() -> None:
-    """Whoever holds a token of the session may end it, however old the token is."""
+    """Every token of the session may end it, however old the token is."""
     asked = Asked()
     _, first = asked.login()
     second = cookie_value(asked.ask("POST", "/refresh", cookie=first))
@@ -644,7 +644,7 @@ NOBODY = Response(
 
 
 def test_logout_everywhere() -> None:
-    """It ends all sessions of the user, those of OAuth clients too, and nobody else's; the cookie is removed."""
+    """It ends all sessions of the user, those of OAuth clients too, and of no other user; the cookie is removed."""
     asked = Asked()
     _, bob = asked.login(BOB)
     others = [asked.login()[1] for _ in range(2)]
@@ -659,7 +659,7 @@ def test_logout_everywhere() -> None:
 
 
 def test_logout_everywhere_in_the_body() -> None:
-    """A client without cookies sends its token beside it; the cookie, another user's perhaps, is left alone."""
+    """A client without cookies sends its token in the body; a cookie, perhaps another user's, is not touched."""
     asked = Asked()
     _, bob = asked.login(BOB)
     asked.login()
@@ -681,7 +681,7 @@ def test_logout_everywhere_by_an_old_token() -> None:
 
 @pytest.mark.parametrize("token", ["", "garbage", "dpr_" + 76 * "A", "ended", "expired"])
 def test_logout_everywhere_without_a_live_session(token: str) -> None:
-    """Without a live session nobody knows whose sessions to end: 401, and no session or cookie is touched."""
+    """Without a live session the user is unknown: 401, and no session or cookie is touched."""
     asked = Asked()
     if token == "ended":
         token = logged_out(asked)
@@ -714,7 +714,7 @@ def test_everywhere_is_never_misread(body: bytes, kind: str, status: int) -> Non
 
 
 def test_not_everywhere() -> None:
-    """``{"everywhere": false}`` ends this session alone."""
+    """``{"everywhere": false}`` ends only this session."""
     asked = Asked()
     _, other = asked.login()
     _, mine = asked.login()
@@ -754,7 +754,7 @@ PROTECTED = [("GET", "/me"), ("GET", "/sessions"), ("DELETE", "/sessions"), ("DE
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YWxpY2U6eA==", "garbage"])
 def test_without_an_access_token(method: str, path: str, header: str | None) -> None:
-    """Where no access token is sent the challenge bears no error (RFC 6750 §3.1)."""
+    """If no access token is sent, the challenge has no error (RFC 6750 §3.1)."""
     response = Asked().ask(method, path, headers={} if header is None else {"authorization": header})
     assert Response(401, (JSON, NO_STORE, CHALLENGE, VARY), body_of("invalid_token")) == response
 
@@ -762,7 +762,7 @@ def test_without_an_access_token(method: str, path: str, header: str | None) -> 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 @pytest.mark.parametrize("text", ["garbage", "a.b.c", "Bearer x", "\xe9", "..", 16_400 * "a", '"', "dpr_" + 76 * "A"])
 def test_a_bad_access_token(method: str, path: str, text: str) -> None:
-    """A refused access token is told so by a challenge with an error, in the grammar of RFC 6750 §3."""
+    """A refused access token gets a challenge with an error, in the grammar of RFC 6750 §3."""
     asked = Asked()
     asked.login()
     response = asked.ask(method, path, token=text)
@@ -814,7 +814,7 @@ def test_the_scheme_in_any_case(scheme: str) -> None:
 
 
 def test_sessions() -> None:
-    """A user sees each of their devices, the newest login first, which one is this, and none of anybody else's."""
+    """A user sees only their own devices, the newest login first, and which one is this."""
     asked = Asked()
     asked.login(headers={"user-agent": "phone"})
     asked.login(BOB)
@@ -871,7 +871,7 @@ def test_a_page_of_sessions_that_makes_no_sense(query: str) -> None:
 
 
 def test_sessions_of_the_far_future() -> None:
-    """A session that lives for longer than the calendar reaches is listed all the same."""
+    """A session that lives longer than the calendar reaches is listed, too."""
     asked = Asked(idle_ttl="4000000d", absolute_ttl="4000000d")
     access, _ = asked.login()
     assert 200 == asked.ask("GET", "/sessions", token=access).status
@@ -899,7 +899,7 @@ def test_end_no_session(session_id: str) -> None:
 
 
 def test_end_the_session_of_another() -> None:
-    """Somebody else's session is not found, as if it did not exist, and lives on."""
+    """Another user's session is not found, as if it did not exist, and continues."""
     asked = Asked()
     _, bobs = asked.login(BOB)
     (session,) = asked.auth.sessions("user-2")
@@ -909,7 +909,7 @@ def test_end_the_session_of_another() -> None:
 
 
 def test_end_this_session() -> None:
-    """A user who ends the device that asks loses its cookie; another's, or another device's, is left alone."""
+    """A user who ends the session of this device loses its cookie; cookies of other sessions are not touched."""
     asked = Asked()
     _, bobs = asked.login(BOB)
     for cookie, expected in (
@@ -952,7 +952,7 @@ def test_end_what_nobody_understands(query: str) -> None:
 
 
 def test_end_all_with_the_cookie_of_another() -> None:
-    """Where somebody else has logged in in the same jar since, ending all of one's own sessions leaves that cookie."""
+    """If another user has logged in in the same browser since, ending one's own sessions leaves their cookie."""
     asked = Asked()
     access, _ = asked.login()
     _, bobs = asked.login(BOB)
@@ -975,7 +975,7 @@ def test_end_all_sessions() -> None:
 
 
 def test_the_public_keys() -> None:
-    """The keys are published for anybody to keep a while, and no private part of them is."""
+    """The keys are public and cacheable, and contain no private part."""
     asked = Asked()
     asked.login()
     request = Request("http", "anywhere.example", {})
@@ -1033,7 +1033,7 @@ def test_confirmation_renews_the_cookie_of_pages() -> None:
 
 
 def test_confirmation_that_is_refused_changes_nothing() -> None:
-    """A wrong password, somebody else's, no password, no token, or an administrator's session."""
+    """A wrong password, another user's, no password, no token, or an administrator's session."""
     asked = Asked()
     access, _ = asked.login()
     other, _ = asked.login(BOB)
@@ -1092,7 +1092,7 @@ def test_long_user_agent_is_cut() -> None:
 
 
 def test_login_that_is_one_too_many_is_refused() -> None:
-    """403 with its own code, no cookie, and the session that is there goes on."""
+    """403 with its own code, no cookie, and the existing session continues."""
     asked = Asked(max_sessions=1, when_full="refuse")
     _, refresh = asked.login()
     response = asked.ask("POST", "/login", {"email": ALICE.email, "password": PASSWORD})

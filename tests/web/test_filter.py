@@ -1,4 +1,4 @@
-"""What is refused before anything is looked at: headers and queries that nobody honest sends."""
+"""Requests that are refused before anything else: headers and queries that no honest client sends."""
 
 import pytest
 

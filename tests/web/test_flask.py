@@ -86,7 +86,7 @@ def logged_in(app: Flask, path: str = "/auth/login") -> str:
 
 
 def test_in_front_of_a_view(application: SyncApplication) -> None:
-    """``@require`` lets a view in with its arguments and its name, the token at hand; else it is not entered."""
+    """``@require`` calls a view with its arguments, keeps its name and gives it the token; or it is not called."""
     app, require = app_of(application), bearer(application.auth)
     entered: list[str] = []
 
@@ -143,7 +143,7 @@ def test_all_views_of_a_blueprint(application: SyncApplication) -> None:
 
 
 def test_class_based_views(application: SyncApplication) -> None:
-    """It stands among the decorators of a class of views as any other."""
+    """It can be one of the decorators of a class of views."""
     app = app_of(application)
 
     class Who(MethodView):
@@ -188,14 +188,14 @@ def test_what_only_verifies(application: SyncApplication) -> None:
 
 
 def test_what_is_no_scope(application: SyncApplication) -> None:
-    """A scope that is none is said when it is written down, not when somebody asks."""
+    """An invalid scope is refused when it is written, not at a request."""
     with pytest.raises(ConfigurationError, match="a scope has to be words"):
         bearer(application.auth, scope='"')
 
 
 @pytest.mark.parametrize("sent", [None, "Basic eDp5"])
 def test_an_optional_token(application: SyncApplication, sent: str | None) -> None:
-    """Where it is optional, no token is None, and a bad one is refused all the same."""
+    """If it is optional, no token is None, and a bad one is still refused."""
     app, maybe = app_of(application), bearer(application.auth, optional=True)
     whoever = current_user(application.auth, optional=True)
 
@@ -333,7 +333,7 @@ def test_applications_share_an_issuer(application: SyncApplication) -> None:
 
 
 def test_an_application_with_two_issuers() -> None:
-    """Two issuers stand in one application by different names, and neither takes the other's tokens."""
+    """Two issuers have different names in one application, and neither accepts the other's tokens."""
     staff, customers = SyncApplication(), SyncApplication()
     app = Flask(__name__)
     api = Blueprint("api", __name__, url_prefix="/api")
@@ -348,7 +348,7 @@ def test_an_application_with_two_issuers() -> None:
 
 
 def test_below_another_application(application: SyncApplication) -> None:
-    """Below a path of a larger WSGI application, the endpoints stand where Flask says, and the cookie is for all."""
+    """Below a path of a larger WSGI application, the endpoints are where Flask says, and the cookie is for all paths."""
     app = DispatcherMiddleware(NotFound(), {"/shop": app_of(application)})
     client = Client(app)
     login = client.post("/shop/auth/login", json=LOGIN)
@@ -368,7 +368,7 @@ def test_behind_a_proxy(application: SyncApplication) -> None:
 
 
 def test_behind_a_proxy_that_is_trusted(application: SyncApplication) -> None:
-    """Or the blueprint is told which proxies to believe: those, and nobody else who says the same."""
+    """Or the blueprint gets the trusted proxies: those, and no other peer with the same headers."""
     headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https", "x-forwarded-host": "api.example.com"}
     for trusted, expected in (("127.0.0.1", (200, "__Host-daypass")), ("198.51.100.1", (403, ""))):
         login = (
@@ -419,7 +419,7 @@ def test_a_hook_that_reads_the_body(application: SyncApplication, hook: str) -> 
 
 
 def test_in_front_of_anything(application: SyncApplication) -> None:
-    """A proxy that asks whose a request is hears it from Flask as from any other."""
+    """A proxy that asks who sent a request gets the answer from Flask as from any other framework."""
     client = app_of(application).test_client()
     assert 401 == client.get("/auth/verify").status_code
     answer = client.get("/auth/verify", headers=bearing(logged_in(app_of(application))))
@@ -474,7 +474,7 @@ server.serve_forever(poll_interval=0.01)
 
 
 def test_a_server_that_forks(tmp_path: Path) -> None:
-    """What was loaded and used before the server forked works in its children, and what ends in one ends in all."""
+    """Objects that were used before the server forked work in its children; a session that ends in one ends in all."""
     if not hasattr(os, "fork"):
         pytest.skip("this machine's processes cannot fork")
     command = [sys.executable, "-c", PREFORK]

@@ -1,7 +1,7 @@
-"""Real reverse proxies ask ``/auth/verify`` before an application that knows nothing of Daypass.
+"""Real reverse proxies ask ``/auth/verify`` in front of an application without Daypass.
 
-The configurations are those that docs/forward-auth.md shows. A proxy that is not installed is skipped; with ``CI=true``
-that fails.
+The configurations are those of docs/forward-auth.md. A proxy that is not installed is skipped; with ``CI=true`` that
+fails.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ def _is_identity(name: str) -> bool:
 
 @pytest.fixture
 def query() -> str:
-    """Return what the proxy asks for; a test may change it."""
+    """Return what the proxy requires; a test may change it."""
     return ""
 
 
@@ -95,7 +95,7 @@ def browser(world: World) -> Iterator[httpx2.Client]:
 
 
 def shows_no_token(response: httpx2.Response) -> None:
-    """Check that the proxy keeps to itself what Daypass tells it."""
+    """Check that the proxy passes no token on."""
     assert [] == [name for name, value in response.headers.items() if value and name.startswith("x-auth")]
 
 
@@ -162,7 +162,7 @@ IDENTITY = ("subject", "username", "email", "session", "scope")
 
 
 def test_a_client_cannot_say_who_it_is(world: World, proxy: ReverseProxy, browser: httpx2.Client) -> None:
-    """A client's own X-Auth-… headers do not reach the application, not even those that it is not told of otherwise."""
+    """A client's own X-Auth-… headers do not reach the application, not even those that the proxy does not set."""
     forged = {f"X-Auth-{name}": "admin" for name in (*IDENTITY, "set-cookie-1")}
     told = said(browser.get("/page", headers=forged))
     assert "admin" not in {told.get(f"x-auth-{name}") for name in IDENTITY}
@@ -299,7 +299,7 @@ def test_only_the_proxy_asks(browser: httpx2.Client) -> None:
 
 
 def test_daypass_is_down(proxy: ReverseProxy) -> None:
-    """While Daypass cannot be reached, the proxy lets nobody through."""
+    """While Daypass cannot be reached, the proxy refuses every request."""
     world = World()
     with closing(socket.create_server(("127.0.0.1", 0))) as unused:
         nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"

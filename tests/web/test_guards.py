@@ -173,7 +173,7 @@ async def test_recent_or_stronger_login_is_required(client: httpx2.Client, world
 
 
 async def test_an_optional_token(client: httpx2.Client, world: World) -> None:
-    """Where a token is optional, none gives None; a bad one is refused all the same, and a good one counts."""
+    """If a token is optional, none gives None; a bad one is refused, and a good one counts."""
     for path in ("/maybe", "/maybe-write", "/maybe-user"):
         assert (200, None) == ask(client, path)
         status, challenge = ask(client, path, {"authorization": "Bearer garbage"})
@@ -197,7 +197,7 @@ async def test_the_user(client: httpx2.Client, world: World) -> None:
 
 
 async def opened(app: ASGIApp, headers: dict[str, str]) -> list[Message]:
-    """Open a WebSocket, as an ASGI server does that has no more to say of it; return what the application sends."""
+    """Open a WebSocket, as an ASGI server without extensions does; return what the application sends."""
     sent: list[Message] = []
     coming: list[Message] = [{"type": "websocket.connect"}]
 
@@ -241,7 +241,7 @@ def fast_client(world: World) -> Iterator[httpx2.Client]:
 
 
 async def test_security_and_routers(fast_client: httpx2.Client, world: World) -> None:
-    """What ``Security(…, scopes=[…])`` asks for is required, and a guard of a router guards all that is in it."""
+    """The scopes of ``Security(…, scopes=[…])`` are required, and a guard of a router guards all its routes."""
     reader, writer = await bearing(world, READER), await bearing(world, WRITER)
     for path in ("/security", "/behind"):
         assert [401, 403, 200] == [fast_client.get(path, headers=each).status_code for each in ({}, reader, writer)]
@@ -257,7 +257,7 @@ def test_openapi_shows_scopes(fast_client: httpx2.Client) -> None:
 
 
 def test_a_refusal_has_our_shape(fast_client: httpx2.Client) -> None:
-    """What is refused in FastAPI has, as its detail, what the endpoints answer."""
+    """A refusal in FastAPI has, as its detail, what the endpoints answer."""
     detail = {"message": "Authentication failed", "error": "invalid_token"}
     assert {"detail": detail} == fast_client.get("/write").json()
 
@@ -266,12 +266,12 @@ def test_a_refusal_has_our_shape(fast_client: httpx2.Client) -> None:
 
 
 def test_what_would_block_the_event_loop() -> None:
-    """A sync issuer or verifier is refused, a scope that is none too, and a verifier knows no users."""
+    """A sync issuer or verifier, and an invalid scope, are refused; a verifier has no users."""
     sync = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
     for make in (starlette.bearer, fastapi.bearer):
         for auth in (sync, RemoteVerifier(ISSUER), None):
             with pytest.raises(ConfigurationError, match="needs AsyncDaypass"):
-                make(auth)  # type: ignore[call-overload]  # what is under test
+                make(auth)  # type: ignore[call-overload]  # the test is about this
         with pytest.raises(ConfigurationError, match="scope"):
             make(World().auth, scope='"')
         for step_up, message in (
@@ -285,11 +285,11 @@ def test_what_would_block_the_event_loop() -> None:
                 make(World().auth, **step_up)
     for find in (starlette.current_user, fastapi.current_user):
         with pytest.raises(ConfigurationError, match="needs AsyncDaypass"):
-            find(AsyncRemoteVerifier(ISSUER))  # type: ignore[call-overload]  # what is under test
+            find(AsyncRemoteVerifier(ISSUER))  # type: ignore[call-overload]  # the test is about this
 
 
 def test_types(world: World) -> None:
-    """The type of what is found follows from what is asked for; mypy checks this."""
+    """The type of the result follows from what is required; mypy checks this."""
     assert_type(starlette.bearer(world.auth), starlette.Guard[AccessToken])
     assert_type(starlette.bearer(world.auth, optional=True), starlette.Guard[AccessToken | None])
     assert_type(fastapi.current_user(world.auth, "read"), fastapi.Guard[User])

@@ -1,4 +1,4 @@
-"""How often logins and refreshes may be asked for; and that no stranger hinders a live session."""
+"""How often a client may log in and refresh; a stranger cannot hinder a live session."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ def refreshes(asked: Asked, times: int, cookie: str, **sent: Any) -> list[int]:
 
 
 def test_the_answer() -> None:
-    """The login too many is answered with 429, when to come again, and nothing about the account; it is told of."""
+    """The first login over the limit gets 429 with ``Retry-After``, nothing about the account, and an event."""
     asked = limited(login_per_account="2/minute")
     statuses(asked, 2)
     refused = asked.ask("POST", "/login", RIGHT)
@@ -105,14 +105,14 @@ def test_an_address(one: str, other: str, *, same: bool) -> None:
 
 @pytest.mark.parametrize("address", [None, ""])
 def test_no_address(address: str | None) -> None:
-    """Those whose address nobody knows do not use up each other's logins; an account's guesses count all the same."""
+    """Clients without an address do not use up each other's logins; guesses at one account still count."""
     asked = limited(login_per_address="1/minute", login_per_account="3/minute")
     assert [401, 401, 401, 429] == statuses(asked, 4, address=address)
     assert [200, 200] == statuses(asked, 2, content=RIGHT | {"email": BOB.email}, address=address)
 
 
 def test_where_the_owner_has_logged_in_before() -> None:
-    """A stranger who guesses at an account cannot use up its logins from where it has logged in within a month."""
+    """A stranger who guesses cannot use up an account's logins from an address where it logged in within a month."""
     asked = limited(login_per_account="3/minute")
     asked.ask("POST", "/login", RIGHT, address=HERE)
     asked.clock.advance(29 * DAY)
@@ -126,13 +126,13 @@ def test_where_the_owner_has_logged_in_before() -> None:
 
 
 def test_a_failed_login_is_no_acquaintance() -> None:
-    """From where nobody has logged in, guessing does not make an address a known one."""
+    """Guessing does not make an address a known one."""
     asked = limited(login_per_account="3/minute")
     assert [401] * 3 + [429] * 5 == statuses(asked, 8, address=ELSEWHERE)
 
 
 def test_what_makes_no_sense_is_not_counted() -> None:
-    """A request that is refused anyway, as a page of another site may cause it, uses up nobody's logins."""
+    """A request that is refused anyway, as another site's page may cause it, uses up no logins."""
     asked = limited(login_per_address="1/minute", login_per_account="1/minute")
     assert [403] * 3 == statuses(asked, 3, headers={"sec-fetch-site": "cross-site"})
     assert [400] * 3 == statuses(asked, 3, content=WRONG | {"deviceName": 5})
@@ -140,7 +140,7 @@ def test_what_makes_no_sense_is_not_counted() -> None:
 
 
 def test_a_login_that_is_limited_touches_no_session() -> None:
-    """Whoever is logged in and logs in too often stays logged in."""
+    """A user who is logged in and logs in too often stays logged in."""
     asked = limited(login_per_account="1/minute")
     _, refresh_token = asked.login()
     assert [401] == statuses(asked, 1, address=ELSEWHERE)
@@ -164,7 +164,7 @@ def test_spellings_of_one_name_count_as_one() -> None:
 
 
 def test_a_clock_that_was_ahead_locks_nobody_out() -> None:
-    """What was counted while the clock was a year ahead holds for two minutes after it was set right, and no longer."""
+    """Counts from while the clock was a year ahead last two minutes after it was set right, and no longer."""
     asked = limited(login_per_account="3/minute", refresh_per_session="2/minute")
     _, refresh_token = asked.login()
     asked.clock.advance(365 * DAY)
@@ -176,7 +176,7 @@ def test_a_clock_that_was_ahead_locks_nobody_out() -> None:
     assert [200] == refreshes(asked, 1, refresh_token)
 
 
-# ---- the limits of an application that says nothing of them
+# ---- the default limits of an application
 
 
 def test_the_default_of_an_application() -> None:
@@ -186,7 +186,7 @@ def test_the_default_of_an_application() -> None:
     guesses = [
         asked.ask("POST", "/login", WRONG | {"email": f"guess-{number}@example.com"}).status for number in range(60)
     ]
-    assert [401] * 60 == guesses  # perhaps all come through one proxy that the application was told nothing of
+    assert [401] * 60 == guesses  # perhaps all come through one proxy that is not configured
     assert [200] == statuses(asked, 1, content=RIGHT | {"email": BOB.email})
 
 
@@ -214,7 +214,7 @@ def test_no_limits() -> None:
 
 
 def test_guesses_never_hinder_a_session() -> None:
-    """While an account and an address are used up by a stranger's logins and garbage, its sessions refresh."""
+    """While a stranger's logins and garbage use up the limits of an account and an address, its sessions refresh."""
     asked = Asked(options=Options(rate_limits=RateLimits()))
     _, refresh_token = asked.login()
     statuses(asked, 40)
@@ -228,7 +228,7 @@ def test_guesses_never_hinder_a_session() -> None:
 
 
 def test_garbage_costs_no_query() -> None:
-    """What is no authentic refresh token is answered with 401, then, by its address, with 429: without a query."""
+    """Text that is not an authentic refresh token gets 401, then, by its address, 429: without a query."""
     store = Watched()
     asked = Asked(store, options=Options(rate_limits=RateLimits(rejected_refresh_per_address="3/minute")))
     _, bobs = asked.login(BOB)
@@ -243,7 +243,7 @@ def test_garbage_costs_no_query() -> None:
 
 
 def test_a_dead_session_counts_against_its_address() -> None:
-    """Authentic tokens that are rejected are counted too, and still get their 401: the client has to be told."""
+    """Authentic tokens that are rejected are counted too, and still get their 401, which the client needs."""
     asked = limited(rejected_refresh_per_address="3/minute")
     _, dead = asked.login()
     asked.auth.logout(dead)
@@ -264,7 +264,7 @@ def test_a_session() -> None:
 
 
 def test_honest_clients_meet_no_limit() -> None:
-    """A hundred requests that meet the expiry at once, twice a minute, are all served by what is limited by default."""
+    """A hundred requests that meet the expiry at once, twice a minute, are all served by the default limits."""
     asked = Asked(options=Options(rate_limits=RateLimits()))
     _, refresh_token = asked.login()
     for _ in range(4):
@@ -286,7 +286,7 @@ def test_rejected_tokens_still_look_alike() -> None:
 
 
 def verified(asked: Asked, times: int, cookie: str, address: str = HERE, **headers: str) -> list[int | None]:
-    """Ask a proxy's question with nothing but a refresh token; return the statuses."""
+    """Send a proxy's question with only a refresh token; return the statuses."""
     return [asked.ask("GET", "/verify", cookie=cookie, address=address, headers=headers).status for _ in range(times)]
 
 
@@ -297,9 +297,9 @@ def enter(asked: Asked, pages: Pages, cookie: str | None, address: str = HERE) -
 
 
 def test_a_page_with_garbage() -> None:
-    """A cookie that is no token of ours counts against its address; it costs no query, and keeps nobody from a page.
+    """A cookie that is not a token of ours counts against its address; it costs no query, and blocks no page.
 
-    The cookie is cleared, however many there were: whoever has it can go on to the login.
+    The cookie is cleared, however many there were: its browser can continue to the login.
     """
     store = Watched()
     asked = Asked(store)
@@ -335,7 +335,7 @@ def test_a_page_of_a_session_that_runs_wild() -> None:
 
 
 def test_a_proxy_that_asks() -> None:
-    """``GET /verify`` counts with the endpoints beside it; garbage is nobody's, and a session is limited by itself."""
+    """``GET /verify`` counts together with the endpoints; garbage by its address, a session by itself."""
     asked = limited(rejected_refresh_per_address="3/minute", refresh_per_session="4/minute")
     _, refresh_token = asked.login()
     assert [401] * 5 == verified(asked, 5, GARBAGE)
@@ -369,7 +369,7 @@ def test_a_form() -> None:
 
 
 def test_a_form_without_limits() -> None:
-    """Without limits a form may be sent as often as anybody likes."""
+    """Without limits a form may be sent any number of times."""
     asked = Asked()
     pages = web.Application(asked.auth, rate_limits=None).pages()
     assert [0] * 50 == [form_login(asked, pages, "wrong") for _ in range(50)]
@@ -390,7 +390,7 @@ def test_a_form_and_an_async_issuer() -> None:
 
 
 def test_adapters_that_count_together() -> None:
-    """What is given the same `Limiter` counts together."""
+    """Adapters with the same `Limiter` count together."""
     asked = Asked(options=Options(rate_limits=(limiter := Limiter(RateLimits(refresh_per_session="3/minute")))))
     pages = web.Application(asked.auth, rate_limits=limiter).pages()
     _, refresh_token = asked.login()
@@ -400,7 +400,7 @@ def test_adapters_that_count_together() -> None:
     assert [429] == refreshes(asked, 1, refresh_token)
 
 
-# ---- what is counted, and how
+# ---- how counting works
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,7 @@ def test_adapters_that_count_together() -> None:
     ],
 )
 def test_rates(text: str, amount: int, span: int) -> None:
-    """A rate is so many in a span."""
+    """A rate is a number in a span of time."""
     assert Rate(amount, span) == Rate.of(text)
 
 
@@ -433,7 +433,7 @@ def test_no_rates(text: Any) -> None:
 
 
 def test_a_sliding_window() -> None:
-    """At no moment were there more than so many in the span before; and whoever waits as long as told may go on."""
+    """In no span are there more than allowed; a client that waits as long as it was asked to may continue."""
     counter, rate, now = MemoryCounter(), Rate(10, MINUTE), START
     taken: list[int] = []
     for step in range(3000):
@@ -444,21 +444,21 @@ def test_a_sliding_window() -> None:
             now += wait
             assert 0 == counter.look("key", rate, now)
         now += (step * 7919) % 2000
-    # what was counted in the window before is taken to have been spread evenly over it
+    # the counts of the window before are taken as spread evenly over it
     assert all(len([each for each in taken if at - MINUTE < each <= at]) <= 19 for at in taken)
     long = (taken[-1] - taken[0]) / MINUTE
     assert 0.8 * 10 * long <= len(taken) <= 10 * (long + 1)
 
 
 def test_a_clock_that_is_set_back() -> None:
-    """A clock that is set back keeps nobody out for longer than the span."""
+    """A clock that is set back blocks no client for longer than the span."""
     counter, rate = MemoryCounter(), Rate(1, MINUTE)
     counter.hit("key", rate, START + DAY)
     assert 0 < counter.hit("key", rate, START) <= MINUTE + 1
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many addresses ask, what is kept of them is bounded: what is over is forgotten first, then the oldest."""
+    """Memory is limited, however many addresses ask: expired counts are forgotten first, then the oldest."""
     monkeypatch.setattr(rate_counters, "MOST_KEYS", 1000)
     counter, rate = MemoryCounter(), Rate(1, MINUTE)
     for number in range(999):
@@ -538,7 +538,7 @@ def test_two_nodes_know_where_the_owner_has_logged_in(redis: str, name: str) -> 
 
 
 def test_a_window_ends(redis: str) -> None:
-    """Whoever waits as long as told is let in again."""
+    """A client that waits as long as it was asked to is accepted again."""
     key = f"ends {time.time_ns()}"
     counter = open_counter(redis)
     assert 0 == counter.hit(key, Rate(1, 2 * SECOND), 0)
@@ -585,7 +585,7 @@ def test_async_nodes(redis: str, name: str) -> None:
 
 
 def test_redis_is_down(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """While the place where all count is down, each process counts by itself, and says so; then it goes on there."""
+    """While the shared counter is down, each process counts alone, and the log says so; then it is used again."""
     with servers.Server() as server:
         asked = Asked(options=over(server.url, login_per_account="3/hour", rejected_refresh_per_address="3/hour"))
         other = Asked(options=over(server.url, login_per_account="3/hour"))
@@ -606,7 +606,7 @@ KINDS = ("ConnectionError", "TimeoutError")
 
 
 def test_redis_is_stuck(caplog: pytest.LogCaptureFixture) -> None:
-    """A Redis that is there and does nothing holds nobody up for long: what has failed is not asked again at once."""
+    """A Redis that does not answer delays no request for long: after a failure it is not asked again at once."""
     with servers.Server() as server:
         asked = Asked(options=over(server.url, login_per_account="100/hour"))
         assert [401] == statuses(asked, 1)
@@ -618,7 +618,7 @@ def test_redis_is_stuck(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("url", ["nowhere://user:password@host", "redis", "", 5])
 def test_no_place_to_count(url: Any) -> None:
-    """A place that nobody knows is refused, and a password in its URL is not shown."""
+    """An unknown URL of the counter is refused, and a password in it is not shown."""
     with pytest.raises(ConfigurationError) as refused:
         Asked(options=Options(rate_limits=RateLimits(url)))
     assert "password" not in str(refused.value)

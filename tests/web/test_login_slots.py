@@ -50,7 +50,7 @@ def served_async(check: Any, **options: Any) -> tuple[Users, Any]:
 
 
 async def burst(address: str, check: Check, many: int, refused: int) -> list[httpx2.Response]:
-    """Send many logins at once; let passwords be checked when so many were refused, and a session has refreshed."""
+    """Send many logins at once; let passwords be checked when this many were refused, and a session has refreshed."""
     async with httpx2.AsyncClient(base_url=address, timeout=60, limits=httpx2.Limits(max_connections=300)) as client:
         first = await client.post("/auth/login", json=LOGIN | {"tokenDelivery": "body"})
         check.gate.clear()

@@ -99,7 +99,7 @@ def test_the_cookie_of_a_visitor_who_is_not_logged_in_changes_nothing(client: Fl
 
 @pytest.mark.parametrize("moved", [True, False], ids=["after it has moved", "before it has moved"])
 def test_a_logout_ends_both_logins(client: FlaskClient, *, moved: bool) -> None:
-    """Both cookies are removed, and a copy of the old one logs nobody in."""
+    """Both cookies are removed, and a copy of the old one is refused."""
     client.post("/old-login", base_url=HTTPS)
     old = client.get_cookie("session", "app.example")
     if moved:
@@ -113,7 +113,7 @@ def test_a_logout_ends_both_logins(client: FlaskClient, *, moved: bool) -> None:
 
 
 def test_another_spelling_of_a_cookies_signature_starts_no_second_session(app: flask.Flask, auth: Daypass) -> None:
-    """Base64 leaves spare bits: the signed part alone identifies the cookie."""
+    """Base64 has spare bits: only the signed part identifies the cookie."""
     serializer = SecureCookieSessionInterface().get_signing_serializer(app)
     assert serializer is not None
     cookie = serializer.dumps({"user_id": "ann"})

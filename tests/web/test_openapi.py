@@ -99,7 +99,7 @@ def test_nothing_is_left_out() -> None:
 
 
 def test_every_operation_is_described(document: Document) -> None:
-    """Each endpoint stands there with its name and every status that it may answer with, and no other endpoint."""
+    """Each endpoint is there with its name and every status that it may answer with, and no other endpoint."""
     found = {
         (path, method): (operation["operationId"], set(operation["responses"]))
         for path, methods in document["paths"].items()
@@ -131,7 +131,7 @@ def references(content: Any) -> list[str]:
 
 
 def test_every_reference_leads_somewhere(document: Document) -> None:
-    """No ``$ref`` of the document leads nowhere, and no schema of ours stands there for nothing."""
+    """Each ``$ref`` of the document exists, and each schema of ours is used."""
     for reference in references(document):
         assert schema_of(document, {"$ref": reference})
     described = [operation for operations in (AUTH, OAUTH, METADATA, WELL_KNOWN) for operation in operations.values()]
@@ -141,7 +141,7 @@ def test_every_reference_leads_somewhere(document: Document) -> None:
 
 
 def test_every_failure_has_one_shape(document: Document) -> None:
-    """Each failure is described as what it is on the wire, with an example, and the headers that it has to have."""
+    """Each failure is described as it is on the wire, with an example and its headers."""
     needed = {"401": {"WWW-Authenticate"}, "429": {"Retry-After"}, "503": {"Retry-After"}}
     for path, method in OPERATIONS:
         for status, response in document["paths"][path][method]["responses"].items():
@@ -220,7 +220,7 @@ def test_protected_operations_say_so(document: Document) -> None:
 
 
 def test_operation_ids_are_unique(document: Document) -> None:
-    """Each operation has a name of its own, from which generated clients make their functions."""
+    """Each operation has a different name, from which generated clients make their functions."""
     found = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
     assert len(found) == len(set(found))
 
@@ -229,7 +229,7 @@ def test_operation_ids_are_unique(document: Document) -> None:
 
 
 def found_wrong(address: str, folder: Path) -> str:
-    """Let schemathesis try everything, logged in; return what it says if it finds anything."""
+    """Let schemathesis try everything, logged in; return its output if it finds anything."""
     with httpx2.Client(base_url=address) as client:
         alice = client.post("/auth/login", json=LOGIN)
         cookie = f"daypass={refresh_cookie(client.cookies)}"
@@ -252,7 +252,7 @@ def found_wrong(address: str, folder: Path) -> str:
     oauth = ("--include-path-regex", "^/oauth/")
     return (
         ran(address, folder, "--max-examples", "30", "--exclude-path-regex", "^/oauth/")
-        # RFC 6749 §5.2 refuses with 400 what is well-formed, too
+        # RFC 6749 §5.2 also refuses well-formed requests with 400
         or ran(address, folder, "--max-examples", "15", *oauth, "--exclude-checks", "positive_data_acceptance")
         or ran(
             # with the cookie, which lets a client send any body
@@ -270,7 +270,7 @@ def ran(address: str, folder: Path, *options: str) -> str:
 
 
 def test_schemathesis_finds_nothing(address: str, tmp_path: Path) -> None:
-    """What is made from the document, right and wrong, alone and in sequences, is answered as the document says."""
+    """Requests made from the document, valid and invalid, alone and in sequences, are answered as it says."""
     found = found_wrong(address, tmp_path)
     assert not found, found
 

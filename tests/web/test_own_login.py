@@ -159,7 +159,7 @@ def served(name: str, *, as_application: bool = True) -> Iterator[tuple[Any, htt
 
 @pytest.mark.parametrize("name", SITES)
 def test_an_endpoint_of_its_own_logs_in_and_out(name: str) -> None:
-    """The cookie is that of the application, the answer is stored by nobody, and a logout removes it."""
+    """The cookie is the application's, the answer is not stored, and a logout removes the cookie."""
     with served(name) as (_, client):
         answer = client.post("/sign-up")
         assert (200, ["shop"]) == (answer.status_code, list(answer.cookies))
@@ -184,7 +184,7 @@ def test_login_that_is_not_remembered_goes_with_the_browser(name: str) -> None:
 
 @pytest.mark.parametrize("name", SITES)
 def test_an_endpoint_of_its_own_logs_out_everywhere(name: str) -> None:
-    """``log_out(…, everywhere=True)`` ends the user's other sessions too; where nobody is logged in it is refused."""
+    """``log_out(…, everywhere=True)`` ends the user's other sessions too; without a login it is refused."""
     with served(name) as (_, client):
         client.post("/sign-up")
         elsewhere = dict(client.cookies)
@@ -228,7 +228,7 @@ def test_an_issuer_alone_will_do(name: str) -> None:
 
 
 def test_the_session_that_a_login_replaces_is_ended() -> None:
-    """Nobody goes on using the session that the browser had before, and the new one has its device."""
+    """The session that the browser had before ends, and the new one has its device."""
     auth = issuer(Daypass)
     with wsgi_server.serving(wsgi_site(auth)) as address, httpx2.Client(base_url=address) as client:
         client.post("/sign-up")
@@ -275,7 +275,7 @@ def test_authenticate_gets_the_other_fields() -> None:
 
 
 def test_an_authenticate_with_two_parameters_gets_two() -> None:
-    """A third parameter of another name, with a default, is left alone."""
+    """A third parameter of another name, with a default, is not filled."""
 
     def authenticate(name: str, _password: str, database: str = "mine") -> User | None:
         return ALICE if (name, database) == ("alice", "mine") else None

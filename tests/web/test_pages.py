@@ -26,7 +26,7 @@ CROSS = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
 
 
 class Browser:
-    """A browser, its cookies, and the pages that it asks for."""
+    """A browser, its cookies, and the pages that it requests."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Browser:
         jar: dict[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[BrowserLogin, Headers]:
-        """Ask for a page, whose application does ``act``; return the login, and the headers that the response gets."""
+        """Request a page whose application does ``act``; return the login, and the headers of the response."""
         cookies = self.jar if jar is None else jar
         sent = dict(headers or {})
         if cookies:
@@ -157,7 +157,7 @@ def test_a_good_access_token(browser: Browser, store: Failing) -> None:
 
 
 def test_nobody(browser: Browser, store: Failing) -> None:
-    """A request without cookies asks nothing of the store, and its page says only that cookies matter."""
+    """A request without cookies causes no query, and its response says only that it varies by cookies."""
     login, headers = browser.ask("POST", headers={"sec-fetch-site": "cross-site"})
     assert (None, None, None) == (login.token, login.authorization, login.refusal)
     assert (0, (("vary", "Cookie"),)) == (store.asked, headers)
@@ -193,7 +193,7 @@ def test_an_access_token_that_has_expired(browser: Browser) -> None:
 
 
 def test_an_expired_access_token_alone(browser: Browser) -> None:
-    """Without a refresh token an access token that is over makes nobody, and no cookie is changed for it."""
+    """Without a refresh token, an expired access token is no login, and no cookie is changed."""
     browser.log_in()
     del browser.jar[REFRESH]
     browser.asked.clock.advance(15 * MINUTE)
@@ -231,7 +231,7 @@ def test_a_lost_answer(browser: Browser) -> None:
 
 
 def test_held_back(browser: Browser) -> None:
-    """Where the refresh token is held back, the access token's cookie is set alone."""
+    """If the refresh token is held back, only the access token's cookie is set."""
     browser.log_in()
     browser.expire()
     first = dict(browser.jar)
@@ -245,7 +245,7 @@ def test_held_back(browser: Browser) -> None:
 
 
 def test_an_authorization_of_its_own(browser: Browser) -> None:
-    """A request with a token in its header is left alone, cookies or not; with ``Basic`` the cookies count."""
+    """A request with a token in its header is not touched, whatever its cookies; with ``Basic`` the cookies count."""
     browser.log_in()
     browser.expire()
     for value in ("Bearer x", "DPoP x", "bearer"):
@@ -256,11 +256,11 @@ def test_an_authorization_of_its_own(browser: Browser) -> None:
     assert (None, [ACCESS, REFRESH]) == (login.authorization, browser.names)
 
 
-# ---- who comes no more
+# ---- ended sessions
 
 
 def test_a_definite_rejection(browser: Browser) -> None:
-    """Whose session is over is nobody from then on, and both cookies are cleared."""
+    """A user whose session has ended is logged out, and both cookies are cleared."""
     tokens = browser.log_in()
     browser.asked.auth.logout(tokens.refresh_token)
     login, _ = browser.ask()
@@ -283,7 +283,7 @@ def test_theft(browser: Browser) -> None:
 
 
 def test_a_late_answer_clears_nothing(browser: Browser) -> None:
-    """What is no navigation clears no cookie: its answer may come after a new login."""
+    """Only a navigation clears cookies: other responses may arrive after a new login."""
     tokens = browser.log_in()
     browser.asked.auth.logout(tokens.refresh_token)
     for mode in ("no-cors", "cors", "same-origin", "websocket"):
@@ -349,7 +349,7 @@ def test_a_request_longer_than_the_access_token_lives(browser: Browser, *, ended
 
 
 def test_a_store_that_is_down_after_a_long_request(browser: Browser, store: Failing) -> None:
-    """If nobody can say whether the session still lives, the response sets no cookie, and the page is served."""
+    """If it is unknown whether the session still lives, the response sets no cookie, and the page is served."""
     browser.log_in()
     browser.expire()
 
@@ -398,7 +398,7 @@ def test_stale(browser: Browser, method: str) -> None:
 
 
 def test_stale_and_nothing_newer(browser: Browser) -> None:
-    """A browser that comes back with the same token is nobody for the moment: no loop, and its cookies are kept."""
+    """A browser that comes back with the same token is not logged in this once: no loop, and its cookies are kept."""
     old = stale(browser)
     browser.ask(jar=old)
     login, _ = browser.ask(jar=old | {TRIED: browser.jar[TRIED]})
@@ -408,20 +408,20 @@ def test_stale_and_nothing_newer(browser: Browser) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_stale_and_it_writes(browser: Browser, method: str) -> None:
-    """What writes is not sent again by itself; it is nobody's, and no cookie is changed."""
+    """A request that writes is not sent again; it is not logged in, and no cookie is changed."""
     login, _ = browser.ask(method, jar=stale(browser))
     assert (None, None, []) == (login.token, login.refusal, browser.set)
 
 
 def test_stale_at_a_strange_url(browser: Browser) -> None:
-    """The URL of a redirect is of this origin and this path, whatever stands in the query."""
+    """A redirect stays on this origin and this path, whatever the query contains."""
     old = stale(browser)
     _, headers = browser.ask(jar=old, query="//evil.example/\r\nset-cookie: x#\\")
     assert ("location", "?//evil.example/%0D%0Aset-cookie:%20x%23%5C") in headers
 
 
 def test_the_store_is_down(browser: Browser, store: Failing) -> None:
-    """While the store is down nobody is logged out: 503, when to try again, no cookie change; and then it goes on."""
+    """While the store is down, the answer is 503 with ``Retry-After``, no cookie change; the session continues."""
     browser.log_in()
     browser.ask()
     store.down = True
@@ -437,7 +437,7 @@ def test_the_store_is_down(browser: Browser, store: Failing) -> None:
 
 
 def test_how_a_refusal_looks(asked: Asked, store: Failing) -> None:
-    """Whoever reads pages gets a page, the application's own where it has one; others get JSON."""
+    """A browser gets a page, the application's own if it has one; other clients get JSON."""
     own = Browser(asked, render=lambda status, error, message: f"<h1>{status} {error} {message}</h1>")
     plain = Browser(asked)
     plain.log_in()
@@ -517,7 +517,7 @@ def test_plain_http(asked: Asked) -> None:
 
 
 def test_a_login_over_a_session(browser: Browser) -> None:
-    """A login over another session ends that one, whoever's it was: nobody goes on using it."""
+    """A login over another session ends that one, whichever user had it."""
     first = browser.log_in()
     second = browser.log_in("bob@example.com")
     assert (False, True) == (lives(browser.asked, first), lives(browser.asked, second))
@@ -546,7 +546,7 @@ def test_a_login_with_a_session_that_it_has(browser: Browser) -> None:
 
 
 def test_a_login_that_another_site_causes(browser: Browser) -> None:
-    """A form on another site's page logs nobody in, unless the application says so; the session is ended."""
+    """A form on another site's page does not log in, unless the application allows it; the session is ended."""
     tokens = browser.asked.auth.login("alice", PASSWORD)
     login, _ = browser.ask("POST", act=lambda login: login.log_in(tokens), headers=CROSS)
     assert login.refusal is not None
@@ -557,7 +557,7 @@ def test_a_login_that_another_site_causes(browser: Browser) -> None:
 
 
 def test_a_login_whose_old_session_cannot_be_ended(browser: Browser, store: Failing) -> None:
-    """When the store goes down after a login has begun, it succeeds all the same."""
+    """When the store goes down after a login has begun, the login succeeds."""
     browser.log_in()
     tokens = browser.asked.auth.login("alice", PASSWORD)
 
@@ -577,7 +577,7 @@ def test_a_login_for_another_client(browser: Browser) -> None:
 
 
 def test_a_wrong_password(browser: Browser) -> None:
-    """A login that fails changes nothing for whoever is logged in."""
+    """A login that fails changes nothing for the user who is logged in."""
     browser.log_in()
 
     def act(_: BrowserLogin) -> None:
@@ -605,7 +605,7 @@ def test_a_logout(browser: Browser, state: str) -> None:
 
 
 def test_a_logout_ends_an_older_login_too(asked: Asked) -> None:
-    """Cookies of 0.1 beside those with a port are removed and their session ended; those of other issuers stay."""
+    """Cookies of 0.1 beside those with a port are removed and their session ended; other issuers' cookies stay."""
     browser = Browser(asked, scheme="http", host="localhost:8000")
     tokens, older = browser.log_in(), asked.auth.login("bob@example.com", PASSWORD)
     browser.jar |= {"daypass": older.refresh_token, "daypass-access": older.access_token}
@@ -620,7 +620,7 @@ def test_a_logout_ends_an_older_login_too(asked: Asked) -> None:
 
 @pytest.mark.parametrize("state", ["good", "expired", "access alone", "stale"])
 def test_a_logout_everywhere(browser: Browser, state: str) -> None:
-    """``log_out(everywhere=True)`` ends the user's sessions on all devices, and nobody else's."""
+    """``log_out(everywhere=True)`` ends the user's sessions on all devices, and no other user's."""
     asked = browser.asked
     others = [asked.auth.login("alice", PASSWORD) for _ in range(2)]
     bob = asked.auth.login("bob@example.com", PASSWORD)
@@ -651,7 +651,7 @@ def test_a_logout_everywhere_while_the_store_is_down(browser: Browser, store: Fa
 
 
 def test_nobody_logs_out_everywhere(browser: Browser) -> None:
-    """Where nobody is logged in, a logout everywhere ends nothing."""
+    """Without a login, a logout everywhere ends nothing."""
     other = browser.asked.auth.login("alice", PASSWORD)
     for browser.jar in ({}, {REFRESH: "garbage"}):
         browser.ask("POST", act=lambda login: login.log_out(everywhere=True))
@@ -671,7 +671,7 @@ def test_a_logout_while_the_store_is_down(browser: Browser, store: Failing) -> N
 
 
 def test_login_and_logout_in_one_request(browser: Browser) -> None:
-    """What is asked for last counts, and every session that was let go is ended."""
+    """The last call counts, and every session that was left is ended."""
     first, second, third = (browser.asked.auth.login("alice", PASSWORD) for _ in range(3))
 
     def in_and_out(login: BrowserLogin) -> None:

@@ -1,4 +1,4 @@
-"""Who has sent a request, and how, where it came through proxies: what is believed, and of whom."""
+"""Who sent a request, and how, if it came through proxies: which headers are trusted, and from whom."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -56,7 +56,7 @@ def x(**values: str) -> dict[str, str]:
         (x(for_="203.0.113.7, ::ffff:10.2.3.4"), ("203.0.113.7", "http", "inner")),
         (x(for_="fe80::1%eth0"), ("fe80::1", "http", "inner")),
         (x(for_="unknown", proto="https"), (None, "https", "inner")),
-        (x(for_="203.0.113.7, unknown"), (None, "http", "inner")),  # who stands left of it may be anybody
+        (x(for_="203.0.113.7, unknown"), (None, "http", "inner")),  # the addresses left of it may be forged
         (x(for_="203.0.113.7, _hidden, 10.1.1.1"), (None, "http", "inner")),
         (x(for_="unix:/run/x"), (None, "http", "inner")),
         (x(for_=""), ("10.0.0.1", "http", "inner")),
@@ -129,7 +129,7 @@ def test_forwarded_that_was_tampered_with(text: str) -> None:
 
 @given(st.text(max_size=60) | st.text('for=;,"\\[]:. protohsx_127', max_size=80))
 def test_any_header(text: str) -> None:
-    """Whatever stands in the headers, the answer is an answer or a refusal, and what comes of it makes sense."""
+    """Whatever the headers contain, the result is an answer or a refusal, and is consistent."""
     for header in ("X-Forwarded", "Forwarded"):
         sent = {"forwarded": text, **x(for_=text, proto=text, host=text)}
         with suppress(BadRequest):
@@ -144,7 +144,7 @@ def test_any_header(text: str) -> None:
 @pytest.mark.parametrize("header", ["X-Forwarded", "Forwarded"])
 @pytest.mark.parametrize("peer", ["203.0.113.9", "11.0.0.1", "::1", "2001:db8::1", "testclient", "10.0.0.1.evil"])
 def test_nothing_is_believed_of_a_stranger(peer: str, header: str) -> None:
-    """Of whoever is no trusted proxy nothing is believed, however it writes it; nor does it cost anything."""
+    """The headers of an untrusted peer are ignored, however they are written; nor do they cost anything."""
     lies = {"forwarded": "for=127.0.0.1;proto=https;host=evil.example"} | x(
         for_="127.0.0.1", proto="https", host="evil"
     )
@@ -154,14 +154,14 @@ def test_nothing_is_believed_of_a_stranger(peer: str, header: str) -> None:
 
 @pytest.mark.parametrize("peer", [None, ""])
 def test_a_unix_socket(peer: str | None) -> None:
-    """Whoever connects by a Unix socket has no address, and is trusted only where ``unix`` is."""
+    """A peer on a Unix socket has no address, and is trusted only if ``unix`` is."""
     told = x(for_="203.0.113.7", proto="https")
     assert ("203.0.113.7", "https", "inner") == seen(told, peer)
     assert (peer, "http", "inner") == seen(told, peer, trusted=["0.0.0.0/0", "::/0"])
 
 
 def test_everybody_is_trusted_only_by_name() -> None:
-    """Without trusted proxies nothing is believed of anybody, from loopback neither."""
+    """Without trusted proxies no header is trusted, not even from loopback."""
     assert ("127.0.0.1", "http", "inner") == seen(x(for_="203.0.113.7", proto="https"), "127.0.0.1", None, ())
 
 
@@ -187,7 +187,7 @@ def test_an_endless_header(name: str) -> None:
     ],
 )
 def test_what_cannot_be_trusted(trusted: Any, header: Any, told: str) -> None:
-    """A name, half a network, everybody, or a proxy of which it is not said what it writes: refused where written."""
+    """A name, half a network, every address, or a proxy without its header: refused where it is written."""
     with pytest.raises(ConfigurationError, match=told.replace("*", r"\*")):
         Proxies(trusted, header)
 
@@ -218,7 +218,7 @@ def test_the_cookie_and_the_device_behind_a_proxy() -> None:
     ],
 )
 def test_plain_http_behind_a_proxy(headers: dict[str, str], options: Options) -> None:
-    """Where the client came over plain HTTP, or only a stranger says otherwise, no token is sent."""
+    """If the client came over plain HTTP, or only an untrusted peer says otherwise, no token is sent."""
     assert 403 == Asked(options=options).ask("POST", "/login", LOGIN, scheme="http", headers=headers).status
 
 
@@ -237,6 +237,6 @@ def test_plain_http_behind_a_proxy(headers: dict[str, str], options: Options) ->
     ],
 )
 def test_loopback_for_a_stranger(told: dict[str, str], status: int) -> None:
-    """What is said to be passed on for a stranger has come over a network, whoever says so, and is not on loopback."""
+    """A request forwarded for another host came over a network, whoever says so, and is not on loopback."""
     asking = Asked().ask("POST", "/login", LOGIN, scheme="http", host="localhost", headers=told)
     assert status == asking.status

@@ -1,4 +1,4 @@
-"""A recent or strong login, in each framework: what guards require, and pages that ask for the password once more."""
+"""A recent or strong login, in each framework: what guards require, and pages that ask for the password again."""
 
 import asyncio
 import inspect
@@ -280,7 +280,7 @@ def test_a_form_of_another_site_confirms_nothing(site: tuple[World, httpx2.Clien
 
 
 def test_nobody_is_recently_logged_in() -> None:
-    """Without a login nothing is satisfied, and nothing can be confirmed; a mistake in what is needed is named."""
+    """Without a login nothing is satisfied or can be confirmed; a wrong requirement is named."""
     world = World(Daypass)
     nobody = BrowserLogin(_request(), ISSUER)
     assert not nobody.satisfies()

@@ -1,4 +1,4 @@
-"""``GET /auth/verify`` at the level of HTTP: what nginx, Traefik and Caddy send, and what they get."""
+"""``GET /auth/verify`` on the level of HTTP: what nginx, Traefik and Caddy send, and what they get."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def set_names(response: Response) -> list[str]:
 
 
 def test_a_good_token(asked: Asked) -> None:
-    """A good access token, in the header or in the cookie, is answered with whose it is, and nobody may store that."""
+    """A good access token, in the header or in the cookie, is answered with its user; the answer is not stored."""
     tokens = asked.auth.login("alice", PASSWORD)
     expected = {
         "x-auth-subject": "user-1",
@@ -68,7 +68,7 @@ def test_the_header_comes_first(asked: Asked) -> None:
 
 
 def test_nobody(asked: Asked) -> None:
-    """Nobody gets 401, a challenge without an error, and no header about a user."""
+    """Without a login: 401, a challenge without an error, and no header about a user."""
     response = verify(asked)
     assert (401, {}) == (response.status, told(response))
     assert CHALLENGE in response.headers
@@ -76,7 +76,7 @@ def test_nobody(asked: Asked) -> None:
 
 @pytest.mark.parametrize("how", ["", "split"])
 def test_the_answer_refreshes(asked: Asked, how: str) -> None:
-    """With a refresh token alone the answer sets both cookies: as Traefik hands them on, or each in its own header."""
+    """With only a refresh token the answer sets both cookies: together for Traefik, or each in its own header."""
     tokens = asked.auth.login("alice", PASSWORD)
     asked.clock.advance(15 * MINUTE)
     cookie = f"{ACCESS}={tokens.access_token}; {REFRESH}={tokens.refresh_token}"
@@ -90,7 +90,7 @@ def test_the_answer_refreshes(asked: Asked, how: str) -> None:
 
 
 def test_a_session_that_is_over(asked: Asked) -> None:
-    """Who has cookies of a session that is over gets 401, and they are cleared."""
+    """Cookies of an ended session get 401, and are cleared."""
     tokens = asked.auth.login("alice", PASSWORD)
     asked.auth.logout(tokens.refresh_token)
     response = verify(asked, cookie=f"{REFRESH}={tokens.refresh_token}")
@@ -121,7 +121,7 @@ def test_the_store_is_down(asked: Asked, store: Failing) -> None:
 
 
 def test_a_recent_or_strong_login(asked: Asked) -> None:
-    """A proxy that asks for a newer or stronger login gets 401 with what is needed; cookies are renewed on the way."""
+    """A proxy that requires a newer or stronger login gets 401 with what is needed; cookies are renewed on the way."""
     tokens = asked.auth.start(ALICE, claims={"acr": "mfa"})
     header = f"Bearer {tokens.access_token}"
     for query in ("max_age=5m", "max_age=300", "acr=mfa", "acr=phr+mfa&max_age=5m"):
@@ -139,13 +139,13 @@ def test_a_recent_or_strong_login(asked: Asked) -> None:
     "query", ["max_age=soon", "max_age=0", "max_age=", "maxage=5m", "max_age=5m&max_age=1h", "acr=", "acr=%22"]
 )
 def test_a_step_up_that_cannot_work_lets_nobody_in(asked: Asked, query: str) -> None:
-    """A mistake in what the proxy asks for is a 400, whatever the token is worth."""
+    """A wrong requirement of the proxy is a 400, whatever the token is."""
     response = verify(asked, query, authorization=f"Bearer {asked.auth.start(ALICE).access_token}")
     assert (400, {}) == (response.status, told(response))
 
 
 def test_the_keys_cannot_be_read(store: Failing) -> None:
-    """While the keys cannot be read, a token in the header is answered with 503, and that is told of."""
+    """While the keys cannot be read, a token in the header is answered with 503, and an event is emitted."""
     tokens = Asked(store).auth.login("alice", PASSWORD)
     again = Asked(store)
     store.down = True
@@ -154,7 +154,7 @@ def test_the_keys_cannot_be_read(store: Failing) -> None:
 
 
 def test_scopes(asked: Asked) -> None:
-    """A token that may not do what is asked for is answered with 403; what is no scope is a mistake of the proxy."""
+    """A token without the required scope is answered with 403; an invalid scope is a mistake of the proxy."""
     user = User("user-1", scope="read write")
     asked.people["user-1"] = user
     header = f"Bearer {asked.auth.start(user, scope='read').access_token}"
@@ -164,7 +164,7 @@ def test_scopes(asked: Asked) -> None:
     assert 'error="insufficient_scope", scope="read write"' in headers_named(response, "www-authenticate")[0]
     assert 403 == verify(asked, "scope=read&scope=write", authorization=header).status
     assert 400 == verify(asked, f"scope={quote('é')}", authorization=header).status
-    for misspelt in ("scopes=admin", "scope=", "scope", "x=1&scope=read"):  # none of which lets everybody in
+    for misspelt in ("scopes=admin", "scope=", "scope", "x=1&scope=read"):  # none of them lets every request in
         assert 400 == verify(asked, misspelt, authorization=header).status
     both = asked.auth.start(user)
     cookie = f"{REFRESH}={both.refresh_token}"
@@ -173,7 +173,7 @@ def test_scopes(asked: Asked) -> None:
 
 
 def test_names_that_would_break_out(asked: Asked) -> None:
-    """No name breaks out of its header, or is taken for another: what is not visible ASCII is percent-encoded."""
+    """No name breaks out of its header, or looks like another: all but visible ASCII is percent-encoded."""
     user = User("a b%20\t", "Zoë\r\nX-Auth-Subject: admin", " \x00x@example.com".replace("\x00", "\x7f"))
     asked.people[user.subject] = user
     response = verify(asked, authorization=f"Bearer {asked.auth.start(user).access_token}")
@@ -187,7 +187,7 @@ def test_names_that_would_break_out(asked: Asked) -> None:
 
 
 def test_a_page_of_another_site(asked: Asked) -> None:
-    """What writes by cookies, and is a page of another site causes, is refused: by the method that the proxy tells."""
+    """A write with cookies that another site's page causes is refused: by the method that the proxy sends."""
     tokens = asked.auth.login("alice", PASSWORD)
     sent = {"cookie": f"{ACCESS}={tokens.access_token}", "sec_fetch_site": "cross-site"}
     assert [204] * 2 == [verify(asked, **sent, x_forwarded_method=each).status for each in ("GET", "head")]
@@ -198,10 +198,10 @@ def test_a_page_of_another_site(asked: Asked) -> None:
 
 @pytest.mark.parametrize("told_nothing", [{}, {"x_forwarded_method": ""}, {"x_forwarded_method": "GET, POST"}])
 def test_a_proxy_that_does_not_tell_the_method(asked: Asked, told_nothing: dict[str, str]) -> None:
-    """Where the proxy does not tell the method, or tells of two, what another site's page causes by cookies is refused.
+    """If the proxy sends no method, or two, what another site's page causes with cookies is refused.
 
-    Nothing is refreshed or changed by it. What comes from our own pages, from no page, or from no browser passes, and
-    so does a token in the header.
+    Nothing is refreshed or changed. Requests of our own pages, of no page, or of no browser pass, and so does a token in
+    the header.
     """
     tokens = asked.auth.login("alice", PASSWORD)
     evil = {"sec_fetch_site": "cross-site", "origin": "https://evil.example", "sec_fetch_mode": "navigate"}

@@ -62,7 +62,7 @@ def answer_nothing(environ: WSGIEnvironment, start_response: StartResponse) -> I
 
 
 def test_what_is_not_there() -> None:
-    """A path that is none of the endpoints' is a 404 of ours; one below a parameter's is, too."""
+    """A path that is not one of the endpoints is a 404 of ours; one below a parameter too."""
     application = SyncApplication()
     with serving(auth_app(application.auth)) as address:
         for path in ("", "/", "/nowhere", "/login/", "/sessions/a/b", "/sessions/"):
@@ -95,7 +95,7 @@ def environ_of(body: bytes = b"", /, **entries: Any) -> WSGIEnvironment:
 
 
 def test_headers() -> None:
-    """Headers have their names in lower case; what is no header is none, and neither is an empty content type."""
+    """Headers have lower-case names; keys that are not headers, and an empty content type, are left out."""
     environ = environ_of(
         HTTP_X_REQUEST_ID="7",
         HTTP_COOKIE="a=1; b=2",
@@ -134,7 +134,7 @@ def test_the_host(entries: dict[str, str], host: str) -> None:
 
 
 def test_nobody_knows_the_address() -> None:
-    """On a socket without addresses there is none."""
+    """On a socket without addresses the address is None."""
     assert [None, None] == [read_request(environ).address for environ in (environ_of(), environ_of(REMOTE_ADDR=""))]
 
 
@@ -160,12 +160,12 @@ def test_nobody_knows_the_address() -> None:
     ids=lambda value: str(value)[:60],
 )
 def test_a_body(sent: bytes, entries: dict[str, Any], expected: bytes | Response) -> None:
-    """A body is what its client announced, whole, or it is refused; one whose end nobody knows is empty."""
+    """A body is complete, as its client announced it, or it is refused; without a length it is empty."""
     assert expected == read_body(environ_of(sent, **entries))
 
 
 class Endless(io.RawIOBase):
-    """A body without an end, which counts what is read of it."""
+    """A body without an end, which counts how much of it is read."""
 
     taken = 0
 
@@ -186,7 +186,7 @@ class Endless(io.RawIOBase):
     ids=lambda value: str(value)[:60],
 )
 def test_a_body_without_an_end(entries: dict[str, Any]) -> None:
-    """No more than the maximum is ever read, whatever the length says."""
+    """At most the maximum is read, whatever the length says."""
     endless = Endless()
     refused = read_body(environ_of() | entries | {"wsgi.input": endless})
     assert isinstance(refused, Response)
@@ -196,7 +196,7 @@ def test_a_body_without_an_end(entries: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("length", ["-1", "+4", "4.0", "four", "4,4", "\u0664", " 4"])
 def test_a_length_that_is_none(length: str) -> None:
-    """What is no number is refused, and nothing is read."""
+    """A length that is not a number is refused, and nothing is read."""
     endless = Endless()
     refused = read_body(environ_of() | {"CONTENT_LENGTH": length, "wsgi.input": endless})
     assert isinstance(refused, Response)
@@ -214,7 +214,7 @@ def test_a_body_that_breaks_off() -> None:
 
 
 def test_a_body_refused_changes_nothing() -> None:
-    """A login whose body was cut off asks nobody and starts nothing."""
+    """A login whose body was cut off checks no password and starts no session."""
     application = SyncApplication()
     body = json.dumps(LOGIN).encode()
     environ = environ_of(body, CONTENT_LENGTH=str(len(body) + 1), REQUEST_METHOD="POST", PATH_INFO="/login")

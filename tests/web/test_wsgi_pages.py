@@ -115,7 +115,7 @@ def cookies_set(answer: requests.Response) -> list[str]:
 
 
 def test_an_expiry_is_not_noticed(browser: requests.Session, address: str, application: SyncApplication) -> None:
-    """When the access token is over the page is simply served, and the next ones cost no refresh."""
+    """When the access token has expired the page is served, and the next ones cost no refresh."""
     for _ in range(3):
         application.clock.advance(16 * MINUTE)
         answer = browser.get(f"{address}/inside")
@@ -194,7 +194,7 @@ def test_ten_requests_of_one_page(browser: requests.Session, address: str, appli
 
 
 def test_logout(browser: requests.Session, address: str, application: SyncApplication) -> None:
-    """A logout clears the cookies and ends the session: whoever kept them is nobody, at once."""
+    """A logout clears the cookies and ends the session: copies of them are refused at once."""
     kept = dict(browser.cookies)
     assert ("nobody", {}) == (browser.post(f"{address}/logout").text, dict(browser.cookies))
     assert 401 == browser.get(f"{address}/inside").status_code
@@ -203,7 +203,7 @@ def test_logout(browser: requests.Session, address: str, application: SyncApplic
 
 
 def test_a_response_that_flows(browser: requests.Session, address: str, application: SyncApplication) -> None:
-    """A long response that is made piece by piece arrives whole; with cookies in it, it is nobody else's."""
+    """A long response that is made piece by piece arrives complete; with cookies in it, it is private."""
     assert "public, max-age=60" == requests.get(f"{address}/download", timeout=30).headers["cache-control"]
     application.clock.advance(16 * MINUTE)
     answer = browser.get(f"{address}/download")
@@ -219,7 +219,7 @@ def test_another_sites_form(browser: requests.Session, address: str, application
 
 
 def test_a_client_with_a_header(browser: requests.Session, address: str, application: SyncApplication) -> None:
-    """Who brings an ``Authorization`` is judged by that alone, though there are cookies."""
+    """A request with ``Authorization`` is judged only by that, also if it has cookies."""
     refused = browser.get(f"{address}/inside", headers={"authorization": "Bearer garbage"})
     assert (401, []) == (refused.status_code, cookies_set(refused))
     token = application.auth.start(ALICE).access_token
@@ -275,13 +275,13 @@ class Answer:
 
 
 def expired(application: SyncApplication) -> WSGIEnvironment:
-    """Return the request of a browser whose access token is over."""
+    """Return the request of a browser whose access token has expired."""
     token = application.auth.start(ALICE).refresh_token
     return EnvironBuilder("/", headers=[("cookie", f"daypass={token}")]).get_environ()
 
 
 def visited(app: WSGIApplication, application: SyncApplication) -> Answer:
-    """Ask ``app``, with pages around it, as a browser whose access token is over; all by the letter of PEP 3333."""
+    """Call ``app``, with pages around it, as a browser whose access token has expired; strictly by PEP 3333."""
     return Answer(validator(Pages(validator(app), application.auth)), expired(application))
 
 
@@ -373,7 +373,7 @@ def test_a_generator_is_closed(application: SyncApplication) -> None:
 
 
 def test_an_error_after_the_beginning(application: SyncApplication) -> None:
-    """A response that is begun anew for an error has the cookies too, and they were made once."""
+    """A response that is started again for an error has the cookies too, and they were made once."""
     given: list[tuple[str, list[tuple[str, str]], Any]] = []
 
     def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -435,7 +435,7 @@ def test_a_logout_that_could_not_be_done(broken: SyncApplication, store: Failing
 
 
 def test_an_application_that_fails(application: SyncApplication) -> None:
-    """An error of the application's own reaches the server as it is, and logs nobody out."""
+    """An error of the application reaches the server unchanged, and logs nobody out."""
 
     def app(_: WSGIEnvironment, __: StartResponse) -> Iterable[bytes]:
         raise ValueError("the application's own")

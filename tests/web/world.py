@@ -24,7 +24,7 @@ PEOPLE = {name: user for user in (ALICE, BOB) for name in (user.email, user.user
 
 
 class Asked:
-    """An issuer, its endpoints, and what it told of; ask it with `ask`."""
+    """An issuer, its endpoints, and its events; send requests with `ask`."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Asked:
         self.clock.advance(self.auth.policy.grace_period + 1)
 
     def lives(self, refresh_token: str) -> bool:
-        """Tell whether the session of this token still refreshes."""
+        """Return whether the session of this token still refreshes."""
         return 200 == self.ask("POST", "/refresh", cookie=refresh_token).status
 
 
@@ -127,7 +127,7 @@ def cookie_value(response: Response) -> str:
 
 
 def body_of(code: str, message: str = "Authentication failed") -> bytes:
-    """Return the body of a failure, as it stands on the wire."""
+    """Return the body of a failure, as it is on the wire."""
     return json.dumps({"message": message, "error": code}, separators=(",", ":")).encode()
 
 

@@ -59,7 +59,7 @@ class Urls:
 
 
 class Wsgi(WSGIHandler):
-    """A project with URLs of its own, without an event loop."""
+    """A project with its own URLs, without an event loop."""
 
     def __init__(self, patterns: Sequence[Any]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Asgi(ASGIHandler):
 
 
 def with_lifespan(handler: ASGIApp, lifespan: Callable[[Any], Any]) -> ASGIApp:
-    """Return the handler and what goes on around its requests, of which Django has no notion."""
+    """Return the handler and a lifespan around its requests, which Django does not have."""
     outside = Starlette(lifespan=lifespan)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Daypass beside ``django.contrib.auth``: its logout, its password change, its login, and the system checks."""
+"""Daypass with ``django.contrib.auth``: its logout, its password change, its login, and the system checks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,7 +121,7 @@ def test_djangos_logout_ends_the_session(site: str, person: DjangoUser) -> None:
 
 
 def test_djangos_login_starts_no_session_of_daypass(site: str, person: DjangoUser) -> None:
-    """``django.contrib.auth.login`` logs in to Django alone; ``LoginView`` needs the two lines that the docs show."""
+    """``django.contrib.auth.login`` logs in only to Django; ``LoginView`` needs the two lines that the docs show."""
     with httpx2.Client(base_url=site) as client:
         client.post("/django-login", data={"username": person.username})
         assert ["sessionid"] == without_port(client.cookies)
@@ -137,7 +137,7 @@ def test_the_own_password_change_keeps_this_session(site: str, person: DjangoUse
 
 
 def test_anothers_password_change_ends_all_sessions(site: str, person: DjangoUser) -> None:
-    """When somebody else sets the password, as an administrator does, all sessions of the user end."""
+    """When another user, such as an administrator, sets the password, all sessions of the user end."""
     boss = DjangoUser.objects.create_user(f"boss-{uuid4().hex[:8]}", password="correct horse")
     with browser(site, person) as here, browser(site, boss) as office:
         office.post("/change", data={"username": person.username, "password": "a new one"})

@@ -128,7 +128,7 @@ def test_names_of_urls(auth: Daypass) -> None:
 
 
 def test_oauth_clients(application: SyncApplication) -> None:
-    """With clients there are the OAuth endpoints, whose forms Django leaves alone, and the metadata for them."""
+    """With clients there are the OAuth endpoints, whose forms Django does not touch, and their metadata."""
     auth = application.auth
     clients = [OAuthClient("app")]
     patterns = [
@@ -145,7 +145,7 @@ def test_oauth_clients(application: SyncApplication) -> None:
 
 
 def test_settings_of_the_project(application: SyncApplication, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the CSRF check, nor required logins, nor atomic requests, nor small uploads stand in the way."""
+    """The CSRF check, required logins, atomic requests and small uploads do not break the endpoints."""
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", ATOMIC)
     login_required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
     user = f"{__name__}.nobody"
@@ -168,7 +168,7 @@ def test_atomic_requests_of_async_projects(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def nobody(get_response: Any) -> Any:
-    """Stand for Django's middleware of sessions and users."""
+    """Replace Django's middleware of sessions and users."""
     from django.contrib.auth.models import AnonymousUser
 
     def serve(request: Any) -> Any:
@@ -226,7 +226,7 @@ def test_a_length_that_is_none(application: SyncApplication, length: str) -> Non
 
 
 def test_in_the_middle_of_a_view(auth: Daypass) -> None:
-    """Called with a request, it returns the token; what is refused is an error that has the response."""
+    """Called with a request, it returns the token; a refusal is an error that has the response."""
     require, tokens = bearer(auth), auth.start(ALICE)
     token = require(asked(tokens.access_token))
     assert ("user-1", tokens.session.id) == (token.subject, token.session_id)
@@ -250,7 +250,7 @@ async def test_in_the_middle_of_an_async_view() -> None:
 
 
 def test_let_through(auth: Daypass) -> None:
-    """A refusal that a view lets through is answered by the middleware; any other error is left alone."""
+    """A refusal that a view does not catch is answered by the middleware; any other error is not touched."""
 
     def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(bearer(auth)(request).subject)
@@ -317,7 +317,7 @@ def test_a_scope(auth: Daypass, granted: str | None) -> None:
 
 @pytest.mark.parametrize("header", [None, "Basic eDp5"])
 def test_an_optional_token(application: SyncApplication, header: str | None) -> None:
-    """Where it is optional, no token is None, and a bad one is refused all the same."""
+    """If it is optional, no token is None, and a bad one is still refused."""
     auth = application.auth
     request = asked()
     if header is not None:
@@ -420,7 +420,7 @@ def test_what_cannot_be(auth: Daypass) -> None:
 
 
 def test_what_is_typed(auth: Daypass) -> None:
-    """A view that asks in the middle knows what it gets: a token, or a user, or perhaps none."""
+    """Mypy knows what a view gets in the middle of a request: a token, or a user, or None."""
     token = auth.start(ALICE).access_token
     found: AccessToken = bearer(auth)(asked(token))
     perhaps: AccessToken | None = bearer(auth, optional=True)(asked(token))

@@ -141,7 +141,7 @@ def others() -> list[Any]:
 
 @dataclass
 class Place:
-    """A site on a socket, and what its issuer told of."""
+    """A site on a socket, and its issuer's events."""
 
     application: Application
     address: str
@@ -245,7 +245,7 @@ def test_ten_at_once(place: Place) -> None:
 
 
 def test_what_requires_a_token(place: Place) -> None:
-    """A view that requires an access token knows who comes with nothing but cookies; nobody is refused."""
+    """A view that requires an access token accepts a browser that sends only cookies; without them it refuses."""
     browser = place.logged_in()
     assert {"user": "alice", "seen": "Bearer"} == browser.get("/api").json()
     place.expire()
@@ -276,7 +276,7 @@ def test_a_view_that_fails(place: Place) -> None:
 
 
 def test_the_views_own_headers(place: Place) -> None:
-    """A view's own cookies and headers stay; what it calls public is not shared when it bears cookies of ours."""
+    """A view's own cookies and headers stay; a page that it calls public is not shared if it has cookies of ours."""
     browser = place.logged_in()
     public = browser.get("/public")
     assert ("public, max-age=60", "Accept") == (public.headers["cache-control"], public.headers["vary"])
@@ -327,7 +327,7 @@ def test_a_store_that_is_down(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_cannot_be() -> None:
-    """What is no issuer is refused, with what to give instead; and an async one does not serve sync projects."""
+    """An object that is not an issuer is refused, with what to give instead; an async one in sync projects too."""
     with pytest.raises(ConfigurationError, match="needs a Daypass or an AsyncDaypass, not a str"):
         Pages("project.auth.auth")  # type: ignore[arg-type]  # that is the mistake
     pages = Pages(Application().auth)
@@ -411,7 +411,7 @@ def test_the_user_of_django(kind: str, person: DjangoUser) -> None:
 
 
 def test_the_user_of_a_view_is_nobody_elses(person: DjangoUser) -> None:
-    """One who is logged in at Django by other means stays that where Daypass knows nobody, and only there."""
+    """A user of Django's own login stays that user where Daypass has no login, and only there."""
     auth = Daypass("memory:", issuer="https://api.example.com", load_user=users.load_user)
     other = User("0", "other")
 

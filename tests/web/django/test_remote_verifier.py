@@ -106,7 +106,7 @@ def ask(client: httpx2.Client, token: str | None) -> httpx2.Response:
 
 
 def test_tokens(client: httpx2.Client, auth: Daypass, clock: Clock, publisher: Publisher) -> None:
-    """Who may, may; all others are told why not, as by the issuer itself; the keys are fetched once."""
+    """Permitted requests pass; others get the reason, as from the issuer itself; the keys are fetched once."""
     good = auth.start(USER, scope="read write").access_token
     answer = ask(client, good)
     assert (200, USER.subject) == (answer.status_code, answer.text.strip('"'))
@@ -121,7 +121,7 @@ def test_tokens(client: httpx2.Client, auth: Daypass, clock: Clock, publisher: P
 
 
 def test_an_issuer_that_is_down(client: httpx2.Client, auth: Daypass, clock: Clock, publisher: Publisher) -> None:
-    """Without any keys it is 503 with ``Retry-After``, which nobody takes for a logout; then it works again."""
+    """Without any keys it is 503 with ``Retry-After``, which no client takes for a logout; then it works again."""
     publisher.answer, working = sending(b"", 500), publisher.answer
     token = auth.start(USER, scope="read").access_token
     answer = ask(client, token)
@@ -144,14 +144,14 @@ def test_the_setting(publisher: Publisher, auth: Daypass, clock: Clock) -> None:
 
 
 def test_what_has_to_be_awaited() -> None:
-    """Flask and REST framework refuse what has to be awaited, and say what to use; so does ``current_user``."""
+    """Flask and REST framework refuse an async verifier, and say what to use; so does ``current_user``."""
     remote = AsyncRemoteVerifier(ISSUER)
     with pytest.raises(ConfigurationError, match="Daypass"):
-        web_flask.bearer(remote)  # type: ignore[call-overload]  # what is under test
+        web_flask.bearer(remote)  # type: ignore[call-overload]  # the test is about this
     for auth in (remote, AsyncDaypass("memory:", issuer=ISSUER, load_user=lambda _: None), object(), None):
         request = type("Asking", (), {"META": {"HTTP_AUTHORIZATION": "Bearer x"}})()
         with pytest.raises(ConfigurationError):
             type("Chosen", (StatelessAuthentication,), {"auth": auth})().authenticate(request)
     for find in (web_flask.current_user, web_django.current_user):
         with pytest.raises(ConfigurationError):
-            find(RemoteVerifier(ISSUER))  # type: ignore[call-overload]  # what is under test
+            find(RemoteVerifier(ISSUER))  # type: ignore[call-overload]  # the test is about this

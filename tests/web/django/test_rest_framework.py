@@ -102,7 +102,7 @@ def test_who_comes(api: Api, client: httpx2.Client) -> None:
 
 
 def test_nobody(client: httpx2.Client) -> None:
-    """Without a token a request is anonymous: 401 and a challenge without an error where somebody is required."""
+    """Without a token a request is anonymous: 401 and a challenge without an error where a user is required."""
     assert {"user": "AnonymousUser", "subject": None} == client.get("/any").json()
     for name in ("known", "read", "neither"):
         answer = client.get(f"/{name}")
@@ -110,7 +110,7 @@ def test_nobody(client: httpx2.Client) -> None:
 
 
 def test_a_refused_token(api: Api, client: httpx2.Client) -> None:
-    """A bad token is 401 wherever it comes, with what is wrong with it in the challenge, and our body."""
+    """A bad token is always 401, with the reason in the challenge, and our body."""
 
     def challenge(token: str, path: str = "/any") -> str:
         answer = client.get(path, headers=bearing(token))
@@ -141,7 +141,7 @@ def test_a_user_who_is_gone(api: Api, client: httpx2.Client, change: str) -> Non
 
 
 def test_other_authentication(api: Api, client: httpx2.Client) -> None:
-    """A request with other credentials is left to whoever comes next in the list; it has no scope."""
+    """A request with other credentials goes to the next class in the list; it has no scope."""
     basic = (api.person.username, "correct horse")
     assert {"user": api.person.username, "subject": None} == client.get("/known", auth=basic).json()
     assert 403 == client.get("/read", auth=basic).status_code
@@ -157,7 +157,7 @@ def test_other_authentication(api: Api, client: httpx2.Client) -> None:
     ],
 )
 def test_a_scope(api: Api, client: httpx2.Client, granted: str | None, allowed: set[str]) -> None:
-    """A permission lets in what the token's scope allows, by itself and composed with others; the rest is 403."""
+    """A permission accepts what the token's scope allows, alone and combined with others; the rest is 403."""
     headers = bearing(api.token(granted))
     found = {name: client.get(f"/{name}", headers=headers) for name in ("read", "both", "either", "neither", "not")}
     assert allowed == {name for name, answer in found.items() if answer.status_code == 200}
@@ -220,7 +220,7 @@ def test_decorated(api: Api) -> None:
 
 
 def test_recent_or_stronger_login_is_required(api: Api, client: httpx2.Client) -> None:
-    """A login that is too weak is a 401 that says what is needed (RFC 9470); one that is recent and strong may pass."""
+    """A login that is too weak is a 401 that says what is needed (RFC 9470); a recent and strong one passes."""
     tokens = api.auth.start(users.as_user(api.person))
     assert 200 == client.get("recent", headers=bearing(tokens.access_token)).status_code
     refused = client.get("strong", headers=bearing(tokens.access_token))
@@ -232,7 +232,7 @@ def test_recent_or_stronger_login_is_required(api: Api, client: httpx2.Client) -
 
 
 def test_what_cannot_be(api: Api) -> None:
-    """What is no scope, or an issuer that would have to be awaited, is said."""
+    """An invalid scope, and an async issuer, are refused with a message."""
     for scope in ("", '"', None):
         with pytest.raises(ConfigurationError, match="scope"):
             HasScope(scope)  # type: ignore[arg-type]  # None is the mistake

@@ -65,7 +65,7 @@ def heard(signal: Any) -> Iterator[list[dict[str, Any]]]:
 
 
 def test_who_stands_for_whom(person: Any) -> None:
-    """The subject is the primary key as text, name and address are Django's; what is known besides is added."""
+    """The subject is the primary key as text, name and address are Django's; extra fields are added."""
     user = users.as_user(person)
     assert (str(person.pk), person.username, "ann@example.com") == (user.subject, user.username, user.email)
     assert {"staff": False} == users.as_user(person, claims={"staff": person.is_staff}).claims
@@ -85,7 +85,7 @@ def test_logging_in(auth: Daypass, person: Any) -> None:
 
 
 def test_who_is_disabled(auth: Daypass, person: Any) -> None:
-    """One who is not active may not log in, whatever the backend lets through, and a session of theirs ends."""
+    """An inactive user may not log in, whatever the backend allows, and their sessions end."""
     tokens = auth.login(person.username, PASSWORD)
     person.is_active = False
     person.save()
@@ -101,14 +101,14 @@ def test_who_is_disabled(auth: Daypass, person: Any) -> None:
 
 @pytest.mark.parametrize("subject", ["0", "no number", "\x00", "9" * 40, "-1"])
 async def test_who_is_gone(person: Any, subject: str) -> None:
-    """A subject that no user has, or that no primary key can be, is nobody's."""
+    """A subject that no user has, or that cannot be a primary key, finds no user."""
     assert await sync_to_async(users.load_user)(subject) is None
     assert await users.aload_user(subject) is None
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_the_request_is_known(kind: str, person: Any) -> None:
-    """Backends and signals of the project's are given the request that asks for the login."""
+    """The project's backends and signals get the request that asks for the login."""
     tables()
     auth: Any
     if kind == "sync":
@@ -167,7 +167,7 @@ def validating(**options: Any) -> Iterator[None]:
 
 
 def test_a_new_password_ends_all_sessions(auth: Daypass, person: Any) -> None:
-    """Whoever changes a password ends all sessions that the old one began, and no others."""
+    """A change of the password ends all sessions that the old one started, and no others."""
     other = type(person)._default_manager.create_user(f"user-{uuid4().hex}", password=PASSWORD)
     tokens, others = auth.login(person.username, PASSWORD), auth.login(other.username, PASSWORD)
     with validating(auth=auth):
@@ -190,7 +190,7 @@ def test_what_a_form_says(auth: Daypass) -> None:
 
 
 def test_an_old_hash_made_anew(auth: Daypass, person: Any) -> None:
-    """A hash that Django makes anew at a login ends nothing: the password is the same."""
+    """If Django renews the hash at a login, no session ends: the password is the same."""
     auth.login(person.username, PASSWORD)
     hashers = ["PBKDF2PasswordHasher", "MD5PasswordHasher"]
     with (
@@ -204,7 +204,7 @@ def test_an_old_hash_made_anew(auth: Daypass, person: Any) -> None:
 
 
 def test_the_issuer_of_the_settings(auth: Daypass, person: Any) -> None:
-    """The issuer is what ``DAYPASS`` names; what is none, or has to be awaited, is said when it is needed."""
+    """The issuer is the one that ``DAYPASS`` names; a wrong or an async one is refused when it is needed."""
     global issuer
     auth.login(person.username, PASSWORD)
     wrong = AsyncDaypass("memory:", issuer=ISSUER, load_user=users.aload_user)
@@ -223,7 +223,7 @@ def test_the_issuer_of_the_settings(auth: Daypass, person: Any) -> None:
 
 
 def test_sessions_that_could_not_be_ended(auth: Daypass, person: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the store is down whoever changes a password is told so."""
+    """If the store is down, the change of the password reports it."""
     auth.login(person.username, PASSWORD)
 
     def fail(_step: object) -> None:
