@@ -54,7 +54,7 @@ def url(loopbacks: tuple[Loopback, Loopback]) -> str:
 
 @pytest.fixture
 def stranger(loopbacks: tuple[Loopback, Loopback]) -> tuple[str, StrictServer]:
-    """Another origin, and what it saw."""
+    """Another origin, and what it received."""
     loopbacks[1].app = StrictServer()
     return loopbacks[1].url, loopbacks[1].app
 
@@ -182,7 +182,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def new_user(issuer: StrictServer, url: str, clock: Clock) -> Iterator[Callable[..., User]]:
-    """Make a user of some kind of client, with a session of its own or with another's."""
+    """Make a user of some kind of client, with a new session or with another user's."""
     opened: list[Any] = []
 
     def make(kind: str, auth: DaypassAuth | None = None, **options: Any) -> User:

@@ -50,14 +50,14 @@ def test_rollback_of_the_caller_undoes_nothing() -> None:
 
 
 def test_no_connection_is_left_open() -> None:
-    """A thread of a refresh has a connection of its own, which ends with what it asked."""
+    """A thread of a refresh has its own connection, which is closed when the refresh ends."""
     connection.close()
     open_one().load()
     assert connection.connection is None
 
 
 def test_session_is_shared_by_sync_and_async_clients() -> None:
-    """One logs in by a sync client; tasks on an event loop refresh once, and a process that starts later goes on."""
+    """A sync client logs in; tasks on an event loop refresh once, and a process that starts later continues."""
     server = StrictServer(expires_in=1)
     with serving(server) as url:
 

@@ -1,4 +1,4 @@
-"""What is particular to an adapter: hooks, origins, the other colour, the libraries it does without."""
+"""Tests of single adapters: hooks, origins, the other kind of client, libraries that they do without."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""What is sent again is the whole of what was sent: every class of body, never an empty or a partial one."""
+"""A request that is sent again has the whole body: every class of body, never an empty or a partial one."""
 
 import hashlib
 import io
@@ -56,7 +56,7 @@ def test_a_list_of_bytes_is_sent_again_as_it_was(new_user: NewUser, issuer: Any,
 
 
 def test_a_multipart_upload_is_sent_again_whole(user: Any, issuer: Any, clock: Any, tmp_path: Path) -> None:
-    """A file in a form is sent whole, wherever it stands: httpx rewinds it, the first time and the second."""
+    """A file in a form is sent completely, whatever its position was: httpx rewinds it, the first time and the second."""
     path = tmp_path / "file"
     path.write_bytes(CONTENT)
     revoke(issuer, clock)
@@ -112,7 +112,7 @@ def test_a_file_that_was_closed_meanwhile_is_not_sent_again(new_user: NewUser, i
 
 
 def test_a_small_stream_is_kept_and_sent_again(user: Any, issuer: Any, clock: Any) -> None:
-    """A generator can be read only once: what was read is kept, and sent again whole."""
+    """A generator can be read only once: what was read is kept, and sent again completely."""
     revoke(issuer, clock)
 
     answer = user.request("POST", "/upload", content=user.stream_of([CONTENT[:70_000], b"", CONTENT[70_000:]]))
@@ -157,7 +157,7 @@ def test_a_stream_close_to_expiry_waits_for_a_new_token(user: Any, issuer: Any, 
 
 
 def test_a_stream_close_to_expiry_goes_out_in_an_outage(user: Any, issuer: Any, clock: Any) -> None:
-    """Where the refresh that should come first is not to be had, the token that is still good is used."""
+    """If the refresh that should come first is not possible, the token that is still valid is used."""
     issuer.statuses = [503] * 3
     clock.advance(LIFETIME * 95 // 100)
 

@@ -103,7 +103,7 @@ def test_a_keyring_that_is_not_there_is_said_plainly(daypass: Run, environment: 
 
 
 def test_a_wrong_password_keeps_the_session_there_was(logged_in: Run, url: str, issuer: Any) -> None:
-    """The command fails, says why without the password, and the session goes on."""
+    """The command fails, says why without the password, and the session continues."""
     failed = logged_in("login", f"{url}/auth", "--email", "ada@example.com", given="hunter2\n")
     assert (1, "daypass: the login was rejected (401)\n") == (failed.returncode, failed.stderr)
     assert logged_in("token").stdout.strip() in issuer.live
@@ -148,7 +148,7 @@ def test_a_session_that_was_ended_elsewhere_says_why(logged_in: Run, url: str, i
 
 
 def test_a_second_login_ends_the_session_it_replaces(logged_in: Run, url: str, issuer: Any) -> None:
-    """The replaced session is ended on the server, and the new one goes on; a failure to end it is a warning."""
+    """The replaced session is ended on the server, and the new one is used; a failure to end it is a warning."""
     first = logged_in("token").stdout.strip()
     again = ("login", f"{url}/auth", "--email", "ada@example.com")
     assert 0 == logged_in(*again, given=f"{PASSWORD}\n").returncode
@@ -162,7 +162,7 @@ def test_a_second_login_ends_the_session_it_replaces(logged_in: Run, url: str, i
 
 
 def test_two_accounts_at_one_url_are_kept_apart(logged_in: Run, url: str, issuer: Any) -> None:
-    """`--account` names a second session at the same URL; the latest login is the current one, the first goes on."""
+    """`--account` names a second session at the same URL; the latest login is the current one, the first continues."""
     first = logged_in("token").stdout
     work = ("login", f"{url}/auth", "--username", "bob", "--account", "work")
     assert 0 == logged_in(*work, given=f"{PASSWORD}\n").returncode
@@ -205,7 +205,7 @@ def test_a_request_does_not_leave_its_origin(logged_in: Run, stranger: tuple[str
 def test_login_at_another_issuer_replaces_the_session(
     daypass: Run, environment: dict[str, str], url: str, issuer: Any
 ) -> None:
-    """The session of the issuer before does not stand in its way, and goes to no other server."""
+    """The session of the previous issuer does not prevent it, and is sent to no other server."""
     begun = (
         "from daypass.client import shell_sessions as s;"
         f"session = s.ShellSession('{url}/auth', oauth={{'issuer': '{url}', 'client_id': 'app'}});"

@@ -119,7 +119,7 @@ def test_only_a_definite_rejection_is_one(given: Answer, outcome: type[Any]) -> 
     ("text", "seconds"), [("7", 7.0), (" 7 ", 7.0), ("999999", 300.0), ("-1", None), ("soon", None), ("²", None)]
 )
 def test_retry_after_is_read_in_seconds_and_bounded(text: str, seconds: float | None) -> None:
-    """A server may ask for a rest of up to five minutes; what is no number of seconds is ignored."""
+    """A server may ask for a pause of up to five minutes; a value that is not a number of seconds is ignored."""
     expected = Unavailable("the refresh was answered with 503", seconds, unused=True)
     assert expected == judge_refresh(Answer(503, retry_after=text))
 
@@ -164,7 +164,7 @@ def test_a_jwts_expiry_is_counted_from_the_answers_date() -> None:
     ],
 )
 def test_the_refresh_cookie_is_found_among_others(headers: list[str], cookie: Cookie | None) -> None:
-    """By its name, or as the only hidden one there is; a cookie being deleted is none."""
+    """By its name, or as the only ``HttpOnly`` one; a cookie that is being deleted does not count."""
     assert cookie == refresh_cookie(headers)
 
 
@@ -272,7 +272,7 @@ def test_a_refresh_that_brings_no_refresh_token_keeps_the_old_one() -> None:
 
 
 def test_a_cookie_does_not_replace_a_token_from_a_body() -> None:
-    """A cookie beside an answer without a refresh token is a proxy's: the token there is stays, until another comes."""
+    """A cookie in an answer without a refresh token is a proxy's: the current token is kept until another comes."""
     first = held()
     second = refreshed(first, Grant("next", cookie=Cookie("__cf_bm", "edge")), 10, 10, 0.0, TIMING)
     third = refreshed(second, Grant("last", None, "newer", Cookie("__cf_bm", "edge")), 20, 20, 0.0, TIMING)
@@ -415,7 +415,7 @@ SAFE, STRICT = 10_000, 0
 
 
 def test_refresh_is_sent_again_within_its_deadline_to_a_server_that_repeats_safely() -> None:
-    """Lost answers are asked for again, a bounded number of times; what was decided is not."""
+    """Lost answers are requested again, a limited number of times; decided ones are not."""
     lost = Unavailable("lost")
     assert 100 == retry_pause(lost, 1, 1, 10_000, SAFE, 0.0, TIMING)
     assert 400 == retry_pause(lost, 2, 2, 10_000, SAFE, 1.0, TIMING)
@@ -450,7 +450,7 @@ def test_server_that_says_its_grace_period_gets_the_short_deadline(header: str |
 
 
 def test_pause_after_failures_grows_up_to_a_bound() -> None:
-    """One schedule for all attempts, whatever the jitter; a longer pause that the server asks for is kept."""
+    """One schedule for all attempts, whatever the jitter; a longer pause that the server asks for is respected."""
     lost = Unavailable("lost")
     assert [200, 400, 800, 30_000] == [pause_after(lost, n, 1.0, TIMING) for n in (1, 2, 3, 99)]
     for n in range(1, 12):

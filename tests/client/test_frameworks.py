@@ -90,7 +90,7 @@ def _fastapi() -> FastAPI:
 
 
 def test_fastapis_form_login_works() -> None:
-    """`OAuth2PasswordRequestForm` gets a form; JSON, a wrong password and a missing refresh token are told apart."""
+    """`OAuth2PasswordRequestForm` gets a form; JSON, a wrong password and a missing refresh token differ."""
     with serving(_fastapi()) as url, httpx2.Client(base_url=url) as client:
         form: dict[str, Any] = {"login": "token", "form": True, "field": "access_token"}
         auth = DaypassAuth(url, strategy=Endpoints(**form, refresh_field=None))

@@ -87,7 +87,7 @@ def logout(user: Any, *, everywhere: bool) -> bool:
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_logout_everywhere(subject: Any, address: str, phone: str) -> None:
-    """A logout ends its own session alone; one with ``everywhere`` ends that of the other device, too."""
+    """A logout ends only its own session; one with ``everywhere`` ends that of the other device, too."""
     user = subject(address)
     user.login()
     assert logout(user, everywhere=False)
@@ -123,7 +123,7 @@ def test_session_that_had_ended(address: str, phone: str) -> None:
 
 @pytest.mark.parametrize("kind", ["OAuth", "FunctionStrategy"])
 def test_server_that_cannot(kind: str, address: str) -> None:
-    """For a server that has no such logout the error says so, and the session goes on."""
+    """If the server has no such logout the error says so, and the session continues."""
     grant = login(address)
     auth = (
         DaypassAuth(address, strategy=OAuth(token_endpoint=f"{address}/oauth/token", client_id="app"))

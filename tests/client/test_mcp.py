@@ -139,7 +139,7 @@ async def log_in(world: McpWorld, storage: Storage) -> None:
 
 
 async def test_one_login_serves_restarts_and_workers(world: McpWorld, storage: FileStorage) -> None:
-    """A person is asked once; afterwards a program that cannot ask goes on, and its expired token is refreshed."""
+    """A person is asked once; afterwards a program that cannot ask continues, and its expired token is refreshed."""
     person = Person()
     async with connected(world, asking(world, person, storage)) as client:
         world.expire()
@@ -214,7 +214,7 @@ async def test_lost_answer_costs_no_login(world: McpWorld, storage: FileStorage)
 
 
 async def test_ended_grant_needs_a_person(world: McpWorld, storage: FileStorage) -> None:
-    """A worker is told so, by the SDK's error; a program that can ask asks at its next call."""
+    """A worker gets the SDK's error; a program that can ask a person does so at its next call."""
     person = Person()
     async with connected(world, asking(world, person, storage)) as client:
         world.end_grants()
@@ -323,7 +323,7 @@ class TestTheSdksOwnProvider:
         assert (2, 0) == (person.asked, world.counts["refreshes"])
 
     async def test_two_of_one_grant_end_it(self, world: McpWorld) -> None:
-        """Each refreshes for itself: the second presents a token that was used, and a worker cannot ask anybody."""
+        """Each refreshes alone: the second presents a token that was used, and a worker cannot ask a person."""
         person, kept = Person(), Kept()
         first = await self.provider(world, kept, person)
         async with connected(world, first) as client:

@@ -124,7 +124,7 @@ def test_metadata_of_another_issuer_is_a_mistake_that_names_both(
 
 
 def test_no_metadata_is_a_mistake_that_names_both_places(issuer: StrictServer, url: str, client: httpx2.Client) -> None:
-    """No metadata at either place: a `ConfigurationError` says what was asked for; the session is kept."""
+    """Without metadata at either place, a `ConfigurationError` names both URLs; the session is kept."""
     issuer.metadata_at = "/nowhere"
     auth = DaypassAuth(url, strategy=OAuth(client_id="app", issuer=url), timing=TIMING)
     auth.start(**given(issuer))

@@ -24,7 +24,7 @@ READY = "Daypass is ready at "
 
 
 def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment without what configures Daypass, and with what is given."""
+    """Return this process's environment without Daypass's variables, and with the given ones."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("DAYPASS_")}
     return own | dict(given or {})
 
@@ -58,7 +58,7 @@ def add_user(folder: Path, email: str = "alice@example.com", *, username: str | 
 
 @dataclass
 class Service:
-    """A running `daypass serve`, and what it wrote."""
+    """A running `daypass serve`, and its output."""
 
     process: "subprocess.Popen[str]"
     address: str
@@ -72,7 +72,7 @@ class Service:
         return client.post("/auth/login", json={"username": "alice", "password": PASSWORD} | content)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and return the exit status; what was written is then in `stdout` and `stderr`."""
+        """Send a signal and return the exit status; the output is then in `stdout` and `stderr`."""
         self.process.send_signal(number)
         rest, self.stderr = self.process.communicate(timeout=PATIENCE)
         self.stdout += rest.splitlines()
@@ -107,7 +107,7 @@ def running(
 ) -> Iterator[Service]:
     """Run `daypass serve` on a free port with ``app.db`` in ``folder``, unless ``options`` differ."""
     defaults = ["--port", "0", "--store", "sqlite:///app.db"]
-    unlimited = {"DAYPASS_RATE_LIMITS": "off"}  # many a test logs in more often than anybody should
+    unlimited = {"DAYPASS_RATE_LIMITS": "off"}  # many tests log in more often than the default limit allows
     process = launch([*defaults, *options], folder, unlimited | dict(given or {}), (*by, *command))
     giving_up = threading.Timer(PATIENCE, process.kill)
     giving_up.start()
@@ -125,7 +125,7 @@ def running(
 
 
 def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds that should come to be by itself."""
+    """Wait until a condition holds that becomes true without a call."""
     until = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < until, "it never came to be"

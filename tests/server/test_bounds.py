@@ -123,7 +123,7 @@ ENDLESS = [
 def test_300_megabytes_on_one_connection_cost_no_memory(
     service: Service, sending: Callable[[], Iterator[bytes]]
 ) -> None:
-    """Whatever part of a request has no end: the service keeps less than 10 MB of it, and goes on for others."""
+    """Whichever part of a request is endless: the service keeps less than 10 MB of it, and serves other clients."""
     healthy(service)
     before = memory(service)
     with connect(service) as client, contextlib.suppress(ConnectionError, TimeoutError):
@@ -250,7 +250,7 @@ def send_for_ever(client: socket.socket, data: bytes) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut(service: Service) -> None:
-    """Answers that nobody reads are not kept: the connection is cut after seconds."""
+    """Answers that the client does not read are not kept: the connection is cut after seconds."""
     asking = b"GET /auth/daypass.js HTTP/1.1\r\n" + HOST + b"\r\n"
     with connect(service) as client:
         client.settimeout(connection.REQUEST_SECONDS + 5)

@@ -64,7 +64,7 @@ def test_an_ambiguous_request_is_refused_and_nothing_behind_it_is_answered(servi
 
 
 def test_trailers_are_no_headers(service: Service) -> None:
-    """What stands behind a body cannot say who has sent the request, or where from."""
+    """A trailer after a body cannot change the sender or the address of a request."""
     body = b'{"username": "alice", "password": "%s"}' % PASSWORD.encode()
     head = POST + HOST + CHUNKED + b"Content-Type: application/json\r\nTrailer: X-Forwarded-For\r\n\r\n"
     chunks = b"%x\r\n%s\r\n0\r\n" % (len(body), body)

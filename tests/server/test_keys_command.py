@@ -1,4 +1,4 @@
-"""`daypass keys`: what keys there are, new ones in use beside a running service, and one that has leaked."""
+"""`daypass key`: list keys, add new ones while the service runs, retire one that has leaked."""
 
 import sqlite3
 from pathlib import Path
@@ -21,7 +21,7 @@ def keys(folder: Path, *command: str) -> list[tuple[str, str, str]]:
 
 
 def test_keys_are_rotated_beside_a_running_service(tmp_path: Path) -> None:
-    """New ones stand in the list and wait for their time; nobody who is logged in notices."""
+    """New keys are in the list and wait for their time; users stay logged in."""
     add_user(tmp_path)
     options = ("--issuer", "https://issuer.example")
     with running(*options, folder=tmp_path, given=GIVEN) as service, service.client() as client:

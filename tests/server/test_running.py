@@ -185,7 +185,7 @@ def test_it_starts_and_waits_while_its_store_is_down(tmp_path: Path) -> None:
 
 
 def test_what_has_begun_is_answered_before_the_end(tmp_path: Path) -> None:
-    """Half a request, one that waits to be accepted, one that is idle: the first two get answers, nobody a reset."""
+    """Half a request, one that waits to be accepted, an idle one: the first two get answers, no connection is reset."""
     with running("--store", "memory:", folder=tmp_path, given=GIVEN) as service:
         with connect(service) as half, connect(service) as idle:
             half.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
@@ -206,7 +206,7 @@ def test_what_has_begun_is_answered_before_the_end(tmp_path: Path) -> None:
 
 
 def test_the_end_is_announced_and_bounded(tmp_path: Path) -> None:
-    """For a while it answers and says that it is not ready; then nobody can hold it up by being slow."""
+    """For a while it answers and says that it is not ready; then a slow client cannot delay the end."""
     options = ("--store", "memory:", "--drain-delay", "1s", "--drain-timeout", "500ms")
     with (
         running(*options, folder=tmp_path, given=GIVEN) as service,

@@ -1,4 +1,4 @@
-"""`daypass serve`, as the process it is: how it starts, what it serves, how it ends, and what it refuses."""
+"""`daypass serve` as a process: how it starts, what it serves, how it ends, and what it refuses."""
 
 import base64
 import json
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Service]:
-    """Run a service that the tests of this file share; each starts sessions of its own."""
+    """Run a service that the tests of this file share; each starts its own sessions."""
     with running("--issuer", ISSUER, folder=folder, given={"DAYPASS_SECRET": SECRET}) as found:
         yield found
 
@@ -123,7 +123,7 @@ def test_sessions_and_keys_outlive_it(tmp_path: Path) -> None:
 
 
 def test_killed_and_started_again(tmp_path: Path) -> None:
-    """What was answered is on the disk: a service that is killed at once knows the session afterwards."""
+    """Answered logins are on the disk: a service that is killed at once knows the session afterwards."""
     add_user(tmp_path)
     with running(folder=tmp_path) as service, service.client() as client:
         assert 200 == service.login(client).status_code
@@ -167,7 +167,7 @@ def test_many_start_at_once(tmp_path: Path) -> None:
     assert {"new.db", "new.db.secret"} == {path.name for path in tmp_path.iterdir()}
 
 
-# ---- what it serves
+# ---- endpoints
 
 
 def test_health(client: httpx2.Client) -> None:
@@ -178,14 +178,14 @@ def test_health(client: httpx2.Client) -> None:
 
 
 def test_health_of_a_store_that_is_gone(tmp_path: Path) -> None:
-    """Where the store cannot be used it says 503; no cookie is changed, and nobody has to start it anew."""
+    """If the store cannot be used, it answers 503; no cookie is changed, and no restart is needed afterwards."""
     add_user(tmp_path)
     with running(folder=tmp_path) as service, service.client() as client:
         service.login(client)
         with sqlite3.connect(tmp_path / "app.db") as breaking:
             breaking.execute("ALTER TABLE daypass_sessions RENAME TO away")
             breaking.execute("ALTER TABLE daypass_keys RENAME TO keys_away")
-        eventually(lambda: client.get("/readyz").status_code == 503)  # it trusts what it found for a second
+        eventually(lambda: client.get("/readyz").status_code == 503)  # the result is cached for a second
         answers = [client.get("/readyz"), client.post("/auth/refresh"), client.post("/auth/logout")]
         assert [503, 503, 503] == [answer.status_code for answer in answers]
         assert ["1", "1", "1"] == [answer.headers["retry-after"] for answer in answers]
@@ -197,7 +197,7 @@ def test_health_of_a_store_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_health_costs_one_write_a_second(tmp_path: Path) -> None:
-    """Anyone may ask for it, as often as they like; the store is written at most once a second."""
+    """Anyone may ask for it at any rate; the store is written at most once a second."""
     add_user(tmp_path)
     log = tmp_path / "app.db-wal"
     with running(folder=tmp_path) as service, service.client() as client:
@@ -282,7 +282,7 @@ def test_a_disabled_user(tmp_path: Path) -> None:
         assert "invalid_credentials" == service.login(client).json()["error"]
 
 
-# ---- tokens that are none
+# ---- invalid tokens
 
 Forgery = Callable[[SigningKey, dict[str, Any]], str]
 
@@ -360,7 +360,7 @@ FORGERIES: dict[str, Forgery] = {
 
 @pytest.fixture(scope="module")
 def signing_key(folder: Path, service: Service) -> SigningKey:
-    """Return the service's own signing key, as nobody but the holder of the secret and the database could."""
+    """Return the service's own signing key, which needs the secret and the database."""
     assert service.address
     store = SqliteStore(folder / "app.db")
     (record,) = (record for record in store.perform(ReadKeys()) if record.algorithm == "ES256")
@@ -426,7 +426,7 @@ def test_a_cookie_that_was_changed(service: Service, client: httpx2.Client) -> N
 
 
 def test_an_oversized_body(service: Service, client: httpx2.Client) -> None:
-    """A body of a megabyte is refused, and the session goes on."""
+    """A body of a megabyte is refused, and the session continues."""
     service.login(client)
     assert [413, 413] == [
         client.post(f"/auth/{path}", content=1_000_000 * b"x").status_code for path in ("login", "refresh")
@@ -436,7 +436,7 @@ def test_an_oversized_body(service: Service, client: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("name", ["authorization", "cookie", "origin", "user-agent", "x-anything"])
 def test_an_oversized_header(service: Service, client: httpx2.Client, name: str) -> None:
-    """A header of a hundred kilobytes is answered as what it is: no 5xx, and the service goes on."""
+    """A header of a hundred kilobytes is refused without a 5xx, and the service continues."""
     service.login(client)
     answer = client.get("/auth/me", headers={name: 100_000 * "x"})
     assert answer.status_code in (400, 401, 431)
@@ -444,7 +444,7 @@ def test_an_oversized_header(service: Service, client: httpx2.Client, name: str)
 
 
 def test_what_is_no_http(service: Service, client: httpx2.Client) -> None:
-    """Whoever speaks something else gets nowhere, and the service goes on."""
+    """A client of another protocol is refused, and the service continues."""
     host, port = service.address.removeprefix("http://").split(":")
     for sent in (
         b"\x16\x03\x01\x02\x00\x01",
@@ -512,7 +512,7 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_secret_is_replaced(tmp_path: Path) -> None:
-    """With a new secret before the old one all goes on, then with the new one alone; with a third, nothing starts."""
+    """With [new, old] and then [new] every session continues; with a third secret the service does not start."""
     add_user(tmp_path)
     options = ("--issuer", ISSUER)
     with running(*options, folder=tmp_path, given={"DAYPASS_SECRET": SECRET}) as service, service.client() as client:
@@ -525,7 +525,7 @@ def test_a_secret_is_replaced(tmp_path: Path) -> None:
         assert 200 == client.post("/auth/refresh", headers=cookie).status_code
         service.end()
     with running(*options, folder=tmp_path, given={"DAYPASS_SECRET": new}) as service, service.client() as client:
-        assert 200 == client.post("/auth/refresh", headers=cookie).status_code  # repeated, and nobody is logged out
+        assert 200 == client.post("/auth/refresh", headers=cookie).status_code  # repeated, and the user stays logged in
         service.login(client)
         service.end()
     serve = ("serve", "--port", "0", "--store", "sqlite:///app.db")
@@ -542,7 +542,7 @@ def test_behind_a_proxy_on_the_same_machine(service: Service) -> None:
     answer = httpx2.post(f"{service.address}/auth/login", json=content, headers=headers)
     assert (200, "__Host-daypass") == (answer.status_code, answer.headers["set-cookie"].partition("=")[0])
     answer = httpx2.post(f"{service.address}/auth/login", json=content, headers={"forwarded": "proto=https"} | HOST)
-    assert 403 == answer.status_code  # the header that nobody said the proxy writes
+    assert 403 == answer.status_code  # the header that the proxy is not configured to write
 
 
 def test_behind_a_proxy_that_writes_forwarded(tmp_path: Path) -> None:
@@ -568,7 +568,7 @@ def test_nobody_is_trusted(tmp_path: Path) -> None:
 
 
 def test_logins_are_limited(tmp_path: Path) -> None:
-    """By itself the service answers the eleventh login with one name in a minute with 429, whatever its case."""
+    """By default the eleventh login with one name in a minute gets 429, whatever its case."""
     add_user(tmp_path)
     with running(folder=tmp_path, given={"DAYPASS_RATE_LIMITS": "memory:"}) as service, service.client() as client:
         names = ["alice", "ALICE"] * 5 + ["Alice"]
@@ -579,7 +579,7 @@ def test_logins_are_limited(tmp_path: Path) -> None:
 
 
 def test_rates_of_ones_own(tmp_path: Path) -> None:
-    """The rates are options; ``off`` is none."""
+    """The rates are options; ``off`` means no limit."""
     add_user(tmp_path)
     options = ("--rate-limits", "memory:", "--login-per-account", "off", "--login-per-address", "12/hour")
     with running(*options, folder=tmp_path) as service, service.client() as client:
@@ -599,7 +599,7 @@ def test_a_page_of_another_origin(tmp_path: Path) -> None:
             assert (204, expected) == (answer.status_code, answer.headers.get("access-control-allow-origin"))
 
 
-# ---- what it refuses
+# ---- refusals
 
 
 def one_line(text: str) -> str:
@@ -736,7 +736,7 @@ def test_what_cannot_work(
     given: dict[str, str],
     told: str,
 ) -> None:
-    """It ends with status 1 and one plain line that says what is wrong; nothing is made or changed."""
+    """It ends with status 1 and one line that says what is wrong; nothing is created or changed."""
     monkeypatch.chdir(full_folder)
     for name in [each for each in os.environ if each.startswith("DAYPASS_")]:
         monkeypatch.delenv(name)
@@ -754,7 +754,7 @@ def test_what_cannot_work(
 
 
 def test_an_issuer_with_half_an_address(tmp_path: Path) -> None:
-    """An issuer that is no URL at all is told in one line like any other that is none."""
+    """A text that is not a URL is refused in one line, like any other wrong issuer."""
     with untouched(tmp_path):
         refused = daypass("serve", "--port", "0", "--issuer", "http://[::1", folder=tmp_path)
     assert "invalid issuer" in one_line(refused.stderr)
@@ -772,7 +772,7 @@ def test_a_port_in_use(service: Service, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("mode", "database"), [(0o000, False), (0o500, False), (0o500, True)])
 @pytest.mark.parametrize("given", [{}, LONG])
 def test_without_the_right_to_write(tmp_path: Path, mode: int, given: dict[str, str], *, database: bool) -> None:
-    """Whoever may not write the folder, or not even look into it, is told in one line, and nothing is made."""
+    """If the folder cannot be written or read, one line says so, and nothing is created."""
     closed = tmp_path / "closed"
     closed.mkdir()
     if database:
@@ -856,7 +856,7 @@ def test_no_grace_period(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--rate-limit", "off"], ["--rate", "off"], ["--rate-limit=off"]])
 def test_a_misspelt_option_names_the_right_one(tmp_path: Path, arguments: list[str]) -> None:
-    """An option that nobody knows is refused with status 2, and so is one that is cut short."""
+    """An unknown option is refused with status 2, and so is an abbreviated one."""
     refused = daypass("serve", *arguments, folder=tmp_path)
     assert (2, "") == (refused.returncode, refused.stdout)
     assert "did you mean --rate-limits?" in refused.stderr
@@ -864,13 +864,13 @@ def test_a_misspelt_option_names_the_right_one(tmp_path: Path, arguments: list[s
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--nonsense"], ["serve", "--port"], ["user"]])
 def test_a_wrong_call(tmp_path: Path, arguments: list[str]) -> None:
-    """A call that is none gets the usage and status 2, as everywhere."""
+    """A wrong command line gets the usage and status 2."""
     refused = daypass(*arguments, folder=tmp_path)
     assert (2, "") == (refused.returncode, refused.stdout)
     assert refused.stderr.startswith("usage: daypass")
 
 
-# ---- what it never writes
+# ---- secrets in the output
 
 LOUD = """
 import logging, sys
@@ -931,7 +931,7 @@ def test_what_the_service_does_not_have_is_refused_in_one_shape(service: Service
 
 @pytest.mark.parametrize("path", ["/auth/login/", "/auth/refresh/", "/auth/verify/", "/healthz/"])
 def test_a_slash_too_many_leads_nowhere(service: Service, path: str) -> None:
-    """No request is sent elsewhere with what it bears, to plain HTTP behind a proxy that ends TLS for one."""
+    """No request is redirected with its tokens, perhaps to plain HTTP behind a proxy that ends TLS."""
     headers = {"x-forwarded-proto": "https", "host": "api.example.com"}
     with service.client() as client:
         answer = client.post(path, json={"username": "alice", "password": PASSWORD}, headers=headers)

@@ -122,7 +122,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 def prepare(url: str, folder: Path) -> None:
-    """Make the tables and a user, as an operator does; tables that are missing are told of in one line."""
+    """Make the tables and a user, as an operator does; if tables are missing, one line says so."""
     if url.startswith("postgresql"):
         refused = daypass("serve", "--port", "0", "--store", url, folder=folder, given=GIVEN)
         assert (1, "", 1) == (refused.returncode, refused.stdout, refused.stderr.count("\n"))
@@ -151,7 +151,7 @@ def me(service: Service, client: httpx2.Client, token: str) -> int:
 
 def refreshed(service: Service, client: httpx2.Client) -> str:
     """Refresh with the client's cookie; return the access token."""
-    time.sleep(0.002)  # the grace period is none, and a clock goes by milliseconds
+    time.sleep(0.002)  # the grace period is 0, and a clock counts milliseconds
     answer = client.post(f"{service.address}/auth/refresh")
     assert 200 == answer.status_code, answer.text
     return str(answer.json()["accessToken"])
@@ -196,7 +196,7 @@ def test_nodes_are_one_to_their_users(place: Place, tmp_path: Path) -> None:
 
 
 def test_a_node_that_is_killed_in_mid_traffic(place: Place, tmp_path: Path) -> None:
-    """Those whose request it had go on with the same cookie on another node; nobody is logged out."""
+    """Clients whose request it had continue with the same cookie on another node; nobody is logged out."""
     with node(place, tmp_path) as doomed, node(place, tmp_path) as other:
         killed = threading.Event()
 
@@ -263,7 +263,7 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
             "readyz": lambda: client.get(f"{service.address}/readyz"),
         }
         with place.faults[fault]():
-            eventually(lambda: asks["readyz"]().status_code == 503)  # it trusts what it found for a second
+            eventually(lambda: asks["readyz"]().status_code == 503)  # the result is cached for a second
             for _ in range(2):
                 for name, ask in asks.items():
                     answer = ask()
@@ -287,7 +287,7 @@ def test_a_fault_of_the_store_is_a_503_and_logs_nobody_out(
 
 
 def test_a_node_ends_while_the_server_is_frozen(place: Place, tmp_path: Path) -> None:
-    """A signal ends it with status 0, whatever it waits for; one that waits for its store from the start, too."""
+    """A signal ends it with status 0, whatever it waits for; also if it waits for its store from the start."""
     with node(place, tmp_path) as service, httpx2.Client(timeout=PATIENCE) as client:
         token = login(service, client)
         assert 200 == me(service, client, token)

@@ -1,4 +1,4 @@
-"""`daypass sessions end-everyone`: all users are logged out, beside a running service."""
+"""`daypass session end-everyone`: all users are logged out while the service runs."""
 
 from pathlib import Path
 

@@ -39,7 +39,7 @@ def refusal(**options: object) -> list[str]:
 def test_an_option_wins_over_the_environment_and_that_over_the_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each value says where it came from; what nobody gave is the default."""
+    """Each value says where it came from; a value that was not given is the default."""
     (folder / "daypass.toml").write_text(FILE)
     monkeypatch.setenv("DAYPASS_PORT", "8002")
     monkeypatch.setenv("DAYPASS_ACCESS_TTL", "6m")
@@ -62,7 +62,7 @@ def test_another_file_is_read_where_it_is_named(folder: Path, monkeypatch: pytes
 
 
 def test_everything_that_is_wrong_is_said_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each line says what is wrong, what to write, and from where the value comes."""
+    """Each line says what is wrong, what to write, and where the value comes from."""
     (folder / "daypass.toml").write_text('prot = 80\nidle_ttl = 15\nsecret = "x"\nstore = 7\n[limits]\nlogin = 1\n')
     monkeypatch.setenv("DAYPASS_PROXY_HEADER", "via")
     monkeypatch.setenv("DAYPASS_ACCES_TTL", "5m")
@@ -119,7 +119,7 @@ def test_the_store_of_other_commands_is_the_service_s(folder: Path, monkeypatch:
 
 
 def test_daypass_config(folder: Path) -> None:
-    """The command prints what is in force and from where, for programs too; it makes nothing."""
+    """The command prints the settings in effect and their sources, for programs too; it creates nothing."""
     (folder / "daypass.toml").write_text(FILE)
     given = {"DAYPASS_SECRET": SECRET}
     with untouched(folder):

@@ -31,7 +31,7 @@ LOGIN = {"username": "alice", "password": PASSWORD}
 
 
 class TeamServer(ThreadingHTTPServer):
-    """The team's service, which checks each signature and answers as it is told to."""
+    """The team's service, which checks each signature and answers as a test wants."""
 
     daemon_threads = True
 

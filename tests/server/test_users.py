@@ -1,4 +1,4 @@
-"""The built-in users: how one is added, by whom and with what, and what their passwords cost a stranger."""
+"""The built-in users: how one is added, and what a check of a password costs."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ def test_a_password_from_standard_input(tmp_path: Path, ending: str) -> None:
 
 
 def at_a_terminal(folder: Path, *answers: bytes) -> tuple[int, str]:
-    """Run the command at a terminal of its own; answer each prompt, and return exit status and what was shown."""
+    """Run the command at a separate terminal; answer each prompt, and return exit status and output."""
     controlling, terminal = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-c", TAKE_TERMINAL, DAYPASS, *ADD],
@@ -90,7 +90,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 1024)
-    except OSError:  # what Linux says when nobody has the other end open
+    except OSError:  # what Linux says when the other end is not open
         return b""
 
 
@@ -154,14 +154,14 @@ def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None
     ],
 )
 def test_what_cannot_work(tmp_path: Path, arguments: list[str], told: str) -> None:
-    """A store or a name that cannot be used is told in one plain line, and nothing is made."""
+    """A store or a name that cannot be used is reported in one line, and nothing is created."""
     with untouched(tmp_path):
         refused = daypass("user", "add", "alice@example.com", *arguments, folder=tmp_path, text=PASSWORD)
     assert (1, "", f"daypass: {told}\n") == (refused.returncode, refused.stdout, refused.stderr)
 
 
 def test_an_address_that_is_no_text(tmp_path: Path) -> None:
-    """An address in bytes that are no UTF-8 is refused like any other that is none."""
+    """An address in bytes that are not UTF-8 is refused like any other invalid one."""
     with untouched(tmp_path):
         refused = daypass("user", "add", "\udcff@example.com", folder=tmp_path, text=PASSWORD)
     assert (1, "") == (refused.returncode, refused.stdout)
@@ -256,10 +256,10 @@ def verifications(store: AsyncMemoryStore, *logins: tuple[str, str]) -> int:
 
 
 def test_an_unknown_user_costs_what_a_wrong_password_costs() -> None:
-    """Nobody learns who has an account by how long the answer takes: one hash of one cost is computed in each case.
+    """The time of the answer does not show who has an account: each case computes one hash of one cost.
 
-    Counted, not timed: a clock on a busy machine proves nothing. The hash that an unknown user's password is compared
-    with is made by the hasher that makes everybody's, so its parameters, and with them its cost, are the same.
+    Counted, not timed: a clock on a busy machine proves nothing. An unknown user's password is compared with a hash of
+    the same hasher as all others, so its parameters, and with them its cost, are the same.
     """
     store = store_with_alice(argon2.PasswordHasher().hash(PASSWORD))
     assert [1, 1] == [verifications(store, (who, "a wrong password")) for who in ("alice", "nobody")]
@@ -289,7 +289,7 @@ def test_a_hash_of_older_parameters_is_replaced() -> None:
 
 @pytest.mark.parametrize("password_hash", ["", "!", "plain text", "$argon2id$v=19$m=8,t=1,p=1$AAAA", "$2b$12$abc"])
 def test_a_hash_that_is_none(password_hash: str) -> None:
-    """An account whose hash is none lets nobody in, whatever the password."""
+    """An account whose hash is invalid accepts no password."""
     assert asyncio.run(Users(store_with_alice(password_hash)).check("alice", password_hash)) is None
 
 

@@ -348,7 +348,7 @@ def test_an_application_with_two_issuers() -> None:
 
 
 def test_below_another_application(application: SyncApplication) -> None:
-    """Below a path of a larger WSGI application, the endpoints are where Flask says, and the cookie is for all paths."""
+    """Below a path of a larger WSGI application, the endpoints are where Flask says; the cookie is for all paths."""
     app = DispatcherMiddleware(NotFound(), {"/shop": app_of(application)})
     client = Client(app)
     login = client.post("/shop/auth/login", json=LOGIN)

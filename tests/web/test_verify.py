@@ -200,8 +200,8 @@ def test_a_page_of_another_site(asked: Asked) -> None:
 def test_a_proxy_that_does_not_tell_the_method(asked: Asked, told_nothing: dict[str, str]) -> None:
     """If the proxy sends no method, or two, what another site's page causes with cookies is refused.
 
-    Nothing is refreshed or changed. Requests of our own pages, of no page, or of no browser pass, and so does a token in
-    the header.
+    Nothing is refreshed or changed. Requests of our own pages, of no page, or of no browser pass, and so does a token
+    in the header.
     """
     tokens = asked.auth.login("alice", PASSWORD)
     evil = {"sec_fetch_site": "cross-site", "origin": "https://evil.example", "sec_fetch_mode": "navigate"}
