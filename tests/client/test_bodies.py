@@ -56,7 +56,7 @@ def test_a_list_of_bytes_is_sent_again_as_it_was(new_user: NewUser, issuer: Any,
 
 
 def test_a_multipart_upload_is_sent_again_whole(user: Any, issuer: Any, clock: Any, tmp_path: Path) -> None:
-    """A file in a form is sent completely, whatever its position was: httpx rewinds it, the first time and the second."""
+    """A file in a form is sent completely, wherever it was read to: httpx rewinds it, both times."""
     path = tmp_path / "file"
     path.write_bytes(CONTENT)
     revoke(issuer, clock)

@@ -22,7 +22,7 @@ def add(folder: Path, name: str, *options: str) -> tuple[str, str | None]:
 
 
 def test_a_client_is_added(tmp_path: Path) -> None:
-    """Id and secret are printed once; the file, readable only for its owner, has the hash, and keeps the other clients."""
+    """Id and secret are printed once; the file, private to its owner, has the hash, and keeps the other clients."""
     path = tmp_path / "clients.toml"
     reports, secret = add(tmp_path, "Reports", "--scope", "read write")
     path.write_text("# by hand\n" + path.read_text().rstrip("\n"))
