@@ -29,6 +29,10 @@ function readEvents(take) {
 // src/eventsource.ts
 import { DaypassError } from "./index.js";
 
+// src/timing.ts
+var FRESH = 1e3;
+var LONGEST_TIMER = 2 ** 31 - 1;
+
 // src/options.ts
 function refuseUnknown(unknown) {
   for (const name in unknown) throw new TypeError(`unknown option '${name}'`);
@@ -103,6 +107,7 @@ var Stream = class extends EventTarget {
   async #run() {
     const { signal } = this.#over;
     let failures = 0;
+    let refused = false;
     while (!signal.aborted) {
       let failure;
       let least = 0;
@@ -110,13 +115,16 @@ var Stream = class extends EventTarget {
         const answer = await this.#session.fetch(this.url, { cache: "no-store", passive: true, ...this.#request, headers: this.#headers(), signal });
         if (isStream(answer)) {
           failures = 0;
+          refused = false;
           await this.#read(answer);
         } else {
           void answer.body?.cancel();
           if (answer.status === 204) return this.#end();
           failure = new TypeError(`${this.url}: HTTP ${answer.status}: expected 200 and text/event-stream`);
-          if (!/^(408|429|5..)$/.test(`${answer.status}`)) return this.#end(failure);
-          least = 1e3 * Number(answer.headers.get("retry-after")) || 0;
+          const mayRefresh = answer.status === 401 && !refused;
+          if (!mayRefresh && !/^(408|429|5..)$/.test(`${answer.status}`)) return this.#end(failure);
+          refused = mayRefresh;
+          least = mayRefresh ? FRESH : 1e3 * Number(answer.headers.get("retry-after")) || 0;
         }
       } catch (error) {
         const { code, retryAfter = 0 } = error;

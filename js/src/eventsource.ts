@@ -4,6 +4,7 @@
  *     the answer                                   what happens
  *     200, of type text/event-stream               its events; at its end it asks again, with Last-Event-ID
  *     none, 408, 429, 5xx, RefreshUnavailable      it asks again, after growing pauses or as Retry-After says
+ *     401 to a token of moments ago                it asks once more, when a 401 causes a refresh
  *     204                                          it ends: the server means so
  *     anything else, LoginRequired                 it ends with an error
  */
@@ -11,6 +12,7 @@ import { readEvents } from "./event_fields.ts";
 import { DaypassError, type Session, type SessionRequestInit } from "./index.ts";
 import { baseURL, refuseUnknown } from "./options.ts";
 import { pauseAfter, rest } from "./reconnecting.ts";
+import { FRESH } from "./timing.ts";
 
 export interface EventStreamOptions {
   /** Where the first request goes on, as the `Last-Event-ID` of an earlier stream. */
@@ -100,6 +102,7 @@ class Stream extends EventTarget {
   async #run(): Promise<void> {
     const { signal } = this.#over;
     let failures = 0;
+    let refused = false;
     while (!signal.aborted) {
       let failure: unknown;
       let least = 0;
@@ -107,13 +110,16 @@ class Stream extends EventTarget {
         const answer = await this.#session.fetch(this.url, { cache: "no-store", passive: true, ...this.#request, headers: this.#headers(), signal });
         if (isStream(answer)) {
           failures = 0;
+          refused = false;
           await this.#read(answer);
         } else {
           void answer.body?.cancel();
           if (answer.status === 204) return this.#end();
           failure = new TypeError(`${this.url}: HTTP ${answer.status}: expected 200 and text/event-stream`);
-          if (!/^(408|429|5..)$/.test(`${answer.status}`)) return this.#end(failure);
-          least = 1000 * Number(answer.headers.get("retry-after")) || 0;
+          const mayRefresh: boolean = answer.status === 401 && !refused;
+          if (!mayRefresh && !/^(408|429|5..)$/.test(`${answer.status}`)) return this.#end(failure);
+          refused = mayRefresh;
+          least = mayRefresh ? FRESH : 1000 * Number(answer.headers.get("retry-after")) || 0;
         }
       } catch (error) {
         const { code, retryAfter = 0 } = error as { code?: string; retryAfter?: number };

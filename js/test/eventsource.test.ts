@@ -62,6 +62,19 @@ test("a refused token is renewed before the stream is asked for again", async (t
   assert.notEqual(opened.asked.at(-1)!.headers.authorization, authorization);
 });
 
+test("a token of moments ago that is refused is renewed after a second; where that does not help the stream ends", async (t) => {
+  const opened = await open(t, (answer) => answer.writeHead(200, SSE).end("data: 1\n\n"));
+  await until(() => opened.seen.includes("1"));
+  const { authorization } = opened.asked[0]!.headers;
+  opened.server.good = (token) => !authorization!.endsWith(token);
+  const before = opened.seen.length;
+  await until(() => opened.seen.slice(before).includes("1"));
+  assert.deepEqual(opened.seen.filter((each) => each === "TypeError"), ["TypeError"]);
+  opened.server.good = () => false;
+  await until(() => finished(opened), 8000);
+  assert.equal(opened.seen.at(-1), "TypeError");
+});
+
 test("the server says how long to wait, 503 and Retry-After included", async (t) => {
   const at: number[] = [];
   const opened = await open(t, (answer, count) => {
