@@ -112,7 +112,7 @@ def connections(url: str) -> int:
 
 def at_most(number: int, url: str) -> bool:
     """Return whether no more connections than this are left, now or soon: the server needs a moment to notice."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 20
     while (left := connections(url)) > number and time.monotonic() < until:
         time.sleep(0.02)
     return left <= number
