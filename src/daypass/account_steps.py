@@ -3,11 +3,12 @@
 Not every store needs them: a store that keeps accounts is also an `AccountStore`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeVar, runtime_checkable
 
 from daypass.flow import Step
 from daypass.user import Account
+from daypass.value import value
 
 A = TypeVar("A")
 
@@ -34,28 +35,28 @@ class AsyncAccountStore(Protocol):
         """Perform ``step`` and return its answer; raises the errors of `daypass.stores.Store.perform`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AddAccount(AccountStep[bool]):
     """Add a user; answered with False, and nothing is changed, if the address or the name is taken."""
 
     account: Account
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FindAccount(AccountStep[Account | None]):
     """Find a user by address or name, in upper or lower case."""
 
     identifier: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LoadAccount(AccountStep[Account | None]):
     """Find a user by subject."""
 
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetPasswordHash(AccountStep[None]):
     """Replace a user's password hash."""
 
@@ -67,7 +68,7 @@ PAGE = 500
 """How many users a step lists at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ListAccounts(AccountStep[tuple[Account, ...]]):
     """List the next `PAGE` users after a subject, in the order of subjects.
 
@@ -80,7 +81,7 @@ class ListAccounts(AccountStep[tuple[Account, ...]]):
     scoped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetDisabled(AccountStep[None]):
     """Note since when a user may not log in; None if they may."""
 
@@ -88,7 +89,7 @@ class SetDisabled(AccountStep[None]):
     disabled_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetScope(AccountStep[None]):
     """Replace what a user may do; None leaves it to the session."""
 
@@ -96,7 +97,7 @@ class SetScope(AccountStep[None]):
     scope: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RemoveAccount(AccountStep[None]):
     """Remove a user; the address and the name are free again."""
 

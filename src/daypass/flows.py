@@ -4,7 +4,7 @@ The rotation rule itself is in `daypass.rotation`; this file acts on its verdict
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 
 from daypass import refresh_token, session_options
@@ -71,6 +71,7 @@ from daypass.store_steps import (
 )
 from daypass.suspicion import Suspicions
 from daypass.user import User
+from daypass.value import value
 
 ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
 """The random bytes that one call may need: a session's secret and first branch, and a token's identifier."""
@@ -91,7 +92,7 @@ SESSION_ID_LENGTH = 32
 _ATTEMPTS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """The time and the randomness of one call.
 
@@ -119,7 +120,7 @@ class Call:
         return self.entropy[SECRET_SIZE + BRANCH_SIZE :].hex()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SessionLimit:
     """How many sessions a user may have.
 

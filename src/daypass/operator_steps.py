@@ -6,10 +6,10 @@ Not every store needs them: a store that performs them is also an `OperatorStore
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 from daypass.flow import Step
+from daypass.value import value
 
 A = TypeVar("A")
 
@@ -45,7 +45,7 @@ class AsyncOperatorStore(Protocol):
         """Perform ``step`` and return its answer; raises the errors of `daypass.stores.Store.perform`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AuditRecord:
     """A line of the audit trail. It never holds a token, password or secret.
 
@@ -72,14 +72,14 @@ class AuditRecord:
     address: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NoteEvents(OperatorStep[None]):
     """Add records to the audit trail; existing ones stay as they are."""
 
     records: tuple[AuditRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReadEvents(OperatorStep[tuple[AuditRecord, ...]]):
     """Read a part of the audit trail, in the order of ``at`` and ``id``.
 
@@ -113,7 +113,7 @@ class ReadEvents(OperatorStep[tuple[AuditRecord, ...]]):
         return mine and self.subject in (None, record.subject)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DropEvents(OperatorStep[int]):
     """Remove up to `EVENTS_AT_ONCE` old records of the audit trail; answered with how many were removed.
 
@@ -130,14 +130,14 @@ class DropEvents(OperatorStep[int]):
         return record.at <= self.before or (record.code == MINUTE_COUNTS and record.at <= self.counts_before)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReadStats(OperatorStep[Mapping[str, int]]):
     """Count the contents of the store, by name: ``sessions``, ``keys``, ``users``, ``events``. It may take a while."""
 
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReadSettings(OperatorStep[Mapping[str, str]]):
     """Read the settings and the health of the database; the names are the database's own.
 

@@ -18,10 +18,11 @@ import hmac
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from daypass.errors import KeyUnknown, TokenMalformed
 from daypass.rotation import Position
+from daypass.value import value
 
 PREFIX = "dpr_"
 SECRET_SIZE = 16
@@ -35,7 +36,7 @@ _MAC_SIZE = 16
 _PRF_INPUT = struct.Struct(">6sI8sQ")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RefreshKey:
     """The key that authenticates refresh tokens.
 
@@ -50,7 +51,7 @@ class RefreshKey:
     used_from: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RefreshToken:
     """The fields of a refresh token; see `daypass.rotation` for what they mean.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from daypass.access_token import AccessToken
@@ -12,14 +12,15 @@ from daypass.event import Event
 from daypass.flow import Step
 from daypass.keys import KeyRing
 from daypass.user import User
+from daypass.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Now(Step[int]):
     """Ask for the time: milliseconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StoreClock(Step[int | None]):
     """Ask for the store's own clock: milliseconds since the epoch.
 
@@ -30,7 +31,7 @@ class StoreClock(Step[int | None]):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Subscribe(Step[bool]):
     """Begin to listen to the store's notifications; answered with False if the store has none.
 
@@ -39,7 +40,7 @@ class Subscribe(Step[bool]):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Listen(Step[bool]):
     """Wait until the store announces something, at most ``span`` milliseconds; without notifications, wait that long.
 
@@ -50,14 +51,14 @@ class Listen(Step[bool]):
     span: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Pause(Step[None]):
     """Wait for ``span`` milliseconds."""
 
     span: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WaitFor(Step[None]):
     """Wait until another caller has set ``future``, ``span`` milliseconds at most; its result is not read."""
 
@@ -65,7 +66,7 @@ class WaitFor(Step[None]):
     span: int = 10 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KnownEndings(Step[EndingLog]):
     """Ask for the ended sessions that this process knows; from then on it also learns of those that others end.
 
@@ -74,7 +75,7 @@ class KnownEndings(Step[EndingLog]):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Authenticate(Step[User | None]):
     """Ask the application whose credentials these are, by a function of the name (or address) and the password."""
 
@@ -83,7 +84,7 @@ class Authenticate(Step[User | None]):
     password: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Count(Step[int]):
     """Ask the rate counter; answered with the milliseconds to wait, 0 if the request is allowed.
 
@@ -102,14 +103,14 @@ class Count(Step[int]):
     waits: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LoadUser(Step[User | None]):
     """Ask the application for its user."""
 
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ask(Step[Any]):
     """Ask the application by calling its function with one text; the caller validates the answer.
 
@@ -126,14 +127,14 @@ class Ask(Step[Any]):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Verify(Step[AccessToken]):
     """Ask what an access token says; answered with its contents, or one of the errors of `daypass.Daypass.verify`."""
 
     access_token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RefuseSession(Step[None]):
     """Refuse the access tokens of a session that has ended, in this process and from now on.
 
@@ -144,21 +145,21 @@ class RefuseSession(Step[None]):
     ended_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RefuseEveryone(Step[None]):
     """Refuse the access tokens of all sessions that began at ``at`` or before, in this process and from now on."""
 
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Emit(Step[None]):
     """Emit an event."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Keys(Step[KeyRing]):
     """Ask for the keys: those in memory or, with ``anew``, those of a read that begins after this step.
 

@@ -1,11 +1,12 @@
 """The steps that a store performs. Each is atomic with respect to all others, from any process."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from daypass.flow import A, Step
 from daypass.keys import KeyRecord
 from daypass.rotation import Expectation, is_proven
 from daypass.session import NOWHERE, Device, EndReason, Session
+from daypass.value import value
 
 
 class StoreStep(Step[A]):
@@ -14,14 +15,14 @@ class StoreStep(Step[A]):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Insert(StoreStep[None]):
     """Add a new session; if it exists already, leave it as it is."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Admitted:
     """The answer to `Admit`.
 
@@ -45,7 +46,7 @@ DEVICES = 32
 DEVICE_SIZE = 8
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Admit(StoreStep[Admitted]):
     """Add a new session if its user may have one more, and remember its device.
 
@@ -65,7 +66,7 @@ class Admit(StoreStep[Admitted]):
     device: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Advanced:
     """The answer to `Advance`.
 
@@ -80,7 +81,7 @@ class Advanced:
     rotated_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Advance(StoreStep[Advanced]):
     """Move a session on if it is live at ``now`` and its position is ``expected``; otherwise return it. One round trip.
 
@@ -126,7 +127,7 @@ def next_expiry(session: Session, now: int, idle_ttl: int, absolute_ttl: int, *,
     return min(idle_end, end if session.ends_at is None else min(end, session.ends_at))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Swap(StoreStep[bool]):
     """Replace ``old`` by ``new`` if position and ``key_thumbprint`` still match ``old`` and the session has not ended.
 
@@ -138,7 +139,7 @@ class Swap(StoreStep[bool]):
     new: Session
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Amend(StoreStep[bool]):
     """Replace a session's extras by ``new`` if they are still ``old`` and it has not ended; True if it did."""
 
@@ -147,7 +148,7 @@ class Amend(StoreStep[bool]):
     new: str | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Bind(StoreStep[bool]):
     """Bind a session to a key: write its thumbprint, and the extras ``new``, which hold the key; True if it did.
 
@@ -160,14 +161,14 @@ class Bind(StoreStep[bool]):
     new: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Find(StoreStep[Session | None]):
     """Find the session, even if it has ended or expired."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class End(StoreStep[Session | None]):
     """End the session, if it has not ended and belongs to ``subject`` (where given).
 
@@ -187,7 +188,7 @@ PAGE = 1000
 """How many sessions one `ListSessions` or `EndAll` handles at most, unless the step says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EndAll(StoreStep[tuple[str, ...]]):
     """End up to ``limit`` of a user's live sessions, all except ``keep``; answered with the ids of those it ended.
 
@@ -201,7 +202,7 @@ class EndAll(StoreStep[tuple[str, ...]]):
     limit: int = PAGE
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EndEveryone(StoreStep[None]):
     """End every session of every user that was created at ``at`` or before.
 
@@ -213,7 +214,7 @@ class EndEveryone(StoreStep[None]):
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ListSessions(StoreStep[tuple[Session, ...]]):
     """List up to ``limit`` of a user's sessions that are live at ``now``, the newest login first.
 
@@ -227,7 +228,7 @@ class ListSessions(StoreStep[tuple[Session, ...]]):
     after: tuple[int, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ending:
     """Which session was ended, and when: milliseconds since the epoch."""
 
@@ -235,7 +236,7 @@ class Ending:
     ended_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Endings:
     """The answer to `ReadEndings`.
 
@@ -248,14 +249,14 @@ class Endings:
     everyone_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReadEndings(StoreStep[Endings]):
     """Read which sessions were ended after ``since``, and when everyone was last ended (whatever ``since`` is)."""
 
     since: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Swept:
     """The answer to `Sweep`.
 
@@ -270,7 +271,7 @@ class Swept:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sweep(StoreStep[Swept]):
     """Look at the next few sessions and remove the obsolete ones; the store remembers the place.
 
@@ -309,12 +310,12 @@ class Sweep(StoreStep[Swept]):
         return seen_at + self.absolute_ttl <= self.before
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReadKeys(StoreStep[tuple[KeyRecord, ...]]):
     """Read the keys, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AddKey(StoreStep[None]):
     """Add a key, if ``newest`` is still the newest key of its algorithm; None means that the store has no key.
 
@@ -325,14 +326,14 @@ class AddKey(StoreStep[None]):
     newest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RemoveKey(StoreStep[None]):
     """Remove a key; no error if it does not exist."""
 
     kid: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Rewrap(StoreStep[None]):
     """Replace the wrapped form of a key, if it is still ``old``."""
 
@@ -341,17 +342,17 @@ class Rewrap(StoreStep[None]):
     new: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Probe(StoreStep[None]):
     """Read and write a meaningless value; raises if the store cannot do either now."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReadClock(StoreStep[int | None]):
     """Read the store's own clock: milliseconds since the epoch, None for a store without one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Migrate(StoreStep[int]):
     """Create what the store needs, or upgrade it; any number of nodes may do so at once, and again.
 

@@ -1,10 +1,11 @@
 """A query to a SQL database, and its answer. No I/O and no driver here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from daypass.flow import Step
+from daypass.value import value
 
 Rows = Sequence[Sequence[Any]]
 
@@ -12,7 +13,7 @@ ATTEMPTS = 5
 """How often a statement is repeated after a conflict with other callers."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Query(Step[Rows]):
     """One statement, in its own transaction unless one is open; answered with its rows.
 

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from daypass.duration import SECOND
 from daypass.errors import DaypassError
 from daypass.policy import Policy
 from daypass.session import Device
+from daypass.value import value
 
 MAXIMUM_BODY = 65_536
 """The bytes that an adapter reads of a body; it answers a longer one with `too_large`."""
@@ -16,7 +17,7 @@ MAXIMUM_BODY = 65_536
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Request:
     """An HTTP request.
 
@@ -43,7 +44,7 @@ class Request:
     path: str = "/"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Response:
     """An HTTP response; the headers are pairs, because a name may occur several times."""
 

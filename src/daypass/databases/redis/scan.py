@@ -1,10 +1,11 @@
 """A scan of some keys of all servers, and its result. No I/O here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from daypass.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scanned:
     """The answer to `Scan`.
 
@@ -17,7 +18,7 @@ class Scanned:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scan:
     """Look at about ``count`` keys of the whole store, on one of its servers, from ``place`` on."""
 

@@ -5,7 +5,7 @@ in who sends the commands.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from daypass.stores.redis import layout, scripts
 from daypass.stores.redis.layout import BUCKETS, Layout, fields_in, fields_of
 from daypass.stores.sql import stored_id
 from daypass.user import Account, name_keys
+from daypass.value import value
 
 A = TypeVar("A")
 Value = bytes | str | int
@@ -30,7 +31,7 @@ Member = tuple[bytes, int]
 """A session in the index of its user: its id, and when it was created."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Command:
     """One command; with a ``script``, a call of it with these keys, which are all in one slot."""
 
@@ -46,7 +47,7 @@ class Command:
         return (name, script, self.keys, *self.words)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Exchange:
     """Send these commands at once; answered with their replies, in order."""
 
