@@ -27,17 +27,17 @@ def run(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
             go_on, given = flow.throw, error
 
 
-async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
-    """Do what `run` does, awaiting each answer that must be awaited."""
+async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any], given: Any = None) -> A:
+    """Do what `run` does, awaiting each answer that must be awaited.
+
+    Args:
+        flow: the flow.
+        answer: called with each step.
+        given: the answer to the step at which the flow waits already; None for a flow that has not begun.
+    """
     go_on: Callable[[Any], Step[Any]] = flow.send
-    given: Any = None
     while True:
         try:
-            step = go_on(given)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
-        try:
-            go_on, given = flow.send, answer(step)
             if hasattr(given, "__await__"):
                 given = await given
         except Exception as error:
@@ -45,3 +45,11 @@ async def arun(flow: Flow[A], answer: Callable[[Step[Any]], Any]) -> A:
         except BaseException:  # cancelled, as when the event loop ends
             flow.close()
             raise
+        try:
+            step = go_on(given)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
+        try:
+            go_on, given = flow.send, answer(step)
+        except Exception as error:
+            go_on, given = flow.throw, error

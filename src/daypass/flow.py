@@ -4,7 +4,7 @@ A flow writes ``answer = yield from Find(session_id)``, and `daypass.drive` answ
 """
 
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 A = TypeVar("A")
 
@@ -12,9 +12,14 @@ Flow = Generator["Step[Any]", Any, A]
 
 
 class Step(Generic[A]):
-    """A question whose answer is an ``A``."""
+    """A question whose answer is an ``A``.
+
+    Attributes:
+        harmless: whether it may be interrupted, and asked again, because it changes nothing.
+    """
 
     __slots__ = ()
+    harmless: ClassVar[bool] = False
 
     def __iter__(self) -> Generator["Step[A]", A, A]:
         """Ask, by ``yield from``."""

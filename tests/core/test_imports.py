@@ -52,6 +52,7 @@ FLOORS = (
     ("account_steps", "operator_steps", "steps"),
     ("audit", "operator_fields"),
     ("drive", "waiting", "forks"),
+    ("cancellation",),
     ("databases",),
     ("stores",),
     ("clock_check", "shared_read", "suspicion"),

@@ -86,10 +86,10 @@ async def test_a_route_says_when_the_keys_cannot_be_read(monkeypatch: pytest.Mon
     auth = Application().auth
     error = StoreError("down")
 
-    async def down(_: object) -> None:
+    def down(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(auth._store, "perform", down)
+    monkeypatch.setattr(auth._store, "begin", down)
     with pytest.raises(HTTPException) as caught:
         await bearer(auth)(Request({"type": "http", "headers": [(b"authorization", b"Bearer x")]}))
     assert (503, own_headers(unavailable(error))) == (caught.value.status_code, caught.value.headers)

@@ -3,7 +3,8 @@
 import inspect
 import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from daypass.access_token import AccessToken
@@ -25,6 +26,7 @@ from daypass.issuer.base import (
     Load,
     checked_user,
     is_async,
+    is_async_function,
     loaded_user,
 )
 from daypass.operator_steps import OperatorStep
@@ -49,13 +51,15 @@ from daypass.steps import (
     WaitFor,
 )
 from daypass.store_steps import ReadClock, StoreStep
-from daypass.stores import AsyncStore, open_async_store
+from daypass.stores import AsyncStore, open_async_store, step_beginner
 from daypass.user import User
 from daypass.waiting import await_for
 from daypass.watching import AsyncWatch
 
 if TYPE_CHECKING:
     import asyncio
+
+    from daypass.cancellation import Driver
 
 A = TypeVar("A")
 
@@ -70,7 +74,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     """
 
     _background: BackgroundTask | None
-    _running: "set[asyncio.Task[Any]]"
+    _driver: "Driver"
     _ready: bool
 
     def _open(self, url: str) -> AsyncStore:
@@ -288,17 +292,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
 
         Cancelling the caller does not stop the flow: what the store has done still emits its events and takes effect.
         """
-        import asyncio  # here, as below
-
-        task = asyncio.get_running_loop().create_task(arun(flow, self._answer))
-        self._running.add(task)  # the loop itself holds only weak references to tasks
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
-
-    def _finished(self, task: "asyncio.Task[Any]") -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # marks the exception as retrieved: the caller got it, or was cancelled
+        return await self._driver.run(flow, self._answer)
 
     async def _get_ready(self) -> None:
         """Read what verifying needs, and start keeping it up to date."""
@@ -318,12 +312,14 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
 
     def recover_from_fork(self) -> None:
         """Reset: no upkeep, as at first and in a forked child."""
-        self._running, self._background, self._ready = set(), None, False
+        from daypass.cancellation import Driver  # here, because it imports asyncio
+
+        self._driver, self._background, self._ready = Driver(), None, False
         super().recover_from_fork()
 
     def _answer(self, step: Step[Any]) -> Any:
         if isinstance(step, StoreStep):
-            return self._store.perform(step)
+            return self._perform(step)
         match step:  # the steps of a refresh first
             case Emit(event):
                 self._note(event)
@@ -368,7 +364,17 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
             await self._get_ready()
         return self._upkeep.endings
 
+    @cached_property
+    def _perform(self) -> Callable[[StoreStep[Any]], Any]:
+        return step_beginner(self._store)
+
+    @cached_property
+    def _load_is_async(self) -> bool:
+        return is_async_function(self._load_user)
+
     async def _reload(self, subject: str) -> User | None:
+        if self._load_is_async:
+            return loaded_user(subject, await self._load_user(subject))  # type: ignore[misc]  # it is awaitable
         return loaded_user(subject, await self._ask(self._load_user, subject))
 
     async def _authenticate(self, check: Callable[..., Any], identifier: str, password: str) -> User | None:
@@ -390,11 +396,18 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
 
         return await asyncio.to_thread(function, *arguments)
 
-    async def _tell(self, listener: Listener, event: Event) -> None:
+    def _tell(self, listener: Listener, event: Event) -> Awaitable[None] | None:
+        """Call the listener; return what is to be awaited if it is async."""
         try:
             told = listener(event)
-            if inspect.isawaitable(told):
-                await told
+        except Exception:
+            _log.exception("on_event failed for %s", event.code)
+            return None
+        return self._told(told, event) if told is not None and inspect.isawaitable(told) else None
+
+    async def _told(self, telling: Awaitable[object], event: Event) -> None:
+        try:
+            await telling
         except Exception:
             _log.exception("on_event failed for %s", event.code)
 

@@ -1,9 +1,10 @@
 """The stores of sessions: their interface, and how to open one by URL. A driver is imported only when needed."""
 
 import importlib.util
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, Protocol, TypedDict, TypeVar, cast, runtime_checkable
+from typing import Any, Literal, Protocol, TypedDict, TypeVar, cast, runtime_checkable
 from urllib.parse import parse_qsl
 
 from daypass.errors import ConfigurationError
@@ -51,6 +52,15 @@ class AsyncStore(Protocol):
 
     async def close(self) -> None:
         """Close connections and files; performing a step opens them again."""
+
+
+def step_beginner(store: AsyncStore) -> Callable[[StoreStep[Any]], Any]:
+    """Return the function of a store that begins a step, and returns its answer, a future of it, or a coroutine.
+
+    That is ``begin``, where the class that defines ``perform`` has it too: it needs no coroutine, and no task.
+    """
+    performing = next(kind for kind in type(store).__mro__ if "perform" in vars(kind))
+    return getattr(store, "begin" if "begin" in vars(performing) else "perform")  # type: ignore[no-any-return]  # either
 
 
 class Subscription(Protocol):

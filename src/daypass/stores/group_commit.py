@@ -230,6 +230,10 @@ class LoopQueue:
         Raises:
             StoreError: it was not committed.
         """
+        return await self.begin(operation, writes=writes)
+
+    def begin(self, operation: Operation[A], *, writes: bool) -> "asyncio.Future[A]":
+        """Return a future of what `perform` returns."""
         if self._pid != os.getpid():
             self._reset_after_fork()
         loop = asyncio.get_running_loop()
@@ -239,7 +243,7 @@ class LoopQueue:
             gathered = self._gathered[loop] = []
             loop.call_soon(self._flush, loop)
         gathered.append(Waiting(operation, writes=writes, future=future))
-        return await future
+        return future
 
     async def close(self) -> None:
         """Commit the waiting operations and end the thread."""

@@ -330,6 +330,10 @@ class AsyncMemoryStore:
     def __init__(self) -> None:
         self._store = MemoryStore()
 
+    def begin(self, step: StoreStep[A]) -> A:
+        """Perform ``step`` and return its answer."""
+        return self._store.perform(step)
+
     async def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; it cannot fail."""
         return self._store.perform(step)

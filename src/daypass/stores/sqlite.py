@@ -1,5 +1,6 @@
 """Sessions in a SQLite file: one machine, any number of processes; every answered step is on disk."""
 
+import asyncio
 import contextlib
 import sqlite3
 import time
@@ -94,9 +95,13 @@ class AsyncSqliteStore:
         self.path = Path(path)
         self._queue = LoopQueue(_database(self.path, synchronous))
 
+    def begin(self, step: StoreStep[A]) -> "asyncio.Future[A]":
+        """Return a future of what `perform` returns."""
+        return self._queue.begin(_operation(step), writes=not isinstance(step, _READS))
+
     async def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer; raises the errors of `SqliteStore.perform`."""
-        return await self._queue.perform(_operation(step), writes=not isinstance(step, _READS))
+        return await self.begin(step)
 
     async def perform_account(self, step: AccountStep[A]) -> A:
         """Do what `perform` does, for built-in users."""
