@@ -129,9 +129,9 @@ class Application(Generic[IssuerT]):
         endpoints = self.endpoints
         for_proxies = Pages(self.auth.flows, self.cookie_policy, self.filter, limiter=self.limiter)
         return (
+            self._route("/refresh", POST=endpoints.refresh),  # first, because it is asked for most often
             self._route("/login", POST=endpoints.login),
             self._route("/confirm", POST=endpoints.confirm),
-            self._route("/refresh", POST=endpoints.refresh),
             self._route("/logout", POST=endpoints.logout),
             self._route("/me", GET=endpoints.me),
             self._route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),

@@ -82,7 +82,11 @@ class CookiePolicy:
 
 def read(request: Request, policy: CookiePolicy, kind: Kind = "") -> str | None:
     """Return the value of a cookie, None if it is missing."""
-    return next(_values(request, policy, kind), None)
+    for name in _names(request, policy, kind):
+        value = _value(request, name)
+        if value is not None:
+            return value
+    return None
 
 
 def write(
@@ -251,11 +255,16 @@ def _warn_of_proxy(request: Request, policy: CookiePolicy) -> None:
 
 def _names(request: Request, policy: CookiePolicy, kind: Kind) -> tuple[str, ...]:
     """Return the name of a cookie, and the names of 0.1 that are still accepted."""
-    if request.scheme == "https":
-        return (f"{cookie_names.SECURE_PREFIX}{policy.name or cookie_names.DEFAULT}{kind}",)
-    if policy.name is not None:
-        return (f"{policy.name}{kind}",)
-    on_loopback, port = _loopback(request.host)
+    return _names_on(request.scheme, request.host, policy.name, kind)
+
+
+@lru_cache(maxsize=256)
+def _names_on(scheme: str, host: str, own_name: str | None, kind: Kind) -> tuple[str, ...]:
+    if scheme == "https":
+        return (f"{cookie_names.SECURE_PREFIX}{own_name or cookie_names.DEFAULT}{kind}",)
+    if own_name is not None:
+        return (f"{own_name}{kind}",)
+    on_loopback, port = _loopback(host)
     plain = f"{cookie_names.DEFAULT}{kind}"
     return (f"{cookie_names.with_port(port)}{kind}", plain) if on_loopback and port is not None else (plain,)
 
@@ -274,13 +283,22 @@ def _name_in_use(request: Request, policy: CookiePolicy, kind: Kind) -> str:
 
 
 def _value(request: Request, wanted: str) -> str | None:
-    pairs = [pair.partition("=") for pair in request.headers.get("cookie", "").split(";")]
-    # Only spaces and tabs separate cookies (RFC 6265 §5.2). If we stripped other white space, another host of the same
-    # site could set a cookie that bypasses the browser's rules for the prefix.
-    values = [value.strip(_WHITE_SPACE).strip('"') for name, _, value in pairs if name.strip(_WHITE_SPACE) == wanted]
-    # There is one, except on loopback, where applications on other ports may have set others of that name.
-    ours = (value for value in values if value.startswith(PREFIX))
-    return next(ours, values[0] if values else None) or None
+    found: list[str] = _pattern(wanted).findall(request.headers.get("cookie", ""))
+    values = [value.strip(_WHITE_SPACE).strip('"') for value in found]
+    for value in values:  # there is one, except on loopback, where applications on other ports may have set others
+        if value.startswith(PREFIX):
+            return value
+    return values[0] or None if values else None
+
+
+@lru_cache(maxsize=256)
+def _pattern(name: str) -> "re.Pattern[str]":
+    """Return the pattern that finds the values of the cookies of one name in the header.
+
+    Only spaces and tabs separate cookies (RFC 6265 §5.2). If other white space did, another host of the same site could
+    set a cookie that bypasses the browser's rules for the prefix.
+    """
+    return re.compile(rf"(?:\A|;)[ \t]*{re.escape(name)}[ \t]*(?:=([^;]*))?(?=;|\Z)")
 
 
 def _header(request: Request, policy: CookiePolicy, name: str, value: str, age: int | None) -> tuple[str, str]:

@@ -122,11 +122,9 @@ def well_known_routes(
 
 
 def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
-    mounted: list[Route] = []
-    for route in all_routes:
-        mounted.append(Route(route.path, _Endpoint(auth, route), methods=list(route.methods)))
-        mounted.append(Route(f"{route.path}/", absent, methods=METHODS))
-    return mounted
+    found = tuple(all_routes)
+    mounted = [Route(route.path, _Endpoint(auth, route), methods=list(route.methods)) for route in found]
+    return mounted + [Route(f"{route.path}/", absent, methods=METHODS) for route in found]
 
 
 async def absent(_: StarletteRequest) -> StarletteResponse:
