@@ -237,7 +237,10 @@ def in_use(keys: Sequence[KeyT], now: int) -> KeyT:
 
     If clocks differ, no key's time may have come; then it is the oldest.
     """
-    return next((key for key in keys if key.used_from <= now), keys[-1])
+    for key in keys:
+        if key.used_from <= now:
+            return key
+    return keys[-1]
 
 
 def _jwk(key: SigningKey | RefreshKey) -> Mapping[str, Any]:

@@ -18,7 +18,11 @@ import hmac
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from daypass.errors import KeyUnknown, TokenMalformed
 from daypass.rotation import Position
@@ -36,7 +40,7 @@ _MAC_SIZE = 16
 _PRF_INPUT = struct.Struct(">6sI8sQ")
 
 
-@value(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RefreshKey:
     """The key that authenticates refresh tokens.
 
@@ -49,6 +53,17 @@ class RefreshKey:
     id: bytes
     mac_key: bytes = field(repr=False)
     used_from: int = 0
+
+    def mac(self, message: bytes) -> bytes:
+        """Return the MAC of a message."""
+        mac = self._keyed.copy()
+        mac.update(message)
+        return mac.finalize()[:_MAC_SIZE]
+
+    @cached_property
+    def _keyed(self) -> HMAC:
+        """An HMAC that has read the key and no message: copying it costs a third of making one."""
+        return HMAC(self.mac_key, SHA256())
 
 
 @value(frozen=True, slots=True)
@@ -83,7 +98,7 @@ def session_id(secret: bytes) -> str:
 def encode(token: RefreshToken, key: RefreshKey) -> str:
     """Return the text of ``token``, authenticated under ``key``; it contains the key's id."""
     body = _BODY.pack(_VERSION, key.id, token.secret, token.generation, token.branch, token.parent)
-    return PREFIX + base64.urlsafe_b64encode(body + _mac(body, key, token.client_id)).decode()
+    return PREFIX + base64.urlsafe_b64encode(body + key.mac(body + token.client_id.encode())).decode()
 
 
 def decode(text: str, keys: Sequence[RefreshKey], client_id: str = "") -> RefreshToken:
@@ -102,7 +117,7 @@ def decode(text: str, keys: Sequence[RefreshKey], client_id: str = "") -> Refres
         raise TokenMalformed("a refresh token of an unknown version")
     for key in keys:
         if key.id == key_id:
-            if hmac.compare_digest(mac, _mac(body, key, client_id)):
+            if hmac.compare_digest(mac, key.mac(body + client_id.encode())):
                 return RefreshToken(secret, generation, branch, parent, client_id)
             raise TokenMalformed("a refresh token that this issuer did not make")
     raise KeyUnknown("a refresh token made with a key that this issuer does not have")
@@ -131,9 +146,7 @@ def successor(secret: bytes, session: Position, client_id: str = "") -> RefreshT
     """
     generation = session.generation + 1
     bound = _PRF_INPUT.pack(b"branch", generation, session.branch, session.rotated_at)
-    branch = hmac.digest(secret, bound, "sha256")[:BRANCH_SIZE]
+    mac = HMAC(secret, SHA256())
+    mac.update(bound)
+    branch = mac.finalize()[:BRANCH_SIZE]
     return RefreshToken(secret, generation, branch, session.branch, client_id)
-
-
-def _mac(body: bytes, key: RefreshKey, client_id: str) -> bytes:
-    return hmac.digest(key.mac_key, body + client_id.encode(), "sha256")[:_MAC_SIZE]

@@ -89,7 +89,7 @@ class Extras:
 def act_part(claims: Mapping[str, Any], name: str) -> str | None:
     """Return a text member of the claim ``act`` (RFC 8693 §4.1); None if it is missing."""
     actor = claims.get("act")
-    part = actor.get(name) if isinstance(actor, Mapping) else None
+    part = actor.get(name) if isinstance(actor, dict) else None
     return part if isinstance(part, str) else None
 
 

@@ -294,10 +294,10 @@ def checked_user(name: str, user: object) -> User | None:
     Raises:
         ConfigurationError: it is not.
     """
+    if user is None or isinstance(user, User):
+        return user
     refuse_awaitable(name, user)
-    if user is not None and not isinstance(user, User):
-        raise ConfigurationError(f"{name} returned a {type(user).__name__}; it has to return a daypass.User or None")
-    return user
+    raise ConfigurationError(f"{name} returned a {type(user).__name__}; it has to return a daypass.User or None")
 
 
 def loaded_user(subject: str, user: object) -> User | None:
