@@ -145,7 +145,7 @@ class ReadSettings(OperatorStep[Mapping[str, str]]):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AddMark(OperatorStep[None]):
     """Add a mark; if the key has this value already, only its time changes. Some expired marks are removed.
 
@@ -162,7 +162,7 @@ class AddMark(OperatorStep[None]):
     now: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReadMarks(OperatorStep[tuple[str, ...]]):
     """Read the values of a key's marks that have not expired at ``now``, sorted."""
 
