@@ -59,7 +59,7 @@ def test_a_user_logs_in_with_the_browser_of_this_machine(server: Server, daypass
 
 
 def test_a_second_login_ends_the_session_it_replaces(server: Server, daypass: Run) -> None:
-    """The replaced refresh token is revoked; another account's session is left alone."""
+    """The replaced refresh token is revoked; another account's session is not touched."""
     first = ("login", "--oauth", server.url, "--client-id", CLIENT_ID, "--scope", "profile")
     assert 0 == daypass(*first).returncode
     old = set(server.tokens)
@@ -126,7 +126,7 @@ def _in_a_thread(*pages: str) -> Callable[[str], None]:
 
 
 def test_a_redirect_without_the_state_is_no_answer(server: Server) -> None:
-    """A page that sends the browser to the listener, with a code of its own, changes nothing (RFC 9700 §4.7)."""
+    """A page that sends the browser to the listener, with a forged code, changes nothing (RFC 9700 §4.7)."""
     oauth = OAuth(client_id=CLIENT_ID, issuer=server.url, scope="profile")
     with httpx2.Client() as client:
         others = ("/callback?code=stolen&state=guess", "/callback?code=stolen", "/favicon.ico")
@@ -146,7 +146,7 @@ def test_an_answer_of_another_issuer_is_refused(server: Server) -> None:
 
 
 def test_nobody_logs_in(server: Server) -> None:
-    """After so many seconds the wait ends; so it does where the server has no such login."""
+    """After the time limit the wait ends; also if the server has no such login."""
     with httpx2.Client() as client:
         with pytest.raises(RefreshUnavailable, match="no login within 0 seconds"):
             oauth_login.by_browser(

@@ -35,7 +35,7 @@ def session(url: str, strategy: OAuth) -> DaypassAuth:
 
 @pytest.mark.parametrize("name", MANNERS)
 def test_provider_session_is_kept_by_its_refreshes_and_revoked(name: str) -> None:
-    """From a refresh token alone: a request is answered, a revoked access token is replaced, a logout revokes."""
+    """With only a refresh token: a request is answered, a revoked access token is replaced, a logout revokes."""
     with provider(name) as (server, url), httpx2.Client(base_url=url) as client:
         auth = session(url, server.manner.make(url))
         for _ in range(3):
@@ -74,7 +74,7 @@ def test_a_dead_refresh_token_is_recognised_once(name: str, answer: Any) -> None
 
 @pytest.mark.parametrize("name", MANNERS)
 def test_a_busy_provider_costs_no_session(name: str) -> None:
-    """Too many requests, and a server error with any body: `RefreshUnavailable`; then the session goes on."""
+    """Too many requests, and a server error with any body: `RefreshUnavailable`; then the session continues."""
     with provider(name) as (server, url), httpx2.Client(base_url=url) as client:
         for answer in (server.manner.busy, (503, {"error": "invalid_grant"})):
             server.answers = [answer]
@@ -102,7 +102,7 @@ def test_a_client_that_is_set_up_wrongly_is_told_so(name: str) -> None:
 
 
 def test_githubs_default_answer_is_read_too() -> None:
-    """GitHub answers with a form to those that do not ask for JSON: that is read like JSON."""
+    """GitHub answers with a form to clients that do not ask for JSON: that is read like JSON."""
     with provider("github") as (server, url), httpx2.Client(base_url=url) as client:
         client.event_hooks["request"] = [lambda request: request.headers.update({"accept": "*/*"})]
         auth = session(url, server.manner.make(url))

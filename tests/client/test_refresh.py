@@ -142,7 +142,7 @@ def test_an_outage_is_no_logout_while_the_token_is_good(user: Any, issuer: Any, 
 
 
 def test_an_outage_with_a_dead_token_is_told_as_such_and_passes(user: Any, issuer: Any, clock: Any) -> None:
-    """With nothing left to use, callers get RefreshUnavailable; when the server is back, the same session goes on."""
+    """Without a usable token callers get RefreshUnavailable; when the server is back, the same session continues."""
     issuer.revoke_access()
     issuer.statuses = [503] * 3
     clock.advance(LIFETIME)
@@ -294,7 +294,7 @@ def test_login_goes_on_where_a_dead_session_ended(user: Any, issuer: Any, clock:
 
 @pytest.mark.parametrize("library", ["httpx2", "httpx"])
 def test_a_cancelled_caller_loses_nothing(new_user: NewUser, issuer: Any, clock: Any, library: str) -> None:
-    """The refresh that a cancelled task started goes on: its token is kept, and the others who waited get it."""
+    """The refresh that a cancelled task started continues: its token is kept, and the other waiting tasks get it."""
     user = new_user(f"{library}-async")
     user.login()
     issuer.gate = threading.Event()
@@ -318,7 +318,7 @@ def test_a_cancelled_caller_loses_nothing(new_user: NewUser, issuer: Any, clock:
 
 @pytest.mark.parametrize("library", ["httpx2", "httpx"])
 def test_a_caller_who_ran_out_of_time_loses_nothing(new_user: NewUser, issuer: Any, clock: Any, library: str) -> None:
-    """A caller with a time-out of its own leaves; the token that it had asked for is there for the next one."""
+    """A caller with a timeout leaves; the token of its refresh is there for the next one."""
     user = new_user(f"{library}-async")
     user.login()
     issuer.latency = 0.2

@@ -35,7 +35,7 @@ def test_a_redirect_takes_no_token_to_another_origin(user: Any, issuer: Any, str
 
 
 def test_a_stranger_cannot_send_the_token_back(user: Any, issuer: Any, clock: Any, stranger: tuple[str, Any]) -> None:
-    """What another origin redirects back here is the stranger's request: it gets no token, not even after its 401."""
+    """A request that another origin redirects back here gets no token, not even after its 401."""
     url, other = stranger
     issuer.location, other.location = f"{url}/hop", f"{user.url}/me"
     clock.advance(5_000)
@@ -57,7 +57,7 @@ def test_what_was_redirected_is_not_done_twice(user: Any, issuer: Any, clock: An
 
 
 def test_a_body_that_was_redirected_is_sent_again_whole(user: Any, issuer: Any, clock: Any) -> None:
-    """A 307 takes the body along, and so does the replay of what it led to."""
+    """A 307 keeps the body, and so does the retry after the redirect."""
     issuer.location = "/upload"
     clock.advance(5_000)
     issuer.revoke_access()
@@ -181,7 +181,7 @@ def test_a_failed_login_leaves_the_session_there_was(user: Any) -> None:
 
 
 def test_without_a_session_nothing_is_sent(new_user: NewUser, kind: str, issuer: Any) -> None:
-    """Before a login and after a logout a request raises LoginRequired, and the server hears nothing."""
+    """Before a login and after a logout a request raises LoginRequired, and the server receives nothing."""
     user = new_user(kind)
     with pytest.raises(LoginRequired):
         user.get()
@@ -320,7 +320,7 @@ def test_a_url_that_tokens_must_not_go_to_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["http://localhost:8000/auth/", "http://127.0.0.2/auth", "http://[::1]:80/auth"])
 def test_plain_http_to_loopback_is_fine(text: str) -> None:
-    """On loopback nobody listens in; elsewhere it takes `allow_http=True`."""
+    """Loopback cannot be intercepted; elsewhere plain HTTP needs `allow_http=True`."""
     DaypassAuth(text)
     DaypassAuth("http://intranet/auth", allow_http=True)
 

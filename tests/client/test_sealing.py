@@ -15,7 +15,7 @@ PLACE = "xero/tenant-42"
 
 
 def test_a_sealed_text_opens_in_its_place() -> None:
-    """What was sealed for a place is what opens there; the sealed text does not show it."""
+    """A text that was sealed for a place opens only there; the sealed text does not show it."""
     sealed = Sealing(NEW).seal(TEXT, PLACE)
     assert TEXT == Sealing(NEW.encode()).open(sealed, PLACE)
     assert "r3fresh" not in sealed
@@ -48,7 +48,7 @@ def test_a_changed_text_is_refused(where: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "v1", "v1.", "v2.0011223344556677.AAAA", "plain text", '{"daypass": 1}'])
 def test_a_text_of_another_kind_is_refused(text: str) -> None:
-    """What is not sealed in this format is never taken for an empty storage."""
+    """A text that is not sealed in this format is never taken for an empty storage."""
     with pytest.raises(ConfigurationError, match="not in a format that this version of Daypass reads"):
         Sealing(NEW).open(text, PLACE)
 
@@ -94,7 +94,7 @@ def test_the_newest_secret_seals_and_all_open() -> None:
 def test_a_weak_secret_is_refused(secret: object, says: str) -> None:
     """The vault's secret is as strong as the server's; the message says how to make one, and not the secret."""
     with pytest.raises(ConfigurationError, match=says) as caught:
-        Sealing(secret)  # type: ignore[arg-type]  # what is tested
+        Sealing(secret)  # type: ignore[arg-type]  # the test is about this
     assert "thirty-two" not in str(caught.value)
 
 

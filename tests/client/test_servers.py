@@ -186,7 +186,7 @@ def test_a_strategy_that_is_none_is_refused() -> None:
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(clock: Any) -> None:
-    """A token endpoint's answer is read up to a bound; one that goes on and on is an outage."""
+    """A token endpoint's answer is read up to a limit; an endless one is an outage."""
     read = 0
 
     class Endless(httpx2.SyncByteStream):

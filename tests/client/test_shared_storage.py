@@ -141,7 +141,7 @@ class Noted(SharedStorage):
 def test_refresh_ends_before_its_lease(
     rows: RedisRows, url: str, issuer: Any, clock: Any, takes: int, *, sent: bool
 ) -> None:
-    """Each step of it is cut by what is left of the lease; it is not sent if nothing is left. The token is not lost."""
+    """Each step of it is limited by the rest of the lease; with no rest it is not sent. The token is not lost."""
     slow, limits = Slow(rows, clock, 0), list[float]()
     storage = Noted(slow, KEY, Sealing(SECRET), clock=clock)
     hooks = {"request": [lambda request: limits.append(request.extensions["timeout"]["read"])]}

@@ -53,7 +53,7 @@ class Drawer(keyring.backend.KeyringBackend):
 
 
 class Own(Storage):
-    """The least that a storage of one's own has."""
+    """The minimum of a user's own storage."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def test_a_session_goes_on_after_a_restart(
 def test_a_siblings_refresh_login_and_logout_are_adopted(
     new_user: NewUser, kind: str, issuer: Any, clock: Any, reopened: Callable[[], Storage]
 ) -> None:
-    """What one client does to a session, the other that keeps it in the same place goes on from."""
+    """What one client does to a session, another client with the same storage continues from."""
     events: list[str] = []
     one = new_user("httpx2-sync", storage=reopened())
     two = new_user(kind, storage=reopened(), on_event=lambda event: events.append(event.kind.value))
@@ -267,7 +267,7 @@ def test_a_file_is_written_whole_and_closed_to_others(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_no_session(new_user: NewUser, issuer: Any, clock: Any) -> None:
-    """A rotated token that cannot be written lives in memory, and is not taken for older than what was written."""
+    """A rotated token that cannot be written stays in memory, and is not replaced by the older one in the file."""
 
     class Full(Own):
         full = False

@@ -1,4 +1,4 @@
-"""Files and storages that do not work as they should: what is kept, what is lost, and what is said about it."""
+"""Files and storages that do not work: what is kept, what is lost, and what is reported."""
 
 import asyncio
 import importlib
@@ -199,7 +199,7 @@ class Crashed(BaseException):
 
 
 class Crashing(io.FileIO):
-    """A file whose writer is killed after so many bytes."""
+    """A file whose writer is killed after this many bytes."""
 
     left = 0
 
@@ -258,7 +258,7 @@ print("well")
 
 
 def in_namespace(*commands: str) -> subprocess.CompletedProcess[str]:
-    """Run shell commands where file systems may be mounted that nobody else sees."""
+    """Run shell commands in a namespace whose mounts no other process sees."""
     unshare = shutil.which("unshare")
     if unshare is None or subprocess.run([unshare, "-rm", "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("this machine does not let us mount in a namespace of our own")

@@ -50,7 +50,7 @@ def test_session_is_refreshed_on_trio(url: str, issuer: StrictServer, clock: Any
 
 
 def test_cancelled_task_of_trio_loses_nothing(url: str, issuer: StrictServer, clock: Any) -> None:
-    """Who runs out of time leaves; the refresh goes on, and its token is there for the next request."""
+    """A caller with a timeout leaves; the refresh continues, and its token is there for the next request."""
     auth = DaypassAuth(f"{url}/auth", clock=clock)
 
     async def main() -> None:

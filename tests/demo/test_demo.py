@@ -29,7 +29,7 @@ LIVE = "Ctrl-C ends it"
 
 @pytest.fixture(autouse=True)
 def ctrl_c_is_heard() -> Iterator[None]:
-    """Start processes that hear SIGINT, even where the tests themselves run in the background of a shell."""
+    """Start processes that receive SIGINT, even if the tests run in the background of a shell."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -76,7 +76,7 @@ def children(pid: int) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    """Tell whether a process has ended, waiting a moment for the system to say so."""
+    """Return whether a process has ended, waiting a moment for the system to notice."""
     ends = time.monotonic() + 5
     while Path(f"/proc/{pid}").exists():
         if time.monotonic() > ends:
@@ -86,14 +86,14 @@ def gone(pid: int) -> bool:
 
 
 def refused(address: str) -> bool:
-    """Tell whether nobody listens at ``address`` any more."""
+    """Return whether nothing listens at ``address`` any more."""
     where = urlsplit(address)
     with closing(socket.socket()) as trying:
         return trying.connect_ex((where.hostname, where.port)) != 0
 
 
 class Terminal:
-    """The command on a terminal of its own, of so many columns and lines."""
+    """The command on a separate terminal, of this many columns and lines."""
 
     def __init__(self, *arguments: str, folder: Path, columns: int, lines: int) -> None:
         self.text = ""
@@ -101,7 +101,7 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         mode = termios.tcgetattr(theirs)
-        mode[3] = mode[3] & ~termios.ECHO | termios.NOFLSH  # Ctrl-C takes nothing away of what is being shown
+        mode[3] = mode[3] & ~termios.ECHO | termios.NOFLSH  # Ctrl-C removes nothing that is on the screen
         termios.tcsetattr(theirs, termios.TCSANOW, mode)
         self._process = subprocess.Popen(
             [DAYPASS, "demo", *arguments],
@@ -110,7 +110,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            # the terminal becomes the session's own, so that what is typed reaches it as signals
+            # the terminal becomes the session's own, so that keys reach it as signals
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
@@ -173,7 +173,7 @@ def test_json_is_one_line_that_convinces(tmp_path: Path) -> None:
 
 
 def test_too_short_a_run_shows_nothing_and_says_so_by_its_status(tmp_path: Path) -> None:
-    """With fewer than two expiries the figures are printed all the same, and the status is 1."""
+    """With fewer than two expiries the figures are still printed, and the status is 1."""
     done = demo("--for", "1", "--json", folder=tmp_path)
 
     figures = json.loads(done.stdout)
@@ -232,7 +232,7 @@ def test_no_duration_is_one_plain_line(tmp_path: Path, seconds: str) -> None:
 
 
 def test_any_encoding_of_the_output_will_do(tmp_path: Path) -> None:
-    """Where standard output is no UTF, the picture is drawn with what it has, to the end."""
+    """If standard output is not UTF, the picture is drawn with ASCII, to the end."""
     done = demo("--for", "1", folder=tmp_path, given={"PYTHONIOENCODING": "latin-1"})
 
     assert b"" == done.stderr
@@ -256,7 +256,7 @@ def test_a_terminal_sees_the_live_panel_and_then_the_verdict(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, columns: int) -> None:
-    """However narrow the terminal, each figure stands there with its value, and no row of the timeline wraps."""
+    """However narrow the terminal, each figure has its value, and no row of the timeline wraps."""
     with terminal("--for", "1.5", folder=tmp_path, columns=columns) as opened:
         opened.end()
         picture = final_picture(opened.text)
@@ -272,7 +272,7 @@ def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, columns: int
 
 
 def test_ctrl_c_pressed_again_and_again_changes_nothing(tmp_path: Path) -> None:
-    """Ctrl-C ends it with the summary; pressed again, while it ends and after the verdict, it is not even heard."""
+    """Ctrl-C ends it with the summary; pressed again, before and after the verdict, it has no effect."""
     with terminal(folder=tmp_path) as opened:
         opened.read(until="requests ")
         time.sleep(1)

@@ -44,7 +44,7 @@ def test_the_expiries_of_all_users_count(tally: Tally, ann: Lane) -> None:
 
 
 def test_each_kind_of_event_is_counted_for_itself(tally: Tally, ann: Lane) -> None:
-    """Refreshes and replays are what the client told of; a login, a 401 and a logout are neither."""
+    """Refreshes and replays are the client's events; a login, a 401 and a logout are neither."""
     for kind, times in ((EventKind.LOGGED_IN, 1), (EventKind.UNAUTHORIZED, 4), (EventKind.LOGGED_OUT, 1)):
         for at in range(times):
             tally.event(ann, ClientEvent(kind, at), at)
@@ -89,7 +89,7 @@ def test_one_request_is_its_own_quantiles(tally: Tally, ann: Lane) -> None:
 
 
 def test_nothing_yet_is_all_zeros(tally: Tally) -> None:
-    """Before the first request every figure is nought, and it convinces nobody."""
+    """Before the first request every figure is 0, and the verdict is negative."""
     summary = tally.summary(0)
 
     assert [0] * 7 == list(summary.as_dict().values())

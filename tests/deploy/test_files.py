@@ -46,7 +46,7 @@ def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
 
 
 def test_the_image_is_not_root_s_and_needs_only_what_is_copied() -> None:
-    """It runs as a number, and what is copied exists and passes the list of what Docker may see."""
+    """It runs as a numeric user; what is copied exists and is not excluded by ``.dockerignore``."""
     text = (DEPLOY / "Dockerfile").read_text()
     assert re.search(r"^USER [1-9]\d+:[1-9]\d+$", text, re.MULTILINE)
     copied = [name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()]
@@ -107,7 +107,7 @@ def test_kustomize_renders_the_manifests() -> None:
 
 
 def test_pods_fit_the_restricted_standard_and_end_in_time() -> None:
-    """What the namespace enforces; a pod has longer to end than the service takes; probes ask what they should."""
+    """As the namespace enforces it; a pod has longer to end than the service takes; probes use the right paths."""
     pod = the("Deployment")["spec"]["template"]["spec"]
     assert "restricted" == the("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert (True, "RuntimeDefault") == (

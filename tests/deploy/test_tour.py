@@ -17,7 +17,7 @@ COMMANDS = re.findall(r"^\$ (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILI
 
 
 def test_every_command_of_the_first_hour_works(tmp_path: Path) -> None:
-    """None fails, the service ends cleanly, and what it shows is true: sessions end with a new password."""
+    """None fails, the service ends cleanly, and what the page says is true: a new password ends the sessions."""
     for program in ("curl", "openssl", "sqlite3"):
         if shutil.which(program) is None:
             pytest.skip(f"there is no {program}")

@@ -49,12 +49,12 @@ def recipes() -> dict[str, Any]:
     for shown, shorter in SHORTER.items():
         program = program.replace(shown, shorter)
     names: dict[str, Any] = {"__name__": "recipes"}
-    exec(compile(program, str(PAGE), "exec"), names)  # noqa: S102 - what is under test
+    exec(compile(program, str(PAGE), "exec"), names)  # noqa: S102 - the test is about this
     return names
 
 
 class Servers:
-    """The services that the recipes' clients talk to, and what they may do there."""
+    """The services of the recipes' clients, and what they may do there."""
 
     def __init__(self, names: dict[str, Any], stack: ExitStack) -> None:
         self.names = names

@@ -1,4 +1,4 @@
-"""docs/browser.md says which client was shown to do what in which engine: no more than the tests show, and no less."""
+"""docs/browser.md says which client passes what in which engine: exactly what the tests show."""
 
 import re
 

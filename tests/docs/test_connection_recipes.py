@@ -10,7 +10,7 @@ RECIPES = ("httpx_ws", "httpx_sse", "socket_io", "g_rpc", "flask_sock", "flask_s
 
 
 def test_recipes_outlive_an_access_token_and_end_with_their_session() -> None:
-    """Each client gets something after its first access token has expired, and is told when its session ends.
+    """Each client gets messages after its first access token has expired, and learns when its session ends.
 
     All run at once in another process.
     """

@@ -1,4 +1,4 @@
-"""The examples in README and docs are programs, and are run as they stand."""
+"""The examples in README and docs are programs, and are run without a change."""
 
 import re
 import socket
@@ -66,14 +66,14 @@ def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
 
 
 def test_the_quickstart_works(quickstart: str, tmp_path: Path) -> None:
-    """The README's client, run as it stands against the README's server, is logged in and gets its answer."""
+    """The README's client, run unchanged against the README's server, is logged in and gets its answer."""
     client = blocks(ROOT / "README.md")[1].replace(ADDRESS, quickstart)
     assert ["{'user': '1'}"] == run(client, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS).with_suffix("")))
 def test_a_pages_examples_run_and_print_what_they_say(page: Path, quickstart: str, tmp_path: Path) -> None:
-    """The examples of a page, taken together, run; what stands behind a print is what it prints."""
+    """The examples of a page, taken together, run; the comment after a print is what it prints."""
     program = "\n".join(blocks(page))
     printed = run(program.replace(ADDRESS, quickstart), tmp_path)
     assert [] == [shown for shown in _SHOWN.findall(program) if shown not in printed]

@@ -1,4 +1,4 @@
-"""What docs/fleet.md gives the vault's database user is enough, and what it says of an outsider's rows is true."""
+"""The rights that docs/fleet.md gives the vault's database user are enough, and protect the rows as it says."""
 
 import re
 import secrets

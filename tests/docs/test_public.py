@@ -1,4 +1,4 @@
-"""The page of what is public is complete, and names nothing that is not there."""
+"""The page of what is public is complete, and every name on it exists."""
 
 import importlib
 import re
@@ -31,7 +31,7 @@ def test_every_name_on_the_page_is_there() -> None:
 
 
 def test_signatures_are_those_of_the_committed_listing() -> None:
-    """A change of what is public is seen in a review: ``python -m tests.docs.public_api`` writes the listing anew."""
+    """A change of a public signature changes the listing: ``python -m tests.docs.public_api`` writes it."""
     listed = public_api.LISTING.read_text(encoding="utf-8").splitlines()
     assert listed == public_api.lines(), "if this is meant, run: .venv/bin/python -m tests.docs.public_api"
 

@@ -18,7 +18,7 @@ def test_the_verdicts_are_the_tables() -> None:
 
 
 def test_each_verdict_is_explained() -> None:
-    """The list below the table tells of every verdict."""
+    """The list below the table explains every verdict."""
     explained = re.findall(r"^- \*\*([a-z]+)\*\*: ", TEXT, re.MULTILINE)
     assert {verdict.name.lower() for verdict in TABLE.values()} == set(explained)
 

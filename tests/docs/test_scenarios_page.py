@@ -8,7 +8,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
 
 
 def test_the_table_is_the_kits() -> None:
-    """Row by row and cell by cell: what is ticked is what `tests/client/test_contract.py` shows, and nothing else."""
+    """Row by row and cell by cell: a tick is what `tests/client/test_contract.py` shows, and nothing else."""
     page = PAGE.read_text(encoding="utf-8")
     assert table(expected) in page
     assert page == remade(page, expected)

@@ -34,7 +34,7 @@ def defined(file: str) -> frozenset[str]:
 
 
 def test_every_test_that_is_named_is_there() -> None:
-    """Whatever the page names, in a table or beside it, is a test in that file."""
+    """Every test that the page names exists in that file."""
     named = _NAMED.findall(TEXT)
     assert len(named) > 150
     assert [] == [f"{file}::{name}" for file, name in named if name not in defined(file)]
@@ -55,7 +55,7 @@ def test_every_point_has_its_number() -> None:
 
 
 def test_every_attack_is_told_of() -> None:
-    """Each test in `tests/security` stands for something that the page says."""
+    """Each test in `tests/security` belongs to something that the page says."""
     attacks = {
         (f"security/{path.name}", name)
         for path in (TESTS / "security").glob("test_*.py")

@@ -1,4 +1,4 @@
-"""The site of each version stays readable beside the newer ones."""
+"""The site of each version stays readable when newer ones are added."""
 
 import json
 import subprocess

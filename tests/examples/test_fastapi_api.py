@@ -25,7 +25,7 @@ def bearing(api: str, name: str) -> dict[str, str]:
 
 
 def test_the_api(api: str) -> None:
-    """Its routes are for strangers, for users, and for users who may write, as they say."""
+    """Its routes are for everyone, for users, and for users who may write, as they say."""
     ann, ben = bearing(api, "ann"), bearing(api, "ben")
     greetings = [httpx2.get(f"{api}/hello", headers=each).json() for each in ({}, ann, ben)]
     assert ["Hello, stranger!", "Hello, ann!", "Hello, ben!"] == greetings

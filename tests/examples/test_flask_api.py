@@ -33,7 +33,7 @@ def test_a_client_stays_logged_in(address: str) -> None:
 
 
 def test_what_is_refused(address: str) -> None:
-    """No token is a 401, too small a scope a 403; a wrong password and an unknown address are told alike."""
+    """No token is a 401, a scope that is too small a 403; a wrong password and an unknown address look the same."""
     with httpx2.Client(base_url=address) as client:
         for email, password in (("ann@example.com", "wrong"), ("nobody@example.com", "")):
             refused = client.post("/auth/login", json={"email": email, "password": password or "x"})

@@ -1,4 +1,4 @@
-"""The campaigns: what is done to a fleet, what is counted, and what has to come out."""
+"""The campaigns: what is done to a fleet, what is counted, and what the result must be."""
 
 import contextlib
 import os

@@ -21,7 +21,7 @@ MACHINES = 3
 
 
 class Fleet:
-    """Three machines with so many workers each; ended with the context.
+    """Three machines with this many workers each; ended with the context.
 
     Args:
         job: what the workers do.
@@ -61,7 +61,7 @@ class Fleet:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self, pid: int) -> bool:
-        """Kill a worker at once, and start another in its place; tell whether it was one of ours."""
+        """Kill a worker at once, and start another in its place; return whether it was one of ours."""
         machine = self._home.pop(pid, None)
         if machine is None:
             return False
@@ -71,7 +71,7 @@ class Fleet:
         return True
 
     def is_worker(self, pid: int) -> bool:
-        """Tell whether this is a worker that was not killed."""
+        """Return whether this is a worker that was not killed."""
         return pid in self._home
 
     def end(self) -> None:
@@ -94,7 +94,7 @@ class Fleet:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """What was logged."""
+        """The lines of the log."""
         return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
 
     def counts(self) -> Counter[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from daypass.testing.strict_server import Line, StrictServer
 
 REFUSED = ("reused", "revoked", "unknown")
-"""Why a refresh is refused for good: presented after its successor was used, after that, or never given out."""
+"""Why a refresh is refused finally: presented after its successor was used, after that, or never issued."""
 
 
 class Issuer(StrictServer):
@@ -35,7 +35,7 @@ class Issuer(StrictServer):
 
     @property
     def refused(self) -> int:
-        """How many refreshes were refused for good."""
+        """How many refreshes were refused finally."""
         return sum(self.counts[each] for each in REFUSED)
 
     def _line_of(self, token: str) -> tuple[str, Line | None]:

@@ -93,7 +93,7 @@ class Log:
 
 
 class Worker:
-    """Uses its connections, one after another, until it is told to end."""
+    """Uses its connections, one after another, until a message ends it."""
 
     def __init__(self, job: Job, number: int) -> None:
         self._job = job

@@ -36,7 +36,7 @@ def test_killed_worker_costs_no_connection() -> None:
 
 
 def test_stopped_worker_writes_nothing_late() -> None:
-    """It is stopped for longer than its lease: another refreshes, and what it brings when it goes on is not kept."""
+    """It is stopped for longer than its lease: another refreshes, and its own late result is not kept."""
     stopped("redis", SHORT)
 
 
@@ -46,5 +46,5 @@ def test_connections_expire_at_their_own_times() -> None:
 
 
 def test_failover_loses_nothing() -> None:
-    """Three machines, each with clocks of its own, a strict server; the standby takes over: no token is sent twice."""
+    """Three machines with different clocks, a strict server; the standby takes over: no token is sent twice."""
     outages("postgres-standby", SHORT)

@@ -124,7 +124,7 @@ urlpatterns = [path("me", me), path("page", page)]
 
 
 def run(folder: Path, files: dict[str, str]) -> str:
-    """Run pytest in a folder with these files; return what it says."""
+    """Run pytest in a folder with these files; return its output."""
     for name, text in files.items():
         (folder / name).write_text(text)
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

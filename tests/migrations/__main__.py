@@ -277,7 +277,7 @@ def keep(user: User, set_cookies: list[str]) -> None:
 
 
 def migrate(name: str, users: int, seed: int, libraries: Path) -> bool:
-    """Try one library; return whether nobody was logged out."""
+    """Try one library; return whether no user was logged out."""
     library = LIBRARIES[name]
     python = environment(library, libraries)
     folder = Path(tempfile.mkdtemp(prefix="daypass-migration-"))

@@ -1,25 +1,39 @@
 """Changes one operator, number or condition at a time, and runs the tests that have to notice.
 
-python -m tests.mutants [--seconds N] [MODULE …]
+python -m tests.mutants [--seconds N] [--seed N] [MODULE …]
 
 Works on a copy of the source in a temporary folder. Prints each change that no test noticed, unless
-``tests/mutants/reasons.toml`` says why none has to, and exits with 1 if there is one.
+``tests/mutants/reasons.toml`` says why none has to, and exits with 1 if there is one. The changes come in random order,
+so what a short run has tried is a fair sample.
+
+Each change is tried in a forked child of a process that has loaded pytest and all third-party libraries, but nothing of
+Daypass: that takes a fraction of the time of a new process.
 """
 
 import argparse
-import json
+import compileall
+import contextlib
+import importlib
 import os
+import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 import tomllib
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import ndiff
 from pathlib import Path
-from typing import Any
+
+import pytest
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
 MODULES = {
     "rotation": ("rotation.py", "core/test_rotation.py model/test_promises.py"),
     "refresh_token": ("refresh_token.py", "core/test_refresh_token.py"),
@@ -34,74 +48,127 @@ MODULES = {
 SLOWEST = 120.0
 """Seconds after which a change counts as noticed: it made something hang."""
 
-
-Outcomes = list[tuple[dict[str, Any], dict[str, Any] | None]]
-
-
-def copied(folder: Path) -> None:
-    """Copy what the tests need."""
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
-        else:
-            shutil.copy(source, folder / name)
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+OURS = ("daypass", "tests", "conftest", "__main__")
 
 
-def outcomes(name: str, folder: Path, seconds: float) -> Outcomes:
-    """Return each change of a module and what came of it, None for those that there was no time for."""
-    path, tests = MODULES[name]
-    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider " + " ".join(
-        f"tests/{each}" for each in tests.split()
-    )
-    (folder / "mutants.toml").write_text(
-        f'[cosmic-ray]\nmodule-path = "src/daypass/{path}"\ntimeout = {SLOWEST}\nexcluded-modules = []\n'
-        f'test-command = "{command}"\n[cosmic-ray.distributor]\nname = "local"\n'
-    )
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    tool = [str(Path(sys.executable).parent / "cosmic-ray")]
-    run = {"cwd": folder, "env": environment, "check": True}
-    subprocess.run(["sh", "-c", command], **run, stdout=subprocess.DEVNULL)  # type: ignore[call-overload]  # the same for all
-    subprocess.run([*tool, "init", "mutants.toml", "mutants.sqlite", "--force"], **run)  # type: ignore[call-overload]
-    try:
-        subprocess.run([*tool, "exec", "mutants.toml", "mutants.sqlite"], **run, timeout=seconds)  # type: ignore[call-overload]
-    except subprocess.TimeoutExpired:
-        sys.stdout.write(f"{name}: out of time\n")
-    dumped = subprocess.run([*tool, "dump", "mutants.sqlite"], **run, capture_output=True, text=True)  # type: ignore[call-overload]
-    return [tuple(json.loads(line)) for line in dumped.stdout.splitlines()]
+@dataclass(frozen=True)
+class Change:
+    """One change of a module: its operator, the line that it changes, and the whole source with it."""
+
+    operator: str
+    line: str
+    source: str
 
 
-def survivors(
-    found: list[tuple[dict[str, Any], dict[str, Any] | None]], source: list[str]
-) -> list[tuple[str, str, str]]:
-    """Return the line, the operator and the diff of each change that no test noticed."""
-    alive = []
-    for item, result in found:
-        if result is not None and result["test_outcome"] == "survived":
-            (mutation,) = item["mutations"]
-            line = source[mutation["start_pos"][0] - 1].strip()
-            alive.append((line, mutation["operator_name"], result["diff"]))
-    return alive
+def changes(source: str) -> Iterator[Change]:
+    """Yield every change of a module that cosmic-ray knows."""
+    tree = get_ast(source)
+    for name in operator_names():
+        if not get_operator(name).arguments():
+            operator = get_operator(name)()
+            starts = [start for node in ast_nodes(tree) for start, _ in operator.mutation_positions(node)]
+            for number, (row, _) in enumerate(starts):
+                yield Change(name, source.splitlines()[row - 1].strip(), mutate_code(source, operator, number))
 
 
-def examine(name: str, seconds: float) -> bool:
+def copied(folder: Path, module: str) -> Path:
+    """Copy the package, all but one module compiled; return that module."""
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / "src" / "daypass" / module
+    compileall.compile_dir(folder / "src", quiet=1)
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+        compiled.unlink()
+    return path
+
+
+def run_tests(tests: Sequence[str], report: int | None = None) -> int | None:
+    """Run tests in a forked child; return its exit status, None if it took too long.
+
+    Args:
+        tests: files in ``tests``.
+        report: where the child writes which modules it has loaded.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setpgid(0, 0)
+            silence = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            status = int(pytest.main([*OPTIONS, *(f"tests/{each}" for each in tests)]))
+            if report is not None:
+                os.write(report, "\n".join(sys.modules).encode())
+        finally:
+            os._exit(status)
+    for _ in range(int(SLOWEST / 0.02)):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def prepare(tests: Sequence[str]) -> None:
+    """Load what the tests need besides Daypass and themselves; each change then starts with it.
+
+    Raises:
+        SystemExit: the tests fail without any change.
+    """
+    with tempfile.TemporaryFile() as report:
+        if run_tests(tests, report.fileno()) != 0:
+            sys.exit(f"the tests fail without any change: {' '.join(tests)}")
+        report.seek(0)
+        names = report.read().decode().split()
+    for name in names:
+        if name.partition(".")[0] not in OURS:
+            with contextlib.suppress(Exception):  # some only work in a certain order, or not at all
+                importlib.import_module(name)
+
+
+def examine(name: str, seconds: float, seed: int) -> bool:
     """Change one module; return whether each change that was tried was noticed, or has its reason."""
+    module, files = MODULES[name]
+    tests = files.split()
     reasons = tomllib.loads((ROOT / "tests/mutants/reasons.toml").read_text(encoding="utf-8")).get(name, [])
     excused = {(each["line"], each["change"]) for each in reasons}
-    with tempfile.TemporaryDirectory(prefix="daypass-mutants-") as place:
-        folder = Path(place)
-        copied(folder)
-        source = (folder / "src/daypass" / MODULES[name][0]).read_text(encoding="utf-8").splitlines()
-        found = outcomes(name, folder, seconds)
-    alive = survivors(found, source)
-    counts = Counter("not tried" if result is None else str(result["test_outcome"]) for _, result in found)
-    new = [each for each in alive if each[:2] not in excused]
-    sys.stdout.write(f"{name}: {dict(counts)}, {len(alive) - len(new)} with a reason, {len(new)} without\n")
-    for line, operator, diff in new:
-        changed = [each for each in diff.splitlines() if each[:1] in "+-" and each[:3] not in ("+++", "---")]
-        sys.stdout.write(f"  {operator}: {line}\n" + "".join(f"      {each}\n" for each in changed))
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="daypass-mutants-") as folder:
+        path = copied(Path(folder), module)
+        source = path.read_text(encoding="utf-8")
+        sys.path.insert(0, str(path.parents[len(Path(module).parts)]))
+        os.environ["PYTHONPATH"] = sys.path[0]
+        prepare(tests)
+        todo = sorted(changes(source), key=lambda each: (each.operator, each.source))
+        random.Random(seed).shuffle(todo)
+        until = time.monotonic() + seconds
+        for each in todo:
+            if time.monotonic() > until:
+                counts["not tried"] += 1
+                continue
+            path.write_text(each.source, encoding="utf-8")
+            if run_tests(tests) != 0:
+                counts["noticed"] += 1
+            elif (each.line, each.operator) in excused:
+                counts["with a reason"] += 1
+            else:
+                counts["survived"] += 1
+                show(each, source)
+        del sys.path[0]
+    sys.stdout.write(f"{name}: {', '.join(f'{count} {what}' for what, count in sorted(counts.items()))}\n")
     sys.stdout.flush()
-    return not new
+    return counts["survived"] == 0
+
+
+def show(change: Change, source: str) -> None:
+    """Print a change that no test noticed."""
+    lines = ndiff(source.splitlines(), change.source.splitlines())
+    changed = [line for line in lines if line[:1] in "+-"]
+    sys.stdout.write(f"  {change.operator}: {change.line}\n" + "".join(f"      {line}\n" for line in changed))
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -109,11 +176,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"by default all: {', '.join(MODULES)}")
     parser.add_argument("--seconds", type=float, default=6 * 3600, help="for each module")
+    parser.add_argument("--seed", type=int, default=1, help="of the order")
     options = parser.parse_args()
     unknown = set(options.modules) - MODULES.keys()
     if unknown:
         parser.error(f"unknown module {', '.join(unknown)}: choose from {', '.join(MODULES)}")
-    passed = [examine(name, options.seconds) for name in options.modules or MODULES]
+    os.chdir(ROOT)
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    passed = [examine(name, options.seconds, options.seed) for name in options.modules or MODULES]
     return 0 if all(passed) else 1
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: complete, bounded, beside the requests, and without secrets."""
+"""The audit trail: complete, bounded, written beside the requests, and without secrets."""
 
 import asyncio
 import json
@@ -80,7 +80,7 @@ class Watched(MemoryStore):
 
 
 def test_requests_do_not_wait_for_the_trail() -> None:
-    """A login asks the store once; what it leaves in the trail is written by the upkeep, soon."""
+    """A login is one step of the store; its records are written soon, by the upkeep."""
     store, own = Watched(), threading.current_thread().name
     with issuer(store) as auth:
         auth.jwks()
@@ -154,7 +154,7 @@ def test_an_answer_that_was_lost_writes_nothing_twice() -> None:
 
 @pytest.mark.parametrize("code", [EventCode.REJECTED, EventCode.LOGIN_FAILED, EventCode.LIMITED])
 def test_a_flood_of_bad_requests_does_not_fill_the_store(code: EventCode) -> None:
-    """So many a second are kept of what anyone can cause; logins of users are all kept."""
+    """Of events that anyone can cause, a limited number per second is kept; logins of users are all kept."""
     store, (audit, _) = MemoryStore(), trail()
     for number in range(10 * NOISY_A_SECOND):
         audit.add(Event(code, START))
@@ -201,7 +201,7 @@ def test_a_trail_that_would_keep_nothing_is_refused(wrong: Any) -> None:
 
 
 def test_a_store_without_a_trail_is_refused() -> None:
-    """An issuer does not seem to keep what it does not keep."""
+    """An issuer whose store has no trail refuses the option."""
 
     class Bare:
         def perform(self, step: Any) -> Any: ...

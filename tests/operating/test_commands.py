@@ -1,4 +1,4 @@
-"""The commands for operators on the store of a running service: what they show, what they do, how they fail."""
+"""The commands for operators on the store of a running service: their output, their effects, their errors."""
 
 import contextlib
 import io
@@ -36,7 +36,7 @@ def service(folder: Path) -> Iterator[Service]:
 
 
 def run(folder: Path, *words: str, text: str = "", status: int = 0) -> str:
-    """Run a command in this process, as if in ``folder``; return what it printed."""
+    """Run a command in this process, as if in ``folder``; return its output."""
     printed, complaints = io.StringIO(), io.StringIO()
     store = ("--store", f"sqlite:///{folder}/app.db")
     with pytest.MonkeyPatch.context() as patch:
@@ -78,7 +78,7 @@ def test_sessions_are_found_shown_and_ended(folder: Path, service: Service) -> N
 
 
 def test_all_sessions_of_a_user_are_ended(folder: Path, service: Service) -> None:
-    """Every device of that user, and nobody else's."""
+    """Every device of that user, and of no other."""
     with service.client() as one, service.client() as other:
         service.login(one)
         service.login(other)
@@ -87,7 +87,7 @@ def test_all_sessions_of_a_user_are_ended(folder: Path, service: Service) -> Non
 
 
 def test_a_refresh_token_is_explained_and_not_used(folder: Path, service: Service) -> None:
-    """Each place of a token in its session; nothing of it is printed, and the session goes on as it was."""
+    """Each place of a token in its session; no token is printed, and the session is unchanged."""
     with service.client() as client:
         service.login(client)
         tokens = [next(iter(client.cookies.values()))]
@@ -174,7 +174,7 @@ def test_what_is_in_the_store_is_counted_and_purged(folder: Path, service: Servi
 
 
 def test_a_person_sees_a_table_and_a_pipe_gets_lines(folder: Path, service: Service) -> None:
-    """In a terminal there are headings and columns; in a pipe tabs alone."""
+    """In a terminal there are headings and columns; in a pipe only tabs."""
     piped = run(folder, "key", "list")
     assert all(4 == line.count("\t") for line in piped.splitlines())
     assert "KID" not in piped

@@ -149,7 +149,7 @@ def findings(facts: StoreFacts | UrlFacts) -> list[doctor.Finding]:
 
 @pytest.mark.parametrize("check", PLANTED)
 def test_a_planted_fault_is_found(check: str) -> None:
-    """It alone, with what to do."""
+    """It reports this fault and no other, with what to do."""
     for facts in PLANTED[check]:
         found = findings(facts)
         assert [check] == [finding.check for finding in found]
@@ -204,7 +204,7 @@ REAL: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("check", REAL)
 def test_a_fault_of_a_real_database_is_found(tmp_path: Path, check: str) -> None:
-    """Planted in the file or beside it, after a service has used it."""
+    """The fault is made in the file or beside it, after a service has used it."""
     from daypass.clock import system_clock
     from daypass.stores.sqlite import SqliteStore
 
@@ -241,7 +241,7 @@ def test_a_real_postgres_is_looked_at(postgres_at: Callable[[int], str]) -> None
 
 @pytest.fixture
 def broken_proxy() -> Iterator[str]:
-    """A proxy that passes forged headers on, spoils the cookie, and lets everybody read everything."""
+    """A proxy that passes forged headers on, breaks the cookie, and shows everyone everything."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -263,7 +263,7 @@ def broken_proxy() -> Iterator[str]:
 
 
 def test_faults_are_seen_from_outside(tmp_path: Path, broken_proxy: str) -> None:
-    """By real requests; the exit status is 3, and 1 where nobody answers."""
+    """By real requests; the exit status is 3, and 1 if there is no answer."""
     assert {
         "cookie-httponly",
         "cookie-samesite",

@@ -47,7 +47,7 @@ class Written:
 
 @pytest.fixture(scope="module")
 def written(folder: Path) -> Written:
-    """Drive the service through what it does, and give all that it wrote or said of itself."""
+    """Drive the service through its operations, and give everything that it wrote."""
     options = ["--metrics-token-file", "token", "--log-format", "json", "--grace-period", "0s"]
     secrets: list[str] = [PASSWORD, SECRET, TOKEN, "a wrong password"]
     given = {"DAYPASS_SECRET": SECRET}

@@ -1,4 +1,4 @@
-"""OpenTelemetry in the library: what is in spans and metrics, by the SDK's own in-memory exporters, and what is not."""
+"""OpenTelemetry in the library: what spans and metrics contain, by the SDK's in-memory exporters, and what not."""
 
 import asyncio
 import gc
@@ -103,7 +103,7 @@ def test_a_refresh_is_a_span_with_its_verdict_and_its_steps(exported: Exported, 
 
 
 def test_each_operation_is_one_span(exported: Exported) -> None:
-    """A part of an operation has no span of its own; what the upkeep does has none at all."""
+    """A part of an operation is not a separate span; the upkeep has no spans."""
     auth = issuer(MemoryStore())
     exported.instrument(auth)
     with auth:
@@ -173,7 +173,7 @@ def test_spans_and_metrics_hold_no_token_and_nobodys_name(exported: Exported) ->
 
 
 def test_an_async_refresh_belongs_to_its_request(exported: Exported, tmp_path: Any) -> None:
-    """Requests at once have a trace each, which goes on from the caller's; cancelling one loses no span."""
+    """Parallel requests have one trace each, which continues the caller's; cancelling one loses no span."""
 
     async def use() -> None:
         auth = AsyncDaypass(
@@ -222,7 +222,7 @@ def test_metrics_are_the_counts_that_the_process_has_anyway(exported: Exported) 
 
 
 def test_issuers_of_one_process_are_told_apart(exported: Exported) -> None:
-    """Each has its own values, under its own name; one that is gone is read no more."""
+    """Each has its own values, under its own name; a closed one is not read any more."""
     issuers = [issuer(MemoryStore(), issuer=f"https://{name}.example") for name in ("a", "b")]
     for auth in issuers:
         exported.instrument(auth)

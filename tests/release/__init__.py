@@ -1,1 +1,1 @@
-"""What is released: the distributions, the versions of Python and of dependencies, and the workflows that publish."""
+"""The release: the distributions, the versions of Python and of dependencies, and the workflows that publish."""

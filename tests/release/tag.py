@@ -20,7 +20,7 @@ def releases() -> list[str]:
 
 
 def problems(tag: str) -> list[str]:
-    """Return what is wrong with releasing this tree as ``tag``."""
+    """Return the problems of releasing this tree as ``tag``."""
     found = []
     if tag != f"v{version()}":
         found.append(f"the tag is {tag}, and js/package.json has the version {version()}")

@@ -1,4 +1,4 @@
-"""One version everywhere, and workflows that publish what was tested and nothing else."""
+"""One version everywhere, and workflows that publish only what was tested."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_each_supported_python_is_declared_and_tested() -> None:
 
 
 def test_actions_are_pinned_by_commit() -> None:
-    """A tag of somebody else's action can be moved; a commit cannot."""
+    """A tag of a third party's action can be moved; a commit cannot."""
     used = [step["uses"] for step in steps() if "uses" in step]
     assert used
     assert [] == [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", each)]

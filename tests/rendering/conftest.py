@@ -114,7 +114,7 @@ class Api:
 
 
 async def _nowhere(_: Message) -> None:
-    """Lose what was to be sent."""
+    """Drop what was to be sent."""
 
 
 @contextmanager

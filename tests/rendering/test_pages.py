@@ -41,7 +41,7 @@ def test_a_page_knows_its_user(site: Site) -> None:
 
 
 def test_nobody(site: Site) -> None:
-    """A visitor is nobody, costs no refresh, and may be cached as the application says."""
+    """A visitor is not logged in, costs no refresh, and may be cached as the application says."""
     api, address = site
     with browsing(address, None) as browser:
         asked(api)
@@ -90,7 +90,7 @@ def api_port(api: Api) -> str:
 
 
 def test_a_lost_cookie(site: Site) -> None:
-    """A response whose ``Set-Cookie`` never arrives logs nobody out, within the grace period or after it."""
+    """If a response's ``Set-Cookie`` never arrives, the user stays logged in, within the grace period and after it."""
     api, address = site
     with browsing(address) as browser:
         before = dict(browser.cookies)
@@ -132,7 +132,7 @@ def test_an_outage_logs_nobody_out(site: Site, status: int) -> None:
 
 
 def test_after_an_outage(site: Site) -> None:
-    """Once the issuer is back the same cookie goes on, a second later at most."""
+    """Once the issuer is back the same cookie works again, at most a second later."""
     api, address = site
     with browsing(address) as browser:
         api.instead = [503, 503]
@@ -172,7 +172,7 @@ def test_a_token_that_the_api_refuses_early(site: Site) -> None:
 
 
 def test_a_stale_cookie(site: Site) -> None:
-    """409 says that the browser has a newer cookie: it is sent to the same URL once, and then served as nobody."""
+    """409 says that the browser has a newer cookie: it is redirected once, and then served as logged out."""
     api, address = site
     with browsing(address) as browser:
         api.instead = [409, 409]
@@ -225,7 +225,7 @@ def test_a_public_page_stays_public(site: Site) -> None:
 
 
 def test_an_authorization_of_its_own(site: Site) -> None:
-    """A request that brings its own token is left alone: no cookie is used or changed."""
+    """A request with its own token is not touched: no cookie is used or changed."""
     api, address = site
     with browsing(address) as browser:
         login = {"username": "bob", "password": PASSWORD, "tokenDelivery": "body"}
@@ -262,7 +262,7 @@ def test_what_is_forwarded(site: Site) -> None:
 
 
 def test_a_garbage_cookie(site: Site) -> None:
-    """A cookie that is no refresh token makes nobody of its browser, and costs no more than one refresh."""
+    """A browser with an invalid cookie is not logged in, and costs at most one refresh."""
     _, address = site
     for text in ("garbage", "dpr_garbage", "a b", "ü"):
         with browsing(address, None) as browser:

@@ -1,1 +1,1 @@
-"""Servers of the tests' own: started on free ports, in folders of their own, and ended by whoever started them."""
+"""Servers of the tests: started on free ports, with their own folders, and ended by the test that started them."""

@@ -1,4 +1,4 @@
-"""A Django project, run as its reader would: migrated, with users, in a process of its own."""
+"""A Django project, run as its reader would: migrated, with users, in a separate process."""
 
 import os
 import re

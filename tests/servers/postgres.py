@@ -27,7 +27,7 @@ from daypass.stores.postgres import PostgresStore
 NOBODY = 65534
 PATIENCE = 30.0
 FAST: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For tests of what is answered; those of what is on the disk have PostgreSQL's own settings."""
+"""For tests of answers; tests of what is on the disk use PostgreSQL's own settings."""
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
@@ -176,7 +176,7 @@ class PostgresServer:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End it, as an administrator would: connections are ended, what was written is kept."""
+        """End it as an administrator would: connections are ended, committed data is kept."""
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
@@ -207,7 +207,7 @@ class PostgresServer:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let none of its processes do anything; connections stay open, and new ones are not answered."""
+        """Stop all of its processes; connections stay open, and new ones are not answered."""
         pids = [self.pid, *children(self.pid)]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -224,7 +224,7 @@ class PostgresServer:
             connection.execute("SELECT pg_promote(true)")
 
     def remove(self) -> None:
-        """End it, whatever it does, and remove its folder."""
+        """End it, whatever it is doing, and remove its folder."""
         if self._process is not None:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -273,7 +273,7 @@ CLEAR = (
 
 
 def tables(url: str) -> str:
-    """Return the URL of a schema with tables that are empty; those of the test before, which is over."""
+    """Return the URL of a schema with empty tables; the one of the previous test is reused."""
     made = _tables(url)
     with psycopg.connect(made, autocommit=True) as connection:
         connection.execute(CLEAR)
@@ -281,7 +281,7 @@ def tables(url: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port: int = listening.getsockname()[1]

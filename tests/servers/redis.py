@@ -83,11 +83,11 @@ class Server:
 
     @property
     def client(self) -> redis.Redis:
-        """A client of its own, which keeps no connection; close it."""
+        """A separate client, which keeps no connection; close it."""
         return redis.Redis(port=self.port, socket_timeout=5, protocol=2)
 
     def start(self) -> Self:
-        """Start it, with what it has on its disk, and wait until it answers."""
+        """Start it, with the data on its disk, and wait until it answers."""
         command = [EXECUTABLE, str(self._file), *(["--sentinel"] if self._sentinel else [])]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -96,7 +96,7 @@ class Server:
         return self
 
     def kill(self) -> None:
-        """Kill it at once; what is not on its disk is gone."""
+        """Kill it at once; data that is not on its disk is lost."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
@@ -151,7 +151,7 @@ class Group:
         return self
 
     def started(self, server: Server) -> None:
-        """Do what has to be done before the next one is started."""
+        """Run this before the next server is started."""
 
     def join(self) -> None:
         """Let them find each other."""
@@ -239,7 +239,7 @@ def _agrees(client: redis.Redis) -> bool:
 
 @contextlib.contextmanager
 def any_server() -> Iterator[str]:
-    """Give the URL of a server for what needs no more than one: the one of ``DAYPASS_TEST_REDIS``, or a private one."""
+    """Give the URL of one server: the one of ``DAYPASS_TEST_REDIS``, or a private one."""
     given = os.environ.get("DAYPASS_TEST_REDIS")
     if given:
         yield given
@@ -250,7 +250,7 @@ def any_server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def prefix(url: str) -> Iterator[str]:
-    """Give a prefix that nobody else has; what was stored under it is removed afterwards."""
+    """Give a prefix that no other test has; its keys are removed afterwards."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     yield name
     client, *_ = make_clients(read_settings(url, None, None, None))

@@ -41,7 +41,7 @@ class Relay:
         self._start(self._accept)
 
     def close(self) -> None:
-        """End all connections, and take no more."""
+        """End all connections, and accept no more."""
         for each in (self._listening, *self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -93,7 +93,7 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
                 turn[0] = True
-                if not plain and data in (b"N", b"G"):  # neither TLS nor GSS is to be had
+                if not plain and data in (b"N", b"G"):  # TLS and GSS are not available
                     client.sendall(data)
                     continue
                 plain, buffer = True, buffer + data

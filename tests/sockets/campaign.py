@@ -52,7 +52,7 @@ class Scale:
 
 @dataclass
 class Report:
-    """What was counted; times in milliseconds, memory in bytes a socket."""
+    """The counts; times in milliseconds, memory in bytes a socket."""
 
     scale: Scale
     opened: int = 0

@@ -1,4 +1,4 @@
-"""A WebSocket client of few bytes, so that ten thousand of them fit beside what is measured (RFC 6455)."""
+"""A small WebSocket client, so that ten thousand of them fit beside what is measured (RFC 6455)."""
 
 import asyncio
 import json
@@ -94,7 +94,7 @@ class Client(asyncio.Protocol):
 
 
 def _size(data: bytes) -> int:
-    """Return the length of the first frame; servers send none of 64 KiB here."""
+    """Return the length of the first frame; servers send no frames of 64 KiB here."""
     if data[1] != 126:
         return 2 + data[1]
     return 4 + int.from_bytes(data[2:4], "big") if len(data) >= 4 else 4

@@ -1,4 +1,4 @@
-"""Who is out in the storm: honest users, with several tabs that share a jar, and thieves who copy a jar once."""
+"""The users of the storm: honest ones, with several tabs that share a jar, and thieves who copy a jar once."""
 
 import asyncio
 import itertools
@@ -13,7 +13,7 @@ from .weather import Scale, Weather
 
 @dataclass(slots=True)
 class Jar:
-    """Where a refresh token is kept; whoever gets an answer, however late, puts it here."""
+    """The place of a refresh token; every answer that arrives, however late, puts its token here."""
 
     token: str
 
@@ -82,7 +82,7 @@ class Crowd:
     _presences: dict[str, Presence] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Let everybody log in and refresh until the time is over."""
+        """Let all users log in and refresh until the time is up."""
         await asyncio.gather(*(self._user(f"user-{number}", number) for number in range(self.scale.users)))
 
     async def _user(self, name: str, number: int) -> None:
@@ -111,7 +111,7 @@ class Crowd:
         raise AssertionError
 
     async def _tab(self, name: str, tab: int, jar: Jar, ends: float) -> None:
-        """Refresh with what is in the jar, knowing nothing of the other tabs."""
+        """Refresh with the token in the jar, without knowledge of the other tabs."""
         pauses = self.weather.draw(name, tab, "pauses")
         theft = self.thefts.get(name)
         for turn in itertools.count():
@@ -175,7 +175,7 @@ class Crowd:
     async def _refresh(
         self, message: str, jar: Jar, theft: Theft | None, *, is_owner: bool, passive: bool = False
     ) -> bool:
-        """Refresh once; return False when turned away for good."""
+        """Refresh once; return False if the refusal is final."""
         known = theft is not None and theft.found
         status, answer = await self._ask(message, "refresh", {"refreshToken": jar.token}, passive=passive)
         if status == 200:

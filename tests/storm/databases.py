@@ -34,7 +34,7 @@ class Database:
         self._server = server
 
     def kill(self, outage: float) -> None:
-        """Kill it where it stands, all of its processes at once; a while later start it with what is on its disk."""
+        """Kill all of its processes at once; a while later start it with what is on its disk."""
         assert self._server is not None
         self.kills += 1
         began = time.monotonic()
@@ -46,7 +46,7 @@ class Database:
 
 @contextmanager
 def database(kind: str, folder: Path, scale: Scale) -> Iterator[Database]:
-    """Give an empty one; servers are told to lose nothing that they have answered."""
+    """Give an empty one; the servers are configured to lose nothing that they have answered."""
     if kind == "postgres":
         server = PostgresServer(settings={})
         try:

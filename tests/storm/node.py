@@ -31,7 +31,7 @@ async def authenticate(name: str, _password: str) -> User:
 
 def main() -> None:
     store, events, port, grace_period, session_idle_ttl, skew = sys.argv[1:]
-    logging.getLogger("daypass").setLevel(logging.ERROR)  # what is to be expected here is counted by its events
+    logging.getLogger("daypass").setLevel(logging.ERROR)  # the events count the expected refusals
     log = os.open(Path(events), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def note(event: Event) -> None:

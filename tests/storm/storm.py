@@ -140,7 +140,7 @@ async def storm(seed: int, scale: Scale, store: str = "sqlite") -> Report:
 
 
 class Node:
-    """One issuer process, on a port of its own."""
+    """One issuer process, on its own port."""
 
     def __init__(self, folder: Path, number: int, scale: Scale, url: str) -> None:
         self.events = folder / f"events-{number}"
@@ -164,7 +164,7 @@ class Node:
         return process
 
     def kill(self) -> None:
-        """Kill it where it stands, and start it again."""
+        """Kill it, and start it again."""
         self.kills += 1
         self._end(signal.SIGKILL)
         self._process = self._start()

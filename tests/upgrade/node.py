@@ -1,4 +1,4 @@
-"""A node that does what it is told, a line of JSON at a time. It runs with the modules of version 0.1, so it uses only
+"""A node that does what it is asked, a line of JSON at a time. It runs with the modules of version 0.1, so it uses only
 what that version has, and nothing of the tests.
 """
 

@@ -12,7 +12,7 @@ LAST_OF_0_1 = "Wait for a program, and watch a store, in one way in the tests"
 
 
 def is_known() -> bool:
-    """Tell whether the history goes back to version 0.1; a source distribution and a shallow clone have none of it."""
+    """Return whether the history goes back to version 0.1; a source distribution and a shallow clone do not have it."""
     try:
         return bool(_commit())
     except (OSError, subprocess.SubprocessError):

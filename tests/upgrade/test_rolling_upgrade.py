@@ -135,7 +135,7 @@ def user() -> User:
 
 
 def soon(check: Callable[[], bool]) -> bool:
-    """Tell whether something becomes true within what a busy machine has for one second."""
+    """Return whether a condition becomes true within what is one second on an idle machine."""
     until = time.monotonic() + 10
     while not (found := check()) and time.monotonic() < until:
         time.sleep(0.02)
@@ -233,7 +233,7 @@ def test_passive_refreshes_move_no_end_at_new_nodes(pair: Pair) -> None:
 
 
 def test_an_old_node_refuses_who_acts_as_a_user(pair: Pair) -> None:
-    """An old node would leave out who acts: it takes the refresh token for none of its own, and the session goes on."""
+    """An old node would leave out the actor: it does not accept the refresh token, and the session continues."""
     admin = pair.new.start(user())
     acting = pair.new.impersonate(admin.access_token, user(), reason="ticket")
     pair.wait()

@@ -58,7 +58,7 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(params=["postgres", "redis"])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of an empty database; what was stored in Redis is removed, for others would have to look through it."""
+    """The URL of an empty database; keys in Redis are removed afterwards, because other tests would scan them."""
     if request.param == "postgres":
         yield postgres.empty(request.getfixturevalue("postgres_at")())
         return

@@ -83,7 +83,7 @@ def run(given: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 @pytest.fixture
 def run_alone(given: dict[str, str], tmp_path: Path) -> Run:
-    """Run a command in a process of its own."""
+    """Run a command in a separate process."""
 
     def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         return daypass("vault", *arguments, folder=tmp_path, given={**given, **more})
@@ -254,7 +254,7 @@ def test_secrets_are_rotated_by_a_command(opened: Open, provider: Provider, run:
 
 @ON_ONE
 def test_keep_runs_once_from_cron(opened: Open, provider: Provider, run: Run, given: dict[str, str]) -> None:
-    """What is idle is refreshed; status 1 if something needs a person."""
+    """Idle connections are refreshed; status 1 if one needs a person."""
     vault = opened(given["DAYPASS_VAULT_SECRET"])
     vault.put("acme", "one", refresh_token=provider.grant("one"))
     time.sleep(0.35)

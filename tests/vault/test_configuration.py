@@ -1,4 +1,4 @@
-"""The file of providers: what it can say, what is refused, and that no secret is in it or in an error."""
+"""The file of providers: what it may contain, what is refused; no secret is in it or in an error."""
 
 from pathlib import Path
 

@@ -80,12 +80,12 @@ def test_an_invalid_name_is_refused(vault: Vault, provider_name: str, name: str)
 def test_a_token_that_cannot_be_sent_is_refused(vault: Vault, tokens: dict[str, str]) -> None:
     """The message names the token's kind, and does not repeat it."""
     with pytest.raises(ConfigurationError, match="visible ASCII") as caught:
-        vault.put("acme", "one", **tokens)  # type: ignore[arg-type]  # what is tested
+        vault.put("acme", "one", **tokens)  # type: ignore[arg-type]  # the test is about this
     assert "s3cr3t" not in str(caught.value)
 
 
 def test_a_row_that_was_moved_is_refused(vault: Vault, url: str, provider: Provider) -> None:
-    """A row that is copied to another connection is not used there; the other one goes on."""
+    """A row that is copied to another connection is not used there; the other one still works."""
     vault.put("acme", "mine", refresh_token=provider.grant("mine"))
     vault.put("acme", "yours", refresh_token=provider.grant("yours"))
     rows = open_rows(url)
@@ -156,7 +156,7 @@ def test_secrets_are_rotated_while_workers_refresh(opened: Open, provider: Provi
 
 
 def test_a_rewrap_goes_on_where_it_was_interrupted(opened: Open) -> None:
-    """What has been rewrapped is not done again; what is left is done by another machine."""
+    """Rewrapped rows are not done again; another machine does the rest."""
     old = opened(OLD)
     for number in range(500):
         old.put("acme", f"tenant-{number}", refresh_token="r")
@@ -168,7 +168,7 @@ def test_a_rewrap_goes_on_where_it_was_interrupted(opened: Open) -> None:
 
 
 def test_a_rejected_connection_needs_a_login(vault: Vault, provider: Provider, events: list[VaultEvent]) -> None:
-    """The state says so, with the reason; it is told once, and a new login makes it live again."""
+    """The state says so, with the reason; there is one event, and a new login makes it live again."""
     vault.put("acme", "one", refresh_token=provider.grant("one"))
     provider.server.end_sessions()
     for _ in range(3):
@@ -216,7 +216,7 @@ def test_a_removed_connection_is_revoked(vault: Vault, provider: Provider, event
 def test_a_connection_is_removed_when_the_provider_is_down(
     opened: Open, provider: Provider, events: list[VaultEvent]
 ) -> None:
-    """The row is deleted, and what was not revoked is told; with ``only_if_revoked`` it is kept for another try."""
+    """The row is deleted, and an event says what was not revoked; with ``only_if_revoked`` it is kept for a retry."""
     down = provider.client()
     down._metadata = replace(down._metadata, revocation="http://127.0.0.1:1/revoke")  # type: ignore[type-var]
     vault = opened(providers={"acme": down}, on_event=events.append)
@@ -237,7 +237,7 @@ def test_a_connection_is_removed_when_the_provider_is_down(
 def test_a_connection_of_a_provider_that_cannot_revoke_is_removed(
     opened: Open, provider: Provider, *, known: bool
 ) -> None:
-    """Without a revocation endpoint, or without the provider, the row is deleted and the reason told."""
+    """Without a revocation endpoint, or without the provider, the row is deleted and the reason reported."""
     vault = opened(providers={"acme": provider.client(revokes=False)} if known else {})
     vault.put("acme", "one", refresh_token=provider.grant("one"))
     removed = vault.remove("acme", "one")
@@ -249,7 +249,7 @@ def test_a_connection_of_a_provider_that_cannot_revoke_is_removed(
 
 
 def test_a_removal_waits_for_a_refresh(vault: Vault, provider: Provider) -> None:
-    """What is revoked is the token that the refresh under way brings, not the one that it has used up."""
+    """The revoked token is the one that the running refresh brings, not the one that it has used up."""
     vault.put("acme", "one", refresh_token=provider.grant("one"))
     provider.server.gate = threading.Event()
     with ThreadPoolExecutor(2) as threads:
@@ -348,7 +348,7 @@ def test_what_keep_needs_is_told(opened: Open) -> None:
 
 
 def test_a_lost_answer_is_counted_and_told_once(vault: Vault, provider: Provider, events: list[VaultEvent]) -> None:
-    """A strict provider whose answer was lost refuses the token: the connection says why, and is told once."""
+    """A strict provider whose answer was lost refuses the token: the connection says why, and there is one event."""
     vault.put("acme", "one", refresh_token=provider.grant("one"))
     provider.server.lose = 1
     with pytest.raises(RefreshUnavailable):
@@ -444,7 +444,7 @@ def test_a_pass_comes_to_an_end(opened: Open, provider: Provider) -> None:
 
 
 def test_a_keeper_survives_a_strategy_that_fails(opened: Open, provider: Provider, events: list[VaultEvent]) -> None:
-    """A function of the user's that raises counts as a failure of that connection, and no text of its error is told."""
+    """A function of the user that raises counts as a failure of that connection; its error's text is not reported."""
 
     def refresh(refresh_token: str | None) -> str:
         raise ValueError(refresh_token)

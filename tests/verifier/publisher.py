@@ -1,4 +1,4 @@
-"""What publishes keys on a real socket, as an issuer does, and as none should; it counts what it is asked."""
+"""Publishes keys on a real socket, as an issuer does, and as none should; it counts requests."""
 
 import json
 import threading
@@ -43,7 +43,7 @@ class Publisher:
                 publisher.hold.wait(30)
                 try:
                     publisher.answer(publisher, self)
-                except OSError:  # whoever asked has gone
+                except OSError:  # the client has gone
                     self.close_connection = True
 
             def log_message(self, *_: object) -> None:
@@ -64,7 +64,7 @@ def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **head
 
 
 def publish(publisher: Publisher, handler: BaseHTTPRequestHandler) -> None:
-    """Send the issuer's keys; of itself it tells nothing."""
+    """Send the issuer's keys; there is no metadata."""
     if handler.path != JWKS:
         return send(handler, b"{}", 404)
     return send(handler, json.dumps(publisher.auth.jwks()).encode(), cache_control="public, max-age=300")

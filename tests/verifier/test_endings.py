@@ -187,7 +187,7 @@ def test_arguments_that_cannot_work_are_refused(arguments: dict[str, Any], said:
 
 
 def test_the_endpoint_answers_registered_clients_alone(world: World) -> None:
-    """Without a client, with a wrong secret, or for a client that may not, nothing is told."""
+    """Without a client, with a wrong secret, or for a client without the right, nothing is answered."""
     with world.serving():
         url = f"{world.address}/auth/endings"
         assert 401 == httpx2.get(url).status_code
@@ -279,7 +279,7 @@ def test_a_log_is_read_from_a_cursor() -> None:
 
 
 def test_a_log_forgets_what_has_expired() -> None:
-    """What nobody needs any longer is forgotten, the end of all sessions never; the newest end of all counts."""
+    """Expired entries are forgotten, the end of all sessions never; of those the newest counts."""
     log = EndingLog("node")
     log.end_everyone(3)
     log.add("early", 1, 10)

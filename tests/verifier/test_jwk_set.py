@@ -1,4 +1,4 @@
-"""Which of the keys that somebody publishes are used, and for how long. Pure."""
+"""Which published keys are used, and for how long. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ SECRET_EC = ECKey.generate_key("P-256", {"kid": "1", "alg": "ES256"}).as_dict(pr
 
 
 def found(*keys: object) -> dict[str, str]:
-    """Return what is used of a set, with one good key that is always there, as names and algorithms."""
+    """Return the used keys of a set, with one good key that is always there, as names and algorithms."""
     ring = keys_in(json.dumps({"keys": [*keys, EC]}).encode())
     return {kid: key.algorithm for kid, key in ring.items() if kid != EC["kid"]}
 

@@ -24,7 +24,7 @@ ENDINGS = {"clientId": "service", "clientSecret": SERVICE_SECRET}
 
 
 class Service:
-    """A service in Node, and what it answers."""
+    """A service in Node, and its answers."""
 
     def __init__(self, port: str) -> None:
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
@@ -117,7 +117,7 @@ def test_it_accepts_and_refuses_what_python_does(node: Path, world: World) -> No
 
 
 def test_scope_and_age_of_the_authentication(node: Path, world: World) -> None:
-    """A scope that the token lacks is 403, and a login of long ago the 401 of RFC 9470, with what is needed."""
+    """A missing scope is 403, and an old login the 401 of RFC 9470, with what is needed."""
     reader = User("ann", scope="read")
     with world.serving():
         tokens = Daypass(world.store, issuer=world.address, secret=SECRET, load_user=lambda _: reader).start(reader)

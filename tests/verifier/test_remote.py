@@ -73,7 +73,7 @@ def until(true: Callable[[], bool]) -> None:
     pytest.fail("it did not come to that")
 
 
-# ---- what it says of tokens
+# ---- tokens
 
 
 def test_it_says_what_the_issuer_says(auth: Daypass, check: Check, clock: Clock, publisher: Publisher) -> None:
@@ -95,7 +95,7 @@ def test_each_algorithm(algorithm: str, clock: Clock) -> None:
 
 
 def test_another_audience(clock: Clock, publisher: Publisher, auth: Daypass) -> None:
-    """A token for somebody else is refused, and so is one of another issuer (RFC 9068 §4)."""
+    """A token for another audience is refused, and so is one of another issuer (RFC 9068 §4)."""
     token = access(auth)
     for verifier in (
         RemoteVerifier(ISSUER, audience="https://other.example.com", jwks_url=publisher.jwks_url, clock=clock),
@@ -134,7 +134,7 @@ def test_no_good_token_is_refused_while_keys_rotate(
 
 
 def test_a_key_that_was_put_to_use_at_once(auth: Daypass, check: Check, clock: Clock, publisher: Publisher) -> None:
-    """A token that names a key nobody knew of yet is good: the keys are fetched for it, once."""
+    """A token with an unknown key is accepted: the keys are fetched for it, once."""
     check(access(auth))
     auth.rotate_keys(at_once=True)
     clock.advance(6 * SECOND)
@@ -144,7 +144,7 @@ def test_a_key_that_was_put_to_use_at_once(auth: Daypass, check: Check, clock: C
 
 
 def test_a_key_that_was_removed(auth: Daypass, check: Check, clock: Clock, publisher: Publisher) -> None:
-    """What was signed with a key that is published no more is refused as soon as the keys are read again."""
+    """A token of a key that is not published any more is refused as soon as the keys are read again."""
     token = access(auth)
     check(token)
     with issuer(clock) as another:
@@ -269,7 +269,7 @@ def test_an_empty_set_later(auth: Daypass, check: Check, clock: Clock, publisher
 
 
 def test_fetched_before_they_are_old(auth: Daypass, clock: Clock, publisher: Publisher) -> None:
-    """At half of their time keys are fetched anew beside the requests: the check does not wait for the answer."""
+    """At half of their time keys are fetched in the background: the check does not wait for the answer."""
     verifier = RemoteVerifier(ISSUER, jwks_url=publisher.jwks_url, clock=clock)
     verifier.verify(token := access(auth))
     publisher.hold.clear()
@@ -300,7 +300,7 @@ async def test_the_event_loop_goes_on(auth: Daypass, clock: Clock, publisher: Pu
     verifier = AsyncRemoteVerifier(ISSUER, jwks_url=publisher.jwks_url, clock=clock)
     publisher.hold.clear()
     waiting = [asyncio.create_task(verifier.verify(access(auth))) for _ in range(20)]
-    while not publisher.arrived.is_set():  # noqa: ASYNC110 - a thread sets it; were the loop held up, nobody would
+    while not publisher.arrived.is_set():  # noqa: ASYNC110 - a thread sets it; if the loop were blocked, it could not
         await asyncio.sleep(0.001)
     for _ in range(100):
         await asyncio.sleep(0)
@@ -366,7 +366,7 @@ def test_an_answer_that_will_not_do(
     clock: Clock,
     publisher: Publisher,
 ) -> None:
-    """Whatever is answered in place of keys is a 503 that says what it was; no redirect is followed."""
+    """Any answer that is not keys is a 503 that says what it was; no redirect is followed."""
     publisher.answer = answer
     with pytest.raises(KeysUnavailable, match=match):
         RemoteVerifier(ISSUER, jwks_url=publisher.jwks_url, clock=clock).verify(access(auth))
@@ -377,7 +377,7 @@ def test_an_answer_that_will_not_do(
 
 
 def at(publisher: Publisher, clock: Clock, **options: Any) -> RemoteVerifier:
-    """Return a verifier that is told the issuer, and finds the keys itself."""
+    """Return a verifier that knows the issuer, and finds the keys itself."""
     return RemoteVerifier(publisher.address, clock=clock, **options)
 
 
@@ -404,7 +404,7 @@ def test_found_from_the_metadata(publisher: Publisher, clock: Clock) -> None:
 
 
 def test_found_without_metadata(publisher: Publisher, clock: Clock) -> None:
-    """An issuer that tells nothing of itself has its keys where Daypass has them."""
+    """An issuer without metadata has its keys where Daypass has them."""
     auth = own_issuer(publisher, clock)
     assert USER.subject == at(publisher, clock).verify(access(auth)).subject
     assert [METADATA, JWKS] == publisher.asked
@@ -423,7 +423,7 @@ def test_found_without_metadata(publisher: Publisher, clock: Clock) -> None:
 def test_metadata_that_will_not_do(
     metadata: dict[str, str], match: str, publisher: Publisher, clock: Clock, auth: Daypass
 ) -> None:
-    """Metadata of another issuer (RFC 8414 §3.3), or with a URL that is none for keys, is refused, and says why."""
+    """Metadata of another issuer (RFC 8414 §3.3), or with an invalid URL of the keys, is refused, with the reason."""
     publisher.answer = sending(json.dumps({"issuer": publisher.address} | metadata).encode())
     with pytest.raises(ConfigurationError, match=match):
         at(publisher, clock).verify(access(auth))

@@ -21,7 +21,7 @@ ISSUER = "http://localhost"
 
 @dataclass(frozen=True)
 class Node:
-    """What a node is told when it starts."""
+    """The arguments of a node."""
 
     mode: str
     port: int

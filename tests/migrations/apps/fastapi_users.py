@@ -78,7 +78,7 @@ async def old_user(text: str) -> User | None:
 
 
 async def old_refresh(text: str) -> tuple[int, dict[str, Any]]:
-    """The library has no refresh: its token goes on until it expires."""
+    """The library has no refresh: its token stays valid until it expires."""
     if await old_user(text) is None:
         return 401, {"error": "unknown"}
     return 200, {"access": text, "refresh": text}
