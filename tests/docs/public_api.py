@@ -25,24 +25,23 @@ _OPTIONS = re.compile(r"\*\*\w+: Unpack\[(\w+)\]")
 
 def lines() -> list[str]:
     """Return each public name with its signature, the public members of classes, and the options that ``**`` takes."""
-    found: set[str] = set()
-    for module in ("daypass", *_MODULE.findall(PAGE.read_text(encoding="utf-8"))):
-        public = importlib.import_module(module)
-        for name in public.__all__:
-            found.update(_described(f"{module}.{name}", getattr(public, name)))
-    return sorted(found)
+    modules = {name: importlib.import_module(name) for name in ("daypass", *_MODULE.findall(PAGE.read_text("utf-8")))}
+    public = {f"{name}.{each}": getattr(module, each) for name, module in modules.items() for each in module.__all__}
+    classes = {each for each in public.values() if inspect.isclass(each)}
+    return sorted({line for name, each in public.items() for line in _described(name, each, classes)})
 
 
-def _described(name: str, each: Any) -> Iterator[str]:
+def _described(name: str, each: Any, classes: set[type]) -> Iterator[str]:
     if inspect.isclass(each):
-        yield from _class(name, each)
+        yield from _class(name, each, classes - {each})
     elif inspect.isroutine(each):
         yield from _callable(name, each)
     else:
         yield f"{name}: {type(each).__name__}"
 
 
-def _class(name: str, each: type) -> Iterator[str]:
+def _class(name: str, each: type, others: set[type]) -> Iterator[str]:
+    """Yield what a class has; what it inherits from another public class is listed there."""
     yield f"{name}: {', '.join(base.__name__ for base in each.__bases__)}"
     if dataclasses.is_dataclass(each):
         yield f"{name}({', '.join(_field(field) for field in dataclasses.fields(each) if field.init)})"
@@ -50,7 +49,7 @@ def _class(name: str, each: type) -> Iterator[str]:
         yield from _callable(name, each.__init__)  # type: ignore[misc]  # as above
     for member in dir(each):
         owner = next((base for base in each.__mro__ if member in vars(base)), type)
-        if not member.startswith(("_", "test_")) and _is_ours(owner):
+        if not member.startswith(("_", "test_")) and _is_ours(owner) and owner not in others:
             yield from _member(f"{name}.{member}", vars(owner)[member])
 
 
