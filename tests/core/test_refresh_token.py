@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from daypass.errors import KeyUnknown, TokenMalformed
 from daypass.keys import MasterSecret
 from daypass.refresh_token import (
+    BRANCH_SIZE,
+    KEY_ID_SIZE,
     PREFIX,
+    SECRET_SIZE,
     RefreshKey,
     RefreshToken,
     decode,
     encode,
     session_id,
     successor,
+    unverified,
 )
 from daypass.testing import START, session
 
@@ -183,6 +187,48 @@ def test_an_old_key_still_reads_and_the_newest_writes() -> None:
     for text, key in ((following, old), (held, new)):
         with pytest.raises(KeyUnknown):
             decode(text, [key])
+
+
+# ---- the form and the derivation of version 0.1, which must not change
+
+
+def test_the_text_of_0_1_stays_the_same() -> None:
+    """A token and its successor have the text that version 0.1 gave them, so both versions may share a store."""
+    text = "dpr_AWtleTEAAQIDBAUGBwgJCgsMDQ4PAAAAB2JyYW5jaC03YnJhbmNoLTYRmefSV54H3_xj70FZOTMf"
+    following = "dpr_AWtleTEAAQIDBAUGBwgJCgsMDQ4PAAAACC_nK2dGparuYnJhbmNoLTfsMhEs5U6oNn2wkgHOFr-l"
+    position = session(generation=7, branch=b"branch-7", rotated_at=1_800_000_000_000)
+    assert (text, following) == (TEXT, encode(successor(TOKEN.secret, position), KEY))
+
+
+def test_parts_have_the_sizes_of_the_text() -> None:
+    """What other modules draw and derive by these sizes fills the token, without padding."""
+    sizes = (1, KEY_ID_SIZE, SECRET_SIZE, 4, BRANCH_SIZE, BRANCH_SIZE, 16)
+    assert ((1, 4, 16, 4, 8, 8, 16), 57) == (sizes, sum(sizes))
+
+
+def test_an_operator_reads_a_token_without_its_key() -> None:
+    """The key's id and the fields are read as they are; a MAC is not looked at."""
+    assert ("6b657931", TOKEN) == unverified(TEXT) == unverified(f"{TEXT[:-4]}AAAA")
+
+
+@pytest.mark.parametrize("text", ["", TEXT[:-1], f"{TEXT}A", TEXT[4:], reversioned(0), reversioned(2)])
+def test_an_operator_cannot_read_another_text(text: str) -> None:
+    """A text of another form or version is refused."""
+    with pytest.raises(TokenMalformed):
+        unverified(text)
+
+
+def test_a_token_and_a_key_are_values() -> None:
+    """Equal ones count once in a set; a key cannot be changed, and a token takes no other attribute."""
+    assert {(TOKEN, KEY)} == {(replace(TOKEN), replace(KEY)), (TOKEN, KEY)}
+    for each, name in ((KEY, "id"), (TOKEN, "other")):
+        with pytest.raises(AttributeError):
+            setattr(each, name, b"")
+
+
+def test_a_key_is_used_from_the_beginning_unless_said_otherwise() -> None:
+    """The default is the epoch."""
+    assert 0 == KEY.used_from
 
 
 # ---- derivation
