@@ -18,7 +18,20 @@ import { brotliCompressSync, brotliDecompressSync, gunzipSync } from "node:zlib"
 import { rollTypes } from "./roll_types.mjs";
 
 /** Bytes, compressed by Brotli. */
-const LARGEST = { daypass: 5300, react: 1500, "part socket": 2700, "part eventsource": 1600 };
+const LARGEST = {
+  daypass: 5000,
+  react: 1500,
+  axios: 800,
+  install: 300,
+  "part schedule": 600,
+  "part own_requests": 500,
+  "part login": 1300,
+  "part step_up": 1300,
+  "part ending": 1000,
+  "part dpop": 1800,
+  "part socket": 2700,
+  "part eventsource": 1600,
+};
 const ENTRIES = ["index", "axios", "install", "react", "vue", "server", "socket", "verify"];
 const ENTRIES_SERVED = ["axios", "install"]; // beside the core
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -65,7 +78,7 @@ const files = new Map([
   ["daypass.d.ts", dist.get("index.d.ts")],
 ]);
 for (const name of ENTRIES_SERVED) {
-  files.set(`daypass-${name}.js`, await minified(name));
+  files.set(`daypass-${name}.js`, limit(name, await minified(name)));
   files.set(`daypass-${name}.d.ts`, `${dist.get(`${name}.d.ts`)}`.replace("./index.js", "./daypass.js"));
 }
 for (const name of parts) files.set(served(name).slice(2), limit(`part ${name}`, await minified(name)));
@@ -107,7 +120,7 @@ async function addReadable(name) {
 async function minified(name) {
   const options = { entryPoints: [sourceOf(name)], minifySyntax: true, packages: "external", plugins: [share(served)] };
   const [{ text }] = (await build({ ...COMMON, ...options })).outputFiles;
-  const { code } = await minify(text, { module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false, hoist_funs: true } });
+  const { code } = await minify(text, { module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false, inline: 1 } });
   return Buffer.from(`${code}\n`);
 }
 
@@ -130,7 +143,7 @@ async function pack() {
 function limit(name, code) {
   const compressed = brotliCompressSync(code).length;
   console.error(`${name}: ${code.length} bytes, ${compressed} compressed`);
-  if (compressed > LARGEST[name]) throw new Error(`${name} has to stay within ${LARGEST[name]} bytes compressed`);
+  if (!(compressed <= LARGEST[name])) throw new Error(`${name} has to stay within ${LARGEST[name]} bytes compressed`);
   return code;
 }
 

@@ -7,6 +7,8 @@ const NAMED = /^(?:declare )?(?:abstract )?(?:function|class|const|interface|typ
 const COMMENT = /^\s*\/\*\*[\s\S]*?\*\/\n/;
 
 /**
+ * The default export of a part is for the core alone: it is left out.
+ *
  * @param folder what tsc has emitted; each file imports from its own folder by names that are not changed.
  * @param entry a declaration file there, such as `index.d.ts`.
  * @param external whether an import from that folder stays an import.
@@ -40,7 +42,7 @@ export function rollTypes(folder, entry, external) {
       } else if (name) {
         if (file === entry && bare.startsWith("export ")) exported.add(name);
         declared.push({ name, text: comment + bare.replace(/^export /, "") });
-      } else if (bare !== "export {};") throw new Error(`${file}: cannot roll ${bare}`);
+      } else if (!/^export (\{\}|default _default);$/.test(bare)) throw new Error(`${file}: cannot roll ${bare}`);
     }
   }
 }

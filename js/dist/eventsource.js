@@ -97,7 +97,7 @@ var Stream = class extends EventTarget {
     for (const signal of [session.signal, session.closed]) {
       signal.addEventListener("abort", () => this.#end(signal.reason), { signal: this.#over.signal });
     }
-    queueMicrotask(() => void this.#run());
+    setTimeout(() => void this.#run());
   }
   close() {
     this.readyState = CLOSED;
@@ -170,8 +170,8 @@ var Stream = class extends EventTarget {
     this.dispatchEvent(Object.assign(new Event(type), more));
   }
 };
-var openEvents = (session, url, options = {}) => new Stream(session, url, options);
+var eventsource_default = async ({ session }, url, options = {}) => new Stream(session, url, options);
 export {
-  openEvents
+  eventsource_default as default
 };
 //# sourceMappingURL=eventsource.js.map

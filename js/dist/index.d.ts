@@ -2,6 +2,8 @@
 declare abstract class Failure extends Error {
     abstract readonly code: string;
     constructor(message: string, details?: object);
+    /** Give a class its name and its code; minified classes have none. */
+    protected static named(name: string): void;
 }
 /** Nobody is logged in (any more), or somebody else is: show the login. */
 export declare class LoginRequired extends Failure {
@@ -97,6 +99,8 @@ export interface SessionEvents {
         retryAfter: number;
         /** What the server called the reason, such as `cross_site_request`, if it did. */
         code: string | undefined;
+        /** What the server said about it, for developers. */
+        message: string | undefined;
     };
     /** A 401 to a token that had not expired; the caller does not see it if the request is sent again. */
     unauthorized: {
@@ -151,6 +155,11 @@ export interface SessionOptions {
         /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
         after?: number;
     };
+    /**
+     * Whether the session is bound to a key of this browser that no script can read (DPoP); default false. The issuer needs
+     * `dpop=True`, and the page HTTPS.
+     */
+    dpop?: boolean;
     /** Milliseconds before the end of the session at which `ending` is fired; default 120000. */
     warnBefore?: number;
     /**

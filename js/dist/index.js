@@ -4,34 +4,46 @@ var Failure = class extends Error {
     super(message);
     Object.assign(this, details);
   }
+  /** Give a class its name and its code; minified classes have none. */
+  static named(name) {
+    Object.assign(this.prototype, { name, code: name.replace(/\B[A-Z]/g, "_$&").toLowerCase() });
+  }
 };
 var LoginRequired = class extends Failure {
+  static {
+    this.named("LoginRequired");
+  }
 };
 var RefreshUnavailable = class extends Failure {
+  static {
+    this.named("RefreshUnavailable");
+  }
 };
 var CredentialsRejected = class extends Failure {
+  static {
+    this.named("CredentialsRejected");
+  }
 };
 var LoginRefused = class extends Failure {
+  static {
+    this.named("LoginRefused");
+  }
 };
 var CookieRejected = class extends Failure {
+  static {
+    this.named("CookieRejected");
+  }
 };
 var StepUpRequired = class extends Failure {
+  static {
+    this.named("StepUpRequired");
+  }
 };
 var SessionClosed = class extends Failure {
+  static {
+    this.named("SessionClosed");
+  }
 };
-var CLASSES = {
-  LoginRequired,
-  RefreshUnavailable,
-  CredentialsRejected,
-  LoginRefused,
-  CookieRejected,
-  StepUpRequired,
-  SessionClosed
-};
-for (const name in CLASSES) {
-  const code = name.replace(/\B[A-Z]/g, "_$&").toLowerCase();
-  Object.assign(CLASSES[name].prototype, { name, code });
-}
 var DaypassError = Failure;
 var loginRequired = (reason, response) => new LoginRequired(`Login required: ${reason || "nobody is logged in"}`, { response });
 
@@ -46,7 +58,6 @@ var PATIENCE = 4e3;
 var AFTER_A_WAIT = 100;
 var AT_THE_START = 30;
 var LONGEST_TIMER = 2 ** 31 - 1;
-var SHORTEST_TIMER = 500;
 var LONGEST_RETRY_AFTER = 3e5;
 var ATTEMPTS = 3;
 var PAUSE = 100;
@@ -57,17 +68,17 @@ var fruitless = (times, { lifetime = Infinity }) => Math.min(FRESH * 2 ** times,
 
 // src/options.ts
 function readOptions(given) {
-  const { url = "/auth", origins = [], restore = true, ahead = AHEAD, warnBefore, idle, fetch, shouldRefresh, ...unknown } = given;
+  const { url = "/auth", origins = [], restore = true, ahead = AHEAD, dpop = false, warnBefore, idle, fetch, shouldRefresh, ...unknown } = given;
   refuseUnknown(unknown);
-  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 to below 1");
-  const asked = parse(url, globalThis.location && baseURL());
-  const { href, origin } = asked ?? parse(url, "http://localhost") ?? refuse("url", url, "a URL such as '/auth'");
+  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, AHEAD);
+  const asked = parse(url, baseURL());
+  const { href, origin } = asked ?? parse(url, "http://localhost") ?? refuse("url", url, "/auth");
   const covered = origins.map((each) => {
     const parsed = parse(each);
-    return isHTTP(parsed) ? parsed.origin : refuse("origins", each, "an origin such as 'https://api.example.com'");
+    return isHTTP(parsed) ? parsed.origin : refuse("origins", each, "https://api.example.com");
   });
   const live = !!globalThis.location && isHTTP(asked);
-  const rest = { restore, ahead, warnBefore, idle, fetch, shouldRefresh };
+  const rest = { restore, ahead, dpop, warnBefore, idle, fetch, shouldRefresh };
   return { url: href.replace(/\/+$/, ""), covered: live ? [origin, ...covered] : [], live, ...rest };
 }
 function refuseUnknown(unknown) {
@@ -82,8 +93,8 @@ function parse(url, base) {
   }
 }
 var isHTTP = (url) => /^https?:/.test(url?.protocol);
-function refuse(name, value, expected) {
-  throw new TypeError(`${name}: ${JSON.stringify(value)}: expected ${expected}`);
+function refuse(name, value, example) {
+  throw new TypeError(`${name}: ${JSON.stringify(value)}: expected a value such as ${example}`);
 }
 
 // src/events.ts
@@ -102,6 +113,22 @@ function createEvents() {
     }
   };
 }
+
+// src/parts.ts
+var lazy = (load) => async (...all) => {
+  const part = await load().catch(({ message }) => {
+    throw new RefreshUnavailable(message);
+  });
+  return part.default(...all);
+};
+var login = lazy(() => import("./login.js"));
+var schedule = lazy(() => import("./schedule.js"));
+var observe = lazy(() => import("./own_requests.js"));
+var openSocket = lazy(() => import("./socket.js"));
+var openEvents = lazy(() => import("./eventsource.js"));
+var ending = lazy(() => import("./ending.js"));
+var prove = lazy(() => import("./dpop.js"));
+var stepUp = lazy(() => import("./step_up.js"));
 
 // src/login_signal.ts
 function createLoginSignal() {
@@ -249,7 +276,8 @@ function createCore(options) {
     },
     send(input, init) {
       const now = globalThis.fetch;
-      return (fetch ?? (now === core.session.fetch ? native : now)).call(globalThis, input, init);
+      const plain = fetch ?? (now === core.session.fetch ? native : now);
+      return core.dpop ? prove(core, plain, input, init) : plain.call(globalThis, input, init);
     },
     cover(url2) {
       const { href, origin } = parse(url2, baseURL()) ?? {};
@@ -280,7 +308,7 @@ async function ask(core, path, limit, content, sent = {}) {
       // what it does to the cookie is done even if the page goes away meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
       headers: sent,
-      body: content ? new Blob([JSON.stringify(content)], { type: "application/json" }) : null
+      body: content ? new Blob([content], { type: "application/json" }) : null
     });
     const { status, headers } = answer;
     return { status, headers, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
@@ -301,8 +329,8 @@ function judge({ status, body, headers, said }) {
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error) : status === 401 && body;
   if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };
   const retryAfter = readRetryAfter(headers);
-  const { error: code, message: hint } = body ?? {};
-  return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+  const { error: code, message } = body ?? {};
+  return { unavailable: said, code, message, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 function readRetryAfter(headers) {
   const after = headers.get("retry-after") ?? "";
@@ -310,15 +338,8 @@ function readRetryAfter(headers) {
   return span(+after) ?? span((Date.parse(after) - now) / 1e3);
 }
 var refreshingCanHelp = (challenge) => isBearers(challenge) && !challenge?.includes("insufficient_scope");
-var isBearers = (challenge) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);
+var isBearers = (challenge) => !challenge || /(^|,)\s*(bearer|dpop)\b/i.test(challenge);
 var span = (seconds) => typeof seconds === "number" && seconds > 0 ? seconds * 1e3 : void 0;
-
-// src/parts.ts
-var part = (load) => async (...all) => (await load()).default(...all);
-var login = part(() => import("./login.js"));
-var sendOwn = part(() => import("./own_requests.js"));
-var ending = part(() => import("./ending.js"));
-var stepUp = part(() => import("./step_up.js"));
 
 // src/lock.ts
 async function exclusive(name, patience, work) {
@@ -348,7 +369,7 @@ async function finishLogout(core) {
 }
 var forgetLogout = (core) => stored((storage) => storage.removeItem(core.label));
 async function endSession(core, note) {
-  const sent = ask(core, "logout", DEADLINE, readObject(note));
+  const sent = ask(core, "logout", DEADLINE, note);
   const { status, said } = await exclusive(core.label, 0, () => sent);
   return status && status < 300 || status === 401 ? forgetLogout(core) : said;
 }
@@ -402,13 +423,10 @@ async function present(core, limit) {
   }
   return outcome;
 }
-function fail(core, { unavailable, code, hint }, retryAfter) {
+function fail(core, { unavailable, code, message }, retryAfter) {
   const reason = unavailable;
   core.post({ rest: retryAfter });
-  core.emit("refreshFailed", { reason, retryAfter, code });
-  if (!core.at && core.failures === ATTEMPTS) {
-    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the option url right?"}`);
-  }
+  core.emit("refreshFailed", { reason, retryAfter, code, message });
   return { unavailable: reason, retryAfter };
 }
 
@@ -432,7 +450,12 @@ async function exchange(core, asked) {
   const url = core.cover(asked.url);
   if (!url) return asked.send();
   const [, base, path] = OWN.exec(url) ?? [];
-  if (base === core.url) return sendOwn(core, path, asked);
+  if (base === core.url) {
+    const answer = await asked.send();
+    await observe(core, path, asked.look(answer)).catch(() => {
+    });
+    return answer;
+  }
   core.closing.throwIfAborted();
   if (asked.refresh === false) return sendFor(core, asked, core.token?.accessToken);
   return sendWithToken(core, url, asked);
@@ -447,7 +470,7 @@ async function sendWithToken(core, url, asked) {
     if (!refused2 && token2) core.login.refusals.delete(place);
     return [answer2, refused2, from2, challenge2];
   };
-  const [place] = url.split("?");
+  const place = url.replace(/\?.*/, "");
   const [answer, refused, from, challenge] = await send(token);
   if (!refused) return answer;
   if (!token) {
@@ -501,7 +524,7 @@ async function renew(core, token, signal, dead, answer) {
 // src/access.ts
 async function accessToken(core, { goodFor = GOOD_FOR, passive, ...unknown } = {}) {
   refuseUnknown(unknown);
-  if (!(goodFor >= 0)) refuse("goodFor", goodFor, "milliseconds");
+  if (!(goodFor >= 0)) refuse("goodFor", goodFor, GOOD_FOR);
   const token = await usableToken(core, { passive }, ({ left, lifetime = 0 }) => left() < Math.min(goodFor, lifetime / 2));
   if (!token) throw loginRequired(core.reason);
   return token.accessToken;
@@ -549,34 +572,6 @@ function copyBody(init) {
   const body = init?.body;
   if (body instanceof URLSearchParams) return { ...init, body: new URLSearchParams(body) };
   return body?.byteLength ? { ...init, body: new Blob([body]) } : init;
-}
-
-// src/schedule.ts
-function schedule(core) {
-  const signal = core.closing;
-  let timer;
-  const seen = () => globalThis.document?.visibilityState === "visible";
-  const plan = () => {
-    clearTimeout(timer);
-    const { at, token, refreshing } = core;
-    if (refreshing || signal.aborted || at && !token) return;
-    const wait = Math.max(token?.due() ?? 0, core.paused(), SHORTEST_TIMER);
-    timer = setTimeout(look, Math.min(wait, LONGEST_TIMER));
-  };
-  const look = () => {
-    const { at, token } = core;
-    if (token && token.due() > 0) plan();
-    else if (token ? token.used || seen() : !at) void refresh(core);
-  };
-  const wake = ({ type, persisted }) => {
-    if (!seen()) return;
-    if (type === "online") core.pause(0);
-    core.ask();
-    if (persisted) void refresh(core);
-    else look();
-  };
-  core.plan = plan;
-  for (const type of ["visibilitychange", "pageshow", "online"]) listen(core, type, wake);
 }
 
 // src/tabs.ts
@@ -668,8 +663,8 @@ function createSession(options = {}) {
     extend: unlessClosed((core2) => ending(core2, "extend")),
     confirm: unlessClosed((core2, confirmation) => stepUp(core2, "confirm", confirmation)),
     exchange: (asked) => exchange(core, asked),
-    socket: async (url, options2) => (await import("./socket.js")).openSocket(session, url, options2),
-    events: async (url, options2) => (await import("./eventsource.js")).openEvents(session, url, options2),
+    socket: unlessClosed(openSocket),
+    events: unlessClosed(openEvents),
     on(name, listener) {
       if (core.live) void { ending, stepUp }[name]?.(core);
       return core.on(name, listener);
@@ -677,11 +672,12 @@ function createSession(options = {}) {
     close: () => core.close()
   };
   core.session = session;
-  if (!core.live) core.close(new RefreshUnavailable("No session outside of a web page"));
+  core.refresh = () => refresh(core);
+  if (!core.live) core.close(new RefreshUnavailable("No session outside a page"));
   else {
     joinTabs(core);
-    schedule(core);
-    if (core.idle) void ending(core);
+    schedule(core).catch(() => {
+    });
     if (!core.restore) core.settle({ at: 1 }, true);
     else if (globalThis.document) void session.ready;
   }

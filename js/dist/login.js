@@ -34,7 +34,7 @@ async function ask(core, path, limit, content, sent = {}) {
       // what it does to the cookie is done even if the page goes away meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
       headers: sent,
-      body: content ? new Blob([JSON.stringify(content)], { type: "application/json" }) : null
+      body: content ? new Blob([content], { type: "application/json" }) : null
     });
     const { status, headers } = answer;
     return { status, headers, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
@@ -55,15 +55,15 @@ function judge({ status, body, headers, said }) {
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error) : status === 401 && body;
   if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };
   const retryAfter = readRetryAfter(headers);
-  const { error: code, message: hint } = body ?? {};
-  return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+  const { error: code, message } = body ?? {};
+  return { unavailable: said, code, message, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 function readRetryAfter(headers) {
   const after = headers.get("retry-after") ?? "";
   const now = Date.parse(headers.get("date") ?? "") || Date.now();
   return span(+after) ?? span((Date.parse(after) - now) / 1e3);
 }
-var isBearers = (challenge) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);
+var isBearers = (challenge) => !challenge || /(^|,)\s*(bearer|dpop)\b/i.test(challenge);
 var span = (seconds) => typeof seconds === "number" && seconds > 0 ? seconds * 1e3 : void 0;
 
 // src/login.ts
@@ -96,7 +96,7 @@ function stored(use) {
 async function login(core, credentials) {
   await core.refreshing;
   return exclusive(core.label, PATIENCE, async () => {
-    const { status, body, said } = await ask(core, "login", DEADLINE, credentials);
+    const { status, body, said } = await ask(core, "login", DEADLINE, JSON.stringify(credentials));
     const grant = readGrant(body);
     if (!grant) {
       if (status === 401) throw new CredentialsRejected("Wrong credentials");

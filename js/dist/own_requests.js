@@ -39,16 +39,13 @@ function stored(use) {
 }
 
 // src/own_requests.ts
-async function sendOwn(core, path, { send, look }) {
-  const answer = await send();
-  const { status, text } = look(answer);
-  if (status < 200 || status > 299) return answer;
+async function observe(core, path, { status, text }) {
+  if (status < 200 || status > 299) return;
   const grant = readGrant(readObject(await text()));
   if (grant) forgetLogout(core);
   if (grant || path === "logout") core.settle({ grant, reason: path });
-  return answer;
 }
 export {
-  sendOwn as default
+  observe as default
 };
 //# sourceMappingURL=own_requests.js.map

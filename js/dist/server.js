@@ -137,8 +137,8 @@ function judge({ status, body, headers, said }) {
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error) : status === 401 && body;
   if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };
   const retryAfter = readRetryAfter(headers);
-  const { error: code, message: hint } = body ?? {};
-  return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+  const { error: code, message } = body ?? {};
+  return { unavailable: said, code, message, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 function readRetryAfter(headers) {
   const after = headers.get("retry-after") ?? "";
@@ -146,7 +146,7 @@ function readRetryAfter(headers) {
   return span(+after) ?? span((Date.parse(after) - now) / 1e3);
 }
 var refreshingCanHelp = (challenge) => isBearers(challenge) && !challenge?.includes("insufficient_scope");
-var isBearers = (challenge) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);
+var isBearers = (challenge) => !challenge || /(^|,)\s*(bearer|dpop)\b/i.test(challenge);
 var span = (seconds) => typeof seconds === "number" && seconds > 0 ? seconds * 1e3 : void 0;
 
 // src/server_refresh.ts

@@ -65,12 +65,6 @@ export interface SessionSocket extends EventTarget {
     addEventListener<N extends keyof SocketEvents>(type: N, listener: (event: SocketEvents[N]) => unknown, options?: boolean | AddEventListenerOptions): void;
     addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
-/**
- * Open a WebSocket that lasts as long as the session's login.
- *
- * @throws TypeError if an option is unknown or invalid, or the URL is not one that gets the access token.
- */
-export declare const openSocket: (session: Session, url: string | URL, options?: SocketOptions) => SessionSocket;
 /** What takes the place of the class `WebSocket`. */
 export interface SocketClass {
     new (url: string | URL, protocols?: string | string[]): SessionSocket;

@@ -122,7 +122,7 @@ var Socket = class extends EventTarget {
       signal.addEventListener("abort", () => this.#fail(signal.reason), { signal: this.#over.signal });
     }
     onWake(() => this.#state === OPEN && performance.now() - this.#heard > QUIET && void this.#renew(0), this.#over.signal);
-    queueMicrotask(() => void this.#run().catch((error) => this.#fail(error)));
+    setTimeout(() => void this.#run().catch((error) => this.#fail(error)));
   }
   get readyState() {
     return this.#state;
@@ -313,7 +313,7 @@ var Socket = class extends EventTarget {
     this.dispatchEvent(Object.assign(new Event(type), more));
   }
 };
-var openSocket = (session, url, options = {}) => new Socket(session, url, options);
+var socket_default = async ({ session }, url, options = {}) => new Socket(session, url, options);
 function webSocketImpl(session, options = {}) {
   return class extends Socket {
     static CONNECTING = CONNECTING;
@@ -329,7 +329,7 @@ var sizeOf = (data) => typeof data === "string" ? data.length : data instanceof 
 var copy = (data) => (ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data)).slice().buffer;
 var invalid = (name, value, expected) => new TypeError(`${name}: ${JSON.stringify(value)}: expected ${expected}`);
 export {
-  openSocket,
+  socket_default as default,
   webSocketImpl
 };
 //# sourceMappingURL=socket.js.map

@@ -35,7 +35,7 @@ async function ask(core, path, limit, content, sent = {}) {
       // what it does to the cookie is done even if the page goes away meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
       headers: sent,
-      body: content ? new Blob([JSON.stringify(content)], { type: "application/json" }) : null
+      body: content ? new Blob([content], { type: "application/json" }) : null
     });
     const { status, headers } = answer;
     return { status, headers, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
@@ -107,7 +107,7 @@ function create(core) {
     async confirm(confirmation) {
       const authorization = `Bearer ${await core.session.token()}`;
       const headers = { authorization };
-      const { status, body, said } = await ask(core, "confirm", DEADLINE, confirmation, headers);
+      const { status, body, said } = await ask(core, "confirm", DEADLINE, JSON.stringify(confirmation), headers);
       const grant = readGrant(body);
       if (!grant) {
         if (body?.error === "invalid_credentials") throw new CredentialsRejected("Wrong credentials");

@@ -20,7 +20,7 @@ export interface TokenOptions {
  */
 export async function accessToken(core: Core, { goodFor = GOOD_FOR, passive, ...unknown }: TokenOptions = {}): Promise<string> {
   refuseUnknown(unknown);
-  if (!(goodFor >= 0)) refuse("goodFor", goodFor, "milliseconds");
+  if (!(goodFor >= 0)) refuse("goodFor", goodFor, GOOD_FOR);
   const token = await usableToken(core, { passive }, ({ left, lifetime = 0 }) => left() < Math.min(goodFor, lifetime / 2));
   if (!token) throw loginRequired(core.reason);
   return token.accessToken;

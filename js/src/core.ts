@@ -3,6 +3,7 @@ import type { Outcome } from "./endpoints.ts";
 import { type DaypassErrors, SessionClosed } from "./errors.ts";
 import { type Events, createEvents } from "./events.ts";
 import { type Options, baseURL, parse } from "./options.ts";
+import { prove } from "./parts.ts";
 import type { Session } from "./session.ts";
 import { type State, createState } from "./state.ts";
 import type { Tabs } from "./tabs.ts";
@@ -17,6 +18,8 @@ export interface Core extends Options, Tabs, Events, State {
   session: Session;
   /** Return a URL in full, without its fragment, if its origin gets the token, else `undefined`. */
   cover(url: string | URL): string | undefined;
+  /** Refresh, or wait for the refresh under way. */
+  refresh(): Promise<Outcome | undefined>;
   /** The refresh under way, if any; it never fails. */
   refreshing?: Promise<Outcome | undefined> | undefined;
   /** Plan the next refresh again, because something has changed. */
@@ -58,7 +61,8 @@ export function createCore(options: Options): Core {
     },
     send(input: RequestInfo | URL, init?: RequestInit) {
       const now = globalThis.fetch;
-      return (fetch ?? (now === core.session.fetch ? native : now)).call(globalThis, input, init);
+      const plain = fetch ?? (now === core.session.fetch ? native : now);
+      return core.dpop ? prove(core, plain, input, init) : plain.call(globalThis, input, init);
     },
     cover(url: string | URL) {
       const { href, origin } = parse(url, baseURL()) ?? {};

@@ -27,7 +27,7 @@ export interface Outcome {
   /** What the server called the reason why it was unavailable. */
   code?: string | undefined;
   /** What the server says about it, in words. */
-  hint?: string | undefined;
+  message?: string | undefined;
   /** Milliseconds. */
   retryAfter?: number | undefined;
 }
@@ -45,7 +45,7 @@ export interface Answer {
  *
  * @param limit milliseconds for the whole of it.
  */
-export async function ask(core: Core, path: string, limit: number, content?: object, sent = {}): Promise<Answer> {
+export async function ask(core: Core, path: string, limit: number, content?: string, sent = {}): Promise<Answer> {
   try {
     const answer = await core.send(`${core.url}/${path}`, {
       method: "POST",
@@ -53,7 +53,7 @@ export async function ask(core: Core, path: string, limit: number, content?: obj
       keepalive: true, // what it does to the cookie is done even if the page goes away meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
       headers: sent,
-      body: content ? new Blob([JSON.stringify(content)], { type: "application/json" }) : null,
+      body: content ? new Blob([content], { type: "application/json" }) : null,
     });
     const { status, headers } = answer;
     return { status, headers, body: readObject(await answer.text()), said: `${path}: HTTP ${status}` };
@@ -80,8 +80,8 @@ export function judge({ status, body, headers, said }: Answer): Outcome {
   const ends = status === 400 ? /^invalid_(grant|token)$/.test(body?.error as string) : status === 401 && body;
   if (ends && isBearers(headers.get("www-authenticate"))) return { reason: said };
   const retryAfter = readRetryAfter(headers);
-  const { error: code, message: hint } = (body ?? {}) as Record<string, string>;
-  return { unavailable: said, code, hint: code && `${code}: ${hint}`, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
+  const { error: code, message } = (body ?? {}) as Record<string, string>;
+  return { unavailable: said, code, message, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 
 /** Read `Retry-After`, seconds or a date, which is by the server's own clock if the answer says what that is. */
@@ -95,6 +95,6 @@ function readRetryAfter(headers: Headers): number | undefined {
 export const refreshingCanHelp = (challenge: string | null | undefined): boolean =>
   isBearers(challenge) && !challenge?.includes("insufficient_scope");
 
-const isBearers = (challenge: string | null | undefined) => !challenge || /(^|,)\s*bearer\b/i.test(challenge);
+const isBearers = (challenge: string | null | undefined) => !challenge || /(^|,)\s*(bearer|dpop)\b/i.test(challenge);
 
 const span = (seconds: unknown) => (typeof seconds === "number" && seconds > 0 ? seconds * 1000 : undefined);

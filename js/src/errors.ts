@@ -6,12 +6,20 @@ abstract class Failure extends Error {
     super(message);
     Object.assign(this, details);
   }
+
+  /** Give a class its name and its code; minified classes have none. */
+  protected static named(name: string): void {
+    Object.assign(this.prototype, { name, code: name.replace(/\B[A-Z]/g, "_$&").toLowerCase() });
+  }
 }
 
 /** Nobody is logged in (any more), or somebody else is: show the login. */
 export class LoginRequired extends Failure {
   declare readonly name: "LoginRequired";
   declare readonly code: "login_required";
+  static {
+    this.named("LoginRequired");
+  }
   /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
   declare readonly response: unknown;
 }
@@ -20,6 +28,9 @@ export class LoginRequired extends Failure {
 export class RefreshUnavailable extends Failure {
   declare readonly name: "RefreshUnavailable";
   declare readonly code: "refresh_unavailable";
+  static {
+    this.named("RefreshUnavailable");
+  }
   /** Milliseconds after which it makes sense to try again, if known. */
   declare readonly retryAfter: number | undefined;
 }
@@ -28,12 +39,18 @@ export class RefreshUnavailable extends Failure {
 export class CredentialsRejected extends Failure {
   declare readonly name: "CredentialsRejected";
   declare readonly code: "credentials_rejected";
+  static {
+    this.named("CredentialsRejected");
+  }
 }
 
 /** The server refused the login request, whatever the credentials. */
 export class LoginRefused extends Failure {
   declare readonly name: "LoginRefused";
   declare readonly code: "login_refused";
+  static {
+    this.named("LoginRefused");
+  }
   /** What the server called the reason, such as `insecure_transport`. */
   declare readonly reason: string | undefined;
 }
@@ -42,12 +59,18 @@ export class LoginRefused extends Failure {
 export class CookieRejected extends Failure {
   declare readonly name: "CookieRejected";
   declare readonly code: "cookie_rejected";
+  static {
+    this.named("CookieRejected");
+  }
 }
 
 /** The user has to confirm who they are (RFC 9470), and has not: nobody listens to `stepUp`, or it was cancelled. */
 export class StepUpRequired extends Failure {
   declare readonly name: "StepUpRequired";
   declare readonly code: "step_up_required";
+  static {
+    this.named("StepUpRequired");
+  }
   /** The answer that asked for it. */
   declare readonly response: unknown;
   /** Milliseconds that the last authentication may be old, if that is what was wanted. */
@@ -60,21 +83,9 @@ export class StepUpRequired extends Failure {
 export class SessionClosed extends Failure {
   declare readonly name: "SessionClosed";
   declare readonly code: "session_closed";
-}
-
-const CLASSES = {
-  LoginRequired,
-  RefreshUnavailable,
-  CredentialsRejected,
-  LoginRefused,
-  CookieRejected,
-  StepUpRequired,
-  SessionClosed,
-};
-
-for (const name in CLASSES) {
-  const code = name.replace(/\B[A-Z]/g, "_$&").toLowerCase();
-  Object.assign(CLASSES[name as keyof typeof CLASSES].prototype, { name, code });
+  static {
+    this.named("SessionClosed");
+  }
 }
 
 /** Every error of this module: `switch (error.code)` narrows. */

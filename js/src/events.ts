@@ -15,6 +15,8 @@ export interface SessionEvents {
     retryAfter: number;
     /** What the server called the reason, such as `cross_site_request`, if it did. */
     code: string | undefined;
+    /** What the server said about it, for developers. */
+    message: string | undefined;
   };
   /** A 401 to a token that had not expired; the caller does not see it if the request is sent again. */
   unauthorized: { url: string };

@@ -90,7 +90,7 @@ class Stream extends EventTarget {
     for (const signal of [session.signal, session.closed]) {
       signal.addEventListener("abort", () => this.#end(signal.reason), { signal: this.#over.signal });
     }
-    queueMicrotask(() => void this.#run()); // the caller listens first
+    setTimeout(() => void this.#run()); // the caller listens first
   }
 
   close(): void {
@@ -175,5 +175,5 @@ class Stream extends EventTarget {
  *
  * @throws TypeError if an option is unknown or invalid.
  */
-export const openEvents = (session: Session, url: string | URL, options: EventStreamOptions = {}): EventStream =>
+export default async ({ session }: { session: Session }, url: string | URL, options: EventStreamOptions = {}): Promise<EventStream> =>
   new Stream(session, url, options) as EventStream;

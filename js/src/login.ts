@@ -19,7 +19,7 @@ import type { User } from "./user.ts";
 export default async function login(core: Core, credentials: Credentials): Promise<User | null> {
   await core.refreshing; // where there are no locks
   return exclusive(core.label, PATIENCE, async () => {
-    const { status, body, said } = await ask(core, "login", DEADLINE, credentials);
+    const { status, body, said } = await ask(core, "login", DEADLINE, JSON.stringify(credentials));
     const grant = readGrant(body);
     if (!grant) {
       if (status === 401) throw new CredentialsRejected("Wrong credentials");

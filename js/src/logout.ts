@@ -2,7 +2,6 @@ import type { Core } from "./core.ts";
 import { ask } from "./endpoints.ts";
 import { RefreshUnavailable } from "./errors.ts";
 import { exclusive } from "./lock.ts";
-import { readObject } from "./json.ts";
 import { refuseUnknown } from "./options.ts";
 import { DEADLINE } from "./timing.ts";
 
@@ -39,7 +38,7 @@ export const forgetLogout = (core: Core): void => stored((storage) => storage.re
 /** Return what went wrong, if anything. */
 async function endSession(core: Core, note: string): Promise<string | undefined> {
   // Sent at once, for the page may be about to go; the lock is only to keep a login from overtaking it.
-  const sent = ask(core, "logout", DEADLINE, readObject(note));
+  const sent = ask(core, "logout", DEADLINE, note);
   const { status, said } = await exclusive(core.label, 0, () => sent);
   return (status && status < 300) || status === 401 ? (forgetLogout(core) as undefined) : said;
 }

@@ -16,6 +16,11 @@ export interface SessionOptions {
     /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
     after?: number;
   };
+  /**
+   * Whether the session is bound to a key of this browser that no script can read (DPoP); default false. The issuer needs
+   * `dpop=True`, and the page HTTPS.
+   */
+  dpop?: boolean;
   /** Milliseconds before the end of the session at which `ending` is fired; default 120000. */
   warnBefore?: number;
   /**
@@ -43,17 +48,17 @@ export interface Options extends Required<Omit<SessionOptions, "fetch" | "idle" 
  * @throws TypeError if an option is unknown or invalid; the message names it, and what to write.
  */
 export function readOptions(given: SessionOptions): Options {
-  const { url = "/auth", origins = [], restore = true, ahead = AHEAD, warnBefore, idle, fetch, shouldRefresh, ...unknown } = given;
+  const { url = "/auth", origins = [], restore = true, ahead = AHEAD, dpop = false, warnBefore, idle, fetch, shouldRefresh, ...unknown } = given;
   refuseUnknown(unknown);
-  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, "a number from 0 to below 1");
-  const asked = parse(url, globalThis.location && baseURL());
-  const { href, origin } = asked ?? parse(url, "http://localhost") ?? refuse("url", url, "a URL such as '/auth'");
+  if (!(ahead >= 0 && ahead < 1)) refuse("ahead", ahead, AHEAD);
+  const asked = parse(url, baseURL());
+  const { href, origin } = asked ?? parse(url, "http://localhost") ?? refuse("url", url, "/auth");
   const covered = origins.map((each) => {
     const parsed = parse(each);
-    return isHTTP(parsed) ? parsed!.origin : refuse("origins", each, "an origin such as 'https://api.example.com'");
+    return isHTTP(parsed) ? parsed!.origin : refuse("origins", each, "https://api.example.com");
   });
   const live = !!globalThis.location && isHTTP(asked);
-  const rest = { restore, ahead, warnBefore, idle, fetch, shouldRefresh };
+  const rest = { restore, ahead, dpop, warnBefore, idle, fetch, shouldRefresh };
   return { url: href.replace(/\/+$/, ""), covered: live ? [origin, ...covered] : [], live, ...rest };
 }
 
@@ -75,6 +80,6 @@ export function parse(url: string | URL, base?: string): URL | undefined {
 
 const isHTTP = (url: URL | undefined) => /^https?:/.test(url?.protocol!);
 
-export function refuse(name: string, value: unknown, expected: string): never {
-  throw new TypeError(`${name}: ${JSON.stringify(value)}: expected ${expected}`);
+export function refuse(name: string, value: unknown, example: unknown): never {
+  throw new TypeError(`${name}: ${JSON.stringify(value)}: expected a value such as ${example}`);
 }

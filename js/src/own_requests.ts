@@ -3,15 +3,12 @@ import type { Core } from "./core.ts";
 import { readGrant } from "./endpoints.ts";
 import { readObject } from "./json.ts";
 import { forgetLogout } from "./logout.ts";
-import type { Exchange } from "./replay.ts";
+import type { Seen } from "./replay.ts";
 
-/** Send a request to such an endpoint as it is, and apply what is answered. */
-export default async function sendOwn<R>(core: Core, path: string, { send, look }: Exchange<R>): Promise<R> {
-  const answer = await send();
-  const { status, text } = look(answer);
-  if (status < 200 || status > 299) return answer;
+/** Apply a login, a refresh or a logout that has succeeded; `path` says which. */
+export default async function observe(core: Core, path: string, { status, text }: Seen): Promise<void> {
+  if (status < 200 || status > 299) return;
   const grant = readGrant(readObject(await text()));
   if (grant) forgetLogout(core);
   if (grant || path === "logout") core.settle({ grant, reason: path });
-  return answer;
 }

@@ -1,24 +1,40 @@
 /**
  * What most pages do without at first, each in a file of its own that is loaded when it is asked for. The build makes
- * `dist/NAME.js` and `/auth/daypass-NAME.js` of each.
+ * `dist/NAME.js` and `/auth/daypass-NAME.js` of each. What needs one that cannot be loaded, such as in a service worker,
+ * is `RefreshUnavailable`.
  */
 import type { Core } from "./core.ts";
+import { RefreshUnavailable } from "./errors.ts";
 import type { StepUp } from "./step_up.ts";
 
 type Work<A extends unknown[], T> = (core: Core, ...rest: A) => Promise<T>;
 
-const part =
+const lazy =
   <A extends unknown[], T>(load: () => Promise<{ default: Work<A, T> }>): Work<A, T> =>
-  async (...all) =>
-    (await load()).default(...all);
+  async (...all) => {
+    const part = await load().catch(({ message }) => {
+      throw new RefreshUnavailable(message);
+    });
+    return part.default(...all);
+  };
 
-export const login = part(() => import("./login.ts"));
+export const login = lazy(() => import("./login.ts"));
 
-/** Send the application's own login or logout. */
-export const sendOwn = part(() => import("./own_requests.ts"));
+/** Refresh before expiry and when the page wakes, from now on. */
+export const schedule = lazy(() => import("./schedule.ts"));
+
+/** Apply what the application's own login or logout was answered with. */
+export const observe = lazy(() => import("./own_requests.ts"));
+
+export const openSocket = lazy(() => import("./socket.ts"));
+
+export const openEvents = lazy(() => import("./eventsource.ts"));
 
 /** Watch for the end of the session, from now on; and extend it. */
-export const ending = part(() => import("./ending.ts"));
+export const ending = lazy(() => import("./ending.ts"));
+
+/** Send a request with a proof of the session's key, if it needs one. */
+export const prove = lazy(() => import("./dpop.ts"));
 
 /** Watch for confirmations of who the user is, from now on; and wait for one, or confirm. */
-export const stepUp = part(() => import("./step_up.ts")) as StepUp;
+export const stepUp = lazy(() => import("./step_up.ts")) as StepUp;

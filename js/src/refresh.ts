@@ -59,12 +59,9 @@ async function present(core: Core, limit: number): Promise<Outcome> {
 }
 
 /** Let no other tab refresh for a while either, and say so. */
-function fail(core: Core, { unavailable, code, hint }: Outcome, retryAfter: number): Outcome {
+function fail(core: Core, { unavailable, code, message }: Outcome, retryAfter: number): Outcome {
   const reason = unavailable!;
   core.post({ rest: retryAfter });
-  core.emit("refreshFailed", { reason, retryAfter, code });
-  if (!core.at && core.failures === ATTEMPTS) {
-    console.warn(`daypass: ${core.url}/${reason}. ${hint ?? "Is the option url right?"}`);
-  }
+  core.emit("refreshFailed", { reason, retryAfter, code, message });
   return { unavailable: reason, retryAfter };
 }

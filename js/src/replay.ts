@@ -23,7 +23,7 @@
 import { type Core, noteUser } from "./core.ts";
 import { refreshingCanHelp } from "./endpoints.ts";
 import { RefreshUnavailable, loginRequired } from "./errors.ts";
-import { sendOwn, stepUp } from "./parts.ts";
+import { observe, stepUp } from "./parts.ts";
 import { refresh } from "./refresh.ts";
 import { fruitless } from "./timing.ts";
 import { type Token, isSameUser } from "./token.ts";
@@ -78,7 +78,11 @@ export async function exchange<R>(core: Core, asked: Exchange<R>): Promise<R> {
   const url = core.cover(asked.url);
   if (!url) return asked.send();
   const [, base, path] = OWN.exec(url) ?? [];
-  if (base === core.url) return sendOwn(core, path!, asked as Exchange<unknown>) as Promise<R>;
+  if (base === core.url) {
+    const answer = await asked.send();
+    await observe(core, path!, asked.look(answer)).catch(() => {});
+    return answer;
+  }
   core.closing.throwIfAborted();
   if (asked.refresh === false) return sendFor(core, asked, core.token?.accessToken);
   return sendWithToken(core, url, asked);
@@ -95,7 +99,7 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
     if (!refused && token) core.login.refusals.delete(place);
     return [answer, refused, from, challenge] as const;
   };
-  const [place] = url.split("?") as [string];
+  const place = url.replace(/\?.*/, "");
   const [answer, refused, from, challenge] = await send(token);
   if (!refused) return answer;
   if (!token) {

@@ -1,7 +1,6 @@
-/** Refreshes before expiry, and looks again whenever the page wakes. */
+/** What a session does by itself, from a moment after its start: it refreshes before expiry, and when the page wakes. */
 import { type Core, listen } from "./core.ts";
-import { refresh } from "./refresh.ts";
-import { LONGEST_TIMER, SHORTEST_TIMER } from "./timing.ts";
+import { ATTEMPTS, LONGEST_TIMER, SHORTEST_TIMER } from "./timing.ts";
 
 /**
  * Keep the access token fresh, in the background, until the session is closed.
@@ -9,7 +8,7 @@ import { LONGEST_TIMER, SHORTEST_TIMER } from "./timing.ts";
  * A token that nobody has used, in a tab that nobody sees, is left to run out: the next request, or the next look at
  * the tab, gets a new one. So a forgotten tab does not keep its session alive for ever.
  */
-export function schedule(core: Core): void {
+export default async function schedule(core: Core): Promise<void> {
   const signal = core.closing;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const seen = () => globalThis.document?.visibilityState === "visible"; // never in a worker
@@ -23,15 +22,21 @@ export function schedule(core: Core): void {
   const look = () => {
     const { at, token } = core;
     if (token && token.due() > 0) plan();
-    else if (token ? token.used || seen() : !at) void refresh(core);
+    else if (token ? token.used || seen() : !at) void core.refresh();
   };
   const wake = ({ type, persisted }: Event & { persisted?: boolean }) => {
     if (!seen()) return;
     if (type === "online") core.pause(0);
     core.ask(); // what was posted while the page slept was not received
-    if (persisted) void refresh(core); // the Back button: somebody may have logged out by a form meanwhile
+    if (persisted) void core.refresh(); // the Back button: somebody may have logged out by a form meanwhile
     else look();
   };
   core.plan = plan;
+  core.on("refreshFailed", ({ reason, code, message }) => {
+    if (core.at || core.failures !== ATTEMPTS) return;
+    console.warn(`daypass: ${core.url}/${reason}. ${code ? `${code}: ${message}` : "Is the option url right?"}`);
+  });
   for (const type of ["visibilitychange", "pageshow", "online"]) listen(core, type, wake);
+  plan();
+  if (core.idle) void (await import("./ending.ts")).default(core);
 }

@@ -7,10 +7,9 @@ import type { EventStream, EventStreamOptions } from "./eventsource.ts";
 import { type SessionFetch, createFetch } from "./fetch.ts";
 import { type LogoutOptions, logout } from "./logout.ts";
 import { type SessionOptions, readOptions } from "./options.ts";
-import { ending, login, stepUp } from "./parts.ts";
+import { ending, login, openEvents, openSocket, schedule, stepUp } from "./parts.ts";
 import { refresh } from "./refresh.ts";
 import { type Exchange, exchange } from "./replay.ts";
-import { schedule } from "./schedule.ts";
 import type { SessionSocket, SocketOptions } from "./socket.ts";
 import type { Snapshot, Status } from "./snapshot.ts";
 import { joinTabs } from "./tabs.ts";
@@ -107,8 +106,8 @@ export function createSession(options: SessionOptions = {}): Session {
     extend: unlessClosed((core) => ending(core, "extend")),
     confirm: unlessClosed((core, confirmation) => stepUp(core, "confirm", confirmation)),
     exchange: (asked) => exchange(core, asked),
-    socket: async (url, options) => (await import("./socket.ts")).openSocket(session, url, options),
-    events: async (url, options) => (await import("./eventsource.ts")).openEvents(session, url, options),
+    socket: unlessClosed(openSocket),
+    events: unlessClosed(openEvents),
     on(name, listener) {
       if (core.live) void ({ ending, stepUp } as { [other in typeof name]?: (core: Core) => unknown })[name]?.(core);
       return core.on(name, listener);
@@ -116,11 +115,11 @@ export function createSession(options: SessionOptions = {}): Session {
     close: () => core.close(),
   };
   core.session = session;
-  if (!core.live) core.close(new RefreshUnavailable("No session outside of a web page"));
+  core.refresh = () => refresh(core);
+  if (!core.live) core.close(new RefreshUnavailable("No session outside a page"));
   else {
     joinTabs(core);
-    schedule(core);
-    if (core.idle) void ending(core);
+    schedule(core).catch(() => {}); // then requests alone refresh
     // the beginning of time: whatever another tab knows is newer
     if (!core.restore) core.settle({ at: 1 }, true);
     else if (globalThis.document) void session.ready;

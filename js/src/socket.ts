@@ -142,7 +142,7 @@ class Socket extends EventTarget implements SessionSocket {
       signal.addEventListener("abort", () => this.#fail(signal.reason), { signal: this.#over.signal });
     }
     onWake(() => this.#state === OPEN && performance.now() - this.#heard > QUIET && void this.#renew(0), this.#over.signal);
-    queueMicrotask(() => void this.#run().catch((error) => this.#fail(error))); // the caller listens first
+    setTimeout(() => void this.#run().catch((error) => this.#fail(error))); // the caller listens first
   }
 
   get readyState(): number {
@@ -358,7 +358,7 @@ class Socket extends EventTarget implements SessionSocket {
  *
  * @throws TypeError if an option is unknown or invalid, or the URL is not one that gets the access token.
  */
-export const openSocket = (session: Session, url: string | URL, options: SocketOptions = {}): SessionSocket =>
+export default async ({ session }: { session: Session }, url: string | URL, options: SocketOptions = {}): Promise<SessionSocket> =>
   new Socket(session, url, options);
 
 /** What takes the place of the class `WebSocket`. */

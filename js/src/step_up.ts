@@ -85,7 +85,7 @@ function create(core: Core): StepUps {
     async confirm(confirmation) {
       const authorization = `Bearer ${await core.session.token()}`;
       const headers = { authorization };
-      const { status, body, said } = await ask(core, "confirm", DEADLINE, confirmation, headers);
+      const { status, body, said } = await ask(core, "confirm", DEADLINE, JSON.stringify(confirmation), headers);
       const grant = readGrant(body);
       if (!grant) {
         if (body?.error === "invalid_credentials") throw new CredentialsRejected("Wrong credentials");

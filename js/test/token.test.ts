@@ -38,5 +38,5 @@ test("where nobody is logged in there is no token: LoginRequired", async (t) => 
   const [session] = await begin(t, { restore: false });
   await assert.rejects(session.token(), LoginRequired);
   await assert.rejects(session.token({ goodfor: 1 } as never), /unknown option 'goodfor'/);
-  await assert.rejects(session.token({ goodFor: "1m" as never }), /goodFor: "1m": expected milliseconds/);
+  await assert.rejects(session.token({ goodFor: "1m" as never }), /goodFor: "1m": expected a value such as 5000/);
 });

@@ -152,25 +152,32 @@ def test_behind_a_caching_service_worker(
 
 @pytest.mark.not_for(axios="the worker imports the session alone", React="no components", Vue="no components")
 def test_in_a_service_worker(context: BrowserContext, world: World) -> None:
-    """A service worker that imports the module sends requests with the token of the tabs."""
+    """A service worker that imports the module sends requests with the token of the tabs, and again after a 401.
+
+    It cannot load parts of the module. What needs one says so, and the session is kept.
+    """
     source = f"""{TAKE_OVER}
       import {{ createSession }} from "/auth/daypass.js";
       const session = createSession();
       self.addEventListener("message", (event) => event.waitUntil(
-        session.fetch("{ITEMS}").then((answer) => answer.status, String).then((seen) => event.source.postMessage(seen)),
+        Promise.all([
+          session.fetch("{ITEMS}").then((answer) => answer.status, String),
+          event.data && session.login({{ username: "alice" }}).catch((error) => error.code),
+        ]).then((seen) => event.source.postMessage(seen)),
       ));
     """
     world.pages = {"/worker.js": Response(source, media_type=JAVASCRIPT)}
     tab = world.open(context)
     world.log_in(tab)
     tab.evaluate(REGISTER, {"type": "module"})
-    seen = tab.evaluate(
-        """() => new Promise((go) => {
-            navigator.serviceWorker.onmessage = ({ data }) => go(data);
-            navigator.serviceWorker.controller.postMessage("go");
-        })"""
-    )
-    assert 200 == seen
+    ask = """(login) => new Promise((go) => {
+        navigator.serviceWorker.onmessage = ({ data }) => go(data);
+        navigator.serviceWorker.controller.postMessage(login);
+    })"""
+    assert [200, False] == tab.evaluate(ask, False)
+    world.revoke()
+    tab.wait_for_timeout(1_100)  # a 401 to a token that has only just come is the caller's
+    assert [200, "refresh_unavailable"] == tab.evaluate(ask, True)
 
 
 # ---- windows
