@@ -117,7 +117,7 @@ class AuditTrail:
             counts = self._tally.counts()
             since = {name: count - self._counts.get(name, 0) for name, count in counts.items()}
             self._counted_at, self._counts = now, dict(counts)
-            content = _json({name: count for name, count in since.items() if count} | dict(self._tally.state()))
+            content = _json({name: count for name, count in since.items() if count} | self._tally.state())
             with self._lock:
                 self._put(now, MINUTE_COUNTS, None, None, content, None, None, longest=10_000)
 

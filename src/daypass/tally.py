@@ -49,10 +49,12 @@ class Tally:
     Attributes:
         events: the number of events of each code.
         requests: how many requests there were, and how long they took.
+        process: what people know the process by: ``host`` and ``pid``.
         clock_difference: how far this machine's clock is ahead of the store's, in milliseconds; None if not known.
     """
 
     def __init__(self) -> None:
+        self.process: dict[str, object] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -96,6 +98,6 @@ class Tally:
         counts = {**self.events, **{name: times.count for name, times in by_route.items()}}
         return counts | {f"t{number}": count for number, count in enumerate(in_all.buckets) if by_route}
 
-    def state(self) -> Mapping[str, int]:
-        """Return the current values, by name."""
-        return {} if self.clock_difference is None else {"clock": self.clock_difference}
+    def state(self) -> dict[str, object]:
+        """Return the current values, by name, and what people know the process by."""
+        return self.process | ({} if self.clock_difference is None else {"clock": self.clock_difference})

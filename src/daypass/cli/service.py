@@ -58,6 +58,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     option("--metrics-token-file", metavar="FILE", help="serve /metrics to those who send the token in this file")
     option("--otlp-endpoint", metavar="URL", help="export OpenTelemetry traces and metrics to this collector")
     option("--audit-ttl", metavar="TIME", help="how long the audit trail is kept, or off (90d)")
+    option("--admin", metavar="WHEN", help="page for operators: on, off, or auto: if a built-in user may (auto)")
     option("--login-per-account", metavar="RATE", help="logins per account, or off (10/minute)")
 
 

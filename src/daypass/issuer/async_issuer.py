@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from daypass.access_token import AccessToken
+from daypass.account_steps import AccountStep
 from daypass.background import BackgroundTask, weakly
 from daypass.clock import system_clock
 from daypass.drive import arun
@@ -355,6 +356,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self.verify(access_token)
             case OperatorStep():
                 return self._store.perform_operator(step)  # type: ignore[attr-defined]  # a store with an audit trail
+            case AccountStep():
+                return self._store.perform_account(step)  # type: ignore[attr-defined]  # a store that keeps accounts
             case Count(ask, key, rate, now, waits):
                 return self._in_thread(ask, key, rate, now) if waits else ask(key, rate, now)
         return None

@@ -45,6 +45,8 @@ LoadT = TypeVar("LoadT", bound=Callable[[str], Any])
 CheckT = TypeVar("CheckT", bound=Callable[[str, str], Any])
 
 _log = logging.getLogger("daypass")
+
+_LONGEST_HOST = 100
 _LEVELS = {
     EventCode.REUSED: logging.WARNING,
     EventCode.SUSPECTED: logging.WARNING,
@@ -163,6 +165,11 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         began = {"signing": ring.signing_key(now).used_from, "refresh": ring.refresh_key(now).used_from}
         return {kind: max(0, now - used_from) for kind, used_from in began.items()}
 
+    @property
+    def is_audited(self) -> bool:
+        """Whether the store keeps an audit trail."""
+        return self._upkeep.trail is not None
+
     def now(self) -> int:
         """Return the time in milliseconds since the epoch; for authors of adapters."""
         return self._clock()
@@ -213,6 +220,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         """Reset: no background work, as at first and in a forked child."""
         self._upkeep.recover_from_fork(self._entropy(NODE_SIZE).hex())
         self._connections = Connections(self._upkeep.verifier, self._clock)
+        self.tally.process = _process()
 
     def _note(self, event: Event) -> None:
         """Count an event, log it, and add it to the audit trail."""
@@ -246,6 +254,13 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         if self.authenticate is None:
             raise ConfigurationError("login needs authenticate=…, a function of a name and a password; or use start")
         return self.authenticate
+
+
+def _process() -> dict[str, object]:
+    """Return what people know this process by."""
+    import socket  # here, because nothing else needs it at once
+
+    return {"host": socket.gethostname()[:_LONGEST_HOST], "pid": os.getpid()}
 
 
 def _session_limit(maximum: object, when_full: object, notices: object) -> SessionLimit:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
 from daypass.access_token import AccessToken
+from daypass.account_steps import AccountStep
 from daypass.background import BackgroundThread, weakly
 from daypass.clock import system_clock
 from daypass.drive import run
@@ -443,6 +444,8 @@ class Daypass(Issuer[Store, Load, Check]):
                 return self.verify(access_token)
             case OperatorStep():
                 return self._store.perform_operator(step)  # type: ignore[attr-defined]  # a store with an audit trail
+            case AccountStep():
+                return self._store.perform_account(step)  # type: ignore[attr-defined]  # a store that keeps accounts
             case Count(ask, key, rate, now):
                 return ask(key, rate, now)
         return None

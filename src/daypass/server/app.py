@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 
 from daypass.errors import StoreUnavailable
 from daypass.issuer import AsyncDaypass
+from daypass.server.admin.page import admin_routes
 from daypass.server.configuration import Configuration
 from daypass.server.observing import Observing, Routes
 from daypass.server.readiness import Readiness
@@ -69,6 +70,7 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
         readiness=readiness,
         metrics_token=configuration.metrics_token,
         otlp_endpoint=configuration.otlp_endpoint,
+        admin=configuration.admin,
         **configuration.options,
     )
 
@@ -103,6 +105,7 @@ def build_app(
     readiness: Readiness | None = None,
     metrics_token: str | None = None,
     otlp_endpoint: str | None = None,
+    admin: str = "auto",
     **options: Unpack[Options],
 ) -> Starlette:
     """Return the application around ``auth``; at the end it closes the store and the source of users."""
@@ -150,7 +153,10 @@ def build_app(
         from daypass.server.metrics import MetricsEndpoint
 
         routes.append(Route("/metrics", MetricsEndpoint(auth, metrics_token, process).answer, methods=["GET"]))
-    counted = Routes(frozenset(description["paths"]))
+    built_in = users is None or isinstance(users, Users)
+    operators = admin_routes(application, admin, built_in=built_in, audited=auth.is_audited)
+    routes += operators
+    counted = Routes(frozenset(description["paths"]) | {route.path for route in operators})
     middleware = [Middleware(Observing, auth.tally, counted)]
     telemetry = None
     if otlp_endpoint is not None:

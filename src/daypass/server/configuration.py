@@ -50,6 +50,7 @@ class Configuration:
         audit_ttl: how long the audit trail is kept; None turns it off.
         metrics_token: the bearer token that Prometheus sends; without it there are no metrics.
         otlp_endpoint: where OpenTelemetry's traces and metrics go; None turns them off.
+        admin: whether there is a page for operators: ``auto``, ``on`` or ``off``.
     """
 
     store: str
@@ -68,6 +69,7 @@ class Configuration:
     audit_ttl: str | None = None
     metrics_token: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
+    admin: str = "auto"
 
     @classmethod
     def of(cls, settings: Settings) -> "Configuration":
@@ -95,6 +97,7 @@ class Configuration:
             ),
             otlp_endpoint=settings.otlp_endpoint,
             audit_ttl=None if settings.audit_ttl == OFF else settings.audit_ttl,
+            admin=settings.admin,
         )
 
     @property

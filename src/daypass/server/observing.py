@@ -12,6 +12,7 @@ _log = logging.getLogger("daypass.requests")
 
 _METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"))
 _SESSION = "/auth/sessions/"
+_OPERATORS = "/admin"
 _NOT_COUNTED = frozenset(("/healthz", "/readyz", "/metrics"))
 
 OTHER_METHOD = "_OTHER"
@@ -82,7 +83,8 @@ class Observing:
         finally:
             seconds = time.perf_counter() - began
             method, route = method_of(scope), self._routes.of(scope["path"])
-            self._tally.count_request(method, route, status, seconds)
+            if not route.startswith(_OPERATORS):  # a page that is left open asks all day
+                self._tally.count_request(method, route, status, seconds)
             if _log.isEnabledFor(logging.INFO):
                 fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 2)}
                 _log.info("%s %s %d", method, route, status, extra={"fields": fields})

@@ -196,6 +196,12 @@ def _audit_ttl(text: str) -> str:
     return text
 
 
+def _admin(text: str) -> str:
+    if text not in ("auto", "on", "off"):
+        raise ConfigurationError(f"invalid admin {text!r}: write auto, on or off")
+    return text
+
+
 def _secret(secret: SecretStr) -> SecretStr:
     secrets_in(secret.get_secret_value().split())
     return secret
@@ -266,6 +272,7 @@ class Settings(BaseSettings):
     metrics_token_file: Annotated[Text, _checked(_metrics_token)] | None = None
     otlp_endpoint: Annotated[Text, _checked(_otlp_endpoint)] | None = None
     audit_ttl: Annotated[Text, _checked(_audit_ttl)] = "90d"
+    admin: Annotated[Text, _checked(_admin)] = "auto"
 
     @classmethod
     def settings_customise_sources(

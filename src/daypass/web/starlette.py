@@ -77,7 +77,7 @@ def auth_routes(
         ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, authenticate=authenticate)
-    return _mounted(application.auth, application.auth_routes)
+    return mounted(application.auth, application.auth_routes)
 
 
 def oauth_routes(
@@ -98,7 +98,7 @@ def oauth_routes(
         ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, clients=clients)
-    return _mounted(application.auth, application.mounted_oauth_routes())
+    return mounted(application.auth, application.mounted_oauth_routes())
 
 
 def well_known_routes(
@@ -118,13 +118,14 @@ def well_known_routes(
         ConfigurationError: an argument is invalid; the message says what to write.
     """
     application = async_application(auth, options, clients=clients)
-    return _mounted(application.auth, application.well_known_routes)
+    return mounted(application.auth, application.well_known_routes)
 
 
-def _mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
+def mounted(auth: AsyncDaypass, all_routes: Iterable[routes.Route]) -> list[Route]:
+    """Return Starlette's routes for ours."""
     found = tuple(all_routes)
-    mounted = [Route(route.path, _Endpoint(auth, route), methods=list(route.methods)) for route in found]
-    return mounted + [Route(f"{route.path}/", absent, methods=METHODS) for route in found]
+    theirs = [Route(route.path, _Endpoint(auth, route), methods=list(route.methods)) for route in found]
+    return theirs + [Route(f"{route.path}/", absent, methods=METHODS) for route in found]
 
 
 async def absent(_: StarletteRequest) -> StarletteResponse:

@@ -1,0 +1,1 @@
+"""The page for operators at ``/admin``, and the endpoints that it calls."""
