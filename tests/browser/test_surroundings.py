@@ -174,10 +174,10 @@ def test_in_a_service_worker(context: BrowserContext, world: World) -> None:
         navigator.serviceWorker.onmessage = ({ data }) => go(data);
         navigator.serviceWorker.controller.postMessage(login);
     })"""
-    assert [200, False] == tab.evaluate(ask, False)
+    assert [200, False] == tab.evaluate(ask, arg=False)
     world.revoke()
     tab.wait_for_timeout(1_100)  # a 401 to a token that has only just come is the caller's
-    assert [200, "refresh_unavailable"] == tab.evaluate(ask, True)
+    assert [200, "refresh_unavailable"] == tab.evaluate(ask, arg=True)
 
 
 # ---- windows
