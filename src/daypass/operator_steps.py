@@ -168,3 +168,48 @@ class ReadMarks(OperatorStep[tuple[str, ...]]):
 
     key: str
     now: int
+
+
+CHECKED_AT_ONCE = 500
+"""How many rows or keys one `Check` looks at, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in a store that should not be there, or is missing.
+
+    Attributes:
+        check: its name, in `daypass.stores.integrity.CHECKS`.
+        where: which row, key or object; never a token, password or secret.
+    """
+
+    check: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The answer to `Check`.
+
+    Attributes:
+        faults: what was found in this part.
+        looked_at: how many rows, keys or objects there were in it.
+        place: where the next part begins; empty after the last one.
+    """
+
+    faults: tuple[Fault, ...]
+    looked_at: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check(OperatorStep[Checked]):
+    """Check a part of the store, and change nothing. The store may be in use: look again at what has a fault.
+
+    Attributes:
+        now: milliseconds since the epoch.
+        place: empty for the first part, then as it was answered.
+    """
+
+    now: int
+    place: str = ""

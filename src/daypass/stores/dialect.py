@@ -24,6 +24,8 @@ class Dialect:
         clock: the statement that reads the database's clock. Empty: its clock is this machine's.
         note_events: adds records, which are JSON, to the audit trail.
         settings: the statements that read the database's settings: rows of names and values.
+        objects: the statement that reads its columns, indexes and constraints: rows of a text and whether it is valid.
+        damage: the statement that checks one table's part of the file: rows of texts, ``ok`` if it is sound.
     """
 
     version: int
@@ -36,6 +38,8 @@ class Dialect:
     clock: str = ""
     note_events: str = ""
     settings: tuple[str, ...] = ()
+    objects: str = ""
+    damage: str = ""
 
     def upgrade(self, version: int) -> Iterator[str]:
         """Return the statements that upgrade tables of ``version``; 0 means that there are no tables."""
@@ -69,6 +73,8 @@ SQLITE = Dialect(
         "SELECT 'synchronous', synchronous FROM pragma_synchronous",
         "SELECT 'integrity', quick_check FROM pragma_quick_check LIMIT 1",
     ),
+    objects=sql.OBJECTS_OF_SQLITE,
+    damage="SELECT integrity_check FROM pragma_integrity_check('{table}')",
 )
 
 POSTGRES = Dialect(
@@ -81,5 +87,6 @@ POSTGRES = Dialect(
     skip_locked="FOR UPDATE SKIP LOCKED",
     note_events=sql.NOTE_EVENTS_POSTGRES,
     settings=(sql.SCHEMA_OF_POSTGRES, sql.SWEEP_DUE, sql.SETTINGS_OF_POSTGRES),
+    objects=sql.OBJECTS_OF_POSTGRES,
     clock="SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
 )

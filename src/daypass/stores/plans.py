@@ -262,6 +262,13 @@ def _read_settings(_: operator_steps.ReadSettings, dialect: Dialect) -> Plan[Map
     return found
 
 
+@PLANS(operator_steps.Check)
+def _check(step: operator_steps.Check, dialect: Dialect) -> Plan[operator_steps.Checked]:
+    from daypass.stores.sql_check import checking  # here, because only one command needs it
+
+    return (yield from checking(step, dialect))
+
+
 # ---- built-in users
 
 

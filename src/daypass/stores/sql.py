@@ -285,6 +285,62 @@ SETTINGS_OF_POSTGRES = """
     UNION ALL SELECT 'connections', CAST((SELECT count(*) FROM pg_stat_activity) AS TEXT)
 """
 
+OBJECTS_OF_SQLITE = """
+    SELECT 'column ' || tables.name || '.' || columns.name, 1
+    FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+    WHERE tables.type = 'table' AND substr(tables.name, 1, 8) = 'daypass_'
+    UNION ALL
+    SELECT CASE indexes.origin WHEN 'pk' THEN 'primary key ' || tables.name WHEN 'u' THEN 'unique ' || tables.name
+               ELSE 'index ' || indexes.name END
+           || ' (' || (SELECT group_concat(name, ', ') FROM pragma_index_info(indexes.name)) || ')', 1
+    FROM sqlite_schema AS tables, pragma_index_list(tables.name) AS indexes
+    WHERE tables.type = 'table' AND substr(tables.name, 1, 8) = 'daypass_'
+"""
+
+OBJECTS_OF_POSTGRES = """
+    WITH tables AS (
+        SELECT oid, relname FROM pg_class
+        WHERE relkind IN ('r', 'p') AND left(relname, 8) = 'daypass_' AND pg_table_is_visible(oid)
+    )
+    SELECT 'column ' || relname || '.' || attname, TRUE
+    FROM tables JOIN pg_attribute ON attrelid = oid AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT CASE WHEN indisprimary THEN 'primary key ' || tables.relname
+               WHEN EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype = 'u')
+               THEN 'unique ' || tables.relname ELSE 'index ' || named.relname END
+           || ' (' || (SELECT string_agg(attname, ', ' ORDER BY place)
+                       FROM unnest(indkey) WITH ORDINALITY AS parts(number, place)
+                       JOIN pg_attribute ON attrelid = indrelid AND attnum = number) || ')', indisvalid AND indisready
+    FROM tables JOIN pg_index ON indrelid = tables.oid JOIN pg_class AS named ON named.oid = indexrelid
+"""
+
+HAS_SESSIONS = "SELECT 1 FROM daypass_sessions LIMIT 1"
+
+SINGLE_ROWS = """
+    SELECT 'daypass_everyone', count(*), max(ended_until) FROM daypass_everyone
+    UNION ALL SELECT 'daypass_sweep', count(*), max(due_at) FROM daypass_sweep
+    UNION ALL SELECT 'daypass_schema', count(*), 0 FROM daypass_schema
+"""
+
+CHECK_SESSIONS = f"""
+    SELECT {FOUND_COLUMNS}, (
+        EXISTS (SELECT 1 FROM daypass_accounts WHERE daypass_accounts.subject = daypass_sessions.subject)
+        OR NOT EXISTS (SELECT 1 FROM daypass_accounts)
+    )
+    FROM daypass_sessions WHERE id > :place ORDER BY id LIMIT :limit
+"""
+
+CHECK_ACCOUNTS = f"""
+    SELECT {ACCOUNT_COLUMNS}, folded_email, folded_username FROM daypass_accounts
+    WHERE subject > :place ORDER BY subject LIMIT :limit
+"""
+
+CHECK_SUBJECTS = """
+    SELECT subject, devices FROM daypass_subjects WHERE subject > :place ORDER BY subject LIMIT :limit
+"""
+
+EVENTS_AHEAD = "SELECT at, id FROM daypass_events WHERE at > :ahead ORDER BY at LIMIT :limit"
+
 EVENT_COLUMNS = "at, id, code, session_id, subject, reason, actor, address"
 
 _EVENTS_OF_POSTGRES = "jsonb_array_elements(CAST(:records AS JSONB)) AS records(record)"

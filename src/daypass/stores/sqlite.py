@@ -15,7 +15,7 @@ from daypass.databases.query import Rows
 from daypass.drive import run
 from daypass.errors import ConfigurationError
 from daypass.flow import Step
-from daypass.operator_steps import OperatorStep, ReadEvents, ReadMarks, ReadSettings, ReadStats
+from daypass.operator_steps import Check, OperatorStep, ReadEvents, ReadMarks, ReadSettings, ReadStats
 from daypass.store_steps import StoreStep
 from daypass.stores.dialect import SQLITE
 from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
@@ -39,6 +39,7 @@ _READS = (
     account_steps.ListAccounts,
     ReadEvents,
     ReadMarks,
+    Check,
     ReadSettings,
     ReadStats,
     store_steps.Migrate,  # done by opening the file

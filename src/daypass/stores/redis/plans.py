@@ -153,6 +153,7 @@ class Plans:
             operator_steps.NoteEvents: self._note_events,
             operator_steps.ReadEvents: self._read_events,
             operator_steps.DropEvents: self._drop_events,
+            operator_steps.Check: self._check,
             operator_steps.AddMark: self._add_mark,
             operator_steps.ReadMarks: self._read_marks,
             operator_steps.ReadStats: self._read_stats,
@@ -306,7 +307,7 @@ class Plans:
             members = members[: step.limit - len(ended)]
             after = members[-1]
             ids = [raw_id for raw_id, _ in members if raw_id != keep]
-            replies = yield from _in_batches(self._ending(raw_id, step, live=True) for raw_id in ids)
+            replies = yield from in_batches(self._ending(raw_id, step, live=True) for raw_id in ids)
             now_ended = [raw_id for raw_id, reply in zip(ids, replies, strict=True) if reply is not None]
             yield from self._forget(index, now_ended)
             ended += now_ended
@@ -314,7 +315,7 @@ class Plans:
 
     def _end_everyone(self, step: store_steps.EndEveryone) -> Plan[None]:
         keys = [self._names.everyone(bucket) for bucket in range(BUCKETS)]
-        yield from _in_batches(calls(scripts.END_EVERYONE, (key,), step.at) for key in keys)
+        yield from in_batches(calls(scripts.END_EVERYONE, (key,), step.at) for key in keys)
         yield from self.announce()
 
     def _list(self, step: store_steps.ListSessions) -> Plan[tuple[Session, ...]]:
@@ -349,7 +350,7 @@ class Plans:
             yield Exchange([asks("ZREM", index, *ids)])
 
     def _sessions(self, ids: Sequence[bytes]) -> Plan[list[Session | None]]:
-        replies = yield from _in_batches(calls(scripts.FIND, self._keys(raw_id)) for raw_id in ids)
+        replies = yield from in_batches(calls(scripts.FIND, self._keys(raw_id)) for raw_id in ids)
         return [
             None if reply is None else layout.session_of(raw_id, fields_in(reply))
             for raw_id, reply in zip(ids, replies, strict=True)
@@ -377,7 +378,7 @@ class Plans:
     def _read_endings(self, step: store_steps.ReadEndings) -> Plan[store_steps.Endings]:
         buckets = [(bucket,) for bucket in range(BUCKETS)] if self._scattered else [tuple(range(BUCKETS))]
         keys = ([*map(self._names.endings, each), *map(self._names.everyone, each)] for each in buckets)
-        replies = yield from _in_batches(calls(scripts.READ_ENDINGS, each, step.since) for each in keys)
+        replies = yield from in_batches(calls(scripts.READ_ENDINGS, each, step.since) for each in keys)
         flat = list(chain.from_iterable(endings for endings, _ in replies))
         endings = zip(flat[::2], flat[1::2], strict=True)
         return store_steps.Endings(
@@ -407,7 +408,7 @@ class Plans:
         """Remove obsolete sessions, update the indexes, and drop old entries of the others."""
         ids = [raw_id for key in keys if (raw_id := self._names.session_id(key))]
         over = (step.before, step.absolute_ttl)
-        replies = yield from _in_batches(calls(scripts.REMOVE_IF_OVER, self._keys(each), *over, each) for each in ids)
+        replies = yield from in_batches(calls(scripts.REMOVE_IF_OVER, self._keys(each), *over, each) for each in ids)
         updates, removed = [], 0
         for raw_id, reply in zip(ids, replies, strict=True):
             if reply is None:
@@ -426,7 +427,7 @@ class Plans:
                 updates.append(calls(scripts.FORGET_DEVICES, (key,), step.before - step.absolute_ttl))
             elif self._names.is_endings(key):
                 updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - max(step.access_ttl, ENDING_KEPT)))
-        yield from _in_batches(updates)
+        yield from in_batches(updates)
         return removed
 
     # ---- keys
@@ -450,7 +451,7 @@ class Plans:
 
     def _probe(self, _: store_steps.Probe) -> Plan[None]:
         buckets = range(BUCKETS) if self._scattered else (0,)  # every server of a cluster that has sessions
-        yield from _in_batches(asks("SET", self._names.probe(bucket), b"") for bucket in buckets)
+        yield from in_batches(asks("SET", self._names.probe(bucket), b"") for bucket in buckets)
 
     def _read_clock(self, _: store_steps.ReadClock) -> Plan[int]:
         ((seconds, microseconds),) = yield Exchange([asks("TIME")])
@@ -519,6 +520,11 @@ class Plans:
             yield Exchange([asks("ZREM", key, *dropped[:most])])
         return len(dropped[:most])
 
+    def _check(self, step: operator_steps.Check) -> Plan[operator_steps.Checked]:
+        from daypass.stores.redis.check import checking  # here, because only one command needs it
+
+        return (yield from checking(step, self._names))
+
     def _add_mark(self, step: operator_steps.AddMark) -> Plan[None]:
         arguments = f"{step.key}:{step.value}", step.until, step.now, operator_steps.MARKS_AT_ONCE
         yield Exchange([calls(scripts.ADD_MARK, self._names.marks, *arguments)])
@@ -579,7 +585,7 @@ class Plans:
         listed = asks("SMEMBERS", self._names.scoped) if step.scoped else asks("HVALS", self._names.names)
         (subjects,) = yield Exchange([listed])
         following = sorted({each for each in map(bytes.decode, subjects) if each > step.after})[: account_steps.PAGE]
-        replies = yield from _in_batches(asks("HGETALL", self._names.account(each)) for each in following)
+        replies = yield from in_batches(asks("HGETALL", self._names.account(each)) for each in following)
         found = zip(following, map(fields_of, replies), strict=True)
         return tuple(layout.account_of(subject, fields) for subject, fields in found if fields)
 
@@ -616,7 +622,8 @@ def _members(flat: Sequence[bytes]) -> list[Member]:
     return list(zip(flat[::2], map(int, flat[1::2]), strict=True))
 
 
-def _in_batches(commands: Iterable[Command]) -> Plan[list[Any]]:
+def in_batches(commands: Iterable[Command]) -> Plan[list[Any]]:
+    """Send commands, `BATCH` at once, and return the replies."""
     replies: list[Any] = []
     left = iter(commands)
     while batch := tuple(islice(left, BATCH)):
