@@ -12,12 +12,13 @@ password, secret, name or address.
 import re
 import weakref
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any, TypeVar
 
 from opentelemetry import metrics, trace
+from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
@@ -65,6 +66,8 @@ _VERDICTS = frozenset(
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 _inside: ContextVar[bool] = ContextVar("daypass_inside_a_span", default=False)
+"""Whether a flow with a span is running its own code, not waiting for an answer: another flow is then part of it."""
+
 _observed: "weakref.WeakKeyDictionary[MeterProvider, weakref.WeakSet[AnyIssuer]]" = weakref.WeakKeyDictionary()
 
 
@@ -103,6 +106,8 @@ def _system_of(store: type) -> str | None:
 class _Tracing:
     """Runs flows inside spans. Each step of a flow passes through here, so its span covers the time of its answer.
 
+    No span becomes the current one of its caller: a flow may go on in another task than the one that began it.
+
     Args:
         tracer: makes the spans.
         system: the database of the store, by the name of the semantic conventions; None for a store without one.
@@ -125,26 +130,24 @@ class _Tracing:
     def _traced(self, flow: Flow[A], name: str) -> Flow[A]:
         if _inside.get():
             return (yield from flow)
-        token = _inside.set(True)
-        try:
-            with self._span(name) as span:
-                return (yield from self._watched(flow, span))
-        finally:
-            with suppress(ValueError):  # an abandoned flow is closed anywhere
-                _inside.reset(token)
+        with self._span(name, get_current()) as span:
+            return (yield from self._watched(flow, span, trace.set_span_in_context(span)))
 
-    def _watched(self, flow: Flow[A], span: Span) -> Flow[A]:
+    def _watched(self, flow: Flow[A], span: Span, parent: Context) -> Flow[A]:
         go_on: Callable[[Any], Step[Any]] = flow.send
         given: Any = None
         while True:
+            token = _inside.set(True)
             try:
                 step = go_on(given)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # a StopIteration's value is untyped
+            finally:
+                _inside.reset(token)
             if isinstance(step, Emit):
                 _note(step.event, span)
             try:
-                with self._of(step):
+                with self._of(step, parent):
                     go_on, given = flow.send, (yield step)
             except GeneratorExit:
                 flow.close()
@@ -152,28 +155,32 @@ class _Tracing:
             except Exception as error:
                 go_on, given = flow.throw, error
 
-    def _of(self, step: Step[Any]) -> AbstractContextManager[object]:
+    def _of(self, step: Step[Any], parent: Context) -> AbstractContextManager[object]:
         """Return the span of a step; most steps have none."""
         if isinstance(step, StoreStep):
             name = _WORD.sub("_", type(step).__name__).lower()
-            return self._span(f"store {name}", self._kind, {**self._store, "db.operation.name": name})
+            return self._span(f"store {name}", parent, self._kind, {**self._store, "db.operation.name": name})
         question = _QUESTIONS.get(type(step))
-        return nullcontext() if question is None else self._span(question)
+        return nullcontext() if question is None else self._span(question, parent)
 
     @contextmanager
     def _span(
-        self, name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: dict[str, str] | None = None
+        self,
+        name: str,
+        parent: Context,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: dict[str, str] | None = None,
     ) -> Generator[Span, None, None]:
-        with self._tracer.start_as_current_span(
-            name, None, kind, attributes, record_exception=False, set_status_on_exception=False
-        ) as span:
-            try:
-                yield span
-            except Exception as error:  # its text may be the application's, and hold anything
-                span.set_attribute("error.type", _type_of(error))
-                if isinstance(error, StoreError) or not isinstance(error, DaypassError):
-                    span.set_status(Status(StatusCode.ERROR))
-                raise
+        span = self._tracer.start_span(name, parent, kind, attributes)
+        try:
+            yield span
+        except Exception as error:  # its text may be the application's, and hold anything
+            span.set_attribute("error.type", _type_of(error))
+            if isinstance(error, StoreError) or not isinstance(error, DaypassError):
+                span.set_status(Status(StatusCode.ERROR))
+            raise
+        finally:
+            span.end()
 
 
 def _note(event: Event, span: Span) -> None:

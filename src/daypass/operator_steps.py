@@ -174,7 +174,7 @@ CHECKED_AT_ONCE = 500
 """How many rows or keys one `Check` looks at, about."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fault:
     """Something in a store that should not be there, or is missing.
 
@@ -187,7 +187,7 @@ class Fault:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Checked:
     """The answer to `Check`.
 
@@ -202,7 +202,7 @@ class Checked:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Check(OperatorStep[Checked]):
     """Check a part of the store, and change nothing. The store may be in use: look again at what has a fault.
 
