@@ -30,7 +30,7 @@ demo: $(READY) ## watch tokens expire and nobody notice (ARGS="--for 20 --json")
 	@$(BIN)/daypass demo $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="-k refresh")
-	$(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $$((2 * $$(nproc))) --dist worksteal $(ARGS)
 
 check: $(READY) $(NODE_READY) ## what a reviewer would nag about
 	$(BIN)/ruff format --check .
