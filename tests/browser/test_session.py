@@ -237,7 +237,7 @@ def test_503_while_the_token_is_good(tab: Page, world: World) -> None:
     ("status", "body"),
     [(401, b"<h1>Log in to the Wi-Fi</h1>"), (403, b'{"error": "blocked"}'), (400, b"{}"), (200, b"<html>")],
 )
-def test_what_a_proxy_says(tab: Page, world: World, status: int, body: bytes) -> None:
+def test_a_proxys_answer_ends_no_session(tab: Page, world: World, status: int, body: bytes) -> None:
     """No proxy or captive portal can end a session, whatever it answers."""
     world.expire()
     world.instead = [Instead(status, body)]

@@ -47,7 +47,7 @@ def hook_into(client: Any, hook: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(("module", "new_client"), BLOCKING)
-def test_a_users_hook_sees_no_401_that_is_mended(module: Any, new_client: Any, url: str, issuer: Any) -> None:
+def test_a_users_hook_does_not_see_a_401_that_is_retried(module: Any, new_client: Any, url: str, issuer: Any) -> None:
     """`raise_for_status` in a hook stops nothing that a refresh mends, and does stop what none can."""
     seen: list[int] = []
 
@@ -74,7 +74,7 @@ def test_a_users_hook_sees_no_401_that_is_mended(module: Any, new_client: Any, u
             client.get(f"{url}/me")
 
 
-def test_an_async_users_hook_sees_no_401_that_is_mended(url: str, issuer: Any) -> None:
+def test_an_async_users_hook_does_not_see_a_401_that_is_retried(url: str, issuer: Any) -> None:
     """The same for httpx2, niquests and aiohttp, whose `raise_for_status` is an option of the session."""
     seen: list[int] = []
 

@@ -129,7 +129,7 @@ def test_a_wrong_password_keeps_the_session_there_was(logged_in: Run, url: str, 
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_what_cannot_work_is_said_plainly(daypass: Run, arguments: tuple[str, ...], told: str) -> None:
+def test_an_error_is_one_line(daypass: Run, arguments: tuple[str, ...], told: str) -> None:
     """One line on standard error and status 1; no traceback."""
     done = daypass(*arguments, given="x\n")
     assert (1, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))

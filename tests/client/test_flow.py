@@ -397,7 +397,7 @@ def test_a_body_that_cannot_be_sent_again_gets_a_refresh_and_the_401() -> None:
             flow.send(after)
 
 
-def test_what_cannot_be_mended_is_raised() -> None:
+def test_a_refusal_that_no_refresh_helps_is_raised() -> None:
     """If the session has ended: LoginRequired. If the token is refused and there is no other: RefreshUnavailable."""
     for after, error in (
         (State(None, 6_100, outcome=Rejected("no")), LoginRequired),

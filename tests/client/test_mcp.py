@@ -287,7 +287,7 @@ def test_half_a_login_is_refused() -> None:
         DaypassAuth("https://mcp.example.com/mcp", client_secret="x")
 
 
-async def test_worker_without_a_session_is_told(world: McpWorld) -> None:
+async def test_worker_without_a_session_gets_an_error(world: McpWorld) -> None:
     """Through a client of the program's own it is an exception."""
     async with httpx2.AsyncClient(auth=DaypassAuth(world.url)) as http:
         with pytest.raises(LoginRequired):

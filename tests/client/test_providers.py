@@ -87,7 +87,7 @@ def test_a_busy_provider_costs_no_session(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in MANNERS if name != "auth0"])
-def test_a_client_that_is_set_up_wrongly_is_told_so(name: str) -> None:
+def test_a_wrong_client_secret_is_a_configuration_error(name: str) -> None:
     """A wrong secret or id is a `ConfigurationError` with the provider's words, not the secret; the session stays."""
     with provider(name) as (server, url), httpx2.Client(base_url=url) as client:
         server.answers = [server.manner.misconfigured]

@@ -141,7 +141,7 @@ def test_an_outage_is_no_logout_while_the_token_is_good(user: Any, issuer: Any, 
     assert user.auth.logged_in
 
 
-def test_an_outage_with_a_dead_token_is_told_as_such_and_passes(user: Any, issuer: Any, clock: Any) -> None:
+def test_an_outage_with_an_expired_token_is_an_error_and_passes(user: Any, issuer: Any, clock: Any) -> None:
     """Without a usable token callers get RefreshUnavailable; when the server is back, the same session continues."""
     issuer.revoke_access()
     issuer.statuses = [503] * 3
@@ -190,7 +190,7 @@ def test_retry_after_is_kept(user: Any, issuer: Any, clock: Any) -> None:
     assert issuer.counts["refreshes"] == 2
 
 
-def test_a_dead_session_is_told_to_everybody_and_ended_once(
+def test_an_ended_session_is_reported_to_all_callers_and_ended_once(
     new_user: NewUser, kind: str, issuer: Any, clock: Any
 ) -> None:
     """All who wait get LoginRequired, `on_logged_out` is called once, and a dead token is never sent again."""
@@ -391,7 +391,7 @@ def test_an_event_loop_that_ends_takes_no_session_with_it(url: str, issuer: Any,
         assert client.get("/me").status_code == 200
 
 
-def test_an_event_loop_that_stands_still_is_not_waited_for(url: str, issuer: Any, clock: Any) -> None:
+def test_a_stopped_event_loop_is_not_waited_for(url: str, issuer: Any, clock: Any) -> None:
     """A loop that stops in the middle of a refresh holds others up for a moment: then it is asked without it."""
     issuer.grace = 30.0
     auth = DaypassAuth(f"{url}/auth", clock=clock, timing=Timing(pause=10))

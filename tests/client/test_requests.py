@@ -45,7 +45,7 @@ def test_a_stranger_cannot_send_the_token_back(user: Any, issuer: Any, clock: An
     assert issuer.counts["refreshes"] == 0
 
 
-def test_what_was_redirected_is_not_done_twice(user: Any, issuer: Any, clock: Any) -> None:
+def test_a_redirected_request_is_not_repeated(user: Any, issuer: Any, clock: Any) -> None:
     """A POST that led to a page which refuses: the page is asked again, the POST is not sent again."""
     clock.advance(5_000)
     issuer.revoke_access()
@@ -82,7 +82,7 @@ def test_other_origins_get_the_token_where_they_are_named(
     assert other.authorizations[0].startswith("Bearer ")
 
 
-def test_a_401_that_no_refresh_mends_makes_no_loop(user: Any, issuer: Any, clock: Any) -> None:
+def test_a_401_that_no_refresh_helps_makes_no_loop(user: Any, issuer: Any, clock: Any) -> None:
     """An endpoint that always refuses: one refresh, one replay, and the 401 is the caller's; and again no refresh."""
     clock.advance(5_000)
 
@@ -165,7 +165,7 @@ def test_a_proxys_cookie_costs_no_session(new_user: NewUser, kind: str, issuer: 
     assert all("__cf_bm=edge" in (cookie or "") for cookie in issuer.cookies["/me"])
 
 
-def test_a_wrong_password_is_told_as_such(new_user: NewUser, kind: str) -> None:
+def test_a_wrong_password_raises_credentials_rejected(new_user: NewUser, kind: str) -> None:
     """A login that was refused raises CredentialsRejected, and there is no session."""
     user = new_user(kind)
     with pytest.raises(CredentialsRejected):
@@ -192,7 +192,7 @@ def test_without_a_session_nothing_is_sent(new_user: NewUser, kind: str, issuer:
     assert issuer.authorizations == []
 
 
-def test_logout_holds_even_when_the_server_cannot_be_told(new_user: NewUser, kind: str, issuer: Any) -> None:
+def test_logout_holds_even_when_the_server_cannot_be_reached(new_user: NewUser, kind: str, issuer: Any) -> None:
     """If the server cannot be reached, the session ends here anyway, and the result says that it may live there."""
     user = new_user(kind)
     user.login()

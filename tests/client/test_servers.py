@@ -84,7 +84,7 @@ def test_a_refused_login_says_what_the_server_said(
     assert len(str(caught.value)) < 300
 
 
-def test_a_login_without_a_refresh_token_is_told_at_login() -> None:
+def test_a_login_without_a_refresh_token_fails_at_login() -> None:
     """Not at the first expiry: the fields that the answer has are named, their values are not."""
     answer = Answer(200, b'{"accessToken": "secret-a", "refresh": "secret-r", "user": {"id": 1}}')
     with pytest.raises(ConfigurationError, match="no field 'refreshToken'") as caught:
@@ -143,7 +143,7 @@ def test_a_function_of_the_users_own_refreshes(
     assert 2 == issuer.counts["calls"]
 
 
-def test_a_function_says_that_the_session_is_over_or_fails(url: str, issuer: Any, client: httpx2.Client) -> None:
+def test_a_function_says_that_the_session_has_ended_or_fails(url: str, issuer: Any, client: httpx2.Client) -> None:
     """`LoginRequired` from it ends the session; any other error is an outage, and its text is not repeated."""
 
     def fails(_: str | None) -> str:
@@ -171,7 +171,7 @@ def test_a_function_says_that_the_session_is_over_or_fails(url: str, issuer: Any
     assert "in-a-dict" not in str(caught.value)
 
 
-def test_a_strategy_that_is_none_is_refused() -> None:
+def test_an_invalid_strategy_is_refused() -> None:
     """Nor are options taken that would be ignored, nor tokens that could not be sent."""
     with pytest.raises(ConfigurationError, match="strategy"):
         DaypassAuth("https://a.example", strategy="oauth")  # type: ignore[arg-type]

@@ -230,7 +230,7 @@ GOOD = write_record(tokens_from(Grant("a", 1_000, "r"), "login", 0, 0.0, TIMING)
         ("receivedAt", {"wall": "x", "boot": None, "monotonic": 1}), ("cookie", ["a"]),
     ))],
 )  # fmt: skip
-def test_what_is_no_record_is_told_from_one(text: str) -> None:
+def test_a_damaged_record_is_recognised(text: str) -> None:
     """Nothing half read comes out of a record that was tampered with."""
     assert read_record(text, Now(0, 0, None), 0.0, TIMING) is None
 

@@ -141,7 +141,7 @@ def test_storage_says_that_it_is_behind(new_user: NewUser, issuer: Any, clock: A
     assert (1, 1) == (issuer.counts["refreshes"], issuer.counts["rotated"])
 
 
-def test_other_processes_are_told_why_the_session_ended(new_user: NewUser, issuer: Any, clock: Any) -> None:
+def test_other_processes_learn_why_the_session_ended(new_user: NewUser, issuer: Any, clock: Any) -> None:
     """The reason is in the storage: for who shares the session, and for who starts later."""
     storage = MemoryStorage()
     one, two = (new_user("httpx2-sync", storage=storage) for _ in range(2))

@@ -202,7 +202,7 @@ def test_forgetting_asks_for_the_key_again() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
-def test_what_is_remembered_is_bounded(size: int) -> None:
+def test_the_cache_is_bounded(size: int) -> None:
     """The cache has a maximum size; tokens that are not in it are verified again."""
     checking = verifier(cache_size=size)
     tokens = [token(jti=f"{n:032x}") for n in range(5)]
@@ -212,7 +212,7 @@ def test_what_is_remembered_is_bounded(size: int) -> None:
             assert size >= len(checking._verified)
 
 
-def test_what_was_refused_is_not_remembered() -> None:
+def test_refused_tokens_are_not_cached() -> None:
     """Garbage fills no memory, and an expired token leaves it."""
     checking = verifier()
     for text in ("x", RIGHT[:-4], token(iss="other"), token(without=("sub",))):
@@ -252,7 +252,7 @@ def test_threads_may_share_a_verifier() -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None, False, 0, [], ["none"], {}])
 @pytest.mark.parametrize("signature", ["", SIGNATURE, "AA"], ids=["empty", "of another", "garbage"])
-def test_no_algorithm_is_none(algorithm: Any, signature: str) -> None:
+def test_an_unsigned_token_is_refused(algorithm: Any, signature: str) -> None:
     """An unsigned token is refused, however *none* is spelt and whatever is in the signature's place."""
     for kid in (KEY.kid, KEYS["HS256"].kid):
         refused(f"{b64(json.dumps({**HEADER, 'alg': algorithm, 'kid': kid}).encode())}.{BODY}.{signature}")
@@ -281,7 +281,7 @@ def test_another_algorithm_is_not_the_keys(algorithm: str) -> None:
     refused(sign({**HEADER, "alg": algorithm}, CLAIMS))
 
 
-def test_a_missing_algorithm_is_none() -> None:
+def test_a_token_without_an_algorithm_is_refused() -> None:
     """A header without ``alg`` is refused."""
     refused(sign({"typ": "at+jwt", "kid": KEY.kid}, CLAIMS))
 
@@ -351,12 +351,12 @@ def test_a_key_is_not_used_under_another_ones_name() -> None:
         {"at+jwt": 1},
     ],
 )
-def test_another_type_of_token_is_none(typ: Any) -> None:
+def test_another_type_of_token_is_refused(typ: Any) -> None:
     """Whatever else this issuer's key signs, an ID token say, opens nothing (RFC 9068 §4, RFC 8725 §3.11)."""
     refused(token({"typ": typ}))
 
 
-def test_a_missing_type_is_none() -> None:
+def test_a_token_without_a_type_is_refused() -> None:
     """A token without a type is refused."""
     refused(sign({"alg": "ES256", "kid": KEY.kid}, CLAIMS))
 
@@ -366,12 +366,12 @@ def test_a_missing_type_is_none() -> None:
     ["", "unknown", KEY.kid.swapcase(), KEY.kid + " ", "../../dev/null", "' OR 1=1 --", None, 5, 1.5, [KEY.kid]],
     ids=itertools.count(),
 )
-def test_an_unknown_key_is_none(kid: Any) -> None:
+def test_a_token_of_an_unknown_key_is_refused(kid: Any) -> None:
     """A ``kid`` that is unknown, or no text, is refused as such, so that an issuer may look for a new key."""
     assert isinstance(refused(token({"kid": kid})), KeyUnknown)
 
 
-def test_a_missing_key_name_is_none() -> None:
+def test_a_token_without_a_key_name_is_refused() -> None:
     """A token that names no key is refused, however many keys would fit."""
     assert isinstance(refused(sign({"typ": "at+jwt", "alg": "ES256"}, CLAIMS)), KeyUnknown)
 
@@ -422,7 +422,7 @@ def test_nothing_critical_is_understood(header: dict[str, Any]) -> None:
     refused(token(header))
 
 
-def test_an_unencoded_payload_is_none() -> None:
+def test_an_unencoded_payload_is_refused() -> None:
     """A token with an unencoded payload is refused, although the key signed exactly that (RFC 7797)."""
     from joserfc.jws import JWSRegistry
 
@@ -453,7 +453,7 @@ def test_an_unencoded_payload_is_none() -> None:
     ],
     ids=lambda header: ascii(header[:12]),
 )
-def test_a_header_that_is_none_is_refused(header: bytes) -> None:
+def test_an_invalid_header_is_refused(header: bytes) -> None:
     """Broken, nested without end, of another shape: refused without another error."""
     refused(sign(header, CLAIMS))
     refused(f"{b64(header)}.{BODY}.{SIGNATURE}")
@@ -608,7 +608,7 @@ def test_the_other_base64_alphabet_is_refused() -> None:
     ],
     ids=itertools.count(),
 )
-def test_what_is_no_compact_jws_is_refused(text: str) -> None:
+def test_another_serialization_is_refused(text: str) -> None:
     """Two, four or five parts, empty ones, JSON serialization, other scripts, too much: no token (RFC 7515 §7.1)."""
     refused(text)
 
@@ -621,7 +621,7 @@ def test_a_right_token_that_is_too_long_is_refused() -> None:
     refused(token(pad="x" * 13_000))
 
 
-def test_an_encrypted_token_is_none() -> None:
+def test_an_encrypted_token_is_refused() -> None:
     """A JWE is refused, even if its content is a valid token or it is encrypted to our own key."""
     key = OctKey.import_key(raw(str(KEYS["HS256"].key.as_dict(private=True)["k"])))
     refused(jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM", "kid": KEYS["HS256"].kid}, RIGHT, key))
@@ -658,7 +658,7 @@ def test_an_encrypted_token_is_none() -> None:
     ],
     ids=lambda payload: ascii(payload[:12]) + f" {len(payload)}",
 )
-def test_a_payload_that_is_no_claims_is_refused(payload: bytes) -> None:
+def test_a_payload_without_claims_is_refused(payload: bytes) -> None:
     """A signed payload that is no JSON object, or one nested without end, is refused without another error."""
     refused(sign(HEADER, payload))
 
@@ -779,7 +779,7 @@ def test_no_token_passes_as_one_of_the_other_kind() -> None:
             decode(text, [key])
 
 
-def test_an_error_tells_no_token() -> None:
+def test_an_error_contains_no_token() -> None:
     """No message contains an expired or revoked token; the result of ``verify`` has no signature."""
     checking = verifier()
     verified = checking.check(RIGHT, START)

@@ -231,21 +231,21 @@ def test_forged_key_names_cost_few_reads(*, down: bool) -> None:
     ],
     ids=lambda part: "-".join(part) if isinstance(part, dict) else "",
 )
-def test_what_cannot_work_is_said_at_once(arguments: dict[str, Any], says: str) -> None:
+def test_a_wrong_argument_is_refused_at_once(arguments: dict[str, Any], says: str) -> None:
     """An argument that could only fail later is refused where it is given, in words."""
     with pytest.raises(ConfigurationError, match=says):
         issuer("memory:", **arguments)
 
 
 @pytest.mark.parametrize("store", [5, None, "sqlite:///:memory:", "sqlite:///", "sqlite:///\0"], ids=repr)
-def test_what_is_no_store_is_said_at_once(store: Any) -> None:
+def test_an_object_that_is_not_a_store_is_refused_at_once(store: Any) -> None:
     """An object that is not a store is refused with a message, and nothing is created."""
     with pytest.raises(ConfigurationError):
         issuer(store)
 
 
 @pytest.mark.parametrize("text", [None, 5, b"dpr_", ""], ids=repr)
-def test_what_is_no_token_is_malformed(text: Any) -> None:
+def test_none_and_other_objects_are_malformed(text: Any) -> None:
     """What a missing cookie gives, None, is refused like any other text that is no token."""
     auth = issuer("memory:", clock=Clock(START))
     with pytest.raises(TokenMalformed):

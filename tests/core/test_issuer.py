@@ -265,7 +265,7 @@ def test_the_verdicts_one_after_another(world: World, auth: Any) -> None:
         auth.verify(login.access_token)
 
 
-def test_every_verdict_tells_the_age(world: World, auth: Any) -> None:
+def test_every_verdict_has_the_age(world: World, auth: Any) -> None:
     """A rotation says, as the other verdicts do, how long ago the last one was (`daypass.Event.age`)."""
     second = auth.refresh(auth.start(ADA).refresh_token).refresh_token
     world.clock.advance(W + 5)
@@ -483,7 +483,7 @@ def test_everyone_s_end_holds_for_a_confirmed_login(world: World) -> None:
         auth.verify(confirmed.access_token)
 
 
-def test_what_cannot_be_confirmed(world: World, auth: Any) -> None:
+def test_confirmations_that_are_refused(world: World, auth: Any) -> None:
     """Refused: a session that has ended or does not exist, an impersonated session, and a call without ``amr``."""
     tokens = auth.start(ADA)
     admin = auth.start(User("user-2"))
@@ -663,7 +663,7 @@ def test_impersonation_ends_with_the_administrator_s_own_session(world: World, a
         auth.logout(own.refresh_token)
 
 
-def test_what_may_not_act_as_another_user(world: World, auth: Any) -> None:
+def test_impersonations_that_are_refused(world: World, auth: Any) -> None:
     """No chain, no other client's token, no ended session, not as oneself, and not without a reason."""
     admin = auth.start(User("user-2"))
     acting = auth.impersonate(admin.access_token, ADA, reason="ticket")
@@ -775,7 +775,7 @@ def test_a_user_sees_and_ends_their_sessions(world: World, auth: Any) -> None:
 
 
 @pytest.mark.parametrize("session_id", ["", "0" * 32, "no session's id", "\u00e9", "F" * 32, "' OR 1=1"])
-def test_what_is_no_session_is_not_ended(auth: Any, session_id: str) -> None:
+def test_ending_an_unknown_session_ends_none(auth: Any, session_id: str) -> None:
     """Text that names no session ends none, and is no error."""
     auth.start(ADA)
     assert auth.end_session("user-1", session_id) is False
@@ -842,7 +842,7 @@ def test_an_application_that_fails_costs_no_session(world: World, age: int) -> N
 
 
 @pytest.mark.parametrize("answer", ["ada", {"subject": "user-1"}, 1, False])
-def test_what_is_no_user_is_a_mistake_of_set_up(world: World, answer: Any) -> None:
+def test_a_callback_that_returns_no_user_is_a_configuration_error(world: World, answer: Any) -> None:
     """If a callback returns something else, the error says what to return."""
     tokens = world.auth().start(ADA)
     with pytest.raises(ConfigurationError, match=r"load_user returned a .*User or None"):
@@ -951,7 +951,7 @@ def test_reuse_is_a_warning_without_a_token(world: World, auth: Any, caplog: pyt
 
 
 @pytest.mark.parametrize("ending", ["logout", "end_session", "end_all", "user"])
-def test_what_ended_stays_ended_whoever_finishes_last(world: World, auth: Any, ending: str) -> None:
+def test_a_revoked_session_stays_revoked_whichever_call_ends_last(world: World, auth: Any, ending: str) -> None:
     """Refreshes that race the end of their session get tokens before it or are refused, and never bring it back."""
     for _ in range(6):
         world.users["user-1"] = ADA
@@ -1235,7 +1235,7 @@ def test_another_store_needs_a_secret() -> None:
     ids=repr,
 )
 @pytest.mark.parametrize("kind", [Daypass, AsyncDaypass])
-def test_what_cannot_work_is_refused_at_once(kind: Any, arguments: dict[str, Any]) -> None:
+def test_a_wrong_configuration_is_refused_at_once(kind: Any, arguments: dict[str, Any]) -> None:
     """The message is one line, says what is wrong, and contains no secret."""
     given: dict[str, Any] = {"store": "memory:", "issuer": ISSUER, "load_user": lambda subject: None, "secret": SECRET}
     with pytest.raises(ConfigurationError) as caught:

@@ -67,21 +67,21 @@ def test_the_newest_secret_makes_the_first_refresh_key() -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_secret_is_refused(secret: Any, says: str) -> None:
+def test_an_invalid_secret_is_refused(secret: Any, says: str) -> None:
     """A short or missing secret, or something else, is a mistake of set-up: the message says what, in one line."""
     with pytest.raises(ConfigurationError, match=says) as caught:
         MasterSecret.of(secret)
     assert "\n" not in str(caught.value)
 
 
-def test_a_short_secret_is_not_told() -> None:
+def test_a_short_secret_is_not_in_the_error() -> None:
     """The message about a secret does not hold it."""
     with pytest.raises(ConfigurationError) as caught:
         MasterSecret.of("hunter2hunter2")
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_repr_tells_no_secret() -> None:
+def test_a_repr_contains_no_secret() -> None:
     """The ``repr`` of the master secret and of a signing key does not contain the secret."""
     master = MasterSecret.of(NEW)
     assert "new secret" not in repr(master)

@@ -217,7 +217,7 @@ def test_a_library_that_fails_logs_nobody_out(make: Make) -> None:
     assert "ann's" not in str(caught.value)
 
 
-def test_what_reads_old_tokens_has_to_return_one(make: Make) -> None:
+def test_a_reader_of_old_tokens_has_to_return_one(make: Make) -> None:
     """A mistake in the application is reported as such."""
     with pytest.raises(ConfigurationError, match="returned a str, not an OldToken"):
         make(migrate=OldTokens("library", lambda text: text)).refresh("ann's")

@@ -55,7 +55,7 @@ def reversioned(version: int) -> str:
 
 
 @given(refresh_tokens)
-def test_what_is_written_is_read(token: RefreshToken) -> None:
+def test_an_encoded_token_is_decoded(token: RefreshToken) -> None:
     """Every token comes back as it was, from 80 characters that secret scanners find."""
     text = encode(token, KEY)
     assert token == decode(text, [KEY])
@@ -119,7 +119,7 @@ def test_every_changed_character_is_found(position: int) -> None:
     ],
     ids=lambda text: ascii(text[:12]) + f" {len(text)}",
 )
-def test_what_is_no_token_is_refused(text: str) -> None:
+def test_text_that_is_not_a_token_is_refused(text: str) -> None:
     """Truncated, oversized, empty, garbage, of another kind or alphabet: malformed, and no other error."""
     with pytest.raises(TokenMalformed):
         decode(text, [KEY])
@@ -279,7 +279,7 @@ def test_what_the_store_holds_makes_no_token() -> None:
     assert stored.id != forged.session_id  # and that even with the key
 
 
-def test_a_repr_tells_no_secret() -> None:
+def test_a_repr_contains_no_secret() -> None:
     """Neither a token nor a key shows its secret in its ``repr``, in any spelling."""
     for secret, shown in (
         (TOKEN.secret, repr(TOKEN)),
@@ -292,7 +292,7 @@ def test_a_repr_tells_no_secret() -> None:
 
 
 @pytest.mark.parametrize("text", [TEXT[:-1] + "!", TEXT, reversioned(9)])
-def test_an_error_tells_no_token(text: str) -> None:
+def test_an_error_contains_no_token(text: str) -> None:
     """No message of an error contains the refused text, nor does any of its causes."""
     with pytest.raises(TokenMalformed) as caught:
         decode(text, [OTHER])

@@ -19,7 +19,7 @@ def test_a_scope_is_words_each_once(written: str | None, kept: str | None) -> No
 
 
 @pytest.mark.parametrize("wrong", ["", " ", 'a"b', "a\\b", "\u00e9", "a\nb\x00", 7, "x" * 1025])
-def test_what_is_no_scope_is_refused(wrong: object) -> None:
+def test_an_invalid_scope_is_refused(wrong: object) -> None:
     """RFC 6749 §3.3 says which characters are allowed; a client gets another error than a developer."""
     with pytest.raises(ConfigurationError):
         scopes.checked(wrong)
@@ -45,7 +45,7 @@ def issuer(clock: Clock, scope: str | None = None) -> Daypass:
         ("read write", "", None, None),
     ],
 )
-def test_a_token_bears_what_all_allow(
+def test_a_token_has_the_scope_that_all_allow(
     granted: str | None, may: str | None, asked: str | None, borne: str | None
 ) -> None:
     """Of what the session was granted, what its user may do now, and what was requested: what all three have."""

@@ -254,7 +254,7 @@ def test_a_store_that_announces_nothing_is_asked_twice_a_second(life: Life) -> N
     assert [] == life.events
 
 
-def test_what_is_announced_is_looked_at_once(life: Life) -> None:
+def test_a_notification_is_handled_at_once(life: Life) -> None:
     """While it listens, it polls rarely, and reads the store at once when it is notified."""
     life.subscription = True
     assert life.turn(listened=True) > POLL_EVERY
@@ -306,7 +306,7 @@ def test_where_nothing_is_ever_heard_listening_is_tried_more_and_more_seldom(lif
     assert "listening" == life.told[-1]
 
 
-def test_a_store_that_is_down_is_told_of_once(life: Life) -> None:
+def test_a_store_that_is_down_is_reported_once(life: Life) -> None:
     """Nothing can be learnt meanwhile: it says so once, asks on, and when it can be asked again it says that."""
     life.turn()
     life.down = StoreUnavailable("nobody listens there")
@@ -356,7 +356,7 @@ def test_sessions_that_are_over_are_removed_beside_the_requests() -> None:
     assert new.session == store.perform(Find(new.session.id))
 
 
-async def test_purge_removes_all_that_is_over(tmp_path: Path) -> None:
+async def test_purge_removes_all_expired_sessions(tmp_path: Path) -> None:
     """Thousands of sessions are removed in batches; ``purge`` says how many, and they are unknown afterwards."""
     clock = Clock()
     async with async_issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as auth:

@@ -209,7 +209,7 @@ async def wait_for_ever() -> None:
     await asyncio.sleep(60)
 
 
-def test_what_runs_inside_is_cancelled_when_the_session_ends() -> None:
+def test_the_body_is_cancelled_when_the_session_ends() -> None:
     """The body is cancelled, the error says why, and the task continues."""
 
     async def main() -> None:

@@ -111,7 +111,7 @@ def test_two_expiries_without_a_failure_convince() -> None:
     assert not replace(GOOD, failures=1).convincing
 
 
-def test_what_is_left_of_a_token_falls_from_one_to_nought(tally: Tally, ann: Lane) -> None:
+def test_the_share_of_a_token_falls_from_one_to_zero(tally: Tally, ann: Lane) -> None:
     """The timeline shows nothing before the first token, then the share left of the one in use."""
     tally.event(ann, granted(1_000), 1_000)
     tally.event(ann, granted(5_000), 5_000)

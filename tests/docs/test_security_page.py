@@ -54,7 +54,7 @@ def test_every_point_has_its_number() -> None:
     assert [] == [row[0] for row in rows() if not re.match(r"(?:RFC \d+|ASVS)? ?\d+(?:\.\d+)*", row[0])]
 
 
-def test_every_attack_is_told_of() -> None:
+def test_every_attack_is_on_the_page() -> None:
     """Each test in `tests/security` belongs to something that the page says."""
     attacks = {
         (f"security/{path.name}", name)

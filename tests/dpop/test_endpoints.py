@@ -230,7 +230,7 @@ def test_a_bound_session_stays_bound_where_dpop_is_off() -> None:
     served.issuer.close()
 
 
-def test_whoever_has_no_proof_uses_up_no_rate(served: Served) -> None:
+def test_requests_without_a_proof_do_not_limit_the_owner(served: Served) -> None:
     """A thief who sends the copied token again and again is limited by himself: the owner refreshes on."""
     owner = Signer()
     body = {"refreshToken": served.log_in(owner)["refreshToken"]}

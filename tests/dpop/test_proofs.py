@@ -190,7 +190,7 @@ def test_a_proof_belongs_to_its_access_token() -> None:
             dpop.check(signer.proof("GET", URL, token, **_good()), "GET", URL, NOW, **good)
 
 
-def test_what_was_seen_is_bounded() -> None:
+def test_remembered_proofs_are_bounded() -> None:
     """The number of remembered proofs has a maximum; the oldest go first."""
     once = Once(3)
     assert [True] * 5 == [once.add(bytes([number]), NOW + number, NOW) for number in range(5)]

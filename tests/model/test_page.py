@@ -39,7 +39,7 @@ def test_the_table_is_the_rules_own() -> None:
     assert expected == shown
 
 
-def test_what_is_made_is_as_it_is_made_now() -> None:
+def test_generated_parts_are_up_to_date() -> None:
     """Tables and traces on the page are the explorer's of today; else: ``python -m tests.model.page``."""
     assert remade(TEXT) == TEXT
 
@@ -66,7 +66,7 @@ def test_each_row_is_there_for_a_reason(relation: Relation, age: Age) -> None:
     assert re.search(rf"(`|made: variant: ){relation}, {age}: [A-Z]+ for {TABLE[relation, age].name}\b", TEXT)
 
 
-def test_each_limit_is_told() -> None:
+def test_each_limit_is_on_the_page() -> None:
     """What the explorer breaks is said not to be promised."""
     assert [] == [name for name in LIMITS if f"`{name}`" not in TEXT and f"made: limit: {name} " not in TEXT]
 

@@ -12,7 +12,7 @@ from .world import CLIENTS, World
 PATH = "/.well-known/oauth-authorization-server"
 
 
-def test_what_it_says(world: World) -> None:
+def test_the_metadata(world: World) -> None:
     """All that a client has to know to refresh, revoke and introspect, and nothing that there is not."""
     response = world.ask(PATH, method="GET")
     assert (200, "application/json") == (response.status, dict(response.headers)["content-type"])

@@ -121,7 +121,7 @@ def test_authlib_introspects(application: Served) -> None:
         ("reader", SECRET, {"refresh_token": NEVER}, "invalid_grant"),
     ],
 )
-def test_authlib_understands_what_is_wrong(
+def test_authlib_understands_errors(
     application: Served, client_id: str, secret: str, form: dict[str, str], code: str
 ) -> None:
     """Each error arrives as the library's own, by its code, with a description."""
@@ -175,7 +175,7 @@ def test_requests_oauthlib_revokes(application: Served) -> None:
     ("secret", "token", "error"),
     [("wrong", None, errors.InvalidClientError), (SECRET, NEVER, errors.InvalidGrantError)],
 )
-def test_requests_oauthlib_understands_what_is_wrong(
+def test_requests_oauthlib_understands_errors(
     application: Served, secret: str, token: str | None, error: type[Exception]
 ) -> None:
     """Each error arrives as the library's own."""

@@ -24,7 +24,7 @@ def test_a_token_ends_its_session(world: World, client_id: str, kind: str, hint:
     assert 200 == world.refreshes(client_id, other.refresh_token).status
 
 
-def test_what_is_told_of_it(world: World) -> None:
+def test_the_event_says_what_ended_the_session(world: World) -> None:
     """The event says what ended the session: its client's logout, or a request with an access token."""
     world.asks("reader", "/revoke", token=world.start().refresh_token)
     assert (EventCode.LOGGED_OUT, EndReason.LOGOUT) == (world.events[-1].code, world.events[-1].reason)
@@ -42,7 +42,7 @@ def test_an_old_refresh_token_revokes(world: World) -> None:
     assert [] == world.session_ids()
 
 
-def test_what_is_no_token_revokes_nothing(world: World) -> None:
+def test_an_invalid_token_revokes_nothing(world: World) -> None:
     """Garbage, a token that was revoked already, an expired access token: 200, as RFC 7009 §2.2 has it."""
     expired, revoked, live = world.start(), world.start(), world.start()
     world.asks("reader", "/revoke", token=revoked.refresh_token)

@@ -111,7 +111,7 @@ def test_a_refresh_token_is_explained_and_not_used(folder: Path, service: Servic
 
 
 @pytest.mark.parametrize("text", ["hello", "a.b.c", "dpr_x", "eyJhbGciOiJub25lIn0.e30."])
-def test_what_is_no_token_is_said_to_be_none(folder: Path, service: Service, text: str) -> None:
+def test_an_invalid_token_is_refused_with_a_reason(folder: Path, service: Service, text: str) -> None:
     """It is refused with a reason, and not repeated."""
     (found,) = lines(folder, "token", "inspect", text=text, status=3)
     assert found["valid"] is False

@@ -224,7 +224,7 @@ def test_metrics_are_the_counts_that_the_process_has_anyway(exported: Exported) 
     assert (0, 1.5) == (found["daypass.audit.lost", ""], found["daypass.clock.difference", ""])
 
 
-def test_issuers_of_one_process_are_told_apart(exported: Exported) -> None:
+def test_issuers_of_one_process_have_separate_metrics(exported: Exported) -> None:
     """Each has its own values, under its own name; a closed one is not read any more."""
     issuers = [issuer(MemoryStore(), issuer=f"https://{name}.example") for name in ("a", "b")]
     for auth in issuers:

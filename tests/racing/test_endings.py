@@ -97,7 +97,7 @@ def enders(outcomes: list[Outcome], session_id: str) -> list[str | None]:
 
 
 @pytest.mark.parametrize("how", ENDERS)
-def test_what_ended_stays_ended(world: World, how: str) -> None:
+def test_a_revoked_session_stays_revoked(world: World, how: str) -> None:
     """Refreshes that race the end are served before it or refused after it, and never bring the session back."""
     for number in range(ROUNDS):
         round_ = Round(world, random.Random(number))

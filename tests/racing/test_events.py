@@ -88,7 +88,7 @@ def test_every_verdict_says_why(world: World) -> None:
     assert set(Verdict) - {Verdict.UNPROVEN} == {Verdict(code) for code, distance, _ in told if distance is not None}
 
 
-def test_nothing_that_is_told_holds_a_token(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_event_or_log_contains_a_token(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """No event, log record or error shows a refresh token, an access token, a secret or a branch, in any spelling."""
     caplog.set_level(logging.DEBUG, "daypass")
     tour(world)

@@ -85,7 +85,7 @@ def test_an_upgrade_is_answered_and_closes(service: Service, upgrade: bytes) -> 
     assert 1 == len(statuses(exchange(service, POST + HOST + asking + length + SMUGGLED)))
 
 
-def test_what_is_only_unusual_is_answered(service: Service) -> None:
+def test_unusual_requests_are_answered(service: Service) -> None:
     """HTTP/1.0, a full URL of the same host, pipelining, chunk extensions, empty lines before a request: all valid."""
     assert [200] == statuses(exchange(service, b"GET /healthz HTTP/1.0\r\n\r\n"))
     assert [200] == statuses(exchange(service, b"GET http://localhost/healthz HTTP/1.1\r\n" + HOST + b"\r\n"))

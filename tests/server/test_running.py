@@ -184,7 +184,7 @@ def test_it_starts_and_waits_while_its_store_is_down(tmp_path: Path) -> None:
 # ---- the end
 
 
-def test_what_has_begun_is_answered_before_the_end(tmp_path: Path) -> None:
+def test_requests_under_way_are_answered_before_the_end(tmp_path: Path) -> None:
     """Half a request, one that waits to be accepted, an idle one: the first two get answers, no connection is reset."""
     with running("--store", "memory:", folder=tmp_path, given=GIVEN) as service:
         with connect(service) as half, connect(service) as idle:

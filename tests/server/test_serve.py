@@ -83,7 +83,7 @@ def test_one_line_and_a_clean_end(tmp_path: Path, number: signal.Signals) -> Non
     assert 0o600 == (tmp_path / "app.db.secret").stat().st_mode & 0o777
 
 
-def test_ends_whenever_it_is_told_to(tmp_path: Path) -> None:
+def test_sigterm_ends_it_at_any_moment(tmp_path: Path) -> None:
     """A SIGTERM at any moment of its start ends it: none is lost between two who listen for it."""
     delays = [0.05 * step for step in range(12)]
 
@@ -443,7 +443,7 @@ def test_an_oversized_header(service: Service, client: httpx2.Client, name: str)
     assert 200 == client.post("/auth/refresh").status_code
 
 
-def test_what_is_no_http(service: Service, client: httpx2.Client) -> None:
+def test_another_protocol_is_refused(service: Service, client: httpx2.Client) -> None:
     """A client of another protocol is refused, and the service continues."""
     host, port = service.address.removeprefix("http://").split(":")
     for sent in (
@@ -728,7 +728,7 @@ def full_folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("options", "given", "told"), MISUSES.values(), ids=MISUSES.keys())
-def test_what_cannot_work(
+def test_a_wrong_configuration_is_refused_in_one_line(
     full_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -939,7 +939,7 @@ def test_a_slash_too_many_leads_nowhere(service: Service, path: str) -> None:
     assert "location" not in answer.headers
 
 
-def test_what_a_proxy_passes_on_for_a_stranger_is_not_on_loopback(service: Service) -> None:
+def test_a_forwarded_request_is_not_on_loopback(service: Service) -> None:
     """A proxy on this machine that ends no TLS is no reason to send tokens in the clear."""
     with service.client() as client:
         answer = client.post("/auth/refresh", headers={"x-forwarded-for": "203.0.113.7"})

@@ -129,7 +129,7 @@ def claims_of(login: httpx2.Response) -> str:
         (("remove", "alice"), "this removes a user for good; write --yes to confirm. Nothing was changed"),
     ],
 )
-def test_what_cannot_be_done_changes_nothing(tmp_path: Path, run: Run, words: tuple[str, ...], told: str) -> None:
+def test_a_failed_command_changes_nothing(tmp_path: Path, run: Run, words: tuple[str, ...], told: str) -> None:
     """One line says why, with status 1."""
     add_user(tmp_path)
     before = (tmp_path / "app.db").read_bytes()

@@ -130,7 +130,7 @@ def test_a_terminal_without_a_password(tmp_path: Path, answers: tuple[bytes, ...
         (b"with a \0 in it\n", "the password has characters that JSON cannot send; write it in UTF-8"),
     ],
 )
-def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None:
+def test_an_invalid_password_is_refused(tmp_path: Path, text: bytes, told: str) -> None:
     """One that is too short, too long or no text is refused in one plain line, and nothing is made."""
     with untouched(tmp_path):
         refused = daypass(*ADD, folder=tmp_path, text=text)
@@ -153,14 +153,14 @@ def test_a_password_that_is_none(tmp_path: Path, text: bytes, told: str) -> None
         ),
     ],
 )
-def test_what_cannot_work(tmp_path: Path, arguments: list[str], told: str) -> None:
+def test_an_unusable_store_is_reported_in_one_line(tmp_path: Path, arguments: list[str], told: str) -> None:
     """A store or a name that cannot be used is reported in one line, and nothing is created."""
     with untouched(tmp_path):
         refused = daypass("user", "add", "alice@example.com", *arguments, folder=tmp_path, text=PASSWORD)
     assert (1, "", f"daypass: {told}\n") == (refused.returncode, refused.stdout, refused.stderr)
 
 
-def test_an_address_that_is_no_text(tmp_path: Path) -> None:
+def test_an_address_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     """An address in bytes that are not UTF-8 is refused like any other invalid one."""
     with untouched(tmp_path):
         refused = daypass("user", "add", "\udcff@example.com", folder=tmp_path, text=PASSWORD)
@@ -201,7 +201,7 @@ NO_TEXT = [" a@b.c", "a@b.c ", "a b@c.d", "a\n@b.c", "a\0@b.c", "\ud800@b.c"]
 
 
 @pytest.mark.parametrize("email", [*NO_PARTS, *NO_TEXT, "a" * 250 + "@b.cd"])
-def test_an_address_that_is_none(email: str) -> None:
+def test_an_invalid_address_is_refused(email: str) -> None:
     """What can be no address is refused, and nothing is added."""
     store = MemoryStore()
     with pytest.raises(ConfigurationError, match="invalid email address"):
@@ -210,7 +210,7 @@ def test_an_address_that_is_none(email: str) -> None:
 
 
 @pytest.mark.parametrize("username", ["", " alice", "alice ", "al@ice", "a\nb", "a\0b", "\ud800", 255 * "a"])
-def test_a_name_that_is_none(username: str) -> None:
+def test_an_invalid_name_is_refused(username: str) -> None:
     """What can be no name is refused, and nothing is added."""
     store = MemoryStore()
     with pytest.raises(ConfigurationError, match="invalid user name"):
@@ -288,7 +288,7 @@ def test_a_hash_of_older_parameters_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("password_hash", ["", "!", "plain text", "$argon2id$v=19$m=8,t=1,p=1$AAAA", "$2b$12$abc"])
-def test_a_hash_that_is_none(password_hash: str) -> None:
+def test_an_invalid_hash_accepts_no_password(password_hash: str) -> None:
     """An account whose hash is invalid accepts no password."""
     assert asyncio.run(Users(store_with_alice(password_hash)).check("alice", password_hash)) is None
 

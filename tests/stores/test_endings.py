@@ -146,7 +146,7 @@ def issuer(colour: str, url: str) -> Threads:
 
 
 @pytest.mark.parametrize("colour", ["threads", "tasks"])
-def test_what_one_ends_all_others_refuse(place: Place, colour: str) -> None:
+def test_a_session_that_one_process_ends_is_refused_by_all(place: Place, colour: str) -> None:
     """By logout, by the user, all at once or because a token was reused; other sessions continue.
 
     All of them were listening, and none had to poll; when they are closed no connection is left.

@@ -65,7 +65,7 @@ def test_tables_are_made_through_a_pooler(url: str) -> None:
     store.close()
 
 
-def test_pooler_is_found_out_without_being_told(url: str) -> None:
+def test_pooler_is_recognised_without_an_option(url: str) -> None:
     """Without ``pgbouncer=true`` the first refusals are learnt from, and no step fails."""
     store = PostgresStore(url.replace("pgbouncer=true&", ""))
     store.perform(Insert(session()))

@@ -207,7 +207,7 @@ def test_the_statement_is_the_predicate(store: PostgresStore, postgres_url: str,
     assert (moved or stored) == store.perform(Find(stored.id))
 
 
-def test_a_loser_is_told_where_the_winner_has_moved_it(store: PostgresStore, postgres_url: str) -> None:
+def test_a_loser_gets_the_row_of_the_winner(store: PostgresStore, postgres_url: str) -> None:
     """Who waits for another's write to the same session is answered with what that one wrote."""
     store.perform(Insert(session()))
     with connected(postgres_url) as other:
@@ -398,7 +398,7 @@ def test_a_migration_that_fails_leaves_nothing(bare_url: str, monkeypatch: pytes
     ],
     ids=["End", "EndAll", "Swap"],
 )
-def test_what_ends_is_announced(store: PostgresStore, postgres_url: str, step: Any) -> None:
+def test_ended_sessions_are_announced(store: PostgresStore, postgres_url: str, step: Any) -> None:
     """Every subscriber is notified at once, in other processes too, and only of what ended a session."""
     store.perform(Insert(session()))
     subscription = PostgresStore(postgres_url).subscribe()
@@ -452,7 +452,7 @@ def test_closing_a_subscription_ends_its_waiting(store: PostgresStore, postgres_
     assert asyncio.run(closed()) is False
 
 
-def test_a_subscription_that_hears_nothing_is_none(postgres_url: str) -> None:
+def test_a_subscription_without_notifications_is_replaced_by_polling(postgres_url: str) -> None:
     """Where a pooler swallows announcements the store says so, and is polled."""
     with relayed(postgres_url, passes=lambda kind, _: kind != b"A") as (_, url):
         store = PostgresStore(url)
@@ -489,7 +489,7 @@ def test_a_pooler_that_takes_no_options_gets_none(postgres_url: str) -> None:
         store.close()
 
 
-def test_a_pooler_that_forgets_what_was_prepared_is_told_all(store: PostgresStore) -> None:
+def test_a_lost_prepared_statement_is_sent_again(store: PostgresStore) -> None:
     """Where a prepared statement is gone, the step is performed without one, and so are those that follow."""
     store.perform(Insert(session()))
     store.perform(Find(session().id))
@@ -539,7 +539,7 @@ def test_nothing_is_prepared_or_set_for_a_pooler(postgres_url: str) -> None:
         "postgres://user:hunter2@[::1/db",
     ],
 )
-def test_a_url_that_is_wrong_is_refused_and_not_told(url: str) -> None:
+def test_a_wrong_url_is_refused_and_not_shown(url: str) -> None:
     """The message says what is wrong with it, and contains no part of a password."""
     for opening in (open_store, open_async_store):
         with pytest.raises(ConfigurationError) as caught:

@@ -157,7 +157,7 @@ def test_a_network_that_swallows_everything(url: str) -> None:
         store.end()
 
 
-def test_a_restart_is_noticed_by_nobody(store: Performing, server: PostgresServer) -> None:
+def test_a_restart_fails_no_later_step(store: Performing, server: PostgresServer) -> None:
     """While it is down it is said so at once; the first step after that succeeds, on whatever connection."""
     server.stop()
     fails(store, "nobody listens")
@@ -320,7 +320,7 @@ def test_a_disk_that_is_full(store: Performing, url: str) -> None:
 
 
 @pytest.mark.parametrize("victim", ["server", "node"])
-def test_what_was_answered_survives(victim: str) -> None:
+def test_answered_steps_survive(victim: str) -> None:
     """If the server or a node is killed in the middle of traffic, no answered step is lost; a node recovers alone."""
     server = PostgresServer(settings={})
     server.start()
@@ -550,7 +550,7 @@ def test_subscription_outlasts_the_timeout_of_a_step(url: str) -> None:
     assert not asyncio.run(wait())
 
 
-def test_a_subscription_tells_that_its_connection_is_lost(url: str) -> None:
+def test_a_subscription_reports_that_its_connection_is_lost(url: str) -> None:
     """A waiting subscriber gets an error at once, and may subscribe again."""
     store = PostgresStore(url)
     subscription = store.subscribe()

@@ -200,7 +200,7 @@ def test_the_script_is_the_pure_rule(
     assert (moved or stored) == store.perform(Find(stored.id))
 
 
-def test_what_the_server_forgot_is_told_again(store: RedisStore, client: redis.Redis) -> None:
+def test_lost_scripts_are_sent_again(store: RedisStore, client: redis.Redis) -> None:
     """A server that has lost the scripts, for example by a restart, gets them once."""
     store.perform(Insert(session()))
     store.perform(advance(session(), START + 1))
@@ -495,7 +495,7 @@ async def test_an_ending_is_heard_of_by_tasks(server: servers.Server, redis_clus
             await store.close()
 
 
-async def test_endings_that_come_together_are_told_of_once(server: servers.Server, client: redis.Redis) -> None:
+async def test_endings_that_come_together_are_notified_once(server: servers.Server, client: redis.Redis) -> None:
     """A hundred that come while no subscriber waits become one notification, so that none pile up."""
     store = AsyncRedisStore(server.url)
     subscription = await store.subscribe()
@@ -509,7 +509,7 @@ async def test_endings_that_come_together_are_told_of_once(server: servers.Serve
     await store.close()
 
 
-async def test_a_lost_connection_is_told_of(server: servers.Server, client: redis.Redis) -> None:
+async def test_a_lost_connection_is_reported(server: servers.Server, client: redis.Redis) -> None:
     """A waiting subscriber learns at once that the connection is lost, and may subscribe again."""
     with Wire(server.port) as wire:
         url = f"redis://127.0.0.1:{wire.port}"
@@ -526,7 +526,7 @@ async def test_a_lost_connection_is_told_of(server: servers.Server, client: redi
         await async_store.close()
 
 
-def test_a_silent_server_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A subscription notices that the server does not answer any more, although the connection is open."""
     monkeypatch.setattr("daypass.stores.redis.subscriptions.SILENCE", 0.3)
     with servers.Server() as server:
@@ -603,7 +603,7 @@ def test_several_event_loops_share_a_store(server: servers.Server, client: redis
     servers.until(lambda: connections(client) == 0, "the connections to be closed")
 
 
-async def test_a_cancelled_task_leaves_its_answer_to_nobody(server: servers.Server, client: redis.Redis) -> None:
+async def test_a_cancelled_tasks_answer_reaches_no_other_task(server: servers.Server, client: redis.Redis) -> None:
     """Cancelled at any moment: the next one gets its own answer, and connections do not pile up."""
     store = AsyncRedisStore(server.url, max_connections=4)
     every = [session(number) for number in range(1, 9)]
@@ -826,7 +826,7 @@ def test_a_url_may_say_everything(server: servers.Server, client: redis.Redis) -
     store.close()
 
 
-def test_a_missing_driver_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without redis-py the message says what to install."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for opening in (open_store, open_async_store):

@@ -70,7 +70,7 @@ def all_say(text: str, outcomes: list[Any]) -> bool:
     return all(isinstance(each, str) and text in each for each in outcomes)
 
 
-def test_a_server_that_is_down_is_told_of_and_comes_back(server: servers.Server, both: Both) -> None:
+def test_a_server_that_is_down_is_reported_and_comes_back(server: servers.Server, both: Both) -> None:
     """A caller gets an error within the deadline; when the server is back, the same stores work again."""
     server.kill()
     started = time.monotonic()
@@ -111,7 +111,7 @@ def test_a_frozen_server_keeps_nobody_beyond_the_deadline(server: servers.Server
     assert found[0].id == session().id
 
 
-def test_many_who_wait_for_a_frozen_server_are_told_in_time(server: servers.Server) -> None:
+def test_callers_of_a_frozen_server_get_an_error_in_time(server: servers.Server) -> None:
     """Those too who still wait for a connection; and then all of them are answered."""
     store = AsyncRedisStore(server.url, timeout=TIMEOUT, max_connections=2)
 
@@ -171,7 +171,7 @@ def test_a_server_that_evicts_sessions_is_warned_of(server: servers.Server, capl
     assert all("(allkeys-lru): set maxmemory-policy noeviction" in each for each in caplog.messages)
 
 
-def test_a_user_who_may_not_run_a_script_s_command_is_told(server: servers.Server) -> None:
+def test_missing_rights_of_the_redis_user_are_reported(server: servers.Server) -> None:
     """Nothing is decided then, and the message says that the rights are missing."""
     with server.client as client:
         client.execute_command("ACL", "SETUSER", "app", "on", ">swordfish", "~*", "&*", "+@all", "-hgetall", "-scan")
@@ -216,7 +216,7 @@ def test_a_server_that_cannot_save_takes_no_writes(server: servers.Server, both:
     assert [None, None] == both.perform(Insert(session(2)))
 
 
-def test_a_server_with_too_many_clients_is_told_of(server: servers.Server) -> None:
+def test_a_server_with_too_many_clients_is_reported(server: servers.Server) -> None:
     """A caller that gets no connection gets an error that says so; when others have left, the same stores work."""
     both = Both(server.url)
     configure(server, maxclients=3)
@@ -231,7 +231,7 @@ def test_a_server_with_too_many_clients_is_told_of(server: servers.Server) -> No
     both.close()
 
 
-def test_a_wrong_password_is_told_of_without_it(server: servers.Server) -> None:
+def test_a_wrong_password_is_reported_without_it(server: servers.Server) -> None:
     """The error says at once that it was refused, and does not contain it."""
     configure(server, requirepass="swordfish")
     for url in (server.url, server.url.replace("//", "//:hunter2@")):
@@ -245,7 +245,7 @@ def test_a_wrong_password_is_told_of_without_it(server: servers.Server) -> None:
     both.close()
 
 
-def test_a_busy_server_is_told_of(server: servers.Server, both: Both) -> None:
+def test_a_busy_server_is_reported(server: servers.Server, both: Both) -> None:
     """While another program's script runs for too long, callers get an error; afterwards they are served."""
     configure(server, lua_time_limit=50)
     hog = redis.Connection(port=server.port, protocol=2)
@@ -274,7 +274,7 @@ def issuer(store: RedisStore, clock: Clock, events: list[str]) -> Daypass:
     )
 
 
-def test_what_was_answered_survives_a_kill() -> None:
+def test_answered_steps_survive_a_kill() -> None:
     """With ``appendfsync always`` no answered login or refresh is lost, however often the server is killed."""
     clock, events = Clock(), list[str]()
     with servers.Server("appendonly yes", "appendfsync always") as server:
@@ -440,7 +440,7 @@ def test_killed_connections_fail_no_refresh(server: servers.Server) -> None:
 
 
 @pytest.mark.parametrize("where", ["one server", "sentinels", "a cluster"])
-def test_an_answer_that_comes_too_late_is_given_to_nobody(where: str) -> None:
+def test_a_late_answer_reaches_no_other_caller(where: str) -> None:
     """After a time-out the next step asks on another connection, so it never reads the answer to the step before."""
     group = {"one server": servers.Server, "sentinels": servers.Sentinels, "a cluster": servers.Cluster}[where]()
     with group:

@@ -97,7 +97,7 @@ class Traced(AsyncSqliteStore):
 
 
 @pytest.mark.parametrize(("synchronous", "level"), [("FULL", 2), ("NORMAL", 1)])
-def test_what_was_answered_is_on_the_disk(path: Path, synchronous: Any, level: int) -> None:
+def test_answered_steps_are_on_the_disk(path: Path, synchronous: Any, level: int) -> None:
     """The journal is a write-ahead log, and each commit is synced unless an option says otherwise."""
     store = SqliteStore(path) if synchronous == "FULL" else SqliteStore(path, synchronous=synchronous)
     store.perform(Insert(session()))
@@ -125,7 +125,7 @@ def test_another_url_is_refused(url: str) -> None:
             opening(url)
 
 
-def test_a_url_that_is_refused_is_not_told() -> None:
+def test_a_refused_url_is_not_shown() -> None:
     """A URL may hold a password: no message has it."""
     with pytest.raises(ConfigurationError) as caught:
         open_store("mysql://root:hunter2@localhost/app")
@@ -377,7 +377,7 @@ def test_the_schema_of_a_newer_version_is_left_alone(path: Path) -> None:
     assert before[:16] == path.read_bytes()[:16]
 
 
-async def test_the_schema_of_a_newer_version_is_told_of_to_all_who_wait(path: Path) -> None:
+async def test_the_schema_of_a_newer_version_is_reported_to_all_callers(path: Path) -> None:
     """Of many who ask at once none is left waiting."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE daypass_schema AS SELECT 1000000 AS version")
@@ -427,7 +427,7 @@ def test_stores_that_open_a_new_file_at_once_do_not_trip(path: Path, attempt: in
 
 
 @pytest.mark.parametrize("work", [processes.refresh_for_ever, processes.refresh_many_for_ever], ids=["sync", "async"])
-def test_what_a_killed_process_was_answered_is_there(path: Path, work: Callable[[Path, Connection], None]) -> None:
+def test_answers_to_a_killed_process_are_kept(path: Path, work: Callable[[Path, Connection], None]) -> None:
     """A process that is killed in the middle of writing loses nothing that was answered, and blocks no other."""
     answered: dict[str, int] = {}
     for _ in range(2):
@@ -635,7 +635,7 @@ def test_a_fork_while_others_write_leaves_nobody_waiting(path: Path) -> None:
 # ---- group commit and the event loop
 
 
-async def test_what_waits_is_committed_together(path: Path) -> None:
+async def test_waiting_steps_are_committed_together(path: Path) -> None:
     """Two hundred steps at once take a few transactions, and each gets its own answer."""
     store = Traced(path)
     await store.perform(Insert(session(0)))
@@ -658,7 +658,7 @@ async def test_one_turn_of_the_loop_is_one_commit(path: Path) -> None:
     await store.close()
 
 
-async def test_one_that_fails_fails_alone(path: Path) -> None:
+async def test_a_failing_step_does_not_affect_others(path: Path) -> None:
     """A step that fails does not affect those that share its transaction."""
     store = AsyncSqliteStore(path)
     steps = [Insert(session(n, generation=2**64 if n == 5 else 0)) for n in range(10)]
@@ -923,7 +923,7 @@ def text(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [folder, missing_folder, text])
-async def test_what_is_no_database_is_unavailable(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+async def test_a_file_that_is_not_a_database_is_unavailable(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     """A folder, a missing one, a file of another kind: unavailable; when it is put right the same stores go on."""
     parent = tmp_path / "data"
     parent.mkdir()

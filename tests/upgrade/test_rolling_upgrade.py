@@ -244,7 +244,7 @@ def test_an_old_node_refuses_who_acts_as_a_user(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_one_node_ends_is_over_at_the_other(pair: Pair, kind: str) -> None:
+def test_a_session_that_one_node_ends_is_refused_by_the_other(pair: Pair, kind: str) -> None:
     """A logout at either node ends sessions of both, and their access tokens at both within a second."""
     first, second = (pair.new.start(user(), **KINDS[kind]) for _ in range(2))
     of_old = pair.old("start", second.session.subject)
@@ -294,7 +294,7 @@ def test_keys_of_either_node_are_read_by_the_other(pair: Pair) -> None:
     assert tokens.session.subject == pair.new.verify(later["access_token"]).subject
 
 
-def test_removing_what_is_over_leaves_what_lives(pair: Pair) -> None:
+def test_removing_ended_sessions_keeps_live_ones(pair: Pair) -> None:
     """Either node removes ended sessions, and no live session of either node."""
     alive = [pair.new.start(user(), **kind).refresh_token for kind in KINDS.values()]
     alive.append(pair.old("start", user().subject)["refresh_token"])

@@ -339,7 +339,7 @@ def test_a_keeper_goes_on_until_it_is_stopped(opened: Open, provider: Provider) 
         assert 2 <= keeping.result().refreshed
 
 
-def test_what_keep_needs_is_told(opened: Open) -> None:
+def test_keep_reports_what_it_needs(opened: Open) -> None:
     """Without providers, or with numbers that make no sense, nothing is done."""
     with pytest.raises(ConfigurationError, match="providers="):
         opened(providers={}).keep()
@@ -347,7 +347,7 @@ def test_what_keep_needs_is_told(opened: Open) -> None:
         opened().keep(batch=0)
 
 
-def test_a_lost_answer_is_counted_and_told_once(vault: Vault, provider: Provider, events: list[VaultEvent]) -> None:
+def test_a_lost_answer_is_counted_and_reported_once(vault: Vault, provider: Provider, events: list[VaultEvent]) -> None:
     """A strict provider whose answer was lost refuses the token: the connection says why, and there is one event."""
     vault.put("acme", "one", refresh_token=provider.grant("one"))
     provider.server.lose = 1

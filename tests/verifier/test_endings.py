@@ -134,7 +134,7 @@ def test_a_new_key_is_fetched_for_an_event(world: World) -> None:
         ({"client_id": "guest", "client_secret": GUEST_SECRET}, "register the client with introspects=True"),
     ],
 )
-def test_a_service_that_is_refused_is_told_why(
+def test_a_refused_service_learns_why(
     world: World, caplog: pytest.LogCaptureFixture, given: dict[str, Any], said: str
 ) -> None:
     """A service with a wrong secret, or one that may not follow, is cut off; the log says what to do, and no secret."""

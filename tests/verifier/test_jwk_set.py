@@ -61,7 +61,7 @@ def test_each_kind_of_key(algorithm: str) -> None:
         7,
     ],
 )
-def test_what_is_no_such_key(jwk: Mapping[str, Any]) -> None:
+def test_unusable_keys_are_left_out(jwk: Mapping[str, Any]) -> None:
     """A symmetric key, a private part, a weak key, another use, garbage: left out; the other keys are used."""
     assert {} == found(jwk)
 

@@ -186,7 +186,7 @@ def test_an_issuer_of_threads_is_polled_from_node(node: Path, world: World) -> N
         assert becomes(lambda: "session_revoked" == asked.code(tokens.access_token))
 
 
-def test_a_node_service_that_is_refused_is_told_why(node: Path, world: World) -> None:
+def test_a_refused_node_service_learns_why(node: Path, world: World) -> None:
     """A client that may not follow is cut off, with the reason and without its secret."""
     with world.serving(), service(node, world, endings={"clientId": "guest", "clientSecret": GUEST_SECRET}) as asked:
         asked.asked(world.node.start(ANN).access_token)

@@ -435,7 +435,7 @@ def test_metadata_that_will_not_do(
     ["http://api.example.com/jwks", "ftp://a/", "https://", "https://u:p@a/", "https://a/#x", "https://a b/", "", 1],
     ids=str,
 )
-def test_a_url_that_is_none_for_keys(url: str) -> None:
+def test_an_invalid_url_of_keys_is_refused(url: str) -> None:
     """Plain HTTP, another scheme, a user, a fragment: refused when it is made."""
     with pytest.raises(ConfigurationError, match="jwks_url "):
         RemoteVerifier(ISSUER, jwks_url=url)

@@ -340,7 +340,7 @@ class MountedAnywhere:
         assert [EventCode.STARTED] == application.codes()
 
     @pytest.mark.parametrize("host", ["[::1", "[nonsense]", "a b", "", "\xff"])
-    def test_a_host_that_is_none(self, client: httpx2.Client, host: str) -> None:
+    def test_an_invalid_host_is_refused(self, client: httpx2.Client, host: str) -> None:
         """An invalid ``Host`` is refused like any other over plain HTTP, and breaks nothing."""
         head = f"POST /auth/refresh HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         assert raw(str(client.base_url), head.encode("latin-1")).split(b" ")[1] in (b"400", b"403")

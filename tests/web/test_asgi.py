@@ -70,7 +70,7 @@ class TestASGI(Mounted):
         return with_lifespan(built(application, prefix, **options), application)
 
 
-def test_what_else_is_asked() -> None:
+def test_other_paths_go_to_the_application() -> None:
     """Other paths go to the application; unknown ones below the endpoints get 404; a HEAD gets only the length."""
     application = Application()
     with serving(with_lifespan(built(application), application)) as address, httpx2.Client(base_url=address) as client:

@@ -142,7 +142,7 @@ def test_pages_through_expiry(world: World, browser: httpx2.Client) -> None:
     assert 3 == world.codes(EventCode.ROTATED)
 
 
-def test_what_requires_a_token(world: World, browser: httpx2.Client) -> None:
+def test_a_route_that_requires_a_token_accepts_cookies(world: World, browser: httpx2.Client) -> None:
     """What requires an access token finds it behind the middleware; a client's own header is left as it is."""
     assert (200, "user-1") == ((answer := browser.get("/required")).status_code, answer.text)
     expire(world)

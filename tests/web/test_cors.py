@@ -102,7 +102,7 @@ def test_without_allowed_origins(method: str) -> None:
 
 @pytest.mark.parametrize("path", ["/daypass.js", "/.well-known/jwks.json"])
 @pytest.mark.parametrize("origin", [APP, "https://evil.example", None])
-def test_what_is_public(path: str, origin: str | None) -> None:
+def test_public_files_are_for_every_origin(path: str, origin: str | None) -> None:
     """All origins may load code and public keys, without credentials."""
     response = allowing().ask("GET", path, headers={} if origin is None else {"origin": origin})
     assert (200, {"allow-origin": "*"}) == (response.status, cors(response))

@@ -941,7 +941,7 @@ def test_end_the_others() -> None:
 @pytest.mark.parametrize(
     "query", ["keep=all", "keep=", "keep=current&keep=current", "keep=current&x=1", "x", "keep=Current"]
 )
-def test_end_what_nobody_understands(query: str) -> None:
+def test_an_unknown_query_ends_nothing(query: str) -> None:
     """A question that is not understood ends nothing, least of all everything."""
     asked = Asked()
     access, mine = asked.login()

@@ -57,7 +57,7 @@ def test_a_query_too_long(method: str, path: str) -> None:
     assert (414, [], []) == (response.status, asked.events, asked.tried)
 
 
-def test_what_is_just_bearable() -> None:
+def test_large_cookies_and_tokens_are_accepted() -> None:
     """What a browser with many cookies, or an application with large claims, sends is looked at."""
     asked = Asked()
     _, refresh_token = asked.login()

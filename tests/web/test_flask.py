@@ -177,7 +177,7 @@ def test_a_scope(application: SyncApplication, granted: str | None) -> None:
         assert challenge == answer.headers["www-authenticate"]
 
 
-def test_what_only_verifies(application: SyncApplication) -> None:
+def test_a_verifier_can_be_required(application: SyncApplication) -> None:
     """Where the issuer is elsewhere, whatever verifies its tokens will do to require one."""
     app, require = Flask(__name__), bearer(SimpleNamespace(verify=application.auth.verify), "read")
     app.add_url_rule("/", view_func=require(lambda: {"who": current_token.subject}), endpoint="who")
@@ -187,7 +187,7 @@ def test_what_only_verifies(application: SyncApplication) -> None:
         bearer(SimpleNamespace())
 
 
-def test_what_is_no_scope(application: SyncApplication) -> None:
+def test_an_invalid_scope_is_refused(application: SyncApplication) -> None:
     """An invalid scope is refused when it is written, not at a request."""
     with pytest.raises(ConfigurationError, match="a scope has to be words"):
         bearer(application.auth, scope='"')
@@ -300,7 +300,7 @@ def test_a_handler_for_all_errors(application: SyncApplication) -> None:
     assert 'Bearer realm="daypass"' == answer.headers["www-authenticate"]
 
 
-def test_what_was_not_required(application: SyncApplication) -> None:
+def test_a_token_that_was_not_required_is_an_error(application: SyncApplication) -> None:
     """Where nothing was required, `current_token` says what to write; so do parentheses too many, and no `Pages`."""
     app = app_of(application)
     require = bearer(application.auth)

@@ -265,7 +265,7 @@ def test_a_refusal_has_our_shape(fast_client: httpx2.Client) -> None:
 # ---- how it is made
 
 
-def test_what_would_block_the_event_loop() -> None:
+def test_a_sync_issuer_is_refused() -> None:
     """A sync issuer or verifier, and an invalid scope, are refused; a verifier has no users."""
     sync = Daypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
     for make in (starlette.bearer, fastapi.bearer):

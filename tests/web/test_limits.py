@@ -125,13 +125,13 @@ def test_where_the_owner_has_logged_in_before() -> None:
     assert [429] == statuses(asked, 1, content=RIGHT, address=HERE)
 
 
-def test_a_failed_login_is_no_acquaintance() -> None:
+def test_a_failed_login_makes_no_address_known() -> None:
     """Guessing does not make an address a known one."""
     asked = limited(login_per_account="3/minute")
     assert [401] * 3 + [429] * 5 == statuses(asked, 8, address=ELSEWHERE)
 
 
-def test_what_makes_no_sense_is_not_counted() -> None:
+def test_refused_requests_are_not_counted() -> None:
     """A request that is refused anyway, as another site's page may cause it, uses up no logins."""
     asked = limited(login_per_address="1/minute", login_per_account="1/minute")
     assert [403] * 3 == statuses(asked, 3, headers={"sec-fetch-site": "cross-site"})
@@ -419,7 +419,7 @@ def test_rates(text: str, amount: int, span: int) -> None:
     assert Rate(amount, span) == Rate.of(text)
 
 
-def test_what_is_no_limits() -> None:
+def test_wrong_limits_are_refused() -> None:
     """Limits that are something else are refused where they are given."""
     with pytest.raises(ConfigurationError, match="rate_limits"):
         Asked(options=Options(rate_limits="30/minute"))  # type: ignore[typeddict-item]

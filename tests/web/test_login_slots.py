@@ -177,7 +177,7 @@ def failure_of(application: Application[Daypass]) -> str:
 
 
 @pytest.mark.parametrize("most", [0, -1, True, "4", 1.5])
-def test_what_is_no_number(most: Any) -> None:
+def test_an_invalid_number_is_refused(most: Any) -> None:
     """A bound that is no number above zero is refused at start."""
     with pytest.raises(ConfigurationError, match=r"concurrent_logins=.*: expected a number above zero, or None"):
         sync_application(Check(), concurrent_logins=most)

@@ -156,7 +156,7 @@ def test_a_good_access_token(browser: Browser, store: Failing) -> None:
     assert tokens.access_token not in repr(login) + repr(login.state)
 
 
-def test_nobody(browser: Browser, store: Failing) -> None:
+def test_a_request_without_cookies_costs_nothing(browser: Browser, store: Failing) -> None:
     """A request without cookies causes no query, and its response says only that it varies by cookies."""
     login, headers = browser.ask("POST", headers={"sec-fetch-site": "cross-site"})
     assert (None, None, None) == (login.token, login.authorization, login.refusal)

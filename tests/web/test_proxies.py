@@ -186,7 +186,7 @@ def test_an_endless_header(name: str) -> None:
         (["10.0.0.1"], "Via", "neither 'X-Forwarded' nor 'Forwarded'"),
     ],
 )
-def test_what_cannot_be_trusted(trusted: Any, header: Any, told: str) -> None:
+def test_wrong_trusted_proxies_are_refused(trusted: Any, header: Any, told: str) -> None:
     """A name, half a network, every address, or a proxy without its header: refused where it is written."""
     with pytest.raises(ConfigurationError, match=told.replace("*", r"\*")):
         Proxies(trusted, header)

@@ -318,6 +318,6 @@ def test_a_path_on_this_site_is_gone_back_to(text: str) -> None:
         "/é",
     ],
 )
-def test_what_leads_elsewhere_is_not_gone_to(text: str | None) -> None:
+def test_an_address_elsewhere_is_replaced(text: str | None) -> None:
     """What a browser could read as another site's address, or that fits no header, is replaced."""
     assert "/home" == local_path(text, "/home")

@@ -67,7 +67,7 @@ def test_the_header_comes_first(asked: Asked) -> None:
     assert 'error="invalid_token"' in headers_named(response, "www-authenticate")[0]
 
 
-def test_nobody(asked: Asked) -> None:
+def test_a_request_without_a_login_is_refused(asked: Asked) -> None:
     """Without a login: 401, a challenge without an error, and no header about a user."""
     response = verify(asked)
     assert (401, {}) == (response.status, told(response))
@@ -89,7 +89,7 @@ def test_the_answer_refreshes(asked: Asked, how: str) -> None:
     assert ([] if how else [ACCESS, REFRESH]) == set_names(response)
 
 
-def test_a_session_that_is_over(asked: Asked) -> None:
+def test_cookies_of_an_ended_session_are_cleared(asked: Asked) -> None:
     """Cookies of an ended session get 401, and are cleared."""
     tokens = asked.auth.login("alice", PASSWORD)
     asked.auth.logout(tokens.refresh_token)

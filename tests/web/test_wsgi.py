@@ -61,7 +61,7 @@ def answer_nothing(environ: WSGIEnvironment, start_response: StartResponse) -> I
     return send(Response(204), environ, start_response)
 
 
-def test_what_is_not_there() -> None:
+def test_an_unknown_path_is_404() -> None:
     """A path that is not one of the endpoints is a 404 of ours; one below a parameter too."""
     application = SyncApplication()
     with serving(auth_app(application.auth)) as address:
@@ -195,7 +195,7 @@ def test_a_body_without_an_end(entries: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "+4", "4.0", "four", "4,4", "\u0664", " 4"])
-def test_a_length_that_is_none(length: str) -> None:
+def test_an_invalid_length_is_refused(length: str) -> None:
     """A length that is not a number is refused, and nothing is read."""
     endless = Endless()
     refused = read_body(environ_of() | {"CONTENT_LENGTH": length, "wsgi.input": endless})

@@ -89,7 +89,7 @@ class OperatorStoreContract:
         assert (record(4),) == store.perform_operator(ReadEvents())
         assert counts[1:] == store.perform_operator(ReadEvents(codes=(MINUTE_COUNTS,)))
 
-    def test_it_tells_about_itself(self, store: OperatorStore) -> None:
+    def test_it_describes_itself(self, store: OperatorStore) -> None:
         """How much there is, and how it is set up, as text."""
         store.perform_operator(NoteEvents((record(1),)))
         stats = store.perform_operator(ReadStats(START))

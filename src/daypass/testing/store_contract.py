@@ -202,7 +202,7 @@ class StoreContract:
             {"id": "f" * 32, "ended_at": START + 5, "end_reason": EndReason.REUSE},
         ],
     )
-    def test_what_was_inserted_is_found_as_it_was(self, store: Store, fields: dict[str, Any]) -> None:
+    def test_an_inserted_session_is_found(self, store: Store, fields: dict[str, Any]) -> None:
         """A session comes back with every field as it went in."""
         store.perform(Insert(session(**fields)))
         assert session(**fields) == store.perform(Find(session(**fields).id))
@@ -211,7 +211,7 @@ class StoreContract:
         "session_id",
         [f"{2:032x}", f"{1:031x}", f"{1:033x}", "", "no id", f"{0xAB:032X}", f" {0xAB:032x}", "\u00e9" * 32],
     )
-    def test_what_is_not_there_is_not_found(self, store: Store, session_id: str) -> None:
+    def test_an_unknown_session_is_not_found(self, store: Store, session_id: str) -> None:
         """An unknown id, or a text that is not an id, finds nothing and is not an error."""
         store.perform(Insert(session(1)))
         store.perform(Insert(session(0xAB)))
@@ -239,7 +239,7 @@ class StoreContract:
 
     # ---- Advance
 
-    def test_advance_moves_a_session_that_stands_where_it_is_expected(self, store: Store) -> None:
+    def test_advance_moves_a_session_from_its_expected_position(self, store: Store) -> None:
         """Only position, rotation time and idle expiry change, in one step."""
         store.perform(Insert(session(device=Device("phone"))))
         moved = session(
@@ -457,7 +457,7 @@ class StoreContract:
     @pytest.mark.parametrize(
         "stored", [{"extras": '{"p":0}'}, {"ended_at": START, "end_reason": EndReason.ENDED}], ids=["changed", "ended"]
     )
-    def test_amend_leaves_what_others_have_changed(self, store: Store, stored: dict[str, Any]) -> None:
+    def test_amend_keeps_the_changes_of_others(self, store: Store, stored: dict[str, Any]) -> None:
         """Extras that others have changed, and those of an ended session, are not changed."""
         store.perform(Insert(session(**stored)))
         assert store.perform(Amend(session().id, None, '{"t":1}')) is False
@@ -606,7 +606,7 @@ class StoreContract:
         store.perform(Insert(session()))
         assert (session().id,) == store.perform(EndAll("user-1", START + 1, EndReason.ENDED, keep=keep))
 
-    def test_each_session_is_told_of_to_one_who_ends_all(self, store: Store) -> None:
+    def test_each_ended_session_is_returned_to_one_caller(self, store: Store) -> None:
         """If many end all of a user's sessions at once, each session is returned to exactly one of them."""
         every = [session(number) for number in range(1, CALLERS + 1)]
         for each in every:
@@ -617,7 +617,7 @@ class StoreContract:
     @pytest.mark.parametrize(
         "ending", [End(session().id, START + 2, EndReason.LOGOUT), EndAll("user-1", START + 2, EndReason.ENDED)]
     )
-    def test_what_ended_stays_ended_whoever_is_last(self, store: Store, ending: StoreStep[Any]) -> None:
+    def test_an_ended_session_stays_ended(self, store: Store, ending: StoreStep[Any]) -> None:
         """Sessions that are advanced, swapped and ended at once have ended afterwards, and never move again."""
         store.perform(Insert(session()))
         steps: list[StoreStep[Any]] = [advance(session(), START + 1), Swap(session(), session(generation=5))]
@@ -730,7 +730,7 @@ class StoreContract:
         page = store.perform(ListSessions("user-1", START + 10, limit=1, after=(START + 2, session(2).id)))
         assert (session(1, created_at=START + 1),) == page
 
-    def test_what_has_ended_or_expired_is_not_listed(self, store: Store) -> None:
+    def test_ended_and_expired_sessions_are_not_listed(self, store: Store) -> None:
         """A session is listed until the millisecond of its expiry, or until it is ended."""
         store.perform(Insert(session(1, expires_at=START + 10)))
         store.perform(Insert(session(2, ended_at=START + 1, end_reason=EndReason.ENDED)))
@@ -774,7 +774,7 @@ class StoreContract:
 
     # ---- Sweep
 
-    def test_what_is_over_is_swept_away(self, store: Store) -> None:
+    def test_expired_sessions_are_swept(self, store: Store) -> None:
         """Expired sessions are removed, and ended ones when they need not be remembered; all others stay."""
         now = START + 7_200_000
         ended = {"ended_at": START + 5, "end_reason": EndReason.REUSE}

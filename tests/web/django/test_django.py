@@ -214,7 +214,7 @@ def test_a_body_in_chunks(application: SyncApplication) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1_0"])
-def test_a_length_that_is_none(application: SyncApplication, length: str) -> None:
+def test_an_invalid_length_is_refused(application: SyncApplication, length: str) -> None:
     """A ``Content-Length`` that is no number does not get a body in, and breaks nothing."""
     with serving(Wsgi(urls(application))) as address:
         head = f"POST /auth/login HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
@@ -405,7 +405,7 @@ async def test_async_classes(colour: type[Application]) -> None:
         await closing
 
 
-def test_what_cannot_be(auth: Daypass) -> None:
+def test_wrong_arguments_are_refused(auth: Daypass) -> None:
     """What cannot work is said: no issuer, no scope, no view, and a sync view with an issuer that is to be awaited."""
     for make in (bearer, current_user):
         with pytest.raises(ConfigurationError, match="needs Daypass, not a NoneType"):
@@ -419,7 +419,7 @@ def test_what_cannot_be(auth: Daypass) -> None:
         view(asked())
 
 
-def test_what_is_typed(auth: Daypass) -> None:
+def test_the_types(auth: Daypass) -> None:
     """Mypy knows what a view gets in the middle of a request: a token, or a user, or None."""
     token = auth.start(ALICE).access_token
     found: AccessToken = bearer(auth)(asked(token))

@@ -244,7 +244,7 @@ def test_ten_at_once(place: Place) -> None:
     assert 1 == place.count(EventCode.ROTATED)
 
 
-def test_what_requires_a_token(place: Place) -> None:
+def test_a_route_that_requires_a_token_accepts_cookies(place: Place) -> None:
     """A view that requires an access token accepts a browser that sends only cookies; without them it refuses."""
     browser = place.logged_in()
     assert {"user": "alice", "seen": "Bearer"} == browser.get("/api").json()
@@ -326,7 +326,7 @@ def test_a_store_that_is_down(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
         assert {"user": "alice"} == browser.get("/").json()
 
 
-def test_what_cannot_be() -> None:
+def test_wrong_arguments_are_refused() -> None:
     """An object that is not an issuer is refused, with what to give instead; an async one in sync projects too."""
     with pytest.raises(ConfigurationError, match="needs a Daypass or an AsyncDaypass, not a str"):
         Pages("project.auth.auth")  # type: ignore[arg-type]  # that is the mistake

@@ -143,7 +143,7 @@ def test_the_setting(publisher: Publisher, auth: Daypass, clock: Clock) -> None:
         assert 200 == ask(client, auth.start(USER, scope="read").access_token).status_code
 
 
-def test_what_has_to_be_awaited() -> None:
+def test_an_async_verifier_is_refused() -> None:
     """Flask and REST framework refuse an async verifier, and say what to use; so does ``current_user``."""
     remote = AsyncRemoteVerifier(ISSUER)
     with pytest.raises(ConfigurationError, match="Daypass"):

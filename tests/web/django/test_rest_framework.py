@@ -101,7 +101,7 @@ def test_who_comes(api: Api, client: httpx2.Client) -> None:
         assert (200, expected) == (answer.status_code, answer.json())
 
 
-def test_nobody(client: httpx2.Client) -> None:
+def test_a_request_without_a_token_is_anonymous(client: httpx2.Client) -> None:
     """Without a token a request is anonymous: 401 and a challenge without an error where a user is required."""
     assert {"user": "AnonymousUser", "subject": None} == client.get("/any").json()
     for name in ("known", "read", "neither"):
@@ -231,7 +231,7 @@ def test_recent_or_stronger_login_is_required(api: Api, client: httpx2.Client) -
     assert 401 == client.get("strong").status_code
 
 
-def test_what_cannot_be(api: Api) -> None:
+def test_wrong_arguments_are_refused(api: Api) -> None:
     """An invalid scope, and an async issuer, are refused with a message."""
     for scope in ("", '"', None):
         with pytest.raises(ConfigurationError, match="scope"):

@@ -64,7 +64,7 @@ def heard(signal: Any) -> Iterator[list[dict[str, Any]]]:
         signal.disconnect(hear)
 
 
-def test_who_stands_for_whom(person: Any) -> None:
+def test_which_user_is_which_subject(person: Any) -> None:
     """The subject is the primary key as text, name and address are Django's; extra fields are added."""
     user = users.as_user(person)
     assert (str(person.pk), person.username, "ann@example.com") == (user.subject, user.username, user.email)
