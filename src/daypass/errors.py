@@ -34,10 +34,12 @@ class TokenRejected(DaypassError):
     Attributes:
         code: the reason as one word, for events and logs; HTTP responses say less.
         status: the HTTP status of the response.
+        scheme: the authentication scheme that the token was sent by, which the challenge of a 401 names.
     """
 
     code: ClassVar[str] = "token_rejected"
     status: ClassVar[int] = 401
+    scheme = "Bearer"
 
 
 class TokenMalformed(TokenRejected):

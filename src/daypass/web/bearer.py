@@ -16,7 +16,7 @@ from daypass.steps import LoadUser, Verify
 from daypass.store_steps import Find
 from daypass.user import User
 from daypass.web.message import BadRequest, Request, Response, failure
-from daypass.web.proofs import dpop_text, proof_challenge, require_bearer, require_proof
+from daypass.web.proofs import dpop_text, proof_challenge, require_bearer, require_proof, sent_by_dpop
 
 REALM = "daypass"
 RETRY_AFTER = 1
@@ -44,7 +44,10 @@ def bearer_token(request: Request, dpop: DPoP | None = None, now: int = 0) -> Fl
     text = None if dpop is None else dpop_text(authorization)
     if text is None or dpop is None:
         return require_bearer((yield from Verify(bearer_text(authorization))))
-    token = yield from Verify(text)
+    try:
+        token = yield from Verify(text)
+    except TokenRejected as error:
+        raise sent_by_dpop(error) from None
     require_proof(dpop, request, token, text, now)
     return token
 
@@ -114,7 +117,7 @@ def unauthorized(error: TokenRejected) -> Response:
     if isinstance(error, AuthenticationInsufficient):
         return step_up(error)
     return failure(401, "invalid_token").with_headers(
-        ("www-authenticate", f'Bearer realm="{REALM}", error="invalid_token", error_description="{error}"')
+        ("www-authenticate", f'{error.scheme} realm="{REALM}", error="invalid_token", error_description="{error}"')
     )
 
 

@@ -19,7 +19,7 @@ from daypass.watching import AsyncWatch
 from daypass.web.application import Application, issuer_of
 from daypass.web.bearer import TokenMissing, bearer_text, user_of
 from daypass.web.message import BadRequest, Request
-from daypass.web.proofs import dpop_text, require_bearer, require_proof
+from daypass.web.proofs import dpop_text, require_bearer, require_proof, sent_by_dpop
 from daypass.web.proxies import Proxies
 from daypass.web.step_up import StepUp, checked_step_up
 
@@ -92,6 +92,11 @@ class Guard(Generic[FoundT]):
         self._dpop: DPoP | None = getattr(self._auth, "dpop", None)
         self._proxies = auth.filter.proxies if isinstance(auth, Application) else Proxies()
 
+    @property
+    def accepts_proofs(self) -> bool:
+        """Whether an access token that is bound to a key may open something."""
+        return self._dpop is not None
+
     def text_of(self, authorization: str) -> str | None:
         """Return the access token in an ``Authorization`` header; None if it is optional and none was sent.
 
@@ -156,7 +161,7 @@ class SyncGuard(Guard[FoundT]):
             authorization: the request's ``Authorization`` header, empty if there is none.
             further: another scope that is required, if the framework has such an option.
             asked: returns the request, for an access token that is bound to a key; None if bound tokens are not
-            accepted.
+                accepted.
 
         Raises:
             TokenRejected: there is no access token, or it was refused, or its user is gone or disabled.
@@ -164,7 +169,10 @@ class SyncGuard(Guard[FoundT]):
             StoreError: it could not be checked.
         """
         if self._dpop is not None and asked is not None and (text := dpop_text(authorization)) is not None:
-            token = self.verify(text)
+            try:
+                token = self.verify(text)
+            except TokenRejected as error:
+                raise sent_by_dpop(error) from None
             self.require_proof(token, text, asked)
             self.allow(token, further, proven=True)
         elif (text := self.text_of(authorization)) is not None:
@@ -194,7 +202,10 @@ class AsyncGuard(Guard[FoundT]):
     async def admit(self, authorization: str, further: str = "", asked: Asked | None = None) -> Admitted:
         """Return the same as `SyncGuard.admit`, with the same errors."""
         if self._dpop is not None and asked is not None and (text := dpop_text(authorization)) is not None:
-            token = await self.verify(text)
+            try:
+                token = await self.verify(text)
+            except TokenRejected as error:
+                raise sent_by_dpop(error) from None
             self.require_proof(token, text, asked)
             self.allow(token, further, proven=True)
         elif (text := self.text_of(authorization)) is not None:

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from daypass.access_token import AccessToken
 from daypass.dpop import DPoP
-from daypass.errors import NonceRequired, ProofRejected
+from daypass.errors import NonceRequired, ProofRejected, TokenRejected
 from daypass.proof import ALGORITHMS, Proof
 from daypass.web.message import Request, Response, failure
 
@@ -41,6 +41,12 @@ def proof_of(dpop: DPoP | None, request: Request, now: int, *, stranger: bool = 
 def dpop_text(authorization: str) -> str | None:
     """Return the access token in an ``Authorization`` header of the scheme ``DPoP``; None for another scheme."""
     return authorization[len(_SCHEME) :].strip() if authorization[: len(_SCHEME)].lower() == _SCHEME else None
+
+
+def sent_by_dpop(error: TokenRejected) -> TokenRejected:
+    """Return the refusal of an access token that was sent by DPoP: its challenge names that scheme (RFC 9449 §7.1)."""
+    error.scheme = "DPoP"
+    return error
 
 
 def require_proof(dpop: DPoP, request: Request, token: AccessToken, text: str, now: int) -> None:

@@ -12,6 +12,7 @@ app = Watched(app, auth)  # around any ASGI application, such as Django Channels
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -39,9 +40,11 @@ from daypass.web.asgi import (
     Send,
     authorization_of,
     bearer,
+    read_request,
 )
 from daypass.web.bearer import TokenMissing, needed, refused
 from daypass.web.guard import AsyncVerifying
+from daypass.web.proofs import HEADER, dpop_text
 from daypass.web.step_up import StepUp
 
 __all__ = ["ENDED", "EXPIRED", "FORBIDDEN", "TRY_AGAIN", "Closed", "Connection", "Watched"]
@@ -119,6 +122,7 @@ class Connection:
         self._send = send
         self._subprotocol = subprotocol if subprotocol in scope.get("subprotocols", ()) else None
         self.resume: Any = None
+        self._bound_to: str | None = None
         self._watch: AsyncWatch
         self._connects = True
 
@@ -136,16 +140,19 @@ class Connection:
             Closed: of a token in a subprotocol or the first message; close the WebSocket by it.
             Disconnected: the client disconnected.
         """
-        text = self._require.text_of(authorization) if (authorization := authorization_of(self.scope)) else None
-        if text is not None:
-            await self._admit(text)
+        text = None
+        if authorization := authorization_of(self.scope):
+            text = dpop_text(authorization) if self._require.accepts_proofs else None
+            text = text or self._require.text_of(authorization)
+            opened_by, _ = await self._require.admit(authorization, asked=lambda: read_request(self.scope))
+            self._bound_to = None if opened_by is None else opened_by.key_thumbprint
         await self._receive()  # "websocket.connect", which comes first
         offered = None if text is not None else self._offered_text()
         await self._send({"type": "websocket.accept", "subprotocol": self._subprotocol, "headers": []})
         if text is None:
-            text = offered or await self._first_text()
+            text, proof = (offered, "") if offered else await self._first_text()
             try:
-                token = await self._admit(text)
+                token = await self._admit(text, proof)
             except guard.REFUSED as error:
                 raise closed_by(error) from None
             await self._accept(token)
@@ -195,8 +202,20 @@ class Connection:
         if message["type"] != "websocket.accept":
             await self._send(message)
 
-    async def _admit(self, text: str) -> AccessToken:
-        return self._require.allow(await self._require.verify(text), "")
+    async def _admit(self, text: str, proof: str) -> AccessToken:
+        """Return a valid access token; one that is bound to a key needs a proof for this connection."""
+        token = await self._require.verify(text)
+        if token.key_thumbprint is not None and self._require.accepts_proofs:
+            request = read_request(self.scope)
+            proven = replace(request, headers={**request.headers, HEADER: proof})
+            self._require.require_proof(token, text, lambda: proven)
+            self._bound_to = token.key_thumbprint
+        return self._allowed(token)
+
+    def _allowed(self, token: AccessToken) -> AccessToken:
+        """Return a token that may be used here; a newer one by the key that opened the connection needs no proof."""
+        proven = token.key_thumbprint is not None and token.key_thumbprint == self._bound_to
+        return self._require.allow(token, "", proven=proven)
 
     async def _accept(self, token: AccessToken) -> None:
         """Tell the client that its access token was accepted, and for how many seconds it is valid."""
@@ -212,7 +231,8 @@ class Connection:
             self._subprotocol = _TOKEN
         return text and text.removeprefix(_OFFERED)
 
-    async def _first_text(self) -> str:
+    async def _first_text(self) -> tuple[str, str]:
+        """Return the access token and the proof, perhaps empty, of the client's first message."""
         try:
             async with asyncio.timeout(TOKEN_WITHIN):
                 message = await self._receive()
@@ -224,11 +244,11 @@ class Connection:
         if content is None:
             raise closed_by(TokenMissing("no access token was sent"))
         self.resume = content.get("resume")
-        return str(content["accessToken"])
+        return str(content["accessToken"]), str(content.get("proof", ""))
 
     async def _renew(self, text: str) -> None:
         try:
-            token = self._require.allow(await self._watch.renew(text), "")
+            token = self._allowed(await self._watch.renew(text))
         except StoreError:
             return  # the previous one is still valid, and the client will try again
         except guard.REFUSED as error:

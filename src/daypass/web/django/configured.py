@@ -1,16 +1,19 @@
 """The issuer, or verifier, that a project's settings name: ``DAYPASS = "project.auth.auth"``."""
 
+from collections.abc import Hashable
+from functools import lru_cache
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from daypass.access_token import AccessToken
 from daypass.errors import ConfigurationError
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.remote_verifier import AsyncRemoteVerifier
-from daypass.web.application import issuer_of
-from daypass.web.guard import Verifying
+from daypass.web.application import Application, issuer_of
+from daypass.web.guard import SyncGuard, Verifying
 
 
 def configured_auth(auth: Daypass | AsyncDaypass | str | None = None) -> Daypass | AsyncDaypass:
@@ -57,6 +60,27 @@ def configured_verifier(auth: Verifying | str | None, purpose: str) -> Verifying
     return cast("Verifying", found)
 
 
+def configured_guard(auth: Verifying | str | None, purpose: str) -> SyncGuard[AccessToken | None]:
+    """Return what checks the access token of a request, if it has one; bound tokens need a proof.
+
+    Raises:
+        ConfigurationError: as `configured_verifier`.
+        ImportError: the path cannot be imported.
+    """
+    found = configured_verifier(auth, purpose)
+    named = _named(auth)
+    return _guard(cast("Hashable", named if isinstance(named, Application) else found))
+
+
+@lru_cache(maxsize=16)
+def _guard(auth: Hashable) -> SyncGuard[AccessToken | None]:
+    return SyncGuard(auth, optional=True)
+
+
 def _found(auth: Any) -> Any:
+    return issuer_of(_named(auth))
+
+
+def _named(auth: Any) -> Any:
     found = auth if auth is not None else getattr(settings, "DAYPASS", None)
-    return issuer_of(import_string(found) if isinstance(found, str) else found)
+    return import_string(found) if isinstance(found, str) else found

@@ -20,17 +20,19 @@ from daypass.clock import system_clock
 from daypass.errors import (
     AuthenticationInsufficient,
     ConfigurationError,
+    NonceRequired,
     ScopeInsufficient,
     SessionRevoked,
     StoreError,
     TokenRejected,
 )
-from daypass.web.bearer import REALM, RETRY_AFTER, TokenMissing, bearer_text, refused
-from daypass.web.django.configured import configured_verifier
+from daypass.web.bearer import REALM, RETRY_AFTER, refused
+from daypass.web.django.configured import configured_guard, configured_verifier
+from daypass.web.django.translate import translated
 from daypass.web.django.users import find
 from daypass.web.guard import Verifying
 from daypass.web.message import Response
-from daypass.web.proofs import require_bearer
+from daypass.web.proofs import NONCE
 from daypass.web.step_up import StepUp, checked_step_up
 
 __all__ = [
@@ -45,7 +47,8 @@ __all__ = [
 class DaypassAuthentication(BaseAuthentication):
     """Sets ``request.user`` to the Django user of an access token, and ``request.auth`` to the token's contents.
 
-    The user is read from the database once per request, so permissions and the view have it; a user who is gone or not
+    An access token that is bound to a key needs a proof (DPoP), if the issuer or the verifier has ``dpop``. The user is
+    read from the database once per request, so permissions and the view have it; a user who is gone or not
     ``is_active`` is refused. `StatelessAuthentication` needs no query. A request without a token stays anonymous. List
     it first, so that REST framework answers 401 with its challenge, not 403.
 
@@ -66,16 +69,15 @@ class DaypassAuthentication(BaseAuthentication):
             AuthenticationFailed: the token was refused, or its user is gone.
             Unavailable: the signing keys could not be read.
         """
+        guard = configured_guard(self.auth, "REST framework")
+        authorization = request.META.get("HTTP_AUTHORIZATION", "")
         try:
-            text = bearer_text(request.META.get("HTTP_AUTHORIZATION", ""))
-        except TokenMissing:
-            return None
-        try:
-            token = require_bearer(configured_verifier(self.auth, "REST framework").verify(text))
-            return self.user_of(token), token
+            token, _ = guard.admit(authorization, asked=lambda: translated(request))
+            return None if token is None else (self.user_of(token), token)
         except TokenRejected as error:
             refusal = refused(error)
             request.META[_CHALLENGE] = _header(refusal, "www-authenticate")
+            _add_nonce(request, error)
             raise exceptions.AuthenticationFailed(_detail(refusal)) from None
         except StoreError as error:
             raise Unavailable(error) from None
@@ -255,6 +257,13 @@ class Unavailable(exceptions.APIException):
 
 _CHALLENGE = "daypass.challenge"
 """Where in a request's META the challenge of its refusal is: REST framework asks for it later, of another object."""
+
+
+def _add_nonce(request: Any, error: TokenRejected) -> None:
+    """Give the nonce to the view's response: REST framework takes only a challenge from the exception."""
+    view = getattr(request, "parser_context", {}).get("view")
+    if isinstance(error, NonceRequired) and view is not None:
+        view.headers[NONCE] = error.nonce
 
 
 def _header(response: Response, wanted: str) -> str:
