@@ -671,9 +671,9 @@ class Flows:
         """
         return (yield from self._end(session_id, EndReason.ENDED, call.now, subject, actor))
 
-    def log_out_session(self, subject: str, session_id: str, call: Call) -> Flow[bool]:
-        """End one of a user's sessions, because the user has logged out elsewhere; return whether it was live."""
-        return (yield from self._end(session_id, EndReason.LOGOUT, call.now, subject))
+    def log_out_session(self, session_id: str, call: Call) -> Flow[bool]:
+        """End a session whose user has logged out elsewhere; return whether it was live."""
+        return (yield from self._end(session_id, EndReason.LOGOUT, call.now))
 
     def end_all(self, subject: str, keep: str | None, call: Call, actor: str | None = None) -> Flow[int]:
         """End all of a user's sessions except ``keep``, in batches; return how many were ended.

@@ -1,6 +1,7 @@
 """``daypass serve``: run the ready-made service."""
 
 import argparse
+from collections.abc import Callable
 
 from daypass.cli.output import require, say
 from daypass.cli.parser import add_secret_file, add_store, describe
@@ -46,6 +47,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     option("--users-subject-query", metavar="SQL", help="finds a user by :subject")
     option("--users-timeout", metavar="TIME", help="how long the webhook or a query may take (3s)")
     option("--users-cache", metavar="TIME", help="how long an answer of the webhook is used again (5s)")
+    _add_oidc(option)
     option("--drain-delay", metavar="TIME", help="after SIGTERM, how long connections are still accepted (0s)")
     option("--drain-timeout", metavar="TIME", help="then, how long requests may take to finish (10s)")
     option("--cookie-name", metavar="NAME", help="name of the cookie; the same for all nodes of a service")
@@ -60,6 +62,24 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     option("--audit-ttl", metavar="TIME", help="how long the audit trail is kept, or off (90d)")
     option("--admin", metavar="WHEN", help="page for operators: on, off, or auto: if a built-in user may (auto)")
     option("--login-per-account", metavar="RATE", help="logins per account, or off (10/minute)")
+
+
+def _add_oidc(option: Callable[..., object]) -> None:
+    """Add the options for logins at an OpenID Connect provider."""
+    option("--oidc-issuer", metavar="URL", help="also log users in at this OpenID Connect provider")
+    option("--oidc-client-id", metavar="ID", help="name of this service at the provider")
+    option("--oidc-client-secret-file", metavar="FILE", help="file of its secret there; mode 0600")
+    option("--oidc-client-auth", metavar="HOW", help="how it sends the secret: basic or post (basic)")
+    option("--oidc-scopes", metavar="SCOPES", help="what it asks for (openid email profile)")
+    option("--oidc-username-claim", metavar="CLAIM", help="claim of the user's name (preferred_username)")
+    option("--oidc-scope-claim", metavar="CLAIM", help="claim of what the user may do, such as realm_access.roles")
+    option("--oidc-groups-claim", metavar="CLAIM", help="claim of the user's groups (groups)")
+    option("--oidc-allowed-groups", metavar="GROUPS", help="a user must be in one of them to log in")
+    option("--oidc-allowed-domains", metavar="DOMAINS", help="a user's verified address must be in one of them")
+    option("--oidc-userinfo", action="store_true", help="read claims from the userinfo endpoint too")
+    option("--oidc-redirect-uri", metavar="URL", help="the callback (that of the issuer: …/auth/oidc/callback)")
+    option("--oidc-return-to", metavar="PLACE", help="where a browser goes after a login: a path or a URL (/)")
+    option("--oidc-session-ttl", metavar="TIME", help="how long until the provider is asked again (12h)")
 
 
 def serve(options: argparse.Namespace) -> int:

@@ -21,6 +21,8 @@ from daypass.issuer import AsyncDaypass
 from daypass.server.admin.page import admin_routes
 from daypass.server.configuration import Configuration
 from daypass.server.observing import Observing, Routes
+from daypass.server.oidc.description import OIDC
+from daypass.server.oidc.options import OidcOptions
 from daypass.server.readiness import Readiness
 from daypass.server.user_source import UserSource
 from daypass.server.users import Users
@@ -71,6 +73,8 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
         metrics_token=configuration.metrics_token,
         otlp_endpoint=configuration.otlp_endpoint,
         admin=configuration.admin,
+        oidc=configuration.oidc,
+        own_users=configuration.users is not None,
         **configuration.options,
     )
 
@@ -106,6 +110,8 @@ def build_app(
     metrics_token: str | None = None,
     otlp_endpoint: str | None = None,
     admin: str = "auto",
+    oidc: OidcOptions | None = None,
+    own_users: bool = False,
     **options: Unpack[Options],
 ) -> Starlette:
     """Return the application around ``auth``; at the end it closes the store and the source of users."""
@@ -126,6 +132,12 @@ def build_app(
     mounted = {"/auth": AUTH, "": WELL_KNOWN}
     if clients:
         mounted |= {"/oauth": OAUTH, "": {**WELL_KNOWN, **METADATA}}
+    further: list[Route] = []
+    if oidc is not None:
+        from daypass.server.oidc import mounted_routes
+
+        mounted["/auth"] = {**AUTH, **OIDC}
+        further = mounted_routes(application, oidc, own_users=own_users)
     description = document("Daypass", version("daypass"), mounted)
 
     async def describe(_: Request) -> JSONResponse:
@@ -141,7 +153,7 @@ def build_app(
             await telemetry.close()
 
     routes = [
-        Mount("/auth", routes=auth_routes(application)),
+        Mount("/auth", routes=[*auth_routes(application), *further]),
         *([Mount("/oauth", routes=oauth_routes(application))] if clients else []),
         *well_known_routes(application),
         Route("/openapi.json", describe, methods=["GET"]),

@@ -10,6 +10,8 @@ from daypass import secret_file
 from daypass.duration import SECOND, milliseconds
 from daypass.secret import Secret
 from daypass.server import clients
+from daypass.server.oidc import settings as oidc_settings
+from daypass.server.oidc.options import OidcOptions
 from daypass.server.settings import OFF, PROXY_HEADERS, Settings
 from daypass.server.settings import read as read_settings
 from daypass.server.tls import Certificate
@@ -48,6 +50,7 @@ class Configuration:
         drain_timeout: seconds that requests have to finish after that.
         users: where users come from; None for the store's own.
         audit_ttl: how long the audit trail is kept; None turns it off.
+        oidc: the OpenID Connect provider at which users log in, if there is one.
         metrics_token: the bearer token that Prometheus sends; without it there are no metrics.
         otlp_endpoint: where OpenTelemetry's traces and metrics go; None turns them off.
         admin: whether there is a page for operators: ``auto``, ``on`` or ``off``.
@@ -67,6 +70,7 @@ class Configuration:
     drain_timeout: float = 10
     users: UserSource | None = None
     audit_ttl: str | None = None
+    oidc: OidcOptions | None = None
     metrics_token: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
     admin: str = "auto"
@@ -92,6 +96,7 @@ class Configuration:
             drain_delay=milliseconds(settings.drain_delay) / SECOND,
             drain_timeout=milliseconds(settings.drain_timeout) / SECOND,
             users=settings.user_source(),
+            oidc=oidc_settings.options_of(settings),
             metrics_token=(
                 secret_file.read_text(Path(settings.metrics_token_file)) if settings.metrics_token_file else None
             ),

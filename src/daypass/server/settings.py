@@ -27,6 +27,7 @@ from daypass.issuer.base import check_issuer
 from daypass.policy import Policy
 from daypass.secret import secrets_in
 from daypass.server import clients, sources
+from daypass.server.oidc import settings as oidc
 from daypass.server.tls import Certificate
 from daypass.server.user_source import UserSource
 from daypass.stores import open_store
@@ -40,7 +41,7 @@ SHORTEST_TOKEN = 32
 """Characters of the token for `/metrics`."""
 
 HIDDEN = "(hidden)"
-SECRETS = ("secret", "users_webhook_secret")
+SECRETS = ("secret", "users_webhook_secret", "oidc_client_secret")
 """Settings that are secrets; each may be in a file of its own."""
 
 MAXIMUM_WORKERS = 256
@@ -207,6 +208,11 @@ def _secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _client_secret(secret: SecretStr) -> SecretStr:
+    oidc.checked_secret(secret.get_secret_value())
+    return secret
+
+
 def _secret_file(path: str) -> str:
     secrets_in(secret_file.read(Path(path)))
     return path
@@ -261,6 +267,21 @@ class Settings(BaseSettings):
     users_subject_query: Text | None = None
     users_timeout: Span = "3s"
     users_cache: Span = "5s"
+    oidc_issuer: Annotated[Text, _checked(oidc.checked_issuer)] | None = None
+    oidc_client_id: Text | None = None
+    oidc_client_secret: Annotated[SecretStr, _checked(_client_secret)] | None = None
+    oidc_client_secret_file: Annotated[Text, _checked(oidc.checked_secret_file)] | None = None
+    oidc_client_auth: Annotated[Text, _checked(oidc.checked_client_auth)] = "basic"
+    oidc_scopes: Words = ["openid", "email", "profile"]
+    oidc_username_claim: Text = "preferred_username"
+    oidc_scope_claim: Text | None = None
+    oidc_groups_claim: Text = "groups"
+    oidc_allowed_groups: Words = []
+    oidc_allowed_domains: Annotated[Words, _checked(oidc.checked_domains)] = []
+    oidc_userinfo: Flag = False
+    oidc_redirect_uri: Annotated[Text, _checked(oidc.checked_redirect_uri)] | None = None
+    oidc_return_to: Text = "/"
+    oidc_session_ttl: Annotated[Span, _checked(oidc.checked_session_ttl)] = "12h"
     cookie_name: Annotated[Text, _checked(_cookie_name)] | None = None
     allowed_origins: Annotated[Words, _checked(_origins)] = []
     trusted_proxies: Annotated[Words, _checked(_trusted)] = ["127.0.0.1", "::1"]
@@ -366,6 +387,7 @@ def _together(settings: Settings) -> Settings:
         raise ConfigurationError("memory: is one process's own: write workers = 1, or another store")
     _ = settings.certificate
     settings.user_source()
+    oidc.options_of(settings)
     return settings
 
 
