@@ -12,6 +12,7 @@ from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
     DaypassError,
+    DeviceProofMissing,
     ImpersonationRejected,
     KeysUnavailable,
     LoginRequired,
@@ -36,6 +37,7 @@ from daypass.errors import (
 
 if TYPE_CHECKING:
     from daypass.access_token import AccessToken
+    from daypass.dbsc import DeviceBound
     from daypass.dpop import DPoP
     from daypass.event import Event, EventCode
     from daypass.issuer import AsyncDaypass, Daypass
@@ -58,6 +60,8 @@ __all__ = [
     "Daypass",
     "DaypassError",
     "Device",
+    "DeviceBound",
+    "DeviceProofMissing",
     "Event",
     "EventCode",
     "ImpersonationRejected",
@@ -97,6 +101,7 @@ _MODULES = {
     "DPoP": "dpop",
     "Daypass": "issuer",
     "Device": "session",
+    "DeviceBound": "dbsc",
     "Event": "event",
     "EventCode": "event",
     "Policy": "policy",

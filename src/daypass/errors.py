@@ -6,6 +6,7 @@
     │  ├─ SessionRevoked · TokenReused · TokenStale
     │  ├─ ProofRejected             a bound session, and no proof of its key; nothing was changed
     │  │  └─ NonceRequired          the proof needs a nonce of the server; the client sends the request again
+    │  │     DeviceProofMissing     the session is bound to a key of its browser, which was not proven
     │  └─ AuthenticationInsufficient  a valid access token, but the login is too old or too weak for this
     ├─ CredentialsRejected (SessionLimitReached)  the user name or the password is wrong; no session was started
     ├─ ImpersonationRejected        this token may not act as another user; no session was started
@@ -106,6 +107,20 @@ class NonceRequired(ProofRejected):
     def __init__(self, message: str, nonce: str) -> None:
         super().__init__(message)
         self.nonce = nonce
+
+
+class DeviceProofMissing(ProofRejected):
+    """The session is bound to a key of its browser (DBSC), and the browser has not proven it.
+
+    Attributes:
+        session_id: the session.
+    """
+
+    code = "device_proof_missing"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__("the session is bound to a key of its browser, which has not proven it")
+        self.session_id = session_id
 
 
 class AuthenticationInsufficient(TokenRejected):

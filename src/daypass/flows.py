@@ -15,6 +15,7 @@ from daypass.duration import SECOND, Duration, milliseconds
 from daypass.errors import (
     ConfigurationError,
     CredentialsRejected,
+    DeviceProofMissing,
     ImpersonationRejected,
     KeyUnknown,
     ProofRejected,
@@ -340,6 +341,24 @@ class Flows:
     def _confirmed(
         self, session: Session, call: Call, limit: str | None, key_thumbprint: str | None
     ) -> Flow[Confirmed]:
+        confirmed = yield from self.access(session, call, limit, key_thumbprint)
+        yield from Emit(Event(EventCode.CONFIRMED, call.now, session.id, session.subject))
+        return confirmed
+
+    def access(
+        self, session: Session, call: Call, limit: str | None = None, key_thumbprint: str | None = None
+    ) -> Flow[Confirmed]:
+        """Return an access token of a live session, without its refresh token; nothing is written.
+
+        Args:
+            session: the session, as just read.
+            call: the time and the randomness.
+            limit: the widest scope that the access token may have; None sets no limit.
+            key_thumbprint: of the key that it is bound to; by default the session's.
+
+        Raises:
+            SessionRevoked: its user is gone or disabled.
+        """
         user = yield from _user_of(session)
         if user is None or user.disabled:
             raise SessionRevoked("the user is gone or disabled")
@@ -349,7 +368,6 @@ class Flows:
         key = ring.signing_key(call.now)
         bound = key_thumbprint or _dpop_thumbprint(session)
         access = issue(key, self.names, session, user, call.now, expires_in, call.jti, scope, bound)
-        yield from Emit(Event(EventCode.CONFIRMED, call.now, session.id, session.subject))
         return Confirmed(access, expires_in, session, _token_type(bound))
 
     # ---- a key
@@ -548,6 +566,8 @@ class Flows:
         distance = token.generation - found.generation
         yield from self._tell(verdict, found, distance, found.rotated_at, now, device)
         if verdict is Verdict.UNPROVEN:
+            if found.device_bound:
+                raise DeviceProofMissing(found.id)
             raise ProofRejected("the session is bound to a key, and the request does not prove that it has it")
         if verdict is Verdict.STALE:
             raise TokenStale("a newer refresh token was given out; nothing was changed")
@@ -617,22 +637,31 @@ class Flows:
     # ---- logout
 
     def logout_text(
-        self, text: str, call: Call, client_id: str | None = None, proof: Proof | None = None
+        self,
+        text: str,
+        call: Call,
+        client_id: str | None = None,
+        proof: Proof | None = None,
+        shown: AccessToken | None = None,
     ) -> Flow[bool]:
         """Open a refresh token and `logout` with it; an invalid refresh token ends nothing."""
         try:
             token = yield from self.open(text, client_id)
         except TokenMalformed:
             return False
-        return (yield from self.logout(token, call, proof))
+        return (yield from self.logout(token, call, proof, shown))
 
-    def logout(self, token: RefreshToken, call: Call, proof: Proof | None = None) -> Flow[bool]:
+    def logout(
+        self, token: RefreshToken, call: Call, proof: Proof | None = None, shown: AccessToken | None = None
+    ) -> Flow[bool]:
         """End the session of a refresh token from `open`, however old; return whether it was live.
 
-        A bound session ends only with a proof by its key: someone who copied its token cannot log its owner out.
+        A bound session ends only with a proof by its key: someone who copied its token cannot log its owner out. An
+        access token of the session that was ``shown`` too is enough: it could end the session anyway.
         """
         thumbprint = thumbprint_of(proof)
-        step = End(token.session_id, call.now, EndReason.LOGOUT, needs_proof=True, proof=thumbprint)
+        needs_proof = shown is None or shown.session_id != token.session_id
+        step = End(token.session_id, call.now, EndReason.LOGOUT, needs_proof=needs_proof, proof=thumbprint)
         ended = yield from step
         if ended is not None:
             return (yield from self._ended(ended, step))
@@ -648,16 +677,21 @@ class Flows:
             yield from Emit(Event(EventCode.PROOF_REFUSED, call.now, session.id, session.subject))
         return proven
 
-    def logout_everywhere(self, token: RefreshToken, call: Call, proof: Proof | None = None) -> Flow[bool]:
+    def logout_everywhere(
+        self, token: RefreshToken, call: Call, proof: Proof | None = None, shown: AccessToken | None = None
+    ) -> Flow[bool]:
         """End all sessions of a refresh token's user; if its own session is not live, end nothing and return False.
 
         Its own session ends last: if the store fails before that, you can send the same token again.
         """
         session = yield from self.find_live(token.session_id, call)
-        if session is None or not (yield from self._check_proof(session, thumbprint_of(proof), call)):
+        if session is None:
+            return False
+        is_shown = shown is not None and shown.session_id == session.id
+        if not is_shown and not (yield from self._check_proof(session, thumbprint_of(proof), call)):
             return False
         yield from self.end_all(session.subject, session.id, call)
-        yield from self.logout(token, call, proof)
+        yield from self.logout(token, call, proof, shown)
         return True
 
     def end_session(self, subject: str, session_id: str, call: Call, actor: str | None = None) -> Flow[bool]:

@@ -2,7 +2,7 @@
 Pure.
 
 DPoP (RFC 9449) and DBSC have different claims but the same form: a JWS with its own type, signed with one of a few
-asymmetric algorithms. `daypass.dpop` and `daypass.web.dbsc` check the claims.
+asymmetric algorithms. `daypass.dpop` and `daypass.dbsc` check the claims.
 """
 
 import base64

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from daypass.rotation import NEVER_ROTATED
-from daypass.session_extras import BoundKey, act_part, read_extras
+from daypass.session_extras import BoundKey, KeyUse, act_part, read_extras
 from daypass.user import User
 
 BEARER, DPOP = "Bearer", "DPoP"
@@ -111,6 +111,11 @@ class Session:
     def bound_key(self) -> BoundKey | None:
         """The key that the session is bound to; None for one that is not bound."""
         return read_extras(self.extras).key
+
+    @property
+    def device_bound(self) -> bool:
+        """Whether the session is bound to a key that its browser proves by itself (DBSC)."""
+        return self.bound_key is not None and self.bound_key.use is KeyUse.DBSC
 
     @property
     def actor(self) -> str | None:

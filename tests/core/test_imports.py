@@ -41,6 +41,7 @@ FLOORS = (
     ("proof",),
     ("session",),
     ("dpop", "policy"),
+    ("dbsc",),
     ("session_options",),
     ("refresh_token",),
     ("keys",),

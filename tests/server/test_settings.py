@@ -51,6 +51,13 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
     assert ("30d", "default") == shown["idle_ttl"]
 
 
+def test_device_bound_sessions_need_tokens_that_live_long_enough(folder: Path) -> None:
+    """The setting is refused with access tokens that browsers could not keep up with."""
+    (folder / "daypass.toml").write_text('device_bound = true\naccess_ttl = "1m"')
+    assert "device_bound needs an access_ttl of at least 2m" in refusal()[0]
+    assert settings.read({"access_ttl": "2m"}).settings.device_bound
+
+
 def test_another_file_is_read_where_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the option, or by the environment; then `daypass.toml` is not looked at."""
     (folder / "daypass.toml").write_text("nonsense = 1")

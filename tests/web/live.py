@@ -21,10 +21,11 @@ from starlette.types import ASGIApp
 
 from daypass import AsyncDaypass, AsyncStore, ConfigurationError, Daypass, Event, EventCode, User
 from daypass.access_token import AccessToken
-from daypass.duration import HOUR, MINUTE
+from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.testing import Clock
 
 from ..cookie_names import refresh_cookie
+from ..dbsc.browser import DeviceBrowser
 from ..servers.application import serving
 from .world import ALICE, ISSUER, PASSWORD, PEOPLE, SECRET, body_of
 
@@ -188,6 +189,33 @@ class MountedAnywhere:
         for path in ("login", "refresh", "logout"):
             assert [405] * 3 == [client.request(verb, f"/auth/{path}").status_code for verb in ("GET", "PUT", "DELETE")]
         assert 200 == client.post("/auth/refresh").status_code
+
+    def test_a_browser_binds_its_session(self, application: Application) -> None:
+        """A browser that can do that registers a key at its login, and proves it for each new access token."""
+        application.make(
+            "memory:",
+            issuer=ISSUER,
+            secret=SECRET,
+            on_event=application.events.append,
+            clock=application.clock,
+            device_bound=True,
+        )
+        app = self.mount(application, "/api/auth", trusted_proxies=["127.0.0.1"], proxy_header="X-Forwarded")
+        forwarded = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.1"}
+        with self.serve(app) as address, httpx2.Client(base_url=address) as client:
+            browser = DeviceBrowser(client, clock=lambda: application.clock() / SECOND, headers=forwarded)
+            tokens = {browser.post("/api/auth/login", json=LOGIN).json()["accessToken"]}
+            for _ in range(2):
+                application.clock.advance(16 * MINUTE)
+                thief = browser.copied()
+                tokens.add(browser.post("/api/auth/refresh").json()["accessToken"])
+                assert ("/api/auth/device/refresh", 200) == browser.log[-2]
+            assert 3 == len(tokens)
+            assert 401 == thief.post("/api/auth/refresh").status_code
+            assert 204 == browser.post("/api/auth/logout").status_code
+        assert [EventCode.BOUND, EventCode.LOGGED_OUT] == [
+            code for code in application.codes() if code in (EventCode.BOUND, EventCode.LOGGED_OUT)
+        ]
 
     # ---- requiring an access token
 

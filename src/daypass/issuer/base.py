@@ -13,6 +13,7 @@ from daypass import secret_file
 from daypass.access_token import AccessToken, Names
 from daypass.audit import AuditTrail
 from daypass.clock import system_clock
+from daypass.dbsc import DeviceBound, device_bound_of
 from daypass.dpop import DPoP, dpop_of
 from daypass.duration import HOUR, SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError
@@ -86,6 +87,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         when_full: WhenFull = "end_oldest",
         notice_devices: bool = False,
         dpop: bool | DPoP = False,
+        device_bound: bool | DeviceBound = False,
         migrate: OldTokens | Sequence[OldTokens] = (),
         audit_ttl: Duration | None = None,
         on_event: Listener | None = None,
@@ -127,6 +129,9 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         self.dpop = dpop_of(dpop)
         if self.dpop is not None:
             self.dpop.share_nonces(master.nonce_key)
+        self.device_bound = device_bound_of(device_bound, self.policy.access_ttl)
+        if self.device_bound is not None:
+            self.device_bound.share_secret(master.nonce_key)
         keys = KeyFlows(self.policy, master, algorithm)
         self.tally = Tally()
         self._upkeep = Upkeep(

@@ -80,6 +80,8 @@ class Daypass(Issuer[Store, Load, Check]):
         when_full: what a login above that limit does: ``end_oldest``, or ``refuse`` (`SessionLimitReached`).
         notice_devices: whether a login from a new device emits the event ``new_device``.
         dpop: whether clients may bind their sessions to a key by DPoP (RFC 9449): True, or a `DPoP` with options.
+        device_bound: whether browsers that can do that bind their sessions to a key of the device (DBSC, experimental):
+            True, or a `DeviceBound` with options.
         migrate: the libraries whose tokens start a session here, each token once: one or several of `daypass.migrate`.
         session_idle_ttl: ``idle_ttl`` of a session that is not persistent, if it is shorter.
         absolute_ttl: how long a session lives at most.

@@ -58,6 +58,7 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
             load_user=users.load,
             authenticate=users.check,
             audit_ttl=configuration.audit_ttl,
+            device_bound=configuration.device_bound,
             **configuration.lifetimes,
         )
         await _read_keys(auth, store)

@@ -51,6 +51,7 @@ class Configuration:
         users: where users come from; None for the store's own.
         audit_ttl: how long the audit trail is kept; None turns it off.
         oidc: the OpenID Connect provider at which users log in, if there is one.
+        device_bound: whether browsers that can do that bind their sessions to a key of the device.
         metrics_token: the bearer token that Prometheus sends; without it there are no metrics.
         otlp_endpoint: where OpenTelemetry's traces and metrics go; None turns them off.
         admin: whether there is a page for operators: ``auto``, ``on`` or ``off``.
@@ -71,6 +72,7 @@ class Configuration:
     users: UserSource | None = None
     audit_ttl: str | None = None
     oidc: OidcOptions | None = None
+    device_bound: bool = False
     metrics_token: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
     admin: str = "auto"
@@ -103,6 +105,7 @@ class Configuration:
             otlp_endpoint=settings.otlp_endpoint,
             audit_ttl=None if settings.audit_ttl == OFF else settings.audit_ttl,
             admin=settings.admin,
+            device_bound=settings.device_bound,
         )
 
     @property

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from daypass import secret_file
+from daypass.dbsc import device_bound_of
 from daypass.duration import HOUR, SECOND, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.issuer.base import check_issuer
@@ -254,6 +255,7 @@ class Settings(BaseSettings):
     secret_file: Annotated[Text, _checked(_secret_file)] | None = None
     clients: Annotated[Text, _checked(_clients)] | None = None
     allow_insecure: Flag = False
+    device_bound: Flag = False
     tls_certificate: Text | None = None
     tls_key: Text | None = None
     workers: Annotated[int, BeforeValidator(_refusing(_workers))] = 1
@@ -382,7 +384,7 @@ class Settings(BaseSettings):
 def _together(settings: Settings) -> Settings:
     if settings.secret is not None and settings.secret_file is not None:
         raise ConfigurationError("both DAYPASS_SECRET and a secret file are given; remove one of them")
-    Policy.of(**settings.lifetimes)
+    device_bound_of(settings.device_bound, Policy.of(**settings.lifetimes).access_ttl)
     if settings.store == "memory:" and settings.workers > 1:
         raise ConfigurationError("memory: is one process's own: write workers = 1, or another store")
     _ = settings.certificate

@@ -10,6 +10,7 @@ from daypass.unknown_options import refuse_unknown
 from daypass.web import front_end
 from daypass.web.clients import Clients, Registry
 from daypass.web.cookies import CookiePolicy
+from daypass.web.dbsc import REFRESH, REGISTER, DeviceEndpoints
 from daypass.web.endings import EndingsEndpoint
 from daypass.web.endpoints import Endpoints
 from daypass.web.filter import Filter
@@ -78,7 +79,8 @@ class Application(Generic[IssuerT]):
         self.limiter = shared_limiter(auth, options.get("rate_limits", limits))
         check = auth.authenticate if authenticate is None else authenticate
         _check_authenticate(check, auth)
-        self.endpoints = Endpoints(auth.flows, policy, check, self.limiter, self._login_slots(check), auth.dpop)
+        slots = self._login_slots(check)
+        self.endpoints = Endpoints(auth.flows, policy, check, self.limiter, slots, auth.dpop, auth.device_bound)
         known = Clients(clients) if clients else None
         self.auth_routes = self._session_routes(known)
         self.oauth_routes, self.well_known_routes = self._client_routes(known)
@@ -104,7 +106,11 @@ class Application(Generic[IssuerT]):
         Args:
             render: called with a status, an error code and a sentence; returns the HTML page for a refusal.
         """
-        return Pages(self.auth.flows, self._cookie_policy("Lax"), self.filter, render=render, limiter=self.limiter)
+        return self._pages(self._cookie_policy("Lax"), render)
+
+    def _pages(self, policy: CookiePolicy, render: Render | None = None) -> Pages:
+        flows, device_bound = self.auth.flows, self.auth.device_bound
+        return Pages(flows, policy, self.filter, render=render, limiter=self.limiter, device_bound=device_bound)
 
     def _login_slots(self, check: Callable[[str, str], Any] | None) -> LoginSlots | None:
         most = self._options.get("concurrent_logins", AWAITED if is_async_function(check) else processors())
@@ -127,7 +133,8 @@ class Application(Generic[IssuerT]):
 
     def _session_routes(self, clients: Clients | None) -> tuple[Route, ...]:
         endpoints = self.endpoints
-        for_proxies = Pages(self.auth.flows, self.cookie_policy, self.filter, limiter=self.limiter)
+        for_proxies = self._pages(self.cookie_policy)
+        devices = DeviceEndpoints(self.auth.flows, self.cookie_policy, self.auth.device_bound, self.limiter)
         return (
             self._route("/refresh", POST=endpoints.refresh),  # first, because it is asked for most often
             self._route("/login", POST=endpoints.login),
@@ -136,6 +143,8 @@ class Application(Generic[IssuerT]):
             self._route("/me", GET=endpoints.me),
             self._route("/sessions", GET=endpoints.sessions, DELETE=endpoints.end_all),
             self._route("/sessions/{session_id}", DELETE=endpoints.end_session),
+            self._route(REGISTER, POST=devices.register),
+            self._route(REFRESH, POST=devices.refresh),
             *(self._route(f"/{name}", GET=front_end.serving(name)) for name in front_end.CONTENT_TYPES),
             self._route("/verify", GET=Verify(for_proxies, self.cookie_policy).answer),
             *(() if clients is None else (self._endings_route(clients),)),

@@ -127,14 +127,42 @@ def write_session(
 
 
 def write_access(
-    request: Request, policy: CookiePolicy, tokens: Tokens | Confirmed, now: int, *, new: bool = False
+    request: Request,
+    policy: CookiePolicy,
+    tokens: Tokens | Confirmed,
+    now: int,
+    *,
+    new: bool = False,
+    lasts: int | None = None,
 ) -> tuple[str, str]:
-    """Return the header that sets the cookie of pages with the access token, or removes it if the token is too long."""
+    """Return the header that sets the cookie of pages with the access token, or removes it if the token is too long.
+
+    Args:
+        request: the request to answer.
+        policy: how cookies are set.
+        tokens: the access token, and its session.
+        now: milliseconds since the epoch.
+        new: whether the cookie begins a session.
+        lasts: how long the cookie of a persistent session lasts; None for as long as the token.
+    """
+    if not fits(request, policy, tokens.access_token):
+        return clear(request, policy, ACCESS)
+    if lasts is not None:
+        return write(request, policy, tokens.access_token, now + lasts, now, ACCESS, new=new)
     until = (now // SECOND + tokens.expires_in) * SECOND  # as the token says it, in whole seconds
     persistent = tokens.session.persistent
-    header = write(request, policy, tokens.access_token, until, now, ACCESS, new=new, persistent=persistent)
-    fits = len(header[1].partition(";")[0]) - len("=") <= LONGEST
-    return header if fits else clear(request, policy, ACCESS)
+    return write(request, policy, tokens.access_token, until, now, ACCESS, new=new, persistent=persistent)
+
+
+def fits(request: Request, policy: CookiePolicy, access_token: str) -> bool:
+    """Return whether a browser keeps an access token in a cookie."""
+    return len(_name_in_use(request, policy, ACCESS)) + len(access_token) <= LONGEST
+
+
+def described(request: Request, policy: CookiePolicy, kind: Kind) -> tuple[str, str]:
+    """Return the name and the attributes of a cookie, as `write` sets them, without its age."""
+    name = _name_in_use(request, policy, kind)
+    return name, _header(request, policy, name, "", None)[1].partition("; ")[2]
 
 
 def clear(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:

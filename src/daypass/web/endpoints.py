@@ -17,10 +17,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from daypass.access_token import AccessToken
+from daypass.dbsc import DeviceBound
 from daypass.dpop import DPoP
 from daypass.duration import SECOND
 from daypass.errors import (
     CredentialsRejected,
+    DeviceProofMissing,
     ImpersonationRejected,
     ProofRejected,
     StoreError,
@@ -32,15 +34,16 @@ from daypass.event import Event, EventCode
 from daypass.flow import A, Flow
 from daypass.flows import Call, Flows
 from daypass.refresh_token import RefreshToken
-from daypass.session import Session, Tokens
+from daypass.session import BEARER, Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys, Verify
 from daypass.store_steps import Find
 from daypass.user import RESERVED_CLAIMS
 from daypass.web import cookies
 from daypass.web.bearer import bearer_token, challenge, require_own_client, unauthorized, unavailable, user_of
-from daypass.web.cookies import ACCESS, CookiePolicy
+from daypass.web.cookies import ACCESS, CookiePolicy, Kind
 from daypass.web.cors import PUBLIC
+from daypass.web.dbsc import refused_device, registration_headers, shown_token
 from daypass.web.limits import Limiter, limited_refresh
 from daypass.web.login_slots import Busy, LoginSlots
 from daypass.web.message import (
@@ -54,7 +57,7 @@ from daypass.web.message import (
     grace_header,
     json_object,
 )
-from daypass.web.page_headers import CLEAR_SITE_DATA
+from daypass.web.page_headers import CLEAR_SITE_DATA, Headers
 from daypass.web.proofs import proof_of, refused_proof
 from daypass.web.session_times import SessionTimes
 
@@ -109,6 +112,7 @@ class Endpoints:
         limiter: counts logins and refreshes; None sets no limits.
         slots: limits how many passwords are checked at the same time; None sets no limit.
         dpop: the requirements for DPoP proofs; None if sessions cannot be bound to keys by DPoP.
+        device_bound: the requirements for browsers that bind their sessions to a key; None if they cannot here.
     """
 
     def __init__(
@@ -119,9 +123,11 @@ class Endpoints:
         limiter: Limiter | None = None,
         slots: LoginSlots | None = None,
         dpop: DPoP | None = None,
+        device_bound: DeviceBound | None = None,
     ) -> None:
         self._flows = flows
         self._dpop = dpop
+        self._device = device_bound
         self._slots = slots
         self._limiter = limiter
         self._cookies = cookie_policy
@@ -160,7 +166,13 @@ class Endpoints:
             return challenge(failure(error.status, error.code))
         if delivery == "cookie":
             yield from end_replaced(self._flows, self._cookies, request, call)
-        return self._deliver(request, tokens, call, in_body=delivery == "body", new=True)
+        delivered = self._deliver(request, tokens, call, in_body=delivery == "body", new=True)
+        if delivery == "body":
+            return delivered
+        mounted = request.path.removesuffix("/login")
+        return delivered.with_headers(
+            *registration_headers(self._device, request, tokens, self._cookies, call, mounted)
+        )
 
     @_answering
     def confirm(self, request: Request, call: Call) -> Flow[Response]:
@@ -239,8 +251,13 @@ class Endpoints:
             return challenge(failure(401, "invalid_grant"))
         if in_body and self._flows.migration.may_be_old(text):  # a page may move its token into the cookie
             in_body = _delivery(json_object(request), "body") == "body"
+        kept = None if in_body else (yield from self._kept(request, text, call))
+        if kept is not None:
+            return kept
         try:
             tokens = yield from limited_refresh(self._flows, self._limiter, request, text, call, dpop=self._dpop)
+        except DeviceProofMissing as error:
+            return refused_device(request, error)
         except ProofRejected as error:
             return refused_proof(error)
         except TokenStale as error:
@@ -248,6 +265,29 @@ class Endpoints:
         except TokenRejected as error:
             return challenge(failure(error.status, "invalid_grant"))
         return self._deliver(request, tokens, call, in_body=in_body)
+
+    def _kept(self, request: Request, text: str, call: Call) -> Flow[Response | None]:
+        """Answer a refresh of a session that is bound to its browser: with the access token of its cookie.
+
+        None if the session is not, or there is no good access token. A new one needs a proof by the browser, which sets
+        the cookie (`daypass.web.dbsc`).
+        """
+        access = None if self._device is None else (yield from shown_token(request, self._cookies))
+        token = None if access is None else (yield from self._open(text))
+        if access is None or token is None or token.session_id != access.session_id:
+            return None
+        if self._limiter is not None:
+            yield from self._limiter.refresh(access.session_id, call.now)
+        session = yield from self._flows.find_live(access.session_id, call)
+        if session is None or not session.device_bound:
+            return None
+        content = {
+            "accessToken": cookies.read(request, self._cookies, ACCESS),
+            "tokenType": BEARER,
+            "expiresIn": max(1, (access.expires_at - call.now) // SECOND),
+            "refreshExpiresIn": _seconds_left(session, call.now),
+        }
+        return answer(200, content).with_headers(grace_header(self._flows.policy))
 
     @_answering
     def logout(self, request: Request, call: Call) -> Flow[Response]:
@@ -274,16 +314,17 @@ class Endpoints:
             proof = None if token is None else proof_of(self._dpop, request, call.now)
         except ProofRejected as error:
             return refused_proof(error)
+        shown = yield from shown_token(request, self._cookies)
         if everywhere:
-            if token is None or not (yield from self._flows.logout_everywhere(token, call, proof)):
+            if token is None or not (yield from self._flows.logout_everywhere(token, call, proof, shown)):
                 return nobody_logged_in()
         elif token is not None:
-            yield from self._flows.logout(token, call, proof)
+            yield from self._flows.logout(token, call, proof, shown)
         done = Response(204, (("cache-control", "no-store"),))
         foreign = token is None and cookies.may_be_another_applications(request, self._cookies)
         if in_body or foreign:
             return done
-        done = done.with_headers(cookies.clear(request, self._cookies), CLEAR_SITE_DATA)
+        done = done.with_headers(*self._cleared(request))
         old = yield from self._open(cookies.read_old(request, self._cookies))
         if old is not None:
             yield from self._flows.logout(old, call)
@@ -381,7 +422,12 @@ class Endpoints:
 
     def _ended(self, request: Request, *, its_cookie: bool) -> Response:
         done = Response(204, (("cache-control", "no-store"),))
-        return done.with_headers(cookies.clear(request, self._cookies), CLEAR_SITE_DATA) if its_cookie else done
+        return done.with_headers(*self._cleared(request)) if its_cookie else done
+
+    def _cleared(self, request: Request) -> Headers:
+        """Return the headers that remove the cookies of a session that has ended."""
+        kinds: tuple[Kind, ...] = ("",) if cookies.read(request, self._cookies, ACCESS) is None else ("", ACCESS)
+        return (*(cookies.clear(request, self._cookies, kind) for kind in kinds), CLEAR_SITE_DATA)
 
     @_answering
     def jwks(self, _request: Request, _call: Call) -> Flow[Response]:
@@ -492,7 +538,7 @@ def end_replaced(flows: Flows, policy: CookiePolicy, request: Request, call: Cal
         if replaced is None:
             continue
         try:
-            yield from flows.logout_text(replaced, call)
+            yield from flows.logout_text(replaced, call, shown=(yield from shown_token(request, policy)))
         except StoreError as error:
             yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
 

@@ -17,7 +17,7 @@ from daypass.errors import ConfigurationError, ProofRejected, TokenMalformed, To
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
-from daypass.proof import thumbprint_of
+from daypass.proof import Proof, thumbprint_of
 from daypass.session import Tokens
 from daypass.steps import Count, Emit
 from daypass.user import fold_name
@@ -232,6 +232,7 @@ def limited_refresh(
     scope: str | None = None,
     limit: str | None = None,
     dpop: DPoP | None = None,
+    proof: Proof | None = None,
 ) -> Flow[Tokens]:
     """Refresh within the limits, if any.
 
@@ -245,6 +246,7 @@ def limited_refresh(
         scope: the scope of the access token, if narrower than was granted.
         limit: the widest scope that the access token may have; None sets no limit.
         dpop: the requirements for the request's proof, if it has one; None if proofs are ignored.
+        proof: another proof of the request, checked already.
 
     Raises:
         TooMany: the limit is reached; nothing was decided about any session.
@@ -258,7 +260,7 @@ def limited_refresh(
         if limiter is not None:
             yield from limiter.stranger(request, call.now)
         raise (yield from flows.reject(error, call.now)) from None
-    proof = proof_of(dpop, request, call.now)
+    proof = proof or proof_of(dpop, request, call.now)
     if limiter is not None:  # a request without a proof does not count against the session
         yield from limiter.refresh(token.session_id + (thumbprint_of(proof) or ""), call.now)
     passive = request.headers.get(PASSIVE, "0") not in ("0", "false")

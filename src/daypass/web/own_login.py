@@ -16,6 +16,7 @@ from daypass.web import cookies
 from daypass.web.application import Application
 from daypass.web.bearer import challenge, unavailable
 from daypass.web.browser_login import BrowserLogin
+from daypass.web.dbsc import registration_headers
 from daypass.web.endpoints import end_replaced, nobody_logged_in
 from daypass.web.message import BadRequest, Request, Response, device_of, failure
 from daypass.web.page_headers import Headers
@@ -126,7 +127,8 @@ def _log_in(
         return tokens, ()
     yield from end_replaced(flows, policy, request, call)
     cookie = cookies.write_session(request, policy, tokens, call.now, new=True)
-    return tokens, (cookie, ("cache-control", "no-store"))
+    asked = registration_headers(app.auth.device_bound, request, tokens, policy, call)
+    return tokens, (cookie, ("cache-control", "no-store"), *asked)
 
 
 def _log_out(

@@ -13,6 +13,7 @@ A request with a refresh token and without a good access token:
 | new tokens | the user | both are set; only the access token's if the refresh token is held back |
 | *stale* | no user; GET and HEAD are first redirected to the same URL, once | kept |
 | a definite rejection | no user | both cleared, only in the response to a navigation |
+| the session is bound to a key that the browser has not proven | no user; 503 if the browser could not now | kept |
 | the store is down | is not called: 503 with ``Retry-After`` | kept |
 | too many refreshes of this session | is not called: 429 with ``Retry-After`` | kept |
 
@@ -43,8 +44,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import quote
 
+from daypass.dbsc import DeviceBound
 from daypass.duration import SECOND
-from daypass.errors import StoreError, TokenExpired, TokenMalformed, TokenRejected, TokenStale
+from daypass.errors import (
+    DeviceProofMissing,
+    ProofRejected,
+    StoreError,
+    TokenExpired,
+    TokenMalformed,
+    TokenRejected,
+    TokenStale,
+)
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
@@ -54,6 +64,7 @@ from daypass.web import cookies
 from daypass.web.bearer import unavailable
 from daypass.web.browser_login import BrowserLogin
 from daypass.web.cookies import ACCESS, TRIED, CookiePolicy
+from daypass.web.dbsc import is_browsers_own, refused_device, registration_headers
 from daypass.web.filter import Filter
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response
@@ -66,6 +77,7 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 """Methods that change nothing (RFC 9110 §9.2.1); pages of other sites may cause them."""
 
 _WEBSOCKET_HEADERS = frozenset(("sec-websocket-key", "sec-websocket-version"))
+_LOG_IN = 401
 _TRIED_AGE = 60 * SECOND
 _CLEARS_WITHIN = 1 * SECOND
 """A slower answer clears no cookies: another tab may have logged in by then."""
@@ -87,6 +99,7 @@ class Pages:
         render: called with a status, an error code and a sentence about it; returns the HTML page for a refusal.
             Clients that accept ``text/html`` get it; others get JSON.
         limiter: counts refreshes and, through `BrowserLogin.count_login`, logins; None sets no limit.
+        device_bound: the requirements for browsers that bind their sessions to a key; None if they cannot here.
     """
 
     def __init__(
@@ -97,7 +110,9 @@ class Pages:
         *,
         render: Render | None = None,
         limiter: Limiter | None = None,
+        device_bound: DeviceBound | None = None,
     ) -> None:
+        self._device = device_bound
         self._flows = flows
         self._policy = policy
         self._filter = filter_
@@ -127,6 +142,9 @@ class Pages:
         policy = self._policy
         access, login.state.presented = cookies.read(request, policy, ACCESS), cookies.read(request, policy)
         own = request.headers.get("authorization")
+        if is_browsers_own(request):
+            login.state.left_alone = True
+            return login
         if own is not None and own.partition(" ")[0].lower() != "basic":
             login.state.left_alone = True
             return login
@@ -171,6 +189,12 @@ class Pages:
             login.state.session = yield from Verify(login.state.tokens.access_token)
         except TokenStale:
             self._send_again(login, text)
+        except DeviceProofMissing as error:
+            refusal = refused_device(login.request, error)
+            if refusal.status != _LOG_IN:
+                login.refusal = self._refuse(login.request, refusal)
+        except ProofRejected:  # the client still has a key, and may prove it
+            pass
         except TooMany as error:
             if not error.by_address:
                 raise
@@ -252,7 +276,8 @@ class Pages:
             yield from self._end_others(login, call, keep=tokens.session.id)
         except StoreError as error:  # the login has succeeded anyway
             yield from Emit(Event(EventCode.UNAVAILABLE, call.now, reason=str(error)))
-        return (yield from self._both(request, tokens, call, new=True))
+        both = yield from self._both(request, tokens, call, new=True)
+        return (*both, *registration_headers(self._device, request, tokens, self._policy, call))
 
     def _count_success(self, login: BrowserLogin, call: Call) -> Flow[None]:
         """Note that the counted password was right."""
@@ -308,7 +333,7 @@ class Pages:
                 continue
             if token.session_id not in seen:
                 seen.add(token.session_id)
-                yield from self._flows.logout(token, call)
+                yield from self._flows.logout(token, call, shown=login.state.session)
         session = login.state.session
         if session is not None and session.session_id not in seen:
             yield from self._flows.end_session(session.subject, session.session_id, call)

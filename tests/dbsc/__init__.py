@@ -1,0 +1,1 @@
+"""Sessions bound to a key of the browser (DBSC)."""
