@@ -14,6 +14,7 @@ const provider = new Provider(issuer, {
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["preferred_username", "roles"] },
   conformIdTokenClaims: false,
   features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own refuses loopback
   findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, ...users[sub] }) }),
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   async loadExistingGrant(ctx) {
