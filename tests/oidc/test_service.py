@@ -4,12 +4,14 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from ..browser import npm
+from ..browser.engines import Engines
 from ..server.processes import SECRET as MASTER
 from ..server.processes import Service, daypass, eventually, running
 from .providers import CLIENT, HERE, SECRET, free_port, node_provider
@@ -123,6 +125,36 @@ def test_user_from_elsewhere_and_user_who_says_no(service: Service) -> None:
         assert (401, True) == (declined.status_code, "access_denied (No &lt;b&gt;thanks&lt;/b&gt;)" in declined.text)
 
 
+def test_browser_logs_in_and_out(service: Service) -> None:
+    """Chromium, with the provider on another site: the page after the login has a session, and the logout ends it."""
+    look = """async () => {
+        const { createSession } = await import("/auth/daypass.js");
+        const said = (answer) => answer.json().then(({ subject }) => subject);
+        return createSession().fetch("/auth/me").then(said, (error) => error.name);
+    }"""
+    leave = """() => {
+        const form = document.body.appendChild(document.createElement("form"));
+        Object.assign(form, { method: "post", action: "/auth/oidc/logout" }).submit();
+    }"""
+    with Engines() as engines, closing(engines.running("chromium").new_context()) as context:
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.goto(f"{service.address}/auth/oidc/login?return_to=/openapi.json")
+        assert "Provider" == page.title()
+        page.fill("input", "u-1")
+        page.click("button")
+        page.wait_for_url(f"{service.address}/openapi.json")
+        assert "u-1" == page.evaluate(look)
+        assert {"Strict"} == {each.get("sameSite") for each in context.cookies(service.address)}
+        page.evaluate(leave)
+        page.click("button[value=yes]")
+        page.wait_for_url(f"{service.address}/bye*")
+        page.goto(f"{service.address}/openapi.json")
+        assert "LoginRequired" == page.evaluate(look)
+        page.goto(f"{service.address}/auth/oidc/callback?code=x&state=y")
+        assert "The login did not succeed" in page.inner_text("h1")
+
+
 def test_settings_show_no_secret(service: Service, tmp_path: Path) -> None:
     """`daypass config` hides the client's secret, from the environment; a weak file mode is refused."""
     given = {"DAYPASS_OIDC_CLIENT_SECRET": SECRET}
@@ -137,7 +169,7 @@ def test_settings_show_no_secret(service: Service, tmp_path: Path) -> None:
 
 
 def _action(page: str) -> str:
-    return re.findall(r'action="([^"]+)"', page)[0]
+    return str(re.findall(r'action="([^"]+)"', page)[0])
 
 
 def _fields(page: str) -> dict[str, str]:

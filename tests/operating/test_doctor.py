@@ -66,10 +66,16 @@ def url(**fields: Any) -> UrlFacts:
         "forged_host": Probe(403, []),
         "foreign_origin": Probe(401, []),
         "metrics": Probe(404, []),
+        "oidc": Probe(404, []),
     }
     changed = {name: fields.pop(name) for name in list(fields) if name in probes}
     facts = UrlFacts("https://auth.example.com", START, probes | changed, START, START + 60 * DAY)
     return replace(facts, **fields)
+
+
+def login_with(redirect_uri: str) -> Probe:
+    """Return the response to a login whose callback is at ``redirect_uri``."""
+    return Probe(303, [("location", f"https://login.example.com/authorize?redirect_uri={redirect_uri}")])
 
 
 def cookie(text: str) -> Probe:
@@ -140,6 +146,8 @@ PLANTED: dict[str, list[StoreFacts | UrlFacts]] = {
     ],
     "cached": [url(logout=Probe(204, []))],
     "metrics-open": [url(metrics=Probe(200, []))],
+    "oidc-provider": [url(oidc=Probe(503, []))],
+    "oidc-redirect": [url(oidc=login_with("https%3A%2F%2Fother.example.com%2Fauth%2Foidc%2Fcallback"))],
 }
 
 
@@ -157,7 +165,13 @@ def test_a_planted_fault_is_found(check: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "facts", [*map(store, SETTINGS), url(), url(url="http://localhost:8000", ready=Probe(200, []))]
+    "facts",
+    [
+        *map(store, SETTINGS),
+        url(),
+        url(url="http://localhost:8000", ready=Probe(200, [])),
+        url(oidc=login_with("https%3A%2F%2Fauth.example.com%2Fauth%2Foidc%2Fcallback")),
+    ],
 )
 def test_nothing_is_found_on_a_sound_deployment(facts: StoreFacts | UrlFacts) -> None:
     """Each store as it should be, and the service behind HTTPS or on this machine."""

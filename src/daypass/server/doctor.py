@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import parse_qs, urlsplit
 
 from daypass.clock_check import APART_AT_MOST
 from daypass.duration import DAY, HOUR, MINUTE, SECOND
@@ -282,7 +283,8 @@ class UrlFacts:
     Attributes:
         url: the URL of the service, without a path.
         now: this machine's clock.
-        probes: responses by name: ``ready``, ``keys``, ``logout``, ``forged_host``, ``foreign_origin``, ``metrics``.
+        probes: responses by name: ``ready``, ``keys``, ``logout``, ``forged_host``, ``foreign_origin``, ``metrics``,
+            ``oidc``.
         server_now: the clock of the service by its ``Date`` header; None if it has none.
         certificate_until: when its certificate expires; None without TLS.
     """
@@ -300,7 +302,7 @@ _LOOPBACK = re.compile(r"http://(localhost|127\.[\d.]+|\[::1\])(:\d+)?")
 
 def examine_url(facts: UrlFacts) -> list[Finding]:
     """Return the faults that can be seen from outside, errors first."""
-    found = [*_transport(facts), *_cookie(facts), *_requests(facts)]
+    found = [*_transport(facts), *_cookie(facts), *_requests(facts), *_provider(facts)]
     return sorted(found, key=lambda finding: finding.severity)
 
 
@@ -321,6 +323,20 @@ def _transport(facts: UrlFacts) -> Iterator[Finding]:
     if facts.certificate_until is not None and facts.certificate_until - facts.now < 14 * DAY:
         days = (facts.certificate_until - facts.now) // DAY
         yield _warning("certificate", f"the certificate expires in {days} days", "renew it, by ACME for instance")
+
+
+def _provider(facts: UrlFacts) -> Iterator[Finding]:
+    """Look at logins at an OpenID Connect provider; without one, there is no such path."""
+    login = facts.probes["oidc"]
+    if login.status == 503:
+        yield _error("oidc-provider", "logins at the OpenID Connect provider answer 503", "its log names the reason")
+    sent = parse_qs(urlsplit(login.header("location")).query).get("redirect_uri", [])
+    if login.status == 303 and sent and not sent[0].startswith(f"{facts.url}/"):
+        yield _error(
+            "oidc-redirect",
+            f"the OpenID Connect provider sends browsers back to {sent[0]}, where they have no cookie of {facts.url}",
+            f"set oidc_redirect_uri to {facts.url}/auth/oidc/callback, and register it at the provider",
+        )
 
 
 def _cookie(facts: UrlFacts) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from daypass.server.doctor import FOREIGN_ORIGIN, FORGED_HOST, Probe, StoreFacts
 from daypass.store_steps import ReadClock, ReadKeys
 from daypass.stores import Announcing, Store
 
-SECONDS = 10.0
+SECONDS = 12.0
 _NODES_SINCE = 5 * MINUTE
 
 
@@ -126,6 +126,7 @@ def look_at_url(url: str, now: int, *, insecure: bool = False) -> UrlFacts:
         "forged_host": asking.ask("POST", "/auth/logout", forged),
         "foreign_origin": asking.ask("GET", "/auth/me", {"origin": FOREIGN_ORIGIN}),
         "metrics": asking.ask("GET", "/metrics"),
+        "oidc": asking.ask("GET", "/auth/oidc/login"),
     }
     date = ready.header("date")
     server_now = int(parsedate_to_datetime(date).timestamp()) * SECOND if date else None
