@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
             for scheme in ("light", "dark"):
                 take(browser, service, folder, width, scheme)
         for each in others:
-            each.close()
+            each.context.close()
         browser.close()
 
 
