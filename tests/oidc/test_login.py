@@ -315,6 +315,8 @@ async def test_rules_say_who_may_log_in(provider: LyingProvider) -> None:
 def test_domains_that_may_log_in(claims: dict[str, Any], allowed: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Only a verified address counts; at Google only an account that belongs to the organization."""
     rules = UserRules(allowed_domains=frozenset({"example.com"}))
+    unverified = UserRules().user({"sub": "1", **claims})
+    assert claims.get("email_verified") is not False or unverified.email is None
     if allowed:
         assert "1" == rules.user({"sub": "1", **claims}).subject
         return

@@ -29,6 +29,7 @@ from daypass.user import User
 from daypass.web import cookies
 from daypass.web.application import Application
 from daypass.web.bearer import RETRY_AFTER, unavailable
+from daypass.web.dbsc import registration_headers
 from daypass.web.endpoints import end_replaced
 from daypass.web.message import BadRequest, Request, Response, content_type, device_of, failure
 from daypass.web.routes import Route
@@ -255,7 +256,9 @@ class OidcEndpoints:
         yield from end_replaced(flows, policy, request, call)
         cookie = cookies.write_session(request, policy, tokens, call.now, new=True)
         hint = self._hint_cookie(request, logged_in.id_token, self._ttl // SECOND)
-        return _redirect(begun.return_to, cookie, hint)
+        mounted = request.path.removesuffix(CALLBACK)
+        device = registration_headers(self._app.auth.device_bound, request, tokens, policy, call, mounted)
+        return _redirect(begun.return_to, cookie, hint, *device)
 
     def _hint_cookie(self, request: Request, id_token: str, age: int) -> tuple[str, str]:
         """Return the header that keeps the ID token in the browser, for the provider's logout; too long a one is not.
