@@ -17,6 +17,8 @@ from daypass.rotation import (
     Relation,
     Verdict,
     expectation,
+    is_current,
+    is_proven,
     judge,
     position_after,
     relate,
@@ -92,6 +94,30 @@ def matches(position: Stored, expected: Expectation) -> bool:
 def test_each_row_of_the_table(token: Shown, age: int, verdict: Verdict) -> None:
     """Each relation, at the last moment within the grace period and at the first one after it, has its verdict."""
     assert verdict == judge(SESSION, token, NOW + age, W)
+
+
+@pytest.mark.parametrize(
+    ("generation", "verdict"), [(3, Verdict.STALE), (2, Verdict.REUSE), (1, Verdict.REUSE), (0, Verdict.REUSE)]
+)
+def test_a_token_of_three_generations_ago_is_reuse_at_once(generation: int, verdict: Verdict) -> None:
+    """Within the grace period, a token two generations behind may be late; an older one is reused."""
+    assert verdict is judge(SESSION, Shown(generation, b"old", b"older"), NOW, W)
+
+
+def test_a_held_token_is_current_if_it_has_the_branch_of_the_successor() -> None:
+    """Only the same branch counts: one that sorts before or after it is an older sibling."""
+    assert is_current(SUCCESSOR, replace(SUCCESSOR, branch=bytes(bytearray(b"six"))))
+    assert not is_current(replace(SUCCESSOR, branch=b"siw"), SUCCESSOR)
+    assert not is_current(replace(SUCCESSOR, branch=b"siy"), SUCCESSOR)
+
+
+def test_a_bound_session_needs_the_proof_of_its_own_key() -> None:
+    """The thumbprint is compared as text; a session that is not bound needs none."""
+    bound = replace(SESSION, key_thumbprint="thumbprint")
+    assert is_proven(bound, "-".join(["thumbprint"])) is is_proven(bound, "".join(["thumb", "print"])) is True
+    assert [False, False, False] == [is_proven(bound, proof) for proof in (None, "thumb", "thumbprint-")]
+    assert is_proven(SESSION, None)
+    assert is_proven(SESSION, "any")
 
 
 def test_the_table_is_complete() -> None:
