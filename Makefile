@@ -11,7 +11,7 @@ ARGS ?=
 SITE ?= build/site/versions
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets browsers runtimes clients bench compare docs docs-serve docs-version lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets browsers runtimes clients interop bench compare docs docs-serve docs-version lock clean \
 	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
@@ -72,6 +72,9 @@ runtimes: $(READY) ## render pages by daypass/server in Bun and Deno, too
 
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md
+
+interop: $(READY) ## talk to OAuth clients and servers that nobody here wrote, by DPoP too
+	$(BIN)/python -m pytest -q $(ARGS) tests/oauth/test_node_clients.py tests/oauth/test_python_clients.py tests/dpop/test_interop.py
 
 bench: $(READY) $(NODE_READY) ## what things cost, against a floor measured in the same run
 	@for each in checking importing requesting refreshing ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
