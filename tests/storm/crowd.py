@@ -7,15 +7,22 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..dpop.signing import Signer
 from .network import hang_up
 from .weather import Scale, Weather
 
 
 @dataclass(slots=True)
 class Jar:
-    """The place of a refresh token; every answer that arrives, however late, puts its token here."""
+    """The place of a refresh token; every answer that arrives, however late, puts its token here.
+
+    Attributes:
+        token: the newest one.
+        signer: has the key that its session is bound to; None for a session without a key.
+    """
 
     token: str
+    signer: Signer | None = None
 
 
 @dataclass(slots=True)
@@ -43,6 +50,7 @@ class Theft:
         found: whether owner or thief was turned away.
         given_up: whether the thief went away, having got nothing or not having been found in time.
         outlived: refreshes that were given after that.
+        bound: whether the session is bound to a key, which the thief does not have.
     """
 
     uses: int = 0
@@ -50,6 +58,7 @@ class Theft:
     found: bool = False
     given_up: bool = False
     outlived: int = 0
+    bound: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +70,7 @@ class Crowd:
         stale: how often somebody was told that a newer token had been given out.
         unanswered: refreshes that got no answer, or one that nobody could read.
         passive: refreshes that only the page's timers caused, and that were answered.
+        unproven: how often a proof was refused: a thief's, or one that the network had repeated.
         expired: sessions that ended because their user had left.
         logged_out: honest users who were turned away although nobody stole from them; there must be none.
         kept_late: users whose session was refreshed when they had been away for too long; there must be none.
@@ -75,6 +85,7 @@ class Crowd:
     unanswered: int = 0
     unavailable: int = 0
     passive: int = 0
+    unproven: int = 0
     expired: int = 0
     logged_out: list[str] = field(default_factory=list)
     kept_late: list[str] = field(default_factory=list)
@@ -89,24 +100,25 @@ class Crowd:
         ends = time.monotonic() + self.scale.seconds
         await asyncio.sleep(self.weather.draw(name, "login").uniform(0, min(self.scale.pause, self.scale.seconds / 4)))
         remember = number % 2 == 0 or number < self.scale.thefts
-        jar, started = await self._login(name, remember=remember)
+        signer = Signer() if number % 3 == 1 else None
+        jar, started = await self._login(name, signer, remember=remember)
         if not remember:
             away = self.weather.draw(name, "leaves").uniform(0, self.scale.seconds / 2)
             self._presences[name] = Presence(time.monotonic() + away, time.monotonic(), started)
         parties = [self._tab(name, tab, jar, ends) for tab in range(self.scale.tabs)]
         if number < self.scale.thefts:
-            self.thefts[name] = Theft()
+            self.thefts[name] = Theft(bound=signer is not None)
             parties.append(self._thief(name, jar, ends))
         await asyncio.gather(*parties)
 
-    async def _login(self, name: str, *, remember: bool) -> tuple[Jar, float]:
+    async def _login(self, name: str, signer: Signer | None, *, remember: bool) -> tuple[Jar, float]:
         """Return the jar of a new session, and when it was asked for."""
         body = {"username": name, "password": "x", "tokenDelivery": "body", "remember": remember}
         for attempt in itertools.count():
             started = time.monotonic()
-            status, answer = await self._ask(f"{name}/login/{attempt}", "login", body)
+            status, answer = await self._ask(f"{name}/login/{attempt}", "login", body, signer)
             if status == 200:
-                return Jar(answer["refreshToken"]), started
+                return Jar(answer["refreshToken"], signer), started
             await asyncio.sleep(0.1)
         raise AssertionError
 
@@ -124,7 +136,7 @@ class Crowd:
                 if not await self._refresh_while_there(name, message, jar, presence):
                     return
             elif not await self._refresh(message, jar, theft, is_owner=True):
-                if theft is None:
+                if theft is None or theft.bound:
                     self.logged_out.append(name)
                 return
 
@@ -149,10 +161,13 @@ class Crowd:
         return goes_on
 
     async def _thief(self, name: str, jar: Jar, ends: float) -> None:
-        """Copy the jar, wait for more than the grace period, and go on from there as the owner does."""
+        """Copy the jar, wait for more than the grace period, and go on from there as the owner does.
+
+        A key is not in the jar: of a bound session some thieves send a proof by a key of their own, and some none.
+        """
         luck = self.weather.draw(name, "thief")
         await asyncio.sleep(luck.uniform(0.1, 0.5) * self.scale.seconds)
-        copy = Jar(jar.token)
+        copy = Jar(jar.token, Signer() if jar.signer is not None and luck.random() < 0.5 else None)
         await asyncio.sleep(self.scale.grace_period * luck.uniform(1.1, 1.5))
         theft = self.thefts[name]
         for turn in itertools.count():
@@ -177,7 +192,8 @@ class Crowd:
     ) -> bool:
         """Refresh once; return False if the refusal is final."""
         known = theft is not None and theft.found
-        status, answer = await self._ask(message, "refresh", {"refreshToken": jar.token}, passive=passive)
+        body = {"refreshToken": jar.token}
+        status, answer = await self._ask(message, "refresh", body, jar.signer, passive=passive)
         if status == 200:
             jar.token = answer.get("refreshToken", jar.token)
             self.refreshes += 1
@@ -189,6 +205,7 @@ class Crowd:
             return False
         else:
             self.stale += status == 409
+            self.unproven += status == 400
             self.unavailable += status == 503
             self.unanswered += status == 0
         return True
@@ -199,12 +216,20 @@ class Crowd:
         theft.owner_uses += is_owner and theft.uses > 0
 
     async def _ask(
-        self, message: str, path: str, content: dict[str, Any], *, passive: bool = False
+        self,
+        message: str,
+        path: str,
+        content: dict[str, Any],
+        signer: Signer | None = None,
+        *,
+        passive: bool = False,
     ) -> tuple[int, dict[str, str]]:
         """Return status and content of an answer; 0 when there was none in time, or none that makes sense."""
         try:
             async with asyncio.timeout(self.scale.patience):
                 header = "X-Daypass-Passive: 1\r\n" if passive else ""
+                if signer is not None:
+                    header += f"DPoP: {signer.proof('POST', f'http://127.0.0.1/auth/{path}')}\r\n"
                 return await self._post(f"{message}\r\n{header}", path, json.dumps(content).encode())
         except (OSError, TimeoutError, ValueError, IndexError):
             return 0, {}

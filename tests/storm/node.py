@@ -41,6 +41,7 @@ def main() -> None:
         store,
         issuer="http://127.0.0.1",
         secret=SECRET,
+        dpop=True,
         load_user=load_user,
         grace_period=float(grace_period),
         session_idle_ttl=float(session_idle_ttl),

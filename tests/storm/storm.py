@@ -58,11 +58,17 @@ class Report:
         return [theft for theft in self.crowd.thefts.values() if theft.found]
 
     @property
+    def keyless_uses(self) -> list[Theft]:
+        """The thieves who got something of a session that is bound to a key; there must be none."""
+        return [theft for theft in self.crowd.thefts.values() if theft.bound and theft.uses]
+
+    @property
     def held(self) -> bool:
         """Whether the promises held, and there was enough to hold them to."""
         outlived = any(theft.outlived for theft in self.found)
-        idle = self.crowd.refreshes < self.crowd.scale.users or len(self.found) < len(self.crowd.thefts) / 4
-        honest = not self.crowd.logged_out and not self.crowd.kept_late
+        unbound = sum(not theft.bound for theft in self.crowd.thefts.values())
+        idle = self.crowd.refreshes < self.crowd.scale.users or len(self.found) < unbound / 4
+        honest = not self.crowd.logged_out and not self.crowd.kept_late and not self.keyless_uses
         return honest and not self.undetected and not outlived and not idle
 
     def table(self) -> str:
@@ -90,6 +96,9 @@ class Report:
             ("tabs of users who had left and were logged out", crowd.expired),
             ("users who had left and were not logged out", len(crowd.kept_late)),
             ("thieves", len(crowd.thefts)),
+            ("  of sessions that are bound to a key", sum(theft.bound for theft in crowd.thefts.values())),
+            ("    who got a token", len(self.keyless_uses)),
+            ("proofs refused", crowd.unproven),
             ("thieves found", len(found)),
             ("  after so many refreshes by the thief", _distribution(uses)),
             ("  after so many by the owner since", _distribution(owner_uses)),

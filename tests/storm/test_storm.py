@@ -12,12 +12,16 @@ def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
     """Real nodes, killed and restarted, one with a wrong clock, behind a network that loses, repeats, delays and cuts.
 
     No user from whom nothing was stolen is turned away; every thief is found; nothing is given out afterwards.
+    A third of the users have sessions that are bound to a key: thieves get nothing of these, and disturb nobody.
     Users who have left are logged out in time, however often their pages poll.
     """
     report = asyncio.run(storm(20261123, SHORT))
     assert [] == report.crowd.kept_late, report.table()
     assert report.crowd.expired > 0, report.table()
     assert ([], [], True) == (report.crowd.logged_out, report.undetected, report.held), report.table()
+    assert [] == report.keyless_uses, report.table()
+    assert any(theft.bound for theft in report.crowd.thefts.values()), report.table()
+    assert report.crowd.unproven > 0, report.table()
     assert report.killed > 0, report.table()
     assert report.befell["answers lost"] > 0, report.table()
     assert len(report.found) > 0, report.table()
