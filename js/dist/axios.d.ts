@@ -1,5 +1,5 @@
 import type { Session } from "./index.js";
-/** What is needed of axios; nothing of it is imported. */
+/** The part of axios that is used; axios is not imported. */
 export interface AxiosLike {
     defaults: {
         adapter?: unknown;
@@ -12,10 +12,10 @@ export interface AxiosLike {
 }
 /**
  * Send an axios instance's requests through a session; returns the instance. A request with `refresh: false` in its
- * configuration is sent at once, with the token there is, if any.
+ * configuration is sent at once, with the current token, if any.
  *
- * The session's part is where the request is sent, below every interceptor and transformation: the second time exactly
- * the same is sent, and the application's own code sees the last answer alone.
+ * The session works below every interceptor and transformation: the second request is exactly the same as the first, and
+ * the application's own code sees only the last response.
  */
 export declare function withSession<T extends AxiosLike>(instance: T, session: Session): T;
 export {};

@@ -103,7 +103,7 @@ var Stream = class extends EventTarget {
     this.readyState = CLOSED;
     this.#over.abort();
   }
-  /** Ask, again and again, until it has ended. */
+  /** Send requests until it has ended. */
   async #run() {
     const { signal } = this.#over;
     let failures = 0;

@@ -225,7 +225,7 @@ function createState(ahead, emit, changed) {
     reason: "",
     snapshot: UNKNOWN,
     login: createLoginSignal(),
-    // the fraction keeps two tabs apart that act in the same millisecond
+    // the fraction distinguishes two tabs that act in the same millisecond
     tick: () => latest = Math.max(Date.now(), latest + 1) + Math.random(),
     settle(change, shared = false) {
       const { at = state.tick(), grant, age = 0, reason = "", passive } = change;
@@ -305,7 +305,7 @@ async function ask(core, path, limit, content, sent = {}) {
       method: "POST",
       credentials: "include",
       keepalive: true,
-      // what it does to the cookie is done even if the page goes away meanwhile
+      // the response's cookie is set even if the page is closed meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
       headers: sent,
       body: content ? new Blob([content], { type: "application/json" }) : null

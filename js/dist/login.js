@@ -31,7 +31,7 @@ async function ask(core, path, limit, content, sent = {}) {
       method: "POST",
       credentials: "include",
       keepalive: true,
-      // what it does to the cookie is done even if the page goes away meanwhile
+      // the response's cookie is set even if the page is closed meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
       headers: sent,
       body: content ? new Blob([content], { type: "application/json" }) : null

@@ -4,20 +4,20 @@ export interface SessionProviderProps {
     /** Made once, in a module: `export const session = createSession()`. */
     session: Session;
     /**
-     * Who is logged in as far as the server knows that rendered this page, `null` for nobody. It is shown until the
-     * session knows by itself. Without it the page starts as `unknown`.
+     * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
+     * Without it the page starts as `unknown`.
      */
     initialUser?: User | null | undefined;
     children?: ReactNode;
 }
-/** What a component gets: a new object when something has changed, and only then. */
+/** The result of `useSession`: a new object only when something has changed. */
 export interface SessionState extends Snapshot {
     readonly session: Session;
 }
 export interface RequireLoginProps {
     /** Shown while nobody is logged in: a login form, or a router's redirect to one. */
     login: ReactNode;
-    /** Shown until it is known whether somebody is logged in; nothing by default. */
+    /** Shown until it is known whether a user is logged in; nothing by default. */
     pending?: ReactNode;
     children?: ReactNode;
 }
@@ -26,18 +26,18 @@ export declare function SessionProvider({ session, initialUser, children }: Sess
 /**
  * Return the session, its status and its user; render again when they change.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export declare function useSession(): SessionState;
 /**
- * Return who is logged in, for display; `null` for nobody, and while that is unknown. Render again when it changes.
+ * Return who is logged in, for display; `null` if nobody is, and while it is unknown. Render again when it changes.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export declare function useUser(): User | null;
 /**
- * Show its children to users who are logged in. When another user logs in they start from the beginning, so nothing
- * of the first user's state is left.
+ * Show its children to users who are logged in. When another user logs in they are mounted again, so nothing of
+ * the first user's state is left.
  */
 export declare function RequireLogin({ login, pending, children }: RequireLoginProps): ReactNode;
 export {};

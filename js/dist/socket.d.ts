@@ -11,7 +11,7 @@ export interface SocketOptions {
     protocols?: string | readonly string[];
     /** How the access token is sent: in the first message, or as a subprotocol; default `"message"`. */
     authenticate?: "message" | "subprotocol";
-    /** Return where the server has to go on, such as the number of the last message seen; it is sent with the token. */
+    /** Return where the server has to continue, such as the number of the last message; it is sent with the token. */
     resume?: () => unknown;
     /** Whether to connect again after this end; by default, and for `undefined`, the close code decides. */
     reconnect?: boolean | ((close: SocketClose) => boolean | undefined);
@@ -23,31 +23,31 @@ export interface SocketEvents {
     /** The first connection: the server has accepted the access token. */
     open: Event;
     message: MessageEvent;
-    /** The connection was lost, or could not be had; the next attempt is after `wait` milliseconds at the latest. */
+    /** The connection was lost or could not be opened; the next attempt is after at most `wait` milliseconds. */
     reconnecting: Event & SocketClose & {
         wait: number;
     };
     /** A further connection: send again what the server has not acknowledged. */
     reconnected: Event;
-    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` or `reconnect` has thrown. */
+    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
     error: Event & {
         error: unknown;
     };
-    /** It has ended for good. */
+    /** It has ended, and does not reconnect. */
     close: Event & SocketClose;
 }
-/** A WebSocket for one login: with all that `WebSocket` has, and connected again by itself. */
+/** A WebSocket for one login, which reconnects; it has everything that `WebSocket` has. */
 export interface SessionSocket extends EventTarget {
     readonly CONNECTING: 0;
     readonly OPEN: 1;
     readonly CLOSING: 2;
     readonly CLOSED: 3;
     readonly url: string;
-    /** `CONNECTING` between two connections, too. */
+    /** Also `CONNECTING` between two connections. */
     readonly readyState: number;
     readonly protocol: string;
     readonly extensions: string;
-    /** Bytes that have not left: those that wait for a connection, too. */
+    /** Bytes that were not sent yet, including those that wait for a connection. */
     readonly bufferedAmount: number;
     binaryType: BinaryType;
     onopen: ((event: Event) => unknown) | null;
@@ -55,17 +55,17 @@ export interface SessionSocket extends EventTarget {
     onerror: ((event: SocketEvents["error"]) => unknown) | null;
     onclose: ((event: SocketEvents["close"]) => unknown) | null;
     /**
-     * Send; without a connection, keep it until there is one. What is kept is sent once, in order.
+     * Send data; without a connection, keep it until there is one. Kept data are sent once, in order.
      *
      * @throws DOMException `QuotaExceededError` if that would be more than `queue` bytes.
      */
     send(data: SocketData): void;
-    /** End it for good. */
+    /** Close it, without a reconnection. */
     close(code?: number, reason?: string): void;
     addEventListener<N extends keyof SocketEvents>(type: N, listener: (event: SocketEvents[N]) => unknown, options?: boolean | AddEventListenerOptions): void;
     addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
-/** What takes the place of the class `WebSocket`. */
+/** A class to use instead of `WebSocket`. */
 export interface SocketClass {
     new (url: string | URL, protocols?: string | string[]): SessionSocket;
     readonly CONNECTING: 0;
@@ -73,6 +73,6 @@ export interface SocketClass {
     readonly CLOSING: 2;
     readonly CLOSED: 3;
 }
-/** Return a class for a library that makes its WebSockets, and connects again, by itself: graphql-ws's `webSocketImpl`. */
+/** Return a class for a library that makes WebSockets and reconnects itself, such as graphql-ws's `webSocketImpl`. */
 export declare function webSocketImpl(session: Session, options?: Omit<SocketOptions, "protocols" | "reconnect">): SocketClass;
 export {};

@@ -91,16 +91,16 @@ var Socket = class extends EventTarget {
   #connections = 0;
   #queue = [];
   #queued = 0;
-  /** The connection that there is, or that begins; what it was opened with; how it ended. */
+  /** The current connection; the token that it was opened with; how it ended. */
   #raw;
   #token = "";
   #lasts;
   #ended = LOST;
   #lose = (_close) => {
   };
-  /** When something came last, by `performance.now()`. */
+  /** When the last message came, by `performance.now()`. */
   #heard = 0;
-  /** Of the next renewal, or of the answer to one. */
+  /** The timer of the next renewal, or of its answer. */
   #timer;
   constructor(session, url, options) {
     super();
@@ -159,7 +159,7 @@ var Socket = class extends EventTarget {
     this.#raw.close(code, reason);
     this.#state = CLOSING;
   }
-  /** Connect, again and again, until it has ended. */
+  /** Connect again and again until it has ended. */
   async #run() {
     let failures = 0;
     while (this.#state < CLOSING) {
@@ -189,7 +189,7 @@ var Socket = class extends EventTarget {
     const decided = typeof reconnect === "function" ? reconnect(this.#ended) : reconnect;
     return decided ?? isPassing(this.#ended);
   }
-  /** Have one connection, by the session's rules, from its beginning to its end. */
+  /** Keep one connection, by the session's rules, until it ends. */
   async #connection() {
     let refused = concernsSession(this.#ended) ? this.#ended : void 0;
     const before = this.#token;
@@ -200,7 +200,7 @@ var Socket = class extends EventTarget {
       reads: true,
       repeatable: true,
       passive: this.#connections > 0,
-      // nobody has asked for a further connection
+      // no further connection was requested
       signal: this.#over.signal,
       send: async (token) => {
         if (!token && this.#session.status === "in") throw invalid("url", this.url, "one of the session's origins");
@@ -255,7 +255,7 @@ var Socket = class extends EventTarget {
       this.#after(ANSWER, () => this.#lose(LOST));
     });
   }
-  /** Go on where the application is: it sends first what it sends again, then goes out what was kept. */
+  /** Continue: the application repeats its messages first, then the kept ones are sent. */
   #begin(raw) {
     this.#state = OPEN;
     this.#fire(this.#connections++ ? "reconnected" : "open");
@@ -265,9 +265,9 @@ var Socket = class extends EventTarget {
     if (this.#state === OPEN) for (const each of queue) raw.send(each);
   }
   /**
-   * Send a token that is good for so many milliseconds; the answer shows that the connection still works.
+   * Send a token that is valid for this many milliseconds; the answer shows that the connection still works.
    *
-   * @param newer whether it has to be another one, because the server's time is up sooner than the session thinks.
+   * @param newer whether it has to be another one, because it expires sooner at the server than the session thinks.
    */
   async #renew(goodFor, newer = false) {
     const raw = this.#raw;

@@ -1,19 +1,20 @@
 /**
- * How a verifier learns of ended sessions: `off`, not at all; `starting`, there was no answer yet; `listening`, the issuer
- * answers when a session ends; `polling`, it is asked twice a second; `cut_off`, it does not answer, or refuses this client.
+ * How a verifier learns of ended sessions: `off`, not at all; `starting`, there was no response yet; `listening`, the
+ * issuer answers when a session ends; `polling`, it is polled twice a second; `cut_off`, it does not answer, or refuses
+ * this client.
  */
 export type EndingsState = "off" | "starting" | "listening" | "polling" | "cut_off";
 export interface EndingsOptions {
-    /** Of this service, registered at the issuer as a client that may introspect. */
+    /** The client id of this service, which may introspect at the issuer. */
     clientId: string;
     clientSecret: string;
     /** The issuer's endpoint; default `/auth/endings` below the issuer. */
     url?: string;
 }
-/** What a verifier throws. `code` tells the errors apart; no message holds a token. */
+/** The errors of a verifier. Distinguish them by `code`; no message contains a token. */
 declare abstract class Failure extends Error {
     abstract readonly code: string;
-    /** The HTTP status of the answer. */
+    /** The HTTP status of the response. */
     abstract readonly status: number;
 }
 /** The request has no access token. */
@@ -39,7 +40,7 @@ export declare class SessionRevoked extends Failure {
     readonly code = "session_revoked";
     readonly status = 401;
 }
-/** The token is good, but its user has to be authenticated again, or in a stronger way. */
+/** The token is valid, but its user has to be authenticated again, or in a stronger way. */
 export declare class AuthenticationInsufficient extends Failure {
     readonly name = "AuthenticationInsufficient";
     readonly code = "insufficient_user_authentication";
@@ -49,22 +50,22 @@ export declare class AuthenticationInsufficient extends Failure {
     readonly acr: string | undefined;
     constructor(maxAge: number | undefined, acr: string | undefined);
 }
-/** The token is good, and its scope does not allow this. */
+/** The token is valid, but its scope does not allow this. */
 export declare class ScopeInsufficient extends Failure {
     readonly name = "ScopeInsufficient";
     readonly code = "insufficient_scope";
     readonly status = 403;
-    /** What is needed. */
+    /** The required scope. */
     readonly scope: string;
     constructor(scope: string);
 }
-/** There are no keys, or not the one that the token names, and the issuer cannot be asked; nothing was decided. */
+/** The key of the token is not known, and the issuer cannot be reached; nothing was decided. */
 export declare class KeysUnavailable extends Failure {
     readonly name = "KeysUnavailable";
     readonly code = "temporarily_unavailable";
     readonly status = 503;
 }
-/** What the issuer publishes cannot work: another issuer's metadata, or no public keys. */
+/** The issuer publishes unusable data: another issuer's metadata, or no public keys. */
 export declare class IssuerUnusable extends Failure {
     readonly name = "IssuerUnusable";
     readonly code = "issuer_unusable";
@@ -72,7 +73,7 @@ export declare class IssuerUnusable extends Failure {
 }
 /** Every error of a verifier: `switch (error.code)` narrows. */
 export type VerifyError = TokenMissing | TokenMalformed | TokenExpired | SessionRevoked | AuthenticationInsufficient | ScopeInsufficient | KeysUnavailable | IssuerUnusable;
-/** How to answer a request whose access token will not do. */
+/** The response to a request whose access token is refused. */
 export interface Refusal {
     status: number;
     headers: Record<string, string>;
@@ -82,16 +83,16 @@ export interface Refusal {
     };
 }
 /**
- * Return how to answer a request for which `verify` or `authenticate` has thrown this.
+ * Return the response to a request for which `verify` or `authenticate` has thrown this.
  *
- * @throws the error itself if it is not a verifier's.
+ * @throws the error itself if it is not one of a verifier.
  */
 export declare function refusal(error: unknown): Refusal;
 /** Return the same as a `Response`, for servers that answer with one. */
 export declare function refusalResponse(error: unknown): Response;
-/** What a verified access token says; times in milliseconds since the epoch. */
+/** The contents of a verified access token; times in milliseconds since the epoch. */
 export interface AccessToken {
-    /** Whose it is (`sub`). */
+    /** The user (`sub`). */
     readonly subject: string;
     /** The session it was issued for (`sid`). */
     readonly sessionId: string;
@@ -107,13 +108,13 @@ export interface AccessToken {
     readonly sessionStartedAt: number;
     readonly username: string | null;
     readonly email: string | null;
-    /** What it may be used for, words with spaces between them; `null` where nothing is said. */
+    /** Its scope, words with spaces between them; `null` without one. */
     readonly scope: string | null;
     /** The subject who acts as the user (`act.sub`), `null` if it is the user. */
     readonly actor: string | null;
-    /** The session of who acts as the user; when it ends, the token is refused. */
+    /** The session of the actor; when it ends, the token is refused. */
     readonly actorSessionId: string | null;
-    /** All claims as they stand in the token. */
+    /** All claims of the token. */
     readonly claims: Readonly<Record<string, unknown>>;
 }
 /** An open connection. */
@@ -121,46 +122,46 @@ export interface Watch {
     /** The newest access token. */
     readonly token: AccessToken;
     /**
-     * Go on with a newer access token of the same session; return what it says.
+     * Continue with a newer access token of the same session; return its contents.
      *
-     * @throws as `verify`; the connection then goes on with the one before.
+     * @throws as `verify`; the connection then continues with the previous token.
      */
     renew(accessToken: string): Promise<AccessToken>;
-    /** The connection has ended by itself. */
+    /** Stop watching: the connection has ended. */
     stop(): void;
 }
 export type WatchEnd = (reason: SessionRevoked | TokenExpired) => void;
 export interface VerifierOptions {
     /** The URL that access tokens name as their issuer. */
     issuer: string;
-    /** Whom they have to be for; default the issuer. */
+    /** The audience of access tokens; default the issuer. */
     audience?: string;
-    /** Where the keys are; default as the issuer's metadata says, else `/.well-known/jwks.json` below it. */
+    /** The URL of the keys; default from the issuer's metadata, or `/.well-known/jwks.json` below the issuer. */
     jwksUrl?: string;
-    /** By how many milliseconds clocks may differ, at most a minute; default 0. */
+    /** Allowed clock skew in milliseconds, at most a minute; default 0. */
     leeway?: number;
-    /** Learn of ended sessions within a second; default false: their tokens are good until they expire. */
+    /** Learn of ended sessions within a second; default false: their tokens are valid until they expire. */
     endings?: EndingsOptions | false;
-    /** Called when `state` changes, with the reason if it is `cut_off`; default: says on the console what users need to know. */
+    /** Called when `state` changes, with the reason if it is `cut_off`; default: writes problems to the console. */
     onState?: (state: EndingsState, reason?: string) => void;
-    /** What sends requests; default `globalThis.fetch`, looked up at each request. */
+    /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
     fetch?: typeof fetch;
 }
-/** What is required of an access token. */
+/** The requirements for an access token. */
 export interface Requirements {
     /** Words with spaces between them (RFC 6749 §3.3). */
     scope?: string;
-    /** How many seconds ago the user was authenticated at most (RFC 9470). */
+    /** The maximum age of the authentication, in seconds (RFC 9470). */
     maxAge?: number;
-    /** The authentication context classes of which one is needed, with spaces between them. */
+    /** The accepted authentication context classes, with spaces between them. */
     acr?: string;
 }
-/** The headers of a request: of the `Request` of Web standards, or of Node's. */
+/** The headers of a request: `Headers`, or Node's object. */
 export type RequestHeaders = Headers | Record<string, string | string[] | undefined>;
-/** One for the process; its methods may be taken off and passed around. */
+/** Verifies access tokens; one for the process. Its methods may be detached and passed around. */
 export interface Verifier {
     /**
-     * Return what an access token says.
+     * Return the contents of an access token.
      *
      * @throws TokenMalformed, TokenExpired or SessionRevoked: answer with 401.
      * @throws ScopeInsufficient or AuthenticationInsufficient if it does not meet the requirements.
@@ -168,9 +169,9 @@ export interface Verifier {
      */
     verify(accessToken: string, required?: Requirements): Promise<AccessToken>;
     /**
-     * Return what the access token of a request says.
+     * Return the contents of the access token of a request.
      *
-     * @throws TokenMissing if the request has no token; else as `verify`.
+     * @throws TokenMissing if the request has no token; otherwise as `verify`.
      */
     authenticate(headers: RequestHeaders, required?: Requirements): Promise<AccessToken>;
     /**
@@ -182,11 +183,11 @@ export interface Verifier {
     watch(accessToken: string, onEnd: WatchEnd, required?: Requirements): Promise<Watch>;
     /** How it learns of ended sessions now. */
     readonly state: EndingsState;
-    /** Stop following the endings, such as at the end of a program. */
+    /** Stop following ended sessions, such as at the end of a program. */
     close(): void;
 }
 /**
- * Make what verifies access tokens. Nothing is fetched before the first one comes.
+ * Make a verifier of access tokens. Nothing is fetched before the first token comes.
  *
  * @throws TypeError if an option is unknown or invalid; the message names it, and what to write.
  */

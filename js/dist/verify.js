@@ -84,7 +84,7 @@ var ScopeInsufficient = class extends Failure {
   name = "ScopeInsufficient";
   code = "insufficient_scope";
   status = 403;
-  /** What is needed. */
+  /** The required scope. */
   scope;
   constructor(scope) {
     super("the access token's scope does not allow this");

@@ -1,16 +1,16 @@
 import { type App, type ComputedRef } from "vue";
 import type { Session, Status, User } from "./index.js";
-/** What a component gets. */
+/** The result of `useSession`. */
 export interface SessionRefs {
     readonly session: Session;
     readonly status: ComputedRef<Status>;
-    /** For display; `null` for nobody, and while that is unknown. */
+    /** For display; `null` if nobody is logged in, and while it is unknown. */
     readonly user: ComputedRef<User | null>;
 }
 export interface DaypassOptions {
     /**
-     * Who is logged in as far as the server knows that rendered this page, `null` for nobody. It is shown until the
-     * session knows by itself. Without it the page starts as `unknown`.
+     * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
+     * Without it the page starts as `unknown`.
      */
     initialUser?: User | null | undefined;
 }
@@ -22,7 +22,7 @@ interface Location {
     readonly fullPath: string;
     readonly meta: Readonly<Record<PropertyKey, unknown>>;
 }
-/** What is needed of vue-router; nothing of it is imported. */
+/** The part of vue-router that is used; vue-router is not imported. */
 export interface RouterLike {
     readonly currentRoute: {
         readonly value: Location;
@@ -42,14 +42,14 @@ export declare function createDaypass(session: Session, { initialUser }?: Daypas
 /**
  * Return the session, and its status and user as refs.
  *
- * @throws Error where the app does not use the plugin.
+ * @throws Error if the app does not use the plugin.
  */
 export declare function useSession(): SessionRefs;
 /**
  * Let only users who are logged in see the routes with `meta: { requiresAuth: true }`; send all others to the login.
- * A user whose login ends on such a route is sent there too. While the server cannot be asked, nobody is sent away.
+ * A user whose login ends on such a route is sent there too. While the server cannot be reached, nobody is sent away.
  *
- * @returns what takes the guard off.
+ * @returns a function that removes the guard.
  */
 export declare function guardRoutes(router: RouterLike, session: Session, { login }: GuardOptions): () => void;
 export {};

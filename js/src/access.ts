@@ -1,4 +1,4 @@
-/** The access token itself, for what is not sent by `fetch`: a WebSocket, a worker. */
+/** The access token itself, for code that does not use `fetch`: a WebSocket, a worker. */
 import type { Core } from "./core.ts";
 import { loginRequired } from "./errors.ts";
 import { refuse, refuseUnknown } from "./options.ts";
@@ -6,17 +6,17 @@ import { usableToken } from "./replay.ts";
 import { GOOD_FOR } from "./timing.ts";
 
 export interface TokenOptions {
-  /** Milliseconds for which it has to be good, if possible; default 5000. At most half of its lifetime counts. */
+  /** Milliseconds for which it has to be valid; default 5000, at most half of its lifetime. */
   goodFor?: number;
-  /** Whether no user has caused this, but a timer: a refresh then keeps no idle session alive. */
+  /** Whether a timer and no user has caused this: a refresh then does not keep an idle session alive. */
   passive?: boolean;
 }
 
 /**
- * Return an access token; a refresh is only waited for if it is needed.
+ * Return an access token; wait for a refresh only if it is needed.
  *
  * @throws LoginRequired if nobody is logged in.
- * @throws RefreshUnavailable if the token has expired and there cannot be a new one now.
+ * @throws RefreshUnavailable if the token has expired and a new one cannot be requested now.
  */
 export async function accessToken(core: Core, { goodFor = GOOD_FOR, passive, ...unknown }: TokenOptions = {}): Promise<string> {
   refuseUnknown(unknown);

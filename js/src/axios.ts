@@ -1,7 +1,7 @@
 /** `daypass/axios`: axios, without expiry. */
 import type { Session } from "./index.ts";
 
-/** What is needed of axios; nothing of it is imported. */
+/** The part of axios that is used; axios is not imported. */
 export interface AxiosLike {
   defaults: { adapter?: unknown };
   create(config: object): { defaults: object; request(config: never): Promise<unknown> };
@@ -28,18 +28,18 @@ interface Answer {
 
 /**
  * Send an axios instance's requests through a session; returns the instance. A request with `refresh: false` in its
- * configuration is sent at once, with the token there is, if any.
+ * configuration is sent at once, with the current token, if any.
  *
- * The session's part is where the request is sent, below every interceptor and transformation: the second time exactly
- * the same is sent, and the application's own code sees the last answer alone.
+ * The session works below every interceptor and transformation: the second request is exactly the same as the first, and
+ * the application's own code sees only the last response.
  */
 export function withSession<T extends AxiosLike>(instance: T, session: Session): T {
   const plain = { adapter: instance.defaults.adapter, transformRequest: [], transformResponse: [] };
   const bare = instance.create({});
-  bare.defaults = { headers: {} }; // what is sent has had its defaults
+  bare.defaults = { headers: {} }; // the defaults are in the request already
   instance.defaults.adapter = async (config: Config): Promise<Answer> => {
     const { signal } = config;
-    // an answer that axios takes for an error is an answer all the same, up to here
+    // up to here, a response that axios calls an error is a response like any other
     let failure: { config?: Config; response?: Answer } | undefined;
     const send = async (token?: string, login?: AbortSignal): Promise<Answer> => {
       failure = undefined;

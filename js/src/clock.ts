@@ -1,9 +1,9 @@
 /**
  * Start measuring: the function returned gives the milliseconds since, plus `already`.
  *
- * Two clocks, because each lies in its own way: `performance.now()` stands still while some machines sleep, and the
- * wall clock is set back and forth. The larger span is the truth or errs on the safe side: a token thought too old is
- * refreshed once too often, one thought too young would be sent dead.
+ * Two clocks, because each can be wrong: `performance.now()` stops while some machines sleep, and the wall clock can be
+ * set. The larger span is right or on the safe side: a token that looks too old is refreshed once too often; one that
+ * looks too young would be sent after its expiry.
  */
 export function stopwatch(already: number): () => number {
   const steady = performance.now();

@@ -28,13 +28,13 @@ export interface Core extends Options, Tabs, Events, State {
   failures: number;
   /** Milliseconds that one request of a refresh may take. */
   attempt: number;
-  /** Do not refresh for so many milliseconds; 0 ends the pause. */
+  /** Do not refresh for this many milliseconds; 0 ends the pause. */
   pause(milliseconds: number): void;
-  /** Return for how many milliseconds more there is no refresh; below 0 if there may be one. */
+  /** Return milliseconds until a refresh is allowed; below 0 if it is. */
   paused(): number;
   /** Aborted by `close`. */
   closing: AbortSignal;
-  /** End what waits, with this error, and change nothing any more. */
+  /** End waiting calls with this error, and change nothing afterwards. */
   close(reason?: DaypassErrors): void;
 }
 
@@ -55,7 +55,7 @@ export function createCore(options: Options): Core {
     attempt: ATTEMPT,
     closing: closing.signal,
     close(reason = new SessionClosed("This session is closed: make a new one")) {
-      core.at = Infinity; // no change is later
+      core.at = Infinity; // no change is newer
       closing.abort(reason);
       core.plan();
     },
@@ -80,10 +80,10 @@ export function createCore(options: Options): Core {
 export const listen = ({ closing }: Core, type: string, listener: (event: Event) => void): void =>
   globalThis.addEventListener?.(type, listener, { signal: closing });
 
-/** The header of what no user has caused: it keeps no session alive. */
+/** The header of requests that no user has caused: they do not keep a session alive. */
 export const PASSIVE = "x-daypass-passive";
 
-/** Note that the user is there; in every tab, for any of them may be the next to refresh. */
+/** Note that the user is active; in every tab, because any of them may refresh next. */
 export function noteUser({ token, post }: Core): void {
   if (!token || token.active) return;
   token.active = true;

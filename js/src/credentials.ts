@@ -1,4 +1,4 @@
-/** What the login endpoint is sent: a name or an address, and a password; an application's own may want more. */
+/** The body of a login: a name or an address, and a password; your `authenticate` may take more fields. */
 export interface Credentials {
   username?: string;
   email?: string;
@@ -7,7 +7,7 @@ export interface Credentials {
   [other: string]: unknown;
 }
 
-/** What `session.confirm` sends: the password, and what else an application's own check wants. */
+/** The body of a confirmation: the password; your own check may take more fields. */
 export interface Confirmation {
   password?: string;
   [other: string]: unknown;

@@ -10,7 +10,7 @@ import { LoginRequired } from "./index.ts";
 import { readObject } from "./json.ts";
 import { readClaims } from "./user.ts";
 
-/** Why the session is over where its key is gone. */
+/** Why the session has ended if its key is gone. */
 const KEY_LOST = "key lost";
 
 interface Bound {
@@ -70,14 +70,14 @@ async function sendBy(
   return attempt(true);
 }
 
-/** Tell whether an answer asks for a nonce: in the challenge of a resource (RFC 9449 §9), in the body of an endpoint (§8). */
+/** Return whether a response asks for a nonce: in the challenge of a resource (RFC 9449 §9), in the body of an endpoint (§8). */
 async function asksForNonce(answer: Response): Promise<boolean> {
   const { status, headers } = answer;
   const text = status === 401 ? headers.get("www-authenticate") : status === 400 ? await answer.clone().text() : "";
   return !!text?.includes("use_dpop_nonce");
 }
 
-/** Return what a session endpoint's answer means where the session has to be bound to this key. */
+/** Return what a session endpoint's response means if the session has to be bound to this key. */
 async function judge(
   core: Core,
   keys: Keys,

@@ -23,7 +23,7 @@ const DATABASE = "daypass";
 const STORE = "keys";
 const CURVE = { name: "ECDSA", namedCurve: "P-256" };
 
-/** @param name of the session: each issuer gets a key of its own. */
+/** @param name of the session: each issuer gets its own key. */
 export function createKeys(name: string): Keys {
   let known: Key | undefined;
   const keys: Keys = {
@@ -67,7 +67,7 @@ async function generate(): Promise<Key> {
   return { thumbprint: await digest(JSON.stringify({ crv, kty, x, y })), jwk: { kty, crv, x, y }, privateKey, used: false };
 }
 
-/** Do one step; `undefined` if it was not possible, such as where the browser allows no storage. */
+/** Do one step; `undefined` if it was not possible, for example because the browser allows no storage. */
 async function inStore<T>(use: (store: IDBObjectStore) => IDBRequest): Promise<T | undefined> {
   try {
     const opening = indexedDB.open(DATABASE, 1);

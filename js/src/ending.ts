@@ -1,25 +1,25 @@
-/** Warns before the session ends, extends it, and logs out where nobody is there (idle by input). */
+/** Warns before the session ends, extends it, and logs out idle users (idle by input). */
 import { type Core, listen, noteUser } from "./core.ts";
 import { LoginRequired, RefreshUnavailable } from "./index.ts";
 import { LONGEST_TIMER, WARN_BEFORE } from "./timing.ts";
 
 export interface Ending {
-  /** Tell the server that the user is there; return for how many milliseconds the session lasts now. */
+  /** Tell the server that the user is active; return how many milliseconds the session lasts now. */
   extend(): Promise<number>;
 }
 
-/** How often to look whether the user is back, after the warning. */
+/** How often to check, after the warning, whether the user is active again. */
 const LOOK = 1000;
 
 /** Milliseconds after its end at which a session has ended by every clock: the server is asked then, not before. */
 const CERTAIN = 2000;
 
-/** What shows that somebody is there. */
+/** The events that show that the user is active. */
 const INPUT = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart", "scroll"];
 
 const known = new WeakMap<Core, Ending>();
 
-/** Watch for the end of this session, once, and do what is asked for. */
+/** Watch for the end of this session, once, and perform the operations. */
 export default async function ending(core: Core, what?: keyof Ending): Promise<number> {
   const found = known.get(core) ?? create(core);
   known.set(core, found);
@@ -41,7 +41,7 @@ function create(core: Core): Ending {
     longest = Math.max(longest, ends() < Infinity ? ends() : 0);
     if (input.left() <= 0) return void input.end();
     const session = sessionLeft();
-    // the user is there and the server does not know it yet; or the session is over and this page does not
+    // the user is active and the server does not know it yet; or the session has ended and this page does not know
     const due = (token.active && session <= warning(longest)) || session <= -CERTAIN;
     if (due && core.paused() <= 0) {
       void core.session.refresh().catch(() => {}).then(look);
@@ -55,7 +55,7 @@ function create(core: Core): Ending {
     const wait = warned ? LOOK : now - early;
     if (wait < Infinity) timer = setTimeout(look, Math.min(wait, LONGEST_TIMER));
   };
-  /** Of a session that never lasts long, warn halfway. */
+  /** For a short session, warn halfway. */
   const warning = (span: number) => Math.min(core.warnBefore ?? WARN_BEFORE, span / 2);
   for (const name of ["loggedIn", "refreshed", "loggedOut"] as const) core.on(name, look);
   for (const type of ["visibilitychange", "pageshow"]) listen(core, type, look);
@@ -77,15 +77,15 @@ interface Input {
   /** Milliseconds without input after which the user is logged out. */
   span: number;
   left(): number;
-  /** Note that the user is there. */
+  /** Note that the user is active. */
   note(): void;
   /** Log out. */
   end(): void;
 }
 
 /**
- * Watch for input, where that is asked for. All tabs share the time of the last one, in `localStorage`, which a tab that
- * was asleep can read when it wakes.
+ * Watch for input, if the option says so. All tabs share the time of the last input in `localStorage`, which a suspended
+ * tab can read when it wakes.
  */
 function watchInput(core: Core, changed: () => void): Input {
   const { after = Infinity } = core.idle ?? {};
@@ -95,7 +95,7 @@ function watchInput(core: Core, changed: () => void): Input {
     try {
       return use(localStorage);
     } catch {
-      return undefined; // each tab is alone
+      return undefined; // each tab counts only its own
     }
   };
   const latest = () => Math.min(Math.max(last, +(stored((storage) => storage.getItem(place)) ?? 0)), Date.now());
@@ -123,7 +123,7 @@ function watchInput(core: Core, changed: () => void): Input {
     note,
     end() {
       core.settle({ reason: "idle" });
-      core.session.logout().catch(() => {}); // the note of it sends it again
+      core.session.logout().catch(() => {}); // the stored note makes it be sent again
     },
   };
 }

@@ -1,5 +1,5 @@
 /**
- * What is asked of the session endpoints, what they answer, and what that means.
+ * Requests to the session endpoints, their responses, and what these mean.
  *
  * Only the issuer's own word ends a session: a 401 (or a 400 `invalid_grant`) whose body is a JSON object or empty,
  * and which does not ask for other schemes than Bearer. Proxies, gateways and captive portals answer with 400, 401 and
@@ -10,21 +10,21 @@ import { type JsonObject, readObject } from "./json.ts";
 import { LONGEST_RETRY_AFTER } from "./timing.ts";
 import { readClaims } from "./user.ts";
 
-/** What a login or a refresh gave. `lifetime` is in milliseconds, `undefined` if unknown. */
+/** The result of a login or a refresh. `lifetime` is in milliseconds, `undefined` if unknown. */
 export interface Grant {
   accessToken: string;
   lifetime: number | undefined;
-  /** Milliseconds until the session ends if nobody uses it, where the server says so. */
+  /** Milliseconds until the session ends without use, if the server says. */
   ends?: number | undefined;
 }
 
 /** The outcome of a refresh. If it was `unavailable`, nothing is known about the session. */
 export interface Outcome {
   grant?: Grant;
-  /** Why the session is over: the server said so. */
+  /** Why the session has ended: the server said so. */
   reason?: string;
   unavailable?: string;
-  /** What the server called the reason why it was unavailable. */
+  /** The server's code for the reason. */
   code?: string | undefined;
   /** What the server says about it, in words. */
   message?: string | undefined;
@@ -41,16 +41,16 @@ export interface Answer {
 }
 
 /**
- * Ask an endpoint; the browser sends the cookie along. It never fails.
+ * Send a request to an endpoint, with the cookie. It never fails.
  *
- * @param limit milliseconds for the whole of it.
+ * @param limit milliseconds for the whole request.
  */
 export async function ask(core: Core, path: string, limit: number, content?: string, sent = {}): Promise<Answer> {
   try {
     const answer = await core.send(`${core.url}/${path}`, {
       method: "POST",
       credentials: "include",
-      keepalive: true, // what it does to the cookie is done even if the page goes away meanwhile
+      keepalive: true, // the response's cookie is set even if the page is closed meanwhile
       signal: AbortSignal.timeout(Math.ceil(limit)),
       headers: sent,
       body: content ? new Blob([content], { type: "application/json" }) : null,
@@ -70,7 +70,7 @@ export function readGrant(body: JsonObject | undefined): Grant | undefined {
   return { accessToken, lifetime: span(body?.expiresIn) ?? span((exp as number) - (iat as number)), ends: span(body?.refreshExpiresIn) };
 }
 
-/** Tell whether it can be sent in a header: plain visible ASCII. */
+/** Return whether it can be sent in a header: visible ASCII. */
 export const isAccessToken = (text: unknown): text is string => typeof text === "string" && /^[!-~]+$/.test(text);
 
 /** Return what an answer to a refresh means. */
@@ -84,14 +84,14 @@ export function judge({ status, body, headers, said }: Answer): Outcome {
   return { unavailable: said, code, message, retryAfter: retryAfter && Math.min(retryAfter, LONGEST_RETRY_AFTER) };
 }
 
-/** Read `Retry-After`, seconds or a date, which is by the server's own clock if the answer says what that is. */
+/** Read `Retry-After`, seconds or a date; a date is compared with the response's own `Date`, if it has one. */
 function readRetryAfter(headers: Headers): number | undefined {
   const after = headers.get("retry-after") ?? "";
   const now = Date.parse(headers.get("date") ?? "") || Date.now();
   return span(+after) ?? span((Date.parse(after) - now) / 1000);
 }
 
-/** Tell from a 401's challenge whether a new access token may help; without a challenge it may (RFC 6750 §3.1). */
+/** Return whether a new access token may help after a 401 with this challenge; without a challenge it may (RFC 6750 §3.1). */
 export const refreshingCanHelp = (challenge: string | null | undefined): boolean =>
   isBearers(challenge) && !challenge?.includes("insufficient_scope");
 

@@ -1,4 +1,4 @@
-/** What this module throws. `code` tells the errors apart; no message holds a token. */
+/** The errors of this module. Distinguish them by `code`; no message contains a token. */
 abstract class Failure extends Error {
   abstract readonly code: string;
 
@@ -13,25 +13,25 @@ abstract class Failure extends Error {
   }
 }
 
-/** Nobody is logged in (any more), or somebody else is: show the login. */
+/** Nobody is logged in, the session has ended, or another user has logged in: show the login. */
 export class LoginRequired extends Failure {
   declare readonly name: "LoginRequired";
   declare readonly code: "login_required";
   static {
     this.named("LoginRequired");
   }
-  /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
+  /** The response that said so, if there was one: a `Response`, or axios's. */
   declare readonly response: unknown;
 }
 
-/** The access token has expired and the server cannot be asked for a new one now; the session is kept. */
+/** The access token has expired and the server cannot be reached for a new one; the session is kept. */
 export class RefreshUnavailable extends Failure {
   declare readonly name: "RefreshUnavailable";
   declare readonly code: "refresh_unavailable";
   static {
     this.named("RefreshUnavailable");
   }
-  /** Milliseconds after which it makes sense to try again, if known. */
+  /** Milliseconds to wait before a retry, if known. */
   declare readonly retryAfter: number | undefined;
 }
 
@@ -44,14 +44,14 @@ export class CredentialsRejected extends Failure {
   }
 }
 
-/** The server refused the login request, whatever the credentials. */
+/** The server refused the login request; the credentials were not checked. */
 export class LoginRefused extends Failure {
   declare readonly name: "LoginRefused";
   declare readonly code: "login_refused";
   static {
     this.named("LoginRefused");
   }
-  /** What the server called the reason, such as `insecure_transport`. */
+  /** The server's code for the reason, such as `insecure_transport`. */
   declare readonly reason: string | undefined;
 }
 
@@ -64,18 +64,18 @@ export class CookieRejected extends Failure {
   }
 }
 
-/** The user has to confirm who they are (RFC 9470), and has not: nobody listens to `stepUp`, or it was cancelled. */
+/** The user has to confirm who they are (RFC 9470), and did not: there is no listener for `stepUp`, or it was cancelled. */
 export class StepUpRequired extends Failure {
   declare readonly name: "StepUpRequired";
   declare readonly code: "step_up_required";
   static {
     this.named("StepUpRequired");
   }
-  /** The answer that asked for it. */
+  /** The response that required it. */
   declare readonly response: unknown;
-  /** Milliseconds that the last authentication may be old, if that is what was wanted. */
+  /** The maximum age of the last authentication in milliseconds, if that was required. */
   declare readonly maxAge: number | undefined;
-  /** The kinds of authentication of which one is wanted, by preference, if the server named any. */
+  /** The accepted kinds of authentication, the best first, if the server named any. */
   declare readonly acrValues: readonly string[] | undefined;
 }
 
@@ -107,6 +107,6 @@ interface ErrorClass extends Function {
 /** The class of all of them; `error instanceof DaypassError` narrows to the union. */
 export const DaypassError: ErrorClass = Failure as never;
 
-/** Say that a login is required, and why. */
+/** Return the error that a login is required, with the reason. */
 export const loginRequired = (reason: string, response?: unknown): LoginRequired =>
   new LoginRequired(`Login required: ${reason || "nobody is logged in"}`, { response });

@@ -8,13 +8,13 @@ export interface ServerSentEvent {
 
 export interface EventFields {
   event(event: ServerSentEvent): void;
-  /** A block is complete that names where to go on; it may have no event. */
+  /** A complete block that says where to continue; it may have no event. */
   id?(lastEventId: string): void;
   /** Milliseconds. */
   retry?(wait: number): void;
 }
 
-/** Return what takes the text of a stream, piece by piece. */
+/** Return a function that takes the text of a stream, piece by piece. */
 export function readEvents(take: EventFields): (text: string) => void {
   let rest = "";
   let type = "";

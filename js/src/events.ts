@@ -1,11 +1,11 @@
 import type { Snapshot } from "./snapshot.ts";
 import type { User } from "./user.ts";
 
-/** The events of a session; none holds a token. Spans are in milliseconds. */
+/** The events of a session; none contains a token. Durations are in milliseconds. */
 export interface SessionEvents {
   /** `status` or `user` has changed. */
   change: Snapshot;
-  /** Somebody is logged in: by `login`, by coming back after a reload, or in another tab (`shared`). */
+  /** A user is logged in: by `login`, after a reload, or in another tab (`shared`). */
   loggedIn: { user: User | null; lifetime: number | undefined; shared: boolean };
   /** There is a new access token; `shared` if another tab got it. */
   refreshed: { user: User | null; lifetime: number | undefined; shared: boolean };
@@ -13,7 +13,7 @@ export interface SessionEvents {
   refreshFailed: {
     reason: string;
     retryAfter: number;
-    /** What the server called the reason, such as `cross_site_request`, if it did. */
+    /** The server's code for the reason, such as `cross_site_request`, if any. */
     code: string | undefined;
     /** What the server said about it, for developers. */
     message: string | undefined;
@@ -23,24 +23,24 @@ export interface SessionEvents {
   /** A request was sent again with a new token. */
   replayed: { url: string };
   /**
-   * The server wants the user to confirm who they are (RFC 9470). The request waits for `session.confirm()`, and so do
-   * further ones; `cancel` ends all with `StepUpRequired`.
+   * The server wants the user to confirm who they are (RFC 9470). The request waits for `session.confirm()`, and
+   * further ones do; `cancel` ends all of them with `StepUpRequired`.
    */
   stepUp: {
     url: string;
-    /** Milliseconds that the last authentication may be old, if that is what is wanted. */
+    /** The maximum age of the last authentication in milliseconds, if that is required. */
     maxAge: number | undefined;
-    /** The kinds of authentication of which one is wanted, by preference, if the server named any. */
+    /** The accepted kinds of authentication, the best first, if the server named any. */
     acrValues: readonly string[] | undefined;
     cancel: () => void;
   };
-  /** The user has confirmed who they are, in this tab or another; what waited is sent again. */
+  /** The user has confirmed who they are, in this tab or another; waiting requests are sent again. */
   confirmed: undefined;
-  /** The session will end in so many milliseconds, because nobody is there or its time is over; see `session.extend()`. */
+  /** The session ends in `left` ms, because it is not used or its lifetime ends; see `session.extend()`. */
   ending: { left: number };
-  /** After `ending`: the session goes on, because of `extend` or because the user is there, in this tab or another. */
+  /** After `ending`: the session continues, by `extend` or because the user is active, in this tab or another. */
   extended: { left: number };
-  /** The session is over; once in each tab. `reason` is `logout` if somebody logged out, `idle` if nobody was there. */
+  /** The session has ended; once in each tab. `reason` is `logout` after a logout, `idle` if the user was idle. */
   loggedOut: { reason: string; shared: boolean };
 }
 
@@ -54,8 +54,8 @@ export interface Events {
 }
 
 /**
- * Make the place where listeners meet events; each is called on its own, so what it throws changes nothing here. `emit`
- * returns how many there are.
+ * Make the registry of listeners; an error in one of them does not affect the others. `emit` returns how many there
+ * are.
  */
 export function createEvents(): Events {
   const listeners = new Set<readonly [string, (event: never) => unknown]>();

@@ -1,11 +1,11 @@
 /**
- * `session.events`: an `EventSource` over `session.fetch`. Loaded when it is first asked for.
+ * `session.events`: an `EventSource` over `session.fetch`. Loaded when it is first used.
  *
- *     the answer                                   what happens
- *     200, of type text/event-stream               its events; at its end it asks again, with Last-Event-ID
- *     none, 408, 429, 5xx, RefreshUnavailable      it asks again, after growing pauses or as Retry-After says
- *     401 to a token of moments ago                it asks once more, when a 401 causes a refresh
- *     204                                          it ends: the server means so
+ *     the response                                 what happens
+ *     200, of type text/event-stream               its events; at its end it connects again, with Last-Event-ID
+ *     none, 408, 429, 5xx, RefreshUnavailable      it connects again, after growing pauses or as Retry-After says
+ *     401 to a very new token                      it connects once more, when a 401 causes a refresh
+ *     204                                          it ends: the server wants that
  *     anything else, LoginRequired                 it ends with an error
  */
 import { readEvents } from "./event_fields.ts";
@@ -15,21 +15,21 @@ import { pauseAfter, rest } from "./reconnecting.ts";
 import { FRESH } from "./timing.ts";
 
 export interface EventStreamOptions {
-  /** Where the first request goes on, as the `Last-Event-ID` of an earlier stream. */
+  /** Where the first request continues: the `Last-Event-ID` of an earlier stream. */
   lastEventId?: string;
   /** Milliseconds between two requests, until the server says otherwise; default 1000. */
   retry?: number;
-  /** What else is sent: `method`, `headers`, `body`, `credentials`, and all else that `fetch` takes except `signal`. */
+  /** Further options of the request: `method`, `headers`, `body`, `credentials`, and all others of `fetch` except `signal`. */
   request?: Omit<SessionRequestInit, "signal" | "refresh">;
 }
 
-/** The events of an `EventStream` besides those of the server. */
+/** The events of an `EventStream`, besides the server's own types. */
 export interface StreamEvents {
   /** A response has begun. */
   open: Event;
-  /** An event of the server's; of another type, it has that type. */
+  /** An event of the server; an event of another type is fired under that type. */
   message: MessageEvent<string>;
-  /** It asks again, or it has ended: `readyState` tells which. `error` is why, if anything went wrong. */
+  /** It connects again, or it has ended: see `readyState`. `error` is the reason, if there is one. */
   error: Event & { error: unknown };
 }
 
@@ -40,7 +40,7 @@ export interface EventStream extends EventTarget {
   readonly CLOSED: 2;
   readonly url: string;
   readonly readyState: number;
-  /** Where the next request goes on. */
+  /** Where the next request continues. */
   readonly lastEventId: string;
   onopen: ((event: Event) => unknown) | null;
   onmessage: ((event: MessageEvent<string>) => unknown) | null;
@@ -98,7 +98,7 @@ class Stream extends EventTarget {
     this.#over.abort();
   }
 
-  /** Ask, again and again, until it has ended. */
+  /** Send requests until it has ended. */
   async #run(): Promise<void> {
     const { signal } = this.#over;
     let failures = 0;

@@ -1,12 +1,12 @@
 import { type Core, PASSIVE } from "./core.ts";
 import { exchange } from "./replay.ts";
 
-/** What `session.fetch` takes besides what `fetch` takes. */
+/** The options of `session.fetch`: those of `fetch`, and these. */
 export interface SessionRequestInit extends RequestInit {
-  /** False: send it at once with the token there is, if any, and return the answer as it is. */
+  /** False: send it at once with the current token, if any, and return the response unchanged. */
   refresh?: boolean;
   /**
-   * Whether no user has caused this request, but a timer: it keeps no idle session alive. It is sent with
+   * Whether a timer and no user has caused this request: it does not keep an idle session alive. It is sent with
    * `X-Daypass-Passive: 1`, if its origin is the page's own; a request that has this header is passive, too.
    */
   passive?: boolean;
@@ -15,13 +15,13 @@ export interface SessionRequestInit extends RequestInit {
 export type SessionFetch = (input: RequestInfo | URL, init?: SessionRequestInit) => Promise<Response>;
 
 /**
- * Make a `fetch` that never shows an expiry. Requests to other origins, and those that have an `Authorization` header
- * already, go through as they are.
+ * Make a `fetch` that never shows an expiry. Requests to other origins, and those that already have an `Authorization`
+ * header, are not changed.
  */
 export function createFetch(core: Core): SessionFetch {
   return async (input, init) => {
     if (!core.cover((input as Request).url ?? input)) return core.send(input, init);
-    // From here on it is what it was when it was asked for, whatever the caller does to its parts.
+    // From here on the request stays the same, whatever the caller does to its parts.
     const request = new Request(input, copyBody(init));
     const { method, signal, url, referrer, referrerPolicy, headers } = request;
     // another origin may not allow the header
@@ -41,9 +41,9 @@ export function createFetch(core: Core): SessionFetch {
         const sending = repeatable && !earlier ? request.clone() : request;
         if (token) sending.headers.set("authorization", `Bearer ${token}`);
         const ending = login && AbortSignal.any?.([signal, login]);
-        // any option of `fetch` makes it forget the referrer
+        // any option of `fetch` drops the referrer
         if (!ending) return core.send(sending);
-        ending.onabort = () => {}; // WebKit forgets a signal of signals that nobody listens to, while the body still comes
+        ending.onabort = () => {}; // WebKit drops a combined signal without a listener, while the body still comes
         // WebKit says AbortError, whatever the reason
         return core.send(sending, { signal: ending, referrer, referrerPolicy }).catch((error) => {
           throw ending.reason ?? error;
@@ -59,7 +59,7 @@ export function createFetch(core: Core): SessionFetch {
   };
 }
 
-/** Copy what the caller may still change: WebKit reads bytes and parameters only when it sends the request. */
+/** Copy data that the caller may still change: WebKit reads bytes and parameters only when it sends the request. */
 function copyBody(init?: SessionRequestInit): SessionRequestInit | undefined {
   const body = init?.body;
   if (body instanceof URLSearchParams) return { ...init, body: new URLSearchParams(body) };

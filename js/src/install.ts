@@ -2,9 +2,9 @@
 import { LoginRequired, type Session, type SessionOptions, StepUpRequired, createSession } from "./index.ts";
 
 /**
- * Send every `fetch` of this page through a session, for its origins alone; `close` puts back what was there before.
+ * Send every `fetch` of this page to the session's origins through it; `close` puts the original `fetch` back.
  *
- * Existing code knows no `LoginRequired` and no `StepUpRequired`: it gets the 401 that it would have got without a session.
+ * Existing code does not know `LoginRequired` and `StepUpRequired`: it gets the 401, as without a session.
  */
 export function installFetch(options: SessionOptions = {}): Session {
   const before = globalThis.fetch;

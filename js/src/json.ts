@@ -1,6 +1,6 @@
 export type JsonObject = Record<string, unknown>;
 
-/** Read a JSON object; `{}` if there is nothing at all, `undefined` if it is something else. */
+/** Read a JSON object; `{}` if the text is empty, `undefined` if it is not an object. */
 export function readObject(text: string): JsonObject | undefined {
   try {
     const value = JSON.parse(text.trim() || "{}");

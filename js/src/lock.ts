@@ -1,9 +1,9 @@
 /**
- * Run `work` while no other tab runs under this name, waiting at most `patience` milliseconds: then it runs all the
- * same, because a tab may hang. Without Web Locks it runs at once. Either is safe: the server's grace period sees to
- * it that two refreshes at once get the same successor.
+ * Run `work` while no other tab runs under this name, waiting at most `patience` milliseconds: then it runs
+ * anyway, because a tab may hang. Without Web Locks it runs at once. Both are safe: within the server's grace period,
+ * two refreshes at once get the same successor.
  *
- * @param work is told whether it had to wait for another tab.
+ * @param work gets whether it had to wait for another tab.
  */
 export async function exclusive<T>(name: string, patience: number, work: (waited: boolean) => Promise<T>): Promise<T> {
   const { locks } = navigator;
@@ -13,7 +13,7 @@ export async function exclusive<T>(name: string, patience: number, work: (waited
     await locks?.request(name, { ifAvailable: true }, (lock) => lock && begin(false));
     if (locks && !begun) await locks.request(name, { signal: AbortSignal.timeout(patience) }, () => begin(true));
   } catch {
-    // nobody let go in time, or this page may not use locks; what `work` itself throws is thrown below
+    // the lock was not released in time, or this page may not use locks; errors of `work` itself are thrown below
   }
   return begin(!!locks);
 }

@@ -8,16 +8,16 @@ import { DEADLINE, PATIENCE } from "./timing.ts";
 import type { User } from "./user.ts";
 
 /**
- * Log in, in this tab and all others. No refresh runs meanwhile, in any tab: its answer would bring the old session's
+ * Log in, in this tab and all others. No refresh runs meanwhile, in any tab: its response would set the old session's
  * cookie after the new one's.
  *
  * @throws CredentialsRejected if the name or the password is wrong.
- * @throws RefreshUnavailable if the server could not be asked.
- * @throws LoginRefused if the server refused the request; `reason` is what it said.
+ * @throws RefreshUnavailable if the server could not be reached.
+ * @throws LoginRefused if the server refused the request; `reason` is its code.
  * @throws CookieRejected if the browser did not keep the cookie; nobody is logged in here.
  */
 export default async function login(core: Core, credentials: Credentials): Promise<User | null> {
-  await core.refreshing; // where there are no locks
+  await core.refreshing; // if there are no locks
   return exclusive(core.label, PATIENCE, async () => {
     const { status, body, said } = await ask(core, "login", DEADLINE, JSON.stringify(credentials));
     const grant = readGrant(body);
@@ -33,7 +33,7 @@ export default async function login(core: Core, credentials: Credentials): Promi
   });
 }
 
-/** Return the grant to go on with, after a refresh if it is not certain that the browser keeps the cookie. */
+/** Return the grant to use, after a refresh if it is not certain that the browser keeps the cookie. */
 async function withCookie(core: Core, granted: Grant): Promise<Grant> {
   const page = globalThis.location;
   const { origin, protocol, hostname } = new URL(core.url);

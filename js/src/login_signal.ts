@@ -1,10 +1,10 @@
-/** What ends when a login ends: requests and streams that were begun for it, and what was learnt about its tokens. */
+/** What ends with a login: its requests and streams, and what was learnt about its tokens. */
 export interface LoginSignal {
   /** How many refreshes in a row did not help, by the URL that refused the token. */
   refusals: Map<string, number>;
   /** Aborted when the login ends. */
   over: AbortSignal;
-  /** Aborted when the login has ended and no write waits for its answer: the answer says whether it was done. */
+  /** Aborted when the login has ended and no write waits for its response, which says whether it was done. */
   settled: AbortSignal;
   /** Send a write. */
   during<T>(write: () => Promise<T>): Promise<T>;

@@ -11,12 +11,12 @@ export interface LogoutOptions {
 }
 
 /**
- * Log out, in this tab and all others, at once, whatever the network says; then have the server end the session.
+ * Log out, in this tab and all others, at once, even without a network; then let the server end the session.
  *
  * If the server cannot be reached, the session and the cookie are still there: a note in `localStorage`, which holds no
- * secret, makes this page finish the logout before it would restore anything.
+ * secret, makes this page finish the logout before it restores a session.
  *
- * @throws RefreshUnavailable if the server could not be reached; nobody is logged in here even so.
+ * @throws RefreshUnavailable if the server could not be reached; the user is logged out here anyway.
  */
 export async function logout(core: Core, { everywhere = false, ...unknown }: LogoutOptions = {}): Promise<void> {
   refuseUnknown(unknown);
@@ -27,7 +27,7 @@ export async function logout(core: Core, { everywhere = false, ...unknown }: Log
   if (said) throw new RefreshUnavailable(said);
 }
 
-/** Send a logout that has not reached the server yet; returns what went wrong, if anything. */
+/** Send a logout that has not reached the server yet; return the error, if any. */
 export async function finishLogout(core: Core): Promise<string | null | undefined> {
   const note = stored((storage) => storage.getItem(core.label));
   return note && endSession(core, note);
@@ -35,9 +35,9 @@ export async function finishLogout(core: Core): Promise<string | null | undefine
 
 export const forgetLogout = (core: Core): void => stored((storage) => storage.removeItem(core.label));
 
-/** Return what went wrong, if anything. */
+/** Return the error, if any. */
 async function endSession(core: Core, note: string): Promise<string | undefined> {
-  // Sent at once, for the page may be about to go; the lock is only to keep a login from overtaking it.
+  // Sent at once, because the page may be closing; the lock only keeps a login from overtaking it.
   const sent = ask(core, "logout", DEADLINE, note);
   const { status, said } = await exclusive(core.label, 0, () => sent);
   return (status && status < 300) || status === 401 ? (forgetLogout(core) as undefined) : said;

@@ -3,15 +3,15 @@ import { AHEAD } from "./timing.ts";
 export interface SessionOptions {
   /** Where the session endpoints are; default `/auth`. */
   url?: string;
-  /** Origins that get the access token besides that of `url`, such as `https://api.example.com`. */
+  /** Origins that get the access token, besides that of `url`, such as `https://api.example.com`. */
   origins?: readonly string[];
   /** Whether to look for a session from before the page was loaded, at once; default true. */
   restore?: boolean;
   /** The last share of its lifetime in which an access token is refreshed before it expires; default 0.2. */
   ahead?: number;
-  /** What sends requests; default `globalThis.fetch`, looked up at each request. */
+  /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
   fetch?: typeof fetch;
-  /** Take input, in any tab, for a sign that the user is there, in place of requests. */
+  /** Let input, in any tab, and not requests, show that the user is active. */
   idle?: {
     /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
     after?: number;
@@ -25,7 +25,7 @@ export interface SessionOptions {
   warnBefore?: number;
   /**
    * Decide whether a response means that the access token was refused: true refreshes and sends the request again, false
-   * does not, undefined leaves it to the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
+   * does not, undefined applies the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
    * or axios's: `clone()` it before you read its body.
    */
   shouldRefresh?: (response: any) => boolean | undefined | Promise<boolean | undefined>;
@@ -36,9 +36,9 @@ export interface Options extends Required<Omit<SessionOptions, "fetch" | "idle" 
   idle: SessionOptions["idle"];
   warnBefore: SessionOptions["warnBefore"];
   shouldRefresh: SessionOptions["shouldRefresh"];
-  /** The origins that get the access token; none where there is no page. */
+  /** The origins that get the access token; none outside a page. */
   covered: string[];
-  /** Whether there is a server that this page could ask. */
+  /** Whether there is a server that this page can reach. */
   live: boolean;
 }
 
@@ -62,12 +62,12 @@ export function readOptions(given: SessionOptions): Options {
   return { url: href.replace(/\/+$/, ""), covered: live ? [origin, ...covered] : [], live, ...rest };
 }
 
-/** Refuse what is left of an options object once the known options have been taken out. */
+/** Refuse the rest of an options object after the known options were taken out. */
 export function refuseUnknown(unknown: object): void {
   for (const name in unknown) throw new TypeError(`unknown option '${name}'`);
 }
 
-/** What relative URLs are relative to; a worker has no document. */
+/** The base of relative URLs; a worker has no document. */
 export const baseURL = (): string => globalThis.document?.baseURI ?? globalThis.location?.href;
 
 export function parse(url: string | URL, base?: string): URL | undefined {

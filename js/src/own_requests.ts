@@ -1,4 +1,4 @@
-/** The application's own use of the session endpoints: observed, so that existing code need not change. */
+/** The application's own requests to the session endpoints: observed, so that existing code need not change. */
 import type { Core } from "./core.ts";
 import { readGrant } from "./endpoints.ts";
 import { readObject } from "./json.ts";

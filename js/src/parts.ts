@@ -1,7 +1,7 @@
 /**
- * What most pages do without at first, each in a file of its own that is loaded when it is asked for. The build makes
- * `dist/NAME.js` and `/auth/daypass-NAME.js` of each. What needs one that cannot be loaded, such as in a service worker,
- * is `RefreshUnavailable`.
+ * Parts that most pages do not need at first, each in a file that is loaded when it is first used. The build makes
+ * `dist/NAME.js` and `/auth/daypass-NAME.js` of each. If one cannot be loaded, such as in a service worker, the call
+ * throws `RefreshUnavailable`.
  */
 import type { Core } from "./core.ts";
 import { RefreshUnavailable } from "./errors.ts";
@@ -23,7 +23,7 @@ export const login = lazy(() => import("./login.ts"));
 /** Refresh before expiry and when the page wakes, from now on. */
 export const schedule = lazy(() => import("./schedule.ts"));
 
-/** Apply what the application's own login or logout was answered with. */
+/** Apply the response to the application's own login or logout. */
 export const observe = lazy(() => import("./own_requests.ts"));
 
 export const openSocket = lazy(() => import("./socket.ts"));

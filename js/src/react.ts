@@ -1,5 +1,5 @@
 "use client";
-/** React's binding: who is logged in, in a form that React may read at any time. */
+/** The binding for React: who is logged in, in a form that React may read at any time. */
 import {
   Fragment,
   type ReactNode,
@@ -15,14 +15,14 @@ export interface SessionProviderProps {
   /** Made once, in a module: `export const session = createSession()`. */
   session: Session;
   /**
-   * Who is logged in as far as the server knows that rendered this page, `null` for nobody. It is shown until the
-   * session knows by itself. Without it the page starts as `unknown`.
+   * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
+   * Without it the page starts as `unknown`.
    */
   initialUser?: User | null | undefined;
   children?: ReactNode;
 }
 
-/** What a component gets: a new object when something has changed, and only then. */
+/** The result of `useSession`: a new object only when something has changed. */
 export interface SessionState extends Snapshot {
   readonly session: Session;
 }
@@ -30,16 +30,16 @@ export interface SessionState extends Snapshot {
 export interface RequireLoginProps {
   /** Shown while nobody is logged in: a login form, or a router's redirect to one. */
   login: ReactNode;
-  /** Shown until it is known whether somebody is logged in; nothing by default. */
+  /** Shown until it is known whether a user is logged in; nothing by default. */
   pending?: ReactNode;
   children?: ReactNode;
 }
 
 interface Provided {
   session: Session;
-  /** What the server rendered; React needs the same again to hydrate the page. */
+  /** The snapshot that the server rendered; React needs the same to hydrate the page. */
   rendered: Snapshot;
-  /** Whether `rendered` knows more than a session that is still `unknown`. */
+  /** Whether to show `rendered`, because the session is still `unknown`. */
   told: boolean;
 }
 
@@ -59,7 +59,7 @@ export function SessionProvider({ session, initialUser, children }: SessionProvi
 /**
  * Return the session, its status and its user; render again when they change.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export function useSession(): SessionState {
   const { session } = useProvided();
@@ -68,17 +68,17 @@ export function useSession(): SessionState {
 }
 
 /**
- * Return who is logged in, for display; `null` for nobody, and while that is unknown. Render again when it changes.
+ * Return who is logged in, for display; `null` if nobody is, and while it is unknown. Render again when it changes.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export function useUser(): User | null {
   return useSnapshot(({ user }) => user);
 }
 
 /**
- * Show its children to users who are logged in. When another user logs in they start from the beginning, so nothing
- * of the first user's state is left.
+ * Show its children to users who are logged in. When another user logs in they are mounted again, so nothing of
+ * the first user's state is left.
  */
 export function RequireLogin({ login, pending, children }: RequireLoginProps): ReactNode {
   const { status, user } = useSession();

@@ -1,4 +1,4 @@
-/** The one refresh that all requests of this tab, and of all others, wait for. */
+/** The one refresh that all requests of all tabs wait for. */
 import { sleep } from "./clock.ts";
 import { type Core, PASSIVE } from "./core.ts";
 import { type Outcome, ask, judge } from "./endpoints.ts";
@@ -7,10 +7,10 @@ import { finishLogout } from "./logout.ts";
 import { AFTER_A_WAIT, AT_THE_START, ATTEMPTS, PATIENCE, backoff, nextAttempt } from "./timing.ts";
 
 /**
- * Refresh, or wait for the refresh that is under way. It belongs to no caller: none of them can cancel it, and its
- * token is kept before any of them goes on. After a failure nobody asks the server again until it is time to.
+ * Refresh, or wait for the refresh under way. No caller can cancel it, and its token is stored before any caller
+ * continues. After a failure there is no request until the pause has ended.
  *
- * @returns its outcome, `undefined` if another tab was first. It never fails, and ends by its deadline.
+ * @returns its outcome, `undefined` if another tab was first. It never fails, and it has a deadline.
  */
 export function refresh(core: Core): Promise<Outcome | undefined> {
   return (core.refreshing ??= start(core).finally(() => {
@@ -43,11 +43,11 @@ async function start(core: Core): Promise<Outcome | undefined> {
   });
 }
 
-/** Send one refresh; a change that it brings about is applied, and posted, before it returns. */
+/** Send one refresh; its change is applied and posted before this returns. */
 async function present(core: Core, limit: number): Promise<Outcome> {
   const at = core.tick();
   const began = performance.now();
-  // only an issuer that says when the session ends knows what a passive refresh is
+  // only an issuer that says when the session ends supports passive refreshes
   const passive = !!core.grant && !!core.grant.ends && !core.token!.active;
   const outcome = judge(await ask(core, "refresh", limit, undefined, passive ? { [PASSIVE]: "1" } : {}));
   core.attempt = nextAttempt(performance.now() - began);
@@ -58,7 +58,7 @@ async function present(core: Core, limit: number): Promise<Outcome> {
   return outcome;
 }
 
-/** Let no other tab refresh for a while either, and say so. */
+/** Start a pause in all tabs, and emit the event. */
 function fail(core: Core, { unavailable, code, message }: Outcome, retryAfter: number): Outcome {
   const reason = unavailable!;
   core.post({ rest: retryAfter });

@@ -1,24 +1,24 @@
 /**
- * Sends one request of the user's, whatever expires meanwhile.
+ * Sends one request of the user, whatever expires meanwhile.
  *
  * Before it, by the clock:
  *
  *     token              body can be sent again        body cannot
  *     young              use it                        use it
- *     close to expiry    use it, refresh behind        refresh first
+ *     close to expiry    use it, refresh meanwhile     refresh first
  *     expired            refresh first                 refresh first
  *     of unknown age     use it                        use it
  *
- * After a refusal, which is a 401 that refreshing can help, or what the application says is one:
+ * After a refusal: a 401 that a refresh can help, or a response for which the application says so:
  *
  *     the token has been replaced since       send again with the newer one, no refresh
- *     it was obtained only moments ago        the refusal is the caller's: a newer token would not be better
- *     a refresh did not help here lately      the refusal is the caller's, for a growing while
+ *     it was received only moments ago        the caller gets the refusal: a newer token would not be better
+ *     a refresh did not help here before      the caller gets the refusal, for a growing time
  *     else                                    refresh, then send again
  *
- * A request is sent again at most once. A body that cannot be sent again whole is not sent again at all: the caller
- * gets the refusal, and a session that has been refreshed. Nor is anything sent again if another user has logged in
- * meanwhile: what one user asked for is never asked for in another's name.
+ * A request is sent again at most once. If its body cannot be sent again completely, the caller gets the refusal, and the
+ * session has been refreshed. If another user has logged in meanwhile, nothing is sent again: a request is never sent as
+ * another user.
  */
 import { type Core, noteUser } from "./core.ts";
 import { refreshingCanHelp } from "./endpoints.ts";
@@ -34,22 +34,22 @@ export interface Exchange<R> {
   url: string | URL;
   /** Whether it is a GET or a HEAD. */
   reads: boolean;
-  /** Whether its body is known, before it is sent, to be the same the second time. */
+  /** Whether its body can certainly be sent a second time. */
   repeatable: boolean;
-  /** The caller's, if any. */
+  /** The caller's signal, if any. */
   signal?: AbortSignal | undefined;
-  /** False if it is only to be sent, with the token there is, if any. */
+  /** False to send it once, with the current token, if any. */
   refresh?: boolean | undefined;
-  /** Whether no user has caused it, but a timer: it keeps no idle session alive. */
+  /** Whether a timer and no user has caused it: it does not keep an idle session alive. */
   passive?: boolean | undefined;
   /**
    * Send it with this access token, or without one.
    *
-   * @param login is aborted when the login that it is sent for ends, or another user logs in.
-   * @param earlier the answer to the first sending, if this is the second.
+   * @param login aborted when its login ends or another user logs in.
+   * @param earlier the first response, if this is the second request.
    */
   send(accessToken?: string, login?: AbortSignal, earlier?: R): Promise<R>;
-  /** Return the answer's status, the URL it came from in the end, its challenge, and what reads its body. */
+  /** Return the response's status, its final URL, its challenge, and a function that reads its body. */
   look(answer: R): Seen;
 }
 
@@ -69,10 +69,10 @@ const MOST_REFUSALS = 100;
 /**
  * Send a request; of another origin, as it is. The application's own logins and logouts are observed.
  *
- * @throws LoginRequired if the session is over, or another user's by now, and the server asks for a login.
- * @throws RefreshUnavailable if the token has expired and there cannot be a new one now.
+ * @throws LoginRequired if the session has ended or another user has logged in, and the server asks for a login.
+ * @throws RefreshUnavailable if the token has expired and a new one cannot be requested now.
  * @throws SessionClosed if the session is closed.
- * @throws the signal's reason, at once, if the caller aborts; a refresh under way goes on.
+ * @throws the signal's reason, at once, if the caller aborts; a refresh under way continues.
  */
 export async function exchange<R>(core: Core, asked: Exchange<R>): Promise<R> {
   const url = core.cover(asked.url);
@@ -103,11 +103,11 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
   const [answer, refused, from, challenge] = await send(token);
   if (!refused) return answer;
   if (!token) {
-    if (core.token) return answer; // somebody has logged in since
+    if (core.token) return answer; // a user has logged in since
     throw loginRequired(core.reason, answer);
   }
 
-  // after a redirect, to start again would repeat what the first stop did
+  // after a redirect, starting again would repeat the first request
   const again = repeatable && (reads || !from || from === url);
   let newer = core.token;
   if (challenge?.includes("insufficient_user")) {
@@ -133,9 +133,9 @@ async function sendWithToken<R>(core: Core, url: string, asked: Exchange<R>): Pr
 }
 
 /**
- * Return the token to begin with, `undefined` if nobody is logged in.
+ * Return the token to send first, `undefined` if nobody is logged in.
  *
- * @param first tells whether a token that has not expired is better refreshed first.
+ * @param first returns whether to refresh a token first that has not expired.
  */
 export async function usableToken(
   core: Core,
@@ -151,7 +151,7 @@ export async function usableToken(
   return token;
 }
 
-/** Send a request for the login that there is; it ends when that does, but a write gets its answer first. */
+/** Send a request for the current login; it ends with that login, but a write gets its response first. */
 function sendFor<R>({ login }: Core, { reads, send }: Exchange<R>, token?: string, earlier?: R): Promise<R> {
   return reads || !token
     ? send(token, token ? login.over : undefined, earlier)
@@ -159,11 +159,11 @@ function sendFor<R>({ login }: Core, { reads, send }: Exchange<R>, token?: strin
 }
 
 /**
- * Return what to go on with after a refresh: the newer token, the same one if it is still good, or none if nobody is
+ * Return the token to use after a refresh: the newer one, the same one if it is still valid, or none if nobody is
  * logged in.
  *
- * @param dead tells whether the same token is of no more use.
- * @param answer what refused the token, if anything did.
+ * @param dead returns whether the same token cannot be used any more.
+ * @param answer the response that refused the token, if any.
  */
 async function renew(
   core: Core,

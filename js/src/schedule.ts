@@ -1,12 +1,12 @@
-/** What a session does by itself, from a moment after its start: it refreshes before expiry, and when the page wakes. */
+/** Background work of a session, from a moment after its start: it refreshes before expiry, and when the page wakes. */
 import { type Core, listen } from "./core.ts";
 import { ATTEMPTS, LONGEST_TIMER, SHORTEST_TIMER } from "./timing.ts";
 
 /**
  * Keep the access token fresh, in the background, until the session is closed.
  *
- * A token that nobody has used, in a tab that nobody sees, is left to run out: the next request, or the next look at
- * the tab, gets a new one. So a forgotten tab does not keep its session alive for ever.
+ * A token that was not used, in a hidden tab, may expire: the next request, or showing the tab, gets a new one. So a
+ * forgotten tab does not keep its session alive.
  */
 export default async function schedule(core: Core): Promise<void> {
   const signal = core.closing;
@@ -28,7 +28,7 @@ export default async function schedule(core: Core): Promise<void> {
     if (!seen()) return;
     if (type === "online") core.pause(0);
     core.ask(); // what was posted while the page slept was not received
-    if (persisted) void core.refresh(); // the Back button: somebody may have logged out by a form meanwhile
+    if (persisted) void core.refresh(); // the Back button: a form may have logged out meanwhile
     else look();
   };
   core.plan = plan;

@@ -1,5 +1,5 @@
 /**
- * Keeps users logged in where pages are rendered on a server in JavaScript (Next.js, Nuxt, SvelteKit, Hono), with the
+ * Keeps users logged in if pages are rendered on a server in JavaScript (Next.js, Nuxt, SvelteKit, Hono), with the
  * session endpoints behind it. Only Web standards: `Request`, `Response`, `fetch`. The rules are those of Daypass's
  * pages in Python (docs/server-rendering.md).
  */
@@ -18,8 +18,8 @@ export interface PagesOptions {
   /** Origins that get the access token by `session.fetch`, besides that of `url`. */
   origins?: readonly string[];
   /**
-   * Where browsers reach this server, such as `https://app.example.com`: redirects go there, and the endpoints are told
-   * so. Behind a proxy that ends TLS a server does not know it by itself.
+   * Where browsers reach this server, such as `https://app.example.com`: redirects go there, and the endpoints get
+   * it. Behind a proxy that ends TLS a server cannot know it.
    */
   origin?: string;
   /** The path of the session endpoints on this server, for `auth`; default `/auth`. */
@@ -34,23 +34,23 @@ export interface PagesOptions {
   address?: (request: Request) => string | undefined;
   /** Return the HTML page for a refusal. */
   render?: (status: number, code: string, message: string) => string;
-  /** What sends requests; default `globalThis.fetch`, looked up at each request. */
+  /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
   fetch?: typeof fetch;
 }
 
-/** What is known of the browser that sent a request. */
+/** The login of the browser that sent a request. */
 export interface Login {
   /** Send this instead of a page: 403, 429, 503, or a redirect to the same URL. */
   readonly refusal: Response | undefined;
   readonly session: ServerSession;
-  /** The request's headers as the page has to see them: with the access token, and with the new cookie. */
+  /** The request's headers for the page: with the access token, and with the new cookie. */
   readonly headers: Headers;
-  /** Add the new cookie, and what keeps a personal page out of caches, to the page's response. */
+  /** Add the new cookie to the page's response, and keep a personal page out of caches. */
   processResponse<R extends Response>(response: R): R;
 }
 
 export interface Pages {
-  /** Find out who sent a request, and refresh if needed. The request's body is not read. */
+  /** Find the login of a request, and refresh if needed. The request's body is not read. */
   processRequest(request: Request): Promise<Login>;
   /** Do both around `render`: for servers that answer a `Request` with a `Response`. */
   handle(request: Request, render: (request: Request, session: ServerSession) => Response | Promise<Response>): Promise<Response>;
@@ -68,7 +68,7 @@ const TRIED = "-tried";
 const BEARER = /^Bearer +([!-~]+)$/i;
 
 /**
- * Make what keeps the users of a server's pages logged in; one for the process.
+ * Make the object that keeps the users of a server's pages logged in; one for the process.
  *
  * @throws TypeError if an option is unknown or invalid; the message names it, and what to write.
  */
@@ -205,7 +205,7 @@ export function createPages(options: PagesOptions): Pages {
   }
 }
 
-/** Tell whether no page of another site caused a request, by `Sec-Fetch-Site`, or else by `Origin`. */
+/** Return whether no page of another site caused a request, by `Sec-Fetch-Site`, or else by `Origin`. */
 function isSameSite(headers: Headers, allowed: string[]): boolean {
   const origin = headers.get("origin");
   const site = headers.get("sec-fetch-site");

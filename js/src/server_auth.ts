@@ -1,4 +1,4 @@
-/** Passes requests for the session endpoints on to them, and nothing that they do not need. */
+/** Passes requests for the session endpoints on, with only the headers that they need. */
 import { type CookieOptions, ownCookies } from "./server_cookies.ts";
 
 export interface ForwardOptions {
@@ -18,7 +18,7 @@ const SECURITY = ["vary", "www-authenticate", "x-content-type-options"];
 const TIMEOUT = 30_000;
 const LONGEST_BODY = 65_536;
 
-/** Return the headers that say for whom this server asks; the endpoints believe them if it is one of their proxies. */
+/** Return the headers with the client's address and origin; the endpoints trust them if this server is one of their proxies. */
 export function aboutClient(request: Request | undefined, { from, address }: ForwardOptions): Record<string, string> {
   const client = request && address?.(request);
   const agent = request?.headers.get("user-agent");

@@ -64,7 +64,7 @@ function readCookies(headers: Headers): Map<string, string> {
   const values = new Map<string, string>();
   for (const pair of (headers.get("cookie") ?? "").split(";")) {
     const at = pair.indexOf("=");
-    const name = pair.slice(0, at).replace(/^[ \t]+|[ \t]+$/g, ""); // only these stand between cookies (RFC 6265 §5.2)
+    const name = pair.slice(0, at).replace(/^[ \t]+|[ \t]+$/g, ""); // only these separate cookies (RFC 6265 §5.2)
     const value = pair.slice(at + 1).trim().replace(/^"|"$/g, "");
     if (at > 0 && /^[!#-+\--:<-[\]-~]{1,4096}$/.test(value) && !values.has(name)) values.set(name, value);
   }

@@ -3,12 +3,12 @@ import { type Answer, judge } from "./endpoints.ts";
 import { readObject } from "./json.ts";
 import { type ForwardOptions, aboutClient } from "./server_auth.ts";
 
-/** What came of a refresh; one of `accessToken`, `unavailable`, `stale`, or none of them: the session is over. */
+/** The result of a refresh: `accessToken`, `unavailable`, `stale`, or none of them if the session has ended. */
 export interface Refreshed {
   accessToken?: string;
   /** The next refresh token; missing if the browser keeps the one it has. */
   refreshToken?: string | undefined;
-  /** Milliseconds that the session lives on without use. */
+  /** Milliseconds that the session lasts without use. */
   lifetime?: number | undefined;
   /** Whether the browser keeps the cookie when it is closed. */
   persistent?: boolean;
@@ -32,18 +32,18 @@ const ATTEMPT = 5000;
 const PAUSE = 200;
 /** How long the result of a refresh is given to requests that still bring the old cookie. */
 const SHARED = 2000;
-/** How long nobody asks again with a token after an answer that decided nothing. */
+/** The pause after a response that decided nothing, for one token. */
 const RESTS = 1000;
 const MOST = 10_000;
-/** A page needs its token for so long, at most a fifth of the token's life. */
+/** How long a page needs its token, at most a fifth of the token's life. */
 const MARGIN = 30_000;
 
 export interface Refresher {
-  /** Return a good access token of the browser that has this refresh token, if it is known here. */
+  /** Return a valid access token of the browser that has this refresh token, if it is known here. */
   held(refreshToken: string, request: Request | undefined): Promise<Refreshed | undefined>;
   /** Refresh, or take part in a refresh with the same token; it never fails. `rejected` is an access token that failed. */
   refresh(refreshToken: string, request: Request | undefined, rejected?: string): Promise<Refreshed>;
-  /** Tell whether this server has seen the refresh token succeed: it is no stranger's. */
+  /** Return whether this server has seen the refresh token succeed, so it is not forged. */
   knows(refreshToken: string): boolean;
   forget(refreshToken: string): void;
 }

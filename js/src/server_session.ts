@@ -3,7 +3,7 @@ import { refreshingCanHelp } from "./endpoints.ts";
 import type { Refreshed } from "./server_refresh.ts";
 import { readUser } from "./user.ts";
 
-/** Who is logged in to the browser that asked for a page, for the time of this request. */
+/** The login of the browser that requested a page, for the time of this request. */
 export interface ServerSession {
   readonly status: "in" | "out";
   /** For display: it is not verified here. Your API decides what a user may do. */

@@ -16,7 +16,7 @@ import { joinTabs } from "./tabs.ts";
 import type { User } from "./user.ts";
 import { unlessAborted } from "./waiting.ts";
 
-/** One login, shared by all tabs. Its methods may be taken off and passed around. */
+/** One login, shared by all tabs. Its methods may be detached and passed around. */
 export interface Session {
   /** `fetch`, without expiry. */
   readonly fetch: SessionFetch;
@@ -32,7 +32,7 @@ export interface Session {
   readonly closed: AbortSignal;
   /** Return `status`, `user` and `version` in one frozen object, the same one until something changes. */
   snapshot(): Snapshot;
-  /** Call `listener` after each change of the snapshot; returns what stops it. */
+  /** Call `listener` after each change of the snapshot; returns a function that stops it. */
   subscribe(listener: () => void): () => void;
   /** Return an access token, such as for a WebSocket. */
   token(options?: TokenOptions): Promise<string>;
@@ -41,33 +41,33 @@ export interface Session {
   /** Get a new access token now, such as after a login by other means; returns who is logged in. */
   refresh(): Promise<User | null>;
   /**
-   * Keep the session alive: the user is there. Return for how many milliseconds it lasts now, `Infinity` if that is not
-   * known. A session whose whole time is over cannot be extended.
+   * Keep the session alive: the user is active. Return how many milliseconds it lasts now, `Infinity` if that is not
+   * known. A session at the end of its absolute lifetime cannot be extended.
    */
   extend(): Promise<number>;
   /**
-   * Confirm who the user is, by their password, when `stepUp` was fired; what waits for it is sent again.
+   * Confirm who the user is, by their password, when `stepUp` was fired; waiting requests are sent again.
    *
-   * @throws CredentialsRejected if the password is wrong; what waits goes on waiting.
+   * @throws CredentialsRejected if the password is wrong; requests continue to wait.
    */
   confirm(confirmation: Confirmation): Promise<User | null>;
-  /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
+  /** Send one request with another HTTP library; `fetch` and `daypass/axios` use it. */
   exchange<R>(asked: Exchange<R>): Promise<R>;
-  /** Open a WebSocket that lasts as long as this login, and connects again by itself. */
+  /** Open a WebSocket that lasts as long as this login, and reconnects. */
   socket(url: string | URL, options?: SocketOptions): Promise<SessionSocket>;
   /** Read server-sent events for as long as this login lasts: an `EventSource` that sends the access token. */
   events(url: string | URL, options?: EventStreamOptions): Promise<EventStream>;
-  /** Listen; returns what stops it. */
+  /** Listen to an event; returns a function that stops it. */
   on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
-  /** Let go of timers, listeners and other tabs; nobody is logged out. What waits ends with `SessionClosed`. */
+  /** Stop timers and listeners, without a logout. Waiting calls end with `SessionClosed`. */
   close(): void;
 }
 
 /**
- * Make the session of this page; a session from before it was loaded comes back by itself.
+ * Make the session of this page; a session from before the page was loaded is restored.
  *
- * Outside a browser, such as while a page is rendered on a server, it does nothing: nobody is known, `fetch` sends
- * requests as they are, and what needs a session is `RefreshUnavailable`. In a worker it starts when it is first used.
+ * Outside a browser, such as while a page is rendered on a server, it does nothing: there is no user, `fetch` sends
+ * requests unchanged, and calls that need a session throw `RefreshUnavailable`. In a worker it starts when first used.
  *
  * @throws TypeError if an option is unknown or invalid.
  */
@@ -119,8 +119,8 @@ export function createSession(options: SessionOptions = {}): Session {
   if (!core.live) core.close(new RefreshUnavailable("No session outside a page"));
   else {
     joinTabs(core);
-    schedule(core).catch(() => {}); // then requests alone refresh
-    // the beginning of time: whatever another tab knows is newer
+    schedule(core).catch(() => {}); // then only requests refresh
+    // the oldest time: every state of another tab is newer
     if (!core.restore) core.settle({ at: 1 }, true);
     else if (globalThis.document) void session.ready;
   }

@@ -15,7 +15,7 @@ export interface Snapshot {
 
 export const UNKNOWN: Snapshot = Object.freeze({ status: "unknown", user: null, version: 0 });
 
-/** Return what to show from now on: what was shown before, if nothing in it has changed. */
+/** Return the next snapshot: the same object, if nothing in it has changed. */
 export function show(before: Snapshot, token: Token | undefined): Snapshot {
   const status = token ? "in" : "out";
   const user = token?.user ?? null;

@@ -1,11 +1,11 @@
 /**
- * `session.socket`: a WebSocket that lasts as long as the login. Loaded when it is first asked for.
+ * `session.socket`: a WebSocket that lasts as long as the login. Loaded when it is first used.
  *
  *     closed with                       what happens
  *     4401, 1001, 1005, 1006, 1011-14   it connects again, after growing pauses
  *     4403                              a refresh, then it connects again or ends with LoginRequired
  *     1008, step-up                     the session's step-up, then it connects again
- *     anything else                     it ends: the server means what it said
+ *     anything else                     it ends: the server wants that
  *
  * Each attempt to connect is an exchange of the session, so all rules for tokens are those of requests.
  */
@@ -24,7 +24,7 @@ export interface SocketOptions {
   protocols?: string | readonly string[];
   /** How the access token is sent: in the first message, or as a subprotocol; default `"message"`. */
   authenticate?: "message" | "subprotocol";
-  /** Return where the server has to go on, such as the number of the last message seen; it is sent with the token. */
+  /** Return where the server has to continue, such as the number of the last message; it is sent with the token. */
   resume?: () => unknown;
   /** Whether to connect again after this end; by default, and for `undefined`, the close code decides. */
   reconnect?: boolean | ((close: SocketClose) => boolean | undefined);
@@ -37,28 +37,28 @@ export interface SocketEvents {
   /** The first connection: the server has accepted the access token. */
   open: Event;
   message: MessageEvent;
-  /** The connection was lost, or could not be had; the next attempt is after `wait` milliseconds at the latest. */
+  /** The connection was lost or could not be opened; the next attempt is after at most `wait` milliseconds. */
   reconnecting: Event & SocketClose & { wait: number };
   /** A further connection: send again what the server has not acknowledged. */
   reconnected: Event;
-  /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` or `reconnect` has thrown. */
+  /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
   error: Event & { error: unknown };
-  /** It has ended for good. */
+  /** It has ended, and does not reconnect. */
   close: Event & SocketClose;
 }
 
-/** A WebSocket for one login: with all that `WebSocket` has, and connected again by itself. */
+/** A WebSocket for one login, which reconnects; it has everything that `WebSocket` has. */
 export interface SessionSocket extends EventTarget {
   readonly CONNECTING: 0;
   readonly OPEN: 1;
   readonly CLOSING: 2;
   readonly CLOSED: 3;
   readonly url: string;
-  /** `CONNECTING` between two connections, too. */
+  /** Also `CONNECTING` between two connections. */
   readonly readyState: number;
   readonly protocol: string;
   readonly extensions: string;
-  /** Bytes that have not left: those that wait for a connection, too. */
+  /** Bytes that were not sent yet, including those that wait for a connection. */
   readonly bufferedAmount: number;
   binaryType: BinaryType;
   onopen: ((event: Event) => unknown) | null;
@@ -66,12 +66,12 @@ export interface SessionSocket extends EventTarget {
   onerror: ((event: SocketEvents["error"]) => unknown) | null;
   onclose: ((event: SocketEvents["close"]) => unknown) | null;
   /**
-   * Send; without a connection, keep it until there is one. What is kept is sent once, in order.
+   * Send data; without a connection, keep it until there is one. Kept data are sent once, in order.
    *
    * @throws DOMException `QuotaExceededError` if that would be more than `queue` bytes.
    */
   send(data: SocketData): void;
-  /** End it for good. */
+  /** Close it, without a reconnection. */
   close(code?: number, reason?: string): void;
   addEventListener<N extends keyof SocketEvents>(type: N, listener: (event: SocketEvents[N]) => unknown, options?: boolean | AddEventListenerOptions): void;
   addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
@@ -79,13 +79,13 @@ export interface SessionSocket extends EventTarget {
 
 /** How long the server may take to answer. */
 const ANSWER = 10_000;
-/** Between two renewals, where the session has no token that the server goes by for longer. */
+/** Between two renewals, if the session has no token that the server accepts for longer. */
 const SOONEST = 500;
-/** A token that the server goes by for less is not replaced sooner than the session does that by itself. */
+/** A token that the server accepts for less is not replaced before the session replaces it. */
 const LEAST = 1000;
-/** After a connection that lasted so long, pauses begin with the shortest. */
+/** After a connection of this length, pauses start with the shortest again. */
 const STABLE = 5000;
-/** A connection from which nothing came for so long is tried when the page wakes. */
+/** A connection that was silent for this long is checked when the page wakes. */
 const QUIET = 30_000;
 const QUEUE = 2 ** 20;
 
@@ -111,15 +111,15 @@ class Socket extends EventTarget implements SessionSocket {
   #connections = 0;
   #queue: SocketData[] = [];
   #queued = 0;
-  /** The connection that there is, or that begins; what it was opened with; how it ended. */
+  /** The current connection; the token that it was opened with; how it ended. */
   #raw: WebSocket | undefined;
   #token = "";
   #lasts: Promise<void> | undefined;
   #ended = wire.LOST;
   #lose = (_close: SocketClose): void => {};
-  /** When something came last, by `performance.now()`. */
+  /** When the last message came, by `performance.now()`. */
   #heard = 0;
-  /** Of the next renewal, or of the answer to one. */
+  /** The timer of the next renewal, or of its answer. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(session: Session, url: string | URL, options: SocketOptions) {
@@ -188,7 +188,7 @@ class Socket extends EventTarget implements SessionSocket {
     this.#state = CLOSING;
   }
 
-  /** Connect, again and again, until it has ended. */
+  /** Connect again and again until it has ended. */
   async #run(): Promise<void> {
     let failures = 0;
     while (this.#state < CLOSING) {
@@ -206,7 +206,7 @@ class Socket extends EventTarget implements SessionSocket {
       if (this.#state >= CLOSING || !this.#connectsAgain()) return this.#end(ended);
       this.#state = CONNECTING;
       if (this.#connections > connections && performance.now() - began > STABLE) failures = 0;
-      if (wire.concernsSession(ended) && !failures++) continue; // the session says how to go on, at once
+      if (wire.concernsSession(ended) && !failures++) continue; // the session decides at once
       if (ended.code === wire.TRY_AGAIN) failures = Math.max(failures, 2);
       const wait = Math.max(pauseAfter(failures++), least);
       this.#fire("reconnecting", { ...ended, wait });
@@ -220,9 +220,9 @@ class Socket extends EventTarget implements SessionSocket {
     return decided ?? wire.isPassing(this.#ended);
   }
 
-  /** Have one connection, by the session's rules, from its beginning to its end. */
+  /** Keep one connection, by the session's rules, until it ends. */
   async #connection(): Promise<void> {
-    // the session acts upon how the last connection ended before there is another one with the same token
+    // the session handles the end of the last connection before another one uses the same token
     let refused = wire.concernsSession(this.#ended) ? this.#ended : undefined;
     const before = this.#token;
     this.#ended = wire.LOST;
@@ -231,7 +231,7 @@ class Socket extends EventTarget implements SessionSocket {
       url: this.url.replace("ws", "http"),
       reads: true,
       repeatable: true,
-      passive: this.#connections > 0, // nobody has asked for a further connection
+      passive: this.#connections > 0, // no further connection was requested
       signal: this.#over.signal,
       send: async (token) => {
         if (!token && this.#session.status === "in") throw invalid("url", this.url, "one of the session's origins");
@@ -288,7 +288,7 @@ class Socket extends EventTarget implements SessionSocket {
     });
   }
 
-  /** Go on where the application is: it sends first what it sends again, then goes out what was kept. */
+  /** Continue: the application repeats its messages first, then the kept ones are sent. */
   #begin(raw: WebSocket): void {
     this.#state = OPEN;
     this.#fire(this.#connections++ ? "reconnected" : "open");
@@ -299,9 +299,9 @@ class Socket extends EventTarget implements SessionSocket {
   }
 
   /**
-   * Send a token that is good for so many milliseconds; the answer shows that the connection still works.
+   * Send a token that is valid for this many milliseconds; the answer shows that the connection still works.
    *
-   * @param newer whether it has to be another one, because the server's time is up sooner than the session thinks.
+   * @param newer whether it has to be another one, because it expires sooner at the server than the session thinks.
    */
   async #renew(goodFor: number, newer = false): Promise<void> {
     const raw = this.#raw;
@@ -343,7 +343,7 @@ class Socket extends EventTarget implements SessionSocket {
     this.#queued = 0;
     this.#over.abort();
     this.#lose(wire.LOST);
-    // what connects again by itself takes 4401 for final
+    // libraries that reconnect take 4401 as final
     const code = close.code === wire.EXPIRED && this.#options.reconnect === false ? wire.RESTART : close.code;
     this.#fire("close", { ...close, code });
   }
@@ -361,7 +361,7 @@ class Socket extends EventTarget implements SessionSocket {
 export default async ({ session }: { session: Session }, url: string | URL, options: SocketOptions = {}): Promise<SessionSocket> =>
   new Socket(session, url, options);
 
-/** What takes the place of the class `WebSocket`. */
+/** A class to use instead of `WebSocket`. */
 export interface SocketClass {
   new (url: string | URL, protocols?: string | string[]): SessionSocket;
   readonly CONNECTING: 0;
@@ -370,7 +370,7 @@ export interface SocketClass {
   readonly CLOSED: 3;
 }
 
-/** Return a class for a library that makes its WebSockets, and connects again, by itself: graphql-ws's `webSocketImpl`. */
+/** Return a class for a library that makes WebSockets and reconnects itself, such as graphql-ws's `webSocketImpl`. */
 export function webSocketImpl(session: Session, options: Omit<SocketOptions, "protocols" | "reconnect"> = {}): SocketClass {
   return class extends Socket {
     static readonly CONNECTING = CONNECTING;
@@ -386,7 +386,7 @@ export function webSocketImpl(session: Session, options: Omit<SocketOptions, "pr
 
 const sizeOf = (data: SocketData): number => (typeof data === "string" ? data.length : data instanceof Blob ? data.size : data.byteLength);
 
-/** Copy what the caller may still change. */
+/** Copy data that the caller may still change. */
 const copy = (data: ArrayBuffer | ArrayBufferView): ArrayBuffer =>
   (ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data)).slice().buffer as ArrayBuffer;
 

@@ -1,4 +1,4 @@
-/** What is said on a WebSocket about its access token, and what its close codes mean; as the server in Python has it. */
+/** The messages of a WebSocket about its access token, and its close codes; as in the server in Python. */
 import { readObject } from "./json.ts";
 
 /** How a connection ended. */
@@ -29,7 +29,7 @@ export const tokenMessage = (accessToken: string, resume?: unknown): string => J
 /** The subprotocols that have the access token; the server chooses the first of them, or the application's own. */
 export const tokenProtocols = (accessToken: string): string[] => [TOKEN, `${TOKEN}.${accessToken}`];
 
-/** Return for how many milliseconds the server goes by a token that it has accepted; `undefined` of another message. */
+/** Return for how many milliseconds the server accepts this token; `undefined` for another message. */
 export function acceptedFor(data: unknown): number | undefined {
   if (typeof data !== "string" || !data.startsWith(ACCEPTED)) return undefined;
   return Number(readObject(data)?.expiresIn ?? 60) * 1000;
@@ -40,10 +40,10 @@ export const ahead = (left: number): number => Math.min(AHEAD, left / 5);
 
 const needsStepUp = ({ code, reason }: SocketClose) => code === 1008 && reason.startsWith(STEP_UP);
 
-/** Tell whether only the session can say how to go on: it has ended, or the user has to be authenticated again. */
+/** Return whether the session has to decide: it has ended, or the user has to be authenticated again. */
 export const concernsSession = (close: SocketClose): boolean => close.code === ENDED || needsStepUp(close);
 
-/** Return how a request would have been refused, for the session to act upon. */
+/** Return the refusal that a request would have got, for the session to handle. */
 export function asResponse(close: SocketClose): Response {
   const error = needsStepUp(close) ? STEP_UP : close.code === EXPIRED || close.code === ENDED ? "invalid_token" : "";
   const needed = needsStepUp(close) ? close.reason.slice(STEP_UP.length) : "";
@@ -51,6 +51,6 @@ export function asResponse(close: SocketClose): Response {
   return error ? new Response(null, { status: 401, headers }) : new Response(null, { status: 503 });
 }
 
-/** Tell whether another connection may fare better; else the server means what it said. */
+/** Return whether another connection may work. */
 export const isPassing = (close: SocketClose): boolean =>
   /^(1001|1005|1006|1011|1012|1013|1014|4401)$/.test(`${close.code}`) || concernsSession(close);

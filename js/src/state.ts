@@ -1,5 +1,5 @@
 /**
- * The access token of this tab, and the rule by which all tabs come to the same state.
+ * The access token of this tab, and the rule by which all tabs reach the same state.
  *
  * Each change has the moment at which it *started*: a refresh when it was sent, a login or a logout when it took
  * effect. The later one wins, in whatever order they arrive. So a refresh that started before a logout cannot undo it,
@@ -15,13 +15,13 @@ import { type Token, createToken, isSameUser } from "./token.ts";
 export interface Change {
   /** When it started, by `State.tick`; now, if missing. */
   at?: number;
-  /** What was granted; missing if the session is over. */
+  /** The grant; missing if the session has ended. */
   grant?: Grant | false | undefined;
   /** The grant's age in milliseconds, if it comes from another tab. */
   age?: number | undefined;
-  /** Why the session is over. */
+  /** Why the session has ended. */
   reason?: string;
-  /** Whether nobody has told the server that the user is there. */
+  /** Whether the server does not know yet that the user is active. */
   passive?: boolean | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface State {
   /** When the last change started; 0 before the first. */
   at: number;
   token: Token | undefined;
-  /** What the token was made of. */
+  /** The grant of the token. */
   grant?: Grant | false | undefined;
   /** Why there is no session. */
   reason: string;
@@ -42,7 +42,7 @@ export interface State {
   settle(change: Change, shared?: boolean): void;
 }
 
-/** @param changed is called after each change that was applied, with what other tabs have to know. */
+/** @param changed called after each applied change, with what other tabs have to know. */
 export function createState(ahead: number, emit: Emit, changed: (change: Change | false) => void): State {
   let latest = 0;
   const state: State = {
@@ -51,7 +51,7 @@ export function createState(ahead: number, emit: Emit, changed: (change: Change 
     reason: "",
     snapshot: UNKNOWN,
     login: createLoginSignal(),
-    // the fraction keeps two tabs apart that act in the same millisecond
+    // the fraction distinguishes two tabs that act in the same millisecond
     tick: () => (latest = Math.max(Date.now(), latest + 1) + Math.random()),
     settle(change, shared = false) {
       const { at = state.tick(), grant, age = 0, reason = "", passive } = change;

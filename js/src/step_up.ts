@@ -1,6 +1,6 @@
 /**
  * Step-up authentication (RFC 9470): requests whose login is too old wait until the user has confirmed who they are, in
- * whatever tab and by whatever means: what counts is a token that says so.
+ * any tab and by any means: a token has to say so.
  */
 import type { Core } from "./core.ts";
 import type { Confirmation } from "./credentials.ts";
@@ -16,11 +16,11 @@ export interface TooOld {
   url: string;
   token: Token;
   challenge: string;
-  /** The answer. */
+  /** The response. */
   response: unknown;
   /** Whether it can be sent again. */
   again: boolean;
-  /** The caller's. */
+  /** The caller's signal. */
   signal: AbortSignal | undefined;
 }
 
@@ -43,7 +43,7 @@ export interface StepUp {
   (core: Core, what: "confirm", asked: Confirmation): Promise<User | null>;
 }
 
-/** Watch for confirmations in this session, once, and do what is asked for. */
+/** Watch for confirmations in this session, once, and perform the operations. */
 export default (async (core: Core, what?: keyof StepUps, asked?: never): Promise<unknown> => {
   const found = known.get(core) ?? create(core);
   known.set(core, found);
@@ -99,7 +99,7 @@ function create(core: Core): StepUps {
   };
 }
 
-/** What a token says of how its user was authenticated. */
+/** How the user of a token was authenticated. */
 const authentication = ({ token }: { token?: Token | undefined }): string => {
   const { auth_time, acr } = token?.user?.claims ?? {};
   return `${auth_time} ${acr}`;

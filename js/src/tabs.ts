@@ -1,24 +1,24 @@
-/** What tabs of one origin post to each other: each change, and that refreshing has to pause. */
+/** The messages between tabs of one origin: each change, and pauses of refreshing. */
 import { type Core, listen } from "./core.ts";
 import { isAccessToken } from "./endpoints.ts";
 import type { Change } from "./state.ts";
 import { LONGEST_RETRY_AFTER } from "./timing.ts";
 
-/** Of what tabs post. Tabs may run different versions of this module; a message without a number is of version 1. */
+/** The version of the messages. Tabs may run different versions of this module; a message without a number is of version 1. */
 const VERSION = 1;
 
-/** A moment, by any clock that a browser may have (before the year 33658). */
+/** A time by any clock that a browser may have (before the year 33658). */
 const LATEST = 1e15;
 
 export interface Tabs {
   post(message: Change | { rest: number } | { active: true }): void;
-  /** Ask the others whether they know something newer. */
+  /** Ask the other tabs for a newer state. */
   ask(): void;
-  /** Ask, and wait until another tab has answered, at most so many milliseconds. */
+  /** Ask, and wait until another tab has answered, at most this many milliseconds. */
   news(wait: number): Promise<void>;
 }
 
-/** Join the other tabs. Where there is no channel, as with blocked cookies in Firefox, this tab goes on alone. */
+/** Join the other tabs. If there is no channel, as with blocked cookies in Firefox, this tab works alone. */
 export function joinTabs(core: Core): void {
   let channel: BroadcastChannel | undefined;
   let answered = () => {};
@@ -37,7 +37,7 @@ export function joinTabs(core: Core): void {
     }
     if (isBetween(rest, LONGEST_RETRY_AFTER)) core.pause(rest);
     else if (isChange(message)) {
-      // the age at sending, and how long the message was under way: a tab may have been frozen
+      // its age when sent, and the time of the message: a tab may have been frozen
       core.settle({ ...message, age: (message.age ?? 0) + Math.max(0, Date.now() - sent) }, true);
     } else return;
     answered();
@@ -70,7 +70,7 @@ export function joinTabs(core: Core): void {
 
 const isBetween = (value: unknown, most: number) => typeof value === "number" && value >= 0 && value <= most;
 
-/** Tell whether a message is a change as this version makes them; its age, if any, is that of a token. */
+/** Return whether a message is a change of this version; its age, if any, is that of a token. */
 function isChange({ at, grant, age = 0, reason, sent }: Change & { sent: unknown }): boolean | "" | undefined {
   const { accessToken, lifetime = 1, ends = 1 } = Object(grant);
   const known = grant ? isAccessToken(accessToken) : reason && typeof reason === "string";

@@ -11,11 +11,11 @@ export interface Token extends Grant {
   left(): number;
   /** Milliseconds until it is refreshed before it expires; infinite if its lifetime is unknown. */
   due(): number;
-  /** Take it for expired from now on: the server has said so. */
+  /** Treat it as expired from now on: the server has said so. */
   expire(): void;
   /** Whether a request was sent with it. */
   used?: boolean;
-  /** Whether the user has been there since the server was last told so. */
+  /** Whether the user has been active since the server last learnt it. */
   active?: boolean;
 }
 
@@ -43,6 +43,6 @@ export function createToken({ accessToken, lifetime }: Grant, already: number, a
   };
 }
 
-/** Tell whether a token is of the user that another one was of, as far as they say. */
+/** Return whether two tokens are of the same user, as far as they say. */
 export const isSameUser = (token: Token, newer: Token | undefined): newer is Token =>
   !!newer && newer.user?.subject === token.user?.subject;

@@ -1,11 +1,11 @@
 import { readObject } from "./json.ts";
 
-/** Who is logged in, by the claims of the access token; for display, never for decisions: it is not verified here. */
+/** The user, by the claims of the access token; for display, never for decisions: it is not verified here. */
 export interface User {
   readonly subject: string;
   readonly username: string | null;
   readonly email: string | null;
-  /** The access token's claims, without those that differ from token to token: `exp`, `iat`, `nbf`, `jti`. */
+  /** The access token's claims, without those that change with each token: `exp`, `iat`, `nbf`, `jti`. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
@@ -19,7 +19,7 @@ export function readClaims(token: string): Record<string, unknown> {
   }
 }
 
-/** Read whose access token it is; `null` if it does not say. */
+/** Read the user of an access token; `null` if it does not say. */
 export function readUser(token: string): User | null {
   const { exp, iat, nbf, jti, ...claims } = readClaims(token);
   const { sub, username = null, email = null } = claims as { sub?: string; username?: string; email?: string };

@@ -33,37 +33,37 @@ export type { Watch, WatchEnd } from "./verify_watch.ts";
 export interface VerifierOptions {
   /** The URL that access tokens name as their issuer. */
   issuer: string;
-  /** Whom they have to be for; default the issuer. */
+  /** The audience of access tokens; default the issuer. */
   audience?: string;
-  /** Where the keys are; default as the issuer's metadata says, else `/.well-known/jwks.json` below it. */
+  /** The URL of the keys; default from the issuer's metadata, or `/.well-known/jwks.json` below the issuer. */
   jwksUrl?: string;
-  /** By how many milliseconds clocks may differ, at most a minute; default 0. */
+  /** Allowed clock skew in milliseconds, at most a minute; default 0. */
   leeway?: number;
-  /** Learn of ended sessions within a second; default false: their tokens are good until they expire. */
+  /** Learn of ended sessions within a second; default false: their tokens are valid until they expire. */
   endings?: EndingsOptions | false;
-  /** Called when `state` changes, with the reason if it is `cut_off`; default: says on the console what users need to know. */
+  /** Called when `state` changes, with the reason if it is `cut_off`; default: writes problems to the console. */
   onState?: (state: EndingsState, reason?: string) => void;
-  /** What sends requests; default `globalThis.fetch`, looked up at each request. */
+  /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
   fetch?: typeof fetch;
 }
 
-/** What is required of an access token. */
+/** The requirements for an access token. */
 export interface Requirements {
   /** Words with spaces between them (RFC 6749 §3.3). */
   scope?: string;
-  /** How many seconds ago the user was authenticated at most (RFC 9470). */
+  /** The maximum age of the authentication, in seconds (RFC 9470). */
   maxAge?: number;
-  /** The authentication context classes of which one is needed, with spaces between them. */
+  /** The accepted authentication context classes, with spaces between them. */
   acr?: string;
 }
 
-/** The headers of a request: of the `Request` of Web standards, or of Node's. */
+/** The headers of a request: `Headers`, or Node's object. */
 export type RequestHeaders = Headers | Record<string, string | string[] | undefined>;
 
-/** One for the process; its methods may be taken off and passed around. */
+/** Verifies access tokens; one for the process. Its methods may be detached and passed around. */
 export interface Verifier {
   /**
-   * Return what an access token says.
+   * Return the contents of an access token.
    *
    * @throws TokenMalformed, TokenExpired or SessionRevoked: answer with 401.
    * @throws ScopeInsufficient or AuthenticationInsufficient if it does not meet the requirements.
@@ -71,9 +71,9 @@ export interface Verifier {
    */
   verify(accessToken: string, required?: Requirements): Promise<AccessToken>;
   /**
-   * Return what the access token of a request says.
+   * Return the contents of the access token of a request.
    *
-   * @throws TokenMissing if the request has no token; else as `verify`.
+   * @throws TokenMissing if the request has no token; otherwise as `verify`.
    */
   authenticate(headers: RequestHeaders, required?: Requirements): Promise<AccessToken>;
   /**
@@ -85,7 +85,7 @@ export interface Verifier {
   watch(accessToken: string, onEnd: WatchEnd, required?: Requirements): Promise<Watch>;
   /** How it learns of ended sessions now. */
   readonly state: EndingsState;
-  /** Stop following the endings, such as at the end of a program. */
+  /** Stop following ended sessions, such as at the end of a program. */
   close(): void;
 }
 
@@ -94,7 +94,7 @@ const REMEMBERED = 10_000;
 const CROWD = 1024;
 
 /**
- * Make what verifies access tokens. Nothing is fetched before the first one comes.
+ * Make a verifier of access tokens. Nothing is fetched before the first token comes.
  *
  * @throws TypeError if an option is unknown or invalid; the message names it, and what to write.
  */

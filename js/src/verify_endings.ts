@@ -9,13 +9,14 @@ import { TokenMalformed } from "./verify_errors.ts";
 import type { Get } from "./verify_http.ts";
 
 /**
- * How a verifier learns of ended sessions: `off`, not at all; `starting`, there was no answer yet; `listening`, the issuer
- * answers when a session ends; `polling`, it is asked twice a second; `cut_off`, it does not answer, or refuses this client.
+ * How a verifier learns of ended sessions: `off`, not at all; `starting`, there was no response yet; `listening`, the
+ * issuer answers when a session ends; `polling`, it is polled twice a second; `cut_off`, it does not answer, or refuses
+ * this client.
  */
 export type EndingsState = "off" | "starting" | "listening" | "polling" | "cut_off";
 
 export interface EndingsOptions {
-  /** Of this service, registered at the issuer as a client that may introspect. */
+  /** The client id of this service, which may introspect at the issuer. */
   clientId: string;
   clientSecret: string;
   /** The issuer's endpoint; default `/auth/endings` below the issuer. */
@@ -48,8 +49,8 @@ const WHY: Record<number, string> = {
 /**
  * Follow until the signal is aborted; it never fails.
  *
- * @param learn takes each signed event; it throws `TokenMalformed` for one that is to be ignored.
- * @param become is told how it goes, and why.
+ * @param learn takes each signed event; it throws `TokenMalformed` for one to ignore.
+ * @param become called with the new state and its reason.
  */
 export async function followEndings(
   get: Get,
@@ -62,7 +63,7 @@ export async function followEndings(
   let cursor: string | undefined;
   let failures = 0;
 
-  /** Ask once; return for how many milliseconds to wait before the next time. */
+  /** Send one request; return the milliseconds to wait before the next. */
   const ask = async (): Promise<number> => {
     const headers = { accept: "text/event-stream", authorization, ...(cursor !== undefined && { "last-event-id": cursor }) };
     const { status, body } = await get(url, { within: ANSWERED_WITHIN, headers, signal });

@@ -1,9 +1,9 @@
 /** Why an access token was refused, and how a request is answered then (RFC 6750 §3, RFC 9470 §3). */
 
-/** What a verifier throws. `code` tells the errors apart; no message holds a token. */
+/** The errors of a verifier. Distinguish them by `code`; no message contains a token. */
 abstract class Failure extends Error {
   abstract readonly code: string;
-  /** The HTTP status of the answer. */
+  /** The HTTP status of the response. */
   abstract readonly status: number;
 }
 
@@ -34,7 +34,7 @@ export class SessionRevoked extends Failure {
   readonly status = 401;
 }
 
-/** The token is good, but its user has to be authenticated again, or in a stronger way. */
+/** The token is valid, but its user has to be authenticated again, or in a stronger way. */
 export class AuthenticationInsufficient extends Failure {
   override readonly name = "AuthenticationInsufficient";
   readonly code = "insufficient_user_authentication";
@@ -50,12 +50,12 @@ export class AuthenticationInsufficient extends Failure {
   }
 }
 
-/** The token is good, and its scope does not allow this. */
+/** The token is valid, but its scope does not allow this. */
 export class ScopeInsufficient extends Failure {
   override readonly name = "ScopeInsufficient";
   readonly code = "insufficient_scope";
   readonly status = 403;
-  /** What is needed. */
+  /** The required scope. */
   readonly scope: string;
 
   constructor(scope: string) {
@@ -64,14 +64,14 @@ export class ScopeInsufficient extends Failure {
   }
 }
 
-/** There are no keys, or not the one that the token names, and the issuer cannot be asked; nothing was decided. */
+/** The key of the token is not known, and the issuer cannot be reached; nothing was decided. */
 export class KeysUnavailable extends Failure {
   override readonly name = "KeysUnavailable";
   readonly code = "temporarily_unavailable";
   readonly status = 503;
 }
 
-/** What the issuer publishes cannot work: another issuer's metadata, or no public keys. */
+/** The issuer publishes unusable data: another issuer's metadata, or no public keys. */
 export class IssuerUnusable extends Failure {
   override readonly name = "IssuerUnusable";
   readonly code = "issuer_unusable";
@@ -89,7 +89,7 @@ export type VerifyError =
   | KeysUnavailable
   | IssuerUnusable;
 
-/** How to answer a request whose access token will not do. */
+/** The response to a request whose access token is refused. */
 export interface Refusal {
   status: number;
   headers: Record<string, string>;
@@ -99,9 +99,9 @@ export interface Refusal {
 const REALM = 'Bearer realm="daypass"';
 
 /**
- * Return how to answer a request for which `verify` or `authenticate` has thrown this.
+ * Return the response to a request for which `verify` or `authenticate` has thrown this.
  *
- * @throws the error itself if it is not a verifier's.
+ * @throws the error itself if it is not one of a verifier.
  */
 export function refusal(error: unknown): Refusal {
   if (!(error instanceof Failure)) throw error;

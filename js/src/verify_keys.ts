@@ -1,5 +1,5 @@
 /**
- * The keys that an issuer publishes: kept, and fetched again before they are old. As `RemoteVerifier` in Python has them.
+ * The published keys of an issuer: kept, and fetched again before they are old. As `RemoteVerifier` in Python has them.
  *
  * Tokens with a known key never wait, except a second at most for keys that are old. A token with an unknown key waits for a
  * fetch that begins after it came; all such tokens share one, one a second at most. While the issuer is down the last good
@@ -47,7 +47,7 @@ export interface Keys {
   /**
    * Return once a fetch has ended that began after now.
    *
-   * @throws KeysUnavailable if it failed, or the one before it.
+   * @throws KeysUnavailable if it or the one before it failed.
    */
   renew(): Promise<void>;
 }
@@ -92,7 +92,7 @@ export function createKeys(issuer: string, given: string | undefined, get: Get, 
     return (next = work());
   };
 
-  /** Fetch them once; return nothing, or throw why it failed. */
+  /** Fetch them once, or throw the reason. */
   const read = async (): Promise<undefined> => {
     const from = url ?? (await findURL());
     const { status, headers, body } = await get(from);
@@ -104,7 +104,7 @@ export function createKeys(issuer: string, given: string | undefined, get: Get, 
     if (!isSame) changed();
   };
 
-  /** Return where the issuer says that its keys are; where it publishes no metadata, where Daypass has them. */
+  /** Return the URL of the keys, from the issuer's metadata; without metadata, Daypass's own. */
   const findURL = async () => {
     const { origin, pathname } = new URL(issuer);
     const from = `${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/+$/, "")}`;
@@ -139,7 +139,7 @@ export function createKeys(issuer: string, given: string | undefined, get: Get, 
   };
 }
 
-/** Tell whether keys may be fetched from a URL: HTTPS, or plain HTTP on loopback; no user, no fragment. */
+/** Return whether keys may be fetched from a URL: HTTPS, or plain HTTP on loopback; no user, no fragment. */
 export function isSecure(url: string): boolean {
   try {
     const { protocol, hostname, username, password, hash } = new URL(url);
@@ -150,7 +150,7 @@ export function isSecure(url: string): boolean {
   }
 }
 
-/** Wait for a fetch, but not for longer than so many milliseconds; return whether it has ended. */
+/** Wait for a fetch, at most this many milliseconds; return whether it has ended. */
 async function within(fetching: Promise<void> | undefined, milliseconds: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<false>((go) => (timer = setTimeout(go, milliseconds, false)));

@@ -1,9 +1,9 @@
 /** What an access token says, by RFC 9068; as the verifier in Python reads it. Pure. */
 import { TokenMalformed } from "./verify_errors.ts";
 
-/** What a verified access token says; times in milliseconds since the epoch. */
+/** The contents of a verified access token; times in milliseconds since the epoch. */
 export interface AccessToken {
-  /** Whose it is (`sub`). */
+  /** The user (`sub`). */
   readonly subject: string;
   /** The session it was issued for (`sid`). */
   readonly sessionId: string;
@@ -19,13 +19,13 @@ export interface AccessToken {
   readonly sessionStartedAt: number;
   readonly username: string | null;
   readonly email: string | null;
-  /** What it may be used for, words with spaces between them; `null` where nothing is said. */
+  /** Its scope, words with spaces between them; `null` without one. */
   readonly scope: string | null;
   /** The subject who acts as the user (`act.sub`), `null` if it is the user. */
   readonly actor: string | null;
-  /** The session of who acts as the user; when it ends, the token is refused. */
+  /** The session of the actor; when it ends, the token is refused. */
   readonly actorSessionId: string | null;
-  /** All claims as they stand in the token. */
+  /** All claims of the token. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 

@@ -7,12 +7,12 @@ export interface Watch {
   /** The newest access token. */
   readonly token: AccessToken;
   /**
-   * Go on with a newer access token of the same session; return what it says.
+   * Continue with a newer access token of the same session; return its contents.
    *
-   * @throws as `verify`; the connection then goes on with the one before.
+   * @throws as `verify`; the connection then continues with the previous token.
    */
   renew(accessToken: string): Promise<AccessToken>;
-  /** The connection has ended by itself. */
+  /** Stop watching: the connection has ended. */
   stop(): void;
 }
 

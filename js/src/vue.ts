@@ -2,18 +2,18 @@
 import { type App, type ComputedRef, type InjectionKey, computed, inject, shallowRef } from "vue";
 import type { Session, Snapshot, Status, User } from "./index.ts";
 
-/** What a component gets. */
+/** The result of `useSession`. */
 export interface SessionRefs {
   readonly session: Session;
   readonly status: ComputedRef<Status>;
-  /** For display; `null` for nobody, and while that is unknown. */
+  /** For display; `null` if nobody is logged in, and while it is unknown. */
   readonly user: ComputedRef<User | null>;
 }
 
 export interface DaypassOptions {
   /**
-   * Who is logged in as far as the server knows that rendered this page, `null` for nobody. It is shown until the
-   * session knows by itself. Without it the page starts as `unknown`.
+   * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
+   * Without it the page starts as `unknown`.
    */
   initialUser?: User | null | undefined;
 }
@@ -28,7 +28,7 @@ interface Location {
   readonly meta: Readonly<Record<PropertyKey, unknown>>;
 }
 
-/** What is needed of vue-router; nothing of it is imported. */
+/** The part of vue-router that is used; vue-router is not imported. */
 export interface RouterLike {
   readonly currentRoute: { readonly value: Location };
   beforeEach(guard: (to: Location) => unknown): () => void;
@@ -56,7 +56,7 @@ export function createDaypass(session: Session, { initialUser }: DaypassOptions 
 /**
  * Return the session, and its status and user as refs.
  *
- * @throws Error where the app does not use the plugin.
+ * @throws Error if the app does not use the plugin.
  */
 export function useSession(): SessionRefs {
   const refs = inject(KEY, null);
@@ -66,9 +66,9 @@ export function useSession(): SessionRefs {
 
 /**
  * Let only users who are logged in see the routes with `meta: { requiresAuth: true }`; send all others to the login.
- * A user whose login ends on such a route is sent there too. While the server cannot be asked, nobody is sent away.
+ * A user whose login ends on such a route is sent there too. While the server cannot be reached, nobody is sent away.
  *
- * @returns what takes the guard off.
+ * @returns a function that removes the guard.
  */
 export function guardRoutes(router: RouterLike, session: Session, { login }: GuardOptions): () => void {
   const detour = ({ meta, fullPath }: Location) =>

@@ -1,22 +1,22 @@
-/** What this module throws. `code` tells the errors apart; no message holds a token. */
+/** The errors of this module. Distinguish them by `code`; no message contains a token. */
 declare abstract class Failure extends Error {
     abstract readonly code: string;
     constructor(message: string, details?: object);
     /** Give a class its name and its code; minified classes have none. */
     protected static named(name: string): void;
 }
-/** Nobody is logged in (any more), or somebody else is: show the login. */
+/** Nobody is logged in, the session has ended, or another user has logged in: show the login. */
 export declare class LoginRequired extends Failure {
     readonly name: "LoginRequired";
     readonly code: "login_required";
-    /** The answer that showed it, if there was one: a `Response`, or what axios made of it. */
+    /** The response that said so, if there was one: a `Response`, or axios's. */
     readonly response: unknown;
 }
-/** The access token has expired and the server cannot be asked for a new one now; the session is kept. */
+/** The access token has expired and the server cannot be reached for a new one; the session is kept. */
 export declare class RefreshUnavailable extends Failure {
     readonly name: "RefreshUnavailable";
     readonly code: "refresh_unavailable";
-    /** Milliseconds after which it makes sense to try again, if known. */
+    /** Milliseconds to wait before a retry, if known. */
     readonly retryAfter: number | undefined;
 }
 /** The name or the password is wrong; no session was started. */
@@ -24,11 +24,11 @@ export declare class CredentialsRejected extends Failure {
     readonly name: "CredentialsRejected";
     readonly code: "credentials_rejected";
 }
-/** The server refused the login request, whatever the credentials. */
+/** The server refused the login request; the credentials were not checked. */
 export declare class LoginRefused extends Failure {
     readonly name: "LoginRefused";
     readonly code: "login_refused";
-    /** What the server called the reason, such as `insecure_transport`. */
+    /** The server's code for the reason, such as `insecure_transport`. */
     readonly reason: string | undefined;
 }
 /** The login succeeded, but the browser did not keep the cookie, so the user would be logged out at the next refresh. */
@@ -36,15 +36,15 @@ export declare class CookieRejected extends Failure {
     readonly name: "CookieRejected";
     readonly code: "cookie_rejected";
 }
-/** The user has to confirm who they are (RFC 9470), and has not: nobody listens to `stepUp`, or it was cancelled. */
+/** The user has to confirm who they are (RFC 9470), and did not: there is no listener for `stepUp`, or it was cancelled. */
 export declare class StepUpRequired extends Failure {
     readonly name: "StepUpRequired";
     readonly code: "step_up_required";
-    /** The answer that asked for it. */
+    /** The response that required it. */
     readonly response: unknown;
-    /** Milliseconds that the last authentication may be old, if that is what was wanted. */
+    /** The maximum age of the last authentication in milliseconds, if that was required. */
     readonly maxAge: number | undefined;
-    /** The kinds of authentication of which one is wanted, by preference, if the server named any. */
+    /** The accepted kinds of authentication, the best first, if the server named any. */
     readonly acrValues: readonly string[] | undefined;
 }
 /** `close()` was called on this session. */
@@ -60,12 +60,12 @@ interface ErrorClass extends Function {
 }
 /** The class of all of them; `error instanceof DaypassError` narrows to the union. */
 export declare const DaypassError: ErrorClass;
-/** Who is logged in, by the claims of the access token; for display, never for decisions: it is not verified here. */
+/** The user, by the claims of the access token; for display, never for decisions: it is not verified here. */
 export interface User {
     readonly subject: string;
     readonly username: string | null;
     readonly email: string | null;
-    /** The access token's claims, without those that differ from token to token: `exp`, `iat`, `nbf`, `jti`. */
+    /** The access token's claims, without those that change with each token: `exp`, `iat`, `nbf`, `jti`. */
     readonly claims: Readonly<Record<string, unknown>>;
 }
 /** `unknown` until the server or another tab has answered for the first time. */
@@ -77,11 +77,11 @@ export interface Snapshot {
     /** Counts the changes. */
     readonly version: number;
 }
-/** The events of a session; none holds a token. Spans are in milliseconds. */
+/** The events of a session; none contains a token. Durations are in milliseconds. */
 export interface SessionEvents {
     /** `status` or `user` has changed. */
     change: Snapshot;
-    /** Somebody is logged in: by `login`, by coming back after a reload, or in another tab (`shared`). */
+    /** A user is logged in: by `login`, after a reload, or in another tab (`shared`). */
     loggedIn: {
         user: User | null;
         lifetime: number | undefined;
@@ -97,7 +97,7 @@ export interface SessionEvents {
     refreshFailed: {
         reason: string;
         retryAfter: number;
-        /** What the server called the reason, such as `cross_site_request`, if it did. */
+        /** The server's code for the reason, such as `cross_site_request`, if any. */
         code: string | undefined;
         /** What the server said about it, for developers. */
         message: string | undefined;
@@ -111,28 +111,28 @@ export interface SessionEvents {
         url: string;
     };
     /**
-     * The server wants the user to confirm who they are (RFC 9470). The request waits for `session.confirm()`, and so do
-     * further ones; `cancel` ends all with `StepUpRequired`.
+     * The server wants the user to confirm who they are (RFC 9470). The request waits for `session.confirm()`, and
+     * further ones do; `cancel` ends all of them with `StepUpRequired`.
      */
     stepUp: {
         url: string;
-        /** Milliseconds that the last authentication may be old, if that is what is wanted. */
+        /** The maximum age of the last authentication in milliseconds, if that is required. */
         maxAge: number | undefined;
-        /** The kinds of authentication of which one is wanted, by preference, if the server named any. */
+        /** The accepted kinds of authentication, the best first, if the server named any. */
         acrValues: readonly string[] | undefined;
         cancel: () => void;
     };
-    /** The user has confirmed who they are, in this tab or another; what waited is sent again. */
+    /** The user has confirmed who they are, in this tab or another; waiting requests are sent again. */
     confirmed: undefined;
-    /** The session will end in so many milliseconds, because nobody is there or its time is over; see `session.extend()`. */
+    /** The session ends in `left` ms, because it is not used or its lifetime ends; see `session.extend()`. */
     ending: {
         left: number;
     };
-    /** After `ending`: the session goes on, because of `extend` or because the user is there, in this tab or another. */
+    /** After `ending`: the session continues, by `extend` or because the user is active, in this tab or another. */
     extended: {
         left: number;
     };
-    /** The session is over; once in each tab. `reason` is `logout` if somebody logged out, `idle` if nobody was there. */
+    /** The session has ended; once in each tab. `reason` is `logout` after a logout, `idle` if the user was idle. */
     loggedOut: {
         reason: string;
         shared: boolean;
@@ -142,15 +142,15 @@ export type Listener<N extends keyof SessionEvents> = (event: SessionEvents[N]) 
 export interface SessionOptions {
     /** Where the session endpoints are; default `/auth`. */
     url?: string;
-    /** Origins that get the access token besides that of `url`, such as `https://api.example.com`. */
+    /** Origins that get the access token, besides that of `url`, such as `https://api.example.com`. */
     origins?: readonly string[];
     /** Whether to look for a session from before the page was loaded, at once; default true. */
     restore?: boolean;
     /** The last share of its lifetime in which an access token is refreshed before it expires; default 0.2. */
     ahead?: number;
-    /** What sends requests; default `globalThis.fetch`, looked up at each request. */
+    /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
     fetch?: typeof fetch;
-    /** Take input, in any tab, for a sign that the user is there, in place of requests. */
+    /** Let input, in any tab, and not requests, show that the user is active. */
     idle?: {
         /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
         after?: number;
@@ -164,12 +164,12 @@ export interface SessionOptions {
     warnBefore?: number;
     /**
      * Decide whether a response means that the access token was refused: true refreshes and sends the request again, false
-     * does not, undefined leaves it to the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
+     * does not, undefined applies the default rule (a 401 whose challenge, if any, is Bearer). It gets the `Response`,
      * or axios's: `clone()` it before you read its body.
      */
     shouldRefresh?: (response: any) => boolean | undefined | Promise<boolean | undefined>;
 }
-/** What the login endpoint is sent: a name or an address, and a password; an application's own may want more. */
+/** The body of a login: a name or an address, and a password; your `authenticate` may take more fields. */
 export interface Credentials {
     username?: string;
     email?: string;
@@ -177,26 +177,26 @@ export interface Credentials {
     deviceName?: string;
     [other: string]: unknown;
 }
-/** What `session.confirm` sends: the password, and what else an application's own check wants. */
+/** The body of a confirmation: the password; your own check may take more fields. */
 export interface Confirmation {
     password?: string;
     [other: string]: unknown;
 }
 export interface EventStreamOptions {
-    /** Where the first request goes on, as the `Last-Event-ID` of an earlier stream. */
+    /** Where the first request continues: the `Last-Event-ID` of an earlier stream. */
     lastEventId?: string;
     /** Milliseconds between two requests, until the server says otherwise; default 1000. */
     retry?: number;
-    /** What else is sent: `method`, `headers`, `body`, `credentials`, and all else that `fetch` takes except `signal`. */
+    /** Further options of the request: `method`, `headers`, `body`, `credentials`, and all others of `fetch` except `signal`. */
     request?: Omit<SessionRequestInit, "signal" | "refresh">;
 }
-/** The events of an `EventStream` besides those of the server. */
+/** The events of an `EventStream`, besides the server's own types. */
 export interface StreamEvents {
     /** A response has begun. */
     open: Event;
-    /** An event of the server's; of another type, it has that type. */
+    /** An event of the server; an event of another type is fired under that type. */
     message: MessageEvent<string>;
-    /** It asks again, or it has ended: `readyState` tells which. `error` is why, if anything went wrong. */
+    /** It connects again, or it has ended: see `readyState`. `error` is the reason, if there is one. */
     error: Event & {
         error: unknown;
     };
@@ -208,7 +208,7 @@ export interface EventStream extends EventTarget {
     readonly CLOSED: 2;
     readonly url: string;
     readonly readyState: number;
-    /** Where the next request goes on. */
+    /** Where the next request continues. */
     readonly lastEventId: string;
     onopen: ((event: Event) => unknown) | null;
     onmessage: ((event: MessageEvent<string>) => unknown) | null;
@@ -217,12 +217,12 @@ export interface EventStream extends EventTarget {
     addEventListener<N extends keyof StreamEvents>(type: N, listener: (event: StreamEvents[N]) => unknown, options?: boolean | AddEventListenerOptions): void;
     addEventListener(type: string, listener: ((event: MessageEvent<string>) => unknown) | EventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
-/** What `session.fetch` takes besides what `fetch` takes. */
+/** The options of `session.fetch`: those of `fetch`, and these. */
 export interface SessionRequestInit extends RequestInit {
-    /** False: send it at once with the token there is, if any, and return the answer as it is. */
+    /** False: send it at once with the current token, if any, and return the response unchanged. */
     refresh?: boolean;
     /**
-     * Whether no user has caused this request, but a timer: it keeps no idle session alive. It is sent with
+     * Whether a timer and no user has caused this request: it does not keep an idle session alive. It is sent with
      * `X-Daypass-Passive: 1`, if its origin is the page's own; a request that has this header is passive, too.
      */
     passive?: boolean;
@@ -237,22 +237,22 @@ export interface Exchange<R> {
     url: string | URL;
     /** Whether it is a GET or a HEAD. */
     reads: boolean;
-    /** Whether its body is known, before it is sent, to be the same the second time. */
+    /** Whether its body can certainly be sent a second time. */
     repeatable: boolean;
-    /** The caller's, if any. */
+    /** The caller's signal, if any. */
     signal?: AbortSignal | undefined;
-    /** False if it is only to be sent, with the token there is, if any. */
+    /** False to send it once, with the current token, if any. */
     refresh?: boolean | undefined;
-    /** Whether no user has caused it, but a timer: it keeps no idle session alive. */
+    /** Whether a timer and no user has caused it: it does not keep an idle session alive. */
     passive?: boolean | undefined;
     /**
      * Send it with this access token, or without one.
      *
-     * @param login is aborted when the login that it is sent for ends, or another user logs in.
-     * @param earlier the answer to the first sending, if this is the second.
+     * @param login aborted when its login ends or another user logs in.
+     * @param earlier the first response, if this is the second request.
      */
     send(accessToken?: string, login?: AbortSignal, earlier?: R): Promise<R>;
-    /** Return the answer's status, the URL it came from in the end, its challenge, and what reads its body. */
+    /** Return the response's status, its final URL, its challenge, and a function that reads its body. */
     look(answer: R): Seen;
 }
 export interface Seen {
@@ -273,7 +273,7 @@ export interface SocketOptions {
     protocols?: string | readonly string[];
     /** How the access token is sent: in the first message, or as a subprotocol; default `"message"`. */
     authenticate?: "message" | "subprotocol";
-    /** Return where the server has to go on, such as the number of the last message seen; it is sent with the token. */
+    /** Return where the server has to continue, such as the number of the last message; it is sent with the token. */
     resume?: () => unknown;
     /** Whether to connect again after this end; by default, and for `undefined`, the close code decides. */
     reconnect?: boolean | ((close: SocketClose) => boolean | undefined);
@@ -285,31 +285,31 @@ export interface SocketEvents {
     /** The first connection: the server has accepted the access token. */
     open: Event;
     message: MessageEvent;
-    /** The connection was lost, or could not be had; the next attempt is after `wait` milliseconds at the latest. */
+    /** The connection was lost or could not be opened; the next attempt is after at most `wait` milliseconds. */
     reconnecting: Event & SocketClose & {
         wait: number;
     };
     /** A further connection: send again what the server has not acknowledged. */
     reconnected: Event;
-    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or what `resume` or `reconnect` has thrown. */
+    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
     error: Event & {
         error: unknown;
     };
-    /** It has ended for good. */
+    /** It has ended, and does not reconnect. */
     close: Event & SocketClose;
 }
-/** A WebSocket for one login: with all that `WebSocket` has, and connected again by itself. */
+/** A WebSocket for one login, which reconnects; it has everything that `WebSocket` has. */
 export interface SessionSocket extends EventTarget {
     readonly CONNECTING: 0;
     readonly OPEN: 1;
     readonly CLOSING: 2;
     readonly CLOSED: 3;
     readonly url: string;
-    /** `CONNECTING` between two connections, too. */
+    /** Also `CONNECTING` between two connections. */
     readonly readyState: number;
     readonly protocol: string;
     readonly extensions: string;
-    /** Bytes that have not left: those that wait for a connection, too. */
+    /** Bytes that were not sent yet, including those that wait for a connection. */
     readonly bufferedAmount: number;
     binaryType: BinaryType;
     onopen: ((event: Event) => unknown) | null;
@@ -317,17 +317,17 @@ export interface SessionSocket extends EventTarget {
     onerror: ((event: SocketEvents["error"]) => unknown) | null;
     onclose: ((event: SocketEvents["close"]) => unknown) | null;
     /**
-     * Send; without a connection, keep it until there is one. What is kept is sent once, in order.
+     * Send data; without a connection, keep it until there is one. Kept data are sent once, in order.
      *
      * @throws DOMException `QuotaExceededError` if that would be more than `queue` bytes.
      */
     send(data: SocketData): void;
-    /** End it for good. */
+    /** Close it, without a reconnection. */
     close(code?: number, reason?: string): void;
     addEventListener<N extends keyof SocketEvents>(type: N, listener: (event: SocketEvents[N]) => unknown, options?: boolean | AddEventListenerOptions): void;
     addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
-/** One login, shared by all tabs. Its methods may be taken off and passed around. */
+/** One login, shared by all tabs. Its methods may be detached and passed around. */
 export interface Session {
     /** `fetch`, without expiry. */
     readonly fetch: SessionFetch;
@@ -343,7 +343,7 @@ export interface Session {
     readonly closed: AbortSignal;
     /** Return `status`, `user` and `version` in one frozen object, the same one until something changes. */
     snapshot(): Snapshot;
-    /** Call `listener` after each change of the snapshot; returns what stops it. */
+    /** Call `listener` after each change of the snapshot; returns a function that stops it. */
     subscribe(listener: () => void): () => void;
     /** Return an access token, such as for a WebSocket. */
     token(options?: TokenOptions): Promise<string>;
@@ -352,40 +352,40 @@ export interface Session {
     /** Get a new access token now, such as after a login by other means; returns who is logged in. */
     refresh(): Promise<User | null>;
     /**
-     * Keep the session alive: the user is there. Return for how many milliseconds it lasts now, `Infinity` if that is not
-     * known. A session whose whole time is over cannot be extended.
+     * Keep the session alive: the user is active. Return how many milliseconds it lasts now, `Infinity` if that is not
+     * known. A session at the end of its absolute lifetime cannot be extended.
      */
     extend(): Promise<number>;
     /**
-     * Confirm who the user is, by their password, when `stepUp` was fired; what waits for it is sent again.
+     * Confirm who the user is, by their password, when `stepUp` was fired; waiting requests are sent again.
      *
-     * @throws CredentialsRejected if the password is wrong; what waits goes on waiting.
+     * @throws CredentialsRejected if the password is wrong; requests continue to wait.
      */
     confirm(confirmation: Confirmation): Promise<User | null>;
-    /** Send one request by whatever library: what `fetch` and `daypass/axios` are made of. */
+    /** Send one request with another HTTP library; `fetch` and `daypass/axios` use it. */
     exchange<R>(asked: Exchange<R>): Promise<R>;
-    /** Open a WebSocket that lasts as long as this login, and connects again by itself. */
+    /** Open a WebSocket that lasts as long as this login, and reconnects. */
     socket(url: string | URL, options?: SocketOptions): Promise<SessionSocket>;
     /** Read server-sent events for as long as this login lasts: an `EventSource` that sends the access token. */
     events(url: string | URL, options?: EventStreamOptions): Promise<EventStream>;
-    /** Listen; returns what stops it. */
+    /** Listen to an event; returns a function that stops it. */
     on<N extends keyof SessionEvents>(name: N, listener: Listener<N>): () => void;
-    /** Let go of timers, listeners and other tabs; nobody is logged out. What waits ends with `SessionClosed`. */
+    /** Stop timers and listeners, without a logout. Waiting calls end with `SessionClosed`. */
     close(): void;
 }
 /**
- * Make the session of this page; a session from before it was loaded comes back by itself.
+ * Make the session of this page; a session from before the page was loaded is restored.
  *
- * Outside a browser, such as while a page is rendered on a server, it does nothing: nobody is known, `fetch` sends
- * requests as they are, and what needs a session is `RefreshUnavailable`. In a worker it starts when it is first used.
+ * Outside a browser, such as while a page is rendered on a server, it does nothing: there is no user, `fetch` sends
+ * requests unchanged, and calls that need a session throw `RefreshUnavailable`. In a worker it starts when first used.
  *
  * @throws TypeError if an option is unknown or invalid.
  */
 export declare function createSession(options?: SessionOptions): Session;
 export interface TokenOptions {
-    /** Milliseconds for which it has to be good, if possible; default 5000. At most half of its lifetime counts. */
+    /** Milliseconds for which it has to be valid; default 5000, at most half of its lifetime. */
     goodFor?: number;
-    /** Whether no user has caused this, but a timer: a refresh then keeps no idle session alive. */
+    /** Whether a timer and no user has caused this: a refresh then does not keep an idle session alive. */
     passive?: boolean;
 }
 export {};
