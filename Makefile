@@ -11,7 +11,7 @@ ARGS ?=
 SITE ?= build/site/versions
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets browsers runtimes clients interop bench compare docs docs-serve docs-version lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets browsers bound runtimes clients interop bench compare docs docs-serve docs-version lock clean \
 	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
@@ -66,6 +66,9 @@ browsers: $(READY) ## drive every client, fetch, axios, React and Vue, in every 
 	DAYPASS_TEST_BROWSERS=full $(BIN)/python -m pytest -n $$(nproc) --dist worksteal $(ARGS) tests/browser/test_session.py \
 		tests/browser/test_tabs.py tests/browser/test_contexts.py tests/browser/test_surroundings.py \
 		tests/browser/test_install.py tests/browser/test_cors.py
+
+bound: $(READY) ## bind sessions of real browsers to a key, on every store
+	DAYPASS_TEST_BOUND=full $(BIN)/python -m pytest -q $(ARGS) tests/browser/test_bound.py
 
 runtimes: $(READY) ## render pages by daypass/server in Bun and Deno, too
 	DAYPASS_TEST_RUNTIMES=full $(BIN)/python -m pytest -q $(ARGS) tests/rendering

@@ -92,6 +92,25 @@ class Engines:
             profile, executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS
         )
 
+    def with_devices(self, profile: Path, certificate_key: str, **options: Any) -> BrowserContext:
+        """Return a profile of Chromium that binds sessions to keys, which it keeps in software.
+
+        Args:
+            profile: its folder; a new one for a fresh profile.
+            certificate_key: the hash of a server's public key, whose certificate it accepts.
+            options: of the context.
+        """
+        return self.running("chromium").browser_type.launch_persistent_context(
+            profile,
+            executable_path=CHROMIUM,
+            args=[
+                *CHROMIUM_ARGUMENTS,
+                "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting",
+                f"--ignore-certificate-errors-spki-list={certificate_key}",
+            ],
+            **options,
+        )
+
     def _started(self, engine: str, options: dict[str, Any]) -> Browser:
         if reason := missing(engine):
             pytest.skip(reason)

@@ -4,23 +4,20 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx2
 import pytest
-from flask import Flask
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from daypass import AsyncDaypass, ConfigurationError, Daypass, DeviceBound, Event, User
+from daypass import AsyncDaypass, ConfigurationError, DeviceBound, Event, User
 from daypass.duration import MINUTE, SECOND
 from daypass.testing import Clock
 from daypass.web import Application
 from daypass.web.dbsc import REFRESH, REGISTER
-from daypass.web.flask import auth_blueprint
 from daypass.web.starlette import auth_routes
 
-from ..web.failing import AsyncFailing, Failing
+from ..web.failing import AsyncFailing
 from .browser import DeviceBrowser
 
 BASE = "https://api.example.com"
@@ -33,11 +30,9 @@ REFRESH_COOKIE, ACCESS_COOKIE = "__Host-daypass", "__Host-daypass-access"
 class Served:
     """One node of an application, and what its issuer told."""
 
-    def __init__(self, framework: str, clock: Clock | None = None, store: Any = None, **options: Any) -> None:
+    def __init__(self, clock: Clock | None = None, store: AsyncFailing | None = None, **options: Any) -> None:
         self.events: list[Event] = []
-        self.framework, self.clock = framework, clock or Clock()
-        is_flask = framework == "flask"
-        self.store: Any = store or (Failing() if is_flask else AsyncFailing())
+        self.clock, self.store = clock or Clock(), store or AsyncFailing()
         arguments: dict[str, Any] = {
             "issuer": BASE,
             "secret": SECRET,
@@ -47,36 +42,27 @@ class Served:
             "clock": self.clock,
             "device_bound": True,
         }
-        make: Any = Daypass if is_flask else AsyncDaypass
-        self.issuer = make(self.store, **(arguments | options))
-        application: Any = Application(self.issuer)
-        if is_flask:
-            app = Flask("app")
-            app.register_blueprint(auth_blueprint(application), url_prefix="/auth")
-            self.client = httpx2.Client(transport=httpx2.WSGITransport(app), base_url=BASE)
-        else:
-            self.client = TestClient(Starlette(routes=[Mount("/auth", routes=auth_routes(application))]), base_url=BASE)
+        self.issuer = AsyncDaypass(self.store, **(arguments | options))
+        routes = [Mount("/auth", routes=auth_routes(Application(self.issuer)))]
+        self.client = TestClient(Starlette(routes=routes), base_url=BASE)
 
     def browser(self, **arguments: Any) -> DeviceBrowser:
         return DeviceBrowser(self.client, clock=lambda: self.clock() / SECOND, **arguments)
 
     def node(self, **options: Any) -> "Served":
         """Return another node on the same store."""
-        return Served(self.framework, self.clock, self.store, **options)
-
-    def run(self, made: Any) -> Any:
-        return made if self.framework == "flask" else asyncio.run(made)
+        return Served(self.clock, self.store, **options)
 
     @property
     def codes(self) -> list[str]:
         return [str(event.code) for event in self.events]
 
 
-@pytest.fixture(params=["starlette", "flask"])
-def served(request: pytest.FixtureRequest) -> Iterator[Served]:
-    made = Served(request.param)
+@pytest.fixture
+def served() -> Iterator[Served]:
+    made = Served()
     yield made
-    made.run(made.issuer.close())
+    asyncio.run(made.issuer.close())
 
 
 @pytest.fixture
@@ -305,7 +291,7 @@ def test_a_forged_registration_binds_nothing(served: Served) -> None:
     thief = browser.copied()
     thief.registered = {"credentials": [{"name": ACCESS_COOKIE}], "refresh_url": "/auth" + REFRESH}
     made = DeviceBound()
-    (session,) = served.run(served.issuer.sessions("7"))
+    (session,) = asyncio.run(served.issuer.sessions("7"))
     session_id = session.id
     own = made.register(
         thief.sign(
@@ -429,7 +415,7 @@ def test_what_a_browser_keeps(served: Served) -> None:
 def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     """A wrong argument is refused with what to write instead."""
     with pytest.raises(ConfigurationError, match=message):
-        Daypass("memory:", issuer=BASE, load_user=USERS.get, **arguments)
+        AsyncDaypass("memory:", issuer=BASE, load_user=USERS.get, **arguments)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,31 +24,47 @@ def serving(app: ASGIApp, *, grace: int = 5, websockets: bool = False, host: str
 
 
 @contextmanager
+def serving_tls(app: ASGIApp, certificate: Path, key: Path, port: int = 0) -> Iterator[int]:
+    """Serve ``app`` with TLS on a port of loopback, a free one unless given; give the port."""
+    with run.bind("127.0.0.1", port) as listening:
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", ssl_certfile=certificate, ssl_keyfile=key
+        )
+        with _running(config, [listening]):
+            yield listening.getsockname()[1]
+
+
+@contextmanager
 def serving_on_ports(
     app: ASGIApp, ports: int, *, grace: int = 5, websockets: bool = False, host: str = "127.0.0.1"
 ) -> Iterator[list[str]]:
     """Do as `serving`, once, for as many ports; give their addresses. A browser opens six connections to each."""
     with ExitStack() as stack:
         listening = [stack.enter_context(run.bind(host, 0)) for _ in range(ports)]
-        server = _Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                ws="websockets-sansio" if websockets else "none",
-                timeout_graceful_shutdown=grace,
-            )
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            ws="websockets-sansio" if websockets else "none",
+            timeout_graceful_shutdown=grace,
         )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": listening})
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the application did not start"
-                time.sleep(0.005)
+        with _running(config, listening):
             yield [run.address(each) for each in listening]
-        finally:
-            server.end()
-            thread.join()
+
+
+@contextmanager
+def _running(config: uvicorn.Config, listening: list[socket.socket]) -> Iterator[None]:
+    server = _Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": listening})
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the application did not start"
+            time.sleep(0.005)
+        yield
+    finally:
+        server.end()
+        thread.join()
 
 
 class _Server(uvicorn.Server):
@@ -75,6 +92,8 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(state.connections):
             connection.shutdown()
+            if self.config.is_ssl and connection.transport is not None:
+                connection.transport.abort()  # else the loop ends before TLS has
         deadline = time.monotonic() + float(self.config.timeout_graceful_shutdown or 0)
         while (state.connections or state.tasks) and time.monotonic() < deadline:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
