@@ -13,11 +13,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
-from daypass.access_token import MAXIMUM_LENGTH, AccessToken, issue
-from daypass.errors import ConfigurationError, KeyUnknown, SessionRevoked, TokenExpired, TokenMalformed
+from daypass.access_token import MAXIMUM_LENGTH, AccessToken, issue, lifetime
+from daypass.errors import (
+    AuthenticationInsufficient,
+    ConfigurationError,
+    KeyUnknown,
+    SessionRevoked,
+    TokenExpired,
+    TokenMalformed,
+)
 from daypass.keys import ALGORITHMS, KeyRing, MasterSecret, SigningKey
 from daypass.policy import Policy
 from daypass.refresh_token import decode, encode, successor
+from daypass.session_extras import Extras
 from daypass.testing import START, session
 from daypass.user import RESERVED_CLAIMS, User
 from daypass.verifier import Verifier
@@ -104,6 +112,67 @@ def test_an_issued_token_is_verified(algorithm: str) -> None:
         )
         == verified
     )
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds"), [(900_000, 900), (899_999, 899), (60_000, 60), (2_999, 2), (1_000, 1), (999, 1), (-5_000, 1)]
+)
+def test_a_token_lives_no_longer_than_its_session(left: int, seconds: int) -> None:
+    """It lives as long as the policy says, or for the rest of its session in whole seconds, and at least one."""
+    ending = session(expires_at=START + left, created_at=START - 1_000)
+    assert seconds == lifetime(Policy(), ending, START)
+    assert 900 == lifetime(Policy(), session(), START)
+
+
+def test_a_later_authentication_is_in_the_token_beside_the_start_of_its_session() -> None:
+    """``auth_time`` is then that of the step-up, and ``sid_iat`` says when the session was started."""
+    later = Extras(authenticated_at=START + 61_999).text
+    text = issue(KEY, NAMES, session(extras=later, created_at=START + 1_999), USER, START + 70_000, 900, "j" * 32)
+    claims = json.loads(raw(text.split(".")[1]))
+    assert (START // 1000 + 61, START // 1000 + 1) == (claims["auth_time"], claims["sid_iat"])
+    verified = verifier().check(text, START + 70_000)
+    assert (START + 61_000, START + 1_000) == (verified.auth_time, verified.session_started_at)
+
+
+@pytest.mark.parametrize(
+    ("age", "max_age", "acr", "accepted"),
+    [
+        (60_000, None, None, True),
+        (60_000, 60_000, None, True),
+        (60_001, 60_000, None, False),
+        (59_000, 60_000, None, True),
+        (0, 0, None, True),
+        (1, 0, None, False),
+        (0, None, "mfa", True),
+        (0, None, "pwd mfa", True),
+        (0, None, "pwd", False),
+        (0, 1_000, "pwd", False),
+        (5_000, 1_000, "mfa", False),
+        (5_000, 9_000, "mfa", True),
+    ],
+)
+def test_a_recent_and_strong_authentication_is_required(
+    age: int, max_age: int | None, acr: str | None, *, accepted: bool
+) -> None:
+    """The maximum age is inclusive; one of the classes is enough; the error says in seconds what is needed."""
+    user = User("user-1", claims={"acr": "mfa"})
+    found = verifier().check(issue(KEY, NAMES, session(), user, START, 900, "j" * 32), START)
+    if accepted:
+        found.require_authentication(START + age, max_age, acr)
+        return
+    with pytest.raises(AuthenticationInsufficient) as caught:
+        found.require_authentication(START + age, max_age, acr)
+    assert (max_age if max_age is None else max_age // 1000, acr) == (caught.value.max_age, caught.value.acr)
+
+
+def test_who_acts_as_the_user_is_read_from_the_claim() -> None:
+    """``act.sub`` is the actor (RFC 8693 §4.1); a token without it has none, and a repr shows no claims."""
+    acting = User("user-1", claims={"note": "not for logs"})
+    found = verifier().check(token(act={"sub": "admin-1", "sid": "f" * 32}), START)
+    assert ("admin-1", "f" * 32) == (found.actor, found.actor_session_id)
+    plain = verifier().check(issue(KEY, NAMES, session(), acting, START, 900, "j" * 32), START)
+    assert plain.actor is None
+    assert "not for logs" not in repr(plain)
 
 
 def test_a_user_without_names_has_none_in_the_token() -> None:
