@@ -158,6 +158,16 @@ async def test_return_to_allowed_origins(provider: LyingProvider) -> None:
         assert "/start" == (await here.log_in()).headers["location"]
 
 
+async def test_browser_from_another_site_is_sent_on_by_a_page(provider: LyingProvider) -> None:
+    """A redirect would not have the session's ``Strict`` cookie; the place is text there, not markup."""
+    async with world(provider) as here:
+        back = await here.consent(await here.begin(return_to='/a?b="><script>&c'))
+        answered = await here.browser.get(back, headers={"sec-fetch-site": "cross-site"})
+        assert (200, "no-store") == (answered.status_code, answered.headers["cache-control"])
+        assert 'content="0; url=/a?b=&quot;&gt;&lt;script&gt;&amp;c"' in answered.text
+        assert 200 == (await here.refresh()).status_code
+
+
 async def test_what_cannot_begin_a_login(provider: LyingProvider) -> None:
     """Unknown and doubled parameters, scripts that cannot follow the redirect, and plain HTTP are refused."""
     async with world(provider) as here:
@@ -322,6 +332,16 @@ def test_domains_that_may_log_in(claims: dict[str, Any], allowed: bool) -> None:
         return
     with pytest.raises(NotAllowed):
         rules.user({"sub": "1", **claims})
+
+
+def test_claims_that_cannot_be_used() -> None:
+    """Names that are too long or cannot be shown are left out; a scope that is too long is refused, not cut."""
+    rules = UserRules(scope="roles")
+    user = rules.user({"sub": "1", "preferred_username": "x" * 300, "email": "a\nb", "roles": "read write"})
+    assert (None, None, "read write") == (user.username, user.email, user.scope)
+    assert "" == rules.user({"sub": "1"}).scope
+    with pytest.raises(NotAllowed, match="too many roles"):
+        rules.user({"sub": "1", "roles": [f"role-{number}" for number in range(200)]})
 
 
 async def test_own_users_decide_at_login_and_refresh(provider: LyingProvider) -> None:

@@ -151,6 +151,11 @@ def test_browser_logs_in_and_out(service: Service) -> None:
         page.wait_for_url(f"{service.address}/bye*")
         page.goto(f"{service.address}/openapi.json")
         assert "LoginRequired" == page.evaluate(look)
+        page.goto(f"{service.address}/auth/oidc/login?return_to=/auth/verify%3Fmax_age%3D5m")
+        page.fill("input", "u-1")
+        with page.expect_response("**/auth/verify*") as verified:  # by cookies alone, which are Strict
+            page.click("button")
+        assert 204 == verified.value.status
         page.goto(f"{service.address}/auth/oidc/callback?code=x&state=y")
         assert "The login did not succeed" in page.inner_text("h1")
 

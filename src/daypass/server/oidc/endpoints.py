@@ -9,13 +9,13 @@ from urllib.parse import parse_qs
 
 from daypass import refresh_token
 from daypass.duration import SECOND
-from daypass.errors import CredentialsRejected, StoreError
+from daypass.errors import ConfigurationError, CredentialsRejected, StoreError
 from daypass.event import Event, EventCode
 from daypass.flow import Flow
 from daypass.flows import Call
 from daypass.server.oidc import login_state
+from daypass.server.oidc.browser_pages import redirect, send_on, shown
 from daypass.server.oidc.endpoint_paths import BACK_CHANNEL, CALLBACK, LOGIN, LOGOUT
-from daypass.server.oidc.failure_page import shown
 from daypass.server.oidc.login_state import LoginState
 from daypass.server.oidc.options import OidcOptions
 from daypass.server.oidc.provider import LoggedIn, LoginDenied, Provider, ProviderUnavailable
@@ -68,6 +68,9 @@ def _caught(flow: Flow[Response], call: Call) -> Flow[Response]:
     except (StoreError, ProviderUnavailable) as error:
         yield from _report(error, call)
         return unavailable(error) if isinstance(error, StoreError) else _provider_unavailable()
+    except ConfigurationError as error:  # such as tables of an older version
+        _log.error("a login at the OpenID provider failed: %s", error)
+        return failure(500, "server_error", "This service is not set up correctly; its log says why")
 
 
 def _report(error: StoreError | ProviderUnavailable, call: Call) -> Flow[None]:
@@ -128,7 +131,7 @@ class OidcEndpoints:
         url = yield from _asking(lambda: self._provider.login_url(begun.state, begun.nonce, begun.verifier, asked))
         policy = self._app.cookie_policy
         forgotten = login_state.forget_many(request, policy)
-        return _redirect(url, *forgotten, begun.set_cookie(request, policy))
+        return redirect(url, *forgotten, begun.set_cookie(request, policy))
 
     @_answering
     def callback(self, request: Request, call: Call) -> Flow[Response]:
@@ -159,7 +162,7 @@ class OidcEndpoints:
             url = yield from _asking(lambda: self._provider.logout_url(hint))
         except ProviderUnavailable:  # the session here has ended
             url = None
-        return _redirect(url or self._options.return_to, *kept, self._hint_cookie(request, "", 0))
+        return redirect(url or self._options.return_to, *kept, self._hint_cookie(request, "", 0))
 
     def back_channel_logout(self, request: Request, call: Call) -> Flow[Response]:
         """Answer ``POST /oidc/backchannel-logout``: 200 if the sessions have ended, 400 if not (Back-Channel §2.8)."""
@@ -258,7 +261,7 @@ class OidcEndpoints:
         hint = self._hint_cookie(request, logged_in.id_token, self._ttl // SECOND)
         mounted = request.path.removesuffix(CALLBACK)
         device = registration_headers(self._app.auth.device_bound, request, tokens, policy, call, mounted)
-        return _redirect(begun.return_to, cookie, hint, *device)
+        return send_on(request, begun.return_to, cookie, hint, *device)
 
     def _hint_cookie(self, request: Request, id_token: str, age: int) -> tuple[str, str]:
         """Return the header that keeps the ID token in the browser, for the provider's logout; too long a one is not.
@@ -326,10 +329,6 @@ def _check_error(query: dict[str, str]) -> None:
         raise ProviderUnavailable(f"the OpenID provider answered {code} to a login")
     told = "".join(each for each in query.get("error_description", "") if each.isprintable())[:200]
     raise LoginDenied(f"the provider did not log you in: {code}" + (f" ({told})" if told else ""), code)
-
-
-def _redirect(url: str, *headers: tuple[str, str]) -> Response:
-    return Response(303, (("location", url), _NO_STORE, ("referrer-policy", "no-referrer"), *headers))
 
 
 def _provider_unavailable() -> Response:

@@ -48,8 +48,8 @@ class UserRules:
         try:
             return User(
                 claims["sub"],
-                username if isinstance(username, str) else None,
-                email if isinstance(email, str) else None,
+                _name(username),
+                _name(email),
                 scope=None if self.scope is None else _scope(find(claims, self.scope)),
             )
         except ConfigurationError as error:
@@ -95,6 +95,13 @@ def login_claims(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 _LONGEST = 100
 _MOST = 10
+_LONGEST_NAME = 254
+"""Characters of an email address (RFC 5321 §4.5.3.1.3), and of a name."""
+
+
+def _name(value: Any) -> str | None:
+    """Return a name or an address, None for one that cannot be shown."""
+    return value if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() else None
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -104,8 +111,15 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def _scope(value: Any) -> str:
-    """Return a scope of the words in a claim, without those that cannot be in one, such as a name with spaces."""
-    return " ".join(dict.fromkeys(each for each in _texts(value) if _is_word(each)))
+    """Return a scope of the words in a claim, without those that cannot be in one, such as a name with spaces.
+
+    Raises:
+        NotAllowed: it is too long. Leaving words out would change what the user may do.
+    """
+    scope = " ".join(dict.fromkeys(each for each in _texts(value) if _is_word(each)))
+    if len(scope) > scopes.MAXIMUM:
+        raise NotAllowed(f"this account has too many roles: a scope has {scopes.MAXIMUM} characters at most")
+    return scope
 
 
 def _is_word(text: str) -> bool:
