@@ -88,11 +88,15 @@ def instrument(
         raise ConfigurationError(f"instrument needs a Daypass or an AsyncDaypass, not a {type(auth).__name__}")
     if not OPERATIONS.keys().isdisjoint(vars(auth.flows)):
         raise ConfigurationError("this issuer is instrumented already: call instrument once for each issuer")
-    tracer = trace.get_tracer("daypass", __version__, tracer_provider, SCHEMA)
+    add_spans(auth, trace.get_tracer("daypass", __version__, tracer_provider, SCHEMA))
+    add_metrics(auth, meter_provider or metrics.get_meter_provider())
+
+
+def add_spans(auth: AnyIssuer, tracer: Tracer) -> None:
+    """Give an issuer spans; `instrument` calls it."""
     tracing = _Tracing(tracer, _system_of(auth.store_type))
     for name, operation in OPERATIONS.items():
         setattr(auth.flows, name, tracing.around(getattr(auth.flows, name), operation))
-    _observe(auth, meter_provider or metrics.get_meter_provider())
 
 
 def _system_of(store: type) -> str | None:
@@ -202,8 +206,8 @@ def _type_of(error: Exception) -> str:
 # ---- metrics
 
 
-def _observe(auth: AnyIssuer, provider: MeterProvider) -> None:
-    """Have the counters of an issuer read whenever metrics are collected."""
+def add_metrics(auth: AnyIssuer, provider: MeterProvider) -> None:
+    """Read the counters of an issuer whenever metrics are collected; `instrument` calls it."""
     known = _observed.get(provider)
     if known is not None:
         known.add(auth)

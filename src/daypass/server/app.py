@@ -176,7 +176,8 @@ def build_app(
         from daypass.server.telemetry import Telemetry, Tracing
 
         telemetry = Telemetry(auth, otlp_endpoint, process)
-        middleware.insert(0, Middleware(Tracing, telemetry.tracer, counted))
+        if telemetry.tracer is not None:
+            middleware.insert(0, Middleware(Tracing, telemetry.tracer, counted))
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -1,14 +1,12 @@
 """Counts and logs the requests to the service, and gives each an id. It reads no token, cookie, query or body."""
 
-import logging
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daypass.server import logs
 from daypass.server.logs import new_request_id, request_id
 from daypass.tally import Tally
-
-_log = logging.getLogger("daypass.requests")
 
 _METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"))
 _SESSION = "/auth/sessions/"
@@ -66,8 +64,11 @@ class Observing:
         if not self._routes.counts(scope):
             await self._app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        own_id = new_request_id(None if given is None else given.decode("latin-1"))
+        given = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given = value.decode("latin-1")
+        own_id = new_request_id(given)
         header = (b"x-request-id", own_id.encode())
         token, began, status = request_id.set(own_id), time.perf_counter(), 500
 
@@ -83,9 +84,7 @@ class Observing:
         finally:
             seconds = time.perf_counter() - began
             method, route = method_of(scope), self._routes.of(scope["path"])
-            if not route.startswith(_OPERATORS):  # a page that is left open asks all day
-                self._tally.count_request(method, route, status, seconds)
-            if _log.isEnabledFor(logging.INFO):
-                fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 2)}
-                _log.info("%s %s %d", method, route, status, extra={"fields": fields})
+            self._tally.count_request(method, route, status, seconds)
+            if logs.requests is not None:
+                logs.requests.add(method, route, status, seconds, own_id)
             request_id.reset(token)

@@ -7,9 +7,10 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -34,7 +35,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, format_spa
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daypass.issuer import AsyncDaypass
-from daypass.opentelemetry import SCHEMA, instrument
+from daypass.opentelemetry import SCHEMA, add_metrics, add_spans
 from daypass.server.logs import trace_ids
 from daypass.server.observing import OTHER, Routes, method_of
 from daypass.tally import BUCKETS, Tally
@@ -58,29 +59,37 @@ class Telemetry:
         auth: the issuer.
         endpoint: the URL of the collector, without ``/v1/traces``.
         process: identifies the process.
+
+    Attributes:
+        tracer: makes the spans; None if there are no traces.
     """
 
     def __init__(self, auth: AsyncDaypass, endpoint: str, process: str) -> None:
         base = endpoint.rstrip("/")
         own = {"service.name": "daypass", "service.version": _VERSION, "service.instance.id": process}
         resource = Resource.create(own).merge(OTELResourceDetector().detect())
-        self._tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._ends: list[Callable[[], object]] = []
+        self.tracer: Tracer | None = None
         if _is_on("TRACES"):
-            self._tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces")))
-        exporter = _Exporter(f"{base}/v1/metrics", auth.tally)
-        readers = [PeriodicExportingMetricReader(exporter)] if _is_on("METRICS") else []
-        self._meters = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
-        self.tracer = self._tracers.get_tracer("daypass", _VERSION, SCHEMA)
-        instrument(auth, tracer_provider=self._tracers, meter_provider=self._meters)
+            tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+            tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces")))
+            self._ends.append(tracers.shutdown)
+            self.tracer = tracers.get_tracer("daypass", _VERSION, SCHEMA)
+            add_spans(auth, self.tracer)
+        if _is_on("METRICS"):
+            reader = PeriodicExportingMetricReader(_Exporter(f"{base}/v1/metrics", auth.tally))
+            meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+            self._ends.append(partial(meters.shutdown, _PATIENCE * 1000))
+            add_metrics(auth, meters)
 
     async def close(self) -> None:
         """Export what is left, and end; a collector that does not answer is not waited for."""
         ended = threading.Event()
 
         def end() -> None:
-            with suppress(Exception):
-                self._tracers.shutdown()
-                self._meters.shutdown(_PATIENCE * 1000)
+            for each in self._ends:
+                with suppress(Exception):
+                    each()
             ended.set()
 
         threading.Thread(target=end, name="daypass-telemetry", daemon=True).start()
