@@ -22,7 +22,7 @@ from daypass.key_flows import KeyFlows
 from daypass.keys import KeyRing, SigningKey
 from daypass.policy import Policy
 from daypass.shared_read import SharedRead
-from daypass.steps import Emit, Listen, Now, StoreClock, Subscribe
+from daypass.steps import Emit, Listen, Now, Pause, StoreClock, Subscribe
 from daypass.store_steps import ReadEndings, Sweep, Swept
 from daypass.tally import Tally
 from daypass.verifier import Verifier
@@ -51,6 +51,9 @@ _LOOK_BACK_EVERY = 10 * SECOND
 """How often the endings of such nodes are read."""
 
 _BATCH = 1000
+_PURGED_AT_ONCE = 250
+"""Sessions in a batch of `Upkeep.purge`: in SQLite, refreshes wait for the whole batch."""
+_LONGEST_PAUSE = SECOND // 10
 _REST = 1 * HOUR
 _OVER_SINCE = 1 * HOUR
 
@@ -216,7 +219,7 @@ class Upkeep:
 
     # ---- sweeping
 
-    def sweep(self, now: int, *, regardless: bool = False) -> Flow[Swept]:
+    def sweep(self, now: int, *, regardless: bool = False, batch: int = _BATCH) -> Flow[Swept]:
         """Remove obsolete sessions among the next few, if a batch is due and this machine's clock is right.
 
         Raises:
@@ -229,7 +232,7 @@ class Upkeep:
             before=now - _OVER_SINCE,
             absolute_ttl=self._policy.absolute_ttl,
             access_ttl=self._alive_for,
-            batch=_BATCH,
+            batch=batch,
             pause=SECOND,
             rest=_REST,
             regardless=regardless,
@@ -260,8 +263,11 @@ class Upkeep:
         yield from require_right_clock(now)
         removed, whole = 0, False
         while not whole:
-            swept = yield from self.sweep(now, regardless=True)
+            began = yield from Now()
+            swept = yield from self.sweep(now, regardless=True, batch=_PURGED_AT_ONCE)
             removed, whole = removed + swept.removed, swept.whole
+            if not whole:  # leave others half of the time
+                yield from Pause(min(max((yield from Now()) - began, 1), _LONGEST_PAUSE))
         return removed
 
     # ---- all of it, forever

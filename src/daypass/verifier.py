@@ -12,6 +12,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
+from joserfc.util import urlsafe_b64decode
 
 from daypass.access_token import MAXIMUM_LENGTH, AccessToken, Names
 from daypass.duration import SECOND
@@ -22,6 +23,8 @@ from daypass.session_extras import act_part
 from daypass.watch_list import Watched, WatchList
 
 _CROWD = 1024
+_HEADERS = 64
+"""Headers that are remembered, with their keys."""
 _BEGINNING = "eyJ"
 """How every header begins that is issued here: a JSON object in UTF-8, and not in UTF-16 or UTF-32 (RFC 8725 §3.7)."""
 
@@ -56,6 +59,7 @@ class Verifier:
         self._access_ttl = access_ttl
         self._cache_size = cache_size
         self._verified: dict[str, AccessToken] = {}
+        self._headers: dict[str, str] = {}
         self._ended: dict[str | None, int] = {}
         self._everyone_at = 0
         self.pruned_at = 0
@@ -142,6 +146,7 @@ class Verifier:
         """Forget the cached tokens, so that each is verified again: the keys have changed."""
         with self._writing:
             self._verified.clear()
+            self._headers.clear()
             self._epoch += 1
 
     def _verify(self, text: str) -> AccessToken:
@@ -165,23 +170,35 @@ class Verifier:
         if not text.startswith(_BEGINNING):
             raise TokenMalformed("not an access token")
         try:
-            signed = jws.extract_compact(text.encode("ascii"), registry=REGISTRY)
-            header = signed.headers()
-            key = self._find_key(header["kid"]) if isinstance(header.get("kid"), str) else None
-            if key is None:
-                raise KeyUnknown("signed with a key that this issuer does not have")
-            if header.get("alg") != key.algorithm:
-                raise TokenMalformed("signed in another way than this issuer signs")
-            if "crit" in header or str(header.get("typ")).lower().removeprefix("application/") != TYPE:
-                raise TokenMalformed("a signed token, but no access token")  # RFC 9068 §4, RFC 7515 §4.1.11
-            if not jws.validate_compact(signed, key.key, registry=REGISTRY):
-                raise TokenMalformed("the signature does not fit")
-            claims = json.loads(signed.payload.decode())  # never UTF-16 or UTF-32 (RFC 8725 §3.7)
+            kid = self._headers.get(text.partition(".")[0])
+            key = None if kid is None else self._find_key(kid)
+            payload = self._payload(text) if key is None else _payload(text, key)
+            claims = json.loads(payload.decode())  # never UTF-16 or UTF-32 (RFC 8725 §3.7)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise TokenMalformed("not an access token") from None
         if not isinstance(claims, dict):
             raise TokenMalformed("not an access token")
         return claims
+
+    def _payload(self, text: str) -> bytes:
+        """Return the payload of a token after checking its header and its signature; remember the header.
+
+        All tokens of one key have the same header, so that it is parsed once for each key.
+        """
+        signed = jws.extract_compact(text.encode("ascii"), registry=REGISTRY)
+        header = signed.headers()
+        key = self._find_key(header["kid"]) if isinstance(header.get("kid"), str) else None
+        if key is None:
+            raise KeyUnknown("signed with a key that this issuer does not have")
+        if header.get("alg") != key.algorithm:
+            raise TokenMalformed("signed in another way than this issuer signs")
+        if "crit" in header or str(header.get("typ")).lower().removeprefix("application/") != TYPE:
+            raise TokenMalformed("a signed token, but no access token")  # RFC 9068 §4, RFC 7515 §4.1.11
+        if not jws.validate_compact(signed, key.key, registry=REGISTRY):
+            raise TokenMalformed("the signature does not fit")
+        if len(self._headers) < _HEADERS:
+            self._headers[text.partition(".")[0]] = header["kid"]
+        return signed.payload
 
     def _judge(self, claims: dict[str, Any]) -> AccessToken:
         """Return the token with these claims, if they are ours and complete (RFC 9068 §2.2, §4)."""
@@ -220,6 +237,14 @@ class Verifier:
             _claims=read_only(claims),
             key_thumbprint=_key_thumbprint(claims),
         )
+
+
+def _payload(text: str, key: SigningKey) -> bytes:
+    """Return the payload of a token whose header is known, after checking the signature."""
+    signed, _, signature = text.encode("ascii").rpartition(b".")
+    if not REGISTRY.get_alg(key.algorithm).verify(signed, urlsafe_b64decode(signature), key.key):
+        raise TokenMalformed("the signature does not fit")
+    return urlsafe_b64decode(signed.partition(b".")[2])
 
 
 def _key_thumbprint(claims: dict[str, Any]) -> str | None:

@@ -12,6 +12,7 @@ import queue
 import sqlite3
 import stat
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,6 +27,13 @@ A = TypeVar("A")
 Operation = Callable[[sqlite3.Connection], A]
 
 BATCH = 512
+
+PATIENCE = 5.0
+"""Seconds to wait for other processes that have the file locked."""
+
+_AGAIN = 0.0003
+"""Seconds until the next try, where others had it locked. SQLite's own pauses grow to 100 ms, so that one of two busy
+processes waits for a long time while the other one goes on."""
 
 _log = logging.getLogger("daypass")
 
@@ -116,15 +124,14 @@ class Database:
     def _transact(self, batch: Sequence[Waiting[Any]]) -> None:
         with self._using:
             connection = self._open()
-            connection.execute("BEGIN IMMEDIATE" if any(waiting.writes for waiting in batch) else "BEGIN")
-            try:
-                for waiting in batch:
-                    waiting.answer = waiting.operation(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # the first error is the one to report
-                    connection.execute("ROLLBACK")
-                raise
+            until = time.monotonic() + PATIENCE
+            while True:
+                try:
+                    return _transact(connection, batch)
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() > until:
+                        raise
+                time.sleep(_AGAIN)
 
     def _open(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
@@ -133,9 +140,10 @@ class Database:
             self._connection, self._pid = None, os.getpid()
         if self._connection is None:
             _make_private(self._path)
-            connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(connection)
+                connection.execute("PRAGMA busy_timeout = 0")  # from now on `_transact` waits
             except BaseException:
                 connection.close()
                 raise
@@ -143,11 +151,27 @@ class Database:
         return self._connection
 
     def _translated(self, error: sqlite3.Error | OSError) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", None)  # an error of the module itself has none
-        if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if _is_busy(error):
             return StoreContended(f"the SQLite database {self._path} was locked by others for too long")
         reason = error.strerror if isinstance(error, OSError) else error
         return StoreUnavailable(f"the SQLite database {self._path} cannot be used: {reason}")
+
+
+def _transact(connection: sqlite3.Connection, batch: Sequence[Waiting[Any]]) -> None:
+    connection.execute("BEGIN IMMEDIATE" if any(waiting.writes for waiting in batch) else "BEGIN")
+    try:
+        for waiting in batch:
+            waiting.answer = waiting.operation(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # the first error is the one to report
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _is_busy(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)  # an error of the module itself has none
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 _making = threading.Lock()

@@ -18,13 +18,12 @@ from daypass.flow import Step
 from daypass.operator_steps import Check, OperatorStep, ReadEvents, ReadMarks, ReadSettings, ReadStats
 from daypass.store_steps import StoreStep
 from daypass.stores.dialect import SQLITE
-from daypass.stores.group_commit import Database, LoopQueue, ThreadQueue
+from daypass.stores.group_commit import PATIENCE, Database, LoopQueue, ThreadQueue
 from daypass.stores.plans import PLANS
 
 A = TypeVar("A")
 Synchronous = Literal["FULL", "NORMAL"]
 
-_PATIENCE = 5.0
 _LOG = 2000
 """Pages of 4 kB that the log may have before they are written to where they belong: among millions of sessions each is
 another page, and twice SQLite's own number makes a refresh an eighth cheaper there (benchmarks/scale.py)."""
@@ -160,7 +159,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 def _use_wal(connection: sqlite3.Connection) -> None:
     """Switch to write-ahead logging, with retries: when processes do so at once, SQLite fails without waiting."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
