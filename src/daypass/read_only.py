@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+_NESTED = (dict, list)
+
 
 def _refuse(*_: object, **__: object) -> NoReturn:
     """Refuse the change."""
@@ -33,5 +35,7 @@ class ReadOnlyList(list[Any]):
 def read_only(value: Any) -> Any:
     """Return a JSON value in which nothing can be changed, at any depth."""
     if isinstance(value, dict):
-        return ReadOnlyDict({name: read_only(each) for name, each in value.items()})
+        return ReadOnlyDict(
+            {name: read_only(each) if isinstance(each, _NESTED) else each for name, each in value.items()}
+        )
     return ReadOnlyList(map(read_only, value)) if isinstance(value, list) else value
