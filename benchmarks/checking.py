@@ -43,15 +43,18 @@ def main() -> None:
         f"{figures['bare']:.1f}",
         f"{ratio:.2f}",
         "≤ 1.3 bare checks",
+        met=ratio <= 1.3,
     )
-    row("ES256, again", f"{figures['again']:.2f}", "", "", "≤ 1 µs")
+    row("ES256, again", f"{figures['again']:.2f}", "", "", "≤ 0.2 µs", met=figures["again"] <= 0.2)
     figures = in_turns(proof_check(token))
+    ratio = figures["proof"] / figures["bare"]
     row(
         "DPoP proof, ES256",
         f"{figures['proof']:.1f}",
         f"{figures['bare']:.1f}",
-        f"{figures['proof'] / figures['bare']:.2f}",
+        f"{ratio:.2f}",
         "≤ 1.4 bare checks",
+        met=ratio <= 1.4,
     )
     for algorithm in ALGORITHMS:
         row(f"{algorithm}, the first time", f"{first_check(algorithm):.1f}", "", "", "")

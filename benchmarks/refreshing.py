@@ -157,19 +157,26 @@ def main(stores: list[str]) -> None:
         row(f"floor: {what}, CPU µs", f"{found.cpu:.0f}", "", "", f"{found.rate:,.0f} a second")
     for store in stores:
         pairs = [(measured("daypass", store), measured("update", store)) for _ in range(ROUNDS)]
-        budget = "≤ 1.0 of the floor" if store == "sqlite-full" else "≤ 1.35 of the floor"
-        report(f"{store}: CPU µs", pairs, "cpu", "{:.0f}", budget)
-        report(f"{store}: a second", pairs, "rate", "{:,.0f}", "")
+        report(f"{store}: CPU µs", pairs, "cpu", "{:.0f}", 1.0 if store == "sqlite-full" else 1.35)
+        report(f"{store}: a second", pairs, "rate", "{:,.0f}")
         middle, tail = (statistics.median(getattr(ours, name) for ours, _ in pairs) for name in ("middle", "tail"))
-        row(f"{store}: 99 of 100, and half, ms", f"{tail:.1f}", f"{middle:.1f}", f"{tail / middle:.2f}", "≤ 3 of half")
+        row(
+            f"{store}: 99 of 100, and half, ms",
+            f"{tail:.1f}",
+            f"{middle:.1f}",
+            f"{tail / middle:.2f}",
+            "≤ 3 of half",
+            met=tail <= 3 * middle,
+        )
 
 
-def report(name: str, pairs: list[tuple[Load, Load]], field: str, form: str, budget: str) -> None:
+def report(name: str, pairs: list[tuple[Load, Load]], field: str, form: str, most: float | None = None) -> None:
     """Print one figure of ours and of the floor, and the median of their ratios."""
     values = [(getattr(ours, field), getattr(floor, field)) for ours, floor in pairs]
     ours, floor = (statistics.median(each) for each in zip(*values, strict=True))
     ratio = statistics.median(one / other for one, other in values)
-    row(name, form.format(ours), form.format(floor), f"{ratio:.2f}", budget)
+    budget, met = ("", None) if most is None else (f"≤ {most} of the floor", ratio <= most)
+    row(name, form.format(ours), form.format(floor), f"{ratio:.2f}", budget, met=met)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ Figures = tuple[float, float, float]
 
 def tell(name: str, figures: Figures) -> None:
     ours, bare, extra = figures
-    row(name, f"{ours:.1f}", f"{bare:.1f}", f"{extra:+.1f} µs", "≤ 5 µs over it")
+    row(name, f"{ours:.1f}", f"{bare:.1f}", f"{extra:+.1f} µs", "≤ 5 µs over it", met=extra <= 5)
 
 
 def summed_up(ours: list[float], bare: list[float]) -> Figures:
