@@ -7,11 +7,12 @@ READY := .venv/.ready
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix js
 NODE_READY := js/node_modules/.ready
 DOCS_READY := .venv-docs/.ready
+COMPARE_READY := build/compare/.ready
 ARGS ?=
 SITE ?= build/site/versions
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets browsers bound runtimes clients interop bench compare docs docs-serve docs-version lock clean \
+.PHONY: help setup demo test check format build model storm fleet sockets browsers bound runtimes clients interop bench bench-peers compare docs docs-serve docs-version lock clean \
 	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
@@ -80,14 +81,20 @@ interop: $(READY) ## talk to OAuth clients and servers that nobody here wrote, b
 	$(BIN)/python -m pytest -q $(ARGS) tests/oauth/test_node_clients.py tests/oauth/test_python_clients.py tests/dpop/test_interop.py
 
 bench: $(READY) $(NODE_READY) ## what things cost, against a floor measured in the same run
-	@for each in checking importing requesting refreshing ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
+	@for each in checking in_process importing requesting refreshing ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
-compare: $(READY) ## run this project and its peers through the same storms, and write docs/comparison.md
+bench-peers: $(COMPARE_READY) ## the same against other libraries, which are installed in build/compare
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/peers.py
+
+compare: $(COMPARE_READY) ## run this project and its peers through the same storms, and write docs/comparison.md
+	@$(BIN)/python -m compare $(ARGS)
+
+$(COMPARE_READY): $(READY) requirements/compare.txt compare/package-lock.json
 	@test -x build/compare/python/bin/python || $(PYTHON) -m venv build/compare/python
 	@build/compare/python/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/compare.txt
 	@mkdir -p build/compare/node && cp compare/package.json compare/package-lock.json build/compare/node
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix build/compare/node ci --silent --ignore-scripts
-	@$(BIN)/python -m compare $(ARGS)
+	@touch $@
 
 docs: $(DOCS_READY) ## build the documentation site in build/site/html
 	@$(BIN)/python site/pages.py build/site
