@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from fastapi import Depends, FastAPI
 from flask import Flask
@@ -90,6 +90,7 @@ async def cpu(call: Callable[[], Awaitable[object]]) -> float:
 
 async def refresh_rows() -> None:
     refresh, private = await refreshing(), SigningKey.generate("ES256").key.private_key
+    assert isinstance(private, EllipticCurvePrivateKey)
 
     async def signature() -> None:
         private.sign(b"x" * 500, ECDSA(SHA256()))
@@ -132,7 +133,7 @@ def flask_row() -> None:
     auth = Daypass(MemoryStore(), issuer=ISSUER, load_user=lambda _: USER, secret="0" * 32)
     app, require = Flask(__name__), flask_bearer(auth)
     app.add_url_rule("/open", "open", lambda: "ok")
-    app.add_url_rule("/me", "me", lambda: "ok" if require() else "")
+    app.add_url_rule("/me", "me", lambda: require().subject)
     sent = f"Bearer {auth.start(USER).access_token}"
 
     def asks(path: str) -> Callable[[], object]:
@@ -147,7 +148,7 @@ def flask_row() -> None:
             "wsgi.input": io.BytesIO(),
         }
 
-        def answered(status: str, _: object, __: object = None) -> None:
+        def answered(status: str, *_: object) -> Any:
             assert status.startswith("200")
 
         return lambda: list(app(dict(environ), answered))
