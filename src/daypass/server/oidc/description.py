@@ -34,7 +34,7 @@ OIDC: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "The provider sends the browser back here",
         {
             "303": "The user is logged in.",
-            "400": "The login was not begun in this browser.",
+            "400": "The login was not started in this browser.",
             "401": "The provider did not log the user in.",
             "403": "This user may not log in here.",
             "429": "Too many failed logins.",

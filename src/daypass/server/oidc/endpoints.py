@@ -144,7 +144,7 @@ class OidcEndpoints:
         keys = (login_state.key_of(key.mac_key) for key in ring.refresh_keys)
         begun = login_state.find(request, policy, state, keys, call.now)
         if begun is None:
-            raise BadRequest(400, "invalid_state", "This login was not begun in this browser, or it took too long")
+            raise BadRequest(400, "invalid_state", "This login was not started in this browser, or it took too long")
         forgotten = login_state.forget(request, policy, state)
         response = yield from _caught(self._finish(request, query, begun, call), call)
         return response.with_headers(forgotten)

@@ -37,7 +37,7 @@ KEYS_FRESH = 600.0
 """Seconds after which a document is fetched again. If that fails, the old one stays in use."""
 
 BETWEEN_FETCHES = 10.0
-"""Seconds between two fetches: a token that names an unknown key causes one, and anyone can send such a token."""
+"""Seconds between two fetches that tokens with unknown keys cause, because anyone can send such a token."""
 
 MAXIMUM = 262_144
 """Bytes of a response of the provider."""
@@ -95,22 +95,23 @@ class _Document(Generic[T]):
         self._lock = asyncio.Lock()
 
     async def get(self, *, unlike: T | None = None) -> T:
-        """Return the document; fetch it first if it is old, or if it is ``unlike``'s and none was fetched just now.
+        """Return the document; fetch it first if it is old, or if it is ``unlike`` and that caused no fetch just now.
 
         Raises:
             ProviderUnavailable: it cannot be fetched, and was never fetched before.
         """
         async with self._lock:
             now = self._monotonic()
-            wanted = now >= self._due or (self._found is unlike and now >= self._allowed)
-            if self._found is None or wanted:
+            unknown = unlike is not None and self._found is unlike and now >= self._allowed
+            if unknown:
+                self._allowed = now + BETWEEN_FETCHES
+            if self._found is None or unknown or now >= self._due:
                 await self._renew(now)
             if self._found is None:
                 raise ProviderUnavailable("the provider's document is missing")
             return self._found
 
     async def _renew(self, now: float) -> None:
-        self._allowed = now + BETWEEN_FETCHES
         try:
             self._found = await self._fetch()
             self._due = now + self._fresh
