@@ -1,5 +1,8 @@
 """Users of the team's own: a webhook, whose server may be down, slow or lying; and a table found by SQL."""
 
+# ruff: noqa: S608 - statements of a test, put together from its own names
+
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,6 +18,7 @@ from typing import Any
 
 import argon2
 import httpx2
+import psycopg
 import pytest
 
 from daypass import ConfigurationError
@@ -22,6 +26,7 @@ from daypass.errors import StoreUnavailable
 from daypass.server import settings
 from daypass.server.user_query import UserQuery
 from daypass.server.webhook import Webhook
+from tests.servers import postgres
 
 from .processes import PASSWORD, SECRET, running
 
@@ -167,36 +172,47 @@ async def test_a_webhook_is_asked_again_once_and_its_answers_are_used_for_second
 # ---- a table
 
 
-SCHEMA = """
-CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT, hash TEXT, locked INTEGER NOT NULL DEFAULT 0, role TEXT)
-"""
 QUERY = "SELECT id AS subject, mail AS email, hash AS password_hash, locked AS disabled, role AS scope FROM people"
 LOGIN_QUERY = f"{QUERY} WHERE lower(mail) = lower(:identifier)"
 SUBJECT_QUERY = f"{QUERY} WHERE id = CAST(:subject AS INTEGER)"
 
 
-@pytest.fixture
-def people(tmp_path: Path) -> Path:
+class People:
+    """A table of people of the team's own, in SQLite or PostgreSQL; ``url`` is what the service gets."""
+
+    def __init__(self, url: str, owner: str, boolean: str) -> None:
+        self.url = url
+        self._owner = owner
+        self.change(
+            f"CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT, hash TEXT, locked {boolean} NOT NULL, role TEXT)"
+        )
+        hashed = argon2.PasswordHasher(time_cost=1, memory_cost=64).hash(PASSWORD)
+        self.change(
+            f"INSERT INTO people VALUES (7, 'ada@example.com', '{hashed}', FALSE, 'read'), "
+            "(8, 'bob@example.com', 'md5:0', FALSE, NULL), (9, '100%%@example.com', 'md5:0', FALSE, NULL)"
+        )
+
+    def change(self, statement: str) -> None:
+        if self._owner.startswith("postgres"):
+            with psycopg.connect(self._owner, autocommit=True) as connection:
+                connection.execute(statement.encode())
+            return
+        with closing(sqlite3.connect(self._owner)) as database, database:
+            database.execute(statement)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def people(request: pytest.FixtureRequest, tmp_path: Path) -> People:
     """Return a database with a table of people of the team's own."""
-    path = tmp_path / "people.db"
-    hashed = argon2.PasswordHasher(time_cost=1, memory_cost=64).hash(PASSWORD)
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(SCHEMA)
-        database.execute("INSERT INTO people VALUES (7, 'ada@example.com', ?, 0, 'read')", [hashed])
-        database.execute("INSERT INTO people VALUES (8, 'bob@example.com', 'md5:0', 0, NULL)")
-        database.commit()
-    return path
+    if request.param == "sqlite":
+        return People(f"sqlite:///{tmp_path}/people.db", f"{tmp_path}/people.db", "INTEGER")
+    url = postgres.empty(request.getfixturevalue("postgres_at")(postgres.VERSIONS[-1]))  # its schema is an option
+    return People(url, url, "BOOLEAN")
 
 
-def change(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(statement)
-        database.commit()
-
-
-async def test_users_of_a_table(people: Path) -> None:
+async def test_users_of_a_table(people: People) -> None:
     """Found as the two queries say, at a login and at a refresh; what the table says counts at once."""
-    source = UserQuery(f"sqlite:///{people}", LOGIN_QUERY, SUBJECT_QUERY, timeout=1)
+    source = UserQuery(people.url, LOGIN_QUERY, SUBJECT_QUERY, timeout=5)
     ada = await source.check("ADA@example.com", PASSWORD)
     assert ada is not None
     assert ("7", "ada@example.com", "read", False) == (ada.subject, ada.email, ada.scope, ada.disabled)
@@ -206,15 +222,75 @@ async def test_users_of_a_table(people: Path) -> None:
         await source.check("nobody", PASSWORD),
         await source.check("bob@example.com", "md5:0"),
     ]
-    change(people, "UPDATE people SET locked = 1 WHERE id = 7")
+    people.change("UPDATE people SET locked = TRUE WHERE id = 7")
     assert (await source.load("7")).disabled is True  # type: ignore[union-attr]
-    change(people, "DELETE FROM people WHERE id = 7")
+    people.change("DELETE FROM people WHERE id = 7")
     assert await source.load("7") is None
-    change(people, "ALTER TABLE people RENAME TO away")
+    people.change("ALTER TABLE people RENAME TO away")
     for asking in (source.load("7"), source.check("ada@example.com", PASSWORD)):
         with pytest.raises(StoreUnavailable, match="the users' database cannot be asked"):
             await asking
     await source.close()
+
+
+async def test_a_query_that_finds_two_users_or_another_one_is_refused(people: People) -> None:
+    """Nobody gets somebody else's session because a query is wrong; signs of SQL in it are kept as they are."""
+    every = f"{QUERY} WHERE mail LIKE '%@example.com' AND :identifier <> '%s'"
+    source = UserQuery(people.url, every, f"{QUERY} WHERE id = 8 AND :subject <> ''", timeout=5)
+    with pytest.raises(StoreUnavailable, match="found two users"):
+        await source.check("ada@example.com", PASSWORD)
+    with pytest.raises(StoreUnavailable, match="another user"):
+        await source.load("7")
+    await source.close()
+
+
+async def test_a_database_of_users_that_is_slow_frozen_or_gone_decides_nothing() -> None:
+    """PostgreSQL: a 503 in time, and no thread that waits on; afterwards it goes on by itself, on new connections."""
+    server = postgres.PostgresServer(postgres.VERSIONS[-1])
+    server.start()
+    try:
+        people = People(server.url(), server.url(), "BOOLEAN")
+        slow = f"{QUERY} WHERE id = CAST(:subject AS INTEGER) AND pg_sleep(CAST(id AS float)) IS NOT NULL"
+        source = UserQuery(people.url, LOGIN_QUERY, slow, timeout=0.5)
+        with pytest.raises(StoreUnavailable, match="QueryCanceled"):
+            await source.load("7")
+        source = UserQuery(people.url, LOGIN_QUERY, SUBJECT_QUERY, timeout=0.5)
+        assert await source.load("7") is not None
+        with server.frozen():
+            with pytest.raises(StoreUnavailable, match="TimeoutError"):
+                await source.load("7")
+            waiting = [each for each in threading.enumerate() if each.name.startswith("asyncio_")]
+            assert await asyncio.wait_for(asyncio.gather(*(asyncio.to_thread(len, "") for _ in waiting)), 5)
+        people.change("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        assert await source.load("7") is not None
+        server.stop()
+        with pytest.raises(StoreUnavailable, match="OperationalError"):
+            await source.load("7")
+        server.start()
+        assert await source.load("7") is not None
+        await source.close()
+    finally:
+        server.remove()
+
+
+def test_a_service_has_its_users_in_postgres(tmp_path: Path, postgres_at: Callable[[int], str]) -> None:
+    """Logins, refreshes, and a user who is locked meanwhile; the store is another database."""
+    url = postgres.empty(postgres_at(postgres.VERSIONS[-1]))
+    people = People(url, url, "BOOLEAN")
+    (tmp_path / "daypass.toml").write_text(
+        f'users_database = "{url}"\nusers_login_query = "{LOGIN_QUERY}"\nusers_subject_query = "{SUBJECT_QUERY}"\n'
+    )
+    with running(folder=tmp_path, given={"DAYPASS_SECRET": SECRET}) as service, service.client() as client:
+        assert 401 == service.login(client, username="ada@example.com", password="wrong password").status_code
+        login = service.login(client, username="ada@example.com")
+        assert (200, "7", "read") == (login.status_code, claims(login)["sub"], claims(login)["scope"])
+        assert 200 == client.post("/auth/refresh").status_code
+        people.change("ALTER TABLE people RENAME TO away")
+        assert 503 == client.post("/auth/refresh").status_code
+        people.change("ALTER TABLE away RENAME TO people")
+        assert 200 == client.post("/auth/refresh").status_code
+        people.change("UPDATE people SET locked = TRUE WHERE id = 7")
+        assert 401 == client.post("/auth/refresh").status_code
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,8 @@ def _tables(url: str) -> str:
 
 CLEAR = (
     "DELETE FROM daypass_sessions; DELETE FROM daypass_keys; DELETE FROM daypass_accounts; "
-    "DELETE FROM daypass_subjects; DELETE FROM daypass_events; UPDATE daypass_sweep SET place = '', due_at = 0; "
+    "DELETE FROM daypass_subjects; DELETE FROM daypass_events; DELETE FROM daypass_marks; "
+    "UPDATE daypass_sweep SET place = '', due_at = 0; "
     "UPDATE daypass_everyone SET ended_until = 0; "
     "DO $$ BEGIN DELETE FROM daypass_connection; EXCEPTION WHEN undefined_table THEN END $$"
 )

@@ -17,7 +17,7 @@ from daypass.account_steps import AddAccount
 from daypass.duration import DAY, HOUR, MINUTE
 from daypass.operator_steps import CHECKED_AT_ONCE, AddMark, AuditRecord, Check, NoteEvents
 from daypass.session import EndReason
-from daypass.store_steps import AddKey, End, EndEveryone, Insert, Swept
+from daypass.store_steps import AddKey, End, EndEveryone, Insert, Migrate, Swept
 from daypass.stores import sql
 from daypass.stores.integrity import CHECKS
 from daypass.stores.postgres import PostgresStore
@@ -217,13 +217,17 @@ def test_missing_objects_are_found_in_sqlite(sqlite_store: SqliteStore, sqlite_p
     assert set(OBJECTS.values()) <= set(found(sqlite_store)["object-missing"])
 
 
-def test_missing_and_invalid_objects_are_found_in_postgres(postgres_store: PostgresStore, postgres_url: str) -> None:
+def test_missing_and_invalid_objects_are_found_in_postgres(postgres_at: Callable[[int], str]) -> None:
     """Also a constraint, and an index that the database does not use since it could not be built."""
-    fill(postgres_store)
+    url = postgres.empty(postgres_at(postgres.VERSIONS[-1]))  # other tests use the tables of `postgres_url`
+    with closing(PostgresStore(url)) as store:
+        store.perform(Migrate())
+        assert {} == found(store)
     unique = "ALTER TABLE daypass_keys DROP CONSTRAINT daypass_keys_algorithm_follows_key"
     invalid = "UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = CAST('daypass_sessions_ended' AS regclass)"
-    plant_in_postgres(postgres_url, unique, invalid, *OBJECTS)
-    faults = found(postgres_store)
+    plant_in_postgres(url, unique, invalid, *OBJECTS)
+    with closing(PostgresStore(url)) as store:
+        faults = found(store)
     assert {"unique daypass_keys (algorithm, follows)", *OBJECTS.values()} <= set(faults["object-missing"])
     assert ["index daypass_sessions_ended (ended_at)"] == faults["index-invalid"]
 

@@ -179,7 +179,7 @@ def _has_users_elsewhere(options: argparse.Namespace) -> bool:
     """Return whether users are your own, by the settings of the service that can be seen here."""
     from daypass.server import sources
 
-    return any(sources.text(name, vars(options)) for name in ("users_webhook", "users_login_query"))
+    return any(sources.text(name, vars(options)) for name in ("users_webhook", "users_login_query", "oidc_issuer"))
 
 
 def _operated(store: "Store") -> "OperatorStore":

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import os
 import queue
 import re
+import socket
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +18,9 @@ from daypass.stores import sqlite_path
 from daypass.user import User
 
 _MAXIMUM_IDLE = 8
+_CONNECTING = 2.0
+"""Seconds that a connection may take beyond the time of a query."""
+
 _PARAMETER = re.compile(r"(?<![:\w]):(identifier|subject)\b")
 
 _log = logging.getLogger("daypass")
@@ -54,7 +59,7 @@ class UserQuery:
 
     async def check(self, identifier: str, password: str) -> User | None:
         """Find a user, and compare the password; raises the errors of `UserSource.check`."""
-        found = await asyncio.to_thread(self._row, self._login, {"identifier": identifier})
+        found = await self._find(self._login, {"identifier": identifier})
         known = None if found is None else found.get("password_hash")
         if found is not None and not str(known or "").startswith("$argon2"):
             _log.warning("the password hash of user %r is not Argon2; this user cannot log in", found.get("subject"))
@@ -65,7 +70,7 @@ class UserQuery:
 
     async def load(self, subject: str) -> User | None:
         """Find a user; raises the errors of `UserSource.load`."""
-        found = await asyncio.to_thread(self._row, self._load, {"subject": subject})
+        found = await self._find(self._load, {"subject": subject})
         user = None if found is None else self._user(found)
         if user is not None and user.subject != subject:
             raise StoreUnavailable("users_subject_query found another user than the one asked for")
@@ -85,19 +90,38 @@ class UserQuery:
             fields["disabled"] = bool(fields["disabled"])  # SQLite has numbers for it
         return user_of(fields, "the users' query")
 
-    def _row(self, query: str, parameters: Mapping[str, str]) -> dict[str, Any] | None:
-        """Return the row that a query finds; a connection that was lost while idle is replaced once."""
+    async def _find(self, query: str, parameters: Mapping[str, str]) -> dict[str, Any] | None:
+        """Return the row that a query finds; a database that does not answer in time is not waited for."""
+        used: list[Any] = []
+        asking = asyncio.ensure_future(asyncio.to_thread(self._row, query, parameters, used))
+        try:
+            return await asyncio.wait_for(asyncio.shield(asking), self._timeout + _CONNECTING)
+        except TimeoutError:
+            for connection in used:
+                _cut(connection)  # its thread ends, too
+            asking.add_done_callback(lambda done: done.exception())
+            raise _unavailable(TimeoutError()) from None
+
+    def _row(self, query: str, parameters: Mapping[str, str], used: list[Any]) -> dict[str, Any] | None:
+        """Return the row that a query finds; a connection that was lost while idle is replaced once.
+
+        Args:
+            query: the query.
+            parameters: its parameters.
+            used: gets each connection that is used.
+        """
         try:
             connection, fresh = self._idle.get_nowait(), False
         except queue.Empty:
             connection, fresh = self._connect(), True
+        used.append(connection)
         try:
             found = self._ask(connection, query, parameters)
         except StoreUnavailable:
             connection.close()
             if fresh:
                 raise
-            return self._row(query, parameters)
+            return self._row(query, parameters, used)
         try:
             self._idle.put_nowait(connection)
         except queue.Full:
@@ -108,8 +132,10 @@ class UserQuery:
         try:
             if self._is_postgres:
                 import psycopg
+                from psycopg.conninfo import conninfo_to_dict
 
-                options = f"-c statement_timeout={int(self._timeout * 1000)}"
+                own = conninfo_to_dict(self._database).get("options") or ""
+                options = f"{own} -c statement_timeout={int(self._timeout * 1000)}".strip()
                 return psycopg.connect(
                     self._database, autocommit=True, connect_timeout=max(2, int(self._timeout)), options=options
                 )
@@ -132,6 +158,12 @@ class UserQuery:
         if len(rows) > 1:
             raise StoreUnavailable("the users' query found two users: it must find one at most")
         return dict(zip(names, rows[0], strict=True)) if rows else None
+
+
+def _cut(connection: Any) -> None:
+    """End a connection that another thread waits for."""
+    with contextlib.suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as own:
+        own.shutdown(socket.SHUT_RDWR)  # SQLite's connection has no socket, and a closed one has none any more
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
