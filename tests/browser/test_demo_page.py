@@ -137,7 +137,7 @@ def test_focus_is_kept(demo: Page) -> None:
 def test_a_second_theft(demo: Page) -> None:
     """While a thief has the token a second theft is refused, so that no line is shown twice."""
     for _ in range(2):
-        press(demo, "Steal the refresh token")
+        press(demo, "from this page")
         demo.wait_for_timeout(300)
     assert "The thief has your refresh token already." == demo.inner_text("#said")
     assert 1 == demo.inner_text("#thief-log").count("copied your refresh token")
@@ -161,7 +161,7 @@ def test_a_second_tab(demo: Page) -> None:
 @pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
 def test_the_thief_is_caught(demo: Page) -> None:
     """A thief with a copy of the refresh token is let in at first, and soon the server ends the session for both."""
-    press(demo, "Steal the refresh token")
+    press(demo, "from this page")
     demo.wait_for_function(
         "() => document.getElementById('thief-log').textContent.includes('got 401: refused')", timeout=60_000
     )
@@ -172,6 +172,17 @@ def test_the_thief_is_caught(demo: Page) -> None:
     press(demo, "Log in")
     demo.wait_for_selector("#app:not(.out)")
     assert demo.locator("#thief").is_hidden()
+
+
+@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
+def test_a_thief_without_the_key_gets_nothing(demo: Page) -> None:
+    """Both tokens of a bound session are copied: each request of the thief is refused, and the owner goes on."""
+    press(demo, "from a program with a key")
+    demo.wait_for_function("() => document.querySelectorAll('#thief-log li').length === 6")
+    lines = demo.locator("#thief-log li").all_inner_texts()
+    assert ["400", "400", "401", "401"] == [line.split(": ")[1].split(" ")[0] for line in lines[1:5]]
+    assert "as before" in lines[5]
+    assert 0 == figure(demo, "failures")
 
 
 @pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
@@ -242,7 +253,7 @@ def check_for_everybody(browser: Browser, address: str, axe: str, scheme: Any, w
     assert [] == broken()
     page.click("#login button")
     page.wait_for_selector("#app:not([hidden])")
-    press(page, "Steal the refresh token")
+    press(page, "from this page")
     page.wait_for_function("() => document.querySelectorAll('#thief-log li').length > 1")
     assert [] == broken()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -258,7 +269,7 @@ def test_by_keyboard(demo: Page) -> None:
     """Every control is reached by the tab key, in the order in which it is read, and shows that it is."""
     reached = []
     demo.evaluate("document.activeElement.blur()")
-    for _ in range(9):
+    for _ in range(10):
         demo.keyboard.press("Tab")
         reached.append(
             demo.evaluate(
@@ -272,7 +283,8 @@ def test_by_keyboard(demo: Page) -> None:
         "Lose a response",
         "Answer 503",
         "Open a second tab",
-        "Steal the refresh token",
+        "Steal everything",
+        "Steal everything",
         "End",
         "Log in on another device",
         "Log out here",

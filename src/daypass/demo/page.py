@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daypass import cookie_names
 from daypass.access_token import AccessToken
+from daypass.demo.program import steal_from_program
 from daypass.duration import SECOND
 from daypass.errors import TokenRejected
 from daypass.issuer import AsyncDaypass
@@ -65,6 +66,7 @@ def page_routes(store: AsyncStore, known: Users, address: str) -> list[BaseRoute
         access_ttl=ACCESS_TTL,
         grace_period=GRACE_PERIOD,
         idle_ttl="1h",
+        dpop=True,
     )
     failing = _Failures()
     thieves = _Thieves(auth)
@@ -73,6 +75,7 @@ def page_routes(store: AsyncStore, known: Users, address: str) -> list[BaseRoute
         Route("/failures", failing.order, methods=["POST"]),
         Route("/steal", thieves.steal, methods=["POST"]),
         Route("/thief/{name}", thieves.use, methods=["POST"]),
+        Route("/steal-bound", _steal_bound, methods=["POST"]),
     ]
     return [
         *(Route(path, _asset(*asset), methods=["GET"]) for path, asset in _ASSETS.items()),
@@ -81,6 +84,11 @@ def page_routes(store: AsyncStore, known: Users, address: str) -> list[BaseRoute
         Route(f"{PREFIX}/api/token", api.revoke, methods=["DELETE"]),
         Mount(f"{PREFIX}/demo", routes=demo),
     ]
+
+
+async def _steal_bound(request: Request) -> Response:
+    host, port = request.scope["server"]
+    return JSONResponse(await steal_from_program(f"http://{host}:{port}{PREFIX}"))
 
 
 def _asset(name: str, kind: str) -> ASGIApp:

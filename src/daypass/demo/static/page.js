@@ -248,6 +248,21 @@ const deeds = {
     following = true;
     void follow(thief).finally(() => (following = false));
   },
+  async stealBound() {
+    if (following) return say("A thief is at work already.");
+    byId("thief-log").replaceChildren();
+    byId("thief").hidden = false;
+    const tell = (text, kind = "") => byId("thief-log").append(entry(text, kind));
+    tell("copied both tokens of a program whose session is bound to a key (DPoP); the key stays with the program");
+    const { attempts, owner, refreshed } = await demo("steal-bound");
+    for (const { path, proof, status, error } of attempts) {
+      const what = path.endsWith("refresh") ? "asked for a new access token" : "asked for the notes";
+      tell(`${what} with ${proof}: ${status} ${error ?? ""}`, status === 200 ? "bad" : "good");
+    }
+    const fine = owner === 200 && refreshed;
+    tell(fine ? "the program refreshed and read its notes as before" : "the program was disturbed", fine ? "good" : "bad");
+    say(`The thief tried ${attempts.length} requests and got nothing. Your own session was not involved.`);
+  },
   async device() {
     const names = ["Phone", "Tablet", "Laptop", "Television", "Fridge"];
     await fetch("/browser/auth/login", {
