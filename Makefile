@@ -148,15 +148,18 @@ dist: $(READY) ## build the sdist, from it the wheel, and try both in bare envir
 	done; rm -rf dist/.bare
 
 sbom: ## write what the wheel brings along to sbom.json (CycloneDX)
-	@rm -rf .sbom && $(PYTHON) -m venv .sbom/wheel && $(PYTHON) -m venv .sbom/tool
-	.sbom/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server,postgres,redis]"
+	@rm -rf .sbom && $(PYTHON) -m venv --without-pip .sbom/wheel && $(PYTHON) -m venv .sbom/tool
+	.sbom/tool/bin/python -m pip --python .sbom/wheel/bin/python install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server,postgres,redis]"
 	.sbom/tool/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
 	.sbom/tool/bin/cyclonedx-py environment --output-reproducible --output-file sbom.json .sbom/wheel/bin/python
 	@rm -rf .sbom
 
-version: $(READY) ## write a version into the one place that has it (V=0.2.0)
+version: $(NODE_READY) ## write a version: into the one place that has it, the changelog and what is built (V=0.2.0)
+	@$(if $(V),,$(error say which version: make version V=0.2.0))
 	@$(NPM) version --silent --no-git-tag-version $(V)
-	@touch pyproject.toml
+	@sed -i 's/^## Unreleased$$/## $(V)/' CHANGELOG.md
+	@$(NPM) run --silent build
+	@touch $(NODE_READY) pyproject.toml
 
 clean: ## remove what was made
 	rm -rf .venv .venv-docs build .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules tests/browser/frontend/node_modules tests/oauth/node/node_modules
