@@ -17,14 +17,14 @@ import base64
 import hmac
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 from daypass.dpop import Once
 from daypass.duration import MINUTE
 from daypass.errors import ConfigurationError, ProofRejected
-from daypass.proof import Proof, open_proof, public_key
+from daypass.proof import KnownKey, Proof, open_proof
 from daypass.session_extras import KeyUse
 
 TYPE = "dbsc+jwt"
@@ -58,7 +58,7 @@ class Registration:
         text: as the browser knows it.
         session_id: the session.
         same_site: of the session's cookies.
-        jwk: the browser's public key.
+        key: the browser's public key.
         authentic: whether this server made it. If not, it may be one made with an older secret, which is good enough
             for a session that is bound to its key already.
     """
@@ -66,7 +66,7 @@ class Registration:
     text: str
     session_id: str
     same_site: str
-    jwk: Mapping[str, Any]
+    key: KnownKey
     authentic: bool
 
 
@@ -125,7 +125,7 @@ class DeviceBound:
         key = _encoded(json.dumps(dict(proof.key.jwk), separators=(",", ":")).encode())
         stated = f"{session_id}.{same_site}.{key}"
         text = f"{stated}.{_encoded(self._mac('registration', stated))}"
-        return Registration(text, session_id, same_site, proof.key.jwk, authentic=True)
+        return Registration(text, session_id, same_site, _known(key), authentic=True)
 
     def registration(self, text: str) -> Registration | None:
         """Return the registration in a ``session_identifier``; None if it is none."""
@@ -134,15 +134,14 @@ class DeviceBound:
             return None
         session_id, same_site, key, mac = parts
         try:
-            jwk = json.loads(_decoded(key))
-            public_key(jwk)
+            known = _known(key)
         except (ValueError, ConfigurationError, RecursionError):
             return None
         if len(session_id) != _SESSION_ID or not session_id.isalnum():
             return None
         expected = _encoded(self._mac("registration", f"{session_id}.{same_site}.{key}"))
         authentic = hmac.compare_digest(expected.encode(), mac.encode(errors="replace"))
-        return Registration(text, session_id, same_site, jwk, authentic)
+        return Registration(text, session_id, same_site, known, authentic)
 
     # ---- proving
 
@@ -156,9 +155,7 @@ class DeviceBound:
         Raises:
             ProofRejected: it is invalid, or its challenge is not one for this registration, or too old, or used.
         """
-        proof, claims = open_proof(text, TYPE, KeyUse.DBSC, self.algorithms, registration.jwk)
-        if proof.thumbprint != public_key(registration.jwk).thumbprint():
-            raise ProofRejected("the proof is by another key than the registered one")
+        proof, claims = open_proof(text, TYPE, KeyUse.DBSC, self.algorithms, registration.key)
         challenge = claims.get("jti")
         made = self._made_at(challenge, f"prove {registration.text}")
         if made is None or not -_SKEW <= now - made <= CHALLENGE_SPAN:
@@ -204,6 +201,12 @@ def device_bound_of(device_bound: object, access_ttl: int) -> DeviceBound | None
     if access_ttl < SHORTEST_ACCESS_TTL:
         raise ConfigurationError("device_bound needs an access_ttl of at least 2m: browsers sign no proofs more often")
     return device_bound
+
+
+@lru_cache(maxsize=4096)
+def _known(key: str) -> KnownKey:
+    """Return the key in a registration."""
+    return KnownKey.of(json.loads(_decoded(key)), KeyUse.DBSC)
 
 
 def _is_path(text: object) -> bool:

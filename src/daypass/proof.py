@@ -91,14 +91,31 @@ def public_key(jwk: object) -> Key:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A public key, ready to verify proofs that do not contain it."""
+
+    key: Key
+    proof: Proof
+
+    @classmethod
+    def of(cls, jwk: object, use: KeyUse) -> "KnownKey":
+        """Return the key ``jwk``.
+
+        Raises:
+            ConfigurationError: it is not a public key that can verify a proof.
+        """
+        key = public_key(jwk)
+        return cls(key, _proof(key, use))
+
+
+@dataclass(frozen=True, slots=True)
 class _Header:
     """The header of a proof, checked; clients send the same one each time."""
 
     algorithm: str
     verify: Callable[[bytes, bytes, Any], bool]
     type: str
-    key: Key | None
-    proof: Proof | None
+    signer: KnownKey | None
 
 
 @lru_cache(maxsize=_KEYS_AT_HAND)
@@ -106,15 +123,15 @@ def _header(segment: str, use: KeyUse) -> _Header:
     header = json.loads(_decoded(segment).decode())
     if "crit" in header:
         raise ProofRejected("a proof with a critical header that is not known here")
-    key = public_key(header["jwk"]) if "jwk" in header else None
+    signer = KnownKey.of(header["jwk"], use) if "jwk" in header else None
     kind, algorithm = str(header["typ"]).lower().removeprefix("application/"), str(header["alg"])
-    if key is not None:
-        _require_kind(key, algorithm)
-    return _Header(algorithm, _REGISTRY.get_alg(algorithm).verify, kind, key, None if key is None else _proof(key, use))
+    if signer is not None:
+        _require_kind(signer, algorithm)
+    return _Header(algorithm, _REGISTRY.get_alg(algorithm).verify, kind, signer)
 
 
 def open_proof(
-    text: str, kind: str, use: KeyUse, algorithms: Sequence[str] = ALGORITHMS, key: Mapping[str, Any] | None = None
+    text: str, kind: str, use: KeyUse, algorithms: Sequence[str] = ALGORITHMS, known: KnownKey | None = None
 ) -> tuple[Proof, Mapping[str, Any]]:
     """Return the key of a proof, and its claims, unchecked.
 
@@ -123,7 +140,7 @@ def open_proof(
         kind: the type that its header must name.
         use: the protocol.
         algorithms: the allowed algorithms.
-        key: the public key to check it with, if it does not contain its own.
+        known: the key that it has to be by; None if it contains its own.
 
     Raises:
         ProofRejected: it is not such a proof, or its signature is wrong.
@@ -133,24 +150,24 @@ def open_proof(
         raise ProofRejected("the proof is not a signed JWT")
     try:
         header = _header(parts[1], use)
-        signer = header.key or (public_key(key) if key is not None else None)
+        signer = known or header.signer
         if signer is None:
             raise ProofRejected("the proof does not have its public key in jwk")
         if header.type != kind or header.algorithm not in algorithms:
             raise ProofRejected(
                 f"the proof has to have the type {kind} and one of the algorithms {', '.join(algorithms)}"
             )
-        if header.key is None:
-            _require_kind(signer, header.algorithm)
+        if known is not None:
+            _require_kind(known, header.algorithm)
         signed = text.rpartition(".")[0].encode()
-        if not header.verify(signed, _decoded(parts[3]), signer):
+        if not header.verify(signed, _decoded(parts[3]), signer.key):
             raise ProofRejected("the signature of the proof does not fit")
         claims = json.loads(_decoded(parts[2]).decode())
     except (JoseError, ConfigurationError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ProofRejected("the proof is not a signed JWT with a public key") from None
     if not isinstance(claims, dict):
         raise ProofRejected("the claims of the proof are not a JSON object")
-    return header.proof or _proof(signer, use), claims
+    return signer.proof, claims
 
 
 def _proof(key: Key, use: KeyUse) -> Proof:
@@ -159,10 +176,11 @@ def _proof(key: Key, use: KeyUse) -> Proof:
     return Proof(key.thumbprint(), BoundKey(use, kept))
 
 
-def _require_kind(key: Key, algorithm: str) -> None:
+def _require_kind(signer: KnownKey, algorithm: str) -> None:
     """Refuse a key of the wrong kind for its algorithm (RFC 8725 §3.1)."""
     kind, curve = _KINDS[algorithm]
-    if key.key_type != kind or (curve is not None and key.as_dict(private=False)["crv"] != curve):
+    jwk = signer.proof.key.jwk
+    if jwk["kty"] != kind or (curve is not None and jwk["crv"] != curve):
         raise ProofRejected("the proof's key is not of the kind that its algorithm is for")
 
 

@@ -181,3 +181,7 @@ def test_a_proxy_that_asks(site: Site, browser: DeviceBrowser) -> None:
     for _ in range(2):
         site.clock.advance(16 * MINUTE)
         assert [204, 401] == [verify(browser), verify(thief)]
+    site.clock.advance(16 * MINUTE)
+    led = {"sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site", "x-forwarded-method": "GET"}
+    answer = browser._send("GET", "/auth/verify", led)
+    assert (503, "0") == (answer.status_code, answer.headers["refresh"])
