@@ -1,5 +1,6 @@
 """`daypass doctor` finds each planted fault, says what to do, and finds nothing on a sound deployment."""
 
+import argparse
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from daypass import Daypass
 from daypass.duration import DAY, HOUR, MINUTE, SECOND
 from daypass.keys import REFRESH, KeyRecord
 from daypass.server import doctor
-from daypass.server.doctor import FOREIGN_ORIGIN, Probe, StoreFacts, UrlFacts, examine_store, examine_url
+from daypass.server.doctor import FOREIGN_ORIGIN, Probe, ServiceFacts, StoreFacts, UrlFacts, examine_store, examine_url
 from daypass.server.examination import look_at_store
 from daypass.stores.postgres import PostgresStore
 from daypass.stores.redis import RedisStore
@@ -76,6 +77,10 @@ def url(**fields: Any) -> UrlFacts:
 def login_with(redirect_uri: str) -> Probe:
     """Return the response to a login whose callback is at ``redirect_uri``."""
     return Probe(303, [("location", f"https://login.example.com/authorize?redirect_uri={redirect_uri}")])
+
+
+def service(**fields: Any) -> ServiceFacts:
+    return replace(ServiceFacts(30_000, 10_000, 1, "memory:"), **fields)
 
 
 def cookie(text: str) -> Probe:
@@ -145,6 +150,12 @@ PLANTED: dict[str, list[StoreFacts | UrlFacts]] = {
         url(foreign_origin=Probe(401, [("access-control-allow-origin", each)])) for each in ("*", FOREIGN_ORIGIN)
     ],
     "cached": [url(logout=Probe(204, []))],
+    "grace-short": [store(service=service(grace_period=29_999)), store(service=service(client_timeout=15_000))],
+    "rate-limits-apart": [
+        store(service=service(workers=2)),
+        store(service=service(), node_clocks={"process 1": 0, "process 2": 0}),
+    ],
+    "settings": [store(invalid_settings="invalid port '80x'")],
     "metrics-open": [url(metrics=Probe(200, []))],
     "oidc-provider": [url(oidc=Probe(503, []))],
     "oidc-redirect": [url(oidc=login_with("https%3A%2F%2Fother.example.com%2Fauth%2Foidc%2Fcallback"))],
@@ -229,6 +240,27 @@ def test_a_fault_of_a_real_database_is_found(tmp_path: Path, check: str) -> None
     database = SqliteStore(path)
     assert {check} == {each.check for each in examine_store(look_at_store(database, None, system_clock()))}
     database.close()
+
+
+def test_faults_of_real_settings_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `daypass serve` would read them here, from its file."""
+    from daypass.cli.doctor import examine
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAYPASS_RATE_LIMITS", raising=False)
+    with Daypass(f"sqlite:///{tmp_path}/app.db", issuer="http://localhost", load_user=lambda _: None) as auth:
+        auth.jwks()
+
+    def found(content: str, timeout: str = "10s") -> list[str]:
+        (tmp_path / "daypass.toml").write_text(f'store = "sqlite:///app.db"\n{content}')
+        given = {"url": None, "store": None, "secret_file": None, "config": None, "client_timeout": timeout}
+        return [each.check for each in examine(argparse.Namespace(**given))]
+
+    assert [] == found("")
+    assert ["grace-short"] == found('grace_period = "10s"')
+    assert ["grace-short"] == found("", timeout="11s")
+    assert ["rate-limits-apart"] == found("workers = 2")
+    assert ["settings"] == found("port = 99999")
 
 
 def test_a_real_redis_without_a_log_is_found(redis_server: str) -> None:

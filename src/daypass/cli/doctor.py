@@ -26,6 +26,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "with --strict, 3 for warnings too",
     )
     parser.add_argument("url", metavar="URL", nargs="?", help="the service as its users know it")
+    parser.add_argument(
+        "--config", metavar="FILE", help="configuration file of the service (daypass.toml, if it exists)"
+    )
+    parser.add_argument(
+        "--client-timeout", metavar="TIME", default="10s", help="how long a request of your clients may take (10s)"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 3 for warnings too")
     parser.add_argument("--insecure", action="store_true", help="accept any certificate of the service")
     add_store(parser)
@@ -48,13 +54,16 @@ def doctor(options: argparse.Namespace) -> int:
 def examine(options: argparse.Namespace) -> "list[Finding]":
     """Return the faults of the service at the given URL, otherwise those of the store."""
     from daypass.clock import system_clock
+    from daypass.duration import milliseconds
     from daypass.server import examination
     from daypass.server.doctor import examine_store, examine_url
 
     if options.url is not None:
         return examine_url(examination.look_at_url(options.url, system_clock(), insecure=options.insecure))
+    timeout = milliseconds(options.client_timeout)
     with opened(options) as store:
-        return examine_store(examination.look_at_store(store, given_secret(options), system_clock()))
+        facts = examination.look_at_store(store, given_secret(options), system_clock())
+    return examine_store(examination.look_at_settings(facts, vars(options), timeout))
 
 
 def status_of(found: "list[Finding]") -> int:

@@ -63,6 +63,8 @@ class StoreFacts:
         wrong_secret: whether a key cannot be opened with them.
         listens: whether announcements of ended sessions arrive; None if the store has none.
         node_clocks: by how much the clocks of other processes are ahead of the store's, by process.
+        service: the settings of the service that can be seen here; None if they cannot be read.
+        invalid_settings: why they cannot be read.
     """
 
     kind: str
@@ -77,6 +79,25 @@ class StoreFacts:
     wrong_secret: bool = False
     listens: bool | None = None
     node_clocks: Mapping[str, int] = field(default_factory=dict)
+    service: "ServiceFacts | None" = None
+    invalid_settings: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """The settings of the service that the checks are about.
+
+    Attributes:
+        grace_period: in milliseconds.
+        client_timeout: how long a request of a client may take, in milliseconds.
+        workers: how many processes serve.
+        rate_limits: where rate limits are counted: ``memory:``, ``redis://…`` or ``off``.
+    """
+
+    grace_period: int
+    client_timeout: int
+    workers: int
+    rate_limits: str
 
 
 _KEY_OLD = 120 * DAY
@@ -93,6 +114,7 @@ def examine_store(facts: StoreFacts) -> list[Finding]:
     """Return the faults of a store, errors first."""
     by_kind = {"sqlite": _sqlite, "postgresql": _postgres, "redis": _redis}
     found = [*_files(facts), *_secrets(facts), *_life(facts), *_clocks(facts), *by_kind[facts.kind](facts.settings)]
+    found += _service(facts)
     if facts.listens is False:
         found.append(
             _warning(
@@ -174,6 +196,33 @@ def _clocks(facts: StoreFacts) -> Iterator[Finding]:
             make = _error if abs(ahead) > APART_AT_MOST else _warning
             direction = "ahead of" if ahead > 0 else "behind"
             yield make("clock", f"the clock of {name} is {abs(ahead) // SECOND} s {direction} the store's", "use NTP")
+
+
+_MESSAGES = 3
+"""The grace period must last that many times a message's longest time: the response is lost, and the retry is late."""
+
+
+def _service(facts: StoreFacts) -> Iterator[Finding]:
+    if facts.invalid_settings is not None:
+        yield _error("settings", f"the service would not start: {facts.invalid_settings}", "run: daypass config")
+    service = facts.service
+    if service is None:
+        return
+    needed = _MESSAGES * service.client_timeout
+    if service.grace_period < needed:
+        yield _warning(
+            "grace-short",
+            f"grace_period is {service.grace_period // SECOND} s, and a request of a client may take "
+            f"{service.client_timeout // SECOND} s: a client that lost a response and retries late is logged out",
+            f"set grace_period to {needed // SECOND}s, or lower the clients' time-out",
+        )
+    processes = max(service.workers, len(facts.node_clocks))
+    if service.rate_limits == "memory:" and processes > 1:
+        yield _warning(
+            "rate-limits-apart",
+            f"{processes} processes count rate limits, each by itself: together they allow {processes} times as much",
+            "set rate_limits to a redis:// URL, or divide the limits by the number of processes",
+        )
 
 
 def _sqlite(settings: Mapping[str, str]) -> Iterator[Finding]:

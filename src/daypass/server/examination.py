@@ -4,20 +4,24 @@ One of the eight requests is a logout without a cookie, which ends no session: i
 """
 
 import http.client
+import importlib.util
 import json
 import ssl
 import stat
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from daypass.duration import MINUTE, SECOND
+from daypass.duration import MINUTE, SECOND, milliseconds
 from daypass.errors import ConfigurationError, StoreError
 from daypass.keys import MasterSecret
 from daypass.operator_steps import MINUTE_COUNTS, OperatorStore, ReadEvents, ReadSettings
 from daypass.secret import Secret, secrets_in
-from daypass.server.doctor import FOREIGN_ORIGIN, FORGED_HOST, Probe, StoreFacts, UrlFacts
+from daypass.server.doctor import FOREIGN_ORIGIN, FORGED_HOST, Probe, ServiceFacts, StoreFacts, UrlFacts
 from daypass.store_steps import ReadClock, ReadKeys
 from daypass.stores import Announcing, Store
 
@@ -63,6 +67,26 @@ def look_at_store(store: Store, secret: Secret | None, now: int) -> StoreFacts:
         listens=_listens(store),
         node_clocks=clocks,
     )
+
+
+def look_at_settings(facts: StoreFacts, options: Mapping[str, Any], client_timeout: int) -> StoreFacts:
+    """Add the settings of the service, as `daypass serve` would read them here.
+
+    Args:
+        facts: about its store.
+        options: of the command line.
+        client_timeout: how long a request of a client may take, in milliseconds.
+    """
+    if importlib.util.find_spec("pydantic_settings") is None:  # an application's own store, without the service
+        return facts
+    from daypass.server import settings
+
+    try:
+        read = settings.read({"config": options.get("config"), "store": options.get("store")}).settings
+    except ConfigurationError as error:
+        return replace(facts, invalid_settings=str(error).replace("\n ", ""))
+    service = ServiceFacts(milliseconds(read.grace_period), client_timeout, read.workers, read.rate_limits)
+    return replace(facts, service=service)
 
 
 def _kind_of(settings: object) -> tuple[str, int]:
