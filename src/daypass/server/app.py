@@ -167,7 +167,7 @@ def build_app(
 
         routes.append(Route("/metrics", MetricsEndpoint(auth, metrics_token, process).answer, methods=["GET"]))
     built_in = users is None or isinstance(users, Users)
-    operators = admin_routes(application, admin, built_in=built_in, audited=auth.is_audited)
+    operators = admin_routes(application, admin, built_in=built_in, audited=auth.is_audited, provider=oidc is not None)
     routes += operators
     counted = Routes(frozenset(description["paths"]) | {route.path for route in operators})
     middleware = [Middleware(Observing, auth.tally, counted)]

@@ -43,7 +43,9 @@ _FILES = {
 }
 
 
-def admin_routes(application: Application[AsyncDaypass], mode: str, *, built_in: bool, audited: bool) -> list[Route]:
+def admin_routes(
+    application: Application[AsyncDaypass], mode: str, *, built_in: bool, audited: bool, provider: bool = False
+) -> list[Route]:
     """Return the routes of the page.
 
     Args:
@@ -51,12 +53,13 @@ def admin_routes(application: Application[AsyncDaypass], mode: str, *, built_in:
         mode: ``auto``, ``on`` or ``off``; see `Switch`. Where users come from elsewhere, ``auto`` is off.
         built_in: whether the users are those of the store.
         audited: whether there is an audit trail.
+        provider: whether users can log in at an OpenID Connect provider.
     """
     if mode == OFF or (mode == AUTO and not built_in):
         return []
     endpoints = Endpoints(application, Switch(mode), built_in=built_in, audited=audited)
     pages: dict[str, dict[str, Operation]] = {
-        path: {"GET": _serving(endpoints, *file)} for path, file in _FILES.items()
+        path: {"GET": _serving(endpoints, *file, provider=provider)} for path, file in _FILES.items()
     }
     return mounted(
         application.auth,
@@ -67,8 +70,10 @@ def admin_routes(application: Application[AsyncDaypass], mode: str, *, built_in:
     )
 
 
-def _serving(endpoints: Endpoints, name: str, kind: str) -> Operation:
+def _serving(endpoints: Endpoints, name: str, kind: str, *, provider: bool) -> Operation:
     body = files("daypass.server.admin").joinpath("static", name).read_bytes()
+    if provider:
+        body = body.replace(b'<html lang="en">', b'<html lang="en" data-provider>')
     found = Response(200, (("content-type", kind), *_HEADERS), body)
 
     def serve(_request: Request, call: Call) -> Flow[Response]:

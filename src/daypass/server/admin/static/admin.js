@@ -308,7 +308,7 @@ async function findUser(find, mine) {
     everywhere.hidden = !all.length;
   };
   const everywhere = once(make("button", { type: "button", class: "danger" }, "End all sessions"), () => endAll(subject, name, found.sessions.some((each) => each.current)));
-  const state = user?.disabled_at || user?.disabled ? badge("disabled", "bad") : user ? badge("active", "good") : badge("not a known user", "warn");
+  const state = user?.disabled_at || user?.disabled ? badge("disabled", "bad") : user ? badge("active", "good") : badge("no account in this store", "");
   byId("user").replaceChildren(
     make("div", { class: "card" },
       make("h2", {}, name, " ", state),
@@ -528,6 +528,14 @@ function clock(difference) {
 }
 
 // ---- who is logged in
+
+for (const each of "provider" in document.documentElement.dataset ? document.querySelectorAll(".provider") : []) {
+  const url = new URL("auth/oidc/login", document.baseURI);
+  url.searchParams.set("return_to", location.pathname);
+  if (each.dataset.prompt) url.searchParams.set("prompt", each.dataset.prompt);
+  each.href = url;
+  each.hidden = false;
+}
 
 byId("login-form").addEventListener("submit", async (event) => {
   event.preventDefault();
