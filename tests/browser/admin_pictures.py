@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
     ):
         fill(service)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
-        others = [visitor(service, browser) for _ in range(2)]
+        others = [visitor(service, browser, service.user) for _ in range(2)]
         for width in (390, 1280):
             for scheme in ("light", "dark"):
                 take(browser, service, folder, width, scheme)
@@ -55,7 +55,7 @@ def take(browser: Browser, service: Service, folder: Path, width: int, scheme: A
     page.goto(f"{service.address}/admin")
     page.wait_for_selector("#login:not([hidden])")
     picture("login")
-    log_in(page, service)
+    log_in(page, service.operator)
     for name, ready in VIEWS.items():
         go(page, f"users/{service.user.email}" if name == "user" else name)
         page.wait_for_selector(ready)

@@ -532,8 +532,9 @@ function clock(difference) {
 for (const each of "provider" in document.documentElement.dataset ? document.querySelectorAll(".provider") : []) {
   const url = new URL("auth/oidc/login", document.baseURI);
   url.searchParams.set("return_to", location.pathname);
-  if (each.dataset.prompt) url.searchParams.set("prompt", each.dataset.prompt);
-  each.href = url;
+  const link = each.querySelector("a");
+  if (link.dataset.prompt) url.searchParams.set("prompt", link.dataset.prompt);
+  link.href = url;
   each.hidden = false;
 }
 
