@@ -1,7 +1,7 @@
 """The plain axios recipe, unmodified, in a real browser: on a 401 refresh, and send the request again.
 
-`page.html` has it as it stands in many a tutorial: no queue, no lock, several refreshes at once. The tests hold what
-the page sees against what the server saw.
+`page.html` has it as in many tutorials: no queue, no lock, several refreshes at once. The tests compare what the page
+sees with what the server received.
 """
 
 from urllib.parse import urlsplit

@@ -29,7 +29,7 @@ of_fetch = only("fetch", why="about `fetch`")
 
 @pytest.fixture
 def tab(context: BrowserContext, world: World) -> Page:
-    """Return a page of code that knows nothing of Daypass save for one line, and logs in by a `fetch` of its own."""
+    """Return a page of code that has one line of Daypass, and logs in by its own `fetch`."""
     tab = world.open(context, "&installed")
     tab.evaluate("session.ready")
     tab.evaluate(
@@ -207,7 +207,7 @@ def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
 @no_streams
 @cannot_stream
 def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
-    """Refused all the same, a stream is not sent again: the caller gets the 401, and the next one succeeds whole."""
+    """A stream that is refused is not sent again: the caller gets the 401, and the next one succeeds."""
     world.expire()
     assert 401 == streaming.evaluate("send(30)")[0]
     assert [Asked("POST", "/api/upload", 401, 0), REFRESHED] == world.seen()

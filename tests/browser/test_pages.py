@@ -393,7 +393,7 @@ def test_theft(page: Page, context: BrowserContext, site: Site) -> None:
 
 
 def test_the_store_is_down(page: Page, context: BrowserContext, site: Site) -> None:
-    """While the store is down, whoever would have to refresh, or logs out, gets a page of 503 and stays logged in."""
+    """While the store is down, a page that needs a refresh, and a logout, get 503; the user stays logged in."""
     cookies = jar(context)
     site.store.down = True
     click(page, "News")

@@ -95,7 +95,7 @@ def test_upload_after_expiry(tab: Page, world: World, kind: str) -> None:
     world.expire()
     answer = tab.evaluate("(kind) => upload(kind)", kind)
     before, after = world.bodies
-    if kind == "form":  # the boundary is drawn anew for each form
+    if kind == "form":  # the boundary is new for each form
         before, after = (body.replace(body.split(b"\r\n")[0].strip(b"-"), b"") for body in (before, after))
         assert 300_000 * b"C" in after
         assert b'filename="cat.png"' in after
@@ -131,7 +131,7 @@ def test_a_body_that_changes_meanwhile(tab: Page, world: World, kind: str) -> No
     assert b"before" in sent
 
 
-# ---- 401 that refreshing cannot mend
+# ---- 401 that a refresh cannot help
 
 
 def test_a_401_to_a_fresh_token(context: BrowserContext, world: World) -> None:
@@ -346,7 +346,7 @@ def stranger() -> Iterator[Stranger]:
 
 
 def test_redirect_to_another_origin(tab: Page, world: World, stranger: Stranger) -> None:
-    """A redirect to another origin takes no token there, and a 401 from there is not ours to mend."""
+    """A redirect to another origin takes no token there, and a 401 from there causes no refresh."""
     elsewhere, requests = stranger
     answer = ask(tab, f"/api/redirect?to={elsewhere}/401")
     assert 401 == answer["status"]
@@ -480,7 +480,7 @@ def test_no_answer_at_all(tab: Page, world: World) -> None:
 @pytest.mark.every_engine
 @of_axios
 def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
-    """The config of an answer holds no token, so that whoever sends it again, as retry plugins do, gets a good one."""
+    """The config of an answer contains no token, so a retry plugin that sends it again gets a valid one."""
     seen: Any = tab.evaluate(
         """async () => {
             const first = await api.post("/api/items", { a: 1 }).catch((error) => error);

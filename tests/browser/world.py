@@ -199,6 +199,6 @@ def shows(page: Page, text: str) -> None:
 
 
 def happened(page: Page, name: str) -> list[dict[str, Any]]:
-    """Return the session's events of that name, as the page was told of them."""
+    """Return the session's events of that name, as the page received them."""
     found: list[dict[str, Any]] = page.evaluate("(name) => happened(name)", name)
     return found

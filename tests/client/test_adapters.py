@@ -48,7 +48,7 @@ def hook_into(client: Any, hook: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(("module", "new_client"), BLOCKING)
 def test_a_users_hook_does_not_see_a_401_that_is_retried(module: Any, new_client: Any, url: str, issuer: Any) -> None:
-    """`raise_for_status` in a hook stops nothing that a refresh mends, and does stop what none can."""
+    """`raise_for_status` in a hook does not see a 401 that a refresh helps, and sees one that none can."""
     seen: list[int] = []
 
     def hook(response: Any, *_: Any, **__: Any) -> None:

@@ -12,7 +12,7 @@ Each vector is put to the verifier twice, with the vector's own key (or key set)
   else, decoding, header, key, algorithm, ``crit`` and the signature itself, is decided by the lines that ship.
 
 A valid vector may be refused by design, and the table says why. An invalid one that the signature layer accepts is a
-failure and makes the exit status 1, with two exceptions that the table tells of. One is where the vectors contradict
+failure and makes the exit status 1, with two exceptions in the table. One is where the vectors contradict
 themselves: the same text under the same key stands there as valid too. The other is where the signature is good and
 the *key* should not have been accepted: Daypass makes its own keys and is handed none.
 """

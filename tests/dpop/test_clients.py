@@ -99,7 +99,7 @@ def _logged_in(here: Site, **options: Any) -> tuple[DaypassAuth, httpx2.Client]:
 
 
 def test_copied_tokens_are_useless(site: Make) -> None:
-    """Whoever copies both tokens, but not the key, refreshes nothing and opens nothing; the owner notices nothing."""
+    """A thief with both tokens and no key refreshes nothing and opens nothing; the owner is not disturbed."""
     got: list[Any] = []
     here = site()
     _, client = _logged_in(here, on_tokens=got.append)

@@ -40,7 +40,7 @@ class Size:
         workers: of each of three machines.
         expiries: of the one connection.
         kills: of workers in the midst of a refresh.
-        rounds: of what befalls the database.
+        rounds: of failures of the database.
         connections: that are refreshed at their own times.
         seconds: that they are.
         lifetime: seconds that their access tokens live.

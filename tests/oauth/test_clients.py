@@ -94,7 +94,7 @@ def test_a_client_that_does_not_show_it_in_the_body(world: World, form: dict[str
     assert 1 == len(world.session_ids())
 
 
-def test_an_empty_secret_is_none(world: World) -> None:
+def test_an_empty_secret_means_a_public_client(world: World) -> None:
     """What libraries send for a public client: its id and an empty secret (RFC 6749 §2.3.1)."""
     for authorization, form in ((basic("app", ""), {}), (None, {"client_id": "app", "client_secret": ""})):
         token = world.start("app").refresh_token

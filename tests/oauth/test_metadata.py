@@ -53,7 +53,7 @@ def test_scopes_that_are_known() -> None:
         assert "scopes_supported" not in json_of(World(clients=clients).ask(PATH, method="GET"))
 
 
-def test_without_clients_there_is_none() -> None:
+def test_without_clients_there_is_no_metadata() -> None:
     """An issuer without OAuth clients has no OAuth endpoints, and lists none."""
     auth = Daypass("memory:", issuer=ISSUER, load_user=lambda _: None)
     site = Application(auth)

@@ -85,7 +85,7 @@ class Lies:
 
 
 class LyingProvider(ThreadingHTTPServer):
-    """A provider that logs in whoever comes, once per code, and lies as `lies` says."""
+    """A provider that logs in every visitor, once per code, and lies as `lies` says."""
 
     daemon_threads = True
 

@@ -3,7 +3,7 @@
 python -m tests.release.pythons [--oldest | --here] [VERSION …] [-- pytest arguments]
 
 uv finds or downloads each Python, makes a virtual environment for it in a temporary folder, and installs what
-``requirements/dev.txt`` pins. A version that cannot be had is reported, and fails only if it was asked for by name.
+``requirements/dev.txt`` pins. A version that is not available is reported, and fails only if it was asked for by name.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def run_tests(python: str, arguments: Sequence[str]) -> bool:
 
 
 def install(version: str, folder: Path, *, oldest: bool) -> str | None:
-    """Return an interpreter that has everything; None if this Python cannot be had.
+    """Return an interpreter that has everything; None if this Python is not available.
 
     Raises:
         CalledProcessError: the requirements cannot be installed on it.
@@ -72,7 +72,7 @@ def main() -> int:
         for version in options.versions or (VERSIONS[:1] if options.oldest else VERSIONS):
             python = install(version, Path(folder), oldest=options.oldest)
             if python is None:
-                outcomes[version] = "failed: not to be had" if options.versions else "not to be had here"
+                outcomes[version] = "failed: not available" if options.versions else "not available here"
             else:
                 outcomes[version] = "passed" if run_tests(python, arguments) else "failed"
     for version, outcome in outcomes.items():

@@ -65,7 +65,7 @@ def test_no_hint_at_a_key_is_followed() -> None:
             listening.accept()
 
 
-def test_a_member_that_stands_twice_counts_as_it_stands_last() -> None:
+def test_of_a_repeated_member_the_last_one_counts() -> None:
     """Of two claims of one name the last counts, in every check and for the application (RFC 7519 §4)."""
     twice = json.dumps(CLAIMS)[:-1]
     checked = verifier().check(sign(HEADER, f'{twice},"sub":"user-2"}}'.encode()), START)
@@ -75,13 +75,13 @@ def test_a_member_that_stands_twice_counts_as_it_stands_last() -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-0.0", "1e3", "9" * 5000])
-def test_a_number_that_is_none_is_no_time(number: str) -> None:
+def test_an_invalid_number_is_refused_as_a_time(number: str) -> None:
     """What Python's JSON would take for a number and no other language would is no expiry."""
     claims = json.dumps(CLAIMS).replace(str(CLAIMS["exp"]), number)
     refused(sign(HEADER, claims.encode()))
 
 
-def test_a_nested_token_is_none() -> None:
+def test_a_nested_token_is_refused() -> None:
     """A right token as the payload of a signed one, with ``cty``, is not unwrapped (RFC 7519 §5.2)."""
     for header in (HEADER, {**HEADER, "cty": "JWT"}, {**HEADER, "cty": "at+jwt"}):
         refused(sign(header, token().encode()))

@@ -27,7 +27,7 @@ def login(asked: Asked, cookies: str, method: str = "GET", **headers: str) -> Br
 
 
 @pytest.mark.parametrize("space", ["\x85", "\xa0", "\x0b", "\x1c", "\x1f", "\u2000", "\ufeff"])
-def test_a_cookie_that_slipped_past_the_prefix_makes_nobody_somebody(space: str) -> None:
+def test_a_cookie_that_slipped_past_the_prefix_logs_nobody_in(space: str) -> None:
     """A sister host can put no victim into its own session: its cookies are others', to the letter."""
     asked = Asked()
     own, tossed = (asked.auth.start(user) for user in (ALICE, BOB))
@@ -53,7 +53,7 @@ def test_a_form_of_another_site_does_nothing_by_our_cookies(method: str, foreign
     assert [] == asked.events
 
 
-def test_a_refresh_token_in_the_wrong_cookie_is_none() -> None:
+def test_a_refresh_token_in_the_wrong_cookie_is_ignored() -> None:
     """The two cookies are not confused: a token counts only in its own cookie."""
     asked = Asked()
     tokens = asked.auth.start(ALICE)

@@ -148,7 +148,7 @@ def test_a_narrowed_token_of_our_own_manages_sessions() -> None:
     assert not asked.lives(narrowed.refresh_token)
 
 
-def test_another_clients_refresh_token_is_none_here() -> None:
+def test_another_clients_refresh_token_is_refused() -> None:
     """The first-party endpoints neither refresh nor end a session that belongs to another client."""
     asked = Asked()
     third = str(asked.auth.start(ALICE, client_id="third-party").refresh_token)

@@ -15,7 +15,7 @@ class Relay:
     Args:
         port: of the server, on this machine.
         startup: is given what a client begins with; what it returns is answered at once, and the server not asked.
-        passes: tells of each message of the server, its kind and its body, whether the client gets it.
+        passes: returns whether the client gets a message of the server, by its kind and its body.
 
     Attributes:
         port: where clients connect to.

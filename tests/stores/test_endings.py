@@ -29,7 +29,7 @@ def eventually(holds: Callable[[], object]) -> None:
 
 
 class Postgres:
-    """A PostgreSQL server, and what befalls it."""
+    """A PostgreSQL server, and its failures."""
 
     def __init__(self) -> None:
         self._server = postgres.PostgresServer(settings={})
@@ -67,7 +67,7 @@ class Postgres:
 
 
 class Redis:
-    """A Redis server, or a cluster of some, and what befalls them."""
+    """A Redis server, or a cluster, and its failures."""
 
     def __init__(self, url: str, *every: servers.Server, options: str = "?timeout=2") -> None:
         self.url = url + options

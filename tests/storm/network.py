@@ -16,8 +16,8 @@ class Network:
 
     Attributes:
         ports: of the nodes.
-        weather: decides what befalls a message, by the name it bears in ``X-Message``.
-        seen: what befell how many.
+        weather: decides the fate of a message, by its name in ``X-Message``.
+        seen: how many messages had which fate.
         overdue: requests that a node was still busy with when their client had given up: only a machine that is too
             slow for so many users has them, and the rule promises nothing then.
     """

@@ -28,9 +28,9 @@ class Report:
     Attributes:
         seconds: how long it took.
         crowd: what the users met.
-        befell: what befell how many messages.
+        befell: how many messages had which fate.
         killed: nodes that were killed, and started again.
-        events: how many of each kind the nodes told of.
+        events: how many of each kind the nodes emitted.
         store: of what kind it was.
         struck: how often the database server was killed, and started again.
         away: seconds for which it could not be reached, all in all.

@@ -1,4 +1,4 @@
-"""What befalls each message, each node and each user: drawn from a seed, so that a run can be repeated.
+"""The fate of each message, each node and each user: drawn from a seed, so that a run can be repeated.
 
 No I/O here. Everything is drawn by its own name (`Weather.draw`), not in the order in which things happen, so that two
 runs of one seed have the same schedule whatever the machine does meanwhile.
@@ -79,7 +79,7 @@ def beside_a_server(scale: Scale) -> Scale:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What befalls one request and its answer.
+    """The fate of one request and its answer.
 
     Attributes:
         node: which node it goes to.
@@ -114,7 +114,7 @@ class Weather:
         return random.Random(f"{self.seed}/{'/'.join(map(str, name))}")
 
     def fate(self, message: str) -> Fate:
-        """Draw what befalls a message."""
+        """Draw the fate of a message."""
         luck = self.draw("message", message)
         nodes, longest = self.scale.nodes, self.scale.delay
         return Fate(

@@ -237,6 +237,6 @@ def test_plain_http_behind_a_proxy(headers: dict[str, str], options: Options) ->
     ],
 )
 def test_loopback_for_a_stranger(told: dict[str, str], status: int) -> None:
-    """A request forwarded for another host came over a network, whoever says so, and is not on loopback."""
+    """A request forwarded for another host came over a network, whichever peer says so, and is not on loopback."""
     asking = Asked().ask("POST", "/login", LOGIN, scheme="http", host="localhost", headers=told)
     assert status == asking.status

@@ -43,7 +43,7 @@ _READS = (
     ReadStats,
     store_steps.Migrate,  # done by opening the file
 )
-"""Every other step has a transaction that lets nobody else write from its beginning on."""
+"""Every other step has a transaction that blocks other writers from its beginning on."""
 
 
 class SqliteStore:
