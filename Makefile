@@ -78,7 +78,10 @@ clients: $(READY) ## take every client through every scenario, and write docs/sc
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md
 
 interop: $(READY) ## talk to OAuth clients and servers that nobody here wrote, by DPoP too
-	$(BIN)/python -m pytest -q $(ARGS) tests/oauth/test_node_clients.py tests/oauth/test_python_clients.py tests/dpop/test_interop.py
+	@test -x build/interop/bin/python || $(PYTHON) -m venv build/interop
+	@build/interop/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
+	$(BIN)/python -m pytest -q $(ARGS) tests/oauth/test_node_clients.py tests/oauth/test_python_clients.py \
+		tests/dpop/test_interop.py tests/dpop/with_requests_oauth2client.py
 
 bench: $(READY) $(NODE_READY) ## what things cost, against a floor measured in the same run
 	@for each in checking in_process importing requesting refreshing ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
@@ -120,6 +123,8 @@ lock: $(READY) ## pin the development requirements anew
 		--generate-hashes --no-annotate --no-header --output-file requirements/docs.txt
 	$(BIN)/uv pip compile --quiet --upgrade requirements/compare.in --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --output-file requirements/compare.txt
+	$(BIN)/uv pip compile --quiet --upgrade requirements/interop.in --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --output-file requirements/interop.txt
 
 UV = $(BIN)/uv
 $(UV): $(READY)
