@@ -245,11 +245,11 @@ async function overview(passive, mine) {
   latency.show({ values: found.latency, first, width, summary: found.overall });
   const refreshes = ["rotated", "held", "repeated", "branched", "healed", "stale"].reduce((whole, each) => whole + summary[each], 0);
   figures([
-    ["Logins", number(summary.started)],
-    ["Failed logins", number(summary.login_failed)],
-    ["Refreshes", number(refreshes)],
-    ["Thefts found", number(summary.reused), summary.reused ? "bad" : "", "#events/reused"],
-    ["Failed requests", number(summary.failed), summary.failed ? "bad" : ""],
+    ["Logins", summary.started.toLocaleString("en")],
+    ["Failed logins", summary.login_failed.toLocaleString("en")],
+    ["Refreshes", refreshes.toLocaleString("en")],
+    ["Thefts found", summary.reused.toLocaleString("en"), summary.reused ? "bad" : "", "#events/reused"],
+    ["Failed requests", summary.failed.toLocaleString("en"), summary.failed ? "bad" : ""],
     ["Latency, p95", milliseconds(found.overall.p95)],
   ]);
   const running = found.processes.filter((each) => each.alive).length;

@@ -31,7 +31,7 @@ function above(most) {
 
 const exact = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const short = new Intl.NumberFormat("en", { maximumFractionDigits: 1, notation: "compact" });
-export const number = (value) => (value == null ? "–" : (value < 100_000 ? exact : short).format(value));
+export const number = (value) => (value == null ? "–" : (value < 10_000 ? exact : short).format(value));
 
 /**
  * One plot. `series` has a `name` and a `label` for each line or layer of the bars; a redraw keeps an open table open,
