@@ -9,7 +9,9 @@ import pytest
 from daypass import ConfigurationError
 from daypass.cookie_names import is_default
 from daypass.duration import DAY, SECOND
-from daypass.web.cookies import CookiePolicy, SameSite
+from daypass.testing import START
+from daypass.web.cookies import ACCESS, LONGEST, CookiePolicy, SameSite, fits, write
+from daypass.web.message import Request
 from daypass.web.options import Options
 from daypass.web.refusal_log import MAXIMUM
 
@@ -25,6 +27,26 @@ CROSS_SITE = body_of(
 
 
 # ---- how it is set
+
+
+def test_a_cookie_with_its_name_may_have_4096_characters() -> None:
+    """Browsers drop a longer one, so an access token that is one character too long gets no cookie."""
+    request, policy = Request("https", HOST, {}), CookiePolicy()
+    room = LONGEST - len("__Host-daypass-access")
+    assert 4096 == LONGEST
+    assert [True, True, False] == [fits(request, policy, "t" * (room + more)) for more in (-1, 0, 1)]
+
+
+def test_a_cookie_for_one_browser_session_has_no_age_unless_it_is_removed() -> None:
+    """Without ``Max-Age`` the browser forgets it when it closes; an age of 0 removes it in any case."""
+    request, policy = Request("https", HOST, {}), CookiePolicy()
+    headers = [
+        write(request, policy, "token", START + left, START, ACCESS, persistent=persistent)[1]
+        for left, persistent in ((90_000, True), (90_000, False), (1_000, False), (999, False), (-5_000, False))
+    ]
+    assert ["Max-Age=90", None, None, "Max-Age=0", "Max-Age=0"] == [
+        next((part for part in header.split("; ") if part.startswith("Max-Age")), None) for header in headers
+    ]
 
 
 def test_over_https() -> None:
