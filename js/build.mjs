@@ -28,11 +28,11 @@ const LARGEST = {
   "part login": 1300,
   "part step_up": 1300,
   "part ending": 1000,
-  "part dpop": 1800,
-  "part socket": 2700,
+  "part dpop": 2000,
+  "part socket": 2900,
   "part eventsource": 1600,
 };
-const ENTRIES = ["index", "axios", "install", "react", "vue", "server", "socket", "verify"];
+const ENTRIES = ["index", "axios", "install", "react", "vue", "server", "socket", "dpop", "verify"];
 const ENTRIES_SERVED = ["axios", "install"]; // beside the core
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const SERVED = join(HERE, "../src/daypass/web/static");

@@ -14,16 +14,16 @@ const COMMENT = /^\s*\/\*\*[\s\S]*?\*\/\n/;
  * @param external whether an import from that folder stays an import.
  */
 export function rollTypes(folder, entry, external) {
-  const imports = new Set();
+  const imports = new Map(); // what is imported, by name
   const exported = new Set();
   const declared = []; // {name, text}, in the order of their files
   const visited = new Set();
   visit(entry);
-  const needed = reachable(declared, exported);
+  const needed = reachable(declared.filter(({ name }) => !imports.has(name)), exported);
   const texts = declared
-    .filter(({ name }) => needed.has(name))
+    .filter(({ name }) => needed.has(name) && !imports.has(name))
     .map(({ name, text }) => text.replace(/^(declare|interface|type)/m, exported.has(name) ? "export $1" : "$1"));
-  return [...imports, ...texts, "export {};", ""].join("\n");
+  return [...importLines(imports, texts.join("\n")), ...texts, "export {};", ""].join("\n");
 
   function visit(file) {
     if (visited.has(file)) return;
@@ -33,18 +33,30 @@ export function rollTypes(folder, entry, external) {
       const bare = statement.slice(comment.length);
       const [, kind, names, from] = FROM.exec(bare) ?? [];
       const name = NAMED.exec(bare.replace(/^export /, ""))?.[1];
-      if (from && (!from.startsWith(".") || external(from))) imports.add(bare.replace(/\.tsx?";$/, '.js";'));
+      if (from && (!from.startsWith(".") || external(from))) {
+        for (const each of listed(names)) imports.set(each, from.replace(/\.tsx?$/, ".js"));
+      }
       else if (from) {
         if (file === entry && kind === "export") {
-          for (const each of names.split(",").filter((each) => each.trim())) exported.add(each.trim().replace(/^type /, ""));
+          for (const each of listed(names)) exported.add(each);
         }
         visit(from.slice(2).replace(/\.tsx?$/, ".d.ts"));
       } else if (name) {
         if (file === entry && bare.startsWith("export ")) exported.add(name);
         declared.push({ name, text: comment + bare.replace(/^export /, "") });
-      } else if (!/^export (\{\}|default _default);$/.test(bare)) throw new Error(`${file}: cannot roll ${bare}`);
+      } else if (!/^export (\{\}|default \w+);$/.test(bare)) throw new Error(`${file}: cannot roll ${bare}`);
     }
   }
+}
+
+const listed = (names) => names.split(",").map((each) => each.trim().replace(/^type /, "")).filter(Boolean);
+
+/** Return the imports of the names that `text` uses. */
+function importLines(imports, text) {
+  const used = [...imports].filter(([name]) => new RegExp(`\\b${name}\\b`).test(text));
+  return [...new Set(used.map(([, from]) => from))].map(
+    (from) => `import type { ${used.filter((each) => each[1] === from).map(([name]) => name).join(", ")} } from "${from}";`,
+  );
 }
 
 /** Split into top-level statements, each with the comment before it. */

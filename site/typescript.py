@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-ENTRIES = ("index", "axios", "install", "react", "vue", "socket", "server", "verify")
+ENTRIES = ("index", "axios", "install", "react", "vue", "socket", "dpop", "server", "verify")
 ORDER = ("function", "const", "interface", "type", "class")
 """What is shown first: what people call, then what it takes and returns, then the errors."""
 

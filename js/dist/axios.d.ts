@@ -16,6 +16,8 @@ export interface AxiosLike {
  *
  * The session works below every interceptor and transformation: the second request is exactly the same as the first, and
  * the application's own code sees only the last response.
+ *
+ * If the session is bound to a key (`dpop`), axios sends by `fetch`, which signs the request (axios 1.12 or later).
  */
 export declare function withSession<T extends AxiosLike>(instance: T, session: Session): T;
 export {};

@@ -1,8 +1,34 @@
+// src/json.ts
+function readObject(text) {
+  try {
+    const value = JSON.parse(text.trim() || "{}");
+    return Object(value) === value ? value : void 0;
+  } catch {
+    return void 0;
+  }
+}
+
+// src/user.ts
+function readClaims(token) {
+  try {
+    const bytes = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+    return readObject(decodeURIComponent(escape(bytes))) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 // src/axios.ts
 function withSession(instance, session) {
   const plain = { adapter: instance.defaults.adapter, transformRequest: [], transformResponse: [] };
   const bare = instance.create({});
   bare.defaults = { headers: {} };
+  const urls = /* @__PURE__ */ new WeakMap();
+  const signed = async (input, init) => {
+    const answer = await session.fetch(input, init);
+    urls.set(input, answer.url);
+    return answer;
+  };
   instance.defaults.adapter = async (config) => {
     const { signal } = config;
     let failure;
@@ -10,7 +36,9 @@ function withSession(instance, session) {
       failure = void 0;
       const headers = { ...config.headers, ...token && { Authorization: `Bearer ${token}` } };
       const ending = login && AbortSignal.any?.(signal ? [signal, login] : [login]);
-      const sent = { ...config, ...plain, headers, ...ending && { signal: ending } };
+      const bound = !!token && !!readClaims(token)["cnf"];
+      const by = { ...plain, ...bound && { adapter: "fetch", env: { fetch: signed } } };
+      const sent = { ...config, ...by, headers, ...ending && { signal: ending } };
       const answer2 = await bare.request(sent).catch((error) => {
         if (login?.aborted && !signal?.aborted) throw login.reason;
         failure = error;
@@ -32,7 +60,7 @@ function withSession(instance, session) {
       send,
       look: ({ status, request, headers, data }) => ({
         status,
-        from: request?.responseURL,
+        from: request && (request.responseURL ?? urls.get(request)),
         challenge: headers["www-authenticate"],
         text: () => data
       })

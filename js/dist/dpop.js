@@ -61,7 +61,7 @@ var encode = (text) => new TextEncoder().encode(text);
 var base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 
 // src/dpop.ts
-import { LoginRequired } from "./index.js";
+import { LoginRequired, RefreshUnavailable } from "./index.js";
 
 // src/json.ts
 function readObject(text) {
@@ -72,6 +72,9 @@ function readObject(text) {
     return void 0;
   }
 }
+
+// src/options.ts
+var baseURL = () => globalThis.document?.baseURI ?? globalThis.location?.href;
 
 // src/user.ts
 function readClaims(token) {
@@ -86,34 +89,51 @@ function readClaims(token) {
 // src/dpop.ts
 var KEY_LOST = "key lost";
 var known = /* @__PURE__ */ new WeakMap();
-async function prove(core, plain, input, init) {
+function boundOf(core) {
+  const bound = known.get(core.session) ?? { keys: createKeys(core.label), nonces: /* @__PURE__ */ new Map() };
+  known.set(core.session, bound);
+  return bound;
+}
+async function headersFor(session, method, url, accessToken) {
+  const token = accessToken ?? await session.token();
+  const thumbprint = boundTo(token);
+  if (!thumbprint) return { authorization: `Bearer ${token}` };
+  const bound = known.get(session);
+  if (!bound) throw new RefreshUnavailable("The session is still starting: try again");
+  const key = await bound.keys.find(thumbprint);
+  if (thumbprint !== key.thumbprint) throw new LoginRequired(`Login required: ${KEY_LOST}`);
+  return await signed(bound, key, method, new URL(url, baseURL()), token);
+}
+async function signed({ nonces }, key, method, { origin, pathname }, token) {
+  const ath = token && await digest(token);
+  const dpop = await sign(key, { htm: method, htu: origin + pathname, nonce: nonces.get(origin), ath });
+  return { dpop, ...token && { authorization: `DPoP ${token}` } };
+}
+var prove = async (core, plain, input, init) => {
   const url = core.cover(input.url ?? input);
   const path = url?.startsWith(`${core.url}/`) && /^(login|refresh|confirm|logout)(?![^?])/.exec(url.slice(core.url.length + 1))?.[1];
   const token = new Headers(init?.headers ?? input.headers).get("authorization")?.replace(/^Bearer /, "");
   const thumbprint = token && boundTo(token);
   if (!url || !(path || thumbprint)) return plain.call(globalThis, input, init);
   if (!globalThis.crypto?.subtle) return unavailable("The option dpop needs HTTPS");
-  const bound = known.get(core) ?? { keys: createKeys(core.label), nonces: /* @__PURE__ */ new Map() };
-  known.set(core, bound);
+  const bound = boundOf(core);
   const request = new Request(input, init);
   const send = (key2) => sendBy(bound, key2, request, token, (proven) => plain.call(globalThis, proven, again(init)));
   const key = await bound.keys.find(thumbprint);
   if (thumbprint && thumbprint !== key.thumbprint) throw lost(core);
   const answer = await send(key);
   return path ? judge(core, bound.keys, path, key, answer, send) : answer;
-}
+};
+var dpop_default = prove;
 var again = ({ signal, referrer, referrerPolicy } = {}) => ({ signal, referrer, referrerPolicy });
-async function sendBy({ nonces }, key, request, token, send) {
-  const { origin, pathname } = new URL(request.url);
-  const ath = token && await digest(token);
+async function sendBy(bound, key, request, token, send) {
+  const url = new URL(request.url);
   const attempt = async (repeat) => {
-    const nonce = nonces.get(origin);
     const proven = request.clone();
-    proven.headers.set("dpop", await sign(key, { htm: request.method, htu: origin + pathname, nonce, ath }));
-    if (token) proven.headers.set("authorization", `DPoP ${token}`);
+    for (const [name, value] of Object.entries(await signed(bound, key, request.method, url, token))) proven.headers.set(name, value);
     const answer = await send(proven);
     const newer = answer.headers.get("dpop-nonce");
-    if (newer) nonces.set(origin, newer);
+    if (newer) bound.nonces.set(url.origin, newer);
     return repeat && newer && await asksForNonce(answer) ? attempt(false) : answer;
   };
   return attempt(true);
@@ -149,6 +169,8 @@ function lost(core) {
 var boundTo = (accessToken) => readClaims(accessToken)["cnf"]?.jkt;
 var unavailable = (message) => Response.json({ error: "dpop_unavailable", message }, { status: 400 });
 export {
-  prove as default
+  boundOf,
+  dpop_default as default,
+  headersFor
 };
 //# sourceMappingURL=dpop.js.map

@@ -1,4 +1,4 @@
-import { type ReactNode } from "react";
+import type { ReactNode } from "react";
 import type { Session, Snapshot, User } from "./index.js";
 export interface SessionProviderProps {
     /** Made once, in a module: `export const session = createSession()`. */

@@ -37,6 +37,7 @@ async function schedule(core) {
   });
   for (const type of ["visibilitychange", "pageshow", "online"]) listen(core, type, wake);
   plan();
+  if (core.dpop) (await import("./dpop.js")).boundOf(core);
   if (core.idle) void (await import("./ending.js")).default(core);
 }
 export {

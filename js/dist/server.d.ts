@@ -1,5 +1,4 @@
-import { type Snapshot, type User } from "./index.js";
-export type { Snapshot, Status, User } from "./index.js";
+import type { Snapshot, User } from "./index.js";
 /** The login of the browser that requested a page, for the time of this request. */
 export interface ServerSession {
     readonly status: "in" | "out";

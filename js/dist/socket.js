@@ -48,7 +48,7 @@ var RESTART = 1012;
 var TRY_AGAIN = 1013;
 var LOST = { code: 1006, reason: "", wasClean: false };
 var MISSING = { code: EXPIRED, reason: "token_missing", wasClean: false };
-var tokenMessage = (accessToken, resume) => JSON.stringify({ type: TOKEN, accessToken, resume });
+var tokenMessage = (accessToken, resume, proof) => JSON.stringify({ type: TOKEN, accessToken, resume, proof });
 var tokenProtocols = (accessToken) => [TOKEN, `${TOKEN}.${accessToken}`];
 function acceptedFor(data) {
   if (typeof data !== "string" || !data.startsWith(ACCEPTED)) return void 0;
@@ -64,6 +64,16 @@ function asResponse(close) {
   return error ? new Response(null, { status: 401, headers }) : new Response(null, { status: 503 });
 }
 var isPassing = (close) => /^(1001|1005|1006|1011|1012|1013|1014|4401)$/.test(`${close.code}`) || concernsSession(close);
+
+// src/user.ts
+function readClaims(token) {
+  try {
+    const bytes = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+    return readObject(decodeURIComponent(escape(bytes))) ?? {};
+  } catch {
+    return {};
+  }
+}
 
 // src/socket.ts
 var ANSWER = 1e4;
@@ -216,12 +226,20 @@ var Socket = class extends EventTarget {
     });
     if (accepted) await this.#lasts;
   }
+  /** Return the proof that a token bound to a key needs; it goes into the first message, and into no subprotocol. */
+  async #proof(token) {
+    if (this.#options.authenticate === "subprotocol") throw invalid("authenticate", "subprotocol", "'message', with dpop");
+    const { headersFor } = await import("./dpop.js");
+    return (await headersFor(this.#session, "GET", this.url.replace("ws", "http"), token))["dpop"];
+  }
   /** Open a connection; resolves once the server has accepted the token, or the connection has ended without that. */
-  #open(token) {
+  async #open(token) {
     const { protocols = [], authenticate, resume } = this.#options;
     const offered = [protocols].flat();
     if (authenticate === "subprotocol") offered.push(...tokenProtocols(token));
-    const first = tokenMessage(token, resume?.());
+    const proof = readClaims(token)["cnf"] ? await this.#proof(token) : void 0;
+    if (this.#state === CLOSED) return false;
+    const first = tokenMessage(token, resume?.(), proof);
     const raw = new WebSocket(this.url, offered);
     raw.binaryType = this.#binaryType;
     this.#raw = raw;

@@ -1,4 +1,4 @@
-import { type App, type ComputedRef } from "vue";
+import type { App, ComputedRef } from "vue";
 import type { Session, Status, User } from "./index.js";
 /** The result of `useSession`. */
 export interface SessionRefs {

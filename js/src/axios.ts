@@ -1,5 +1,6 @@
 /** `daypass/axios`: axios, without expiry. */
 import type { Session } from "./index.ts";
+import { readClaims } from "./user.ts";
 
 /** The part of axios that is used; axios is not imported. */
 export interface AxiosLike {
@@ -22,6 +23,7 @@ interface Answer {
   status: number;
   data: unknown;
   headers: Record<string, string | undefined>;
+  /** An `XMLHttpRequest`, or a `Request`. */
   request?: { responseURL?: string };
   config: Config;
 }
@@ -32,11 +34,19 @@ interface Answer {
  *
  * The session works below every interceptor and transformation: the second request is exactly the same as the first, and
  * the application's own code sees only the last response.
+ *
+ * If the session is bound to a key (`dpop`), axios sends by `fetch`, which signs the request (axios 1.12 or later).
  */
 export function withSession<T extends AxiosLike>(instance: T, session: Session): T {
   const plain = { adapter: instance.defaults.adapter, transformRequest: [], transformResponse: [] };
   const bare = instance.create({});
   bare.defaults = { headers: {} }; // the defaults are in the request already
+  const urls = new WeakMap<object, string>();
+  const signed = async (input: Request, init?: RequestInit) => {
+    const answer = await session.fetch(input, init);
+    urls.set(input, answer.url);
+    return answer;
+  };
   instance.defaults.adapter = async (config: Config): Promise<Answer> => {
     const { signal } = config;
     // up to here, a response that axios calls an error is a response like any other
@@ -45,7 +55,9 @@ export function withSession<T extends AxiosLike>(instance: T, session: Session):
       failure = undefined;
       const headers = { ...config.headers, ...(token && { Authorization: `Bearer ${token}` }) };
       const ending = login && AbortSignal.any?.(signal ? [signal, login] : [login]);
-      const sent = { ...config, ...plain, headers, ...(ending && { signal: ending }) };
+      const bound = !!token && !!readClaims(token)["cnf"];
+      const by = { ...plain, ...(bound && { adapter: "fetch", env: { fetch: signed } }) };
+      const sent = { ...config, ...by, headers, ...(ending && { signal: ending }) };
       const answer = (await bare.request(sent as never).catch((error) => {
         if (login?.aborted && !signal?.aborted) throw login.reason;
         failure = error;
@@ -67,7 +79,7 @@ export function withSession<T extends AxiosLike>(instance: T, session: Session):
       send,
       look: ({ status, request, headers, data }) => ({
         status,
-        from: request?.responseURL,
+        from: request && (request.responseURL ?? urls.get(request)),
         challenge: headers["www-authenticate"],
         text: () => data as string,
       }),

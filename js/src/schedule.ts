@@ -38,5 +38,6 @@ export default async function schedule(core: Core): Promise<void> {
   });
   for (const type of ["visibilitychange", "pageshow", "online"]) listen(core, type, wake);
   plan();
+  if (core.dpop) (await import("./dpop.ts")).boundOf(core);
   if (core.idle) void (await import("./ending.ts")).default(core);
 }

@@ -13,6 +13,7 @@ import type { Session } from "./index.ts";
 import { baseURL, refuseUnknown } from "./options.ts";
 import { onWake, pauseAfter, rest } from "./reconnecting.ts";
 import * as wire from "./socket_wire.ts";
+import { readClaims } from "./user.ts";
 import type { SocketClose } from "./socket_wire.ts";
 
 export type { SocketClose } from "./socket_wire.ts";
@@ -248,12 +249,21 @@ class Socket extends EventTarget implements SessionSocket {
     if (accepted) await this.#lasts;
   }
 
+  /** Return the proof that a token bound to a key needs; it goes into the first message, and into no subprotocol. */
+  async #proof(token: string): Promise<string> {
+    if (this.#options.authenticate === "subprotocol") throw invalid("authenticate", "subprotocol", "'message', with dpop");
+    const { headersFor } = await import("./dpop.ts");
+    return (await headersFor(this.#session, "GET", this.url.replace("ws", "http"), token))["dpop"]!;
+  }
+
   /** Open a connection; resolves once the server has accepted the token, or the connection has ended without that. */
-  #open(token: string): Promise<boolean> {
+  async #open(token: string): Promise<boolean> {
     const { protocols = [], authenticate, resume } = this.#options;
     const offered = [protocols].flat();
     if (authenticate === "subprotocol") offered.push(...wire.tokenProtocols(token));
-    const first = wire.tokenMessage(token, resume?.());
+    const proof = readClaims(token)["cnf"] ? await this.#proof(token) : undefined;
+    if (this.#state === CLOSED) return false;
+    const first = wire.tokenMessage(token, resume?.(), proof);
     const raw = new WebSocket(this.url, offered);
     raw.binaryType = this.#binaryType;
     this.#raw = raw;

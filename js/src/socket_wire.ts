@@ -24,7 +24,8 @@ export const TRY_AGAIN = 1013;
 export const LOST: SocketClose = { code: 1006, reason: "", wasClean: false };
 export const MISSING: SocketClose = { code: EXPIRED, reason: "token_missing", wasClean: false };
 
-export const tokenMessage = (accessToken: string, resume?: unknown): string => JSON.stringify({ type: TOKEN, accessToken, resume });
+export const tokenMessage = (accessToken: string, resume?: unknown, proof?: string): string =>
+  JSON.stringify({ type: TOKEN, accessToken, resume, proof });
 
 /** The subprotocols that have the access token; the server chooses the first of them, or the application's own. */
 export const tokenProtocols = (accessToken: string): string[] => [TOKEN, `${TOKEN}.${accessToken}`];

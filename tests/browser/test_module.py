@@ -68,7 +68,7 @@ def test_the_package() -> None:
     assert version("daypass") == described["version"]
     assert {"package.json", "README.md", "LICENSE"} <= names
     assert not [name for name in names if name.startswith(("test/", "node_modules/"))]
-    for name in ("index", "axios", "install", "react", "vue", "server", "socket", "verify"):
+    for name in ("index", "axios", "install", "react", "vue", "server", "socket", "dpop", "verify"):
         assert {f"dist/{name}.js", f"dist/{name}.js.map", f"dist/{name}.d.ts"} <= names
         assert f"./dist/{name}.js" == described["exports"]["." if name == "index" else f"./{name}"]
     sources = json.loads((JS / "dist/index.js.map").read_text())["sources"]

@@ -79,7 +79,7 @@ class World(Application):
             await super().__call__(scope, receive, send)
             return
         path = scope["path"]
-        token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
+        token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ").removeprefix("DPoP ")
         number = self.issued.index(token) if token in self.issued else None
         if self.unreachable:
             send.__self__.transport.abort()  # type: ignore[attr-defined]  # the method is that of uvicorn's cycle

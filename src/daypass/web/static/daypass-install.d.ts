@@ -1,4 +1,4 @@
-import { type Session, type SessionOptions } from "./daypass.js";
+import type { Session, SessionOptions } from "./daypass.js";
 /**
  * Send every `fetch` of this page to the session's origins through it; `close` puts the original `fetch` back.
  *
