@@ -134,6 +134,8 @@ class Session:
 
     def within_own_times(self) -> "Session":
         """Return the session with the expiry that its own times allow: older versions of Daypass ignore these."""
+        if self.ends_at is None and self.idle_ttl is None:
+            return self
         ends = [self.expires_at] if self.ends_at is None else [self.expires_at, self.ends_at]
         if self.idle_ttl is not None:
             ends.append(max(self.created_at, self.rotated_at) + self.idle_ttl)
