@@ -150,6 +150,11 @@ dist: $(READY) ## build the sdist, from it the wheel, and try both in bare envir
 		rm -rf dist/.bare && $(PYTHON) -m venv dist/.bare \
 		&& dist/.bare/bin/python -m pip install --quiet --disable-pip-version-check $$each \
 		&& (cd dist && .bare/bin/python -I ../tests/release/smoke.py $$(ls *.whl | cut -d- -f2)) || exit 1; \
+	done
+	@for each in metrics completion opentelemetry; do \
+		rm -rf dist/.bare && $(PYTHON) -m venv dist/.bare \
+		&& dist/.bare/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server,$$each]" \
+		&& (cd dist && .bare/bin/python -I ../tests/release/smoke.py $$(ls *.whl | cut -d- -f2) $$each) || exit 1; \
 	done; rm -rf dist/.bare
 
 sbom: ## write what the wheel brings along to sbom.json (CycloneDX)

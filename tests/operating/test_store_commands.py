@@ -15,7 +15,7 @@ import pytest
 
 from daypass.cli import main, progress
 from daypass.cli.progress import Progress
-from daypass.store_steps import Insert
+from daypass.store_steps import Insert, Probe
 from daypass.stores import sql
 from daypass.stores.sqlite import SqliteStore
 from daypass.testing import session
@@ -26,11 +26,12 @@ YEAR = 365 * 86_400_000
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with a database that has a user."""
+    """Return a folder with an empty database."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("DAYPASS_") and "TEST" not in name]:
         monkeypatch.delenv(name)
-    add_user(tmp_path)
+    with closing(SqliteStore(tmp_path / "app.db")) as store:
+        store.perform(Probe())
     return tmp_path
 
 
@@ -74,6 +75,7 @@ def test_sessions_of_users_elsewhere_are_no_fault(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only where all users are the service's own, a session needs one of them."""
+    add_user(folder)
     add_sessions(folder, 1)
     assert "session-without-user" in run("store", "check", capsys=capsys, status=3)
     monkeypatch.setenv("DAYPASS_USERS_WEBHOOK", "https://app.example.com/users")

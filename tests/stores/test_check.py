@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - statements of a test, put together from its own numbers
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ import redis
 
 from daypass import Daypass, Device, User
 from daypass.account_steps import AddAccount
+from daypass.cli.store import parts
 from daypass.duration import DAY, HOUR, MINUTE
 from daypass.operator_steps import CHECKED_AT_ONCE, AddMark, AuditRecord, Check, NoteEvents
 from daypass.session import EndReason
@@ -363,3 +365,28 @@ def test_a_purge_repairs_what_it_is_said_to_repair(redis_store: RedisStore, redi
 def test_each_check_says_what_to_do() -> None:
     """A severity that exists, what it is, and what to do."""
     assert all(severity in ("error", "warning") and found_text and do for severity, found_text, do in CHECKS.values())
+
+
+def test_a_store_in_use_has_no_faults(redis_store: RedisStore) -> None:
+    """Sessions come, move and go while they are looked at; what is found is looked at again."""
+    auth = Daypass(
+        redis_store, issuer="https://issuer.example", secret=SECRET, load_user=lambda _: User("1"), grace_period=0
+    )
+    ended = threading.Event()
+
+    def use_it() -> None:
+        while not ended.is_set():
+            tokens = auth.start(User("1"))
+            tokens = auth.refresh(tokens.refresh_token)
+            auth.logout(tokens.refresh_token)
+            auth.end_all("1")
+
+    threads = [threading.Thread(target=use_it) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [] == [fault for _ in range(3) for part in parts(redis_store) for fault in part.faults]
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()

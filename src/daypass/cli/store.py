@@ -115,7 +115,7 @@ def check(options: argparse.Namespace) -> int:
     found: dict[str, _Found] = {}
     looked_at = 0
     with opened(options) as store, Progress("checking") as progress:
-        for checked in _parts(_operated(store)):
+        for checked in parts(_operated(store)):
             looked_at += checked.looked_at
             progress.note(f"{looked_at:,} rows and keys")
             for fault in checked.faults:
@@ -157,7 +157,7 @@ def _order(record: dict[str, Any]) -> tuple[str, str]:
     return record["severity"], record["check"]
 
 
-def _parts(store: "OperatorStore") -> "Iterator[Checked]":
+def parts(store: "OperatorStore") -> "Iterator[Checked]":
     """Check part after part. The service goes on meanwhile, so only faults that are found twice count."""
     from daypass.clock import system_clock
     from daypass.operator_steps import Check, Checked
