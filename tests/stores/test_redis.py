@@ -263,7 +263,9 @@ def test_a_store_that_is_too_new_is_refused(store: RedisStore, client: redis.Red
     client.set("daypass:{schema}", 99)
     every: list[StoreStep[Any]] = [Migrate(), Find(session().id), Insert(session())]
     for step in every:
-        with pytest.raises(ConfigurationError, match=f"needs a Daypass that knows schema 99, and this one knows {layout.VERSION}"):
+        with pytest.raises(
+            ConfigurationError, match=f"needs a Daypass that knows schema 99, and this one knows {layout.VERSION}"
+        ):
             store.perform(step)
     assert {b"daypass:{schema}", b"daypass:{schema}:version"} == set(client.scan_iter())
 
