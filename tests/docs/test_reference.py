@@ -28,7 +28,7 @@ def first_cells(text: str) -> list[str]:
 
 def test_each_error_of_python_has_its_row() -> None:
     """Each public error is on the page, with the code and the status that it has; those without are the client's."""
-    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)` )?\| (?:(\d+) )?\|", section(ERRORS, "Python, server"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` (?:`(\w+)` (\d+) )?\|", section(ERRORS, "Python, server"), re.MULTILINE)
     bases = {"DaypassError", "TokenRejected", "StoreError"}
     public = {name for name in daypass.__all__ if hasattr(errors, name)}
     client = {"LoginRequired", "StepUpRequired", "RefreshUnavailable"}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from daypass import ConfigurationError
+from daypass import ConfigurationError, Tokens, User
 from daypass.cookie_names import is_default
 from daypass.duration import DAY, SECOND
-from daypass.testing import START
-from daypass.web.cookies import ACCESS, LONGEST, CookiePolicy, SameSite, fits, write
+from daypass.testing import START, session
+from daypass.web.cookies import ACCESS, LONGEST, CookiePolicy, SameSite, fits, write, write_access
 from daypass.web.message import Request
 from daypass.web.options import Options
 from daypass.web.refusal_log import MAXIMUM
@@ -35,6 +35,34 @@ def test_a_cookie_with_its_name_may_have_4096_characters() -> None:
     room = LONGEST - len("__Host-daypass-access")
     assert 4096 == LONGEST
     assert [True, True, False] == [fits(request, policy, "t" * (room + more)) for more in (-1, 0, 1)]
+
+
+def test_a_cookie_keeps_the_name_that_the_browser_has_until_a_login() -> None:
+    """A cookie of 0.1, without the port, is renewed under its name; a new session's cookie gets today's name."""
+    request, policy = Request("http", "127.0.0.1:8000", {"cookie": "daypass=old"}), CookiePolicy()
+    assert write(request, policy, "token", START + 9_000, START)[1].startswith("daypass=token;")
+    assert write(request, policy, "token", START + 9_000, START, new=True)[1].startswith("daypass-8000=token;")
+
+
+def test_an_access_cookie_lives_as_long_as_its_token_in_whole_seconds() -> None:
+    """The times of the token are in whole seconds, so a cookie that is set later in its second lives a second less."""
+    request, tokens = Request("https", HOST, {}), Tokens("a.b.c", "dpr_x", 900, session(), User("user-1"))
+    ages = [write_access(request, CookiePolicy(), tokens, START + later)[1] for later in (0, 999)]
+    assert [True, True] == ["Max-Age=900;" in ages[0], "Max-Age=899;" in ages[1]]
+
+
+def test_a_policy_is_a_value() -> None:
+    """Equal policies are equal, whatever they have logged, and cannot be changed."""
+    assert CookiePolicy() == CookiePolicy()
+    with pytest.raises(AttributeError):
+        CookiePolicy().same_site = "Lax"  # type: ignore[misc]  # the test is about this
+
+
+def test_a_cookie_name_may_have_64_characters() -> None:
+    """One more is refused, with the limit in the message."""
+    assert "n" * 64 == CookiePolicy(name="n" * 64).name
+    with pytest.raises(ConfigurationError, match="write up to 64 letters"):
+        CookiePolicy(name="n" * 65)
 
 
 def test_a_cookie_for_one_browser_session_has_no_age_unless_it_is_removed() -> None:
