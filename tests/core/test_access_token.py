@@ -40,9 +40,13 @@ EXPIRES = START + 900_000
 
 
 def refused(text: str) -> TokenMalformed:
-    """Return the error with which ``text`` is refused, twice; the error contains no part of it."""
-    checking = verifier()
-    for _ in range(2):
+    """Return the error with which ``text`` is refused, also by a verifier that knows the header of a good token.
+
+    The error contains no part of the text.
+    """
+    fresh, knowing = verifier(), verifier()
+    knowing.check(RIGHT, START)
+    for checking in (fresh, fresh, knowing):
         with pytest.raises(TokenMalformed) as caught:
             checking.check(text, START)
     told = f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"

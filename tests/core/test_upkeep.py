@@ -19,7 +19,7 @@ import pytest
 from daypass import AsyncDaypass, Daypass, Event, SessionRevoked, StoreUnavailable, User
 from daypass.duration import DAY, HOUR, MINUTE, SECOND
 from daypass.flow import Step
-from daypass.steps import Emit, Listen, Now, StoreClock, Subscribe
+from daypass.steps import Emit, Listen, Now, Pause, StoreClock, Subscribe
 from daypass.store_steps import Find, ReadEndings, ReadKeys, StoreStep, Sweep, Swept
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.testing import START, Clock
@@ -354,6 +354,25 @@ def test_sessions_that_are_over_are_removed_beside_the_requests() -> None:
         auth.verify(new.access_token)
         eventually(lambda: store.perform(Find(old.id)) is None)
     assert new.session == store.perform(Find(new.session.id))
+
+
+async def test_purge_pauses_between_short_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes can use the store in between: no batch is larger than 250 sessions."""
+    clock, steps = Clock(), list[Any]()
+    async with async_issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as auth:
+        await asyncio.gather(*(auth.start(User("1")) for _ in range(600)))
+        clock.advance(40 * DAY)
+        answer = auth._answer
+
+        def noted(step: Step[Any]) -> Any:
+            steps.append(step)
+            return answer(step)
+
+        monkeypatch.setattr(auth, "_answer", noted)
+        assert 600 == await auth.purge()
+    purging = [type(step).__name__ for step in steps if isinstance(step, Sweep | Pause)]
+    assert ["Sweep", "Pause", "Sweep", "Pause", "Sweep"] == purging
+    assert {250} == {step.batch for step in steps if isinstance(step, Sweep)}
 
 
 async def test_purge_removes_all_expired_sessions(tmp_path: Path) -> None:
