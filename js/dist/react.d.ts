@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import type { Session, Snapshot, User } from "./index.js";
+import type { Session, SessionEvents, Snapshot, User } from "./index.js";
 export interface SessionProviderProps {
     /** Made once, in a module: `export const session = createSession()`. */
     session: Session;
@@ -40,4 +40,17 @@ export declare function useUser(): User | null;
  * the first user's state is left.
  */
 export declare function RequireLogin({ login, pending, children }: RequireLoginProps): ReactNode;
+/**
+ * Return the warning that the session ends soon; `null` while there is none. `session.extend()` keeps the session alive.
+ *
+ * @throws Error where no `SessionProvider` is above.
+ */
+export declare function useEnding(): SessionEvents["ending"] | null;
+/**
+ * Return what the server wants the user to confirm; `null` while it wants nothing. Call `session.confirm({ password })`, or
+ * `cancel()`. Use it once, in a component that is always mounted: requests wait only while something listens.
+ *
+ * @throws Error where no `SessionProvider` is above.
+ */
+export declare function useStepUp(): SessionEvents["stepUp"] | null;
 export {};

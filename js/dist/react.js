@@ -6,7 +6,9 @@ import {
   createContext,
   createElement,
   useContext,
+  useEffect,
   useMemo,
+  useState,
   useSyncExternalStore
 } from "react";
 var UNKNOWN = { status: "unknown", user: null, version: 0 };
@@ -33,6 +35,34 @@ function RequireLogin({ login, pending, children }) {
   if (status === "out") return login;
   return createElement(Fragment, { key: user?.subject }, children);
 }
+function useEnding() {
+  return useLatest("ending", "extended");
+}
+function useStepUp() {
+  return useLatest("stepUp", "confirmed");
+}
+function useLatest(name, over) {
+  const { session } = useProvided();
+  const [latest, setLatest] = useState(null);
+  useEffect(() => {
+    const clear = () => setLatest(null);
+    const stops = [
+      session.on(name, (event) => setLatest(clearedBy(event, clear))),
+      session.on(over, clear),
+      session.on("loggedOut", clear)
+    ];
+    return () => {
+      clear();
+      for (const stop of stops) stop();
+    };
+  }, [session, name, over]);
+  return latest;
+}
+function clearedBy(event, clear) {
+  if (!("cancel" in event)) return event;
+  const { cancel } = event;
+  return { ...event, cancel: () => (cancel(), clear()) };
+}
 function useSnapshot(select) {
   const { session, rendered, told } = useProvided();
   const read = () => {
@@ -49,7 +79,9 @@ function useProvided() {
 export {
   RequireLogin,
   SessionProvider,
+  useEnding,
   useSession,
+  useStepUp,
   useUser
 };
 //# sourceMappingURL=react.js.map

@@ -1,5 +1,5 @@
-import type { App, ComputedRef } from "vue";
-import type { Session, Status, User } from "./index.js";
+import type { App, ComputedRef, Ref } from "vue";
+import type { Session, SessionEvents, Status, User } from "./index.js";
 /** The result of `useSession`. */
 export interface SessionRefs {
     readonly session: Session;
@@ -45,6 +45,20 @@ export declare function createDaypass(session: Session, { initialUser }?: Daypas
  * @throws Error if the app does not use the plugin.
  */
 export declare function useSession(): SessionRefs;
+/**
+ * Return the warning that the session ends soon, as a ref; `null` while there is none. `session.extend()` keeps it alive.
+ *
+ * @throws Error where the app does not use the plugin.
+ */
+export declare function useEnding(): Readonly<Ref<SessionEvents["ending"] | null>>;
+/**
+ * Return what the server wants the user to confirm, as a ref; `null` while it wants nothing. Call
+ * `session.confirm({ password })`, or `cancel()`. Use it once, in a component that is always mounted: requests wait only
+ * while something listens.
+ *
+ * @throws Error where the app does not use the plugin.
+ */
+export declare function useStepUp(): Readonly<Ref<SessionEvents["stepUp"] | null>>;
 /**
  * Let only users who are logged in see the routes with `meta: { requiresAuth: true }`; send all others to the login.
  * A user whose login ends on such a route is sent there too. While the server cannot be reached, nobody is sent away.

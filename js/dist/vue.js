@@ -1,5 +1,5 @@
 // src/vue.ts
-import { computed, inject, shallowRef } from "vue";
+import { computed, inject, onScopeDispose, shallowRef } from "vue";
 var KEY = /* @__PURE__ */ Symbol("daypass");
 function createDaypass(session, { initialUser } = {}) {
   const read = () => {
@@ -20,6 +20,29 @@ function useSession() {
   if (!refs) throw new Error("no session here: call app.use(createDaypass(session)) before the app is mounted");
   return refs;
 }
+function useEnding() {
+  return useLatest("ending", "extended");
+}
+function useStepUp() {
+  return useLatest("stepUp", "confirmed");
+}
+function useLatest(name, over) {
+  const { session } = useSession();
+  const latest = shallowRef(null);
+  const clear = () => void (latest.value = null);
+  const stops = [
+    session.on(name, (event) => latest.value = clearedBy(event, clear)),
+    session.on(over, clear),
+    session.on("loggedOut", clear)
+  ];
+  onScopeDispose(() => stops.forEach((stop) => stop()));
+  return latest;
+}
+function clearedBy(event, clear) {
+  if (!("cancel" in event)) return event;
+  const { cancel } = event;
+  return { ...event, cancel: () => (cancel(), clear()) };
+}
 function guardRoutes(router, session, { login }) {
   const detour = ({ meta, fullPath }) => meta["requiresAuth"] && session.status === "out" ? { path: login, query: { redirect: fullPath } } : void 0;
   const removeGuard = router.beforeEach(async (to) => {
@@ -38,6 +61,8 @@ function guardRoutes(router, session, { login }) {
 export {
   createDaypass,
   guardRoutes,
-  useSession
+  useEnding,
+  useSession,
+  useStepUp
 };
 //# sourceMappingURL=vue.js.map

@@ -6,10 +6,12 @@ import {
   createContext,
   createElement,
   useContext,
+  useEffect,
   useMemo,
+  useState,
   useSyncExternalStore,
 } from "react";
-import type { Session, Snapshot, User } from "./index.ts";
+import type { Session, SessionEvents, Snapshot, User } from "./index.ts";
 
 export interface SessionProviderProps {
   /** Made once, in a module: `export const session = createSession()`. */
@@ -85,6 +87,51 @@ export function RequireLogin({ login, pending, children }: RequireLoginProps): R
   if (status === "unknown") return pending;
   if (status === "out") return login;
   return createElement(Fragment, { key: user?.subject }, children);
+}
+
+/**
+ * Return the warning that the session ends soon; `null` while there is none. `session.extend()` keeps the session alive.
+ *
+ * @throws Error where no `SessionProvider` is above.
+ */
+export function useEnding(): SessionEvents["ending"] | null {
+  return useLatest<SessionEvents["ending"]>("ending", "extended");
+}
+
+/**
+ * Return what the server wants the user to confirm; `null` while it wants nothing. Call `session.confirm({ password })`, or
+ * `cancel()`. Use it once, in a component that is always mounted: requests wait only while something listens.
+ *
+ * @throws Error where no `SessionProvider` is above.
+ */
+export function useStepUp(): SessionEvents["stepUp"] | null {
+  return useLatest<SessionEvents["stepUp"]>("stepUp", "confirmed");
+}
+
+/** Return the last event of this name; `null` after the event `over`, a logout, or `cancel`. */
+function useLatest<E extends object>(name: "ending" | "stepUp", over: "extended" | "confirmed"): E | null {
+  const { session } = useProvided();
+  const [latest, setLatest] = useState<E | null>(null);
+  useEffect(() => {
+    const clear = () => setLatest(null);
+    const stops = [
+      session.on(name, (event) => setLatest(clearedBy(event as unknown as E, clear))),
+      session.on(over, clear),
+      session.on("loggedOut", clear),
+    ];
+    return () => {
+      clear();
+      for (const stop of stops) stop();
+    };
+  }, [session, name, over]);
+  return latest;
+}
+
+/** Return the event; its `cancel`, if it has one, clears what is shown, too. */
+function clearedBy<E extends object>(event: E, clear: () => void): E {
+  if (!("cancel" in event)) return event;
+  const { cancel } = event as unknown as SessionEvents["stepUp"];
+  return { ...event, cancel: () => (cancel(), clear()) };
 }
 
 function useSnapshot<T>(select: (snapshot: Snapshot) => T): T {

@@ -1,6 +1,6 @@
 /** Vue's binding: who is logged in, as refs; a plugin, a composable, and a guard for vue-router. */
-import { type App, type ComputedRef, type InjectionKey, computed, inject, shallowRef } from "vue";
-import type { Session, Snapshot, Status, User } from "./index.ts";
+import { type App, type ComputedRef, type InjectionKey, type Ref, computed, inject, onScopeDispose, shallowRef } from "vue";
+import type { Session, SessionEvents, Snapshot, Status, User } from "./index.ts";
 
 /** The result of `useSession`. */
 export interface SessionRefs {
@@ -62,6 +62,47 @@ export function useSession(): SessionRefs {
   const refs = inject(KEY, null);
   if (!refs) throw new Error("no session here: call app.use(createDaypass(session)) before the app is mounted");
   return refs;
+}
+
+/**
+ * Return the warning that the session ends soon, as a ref; `null` while there is none. `session.extend()` keeps it alive.
+ *
+ * @throws Error where the app does not use the plugin.
+ */
+export function useEnding(): Readonly<Ref<SessionEvents["ending"] | null>> {
+  return useLatest<SessionEvents["ending"]>("ending", "extended");
+}
+
+/**
+ * Return what the server wants the user to confirm, as a ref; `null` while it wants nothing. Call
+ * `session.confirm({ password })`, or `cancel()`. Use it once, in a component that is always mounted: requests wait only
+ * while something listens.
+ *
+ * @throws Error where the app does not use the plugin.
+ */
+export function useStepUp(): Readonly<Ref<SessionEvents["stepUp"] | null>> {
+  return useLatest<SessionEvents["stepUp"]>("stepUp", "confirmed");
+}
+
+/** Return the last event of this name; `null` after the event `over`, a logout, or `cancel`. */
+function useLatest<E extends object>(name: "ending" | "stepUp", over: "extended" | "confirmed"): Ref<E | null> {
+  const { session } = useSession();
+  const latest: Ref<E | null> = shallowRef(null);
+  const clear = () => void (latest.value = null);
+  const stops = [
+    session.on(name, (event) => (latest.value = clearedBy(event as unknown as E, clear))),
+    session.on(over, clear),
+    session.on("loggedOut", clear),
+  ];
+  onScopeDispose(() => stops.forEach((stop) => stop()));
+  return latest;
+}
+
+/** Return the event; its `cancel`, if it has one, clears what is shown, too. */
+function clearedBy<E extends object>(event: E, clear: () => void): E {
+  if (!("cancel" in event)) return event;
+  const { cancel } = event as unknown as SessionEvents["stepUp"];
+  return { ...event, cancel: () => (cancel(), clear()) };
 }
 
 /**

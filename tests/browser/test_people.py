@@ -72,6 +72,26 @@ def test_step_up(context: BrowserContext, bank: Bank) -> None:
     assert READ == ask(tab, "/api/items")
 
 
+@only("React", "Vue", why="no components")
+def test_hooks_of_what_the_user_is_asked(context: BrowserContext, bank: Bank) -> None:
+    """`useStepUp` says what to confirm until it is done, and `useEnding` that the session ends until it is extended."""
+    tab = bank.open(context, "&idle&asking")
+    tab.evaluate("begin({ idle: { after: 6000 }, warnBefore: 4500 })")
+    bank.log_in(tab)
+    bank.ahead += 20_000
+    tab.evaluate("() => { window.paid = ask('/api/pay', { method: 'POST', body: 'ten' }) }")
+    _asks(tab, "confirm 10000")
+    assert "alice" == tab.evaluate(CONFIRM, PASSWORD)
+    assert READ == tab.evaluate("paid")
+    _asks(tab, "ending")
+    tab.evaluate("session.extend()")
+    _asks(tab, "nothing")
+
+
+def _asks(page: Page, text: str) -> None:
+    page.wait_for_function("(text) => document.getElementById('asking').textContent === text", arg=text)
+
+
 @only("fetch", why="the session does this by itself")
 def test_remember_me(context: BrowserContext, bank: Bank) -> None:
     """A login that is not to be remembered has a cookie for as long as the browser runs, after a refresh, too."""

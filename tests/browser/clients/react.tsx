@@ -1,5 +1,5 @@
 import type { Session } from "daypass";
-import { SessionProvider, useSession } from "daypass/react";
+import { SessionProvider, useEnding, useSession, useStepUp } from "daypass/react";
 import { StrictMode, memo, useEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
 import { createRoot } from "react-dom/client";
@@ -25,6 +25,12 @@ function Shown() {
   return <b id="shown">{`${status} ${user?.username ?? "nobody"}`}</b>;
 }
 
+/** What the user is asked; only pages with `&asking` listen. */
+function Asking() {
+  const [ending, stepUp] = [useEnding(), useStepUp()];
+  return <i id="asking">{stepUp ? `confirm ${stepUp.maxAge}` : ending ? "ending" : "nothing"}</i>;
+}
+
 export function mount(session: Session, element: HTMLElement): Client {
   let show = (_: Task[]) => {};
   function Page() {
@@ -33,6 +39,7 @@ export function mount(session: Session, element: HTMLElement): Client {
     return (
       <>
         <Shown />
+        {location.search.includes("asking") && <Asking />}
         {tasks.map((task) => (
           <Doing key={task.id} task={task} />
         ))}

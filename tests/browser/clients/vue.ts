@@ -1,5 +1,5 @@
 import type { Session } from "daypass";
-import { createDaypass, useSession } from "daypass/vue";
+import { createDaypass, useEnding, useSession, useStepUp } from "daypass/vue";
 import { createApp, defineComponent, h, nextTick, ref, shallowRef } from "vue";
 import { type Client, type Task, clientOf, outcome } from "./task";
 
@@ -18,12 +18,19 @@ const Doing = defineComponent(
   { props: ["task"] },
 );
 
+/** What the user is asked; only pages with `&asking` listen. */
+const Asking = defineComponent(() => {
+  const [ending, stepUp] = [useEnding(), useStepUp()];
+  return () => h("i", { id: "asking" }, stepUp.value ? `confirm ${stepUp.value.maxAge}` : ending.value ? "ending" : "nothing");
+});
+
 export function mount(session: Session, element: HTMLElement): Client {
   const tasks = shallowRef<Task[]>([]);
   const Page = defineComponent(() => {
     const { status, user } = useSession();
     return () => [
       h("b", { id: "shown" }, `${status.value} ${user.value?.username ?? "nobody"}`),
+      location.search.includes("asking") && h(Asking),
       ...tasks.value.map((task) => h(Doing, { key: task.id, task })),
     ];
   });

@@ -47,4 +47,4 @@ def test_publint(built: Path) -> None:
 def test_are_the_types_wrong(built: Path) -> None:
     """Every entry has its types, for bundlers and for Node's modules; the package is ESM alone."""
     said = run(BIN / "attw", TARBALL, "--profile", "esm-only", "--format", "ascii", "--no-emoji", folder=built)
-    assert 8 == said.count("node16 (from ESM): OK (ESM)") == said.count("bundler: OK \n")
+    assert 9 == said.count("node16 (from ESM): OK (ESM)") == said.count("bundler: OK \n")
