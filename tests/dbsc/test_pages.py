@@ -1,11 +1,13 @@
 """Bound sessions on pages without JavaScript, in applications' own logins, and behind a proxy that asks Daypass."""
 
+import asyncio
 from typing import Any
 
 import httpx2
 import pytest
 from flask import Flask
 from flask import request as flask_request
+from joserfc.jwk import ECKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -169,6 +171,25 @@ def test_logout_of_a_page(site: Site, browser: DeviceBrowser) -> None:
     assert "logged_out" in site.codes
     assert "nobody" == browser.get("/").text
     assert browser.registered is None
+
+
+def test_a_page_clears_no_cookie_of_a_session_that_its_client_can_prove() -> None:
+    """A session bound by DPoP is nobody's on a page, and its cookie stays: the page's script has the key."""
+    auth = AsyncDaypass("memory:", issuer=BASE, load_user={"7": ANN}.get, dpop=True)
+    key = ECKey.generate_key("P-256").as_dict(private=False)
+
+    async def home(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("nobody" if request.scope["daypass"].token is None else "somebody")
+
+    async def sent() -> httpx2.Response:
+        tokens = await auth.start(ANN, key=key)
+        cookie = {"cookie": f"{COOKIE}={tokens.refresh_token}", "sec-fetch-mode": "navigate"}
+        transport = httpx2.ASGITransport(Pages(Starlette(routes=[Route("/", home)]), auth))
+        async with auth, httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
+            return await client.get("/", headers=cookie)
+
+    answer = asyncio.run(sent())
+    assert ("nobody", None) == (answer.text, answer.headers.get("set-cookie"))
 
 
 def test_a_proxy_that_asks(site: Site, browser: DeviceBrowser) -> None:
