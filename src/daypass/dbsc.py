@@ -44,6 +44,7 @@ LONGEST_REGISTRATION = 2048
 """Characters."""
 
 _SKEW = MINUTE
+_AT_HAND = 4096
 _TIME_SIZE, _RANDOM_SIZE, _MAC_SIZE = 6, 6, 16
 _CHALLENGE_SIZE = _TIME_SIZE + _RANDOM_SIZE + _MAC_SIZE
 _SESSION_ID = 32
@@ -92,10 +93,12 @@ class DeviceBound:
         self.path, self.exclude, self.algorithms = path.rstrip("/"), tuple(exclude), tuple(algorithms)
         self._secret = secrets.token_bytes(32)
         self._seen = Once()
+        self._parsed = lru_cache(maxsize=_AT_HAND)(self._parse)
 
     def share_secret(self, secret: bytes) -> None:
         """Use ``secret``, so that all nodes of an issuer accept each other's challenges and registrations."""
         self._secret = secret
+        self._parsed.cache_clear()
 
     # ---- registering
 
@@ -124,13 +127,16 @@ class DeviceBound:
     def _registration(self, session_id: str, same_site: str, proof: Proof) -> Registration:
         key = _encoded(json.dumps(dict(proof.key.jwk), separators=(",", ":")).encode())
         stated = f"{session_id}.{same_site}.{key}"
-        text = f"{stated}.{_encoded(self._mac('registration', stated))}"
+        text = f"{stated}.{_encoded(self._mac('registration', stated.encode()))}"
         return Registration(text, session_id, same_site, _known(key), authentic=True)
 
     def registration(self, text: str) -> Registration | None:
         """Return the registration in a ``session_identifier``; None if it is none."""
+        return self._parsed(text) if len(text) <= LONGEST_REGISTRATION else None
+
+    def _parse(self, text: str) -> Registration | None:
         parts = text.split(".")
-        if len(text) > LONGEST_REGISTRATION or len(parts) != 4 or parts[1] not in _MODES:
+        if len(parts) != 4 or parts[1] not in _MODES:
             return None
         session_id, same_site, key, mac = parts
         try:
@@ -139,7 +145,7 @@ class DeviceBound:
             return None
         if len(session_id) != _SESSION_ID or not session_id.isalnum():
             return None
-        expected = _encoded(self._mac("registration", f"{session_id}.{same_site}.{key}"))
+        expected = _encoded(self._mac("registration", f"{session_id}.{same_site}.{key}".encode()))
         authentic = hmac.compare_digest(expected.encode(), mac.encode(errors="replace"))
         return Registration(text, session_id, same_site, known, authentic)
 
@@ -160,7 +166,7 @@ class DeviceBound:
         made = self._made_at(challenge, f"prove {registration.text}")
         if made is None or not -_SKEW <= now - made <= CHALLENGE_SPAN:
             raise ProofRejected("the challenge is not one for this session, or has expired")
-        if not self._seen.add(_decoded(str(challenge)), made + CHALLENGE_SPAN, now):
+        if not self._seen.add(str(challenge).encode(), made + CHALLENGE_SPAN, now):
             raise ProofRejected("the challenge was used before")
         return proof
 
@@ -169,7 +175,7 @@ class DeviceBound:
     def _challenge(self, purpose: str, now: int, entropy: bytes) -> str:
         random = hmac.digest(self._secret, b"dbsc random " + entropy, "sha256")[:_RANDOM_SIZE]
         stated = now.to_bytes(_TIME_SIZE) + random
-        return _encoded(stated + self._mac(purpose, stated.hex()))
+        return _encoded(stated + self._mac(purpose, stated))
 
     def _made_at(self, challenge: object, purpose: str) -> int | None:
         """Return when a challenge was made; None if it was not made here, for this purpose."""
@@ -178,12 +184,12 @@ class DeviceBound:
         except ValueError:
             return None
         stated, mac = raw[:-_MAC_SIZE], raw[-_MAC_SIZE:]
-        if len(raw) != _CHALLENGE_SIZE or not hmac.compare_digest(self._mac(purpose, stated.hex()), mac):
+        if len(raw) != _CHALLENGE_SIZE or not hmac.compare_digest(self._mac(purpose, stated), mac):
             return None
         return int.from_bytes(stated[:_TIME_SIZE])
 
-    def _mac(self, purpose: str, stated: str) -> bytes:
-        return hmac.digest(self._secret, f"dbsc {purpose} {stated}".encode(), "sha256")[:_MAC_SIZE]
+    def _mac(self, purpose: str, stated: bytes) -> bytes:
+        return hmac.digest(self._secret, f"dbsc {purpose} ".encode() + stated, "sha256")[:_MAC_SIZE]
 
 
 def device_bound_of(device_bound: object, access_ttl: int) -> DeviceBound | None:
@@ -203,7 +209,6 @@ def device_bound_of(device_bound: object, access_ttl: int) -> DeviceBound | None
     return device_bound
 
 
-@lru_cache(maxsize=4096)
 def _known(key: str) -> KnownKey:
     """Return the key in a registration."""
     return KnownKey.of(json.loads(_decoded(key)), KeyUse.DBSC)
