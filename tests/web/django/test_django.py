@@ -121,6 +121,7 @@ def test_names_of_urls(auth: Daypass) -> None:
     plain = cast("str", Urls([path("auth/", include(auth_urls(auth))), *well_known_urls(auth)]))
     found = {name: reverse(f"daypass-{name}", plain) for name in ("login", "refresh", "logout", "me", "sessions")}
     assert {name: f"/auth/{name}" for name in found} == found
+    assert "/auth/device/refresh" == reverse("daypass-device-refresh", plain)
     assert f"/auth/sessions/{32 * '0'}" == reverse("daypass-session", plain, [32 * "0"])
     assert "/.well-known/jwks.json" == reverse("daypass-jwks.json", plain)
     spaced = cast("str", Urls([path("auth/", include((auth_urls(auth), "identity")))]))

@@ -146,5 +146,5 @@ def _pattern(route: Route) -> str:
 
 
 def _name(route: Route) -> str:
-    last = route.path.rpartition("/")[2]
+    last = route.path.replace("/device/", "/device-").rpartition("/")[2]  # there are two called refresh
     return f"daypass-{_PARAMETER.sub(lambda found: found[1].removesuffix('_id'), last)}"
