@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 def put(built: Path, folder: Path, version: str) -> "subprocess.CompletedProcess[str]":
     """Run the command that `make docs-version` runs."""
-    command = [sys.executable, ROOT / "site" / "versions.py", built, folder, version]
+    command = [sys.executable, str(ROOT / "site" / "versions.py"), str(built), str(folder), version]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

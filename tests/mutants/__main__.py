@@ -46,7 +46,7 @@ MODULES = {
 """Each module, and the tests that have to notice, the quickest first."""
 
 SLOWEST = 120.0
-"""Seconds after which a change counts as noticed: it made something hang."""
+"""Seconds for the tests of one change, or five times as long as they take without any change, if that is longer."""
 
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 OURS = ("daypass", "tests", "conftest", "__main__")
@@ -82,11 +82,12 @@ def copied(folder: Path, module: str) -> Path:
     return path
 
 
-def run_tests(tests: Sequence[str], report: int | None = None) -> int | None:
-    """Run tests in a forked child; return its exit status, None if it took too long.
+def run_tests(tests: Sequence[str], limit: float, report: int | None = None) -> int | None:
+    """Run tests in a forked child; return its exit status, None if it took longer than ``limit`` seconds.
 
     Args:
         tests: files in ``tests``.
+        limit: for all of them.
         report: where the child writes which modules it has loaded.
     """
     child = os.fork()
@@ -102,7 +103,7 @@ def run_tests(tests: Sequence[str], report: int | None = None) -> int | None:
                 os.write(report, "\n".join(sys.modules).encode())
         finally:
             os._exit(status)
-    for _ in range(int(SLOWEST / 0.02)):
+    for _ in range(int(limit / 0.02)):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
@@ -112,14 +113,15 @@ def run_tests(tests: Sequence[str], report: int | None = None) -> int | None:
     return None
 
 
-def prepare(tests: Sequence[str]) -> None:
-    """Load what the tests need besides Daypass and themselves; each change then starts with it.
+def prepare(tests: Sequence[str]) -> float:
+    """Load what the tests need besides Daypass and themselves; return how many seconds a change may take.
 
     Raises:
         SystemExit: the tests fail without any change.
     """
+    began = time.monotonic()
     with tempfile.TemporaryFile() as report:
-        if run_tests(tests, report.fileno()) != 0:
+        if run_tests(tests, 3600, report.fileno()) != 0:
             sys.exit(f"the tests fail without any change: {' '.join(tests)}")
         report.seek(0)
         names = report.read().decode().split()
@@ -127,6 +129,7 @@ def prepare(tests: Sequence[str]) -> None:
         if name.partition(".")[0] not in OURS:
             with contextlib.suppress(Exception):  # some only work in a certain order, or not at all
                 importlib.import_module(name)
+    return max(SLOWEST, 5 * (time.monotonic() - began))
 
 
 def examine(name: str, seconds: float, seed: int) -> bool:
@@ -141,7 +144,7 @@ def examine(name: str, seconds: float, seed: int) -> bool:
         source = path.read_text(encoding="utf-8")
         sys.path.insert(0, str(path.parents[len(Path(module).parts)]))
         os.environ["PYTHONPATH"] = sys.path[0]
-        prepare(tests)
+        limit = prepare(tests)
         todo = sorted(changes(source), key=lambda each: (each.operator, each.source))
         random.Random(seed).shuffle(todo)
         until = time.monotonic() + seconds
@@ -150,7 +153,10 @@ def examine(name: str, seconds: float, seed: int) -> bool:
                 counts["not tried"] += 1
                 continue
             path.write_text(each.source, encoding="utf-8")
-            if run_tests(tests) != 0:
+            status = run_tests(tests, limit)
+            if status is None:
+                counts["noticed, by taking too long"] += 1
+            elif status != 0:
                 counts["noticed"] += 1
             elif (each.line, each.operator) in excused:
                 counts["with a reason"] += 1
