@@ -1,10 +1,13 @@
 """The npm package as its users get it: its types under both resolutions, and what publint and attw say of it."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from .project import BIN, TARBALL, run
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("resolution", [("bundler", "esnext"), ("nodenext", "nodenext")], ids=lambda pair: pair[0])
@@ -36,6 +39,17 @@ def test_types_without_a_framework(tmp_path: Path, built: Path) -> None:
 def test_the_examples_types(built: Path) -> None:
     """The examples of the docs compile against the libraries that they are for."""
     run(BIN / "tsc", "-p", ".", folder=built)
+
+
+def test_import_that_vite_leaves_alone(tmp_path: Path, built: Path) -> None:
+    """With the option of docs/browser.md, Vite builds a page that imports the issuer's module, and keeps the import."""
+    (option,) = re.findall(r"in Vite: `(build: .*)`\.", (ROOT / "docs/browser.md").read_text())
+    (tmp_path / "vite.config.js").write_text(f"export default {{ {option} }};")
+    (tmp_path / "index.html").write_text('<script type="module" src="/page.js"></script>')
+    (tmp_path / "page.js").write_text('import { createSession } from "/auth/daypass.js";\ncreateSession();\n')
+    run(BIN / "vite", "build", "--logLevel", "error", folder=tmp_path)
+    (script,) = (tmp_path / "dist/assets").glob("*.js")
+    assert re.search(r'import ?\{ ?createSession as \w+ ?\} ?from ?[`"\']/auth/daypass\.js', script.read_text())
 
 
 def test_publint(built: Path) -> None:
