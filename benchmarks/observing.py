@@ -11,6 +11,8 @@ answers. Exporting metrics is another thread's: some milliseconds a minute.
 import argparse
 import asyncio
 import contextlib
+import gc
+import itertools
 import os
 import re
 import statistics
@@ -136,6 +138,9 @@ async def service(what: str, collector: str) -> AsyncIterator[Service]:
         authenticate=users.check,
         grace_period=0,
         audit_ttl="90d" if watched else None,
+        clock=itertools.count(
+            1_800_000_000_000
+        ).__next__,  # so that each refresh has a millisecond of its own: it rotates
     )
     os.environ["OTEL_TRACES_EXPORTER"] = "otlp" if "traces" in what else "none"
     app = build_app(
@@ -185,6 +190,8 @@ async def compare(one: str, other: str, rounds: int, collector: str) -> Figures:
     for pair in range(PAIRS):
         names = (one, other) if pair % 2 else (other, one)
         async with service(names[0], collector) as first, service(names[1], collector) as second:
+            gc.collect()
+            gc.freeze()  # as the service does when it is ready
             for number in range(rounds // PAIRS + 1):
                 turns = (first, second) if number % 2 else (second, first)
                 for what, figures in found.items():
