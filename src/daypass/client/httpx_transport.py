@@ -57,6 +57,8 @@ class HttpxReplay(Replay[Any]):
         """
         self.below_hooks = True
         if id(request) == self._first_request or self._is_own(request.url):
+            if not self.proves:
+                return
             if request.headers.get("Authorization") == self.authorization:
                 self.prove(request.headers, request.method, request.url)
                 return
