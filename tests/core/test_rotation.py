@@ -104,6 +104,12 @@ def test_a_token_of_three_generations_ago_is_reuse_at_once(generation: int, verd
     assert verdict is judge(SESSION, Shown(generation, b"old", b"older"), NOW, W)
 
 
+@pytest.mark.parametrize("generation", [4, 6])
+def test_the_branch_alone_does_not_make_a_token_the_same(generation: int) -> None:
+    """A token with the stored branch and another generation is an older one, or on an abandoned branch."""
+    assert Relation.PAST is relate(SESSION, Shown(generation, SESSION.branch, b"other"))
+
+
 def test_a_held_token_is_current_if_it_has_the_branch_of_the_successor() -> None:
     """Only the same branch counts: one that sorts before or after it is an older sibling."""
     assert is_current(SUCCESSOR, replace(SUCCESSOR, branch=bytes(bytearray(b"six"))))
