@@ -235,11 +235,12 @@ class Crowd:
             return 0, {}
 
     async def _post(self, message: str, path: str, body: bytes) -> tuple[int, dict[str, str]]:
+        sent = time.monotonic()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             head = (
                 f"POST /auth/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Message: {message}"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                f"X-Sent: {sent}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             writer.write(head.encode() + body)
             answer = await reader.read()

@@ -47,26 +47,26 @@ class Network:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            request, name = await _read(reader)
-            answer = await self._deliver(request, name)
+            request, name, sent = await _read(reader)
+            answer = await self._deliver(request, name, sent)
             if answer:
                 writer.write(answer)
                 await writer.drain()
         await hang_up(writer)
 
-    async def _copy(self, request: bytes, node: int, delay: float) -> None:
-        await self._send(request, node, delay)
+    async def _copy(self, request: bytes, sent: float, node: int, delay: float) -> None:
+        await self._send(request, sent, node, delay)
 
-    async def _deliver(self, request: bytes, name: str) -> bytes:
+    async def _deliver(self, request: bytes, name: str, sent: float) -> bytes:
         fate = self.weather.fate(name)
         if fate.twin is not None:
             self.seen["requests repeated"] += 1
-            self._start(self._copy(request, fate.twin, fate.twin_delay))
+            self._start(self._copy(request, sent, fate.twin, fate.twin_delay))
         if fate.request_lost:
             self.seen["requests lost"] += 1
             return b""
         self.seen["messages delayed"] += bool(fate.request_delay) + bool(fate.answer_delay)
-        answer = await self._send(request, fate.node, fate.request_delay)
+        answer = await self._send(request, sent, fate.node, fate.request_delay)
         if not answer:
             self.seen["nodes found dead"] += 1
             return b""
@@ -79,9 +79,8 @@ class Network:
             return answer[: len(answer) // 2]
         return answer
 
-    async def _send(self, request: bytes, node: int, delay: float) -> bytes:
+    async def _send(self, request: bytes, sent: float, node: int, delay: float) -> bytes:
         """Return what a node answers, nothing when it is dead or dies meanwhile."""
-        began = time.monotonic()
         await asyncio.sleep(delay)
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[node])
@@ -93,7 +92,7 @@ class Network:
         except OSError:
             return b""
         finally:
-            self.overdue += time.monotonic() - began > self.weather.scale.patience
+            self.overdue += time.monotonic() - sent > self.weather.scale.patience
             await hang_up(writer)
 
 
@@ -104,8 +103,8 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[bytes, str]:
+async def _read(reader: asyncio.StreamReader) -> tuple[bytes, str, float]:
     head = await reader.readuntil(b"\r\n\r\n")
     fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:-2])
     body = await reader.readexactly(int(fields["Content-Length"]))
-    return head + body, fields["X-Message"]
+    return head + body, fields["X-Message"], float(fields["X-Sent"])
