@@ -11,6 +11,9 @@ from ..dpop.signing import Signer
 from .network import hang_up
 from .weather import Scale, Weather
 
+GIVEN, REFUSED = 200, 401
+"""The statuses of a refresh that gave an access token, and of one whose refresh token will never be good again."""
+
 
 @dataclass(slots=True)
 class Jar:
@@ -135,7 +138,7 @@ class Crowd:
             if presence is not None:
                 if not await self._refresh_while_there(name, message, jar, presence):
                     return
-            elif not await self._refresh(message, jar, theft, is_owner=True):
+            elif await self._refresh(message, jar, theft, is_owner=True) == REFUSED:
                 if theft is None or theft.bound:
                     self.logged_out.append(name)
                 return
@@ -146,19 +149,18 @@ class Crowd:
         passive = now >= presence.leaves_at or self.weather.draw(message, "passive").random() < 0.3
         if not passive:
             presence.sent_at = now
-        answered = self.refreshes
-        goes_on = await self._refresh(message, jar, None, is_owner=True, passive=passive)
-        if not goes_on:
+        status = await self._refresh(message, jar, None, is_owner=True, passive=passive)
+        if status == REFUSED:
             early = now < presence.confirmed_at + scale.session_idle_ttl - scale.grace_period - scale.skew
             self.logged_out += [name] * early
             self.expired += not early
-        elif self.refreshes > answered:
+        elif status == GIVEN:
             self.passive += passive
             if not passive:
                 presence.confirmed_at = max(presence.confirmed_at, now)
             elif now > presence.sent_at + scale.session_idle_ttl + scale.skew + scale.grace_period:
                 self.kept_late.append(name)
-        return goes_on
+        return status != REFUSED
 
     async def _thief(self, name: str, jar: Jar, ends: float) -> None:
         """Copy the jar, wait for more than the grace period, and go on from there as the owner does.
@@ -174,7 +176,7 @@ class Crowd:
             if time.monotonic() - ends > (self._patience_with_thieves if theft.uses else 0):
                 theft.given_up = True
                 return
-            if not await self._refresh(f"{name}/thief/{turn}", copy, theft, is_owner=False):
+            if await self._refresh(f"{name}/thief/{turn}", copy, theft, is_owner=False) == REFUSED:
                 return
             await asyncio.sleep(luck.uniform(0, 2 * self.scale.pause))
 
@@ -189,26 +191,25 @@ class Crowd:
 
     async def _refresh(
         self, message: str, jar: Jar, theft: Theft | None, *, is_owner: bool, passive: bool = False
-    ) -> bool:
-        """Refresh once; return False if the refusal is final."""
+    ) -> int:
+        """Refresh once; return the status: `GIVEN`, `REFUSED` for good, or another one, 0 without an answer."""
         known = theft is not None and theft.found
         body = {"refreshToken": jar.token}
         status, answer = await self._ask(message, "refresh", body, jar.signer, passive=passive)
-        if status == 200:
+        if status == GIVEN:
             jar.token = answer.get("refreshToken", jar.token)
             self.refreshes += 1
             if theft is not None:
                 self._count(theft, known=known, is_owner=is_owner)
-        elif status == 401:
+        elif status == REFUSED:
             if theft is not None:
                 theft.found = True
-            return False
         else:
             self.stale += status == 409
             self.unproven += status == 400
             self.unavailable += status == 503
             self.unanswered += status == 0
-        return True
+        return status
 
     def _count(self, theft: Theft, *, known: bool, is_owner: bool) -> None:
         theft.outlived += known  # it was asked for after the theft had been found
