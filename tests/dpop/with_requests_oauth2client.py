@@ -14,7 +14,7 @@ SCRIPT = ROOT / "tests" / "oauth" / "python" / "requests_oauth2client_dpop.py"
 def test_requests_oauth2client() -> None:
     """A client in Python that nobody here wrote: refresh and resource with its proofs; a thief gets nothing."""
     with served(dpop=True) as application:
-        command = [PYTHON, SCRIPT, application.address]
+        command = [str(PYTHON), str(SCRIPT), application.address]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert 0 == done.returncode, done.stderr
     assert {"token_type": "DPoP", "opened": 200, "thief": "invalid_dpop_proof"} == json.loads(done.stdout)
