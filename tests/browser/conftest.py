@@ -44,8 +44,13 @@ Seen = tuple[str, str, int]
 """A request as the server saw it: method, path, and the status of the answer."""
 
 
-FULL = os.environ.get("DAYPASS_TEST_BROWSERS") == "full"
-"""Whether each client is driven in each engine; else some scenarios of axios, React and Vue run in one."""
+EXTENT = os.environ.get("DAYPASS_TEST_BROWSERS", "suite")
+"""How many clients and engines a scenario runs with; ``every_engine`` marks those that run with all of them always.
+
+- ``suite``: fetch in each engine, axios in one; React and Vue in those scenarios alone that are marked.
+- ``clients``: React and Vue as axios.
+- ``full``: each client in each engine.
+"""
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +103,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     named = item.get_closest_marker("clients")
     clients = [each for each in (named.args if named else CLIENTS) if each not in _by_keyword(item, "not_for")]
-    everywhere = FULL or item.get_closest_marker("every_engine") is not None
+    everywhere = EXTENT == "full" or item.get_closest_marker("every_engine") is not None
+    if EXTENT == "suite" and not everywhere and "fetch" in clients:
+        clients = [each for each in clients if each not in {"React", "Vue"}]
     pairs = [
         _parameter(cannot, engine, client)
         for client in clients

@@ -91,6 +91,7 @@ def test_a_login_renders_the_page_again(page: Page) -> None:
         assert "ann@example.com" == page.inner_text("#email")
 
 
+@pytest.mark.engines("chromium")
 def test_a_client_component_asks_a_route_handler(page: Page) -> None:
     """The browser's session and the server's share one cookie: each refreshes, and neither logs the other out."""
     for wait in (0, EXPIRED, EXPIRED):
@@ -102,6 +103,7 @@ def test_a_client_component_asks_a_route_handler(page: Page) -> None:
         page.wait_for_timeout(300)
 
 
+@pytest.mark.engines("chromium")
 def test_a_logout_ends_the_rendered_session(page: Page, address: str) -> None:
     """After a logout the server renders the page of a stranger, here and after a reload."""
     page.get_by_role("button", name="Log out").click()

@@ -35,6 +35,7 @@ class Shown(NamedTuple):
 def collected() -> list[Shown]:
     """Return all tests that run in an engine, as another process collects them."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "DAYPASS_"))}
+    environment["DAYPASS_TEST_BROWSERS"] = "clients"
     command = [sys.executable, "-m", __name__]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, timeout=120, check=True)
     return [Shown(*each) for each in json.loads(done.stdout)]

@@ -23,7 +23,7 @@ from .world import World
 
 EXAMPLES = int(os.environ.get("DAYPASS_EXAMPLES", "0"))
 SETTINGS = settings(
-    max_examples=EXAMPLES or 18,
+    max_examples=EXAMPLES or 12,
     stateful_step_count=30,
     deadline=None,
     derandomize=not EXAMPLES,

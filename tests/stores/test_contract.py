@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.stores.postgres import AsyncPostgresStore, PostgresStore
@@ -13,6 +14,13 @@ from daypass.testing import AccountStoreContract, AsyncStoreContract, OperatorSt
 from tests.servers import postgres
 
 from ..servers import redis as servers
+
+
+def emptied(url: str) -> str:
+    """Return the URL of a Redis server after what other tests left was removed: a sweep looks at all keys."""
+    with redis.Redis.from_url(url.partition("?")[0]) as client:
+        client.flushall()
+    return url
 
 
 class TestMemory(StoreContract):
@@ -60,7 +68,7 @@ class TestAsyncPostgres(AsyncStoreContract):
 class TestRedis(StoreContract):
     @pytest.fixture
     def store(self, redis_server: str) -> Iterator[RedisStore]:
-        with servers.prefix(redis_server) as prefix:
+        with servers.prefix(emptied(redis_server)) as prefix:
             store = RedisStore(redis_server, prefix=prefix)
             yield store
             store.close()
@@ -69,7 +77,7 @@ class TestRedis(StoreContract):
 class TestAsyncRedis(AsyncStoreContract):
     @pytest.fixture
     def async_store(self, redis_server: str) -> Iterator[AsyncRedisStore]:
-        with servers.prefix(redis_server) as prefix:
+        with servers.prefix(emptied(redis_server)) as prefix:
             yield AsyncRedisStore(redis_server, prefix=prefix)
 
 

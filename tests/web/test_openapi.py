@@ -253,7 +253,7 @@ def found_wrong(address: str, folder: Path) -> str:
     )
     oauth = ("--include-path-regex", "^/oauth/")
     return (
-        ran(address, folder, "--max-examples", "30", "--exclude-path-regex", "^/oauth/")
+        ran(address, folder, "--max-examples", "20", "--exclude-path-regex", "^/oauth/")
         # RFC 6749 §5.2 also refuses well-formed requests with 400
         or ran(address, folder, "--max-examples", "15", *oauth, "--exclude-checks", "positive_data_acceptance")
         or ran(

@@ -112,7 +112,7 @@ def test_a_consumer_is_not_reached_without_a_good_access_token(issuer: Issuer, a
     assert (EXPIRED, "token_malformed") == closed_after(address, "garbage")
     issuer.clock.advance(31 * MINUTE)
     old = refresh(issuer, tokens).access_token
-    assert (FORBIDDEN, "insufficient_user_authentication") == closed_after(address, old)
+    assert (FORBIDDEN, 'insufficient_user_authentication, max_age="1800"') == closed_after(address, old)
     assert left.empty()
 
 

@@ -315,7 +315,8 @@ def test_a_store_that_is_down(kind: str, tmp_path: Path, monkeypatch: pytest.Mon
             def fail(_step: object) -> None:
                 raise StoreUnavailable("the disk is gone")
 
-            down.setattr(place.application.auth._store, "begin" if kind == "async" else "perform", fail)
+            auth = place.application.auth
+            down.setattr(auth if kind == "async" else auth._store, "_perform" if kind == "async" else "perform", fail)
             answer = browser.get("/", headers={"accept": "text/html"})
             assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
             assert ("text/html; charset=utf-8", False) == (
