@@ -495,9 +495,11 @@ def test_an_interrupted_thread_leaves_nothing(url: str) -> None:
     with psycopg.connect(url.partition("?")[0]) as other:
         other.execute("UPDATE daypass_sessions SET generation = 1")
         here = threading.get_ident()
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         threading.Timer(0.2, signal.pthread_kill, [here, signal.SIGINT]).start()
         with pytest.raises(KeyboardInterrupt):
             store.perform(advance(session(), START + 1))
+        signal.signal(signal.SIGINT, before)
         other.rollback()
     assert session().id == getattr(store.perform(Find(session().id)), "id", None)
     store.close()
