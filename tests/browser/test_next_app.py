@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -46,15 +47,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @contextmanager
 def running(command: list[str | Path], folder: Path, **environment: str) -> Iterator[str]:
-    """Run a server that is told its port by ``--port``; return its address."""
+    """Run a server that is told its port by ``--port``; return its address. At the end its own processes end too."""
     with closing(create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-    server = subprocess.Popen([*command, "--port", str(port)], cwd=folder, env=os.environ | environment)
+    started = [*command, "--port", str(port)]
+    server = subprocess.Popen(started, cwd=folder, env=os.environ | environment, start_new_session=True)
     try:
         wait_for(port, server)
         yield f"http://localhost:{port}"
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
 
 
