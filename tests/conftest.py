@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers import postgres
 
 from .servers import redis as redis_servers
+
+if TYPE_CHECKING:
+    from daypass.testing.loopback import Loopback
 
 pytest.register_assert_rewrite("daypass.testing")
 
@@ -16,6 +20,19 @@ pytest.register_assert_rewrite("daypass.testing")
 def anyio_backend() -> str:
     """Run async tests on asyncio alone, which is what Daypass is for."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def loopbacks() -> "Iterator[tuple[Loopback, Loopback]]":
+    """Give two servers on loopback for all tests of this process; a test gives each its application."""
+    from daypass.testing.loopback import Loopback  # here, after the assertions of daypass.testing are rewritten
+
+    pair = Loopback(), Loopback()
+    for each in pair:
+        each.start()
+    yield pair
+    for each in pair:
+        each.stop()
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,7 @@ class DeviceBound:
         return Registration(text, session_id, same_site, _known(key), authentic=True)
 
     def registration(self, text: str) -> Registration | None:
-        """Return the registration in a ``session_identifier``; None if it is none."""
+        """Return the registration in a ``session_identifier``; None for any other text."""
         return self._parsed(text) if len(text) <= LONGEST_REGISTRATION else None
 
     def _parse(self, text: str) -> Registration | None:

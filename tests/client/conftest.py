@@ -31,16 +31,6 @@ class Clock:
         self.ahead += milliseconds
 
 
-@pytest.fixture(scope="session")
-def loopbacks() -> Iterator[tuple[Loopback, Loopback]]:
-    pair = Loopback(), Loopback()
-    for each in pair:
-        each.start()
-    yield pair
-    for each in pair:
-        each.stop()
-
-
 @pytest.fixture
 def issuer(loopbacks: tuple[Loopback, Loopback]) -> StrictServer:
     loopbacks[0].app = StrictServer()

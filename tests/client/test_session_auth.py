@@ -225,7 +225,7 @@ def test_pauses_grow_across_attempts_and_callers(url: str, issuer: StrictServer)
 
 
 def test_user_and_claims_are_those_of_the_access_token() -> None:
-    """Read from a JWT, which is not verified here; without a login or a JWT there are none."""
+    """Read from a JWT, which is not verified here; without a login or a JWT the claims are empty."""
     auth = for_httpx.DaypassAuth("https://a.example/auth")
     assert (None, {}) == (auth.user, auth.claims)
     claims = base64.urlsafe_b64encode(json.dumps({"sub": "ada", "scope": "a b"}).encode()).decode().rstrip("=")

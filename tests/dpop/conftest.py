@@ -1,4 +1,4 @@
-"""Two servers on loopback for all tests, each with a new application for each test."""
+"""A new application for each test, on the servers that all tests share."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,16 +8,6 @@ import pytest
 from daypass.testing.loopback import Loopback
 
 from .site import Site
-
-
-@pytest.fixture(scope="session")
-def loopbacks() -> Iterator[tuple[Loopback, Loopback]]:
-    pair = Loopback(), Loopback()
-    for each in pair:
-        each.start()
-    yield pair
-    for each in pair:
-        each.stop()
 
 
 @pytest.fixture

@@ -70,8 +70,8 @@ def registration_headers(
 ) -> Headers:
     """Return the header that asks the browser to register the session of a login.
 
-    There is none without HTTPS, where browsers would not; if the access token is too long for a cookie; and if the
-    login is not remembered, because that cookie would outlive the browser.
+    No header is given without HTTPS, where browsers would not register; if the access token is too long for a cookie;
+    and if the login is not remembered, because that cookie would outlive the browser.
 
     Args:
         device_bound: the requirements; None asks for nothing.

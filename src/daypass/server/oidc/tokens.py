@@ -96,7 +96,7 @@ class ProviderKeys:
         """Return the key with a name that fits an algorithm; without a name, the only one that fits.
 
         Raises:
-            KeyMissing: there is none; the provider may have published it since.
+            KeyMissing: no key fits; the provider may have published it since.
         """
         fitting = [jwk for jwk in self._jwks if kid in (None, jwk.get("kid")) and _fits(jwk, algorithm)]
         keys = [key for key in map(_imported, fitting) if key is not None]
