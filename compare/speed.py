@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from compare.peers import Peer
 
 CLIENTS = 16
+WARM = 2.0  # seconds until the engines of JavaScript have compiled what they run
 SECONDS = 4.0
 
 
@@ -85,7 +86,7 @@ async def _load(peer: Peer, clients: Sequence[_Client]) -> Speed:
     host, _, port = urlsplit(peer.url).netloc.partition(":")
     for client in clients:
         await loop.create_connection(lambda client=client: client, host, int(port))  # type: ignore[misc]  # its default is its own
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(WARM)
     before, used, started = sum(each.done for each in clients), _cpu(peer.pid), time.perf_counter()
     await asyncio.sleep(SECONDS)
     done = sum(each.done for each in clients) - before

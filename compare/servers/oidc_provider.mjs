@@ -1,4 +1,5 @@
-// oidc-provider in memory, with rotation of refresh tokens. /seed stands for the authorization code flow, which needs a browser.
+// oidc-provider in memory, with rotation of refresh tokens, and without ID tokens: those would cost an RS256 signature each.
+// /seed stands for the authorization code flow, which needs a browser.
 import http from "node:http";
 import Provider from "oidc-provider";
 
@@ -22,13 +23,13 @@ http
   .createServer(async (request, response) => {
     if (request.url !== "/seed") return answer(request, response);
     const grant = new provider.Grant({ accountId: "1", clientId: "app" });
-    grant.addOIDCScope("openid offline_access");
+    grant.addOIDCScope("offline_access");
     const token = new provider.RefreshToken({
       accountId: "1",
       client: await provider.Client.find("app"),
       grantId: await grant.save(),
       gty: "authorization_code",
-      scope: "openid offline_access",
+      scope: "offline_access",
       authTime: Math.floor(Date.now() / 1000),
       iiat: Math.floor(Date.now() / 1000),
       rotations: 0,
