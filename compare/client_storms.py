@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from compare.peers import INSTALLED, NODE, PYTHON, ROOT
+from compare.peers import INSTALLED, PYTHON, ROOT
 from daypass.testing.loopback import serving
 from daypass.testing.strict_server import Line, StrictServer
+from tests.browser.npm import NODE
 
 CLIENTS = Path(__file__).parent / "clients"
 CALLERS = 50

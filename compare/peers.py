@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from tests.browser.npm import NODE
 from tests.servers.reaching import wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +21,6 @@ INSTALLED = ROOT / "build" / "compare"
 """Where `make compare` installs the others."""
 
 PYTHON = INSTALLED / "python" / "bin" / "python"
-NODE = ROOT / ".venv" / "bin" / "node"
 UVICORN = ("-m", "uvicorn", "--log-level", "error", "--no-access-log", "--port", "{port}")
 GRANIAN = ("-m", "granian", "--interface", "wsgi", "--no-access-log", "--log-level", "error", "--port", "{port}")
 REFUSED = range(400, 500)

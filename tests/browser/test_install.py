@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from . import npm
 from .conftest import ALICE, HERE, PASSWORD
 from .marks import only
 from .stranger import standing_by
@@ -133,7 +133,7 @@ def secure(world: World, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "key.pem").write_bytes(private)
     behind = urlsplit(world.address).netloc
     command: list[str | Path] = [
-        Path(sys.executable).with_name("node"), HERE / "h2.mjs", behind, tmp_path / "key.pem", tmp_path / "cert.pem",
+        npm.NODE, HERE / "h2.mjs", behind, tmp_path / "key.pem", tmp_path / "cert.pem",
     ]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as proxy:
         assert proxy.stdout is not None

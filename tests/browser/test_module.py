@@ -35,8 +35,6 @@ def shipped() -> bytes:
 
 def test_its_logic_under_node() -> None:
     """Every promise of ``js/test`` holds under Node's own runner, which needs no package and no build."""
-    if not npm.NODE.exists():
-        pytest.skip(f"there is no {npm.NODE}")
     done = npm.run(
         npm.NODE,
         "--test",
