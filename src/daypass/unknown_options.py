@@ -1,7 +1,6 @@
 """Refuses unknown options, so that a misspelt one never switches off a protection silently."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import TypedDict
 
 from daypass.errors import ConfigurationError
@@ -25,6 +24,8 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], kind: str = "opti
     possible = sorted(known)
     for name in given:
         if name not in possible:
+            from difflib import get_close_matches  # here, because nearly every option is known
+
             near = get_close_matches(name, possible, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(possible)}"
             raise ConfigurationError(f"unknown {kind} {name!r}: {hint}")

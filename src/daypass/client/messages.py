@@ -1,8 +1,10 @@
 """The messages about a session that a client sends, and their responses. Values only: no I/O, clock or randomness."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
+
+from daypass.value import value
 
 LONGEST_ANSWER = 1_048_576
 """Maximum bytes to read of a response; a token endpoint sends less."""
@@ -11,7 +13,7 @@ NOT_LOOKED_AT = (429, 503)
 """The statuses that mean the server did not process a request."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cookie:
     """The cookie that carries a refresh token."""
 
@@ -19,7 +21,7 @@ class Cookie:
     value: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Message:
     """One request about a session.
 
@@ -52,7 +54,7 @@ class Message:
         return self.path if "://" in self.path else f"{base}/{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """The response to a `Message`; headers are as received.
 
@@ -77,7 +79,7 @@ class Answer:
     nonce: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Grant:
     """The tokens from a login or a refresh.
 
@@ -123,7 +125,7 @@ class Stale(NamedTuple):
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unavailable:
     """The refresh failed, but the session may still be valid.
 
@@ -143,7 +145,7 @@ class Unavailable:
     cause: BaseException | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Adopted:
     """No refresh was sent: another client that shares the session has refreshed it, and its tokens are used now."""
 

@@ -15,13 +15,14 @@ then the older ones are useless and are not kept.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from daypass.client.messages import Cookie, Grant
 from daypass.client.parsing import is_token, json_object
 from daypass.client.timing import Timing
 from daypass.client.tokens import Tokens, tokens_from
+from daypass.value import value
 
 FORMAT = 1
 _BEGINNING = '{"daypass": '
@@ -53,7 +54,7 @@ class Behind(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Damaged:
     """The text is a record that was cut off or overwritten; a login may replace it."""
 

@@ -1,6 +1,6 @@
 """The tokens of one session, in memory and in a storage, and the rules for changing them.
 
-- The tokens are one frozen `Tokens`, replaced as a whole. Reading them is a plain attribute read; the lock only guards
+- The tokens are one `Tokens`, replaced as a whole. Reading them is a plain attribute read; the lock only guards
   changes, and no thread holds it during I/O, a callback or a wait.
 - Every change gets a higher version than all before it. A refresh stores its result only if the version is still the
   one that it started from: after a logout or a login in between, the result is dropped.

@@ -9,11 +9,12 @@ function).
 """
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from daypass.client.messages import Answer, Cookie, Grant, Message, Outcome
 from daypass.client.tokens import Tokens
+from daypass.value import value
 
 A = TypeVar("A")
 
@@ -21,7 +22,7 @@ StrategyFlow: TypeAlias = Generator[Any, Any, A]
 """Yields each `Message` or `Call`, is sent its answer, and returns an ``A``."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """Call this function of the user, sync or async, with the refresh token, or ``None``."""
 

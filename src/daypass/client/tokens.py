@@ -1,15 +1,16 @@
 """The tokens that a client has for one session, and when they expire. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from daypass.client.messages import Cookie, Grant
 from daypass.client.timing import Timing
+from daypass.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """The tokens of a session; frozen, so one plain read sees a consistent set.
+    """The tokens of a session; replaced as a whole, so one plain read sees a consistent set.
 
     Attributes:
         login_id: the login that they come from; all refreshes keep it.

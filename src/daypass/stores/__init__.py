@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict, TypeVar, cast, runtime_checkable
 from urllib.parse import parse_qsl
@@ -183,6 +182,8 @@ def _kind(url: str) -> str:
     scheme = url.partition(":")[0]
     kind = _SCHEMES.get(scheme.partition("+")[0].lower())
     if kind is None:
+        from difflib import get_close_matches  # here, because nearly every scheme is known
+
         near = get_close_matches(scheme.lower(), _SCHEMES, n=1)
         hint = f"did you mean {near[0]}: ? Otherwise write" if near else "write"
         raise ConfigurationError(f"no store is called {scheme!r}: {hint} {_EXAMPLES}")

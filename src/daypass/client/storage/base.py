@@ -19,10 +19,11 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from daypass.forks import survive_forks
+from daypass.value import value
 
 CHANGING_AT_MOST = 2.0
 """Seconds that a compare-and-write waits for another one, which is usually short."""
@@ -32,7 +33,7 @@ LOST_ANSWER = "lost_answer"
 """The reason if a token was refused when it was sent again after a lost response."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Kept:
     """The content of a storage.
 
@@ -45,7 +46,7 @@ class Kept:
     age: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Facts:
     """Facts about a text that are stored unsealed beside it.
 
