@@ -160,6 +160,14 @@ class SigningKey:
     def _signature(self) -> Callable[[bytes, Any], bytes]:
         return REGISTRY.get_alg(self.algorithm).sign
 
+    def fits(self, signed: bytes, signature: bytes) -> bool:
+        """Return whether ``signature`` is this key's signature of ``signed``."""
+        return self._verification(signed, signature, self.key)
+
+    @cached_property
+    def _verification(self) -> Callable[[bytes, bytes, Any], bool]:
+        return REGISTRY.get_alg(self.algorithm).verify
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-_NESTED = (dict, list)
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
@@ -35,7 +35,7 @@ class ReadOnlyList(list[Any]):
 def read_only(value: Any) -> Any:
     """Return a JSON value in which nothing can be changed, at any depth."""
     if isinstance(value, dict):
-        return ReadOnlyDict(
-            {name: read_only(each) if isinstance(each, _NESTED) else each for name, each in value.items()}
-        )
+        if not _PLAIN.issuperset(map(type, value.values())):
+            value = {name: read_only(each) for name, each in value.items()}
+        return ReadOnlyDict(value)
     return ReadOnlyList(map(read_only, value)) if isinstance(value, list) else value

@@ -5,6 +5,7 @@ issuer and this audience (RFC 8725 §3). A verified token is cached until it exp
 look-up; its expiry and the end of its session are checked each time.
 """
 
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from daypass.keys import REGISTRY, TYPE, SigningKey
 from daypass.read_only import read_only
 from daypass.session_extras import act_part
 from daypass.watch_list import Watched, WatchList
+
+_read = json.JSONDecoder().decode
 
 _CROWD = 1024
 _HEADERS = 64
@@ -173,7 +176,7 @@ class Verifier:
             kid = self._headers.get(text.partition(".")[0])
             key = None if kid is None else self._find_key(kid)
             payload = self._payload(text) if key is None else _payload(text, key)
-            claims = json.loads(payload.decode())  # never UTF-16 or UTF-32 (RFC 8725 §3.7)
+            claims = _read(payload.decode())  # never UTF-16 or UTF-32 (RFC 8725 §3.7)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise TokenMalformed("not an access token") from None
         if not isinstance(claims, dict):
@@ -203,23 +206,20 @@ class Verifier:
     def _judge(self, claims: dict[str, Any]) -> AccessToken:
         """Return the token with these claims, if they are ours and complete (RFC 9068 §2.2, §4)."""
         audience = claims.get("aud")
-        audiences = (audience,) if isinstance(audience, str) else tuple(audience) if isinstance(audience, list) else ()
-        if not all(isinstance(each, str) for each in audiences):
-            raise TokenMalformed("an access token whose audience is not text")
+        audiences = (audience,) if type(audience) is str else _texts(audience)
         if claims.get("iss") != self._names.issuer or self._names.audience not in audiences:
             raise TokenMalformed("an access token of another issuer or for another audience")
-        texts = [claims.get(name) for name in ("sub", "client_id", "jti", "sid")]
-        if set(map(type, texts)) != {str}:
+        if {type(claims.get(name)) for name in ("sub", "client_id", "jti", "sid")} != {str}:
             raise TokenMalformed("an access token without a required claim")
         if "nbf" in claims:  # Daypass never sets it, but must obey it (RFC 7519 §4.1.5)
             raise TokenMalformed("an access token with a claim that this issuer does not set")
-        times: list[Any] = [claims.get(name) for name in ("iat", "exp", "auth_time")]
-        times.append(claims.get("sid_iat", claims.get("auth_time")))
+        auth_time = claims.get("auth_time")
+        times: list[Any] = [claims.get("iat"), claims.get("exp"), auth_time, claims.get("sid_iat", auth_time)]
         if set(map(type, times)) != {int} or min(times) < 0 or max(times) >= 2**53:
             raise TokenMalformed("an access token without a required time")
         if not isinstance(claims.get("scope", ""), str):
             raise TokenMalformed("an access token whose scope is not text")
-        issued_at, expires_at, auth_time, started_at = (time * SECOND for time in times)
+        issued_at, expires_at, auth_time, started_at = [time * SECOND for time in times]
         return AccessToken(
             subject=claims["sub"],
             session_id=claims["sid"],
@@ -243,9 +243,17 @@ class Verifier:
 def _payload(text: str, key: SigningKey) -> bytes:
     """Return the payload of a token whose header is known, after checking the signature."""
     signed, _, signature = text.encode("ascii").rpartition(b".")
-    if not REGISTRY.get_alg(key.algorithm).verify(signed, urlsafe_b64decode(signature), key.key):
+    if not key.fits(signed, urlsafe_b64decode(signature)):
         raise TokenMalformed("the signature does not fit")
-    return urlsafe_b64decode(signed.partition(b".")[2])
+    return base64.urlsafe_b64decode(signed.partition(b".")[2] + b"==")  # as its key has signed it
+
+
+def _texts(audience: object) -> tuple[str, ...]:
+    """Return the audiences of a token that has not exactly one."""
+    audiences = tuple(audience) if isinstance(audience, list) else ()
+    if not all(isinstance(each, str) for each in audiences):
+        raise TokenMalformed("an access token whose audience is not text")
+    return audiences
 
 
 def _key_thumbprint(claims: dict[str, Any]) -> str | None:
