@@ -429,7 +429,7 @@ async def log_out_or_refuse(auth: Any, scope: Scope, /, **options: Any) -> Heade
 
 def authorization_of(scope: Scope) -> str:
     """Return the ``Authorization`` header of a connection; of several, all of them, which no guard accepts."""
-    return b", ".join(value for name, value in scope["headers"] if name == b"authorization").decode("latin-1")
+    return b", ".join([value for name, value in scope["headers"] if name == b"authorization"]).decode("latin-1")
 
 
 def _path_of(scope: Scope) -> str:

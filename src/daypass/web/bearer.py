@@ -58,10 +58,11 @@ def bearer_text(authorization: str) -> str:
     Raises:
         TokenMissing: there is no token.
     """
-    scheme, _, text = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not text.strip():
+    scheme, _, rest = authorization.partition(" ")
+    text = rest.strip()
+    if scheme.lower() != "bearer" or not text:
         raise TokenMissing("no access token was sent")
-    return text.strip()
+    return text
 
 
 def require_own_client(token: AccessToken, client_id: str) -> None:

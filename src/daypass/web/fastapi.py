@@ -93,11 +93,14 @@ class _Uncalled:
         """Do nothing: FastAPI takes only what can be called."""
 
 
-class Guard(starlette.Guard[FoundT]):
+class Guard(starlette.Guard[FoundT], SecurityBase):
     """A `daypass.web.starlette.Guard` as a dependency; OpenAPI shows it with its scope.
 
     A refused request raises an ``HTTPException``; its detail is what the endpoints answer, a message and an error.
     """
+
+    model = SCHEMES[openapi.BEARER].model
+    scheme_name = openapi.BEARER
 
     def __init__(
         self,
@@ -109,13 +112,12 @@ class Guard(starlette.Guard[FoundT]):
         **step_up: Unpack[StepUp],
     ) -> None:
         super().__init__(auth, scope, optional=optional, user=user, **step_up)
-        shown = Security(SCHEMES[openapi.BEARER], scopes=scopes.words(self._scope))
+        parameters: dict[str, Any] = {"request": HTTPConnection, "security_scopes": SecurityScopes}
+        if self._scope is not None:  # FastAPI shows a scope only at a dependency of its own, which takes it time
+            shown = Security(SCHEMES[openapi.BEARER], scopes=scopes.words(self._scope))
+            parameters["_shown"] = Annotated[None, shown]
         self.__signature__ = inspect.Signature(
-            [
-                inspect.Parameter("request", _KEYWORD, annotation=HTTPConnection),
-                inspect.Parameter("security_scopes", _KEYWORD, annotation=SecurityScopes),
-                inspect.Parameter("_shown", _KEYWORD, annotation=Annotated[None, shown]),
-            ]
+            [inspect.Parameter(name, _KEYWORD, annotation=kind) for name, kind in parameters.items()]
         )
 
     async def __call__(

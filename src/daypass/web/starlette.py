@@ -202,9 +202,10 @@ class Guard(guard.AsyncGuard[FoundT]):
             raise WebSocketException(1000) from None  # unlike WebSocketDisconnect it is not logged as an error
 
     async def _checked(self, request: HTTPConnection, further: str = "") -> FoundT:
+        scope = request.scope
+        asked = None if self._dpop is None else lambda: read_request(scope)
         try:
-            scope = request.scope
-            return self.found(await self.admit(authorization_of(scope), further, lambda: read_request(scope)))
+            return self.found(await self.admit(authorization_of(scope), further, asked))
         except guard.REFUSED as error:
             raise self._refusal(refused(error)) from None
 
