@@ -70,7 +70,7 @@ export interface User {
 }
 /** `unknown` until the server or another tab has answered for the first time. */
 export type Status = "unknown" | "in" | "out";
-/** What a page shows of the session. It is frozen, and the same object until something in it changes. */
+/** The state of the session for display. It is frozen, and the same object until something in it changes. */
 export interface Snapshot {
     readonly status: Status;
     readonly user: User | null;
@@ -144,13 +144,13 @@ export interface SessionOptions {
     url?: string;
     /** Origins that get the access token, besides that of `url`, such as `https://api.example.com`. */
     origins?: readonly string[];
-    /** Whether to look for a session from before the page was loaded, at once; default true. */
+    /** Whether to restore the session from before the page was loaded, at once; default true. */
     restore?: boolean;
     /** The last share of its lifetime in which an access token is refreshed before it expires; default 0.2. */
     ahead?: number;
     /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
     fetch?: typeof fetch;
-    /** Let input, in any tab, and not requests, show that the user is active. */
+    /** Count input in any tab, instead of requests, as activity of the user. */
     idle?: {
         /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
         after?: number;
@@ -273,7 +273,7 @@ export interface SocketOptions {
     protocols?: string | readonly string[];
     /** How the access token is sent: in the first message, or as a subprotocol; default `"message"`. */
     authenticate?: "message" | "subprotocol";
-    /** Return where the server has to continue, such as the number of the last message; it is sent with the token. */
+    /** Return the position at which the server has to continue, such as the number of the last message. Sent with the token. */
     resume?: () => unknown;
     /** Whether to connect again after this end; by default, and for `undefined`, the close code decides. */
     reconnect?: boolean | ((close: SocketClose) => boolean | undefined);
@@ -291,7 +291,7 @@ export interface SocketEvents {
     };
     /** A further connection: send again what the server has not acknowledged. */
     reconnected: Event;
-    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
+    /** Just before `close`. `error` is `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
     error: Event & {
         error: unknown;
     };
@@ -333,7 +333,7 @@ export interface Session {
     readonly fetch: SessionFetch;
     /** `unknown` until the server or another tab has answered for the first time. */
     readonly status: Status;
-    /** Who is logged in, as far as is known; for display. The same object while the user's data are equal. */
+    /** The user who is logged in, or `null`; for display. The same object while the user's data are equal. */
     readonly user: User | null;
     /** Settles after the first attempt to restore a session, whatever its outcome. */
     readonly ready: Promise<User | null>;
@@ -349,7 +349,7 @@ export interface Session {
     token(options?: TokenOptions): Promise<string>;
     login(credentials: Credentials): Promise<User | null>;
     logout(options?: LogoutOptions): Promise<void>;
-    /** Get a new access token now, such as after a login by other means; returns who is logged in. */
+    /** Get a new access token now, such as after a login by other means; returns the user, or `null`. */
     refresh(): Promise<User | null>;
     /**
      * Keep the session alive: the user is active. Return how many milliseconds it lasts now, `Infinity` if that is not

@@ -4,8 +4,7 @@ export interface SessionProviderProps {
     /** Made once, in a module: `export const session = createSession()`. */
     session: Session;
     /**
-     * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
-     * Without it the page starts as `unknown`.
+     * The user for whom the server rendered this page, `null` for nobody. Shown while the session's status is `unknown`.
      */
     initialUser?: User | null | undefined;
     children?: ReactNode;
@@ -30,7 +29,8 @@ export declare function SessionProvider({ session, initialUser, children }: Sess
  */
 export declare function useSession(): SessionState;
 /**
- * Return who is logged in, for display; `null` if nobody is, and while it is unknown. Render again when it changes.
+ * Return the user who is logged in, for display; `null` if nobody is, or if the status is `unknown`. Render again when it
+ * changes.
  *
  * @throws Error if there is no `SessionProvider` above.
  */
@@ -41,16 +41,16 @@ export declare function useUser(): User | null;
  */
 export declare function RequireLogin({ login, pending, children }: RequireLoginProps): ReactNode;
 /**
- * Return the warning that the session ends soon; `null` while there is none. `session.extend()` keeps the session alive.
+ * Return the event `ending` if the session ends soon, otherwise `null`. `session.extend()` keeps the session alive.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export declare function useEnding(): SessionEvents["ending"] | null;
 /**
- * Return what the server wants the user to confirm; `null` while it wants nothing. Call `session.confirm({ password })`, or
- * `cancel()`. Use it once, in a component that is always mounted: requests wait only while something listens.
+ * Return the event `stepUp` if the user has to confirm who they are, otherwise `null`. Call `session.confirm({ password })`,
+ * or the event's `cancel()`. Use it once, in a component that is always mounted: without a listener requests do not wait.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export declare function useStepUp(): SessionEvents["stepUp"] | null;
 export {};

@@ -58,7 +58,7 @@ export interface Login {
 export interface Pages {
     /** Find the login of a request, and refresh if needed. The request's body is not read. */
     processRequest(request: Request): Promise<Login>;
-    /** Do both around `render`: for servers that answer a `Request` with a `Response`. */
+    /** Process the request, render, and process the response; for servers that answer a `Request` with a `Response`. */
     handle(request: Request, render: (request: Request, session: ServerSession) => Response | Promise<Response>): Promise<Response>;
     /** Return the session of a page's headers, as `processRequest` has changed them. */
     session(headers: Headers): ServerSession;

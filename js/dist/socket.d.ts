@@ -11,7 +11,7 @@ export interface SocketOptions {
     protocols?: string | readonly string[];
     /** How the access token is sent: in the first message, or as a subprotocol; default `"message"`. */
     authenticate?: "message" | "subprotocol";
-    /** Return where the server has to continue, such as the number of the last message; it is sent with the token. */
+    /** Return the position at which the server has to continue, such as the number of the last message. Sent with the token. */
     resume?: () => unknown;
     /** Whether to connect again after this end; by default, and for `undefined`, the close code decides. */
     reconnect?: boolean | ((close: SocketClose) => boolean | undefined);
@@ -29,7 +29,7 @@ export interface SocketEvents {
     };
     /** A further connection: send again what the server has not acknowledged. */
     reconnected: Event;
-    /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
+    /** Just before `close`. `error` is `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
     error: Event & {
         error: unknown;
     };

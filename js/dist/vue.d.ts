@@ -4,13 +4,12 @@ import type { Session, SessionEvents, Status, User } from "./index.js";
 export interface SessionRefs {
     readonly session: Session;
     readonly status: ComputedRef<Status>;
-    /** For display; `null` if nobody is logged in, and while it is unknown. */
+    /** For display; `null` if nobody is logged in, or if the status is `unknown`. */
     readonly user: ComputedRef<User | null>;
 }
 export interface DaypassOptions {
     /**
-     * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
-     * Without it the page starts as `unknown`.
+     * The user for whom the server rendered this page, `null` for nobody. Shown while the session's status is `unknown`.
      */
     initialUser?: User | null | undefined;
 }
@@ -46,17 +45,17 @@ export declare function createDaypass(session: Session, { initialUser }?: Daypas
  */
 export declare function useSession(): SessionRefs;
 /**
- * Return the warning that the session ends soon, as a ref; `null` while there is none. `session.extend()` keeps it alive.
+ * Return a ref: the event `ending` if the session ends soon, otherwise `null`. `session.extend()` keeps the session alive.
  *
- * @throws Error where the app does not use the plugin.
+ * @throws Error if the app does not use the plugin.
  */
 export declare function useEnding(): Readonly<Ref<SessionEvents["ending"] | null>>;
 /**
- * Return what the server wants the user to confirm, as a ref; `null` while it wants nothing. Call
- * `session.confirm({ password })`, or `cancel()`. Use it once, in a component that is always mounted: requests wait only
- * while something listens.
+ * Return a ref: the event `stepUp` if the user has to confirm who they are, otherwise `null`. Call
+ * `session.confirm({ password })`, or the event's `cancel()`. Use it once, in a component that is always mounted: without a
+ * listener requests do not wait.
  *
- * @throws Error where the app does not use the plugin.
+ * @throws Error if the app does not use the plugin.
  */
 export declare function useStepUp(): Readonly<Ref<SessionEvents["stepUp"] | null>>;
 /**

@@ -5,13 +5,13 @@ export interface SessionOptions {
   url?: string;
   /** Origins that get the access token, besides that of `url`, such as `https://api.example.com`. */
   origins?: readonly string[];
-  /** Whether to look for a session from before the page was loaded, at once; default true. */
+  /** Whether to restore the session from before the page was loaded, at once; default true. */
   restore?: boolean;
   /** The last share of its lifetime in which an access token is refreshed before it expires; default 0.2. */
   ahead?: number;
   /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
   fetch?: typeof fetch;
-  /** Let input, in any tab, and not requests, show that the user is active. */
+  /** Count input in any tab, instead of requests, as activity of the user. */
   idle?: {
     /** Milliseconds without any input after which the user is logged out; if missing, only the server decides. */
     after?: number;

@@ -17,8 +17,7 @@ export interface SessionProviderProps {
   /** Made once, in a module: `export const session = createSession()`. */
   session: Session;
   /**
-   * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
-   * Without it the page starts as `unknown`.
+   * The user for whom the server rendered this page, `null` for nobody. Shown while the session's status is `unknown`.
    */
   initialUser?: User | null | undefined;
   children?: ReactNode;
@@ -70,7 +69,8 @@ export function useSession(): SessionState {
 }
 
 /**
- * Return who is logged in, for display; `null` if nobody is, and while it is unknown. Render again when it changes.
+ * Return the user who is logged in, for display; `null` if nobody is, or if the status is `unknown`. Render again when it
+ * changes.
  *
  * @throws Error if there is no `SessionProvider` above.
  */
@@ -90,25 +90,25 @@ export function RequireLogin({ login, pending, children }: RequireLoginProps): R
 }
 
 /**
- * Return the warning that the session ends soon; `null` while there is none. `session.extend()` keeps the session alive.
+ * Return the event `ending` if the session ends soon, otherwise `null`. `session.extend()` keeps the session alive.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export function useEnding(): SessionEvents["ending"] | null {
   return useLatest<SessionEvents["ending"]>("ending", "extended");
 }
 
 /**
- * Return what the server wants the user to confirm; `null` while it wants nothing. Call `session.confirm({ password })`, or
- * `cancel()`. Use it once, in a component that is always mounted: requests wait only while something listens.
+ * Return the event `stepUp` if the user has to confirm who they are, otherwise `null`. Call `session.confirm({ password })`,
+ * or the event's `cancel()`. Use it once, in a component that is always mounted: without a listener requests do not wait.
  *
- * @throws Error where no `SessionProvider` is above.
+ * @throws Error if there is no `SessionProvider` above.
  */
 export function useStepUp(): SessionEvents["stepUp"] | null {
   return useLatest<SessionEvents["stepUp"]>("stepUp", "confirmed");
 }
 
-/** Return the last event of this name; `null` after the event `over`, a logout, or `cancel`. */
+/** Return the last event with this name; `null` before it, and after the event `over`, a logout, or `cancel`. */
 function useLatest<E extends object>(name: "ending" | "stepUp", over: "extended" | "confirmed"): E | null {
   const { session } = useProvided();
   const [latest, setLatest] = useState<E | null>(null);
@@ -127,7 +127,7 @@ function useLatest<E extends object>(name: "ending" | "stepUp", over: "extended"
   return latest;
 }
 
-/** Return the event; its `cancel`, if it has one, clears what is shown, too. */
+/** Return the event. If it has a `cancel`, that also calls `clear`. */
 function clearedBy<E extends object>(event: E, clear: () => void): E {
   if (!("cancel" in event)) return event;
   const { cancel } = event as unknown as SessionEvents["stepUp"];

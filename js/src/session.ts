@@ -22,7 +22,7 @@ export interface Session {
   readonly fetch: SessionFetch;
   /** `unknown` until the server or another tab has answered for the first time. */
   readonly status: Status;
-  /** Who is logged in, as far as is known; for display. The same object while the user's data are equal. */
+  /** The user who is logged in, or `null`; for display. The same object while the user's data are equal. */
   readonly user: User | null;
   /** Settles after the first attempt to restore a session, whatever its outcome. */
   readonly ready: Promise<User | null>;
@@ -38,7 +38,7 @@ export interface Session {
   token(options?: TokenOptions): Promise<string>;
   login(credentials: Credentials): Promise<User | null>;
   logout(options?: LogoutOptions): Promise<void>;
-  /** Get a new access token now, such as after a login by other means; returns who is logged in. */
+  /** Get a new access token now, such as after a login by other means; returns the user, or `null`. */
   refresh(): Promise<User | null>;
   /**
    * Keep the session alive: the user is active. Return how many milliseconds it lasts now, `Infinity` if that is not

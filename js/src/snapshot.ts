@@ -5,7 +5,7 @@ import type { User } from "./user.ts";
 /** `unknown` until the server or another tab has answered for the first time. */
 export type Status = "unknown" | "in" | "out";
 
-/** What a page shows of the session. It is frozen, and the same object until something in it changes. */
+/** The state of the session for display. It is frozen, and the same object until something in it changes. */
 export interface Snapshot {
   readonly status: Status;
   readonly user: User | null;

@@ -25,7 +25,7 @@ export interface SocketOptions {
   protocols?: string | readonly string[];
   /** How the access token is sent: in the first message, or as a subprotocol; default `"message"`. */
   authenticate?: "message" | "subprotocol";
-  /** Return where the server has to continue, such as the number of the last message; it is sent with the token. */
+  /** Return the position at which the server has to continue, such as the number of the last message. Sent with the token. */
   resume?: () => unknown;
   /** Whether to connect again after this end; by default, and for `undefined`, the close code decides. */
   reconnect?: boolean | ((close: SocketClose) => boolean | undefined);
@@ -42,7 +42,7 @@ export interface SocketEvents {
   reconnecting: Event & SocketClose & { wait: number };
   /** A further connection: send again what the server has not acknowledged. */
   reconnected: Event;
-  /** Why it ends, just before `close`: `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
+  /** Just before `close`. `error` is `LoginRequired`, `SessionClosed`, or an error of `resume` or `reconnect`. */
   error: Event & { error: unknown };
   /** It has ended, and does not reconnect. */
   close: Event & SocketClose;
@@ -78,15 +78,15 @@ export interface SessionSocket extends EventTarget {
   addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
 
-/** How long the server may take to answer. */
+/** Milliseconds that the server may take to answer. */
 const ANSWER = 10_000;
-/** Between two renewals, if the session has no token that the server accepts for longer. */
+/** Milliseconds between two renewals, if the server accepts no token of the session for longer. */
 const SOONEST = 500;
-/** A token that the server accepts for less is not replaced before the session replaces it. */
+/** A token that the server accepts for less than this many milliseconds is replaced only when the session has a new one. */
 const LEAST = 1000;
-/** After a connection of this length, pauses start with the shortest again. */
+/** After a connection of this many milliseconds, the next pause is the shortest again. */
 const STABLE = 5000;
-/** A connection that was silent for this long is checked when the page wakes. */
+/** When the page wakes, a connection that was silent for this many milliseconds is checked. */
 const QUIET = 30_000;
 const QUEUE = 2 ** 20;
 

@@ -6,14 +6,13 @@ import type { Session, SessionEvents, Snapshot, Status, User } from "./index.ts"
 export interface SessionRefs {
   readonly session: Session;
   readonly status: ComputedRef<Status>;
-  /** For display; `null` if nobody is logged in, and while it is unknown. */
+  /** For display; `null` if nobody is logged in, or if the status is `unknown`. */
   readonly user: ComputedRef<User | null>;
 }
 
 export interface DaypassOptions {
   /**
-   * The user for whom the server rendered this page, `null` for nobody. Shown until the session has found out itself.
-   * Without it the page starts as `unknown`.
+   * The user for whom the server rendered this page, `null` for nobody. Shown while the session's status is `unknown`.
    */
   initialUser?: User | null | undefined;
 }
@@ -65,26 +64,26 @@ export function useSession(): SessionRefs {
 }
 
 /**
- * Return the warning that the session ends soon, as a ref; `null` while there is none. `session.extend()` keeps it alive.
+ * Return a ref: the event `ending` if the session ends soon, otherwise `null`. `session.extend()` keeps the session alive.
  *
- * @throws Error where the app does not use the plugin.
+ * @throws Error if the app does not use the plugin.
  */
 export function useEnding(): Readonly<Ref<SessionEvents["ending"] | null>> {
   return useLatest<SessionEvents["ending"]>("ending", "extended");
 }
 
 /**
- * Return what the server wants the user to confirm, as a ref; `null` while it wants nothing. Call
- * `session.confirm({ password })`, or `cancel()`. Use it once, in a component that is always mounted: requests wait only
- * while something listens.
+ * Return a ref: the event `stepUp` if the user has to confirm who they are, otherwise `null`. Call
+ * `session.confirm({ password })`, or the event's `cancel()`. Use it once, in a component that is always mounted: without a
+ * listener requests do not wait.
  *
- * @throws Error where the app does not use the plugin.
+ * @throws Error if the app does not use the plugin.
  */
 export function useStepUp(): Readonly<Ref<SessionEvents["stepUp"] | null>> {
   return useLatest<SessionEvents["stepUp"]>("stepUp", "confirmed");
 }
 
-/** Return the last event of this name; `null` after the event `over`, a logout, or `cancel`. */
+/** Return the last event with this name; `null` before it, and after the event `over`, a logout, or `cancel`. */
 function useLatest<E extends object>(name: "ending" | "stepUp", over: "extended" | "confirmed"): Ref<E | null> {
   const { session } = useSession();
   const latest: Ref<E | null> = shallowRef(null);
@@ -98,7 +97,7 @@ function useLatest<E extends object>(name: "ending" | "stepUp", over: "extended"
   return latest;
 }
 
-/** Return the event; its `cancel`, if it has one, clears what is shown, too. */
+/** Return the event. If it has a `cancel`, that also calls `clear`. */
 function clearedBy<E extends object>(event: E, clear: () => void): E {
   if (!("cancel" in event)) return event;
   const { cancel } = event as unknown as SessionEvents["stepUp"];
