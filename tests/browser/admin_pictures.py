@@ -1,4 +1,4 @@
-"""Take pictures of the page for operators, to be looked at: ``python -m tests.browser.admin_pictures FOLDER``.
+"""Take pictures of the page for operators, for review: ``python -m tests.browser.admin_pictures FOLDER``.
 
 Each view at 390 and 1280 pixels, in light and dark.
 """
@@ -25,7 +25,7 @@ VIEWS = {
 
 
 def main(folder: Path) -> None:
-    """Start a service with something to show, and take the pictures."""
+    """Start a service with data, and take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as place,

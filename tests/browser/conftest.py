@@ -1,6 +1,6 @@
-"""Real browsers of three engines, axios from npm, and a small application on a real socket.
+"""Fixtures: real browsers of three engines, axios from npm, and a small application on a real socket.
 
-Where one of them is missing the tests are skipped and say why; with ``CI=true`` they fail (``tests/conftest.py``).
+If one of them is missing, the tests are skipped and say why. With ``CI=true`` they fail (``tests/conftest.py``).
 """
 
 import hashlib
@@ -37,7 +37,7 @@ JS = HERE.parents[1] / "js"
 ALICE = User("user-1", "alice", "alice@example.com")
 BEN = User("user-2", "ben", "ben@example.com")
 USERS = {key: user for user in (ALICE, BEN) for key in (user.subject, user.username)}
-"""Who can log in, by subject and by name."""
+"""The users, by subject and by name."""
 PASSWORD = "correct horse battery"
 
 Seen = tuple[str, str, int]
@@ -45,23 +45,23 @@ Seen = tuple[str, str, int]
 
 
 EXTENT = os.environ.get("DAYPASS_TEST_BROWSERS", "suite")
-"""How many clients and engines a scenario runs with; ``every_engine`` marks those that run with all of them always.
+"""How many clients and engines a scenario runs with. A test marked ``every_engine`` always runs with all of them.
 
-- ``suite``: fetch in each engine, axios in one; React and Vue in those scenarios alone that are marked.
-- ``clients``: React and Vue as axios.
-- ``full``: each client in each engine.
+- ``suite``: fetch in each engine, axios in one, React and Vue in none.
+- ``clients``: React and Vue also run in one engine.
+- ``full``: each client runs in each engine.
 """
 
 
 @pytest.fixture(scope="session")
 def axios(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return axios's bundle for browsers, fetched from npm by the lock file where it is missing."""
+    """Return axios's bundle for browsers; install it from npm if it is missing."""
     return npm.fetch(HERE, "axios/dist/axios.min.js", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def components(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the pages of React and Vue in one bundle, made of ``clients`` by esbuild."""
+    """Return the pages of React and Vue, bundled by esbuild from the folder ``clients``."""
     frontend = npm.fetch(HERE / "frontend", "react/package.json", tmp_path_factory).parents[1]
     esbuild = npm.fetch(JS, ".bin/esbuild", tmp_path_factory)
     bundle = tmp_path_factory.mktemp("clients") / "clients.js"
@@ -78,20 +78,20 @@ def components(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "engines('ENGINE', …): the engines that are enough for a test; else all of them")
+    config.addinivalue_line("markers", "engines('ENGINE', …): run a test in these engines only; the default is all")
     config.addinivalue_line(
         "markers",
-        "clients('CLIENT', …): by what a test sends requests; with a fixture `client`, the clients it runs with",
+        "clients('CLIENT', …): what a test sends requests with; if it has the fixture `client`, it runs with each",
     )
-    config.addinivalue_line("markers", "not_for(CLIENT='why', …): a client that the scenario does not concern, and why")
+    config.addinivalue_line("markers", "not_for(CLIENT='why', …): leave this client out, and why")
     config.addinivalue_line(
-        "markers", "every_engine: each client runs the test in each engine; else `fetch` alone does"
+        "markers", "every_engine: every client runs the test in every engine; otherwise only `fetch` does"
     )
-    config.addinivalue_line("markers", "cannot(ENGINE='why', …): the scenario fails in an engine, and for what reason")
+    config.addinivalue_line("markers", "cannot(ENGINE='why', …): the test must fail in this engine, and why it does")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have every test that uses a browser use each engine; where its mark says that one cannot, it has to fail."""
+    """Run every test that uses a browser in each engine. Where a mark says `cannot`, the test must fail."""
     if "engine" not in metafunc.fixturenames:
         return
     item = metafunc.definition
@@ -124,7 +124,7 @@ def _parameter(cannot: dict[str, str], engine: str, *client: str) -> Any:
 
 
 def _chosen(engines: Sequence[str], cannot: dict[str, str]) -> str:
-    """Return the one engine for a client: the first that is able."""
+    """Return the first engine that can run the scenario."""
     return next(each for each in engines if each not in cannot)
 
 
@@ -136,15 +136,15 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest) -> str:
-    """Return what the page sends its requests by: one of `CLIENTS`."""
+    """Return what the page sends its requests with: one of `CLIENTS`."""
     return str(request.param)
 
 
 @pytest.fixture(scope="package")
 def engines() -> Iterator[Engines]:
-    """Return the browsers, each started when it is first used, for this folder's tests alone.
+    """Return the browsers, for the tests of this folder only. Each is started when it is first used.
 
-    Playwright's event loop in the thread of the tests would be in the way of every test that starts one.
+    Playwright keeps an event loop in the tests' thread. Tests elsewhere could not start one of their own.
     """
     with Engines() as engines:
         yield engines
@@ -174,7 +174,7 @@ def files(request: pytest.FixtureRequest, client: str, axios: Path) -> dict[str,
 
 
 class Application:
-    """A small application with Daypass's routes, and what it saw; its clock is the real one and what a test adds."""
+    """A small application with Daypass's routes. It records its requests; a test can put its clock forward."""
 
     def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
         self.ahead = 0
@@ -190,7 +190,7 @@ class Application:
             authenticate=lambda name, password: USERS.get(name) if password == PASSWORD else None,
             on_event=self.events.append,
             clock=lambda: time.time_ns() // 1_000_000 + self.ahead,
-            **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through
+            **lifetimes,  # type: ignore[arg-type]  # only durations are passed through
         )
         self._require = bearer(self.auth)
         routes = [
@@ -221,7 +221,7 @@ class Application:
         return JSONResponse({"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and note what was asked and answered; an answer that is to be lost is not sent."""
+        """Serve, and record each request with its status. A lost response becomes a 502."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -240,11 +240,11 @@ class Application:
             await send({"type": "http.response.body"})
 
     def expire(self) -> None:
-        """Let every access token expire, and the grace period go by."""
+        """Put the clock forward, past the lifetime of the access tokens and the grace period."""
         self.ahead += 60_000
 
     def take(self) -> list[Seen]:
-        """Return what was asked and answered since this was last called."""
+        """Return the requests since the last call."""
         taken, self.requests = self.requests, []
         return taken
 
@@ -255,13 +255,13 @@ class Application:
 
 @pytest.fixture
 def lifetimes() -> dict[str, Duration]:
-    """Return the spans of the policy; a test may ask for others."""
+    """Return the lifetimes of the tokens; a test may override them."""
     return {"access_ttl": "50s", "grace_period": "30s"}
 
 
 @pytest.fixture
 def application(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator[Application]:
-    """Return the application, served; its sessions are in SQLite on the disk."""
+    """Return the running application; its sessions are in a SQLite file."""
     application = Application(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
     with serving(application, grace=1, host=fresh_host()) as address:
         application.address = address
@@ -270,7 +270,7 @@ def application(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> 
 
 @pytest.fixture
 def page(context: BrowserContext, application: Application) -> Page:
-    """Return the application's page, logged in; nothing was asked of the server since."""
+    """Return the application's page after a login, and forget the requests so far."""
     page = context.new_page()
     page.goto(application.address)
     page.evaluate("([name, password]) => login(name, password)", [ALICE.username, PASSWORD])
@@ -282,7 +282,7 @@ def page(context: BrowserContext, application: Application) -> Page:
 def world(
     tmp_path: Path, client: str, files: dict[str, Path], axios: Path, lifetimes: dict[str, Duration]
 ) -> Iterator["World"]:
-    """Return the application that daypass.js is tested against, served; its page is the client's."""
+    """Return the running application that daypass.js is tested against, with the client's page."""
     from .world import World
 
     world = World(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)

@@ -1,6 +1,6 @@
-"""Take a picture of the demonstration's page: ``python -m tests.browser.demo_picture 1080 docs/images/demo-page.png``.
+"""Take a picture of the demo's page: ``python -m tests.browser.demo_picture 1080 docs/images/demo-page.png``.
 
-Look at the page at 390 and 1280 pixels, too, after a change of it.
+After a change of the page, look at it at 390 and at 1280 pixels too.
 """
 
 import subprocess

@@ -26,13 +26,13 @@ CHROMIUM_ARGUMENTS = [
 FIREFOX_PREFERENCES: dict[str, Any] = {
     "browser.safebrowsing.update.enabled": False,
     "datareporting.policy.dataSubmissionEnabled": False,
-    "dom.ipc.processPrelaunch.enabled": False,  # a tab's process is started when it is needed: less work for two cores
+    "dom.ipc.processPrelaunch.enabled": False,  # start no processes in advance
     "extensions.getAddons.cache.enabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
 }
 VARIANTS: dict[tuple[str, str], dict[str, Any]] = {
-    # Playwright switches off what would make tests wait; these browsers are as users have them.
+    # Playwright disables the back/forward cache and the throttling of hidden tabs. These browsers have both.
     ("chromium", "everyday"): {
         "ignore_default_args": [
             "--disable-back-forward-cache",
@@ -45,17 +45,17 @@ VARIANTS: dict[tuple[str, str], dict[str, Any]] = {
     ("firefox", "no cookies"): {"network.cookie.cookieBehavior": 2},
     ("webkit", "no cookies"): {"arguments": ["--cookies-policy=never"]},
 }
-"""How browsers differ from the usual ones; engines that are not named are always like that, or never can be."""
+"""Browsers with other options than the usual ones. An engine without an entry needs none, or has none."""
 
 
 LIFE = 60
-"""How many tests a Firefox serves; then another is started, because it grows, and gets slower, with every profile."""
+"""How many tests use one Firefox. It gets slower with every profile, so then another is started."""
 
 
 class Engines:
-    """Browsers that are started when they are first asked for, and kept.
+    """Browsers, each started when it is first used, and closed at the end.
 
-    Playwright keeps an event loop running in the thread of the tests while a browser of its is open.
+    While a browser is open, Playwright keeps an event loop running in the thread of the tests.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Engines:
         self._stack.close()
 
     def running(self, engine: str, variant: str = "") -> Browser:
-        """Return the engine's browser, or one of its variants: see `VARIANTS`."""
+        """Return the engine's browser, or the variant of it that `VARIANTS` names."""
         kind = engine, variant
         self._asked[kind] += 1
         if engine == "firefox" and self._asked[kind] % LIFE == 0 and kind in self._running:
@@ -81,7 +81,7 @@ class Engines:
         return self._running[kind]
 
     def without_cookies(self, engine: str, profile: Path) -> BrowserContext:
-        """Return a fresh profile that accepts no cookies; Chromium's is kept in a folder of that path."""
+        """Return a new profile that accepts no cookies. Chromium keeps it in the folder ``profile``."""
         browser = self.running(engine, "no cookies" if engine != "chromium" else "")
         if engine != "chromium":
             return browser.new_context()
@@ -122,7 +122,7 @@ class Engines:
             preferences = FIREFOX_PREFERENCES | options
             return self._stack.enter_context(
                 self._playwright.firefox.launch(
-                    channel="moz-firefox",  # by WebDriver BiDi, so a Firefox as Debian builds it will do
+                    channel="moz-firefox",  # WebDriver BiDi, which Debian's Firefox speaks
                     executable_path=FIREFOX,
                     firefox_user_prefs=preferences,
                 )

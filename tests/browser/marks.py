@@ -1,4 +1,4 @@
-"""Marks of tests that only one client runs, because the scenario does not concern the others."""
+"""Marks of tests that only some clients run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 CLIENTS = ("fetch", "axios", "React", "Vue")
-"""By what pages send requests: `session.fetch`, axios, and components of React and Vue."""
+"""What pages send requests with: `session.fetch`, axios, components of React and of Vue."""
 
 
 def marks(*clients: str, why: str) -> list[pytest.MarkDecorator]:
-    """Return the marks of a test that these clients run; ``why`` says what keeps the others out."""
+    """Return the marks of a test that only these clients run; ``why`` is the reason."""
     return [
         pytest.mark.clients(*clients),
         pytest.mark.not_for(**{each: why for each in CLIENTS if each not in clients}),
@@ -18,7 +18,7 @@ def marks(*clients: str, why: str) -> list[pytest.MarkDecorator]:
 
 
 def only(*clients: str, why: str) -> Callable[[Any], Any]:
-    """Return a decorator that gives these marks to a test."""
+    """Return a decorator that sets these marks on a test."""
 
     def marked(test: Any) -> Any:
         for mark in marks(*clients, why=why):

@@ -1,4 +1,4 @@
-"""What tests take from npm, by lock files, with the npm that comes with the development requirements."""
+"""Packages from npm for the tests. The development requirements contain npm; lock files pin the packages."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ NPM = Path(sys.executable).with_name("npm")
 def run(
     *command: str | Path, folder: Path, timeout: float = 180, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command that finds node, to its end."""
+    """Run a command, with node on its PATH, and wait for its end."""
     path = f"{NPM.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = os.environ | {"PATH": path} | variables
     return subprocess.run(
@@ -27,15 +27,15 @@ def run(
 
 
 def fetch(folder: Path, wanted: str, factory: pytest.TempPathFactory) -> Path:
-    """Return a file of one of the packages that ``folder`` names, all fetched where it is missing.
+    """Return a file of a package in the lock file of ``folder``; install all its packages if the file is missing.
 
-    Where they cannot be, the test is skipped and says why.
+    If they cannot be installed, the test is skipped and says why.
     """
     found = folder / "node_modules" / wanted
     base = factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     with (shared / f"npm-{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one fetches
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs, the others wait
         if not found.exists():
             if not NPM.exists():
                 pytest.skip(f"{wanted} comes from npm, and there is no {NPM}")

@@ -1,4 +1,4 @@
-"""A server of another origin, which writes down what it is sent."""
+"""A server of another origin, which records its requests."""
 
 import threading
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Stranger = tuple[str, list[dict[str, str]]]
-"""An address, and the headers of each request that came there, with ``:method``."""
+"""A server's address, and the headers of its requests, with the method as ``:method``."""
 
 
 @contextmanager
 def standing_by() -> Iterator[Stranger]:
-    """Give its address and what it was sent; it answers with the status that the path says, and lets any page read."""
+    """Yield its address and its requests. The status of a response is the path of its request; any page may read it."""
     requests: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The page for operators in real browsers: what it shows, what it changes, and that everyone can use it."""
+"""The page for operators in real browsers: what it shows and changes, and its accessibility."""
 
 import time
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ BROKEN = """() => {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Give a service with something to show, for all tests here; the one that moves its clock comes last."""
+    """Yield a service with data, for all tests here. The test that puts its clock forward comes last."""
     with started(f"sqlite:///{tmp_path_factory.mktemp('admin') / 'app.db'}", host=fresh_host()) as service:
         fill(service)
         yield service
 
 
 def fill(service: Service) -> None:
-    """Write what two nodes have counted in an hour, and some events."""
+    """Write an hour of counts of two nodes, and some events."""
     now = service.now() // MINUTE * MINUTE
     records = []
     for number in range(62):
@@ -62,7 +62,7 @@ def log_in(page: Page, user: Account, password: str = PASSWORD) -> None:
 
 @pytest.fixture
 def page(context: BrowserContext, service: Service) -> Iterator[Page]:
-    """Return the page, logged in; at the end nothing came from outside, and nothing broke its policy."""
+    """Return the page, logged in. At the end it must have loaded nothing from elsewhere, and kept to its CSP."""
     page = context.new_page()
     page.goto(f"{service.address}/admin")
     page.evaluate(BROKEN)
@@ -75,7 +75,7 @@ def page(context: BrowserContext, service: Service) -> Iterator[Page]:
 
 
 def wait_for(page: Page, expression: str) -> None:
-    """Wait until an expression is true; the page's policy forbids what Playwright's own way of waiting needs."""
+    """Wait until an expression is true. The page's CSP forbids Playwright's own way to wait."""
     until = time.monotonic() + 20
     while not page.evaluate(expression):
         assert time.monotonic() < until, f"it never came to be: {expression}"
@@ -83,7 +83,7 @@ def wait_for(page: Page, expression: str) -> None:
 
 
 def visitor(service: Service, browser: Browser, user: Account) -> Page:
-    """Return a page of another browser, in which the user is logged in."""
+    """Return a page of another profile, in which the user is logged in."""
     page = browser.new_context().new_page()
     page.goto(f"{service.address}/healthz")
     page.evaluate(
@@ -99,8 +99,8 @@ def refreshes(page: Page) -> int:
 
 
 @pytest.mark.engines("chromium")
-def test_numbers_are_drawn_and_told(page: Page) -> None:
-    """Each plot says its numbers to those who cannot see it, as text and as a table; the table follows the plot."""
+def test_plots_have_labels_and_tables(page: Page) -> None:
+    """Each plot has its numbers as a label and as a table, and the table has the period of the plot."""
     plot = page.locator("figure").nth(3)
     label = plot.get_by_role("img").get_attribute("aria-label") or ""
     assert "Thefts" in label
@@ -116,7 +116,7 @@ def test_numbers_are_drawn_and_told(page: Page) -> None:
 
 
 @pytest.mark.engines("chromium")
-def test_nothing_is_read_as_markup(page: Page) -> None:
+def test_names_are_not_read_as_markup(page: Page) -> None:
     """Names and reasons that look like HTML are shown as text."""
     page.get_by_role("link", name="Audit trail").click()
     page.wait_for_selector("#trail tbody tr")
@@ -129,7 +129,7 @@ def test_nothing_is_read_as_markup(page: Page) -> None:
 
 @pytest.mark.engines("chromium")
 def test_new_records_are_followed(page: Page, service: Service, browser: Browser) -> None:
-    """With Follow on, a login elsewhere appears by itself; the audit trail can be narrowed to it."""
+    """With Follow on, a login elsewhere appears by itself; the audit trail can be filtered by event."""
     page.get_by_role("link", name="Audit trail").click()
     page.get_by_label("Event").select_option("started")
     page.get_by_role("button", name="Show", exact=True).click()
@@ -143,7 +143,7 @@ def test_new_records_are_followed(page: Page, service: Service, browser: Browser
 
 @pytest.mark.engines("chromium")
 def test_keys_and_nodes_are_shown(page: Page) -> None:
-    """Keys have their state and age; a node whose clock is wrong stands out."""
+    """Keys are shown with their state; a node whose clock is wrong is marked."""
     page.get_by_role("link", name="Keys").click()
     page.wait_for_selector("#keys tbody tr")
     assert ["in use", "in use"] == page.locator("#keys .badge").all_inner_texts()
@@ -155,7 +155,7 @@ def test_keys_and_nodes_are_shown(page: Page) -> None:
 
 @pytest.mark.engines("chromium")
 def test_ending_ones_own_session_logs_out(page: Page, service: Service) -> None:
-    """The page says that it is its own session, and asks for a login afterwards."""
+    """The dialog says that the session is the one of this page; afterwards the page shows the login."""
     page.get_by_role("link", name="Users").click()
     page.get_by_label("Email, name or subject").fill(service.operator.subject)
     page.get_by_role("button", name="Find").click()
@@ -167,8 +167,8 @@ def test_ending_ones_own_session_logs_out(page: Page, service: Service) -> None:
 
 
 @pytest.mark.engines("chromium")
-def test_others_are_told_that_they_have_no_access(context: BrowserContext, service: Service) -> None:
-    """After a wrong password the form says so; without the scope the page says what is missing, at once."""
+def test_user_without_the_scope_has_no_access(context: BrowserContext, service: Service) -> None:
+    """A wrong password is reported by the form. If the user loses the scope, the page says at once what is missing."""
     user = service.add("dora", SCOPE)
     page = context.new_page()
     page.goto(f"{service.address}/admin")
@@ -186,14 +186,14 @@ def test_others_are_told_that_they_have_no_access(context: BrowserContext, servi
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return axe-core, which knows the rules of accessibility."""
+    """Return the script of axe-core, which checks the rules of accessibility."""
     return npm.fetch(HERE, "axe-core/axe.min.js", tmp_path_factory).read_text(encoding="utf-8")
 
 
 @pytest.mark.engines("chromium")
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_everyone_can_use_it(browser: Browser, service: Service, axe: str, width: int, scheme: Any) -> None:
-    """No rule of WCAG 2.2 AA that a program can check is broken; nothing scrolls sideways."""
+def test_accessibility(browser: Browser, service: Service, axe: str, width: int, scheme: Any) -> None:
+    """WCAG 2.2 AA holds, as far as axe-core checks it; nothing scrolls sideways."""
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
     page = context.new_page()
     rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -214,7 +214,7 @@ def test_everyone_can_use_it(browser: Browser, service: Service, axe: str, width
     page.locator("figure summary").first.click()
     found["overview"] = broken()
     views = {"events": "#trail tbody tr", "keys": "#keys tbody tr", "nodes": "#nodes tbody tr"}
-    if scheme == "dark":  # what is in these is in the others too
+    if scheme == "dark":  # the other views have the same elements
         views = {}
     for name, ready in ({f"users/{service.operator.email}": "#user tbody tr"} | views).items():
         page.evaluate("(hash) => { location.hash = hash }", name)
@@ -228,12 +228,12 @@ def test_everyone_can_use_it(browser: Browser, service: Service, axe: str, width
 
 
 def test_operator_ends_a_session_by_keyboard(page: Page, service: Service, browser: Browser) -> None:
-    """Find a user, end a session: without a mouse; the page asks for the password again."""
+    """An operator finds a user and ends a session without a mouse; the page asks for the password again."""
     user = service.add(f"carol-{time.time_ns()}-", None)
     other = visitor(service, browser, user)
     assert 200 == refreshes(other)
     service.ahead += 6 * MINUTE
-    page.bring_to_front()  # Firefox does nothing at a key in a window behind another
+    page.bring_to_front()  # Firefox ignores keys in a window behind another
     page.get_by_role("link", name="Users").press("Enter")
     page.get_by_label("Email, name or subject").fill(user.email)
     page.keyboard.press("Enter")

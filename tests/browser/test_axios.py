@@ -1,7 +1,7 @@
 """The plain axios recipe, unmodified, in a real browser: on a 401 refresh, and send the request again.
 
-`page.html` has it as in many tutorials: no queue, no lock, several refreshes at once. The tests compare what the page
-sees with what the server received.
+`page.html` contains it as in many tutorials: no queue, no lock, several refreshes at once. The tests compare the page's
+results with the requests that the server received.
 """
 
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ pytestmark = marks("axios", why="without `daypass.js`")
 
 
 def test_reading_past_expiry(page: Page, application: Application) -> None:
-    """A read after the access token's end succeeds, after one refresh, again and again."""
+    """A read after expiry succeeds after one refresh, three times in a row."""
     for _ in range(3):
         application.expire()
         assert {"status": 200, "data": {"user": "alice"}} == page.evaluate("read()")
@@ -33,7 +33,7 @@ def test_reading_past_expiry(page: Page, application: Application) -> None:
 
 
 def test_writing_past_expiry(page: Page, application: Application) -> None:
-    """A write with a body after the access token's end succeeds, after one refresh, once, with the same body."""
+    """A write after expiry succeeds after one refresh; the server gets the body once."""
     application.expire()
     assert 200 == page.evaluate("write({name: 'Zoë', count: 3})")["status"]
     assert [("POST", "/api/items", 401), REFRESHED, ("POST", "/api/items", 200)] == application.take()
@@ -41,7 +41,7 @@ def test_writing_past_expiry(page: Page, application: Application) -> None:
 
 
 def test_uploading_past_expiry(page: Page, application: Application) -> None:
-    """An upload by FormData after the access token's end succeeds, after one refresh, with the whole file."""
+    """An upload by FormData after expiry succeeds after one refresh, with the whole file."""
     application.expire()
     size = 300_000
     answer = page.evaluate("(size) => upload('cat.png', size)", size)
@@ -53,9 +53,9 @@ def test_uploading_past_expiry(page: Page, application: Application) -> None:
 
 
 def test_twenty_at_expiry(page: Page, application: Application) -> None:
-    """Twenty requests at expiry all succeed, although the recipe refreshes for each: one rotation, the rest repeat it.
+    """Twenty requests at expiry all succeed, although the recipe refreshes for each.
 
-    So it is at the next expiry: the session lives, and no refresh was ever refused.
+    One refresh rotates, the others repeat it. The next expiry is the same: no refresh is refused.
     """
     for rotations in (1, 2):
         application.expire()
@@ -72,7 +72,7 @@ def test_twenty_at_expiry(page: Page, application: Application) -> None:
 
 
 def test_two_tabs_at_expiry(page: Page, context: BrowserContext, application: Application) -> None:
-    """Two tabs that meet the same expiry both go on: nothing they ask fails, and the session rotates once."""
+    """Two tabs send requests at the same expiry: none fails, and the session rotates once."""
     other = context.new_page()
     other.goto(application.address)
     application.expire()
@@ -84,14 +84,14 @@ def test_two_tabs_at_expiry(page: Page, context: BrowserContext, application: Ap
 
 
 class TestRealTime:
-    """With a clock that nobody moves."""
+    """With the real clock."""
 
     @pytest.fixture
     def lifetimes(self) -> dict[str, Duration]:
         return {"access_ttl": "1s", "grace_period": "30s"}
 
     def test_reading_past_three_expiries(self, page: Page, application: Application) -> None:
-        """For four seconds with access tokens of one second no request fails, through three expiries at least."""
+        """With access tokens of one second, for four seconds no request fails, over at least three expiries."""
         statuses = page.evaluate("readFor(4000, 50)")
         assert {200} == set(statuses)
         seen = application.take()
@@ -101,14 +101,14 @@ class TestRealTime:
 
 
 def test_reading_past_a_reload(page: Page, application: Application) -> None:
-    """After a reload, when the page has lost its access token, the session comes back by a refresh."""
+    """After a reload the page has no access token: the first request refreshes."""
     page.reload()
     assert 200 == page.evaluate("read()")["status"]
     assert [("GET", "/api/items", 401), REFRESHED, ("GET", "/api/items", 200)] == application.take()
 
 
 def test_after_logout(page: Page, context: BrowserContext, application: Application) -> None:
-    """After a logout a 401 stays a 401: the refresh is refused, and the page is told."""
+    """After a logout the refresh gets 401, and the page gets that 401."""
     assert 204 == page.evaluate("logout()")["status"]
     assert [] == context.cookies()
     application.take()
@@ -118,7 +118,7 @@ def test_after_logout(page: Page, context: BrowserContext, application: Applicat
 
 
 def test_reading_past_a_lost_answer(page: Page, application: Application) -> None:
-    """Where the answer to a refresh is lost on its way the session is not: the next request refreshes again."""
+    """If the response to a refresh is lost, the session goes on: the next request refreshes again."""
     application.expire()
     application.lose_refreshes = 1
     assert 502 == page.evaluate("read()")["status"]
@@ -127,8 +127,8 @@ def test_reading_past_a_lost_answer(page: Page, application: Application) -> Non
     assert (1, 1) == (application.counts()[EventCode.ROTATED], application.counts()[EventCode.REPEATED])
 
 
-def test_out_of_reach_of_scripts(page: Page, context: BrowserContext, application: Application) -> None:
-    """No script of the page can read the refresh token; the browser keeps it to this host and to HTTP."""
+def test_scripts_cannot_read_the_cookie(page: Page, context: BrowserContext, application: Application) -> None:
+    """No script can read or delete the refresh cookie; it is sent to this host only."""
     assert "" == page.evaluate("document.cookie")
     assert [0, 0] == page.evaluate("[localStorage.length, sessionStorage.length]")
     (cookie,) = context.cookies()
@@ -142,7 +142,7 @@ def test_out_of_reach_of_scripts(page: Page, context: BrowserContext, applicatio
 
 
 def test_a_page_of_another_site(page: Page, context: BrowserContext, application: Application) -> None:
-    """A page of another site can neither refresh nor end the session, by script or by form; the user goes on."""
+    """A page of another site cannot refresh or end the session, by script or by form. The user stays logged in."""
     hostile = context.new_page()
     with standing_by() as (elsewhere, _):
         hostile.goto(f"{elsewhere}/200")

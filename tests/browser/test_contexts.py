@@ -1,4 +1,4 @@
-"""Where a page may run: workers, frames without an origin, files, the Back button; and what ends while it waits."""
+"""Workers, frames without an origin, the Back button; requests that wait while their session ends."""
 
 import httpx2
 import pytest
@@ -33,7 +33,7 @@ def tab(context: BrowserContext, world: World) -> Page:
 
 @pytest.mark.not_for(axios="the worker imports the session alone", React="no components", Vue="no components")
 def test_a_worker_shares_the_session(tab: Page, world: World) -> None:
-    """A worker asks nothing until it is used; then it takes the token from a tab, and sends requests with it."""
+    """A worker sends nothing until it is used. Then it gets the token from a tab, without a refresh."""
     answer = tab.evaluate(
         """async (source) => {
             const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -52,7 +52,7 @@ def test_a_worker_shares_the_session(tab: Page, world: World) -> None:
 @only("fetch", why="sends nothing")
 @pytest.mark.parametrize("sandbox", ["allow-scripts", "allow-scripts allow-same-origin"])
 def test_a_sandboxed_frame(tab: Page, world: World, sandbox: str) -> None:
-    """In a frame without an origin, or with the page's, a session can be made, and `ready` settles."""
+    """In a sandboxed frame, with or without the page's origin, a session can be created, and `ready` settles."""
     source = f"""<script type="module">
         import {{ createSession }} from "{world.address}/auth/daypass.js";
         try {{
@@ -77,20 +77,20 @@ def test_a_sandboxed_frame(tab: Page, world: World, sandbox: str) -> None:
 
 
 def test_back_after_a_logout_by_a_form(tab: Page, context: BrowserContext, world: World) -> None:
-    """A page that the browser kept for the Back button finds out at once that somebody has logged out meanwhile."""
-    tab.evaluate("native('/auth/logout', { method: 'POST' })")  # as a form does it: no script of the page sees it
+    """A page from the back/forward cache finds out at once that the user has logged out meanwhile."""
+    tab.evaluate("native('/auth/logout', { method: 'POST' })")  # like a form: the page's session does not see it
     assert "alice" == tab.evaluate("session.user.username")
     tab.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
     tab.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     shows(tab, "out nobody")
     assert [401] == refreshes(world.seen())
-    # and that somebody has logged in
+    # and that the user has logged in again
     world.log_in(world.open(context))
-    shows(tab, "in alice")  # the channel is open again
+    shows(tab, "in alice")  # the channel between tabs is open again
 
 
 def test_back_after_a_login_by_a_form(context: BrowserContext, world: World) -> None:
-    """A page that was left without a user finds the one who has logged in by a form meanwhile."""
+    """A page from the back/forward cache finds out at once that a user has logged in by a form meanwhile."""
     tab = world.open(context)
     shows(tab, "out nobody")
     tab.evaluate(
@@ -114,7 +114,7 @@ def test_logging_out_everywhere(tab: Page, world: World) -> None:
 
 
 def test_closing_while_a_request_waits(tab: Page, world: World) -> None:
-    """`close` ends what waits for a refresh with `SessionClosed`; the other tabs go on."""
+    """After `close`, waiting requests and later calls throw `SessionClosed`. Nobody is logged out."""
     world.expire()
     world.delay = 1
     tab.evaluate("sleepFor(60_000)")
@@ -130,14 +130,14 @@ def test_closing_while_a_request_waits(tab: Page, world: World) -> None:
 @pytest.mark.not_for(axios="it reads no streams")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_stream_ends_with_its_login(tab: Page, context: BrowserContext, world: World, method: str) -> None:
-    """A stream that one user opened brings nothing any more when that user logs out, in whatever tab."""
+    """A stream ends when the user who opened it logs out in another tab."""
     tab.evaluate(
         """async (method) => {
             let opened;
             await client.perform(async (session) => { opened = await session.fetch("/api/stream", { method }); });
             const reader = opened.body.getReader();
             const login = session.signal;
-            // WebKit ends a body by its own error, whatever the signal's reason is
+            // WebKit throws its own error, not the signal's reason
             const ended = ({ name, code }) => (name === "AbortError" ? login.reason.code : code);
             const read = () => reader.read().then(read, ended);
             await reader.read();
@@ -149,8 +149,8 @@ def test_a_stream_ends_with_its_login(tab: Page, context: BrowserContext, world:
     assert "login_required" == tab.evaluate("window.pending")
 
 
-def test_what_waits_ends_with_its_login(tab: Page, world: World) -> None:
-    """A request that waits when its user logs out ends with `LoginRequired`, and so does the signal."""
+def test_waiting_request_ends_with_its_login(tab: Page, world: World) -> None:
+    """A logout ends a request that waits for a refresh with `LoginRequired`, and aborts the signal."""
     world.expire()
     world.delay = 1
     tab.evaluate("sleepFor(60_000)")
@@ -162,7 +162,7 @@ def test_what_waits_ends_with_its_login(tab: Page, world: World) -> None:
 
 
 def test_code_behind_installed_fetch_sees_401(context: BrowserContext, world: World) -> None:
-    """Existing code gets a 401 and no error it does not know, when the session ends and afterwards."""
+    """When the session has ended, existing code behind `installFetch` gets a 401, not an exception."""
     tab = world.open(context, "&installed")
     world.log_in(tab)
     assert 200 == ask(tab)["status"]

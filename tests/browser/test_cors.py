@@ -1,4 +1,4 @@
-"""Pages of another origin than the issuer's, in real browsers: which can use it, and which cannot."""
+"""Pages of another origin than the issuer's, in real browsers: which ones can keep a session."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ class Apart:
     """An issuer on one origin, and pages on others.
 
     Attributes:
-        client: what the pages send requests by.
-        api: where the issuer's endpoints are.
+        client: what the pages send requests with.
+        api: the URL of the session endpoints.
         pages: an origin of the same site, and one of another site; both are allowed.
-        foreign: an origin of the same site that nobody has allowed.
+        foreign: an origin of the same site that is not allowed.
     """
 
     client: str
@@ -59,7 +59,7 @@ class Apart:
 
 @pytest.fixture
 def pages(files: dict[str, Path]) -> Starlette:
-    """Return what serves the client's page."""
+    """Return an application that serves the client's page."""
     return Starlette(routes=[Route(path, _file(file)) for path, file in files.items()])
 
 
@@ -69,7 +69,7 @@ def _file(path: Path) -> Any:
 
 @pytest.fixture
 def apart(client: str, pages: Starlette) -> Iterator[Apart]:
-    """Give an issuer, and pages at other ports of its host and at another host, which is another site."""
+    """Yield an issuer, and pages on other ports of its host (same site) and on another host (another site)."""
     clock, events = Clock(), list[Event]()
     auth = AsyncDaypass(
         "memory:",
@@ -98,7 +98,7 @@ def tried(page: Page, expression: str, *arguments: Any) -> Any:
 
 
 def test_another_origin_of_the_same_site(context: BrowserContext, apart: Apart) -> None:
-    """A page of another origin logs in, calls, refreshes, comes back after a reload, and logs out."""
+    """On another origin of the same site: login, request, refresh, a new tab, logout."""
     page = apart.open(context, apart.pages[0])
     assert "alice" == log_in(page)["username"]
     me = f"{apart.api}/me"
@@ -141,7 +141,7 @@ def test_cors_middleware_around_the_endpoints(context: BrowserContext, pages: St
 
 
 def test_another_site(context: BrowserContext, apart: Apart) -> None:
-    """A page of another site is told at login that the browser keeps no cookie for it, and what to do."""
+    """On a page of another site `login` throws `CookieRejected`: the message says why, and what to do."""
     page = apart.open(context, apart.pages[1])
     said = log_in(page)
     assert ("CookieRejected", "cookie_rejected") == (said["error"], said["code"])
@@ -151,7 +151,7 @@ def test_another_site(context: BrowserContext, apart: Apart) -> None:
 
 
 @servers_part
-def test_an_origin_that_nobody_has_allowed(context: BrowserContext, apart: Apart) -> None:
+def test_origin_that_is_not_allowed(context: BrowserContext, apart: Apart) -> None:
     """A page of any other origin can neither log in nor use the cookie of a user who is logged in."""
     log_in(apart.open(context, apart.pages[0]))
     before = apart.codes()
@@ -165,8 +165,8 @@ def test_an_origin_that_nobody_has_allowed(context: BrowserContext, apart: Apart
 
 
 @servers_part
-def test_what_a_page_may_read_of_a_refusal(context: BrowserContext, apart: Apart) -> None:
-    """A page of an allowed origin sees why it was refused, and when to come again."""
+def test_refusals_are_readable_by_allowed_origins(context: BrowserContext, apart: Apart) -> None:
+    """A page of an allowed origin can read the status, `Retry-After` and the challenge of an error."""
     page = apart.open(context, apart.pages[0])
     login = """fetch(given[0], {
       method: "POST", credentials: "include",

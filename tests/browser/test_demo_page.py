@@ -1,4 +1,4 @@
-"""The demonstration's page in real browsers: nothing happens, whatever one does; and anybody can watch it."""
+"""The demo's page in real browsers: tokens expire and requests do not fail; the page is accessible."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,7 +22,7 @@ from .conftest import HERE
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """Return the address of the demonstration's service, without its people."""
+    """Return the address of the demo's service, without its simulated users."""
     database = tmp_path / "demo.db"
     with closing(SqliteStore(database)) as store:
         users.add(store, EMAIL, "demo", PASSWORD, system_clock())
@@ -34,7 +34,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def demo(context: BrowserContext, engine: str, address: str) -> Iterator[Page]:
-    """Return the page after its one press; at the end, nothing came from outside, and nothing went wrong in it."""
+    """Return the page, logged in. At the end it must have loaded nothing from other origins, and logged no error."""
     page = context.new_page()
     problems: list[str] = []
 
@@ -42,7 +42,7 @@ def demo(context: BrowserContext, engine: str, address: str) -> Iterator[Page]:
         if message.type == "error" and "Failed to load resource" not in message.text:
             problems.append(message.text)
 
-    if engine != "webkit":  # WebDriver has no command for what is in the console
+    if engine != "webkit":  # WebDriver has no command for the console
         page.on("console", heard)
         page.on("pageerror", lambda error: problems.append(str(error)))
     log_in(page, address)
@@ -74,8 +74,8 @@ def wait_for(page: Page, name: str, at_least: int, seconds: float = 20) -> None:
     )
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
-def test_nothing_happens(demo: Page) -> None:
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
+def test_expired_tokens_are_refreshed_and_no_request_fails(demo: Page) -> None:
     """Access tokens expire and are refreshed, and no request fails."""
     wait_for(demo, "tokens", 3, seconds=30)
     assert (0, True) == (figure(demo, "failures"), figure(demo, "requests") > 30)
@@ -83,9 +83,9 @@ def test_nothing_happens(demo: Page) -> None:
     assert "refreshed the access token" in demo.inner_text("#log")
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
-def test_failures_of_refreshes(demo: Page) -> None:
-    """A hundred at once, a lost answer, a busy server: the refresh that meets them is done, and nothing fails."""
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
+def test_lost_response_and_503_of_refreshes(demo: Page) -> None:
+    """A hundred requests at once, a lost response to a refresh, a 503: the refresh succeeds, and no request fails."""
     press(demo, "100 requests at once")
     demo.wait_for_function("() => document.getElementById('said').textContent.includes('100 succeeded, 0 failed')")
     for turn, name in enumerate(["Lose a response", "Answer 503"], 1):
@@ -95,17 +95,17 @@ def test_failures_of_refreshes(demo: Page) -> None:
     assert (0, True) == (figure(demo, "failures"), figure(demo, "requests") > 100)
 
 
-def test_a_revoked_access_token(demo: Page) -> None:
-    """A hundred requests that meet the 401 share one refresh, are sent again, and nothing fails."""
+def test_revoked_access_token_costs_one_refresh(demo: Page) -> None:
+    """A hundred requests that get 401 share one refresh, are sent again, and do not fail."""
     press(demo, "Revoke the access token")
     demo.wait_for_function("() => document.getElementById('said').textContent.includes('1 refresh, 0 failed')")
     assert figure(demo, "replays") >= 100
     assert 0 == figure(demo, "failures")
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
-def test_a_double_click(demo: Page) -> None:
-    """A second click while the first is at work does nothing: no request fails."""
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
+def test_double_click_fails_no_request(demo: Page) -> None:
+    """A second click before the first is done does nothing: no request fails."""
     demo.wait_for_timeout(1500)
     demo.evaluate("() => { const it = document.querySelector('[data-do=revoke]'); it.click(); it.click() }")
     demo.wait_for_function("() => document.getElementById('said').textContent.includes('1 refresh, 0 failed')")
@@ -115,9 +115,9 @@ def test_a_double_click(demo: Page) -> None:
     assert 0 == figure(demo, "failures")
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
 def test_focus_is_kept(demo: Page) -> None:
-    """After a login the focus is on the page's first heading; after a device was ended, on the next control."""
+    """After a login the focus is on the first heading; after a device was ended, on another control of the list."""
     assert "Access token" == demo.evaluate("document.activeElement.textContent")
     press(demo, "Log in on another device")
     demo.wait_for_function("() => document.querySelectorAll('#devices li').length === 2")
@@ -133,9 +133,9 @@ def test_focus_is_kept(demo: Page) -> None:
     assert demo.evaluate("document.getElementById('devices').contains(document.activeElement)")
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
-def test_a_second_theft(demo: Page) -> None:
-    """While a thief has the token a second theft is refused, so that no line is shown twice."""
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
+def test_second_theft_is_refused(demo: Page) -> None:
+    """A second click on "steal" is refused while the thief has the token, so no line is shown twice."""
     for _ in range(2):
         press(demo, "from this page")
         demo.wait_for_timeout(300)
@@ -143,8 +143,8 @@ def test_a_second_theft(demo: Page) -> None:
     assert 1 == demo.inner_text("#thief-log").count("copied your refresh token")
 
 
-def test_a_second_tab(demo: Page) -> None:
-    """A second tab needs no login, and the two share each new access token; a logout in one reaches the other."""
+def test_second_tab_shares_the_session(demo: Page) -> None:
+    """A second tab needs no login, both share each new access token, and a logout in one logs out the other."""
     with demo.expect_popup() as opened:
         demo.get_by_role("link", name="Open a second tab").click()
     other = opened.value
@@ -158,9 +158,9 @@ def test_a_second_tab(demo: Page) -> None:
     assert [0, 0] == [figure(tab, "failures") for tab in (demo, other)]
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
 def test_the_thief_is_caught(demo: Page) -> None:
-    """A thief with a copy of the refresh token is let in at first, and soon the server ends the session for both."""
+    """A thief with a copy of the refresh token gets an access token; soon the server ends the session for both."""
     press(demo, "from this page")
     demo.wait_for_function(
         "() => document.getElementById('thief-log').textContent.includes('got 401: refused')", timeout=60_000
@@ -174,9 +174,9 @@ def test_the_thief_is_caught(demo: Page) -> None:
     assert demo.locator("#thief").is_hidden()
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
 def test_a_thief_without_the_key_gets_nothing(demo: Page) -> None:
-    """Both tokens of a bound session are copied: each request of the thief is refused, and the owner goes on."""
+    """Both tokens of a bound session are copied: each request of the thief is refused; the owner stays logged in."""
     press(demo, "from a program with a key")
     demo.wait_for_function("() => document.querySelectorAll('#thief-log li').length === 6")
     lines = demo.locator("#thief-log li").all_inner_texts()
@@ -185,9 +185,9 @@ def test_a_thief_without_the_key_gets_nothing(demo: Page) -> None:
     assert 0 == figure(demo, "failures")
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
-def test_devices(demo: Page) -> None:
-    """Each device can be ended from here; ending this one asks for a login."""
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
+def test_devices_can_be_ended(demo: Page) -> None:
+    """Each device can be ended on this page; after ending its own session it shows the login."""
     press(demo, "Log in on another device")
     demo.wait_for_function("() => document.querySelectorAll('#devices li').length === 2")
     demo.locator("#devices li", has_not_text="this session").get_by_role("button").click()
@@ -197,8 +197,8 @@ def test_devices(demo: Page) -> None:
     assert 0 == figure(demo, "failures")
 
 
-def test_its_policy(address: str) -> None:
-    """The page and its parts come with a policy under which nothing from outside, and nothing inline, would run."""
+def test_content_security_policy(address: str) -> None:
+    """The page and its files have a CSP that allows no inline scripts and nothing from other origins."""
     for path in ("/", "/browser/page.js", "/browser/page.css", "/browser/icon.svg"):
         answer = httpx2.get(f"{address}{path}")
         assert 200 == answer.status_code
@@ -206,34 +206,32 @@ def test_its_policy(address: str) -> None:
         assert "unsafe" not in answer.headers["content-security-policy"]
 
 
-def test_the_thief_is_the_demonstrations_alone() -> None:
-    """Nothing but the demonstration knows of its page, its weather and its thieves."""
+def test_only_the_demo_uses_the_thief() -> None:
+    """Only the demo's service imports the page with its failures and thieves."""
     source = Path(service.__file__).parents[1]
     found = [path for path in source.rglob("*.py") if "demo.page" in path.read_text(encoding="utf-8")]
     assert [source / "demo" / "service.py"] == found
 
 
-# ---- for everybody
+# ---- accessibility
 
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return axe-core, which knows the rules of accessibility."""
+    """Return the script of axe-core, which checks the rules of accessibility."""
     return npm.fetch(HERE, "axe-core/axe.min.js", tmp_path_factory).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_for_everybody(browser: Browser, address: str, axe: str, width: int) -> None:
-    """No rule of WCAG 2.2 AA that a program can check is broken, wide and narrow; nothing scrolls sideways; everything
-    that can be pressed is large enough for a finger.
-    """
+def test_accessibility(browser: Browser, address: str, axe: str, width: int) -> None:
+    """WCAG 2.2 AA holds, as far as axe-core checks it; nothing scrolls sideways; buttons are 44 pixels high."""
     check_for_everybody(browser, address, axe, "light", width)
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
 @pytest.mark.parametrize("width", [390, 1280])
-def test_for_everybody_in_the_dark(browser: Browser, address: str, axe: str, width: int) -> None:
-    """It is the same in dark colours."""
+def test_accessibility_in_dark_colours(browser: Browser, address: str, axe: str, width: int) -> None:
+    """The same holds in dark colours."""
     check_for_everybody(browser, address, axe, "dark", width)
 
 
@@ -264,9 +262,9 @@ def check_for_everybody(browser: Browser, address: str, axe: str, scheme: Any, w
     context.close()
 
 
-@pytest.mark.engines("chromium")  # the demonstration on the server is the same for all
-def test_by_keyboard(demo: Page) -> None:
-    """Every control is reached by the tab key, in the order in which it is read, and shows that it is."""
+@pytest.mark.engines("chromium")  # what is tested is not about the engine
+def test_controls_are_reached_by_keyboard(demo: Page) -> None:
+    """The tab key reaches every control in reading order, and the focused control has an outline."""
     reached = []
     demo.evaluate("document.activeElement.blur()")
     for _ in range(10):

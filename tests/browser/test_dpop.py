@@ -46,7 +46,7 @@ def begin(world: World, context: BrowserContext) -> Page:
 
 
 def expire(world: World, tab: Page) -> None:
-    """Let the access token expire, which is not one that has only just come: its 401 would be the caller's."""
+    """Let the access token expire, a second after it was issued: an earlier 401 is not retried."""
     tab.wait_for_timeout(1_100)
     world.expire()
 
@@ -122,7 +122,7 @@ def test_no_script_reads_the_key(tab: Page) -> None:
 
 @by_fetch
 def test_tabs_share_one_key(context: BrowserContext, world: World, tab: Page) -> None:
-    """A second tab uses the session at once; both refresh it; a login in one of them counts in both."""
+    """A second tab uses the session at once. Both can refresh it. A login in one tab logs in both."""
     other = begin(world, context)
     assert SEEN == ask(other, ITEMS)
     assert [] == refreshes(world.seen())
@@ -176,7 +176,7 @@ def live(tmp_path: Path, client: str, files: dict[str, Path], axios: Path) -> It
 
 @by_fetch
 def test_socket_of_a_bound_session(context: BrowserContext, live: Live) -> None:
-    """A WebSocket opens with a proof in its first message, and goes on with newer tokens; events are read too."""
+    """A WebSocket sends a proof in its first message, and stays open with newer tokens. Event streams work too."""
     tab = begin(live, context)
     log_in(tab)
     tab.evaluate(

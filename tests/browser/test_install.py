@@ -1,4 +1,4 @@
-"""`installFetch`, one line for code that exists, and the things that `fetch` can be given, in real browsers."""
+"""`installFetch` for existing code, and all forms of arguments of `fetch`, in real browsers."""
 
 import hashlib
 import subprocess
@@ -29,7 +29,7 @@ of_fetch = only("fetch", why="about `fetch`")
 
 @pytest.fixture
 def tab(context: BrowserContext, world: World) -> Page:
-    """Return a page of code that has one line of Daypass, and logs in by its own `fetch`."""
+    """Return a page whose only line of Daypass is `installFetch`, logged in by its own `fetch`."""
     tab = world.open(context, "&installed")
     tab.evaluate("session.ready")
     tab.evaluate(
@@ -46,7 +46,7 @@ def tab(context: BrowserContext, world: World) -> Page:
 
 
 def test_existing_code(tab: Page, world: World) -> None:
-    """After its own login existing code goes on for as long as the session lives, whatever expires meanwhile."""
+    """Existing code that logs in by itself gets 200 after its token has expired."""
     assert "alice" == tab.evaluate("session.user.username")
     world.expire()
     assert READ == ask(tab)["data"]
@@ -54,7 +54,7 @@ def test_existing_code(tab: Page, world: World) -> None:
 
 
 def test_existing_logout(tab: Page, world: World) -> None:
-    """A logout of its own is noticed: no token is sent afterwards."""
+    """The code's own logout request is noticed: no token is sent afterwards."""
     tab.evaluate("fetch('/auth/logout', { method: 'POST' })")
     shows(tab, "out nobody")
     assert 401 == ask(tab)["status"]
@@ -63,15 +63,15 @@ def test_existing_logout(tab: Page, world: World) -> None:
 
 @of_fetch
 def test_other_origins_are_left_alone(tab: Page) -> None:
-    """A request to an origin that was not named is sent by the page's own `fetch`, as it is."""
+    """A request to an origin that is not in `origins` is sent unchanged, without a token."""
     with standing_by() as (address, requests):
         assert 401 == tab.evaluate("(url) => fetch(url).then((answer) => answer.status)", f"{address}/401")
         assert [(None, "GET")] == [(each.get("authorization"), each[":method"]) for each in requests]
 
 
 @of_fetch
-def test_putting_back(tab: Page) -> None:
-    """`close` puts back the page's own `fetch`, and what is no URL is still the browser's error to tell."""
+def test_close_restores_fetch(tab: Page) -> None:
+    """`close` restores the page's own `fetch`. An invalid URL throws the browser's `TypeError`."""
     assert tab.evaluate("fetch !== native")
     assert "TypeError" == tab.evaluate("fetch('http://').catch((error) => error.name)")
     tab.evaluate("session.close()")
@@ -90,8 +90,8 @@ def test_putting_back(tab: Page) -> None:
         "fetch(location.origin + '/api/items', { method: 'PUT', body: 'whole', keepalive: true })",
     ],
 )
-def test_whatever_fetch_takes(tab: Page, world: World, made: str) -> None:
-    """A `Request`, a URL, options over a `Request`: after an expiry the same is sent again, whole."""
+def test_every_form_of_arguments_of_fetch(tab: Page, world: World, made: str) -> None:
+    """The retry after an expiry sends the whole request again, in whatever form it was passed to `fetch`."""
     world.expire()
     assert 200 == tab.evaluate(f"{made}.then((answer) => answer.status)")
     assert [Asked("PUT", ITEMS, 401, 0), REFRESHED, Asked("PUT", ITEMS, 200, 1)] == world.seen()
@@ -99,8 +99,8 @@ def test_whatever_fetch_takes(tab: Page, world: World, made: str) -> None:
 
 
 @of_fetch
-def test_the_callers_request_is_used_up_as_ever(tab: Page, world: World) -> None:
-    """A `Request` with a body is used up by `fetch`, and the answer is a `Response` that can be read once."""
+def test_callers_request_is_consumed(tab: Page, world: World) -> None:
+    """The body of a `Request` is consumed, and the `Response` can be read once, as with the native `fetch`."""
     world.expire()
     used = tab.evaluate(
         """async () => {
@@ -113,7 +113,7 @@ def test_the_callers_request_is_used_up_as_ever(tab: Page, world: World) -> None
     assert [True, True, True] == used
 
 
-# ---- streams, which browsers send over HTTP/2 alone
+# ---- streams: browsers only send them over HTTP/2
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ no_streams = pytest.mark.not_for(axios="it sends no streams")
 
 @of_fetch
 def test_the_secure_cookie(streaming: Page) -> None:
-    """Over TLS the cookie is the host's own, secure, and out of reach of scripts."""
+    """Over TLS the cookie has the prefix `__Host-`, and is `Secure` and `HttpOnly`."""
     (cookie,) = streaming.context.cookies()
     assert ("__Host-daypass", True, True) == (cookie["name"], cookie["secure"], cookie["httpOnly"])
 
@@ -188,7 +188,7 @@ def test_the_secure_cookie(streaming: Page) -> None:
 @no_streams
 @cannot_stream
 def test_a_stream(streaming: Page, world: World) -> None:
-    """A stream is sent with a good token at once, and arrives whole."""
+    """A stream is sent at once if the token is valid, and arrives whole."""
     status, seen = streaming.evaluate("send(30)")
     assert (200, hashlib.sha256(WHOLE).hexdigest()) == (status, seen["sha256"])
     assert [Asked("POST", "/api/upload", 200, 0)] == world.seen()
@@ -197,7 +197,7 @@ def test_a_stream(streaming: Page, world: World) -> None:
 @no_streams
 @cannot_stream
 def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
-    """A stream, which can be sent only once, is not sent with a token about to expire: that is refreshed first."""
+    """A stream can only be sent once. So a token that is about to expire is refreshed first."""
     streaming.evaluate("sleepFor(47_000)")
     status, seen = streaming.evaluate("send(30)")
     assert (200, hashlib.sha256(WHOLE).hexdigest()) == (status, seen["sha256"])
@@ -207,7 +207,7 @@ def test_a_stream_close_to_expiry(streaming: Page, world: World) -> None:
 @no_streams
 @cannot_stream
 def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
-    """A stream that is refused is not sent again: the caller gets the 401, and the next one succeeds."""
+    """A stream that gets 401 is not sent again. The caller gets the 401, and the next stream succeeds."""
     world.expire()
     assert 401 == streaming.evaluate("send(30)")[0]
     assert [Asked("POST", "/api/upload", 401, 0), REFRESHED] == world.seen()
@@ -219,8 +219,8 @@ def test_a_stream_on_an_expired_token(streaming: Page, world: World) -> None:
 
 @no_streams
 @cannot_stream
-def test_a_request_made_of_a_stream(streaming: Page, world: World) -> None:
-    """A `Request` that was made of a stream is kept while it is sent, and sent again whole."""
+def test_a_request_with_a_stream(streaming: Page, world: World) -> None:
+    """A `Request` whose body is a stream is sent again whole."""
     world.expire()
     status = streaming.evaluate(
         """() => client.perform(async (session) => {

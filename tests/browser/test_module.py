@@ -1,4 +1,4 @@
-"""daypass.js as it is shipped: its logic under Node, its size, and the npm package."""
+"""The shipped daypass.js: its tests under Node, its size, and the npm package."""
 
 import json
 import re
@@ -20,7 +20,7 @@ LARGEST = 5_000
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the browser's client, what builds it fetched from npm."""
+    """Return the folder ``js``, with its build tools installed from npm."""
     npm.fetch(JS, "esbuild/package.json", tmp_path_factory)
     return JS
 
@@ -33,12 +33,12 @@ def shipped() -> bytes:
     return static("daypass.js")
 
 
-def test_its_logic_under_node() -> None:
-    """Every promise of ``js/test`` holds under Node's own runner, which needs no package and no build."""
+def test_logic_under_node() -> None:
+    """The tests of ``js/test`` pass under Node's own runner, without a package and without a build."""
     done = npm.run(
         npm.NODE,
         "--test",
-        "--test-concurrency=6",  # they wait more than they work
+        "--test-concurrency=6",  # they mostly wait
         "--test-reporter=tap",
         *sorted((JS / "test").glob("*.test.ts")),
         folder=JS,
@@ -47,13 +47,13 @@ def test_its_logic_under_node() -> None:
     assert int(re.findall(r"^# pass (\d+)", done.stdout, re.MULTILINE)[0]) >= 20
 
 
-def test_its_size() -> None:
-    """It stays under 5 kB as browsers get it."""
+def test_compressed_size() -> None:
+    """The compressed file is below 5 kB."""
     assert 1_000 < len(static("daypass.js.br")) < LARGEST
 
 
-def test_it_is_what_its_source_makes(tools: Path) -> None:
-    """The file that is shipped is the one that its source makes, byte for byte."""
+def test_shipped_file_matches_its_source(tools: Path) -> None:
+    """The shipped file equals the build of its source, byte for byte."""
     done = npm.run(npm.NODE, "build.mjs", "--check", folder=tools)
     assert (0, "") == (done.returncode, done.stderr if done.returncode else "")
 
@@ -75,7 +75,7 @@ def test_the_package() -> None:
 
 
 def test_no_address_of_a_registry() -> None:
-    """Lock files name packages and their hashes, not where somebody got them from."""
+    """Lock files contain packages and their hashes, but no addresses of a registry."""
     here = Path(__file__).parent
     for lock in (JS / "package-lock.json", here / "package-lock.json", here / "frontend/package-lock.json"):
         text = lock.read_text()
@@ -84,7 +84,7 @@ def test_no_address_of_a_registry() -> None:
         assert "://" not in re.sub(r'"funding": (\[[^]]*\]|\{[^}]*\}|"[^"]*")', "", text)
 
 
-def test_it_depends_on_nothing() -> None:
+def test_no_dependencies() -> None:
     """Installing it installs nothing else; React, Vue and jose are optional."""
     described = json.loads((JS / "package.json").read_text())
     assert "dependencies" not in described
@@ -93,7 +93,7 @@ def test_it_depends_on_nothing() -> None:
     assert b"import" not in re.sub(rb'"[^"]*"', b"", re.sub(rb'\bimport\("\./daypass-[\w-]+\.js"\)', b"", shipped()))
 
 
-def test_the_wheel_brings_it_along(tmp_path: Path) -> None:
+def test_wheel_contains_the_module(tmp_path: Path) -> None:
     """The Python package contains the module and the demonstration's page."""
     root = JS.parent
     done = npm.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=root)

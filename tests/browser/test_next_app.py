@@ -1,6 +1,6 @@
-"""The example in Next.js, built and driven in real browsers: pages stay logged in, rendered and running.
+"""The example in Next.js, built and driven in real browsers: its users stay logged in, on the server and in the page.
 
-It is built in its own folder, once for each state of its source: a test session that finds it built starts at once.
+It is built in its own folder, once for each state of its source. If it is built already, the tests start at once.
 """
 
 import fcntl
@@ -33,12 +33,12 @@ NAVIGATION = {"sec-fetch-mode": "navigate", "sec-fetch-site": "none"}
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Build the example, unless it is built from this very source."""
+    """Build the example, unless it has been built from this source already."""
     npm.fetch(EXAMPLE, "next/package.json", tmp_path_factory)
     sources = [*EXAMPLE.glob("*.ts"), *EXAMPLE.rglob("app/**/*.ts*"), *(ROOT / "js" / "dist").glob("*.js")]
     state = hashlib.sha256(b"".join(each.read_bytes() for each in sorted(sources))).hexdigest()
     with (EXAMPLE / "node_modules" / ".building").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one builds
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker builds, the others wait
         if not BUILT.exists() or BUILT.read_text() != state:
             done = npm.run(npm.NODE, NEXT, "build", folder=EXAMPLE, timeout=400, NEXT_TELEMETRY_DISABLED="1")
             assert 0 == done.returncode, done.stdout + done.stderr
@@ -47,7 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @contextmanager
 def running(command: list[str | Path], folder: Path, **environment: str) -> Iterator[str]:
-    """Run a server that is told its port by ``--port``; return its address. At the end its own processes end too."""
+    """Start a server with an option ``--port``, and yield its address. At the end its child processes end too."""
     with closing(create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
     started = [*command, "--port", str(port)]
@@ -84,7 +84,7 @@ def page(context: BrowserContext, address: str) -> Page:
 
 
 def test_a_login_renders_the_page_again(page: Page) -> None:
-    """After a login the server renders the user's page; so does a reload, also after the token has expired."""
+    """After a login, and after reloads, the server renders the user's page, also when the token has expired."""
     assert "Hello, ann" == page.inner_text("h1")
     for wait in (0, EXPIRED):
         time.sleep(wait)
@@ -95,7 +95,7 @@ def test_a_login_renders_the_page_again(page: Page) -> None:
 
 @pytest.mark.engines("chromium")
 def test_a_client_component_asks_a_route_handler(page: Page) -> None:
-    """The browser's session and the server's share one cookie: each refreshes, and neither logs the other out."""
+    """The page's session and the server's share one cookie: each refreshes, and neither logs the other out."""
     for wait in (0, EXPIRED, EXPIRED):
         time.sleep(wait)
         page.evaluate("document.getElementById('whoami').textContent = ''")
@@ -107,7 +107,7 @@ def test_a_client_component_asks_a_route_handler(page: Page) -> None:
 
 @pytest.mark.engines("chromium")
 def test_a_logout_ends_the_rendered_session(page: Page, address: str) -> None:
-    """After a logout the server renders the page of a stranger, here and after a reload."""
+    """After a logout the server renders the page of a visitor, also after a reload."""
     page.get_by_role("button", name="Log out").click()
     page.wait_for_selector("#stranger")
     page.reload()
@@ -115,7 +115,7 @@ def test_a_logout_ends_the_rendered_session(page: Page, address: str) -> None:
 
 
 def test_no_token_in_the_page(address: str) -> None:
-    """Neither token is in the HTML or in what the page is hydrated from; the response is not stored."""
+    """The HTML and the data for hydration contain no token; the response is `no-store`."""
     with httpx2.Client(base_url=address, headers=NAVIGATION) as browser:
         login = browser.post("/auth/login", json={"username": "ann", "password": "correct horse battery"})
         answer = browser.get("/")
@@ -126,7 +126,7 @@ def test_no_token_in_the_page(address: str) -> None:
 
 
 def test_a_stale_cookie(address: str) -> None:
-    """A browser with an older cookie is sent to the same page once more, by an address that Next.js accepts."""
+    """A browser with an older cookie is redirected once to the same page, with an address that Next.js accepts."""
     with httpx2.Client(base_url=address, headers=NAVIGATION) as browser:
         browser.post("/auth/login", json={"username": "ann", "password": "correct horse battery"})
         old = dict(browser.cookies)
@@ -138,7 +138,7 @@ def test_a_stale_cookie(address: str) -> None:
 
 
 def test_while_the_api_is_down(built: None) -> None:
-    """While the API cannot be reached, a page of somebody with a cookie is 503, and the cookie is kept."""
+    """While the API cannot be reached, a page for a browser with a cookie is 503, and the cookie is kept."""
     start: list[str | Path] = [npm.NODE, NEXT, "start", "--hostname", "127.0.0.1"]
     with (
         running(start, EXAMPLE, DAYPASS_URL="http://127.0.0.1:9/auth", NEXT_TELEMETRY_DISABLED="1") as address,

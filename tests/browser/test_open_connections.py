@@ -1,4 +1,4 @@
-"""WebSockets and event streams of daypass.js in real browsers, against a server that watches them."""
+"""WebSockets and event streams of daypass.js in real browsers. The server watches each connection's session."""
 
 import asyncio
 import json
@@ -26,12 +26,12 @@ pytestmark = marks("fetch", why="the session opens it")
 
 
 class Live(World):
-    """The application with a feed by WebSocket and one by server-sent events; both number what they send.
+    """The application with a feed by WebSocket and one by server-sent events. Both number their messages.
 
     Attributes:
-        connections: the transports of all WebSockets that were opened.
-        inbox: the numbers of the messages that were taken, in order.
-        tokens: the identifiers of the access tokens that WebSockets went by.
+        connections: the transports of all WebSockets so far.
+        inbox: the numbers of the received messages, in order.
+        tokens: the identifiers of the access tokens that WebSockets have used.
     """
 
     def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
@@ -111,7 +111,7 @@ FOLLOW = """async () => {
 
 
 def test_socket_loses_and_repeats_no_message(context: BrowserContext, live: Live) -> None:
-    """Over several expiries and a cut connection each numbered message arrives once; a logout elsewhere ends it."""
+    """Each numbered message arrives once, over expiries and a cut connection; a logout in another tab closes it."""
     tab = live.open(context)
     live.log_in(tab)
     tab.evaluate(FOLLOW)
@@ -137,7 +137,7 @@ def test_socket_loses_and_repeats_no_message(context: BrowserContext, live: Live
 
 
 def test_event_stream_goes_on_where_it_was(context: BrowserContext, live: Live) -> None:
-    """Events of each type arrive once, in order, over many responses and an expiry; a logout ends the stream."""
+    """Events of each type arrive once and in order, over many responses and an expiry; a logout ends the stream."""
     tab = live.open(context)
     live.log_in(tab)
     tab.evaluate("""async () => {

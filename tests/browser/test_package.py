@@ -1,4 +1,4 @@
-"""The npm package as it is installed: from its folder, and from the issuer; with its types, and the served ones."""
+"""The npm package installed from its folder and from the issuer, with its types; the types that the issuer serves."""
 
 import json
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ COMPILE = ("--strict", "--exactOptionalPropertyTypes", "--target", "es2022", "--
 
 @pytest.fixture(scope="module")
 def tsc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return TypeScript's compiler, fetched from npm where it is missing."""
+    """Return TypeScript's compiler; install it from npm if it is missing."""
     return npm.fetch(JS, ".bin/tsc", tmp_path_factory)
 
 
@@ -62,8 +62,8 @@ def compile_with(tsc: Path, folder: Path, *options: str) -> str:
 
 
 @pytest.mark.parametrize("source", ["folder", "issuer"])
-def test_it_installs_with_its_types(source: str, issuer: str, tsc: Path, tmp_path: Path) -> None:
-    """``npm install`` of the folder, without a build, and of the issuer's tarball: types check, and Node runs it."""
+def test_package_installs_with_its_types(source: str, issuer: str, tsc: Path, tmp_path: Path) -> None:
+    """After ``npm install`` of the folder or of the issuer's tarball, types check and Node runs it."""
     (tmp_path / "package.json").write_text('{"name": "app", "type": "module"}')
     origin = str(JS) if source == "folder" else f"{issuer}/daypass.tgz"
     done = npm.run(npm.NPM, "install", "--ignore-scripts", "--no-audit", "--no-fund", origin, folder=tmp_path)
@@ -77,8 +77,8 @@ def test_it_installs_with_its_types(source: str, issuer: str, tsc: Path, tmp_pat
     assert ("undefined\nunknown function function\n", 0) == (ran.stdout, ran.returncode), ran.stderr
 
 
-def test_the_issuers_package_is_always_the_same(issuer: str, tmp_path: Path) -> None:
-    """A lock file that names the issuer's tarball goes on to fit: its bytes are those of the Python package."""
+def test_lock_file_of_the_issuers_package_stays_valid(issuer: str, tmp_path: Path) -> None:
+    """A lock file with the issuer's tarball stays valid: the issuer serves the bytes of the Python package."""
     (tmp_path / "package.json").write_text('{"name": "app", "type": "module"}')
     options = ("--ignore-scripts", "--no-audit", "--no-fund")
     assert 0 == npm.run(npm.NPM, "install", *options, f"{issuer}/daypass.tgz", folder=tmp_path).returncode

@@ -1,8 +1,7 @@
-"""Real browsers that run no scripts, on pages that a server renders behind `daypass.web.asgi_pages.Pages`.
+"""Pages without scripts, rendered by a server behind `daypass.web.asgi_pages.Pages`, in real browsers.
 
-Time goes on by the application's clock, so that no slow machine lets a token expire in between; the browser, which has
-a clock of its own, then still sends the old access token. That it keeps no expired one is seen with tokens of two
-seconds.
+The tests put the application's clock forward, so on a slow machine no token expires in between. The browser's clock
+does not change, so it still sends the expired access token. Only `test_real_expiry` waits until the browser drops it.
 """
 
 import asyncio
@@ -53,21 +52,21 @@ NO_SCRIPTS = (b"content-security-policy", b"script-src 'none'")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the site answered: a page is made of it."""
+    """A response of the site."""
 
     status: int
     headers: dict[str, str]
 
 
 class Site:
-    """Pages that a server renders, and what it saw; its clock is the real one and what a test adds.
+    """Pages that a server renders. It records its requests; a test can put its clock forward.
 
     Attributes:
-        addresses: where it is served, all of it at each.
-        tokens: which tokens each image was asked for with: those of both cookies.
-        sent: the names of the cookies that came with the last request for a page.
-        last: its last answer to a navigation.
-        together: how many of the images had been asked for before the first of them was looked at.
+        addresses: its two addresses; each serves the whole site.
+        tokens: the cookies of each request for an image.
+        sent: the names of the cookies of the last request for a page.
+        last: the last response to a navigation.
+        together: how many images had been requested before the first was served.
     """
 
     def __init__(self, **lifetimes: Duration) -> None:
@@ -88,7 +87,7 @@ class Site:
             authenticate=lambda name, password: ALICE if (name, password) == (ALICE.username, PASSWORD) else None,
             on_event=self.events.append,
             clock=lambda: time.time_ns() // 1_000_000 + self.ahead,
-            **lifetimes,  # type: ignore[arg-type]  # spans, and nothing else, are handed through
+            **lifetimes,  # type: ignore[arg-type]  # only durations are passed through
         )
         self._all_asked = asyncio.Event()
         routes = [
@@ -141,7 +140,7 @@ class Site:
         return HTMLResponse(f"{HEAD}<h1>{login.token.username} sent {len(content)} bytes</h1>{LINKS}")
 
     async def _album(self, request: Request) -> Response:
-        """Show ten images, half of them from each address; the access token expires when half the page is sent."""
+        """Return a page of ten images, five from each address; the access token expires in the middle of the page."""
         login: BrowserLogin = request.scope["daypass"]
         if login.token is None:
             return RedirectResponse("/login", 303)
@@ -161,7 +160,7 @@ class Site:
         return Response(PICTURE, media_type="image/svg+xml")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and note what was asked and answered; images wait until all of them have been asked for."""
+        """Serve, and record each request with its status. Images wait until all of them have been requested."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -189,11 +188,11 @@ class Site:
         await self._app(scope, receive, note)
 
     def expire(self) -> None:
-        """Let every access token expire, and the grace period go by."""
+        """Put the clock forward, past the lifetime of the access tokens and the grace period."""
         self.ahead += 60_000
 
     def take(self) -> list[Seen]:
-        """Return what was asked and answered since this was last called."""
+        """Return the requests since the last call."""
         taken, self.requests = self.requests, []
         return taken
 
@@ -203,13 +202,13 @@ class Site:
 
 @pytest.fixture
 def lifetimes() -> dict[str, Duration]:
-    """Return the spans of the policy; a test may ask for others."""
+    """Return the lifetimes of the tokens; a test may override them."""
     return {"access_ttl": "50s", "grace_period": "30s"}
 
 
 @pytest.fixture
 def site(lifetimes: dict[str, Duration]) -> Iterator[Site]:
-    """Return the site, served on two ports: a browser's cookies go to both, and six connections at a time to each."""
+    """Return the site, served on two ports: a browser sends its cookies to both, and opens six connections to each."""
     site = Site(**lifetimes)
     with serving_on_ports(site, 2, grace=1) as addresses:
         site.addresses = addresses
@@ -218,7 +217,7 @@ def site(lifetimes: dict[str, Duration]) -> Iterator[Site]:
 
 @pytest.fixture
 def page(context: BrowserContext, site: Site) -> Page:
-    """Return the site's first page, logged in by its form; nothing was asked of the server since."""
+    """Return the site's first page after a login by its form, and forget the requests so far."""
     page = context.new_page()
     page.goto(site.addresses[0])
     log_in(page, PASSWORD)
@@ -234,7 +233,7 @@ def log_in(page: Page, password: str) -> None:
 
 
 def click(page: Page, name: str) -> None:
-    """Click on a link or a button, and wait for the page that comes of it."""
+    """Click a link or a button, and wait for the next page."""
     role: Any = "link" if name in ("Home", "News", "Album") else "button"
     with page.expect_navigation():
         page.get_by_role(role, name=name).click()
@@ -246,7 +245,7 @@ def open_page(page: Page, site: Site, path: str) -> None:
 
 
 def unavailable(site: Site, page: Page) -> None:
-    """Require that the last answer was a 503 that is a page, and says when to try again."""
+    """Assert that the last response was an HTML page with 503 and `Retry-After`."""
     headers = site.last.headers
     expected = (503, "1", "text/html; charset=utf-8")
     assert expected == (site.last.status, headers["retry-after"], headers["content-type"])
@@ -262,7 +261,7 @@ def jar(context: BrowserContext) -> dict[str, str]:
 
 
 def stranger(site: Site, cookies: dict[str, str]) -> httpx2.Client:
-    """Return somebody else's client, with copied cookies, which those that it is sent replace."""
+    """Return another client with copied cookies. New cookies that it receives replace them."""
     client = httpx2.Client(base_url=site.addresses[0])
     for name, value in cookies.items():
         client.cookies.set(name, value, domain="127.0.0.1")
@@ -270,7 +269,7 @@ def stranger(site: Site, cookies: dict[str, str]) -> httpx2.Client:
 
 
 def test_the_login_form(context: BrowserContext, site: Site) -> None:
-    """A form logs in, a wrong password sets no cookie, and no script has run for any of it."""
+    """A form logs in; a wrong password sets no cookie; no script runs."""
     page = context.new_page()
     page.goto(site.addresses[0])
     log_in(page, "wrong")
@@ -284,9 +283,9 @@ def test_the_login_form(context: BrowserContext, site: Site) -> None:
 
 
 def test_expiry_between_two_clicks(page: Page, context: BrowserContext, site: Site) -> None:
-    """The access token expires between two clicks: the page is simply served, in one request, and new cookies are set.
+    """If the access token expires between two clicks, one request returns the page and sets new cookies.
 
-    The next click costs no refresh.
+    The next click needs no refresh.
     """
     for rotated, name in enumerate(("News", "Home", "News"), 1):
         before = jar(context)
@@ -306,7 +305,7 @@ def test_expiry_between_two_clicks(page: Page, context: BrowserContext, site: Si
 
 @pytest.mark.parametrize("lifetimes", [{"access_ttl": "2s", "grace_period": "500ms"}])
 def test_real_expiry(page: Page, context: BrowserContext, site: Site) -> None:
-    """When the access token expires, the browser itself drops its cookie; the next click is served as ever."""
+    """When the access token expires, the browser drops its cookie. The next click still shows the page."""
     for _ in range(2):
         rotated, refresh = site.count(EventCode.ROTATED), jar(context)["daypass"]
         page.wait_for_timeout(2_100)
@@ -319,7 +318,7 @@ def test_real_expiry(page: Page, context: BrowserContext, site: Site) -> None:
 
 
 def test_ten_images_at_once(page: Page, context: BrowserContext, site: Site) -> None:
-    """Ten images of one page arrive together with an expired token: each is shown, and the session rotates once."""
+    """Ten images are requested at once with an expired token: all are shown, and the session rotates once."""
     before = jar(context)
     click(page, "Album")
     assert 200 == site.last.status
@@ -360,7 +359,7 @@ def test_an_upload_after_expiry(page: Page, site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("expired", [False, True])
 def test_logout(page: Page, context: BrowserContext, site: Site, *, expired: bool) -> None:
-    """A logout clears both cookies and ends the session, after an expiry, too: copies of the cookies open nothing."""
+    """A logout, also after an expiry, clears both cookies and ends the session: copies of the cookies are refused."""
     copied = jar(context)
     if expired:
         site.expire()
@@ -376,7 +375,7 @@ def test_logout(page: Page, context: BrowserContext, site: Site, *, expired: boo
 
 
 def test_theft(page: Page, context: BrowserContext, site: Site) -> None:
-    """A thief uses a copied cookie: the owner's next click finds it, and both of them see the login page."""
+    """A thief uses a copied cookie: the owner's next click ends the session, and both get the login page."""
     with stranger(site, {"daypass": jar(context)["daypass"]}) as thief:
         for rotated in (1, 2):
             assert "/news: alice" in thief.get("/news").text
@@ -422,7 +421,7 @@ def test_the_store_is_down(page: Page, context: BrowserContext, site: Site) -> N
 
 @pytest.fixture
 def back_forward_cache(engines: Engines, engine: str) -> Iterator[BrowserContext]:
-    """Return a fresh profile of a browser that keeps pages in memory for Back, as users' browsers do."""
+    """Return a new profile of a browser with a back/forward cache."""
     context = engines.running(engine, "everyday").new_context()
     yield context
     context.close()
@@ -430,7 +429,7 @@ def back_forward_cache(engines: Engines, engine: str) -> Iterator[BrowserContext
 
 @pytest.mark.cannot(webkit="Back shows the page from memory, in spite of `no-store` and `Clear-Site-Data`.")
 def test_back_after_a_logout_shows_nobody(back_forward_cache: BrowserContext, site: Site) -> None:
-    """After a logout Back shows no page of the user who left; before it, Back shows the user's pages."""
+    """After a logout Back shows the login, not the user's pages. Before it, Back shows the user's pages."""
     page = back_forward_cache.new_page()
     page.goto(site.addresses[0])
     log_in(page, PASSWORD)

@@ -1,4 +1,4 @@
-"""Sessions that go by people: remember me, step-up, idle by input, in real browsers."""
+"""Remember me, step-up and idle by input, in real browsers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ CONFIRM = """(password) => session.confirm({ username: "alice", password }).then
 
 
 class Bank(World):
-    """The application with a route that wants a login of the last ten seconds."""
+    """The application, with a route that requires a login within the last ten seconds."""
 
     def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
         super().__init__(store, axios, **lifetimes)
@@ -56,7 +56,7 @@ def bank(tmp_path: Path, client: str, files: dict[str, Path], axios: Path) -> It
 
 @only("fetch", "axios", why="the request that waits is the same")
 def test_step_up(context: BrowserContext, bank: Bank) -> None:
-    """A payment waits until the password is confirmed, after a wrong one, too, and is made once, with no refresh."""
+    """A payment waits until the password is confirmed, even after a wrong one. It is sent once, without a refresh."""
     tab = bank.open(context)
     bank.log_in(tab)
     bank.ahead += 20_000
@@ -74,7 +74,7 @@ def test_step_up(context: BrowserContext, bank: Bank) -> None:
 
 @only("React", "Vue", why="no components")
 def test_hooks_of_what_the_user_is_asked(context: BrowserContext, bank: Bank) -> None:
-    """`useStepUp` says what to confirm until it is done, and `useEnding` that the session ends until it is extended."""
+    """`useStepUp` asks until the user has confirmed; `useEnding` warns until the session is extended."""
     tab = bank.open(context, "&idle&asking")
     tab.evaluate("begin({ idle: { after: 6000 }, warnBefore: 4500 })")
     bank.log_in(tab)
@@ -94,7 +94,7 @@ def _asks(page: Page, text: str) -> None:
 
 @only("fetch", why="the session does this by itself")
 def test_remember_me(context: BrowserContext, bank: Bank) -> None:
-    """A login that is not to be remembered has a cookie for as long as the browser runs, after a refresh, too."""
+    """With `remember: false` the cookie ends with the browser, also after a refresh."""
     tab = bank.open(context)
     tab.evaluate("(password) => session.login({ username: 'alice', password, remember: false })", PASSWORD)
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_remember_me(context: BrowserContext, bank: Bank) -> None:
 
 @only("fetch", why="the session does this by itself")
 def test_idle_by_input(context: BrowserContext, bank: Bank) -> None:
-    """Input in one tab keeps the user logged in in both; without any both are warned, and logged out."""
+    """Input in one tab keeps both tabs logged in. Without input both get `ending`, and are logged out."""
     tabs = [bank.open(context, "&idle") for _ in range(2)]
     for tab in tabs:
         tab.evaluate("begin({ idle: { after: 3000 }, warnBefore: 1000 })")
@@ -124,7 +124,7 @@ def test_idle_by_input(context: BrowserContext, bank: Bank) -> None:
 
 
 def _expiry(cookie: Any) -> float:
-    """Return when the cookie expires, -1 if it goes with the browser: selenium has another word for it."""
+    """Return when the cookie expires, -1 if it ends with the browser. Selenium has another name for it."""
     return float(cookie.get("expires", cookie.get("expiry", -1)))
 
 

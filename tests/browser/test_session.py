@@ -1,4 +1,4 @@
-"""daypass.js in real browsers, by `session.fetch`, axios, React and Vue: what the page sees, and the server."""
+"""daypass.js in real browsers, with `session.fetch`, axios, React and Vue: what the page and the server see."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def tab(context: BrowserContext, world: World) -> Page:
     """Return a tab whose user has logged in."""
     tab = world.open(context)
     world.log_in(tab)
-    tab.evaluate("sleepFor(1_050)")  # so that a 401 is no longer one to a token that came only moments ago
+    tab.evaluate("sleepFor(1_050)")  # a 401 within a second after the token was issued is not retried
     return tab
 
 
@@ -38,7 +38,7 @@ def tab(context: BrowserContext, world: World) -> Page:
 
 @pytest.mark.every_engine
 def test_read_after_expiry(tab: Page, world: World) -> None:
-    """A token that the server finds expired is refreshed, and the request sent again, unseen."""
+    """After a 401 to an expired token, it is refreshed and the request sent again. The page gets 200."""
     for turn in range(2):
         world.expire()
         assert READ == ask(tab)
@@ -52,7 +52,7 @@ def test_read_after_expiry(tab: Page, world: World) -> None:
 
 
 def test_expired_by_the_clock(tab: Page, world: World) -> None:
-    """A token that expired while the machine slept is never sent: it is refreshed first."""
+    """A token that expired while the machine slept is refreshed before a request is sent."""
     world.expire()
     tab.evaluate("sleepFor(60_000)")
     assert READ == ask(tab)
@@ -61,7 +61,7 @@ def test_expired_by_the_clock(tab: Page, world: World) -> None:
 
 
 def test_ahead_of_expiry(tab: Page, world: World) -> None:
-    """Close to expiry a request is sent with the current token, and the background refresh does not delay it."""
+    """Shortly before expiry a request is sent with the current token, which is refreshed in the background."""
     world.delay = 1.5
     tab.evaluate("sleepFor(47_000)")
     assert READ == ask(tab)
@@ -74,7 +74,7 @@ def test_ahead_of_expiry(tab: Page, world: World) -> None:
 @pytest.mark.every_engine
 @pytest.mark.parametrize("ending", ["expiry", "early revocation"])
 def test_a_hundred_at_once(tab: Page, world: World, ending: str) -> None:
-    """A hundred requests at once that meet the end of their token all succeed, after one refresh."""
+    """A hundred requests at once with an expired or revoked token all succeed, after one refresh."""
     if ending == "expiry":
         world.expire()
     else:
@@ -90,7 +90,7 @@ def test_a_hundred_at_once(tab: Page, world: World, ending: str) -> None:
 
 @pytest.mark.parametrize("kind", ["json", "params", "buffer", "blob", "form"])
 def test_upload_after_expiry(tab: Page, world: World, kind: str) -> None:
-    """Whatever the body, it arrives whole, and the second time it is what it was the first time."""
+    """A body of each kind arrives whole, and the retry sends the same bytes as the first attempt."""
     assert 200 == tab.evaluate("(kind) => upload(kind)", kind)["status"]
     world.expire()
     answer = tab.evaluate("(kind) => upload(kind)", kind)
@@ -111,7 +111,7 @@ def test_upload_after_expiry(tab: Page, world: World, kind: str) -> None:
 @pytest.mark.not_for(axios="it reads the body after its interceptors")
 @pytest.mark.parametrize("kind", ["bytes", "params", "form"])
 def test_a_body_that_changes_meanwhile(tab: Page, world: World, kind: str) -> None:
-    """What the caller does to a body after the call changes nothing: the second sending is the first."""
+    """If the caller changes a body after the call, the retry still sends the original."""
     world.expire()
     tab.evaluate(
         """async (kind) => {
@@ -131,11 +131,11 @@ def test_a_body_that_changes_meanwhile(tab: Page, world: World, kind: str) -> No
     assert b"before" in sent
 
 
-# ---- 401 that a refresh cannot help
+# ---- a 401 that is not about an expired token
 
 
 def test_a_401_to_a_fresh_token(context: BrowserContext, world: World) -> None:
-    """A 401 to a token that came only moments ago is the caller's, and nothing is refreshed."""
+    """A 401 within a second after the token was issued is returned to the caller, without a refresh."""
     tab = world.open(context)
     world.log_in(tab)
     assert {"status": 401, "data": {"error": "never"}} == ask(tab, "/api/never")
@@ -143,7 +143,7 @@ def test_a_401_to_a_fresh_token(context: BrowserContext, world: World) -> None:
 
 
 def test_a_401_that_stays(tab: Page, world: World) -> None:
-    """A 401 that comes again with a new token is the caller's: a request is sent again once, never in a loop."""
+    """A 401 to the retry is returned to the caller: a request is retried once, never in a loop."""
     assert {"status": 401, "data": {"error": "never"}} == ask(tab, "/api/never")
     never = "/api/never"
     assert [Asked("GET", never, 401, 0), REFRESHED, Asked("GET", never, 401, 1)] == world.seen()
@@ -151,24 +151,24 @@ def test_a_401_that_stays(tab: Page, world: World) -> None:
 
 @pytest.mark.parametrize("challenge", ['Session realm="x"', 'Bearer realm="x", error="insufficient_scope"'])
 def test_a_401_about_something_else(tab: Page, world: World, challenge: str) -> None:
-    """A 401 whose challenge asks for something else than a fresh token is the caller's, and nothing is refreshed."""
+    """A 401 whose challenge is not about an invalid token is returned to the caller, without a refresh."""
     path = f"/api/never?challenge={challenge}"
     assert 401 == ask(tab, path)["status"]
     assert [Asked("GET", "/api/never", 401, 0)] == world.seen()
 
 
 def test_the_callers_own_authorization(tab: Page, world: World) -> None:
-    """A request that brings its own ``Authorization`` goes through as it is, and so does its answer."""
+    """A request with the caller's own ``Authorization`` is sent unchanged, and its response is returned unchanged."""
     answer = ask(tab, "/api/items", headers={"Authorization": "Bearer mine"})
     assert 401 == answer["status"]
     assert [Asked("GET", ITEMS, 401, None)] == world.seen()
 
 
-# ---- a server or network with a bad day
+# ---- failures of the server and the network
 
 
 def test_a_lost_answer(tab: Page, world: World) -> None:
-    """Where the answer to a refresh is lost it is sent again at once; the page sees nothing, the session lives."""
+    """If the response to a refresh is lost, the refresh is sent again at once, and the page gets 200."""
     world.expire()
     world.lose_refreshes = 1
     assert READ == ask(tab)
@@ -177,15 +177,15 @@ def test_a_lost_answer(tab: Page, world: World) -> None:
 
 
 def test_a_stale_cookie(tab: Page, world: World) -> None:
-    """A 409, "you have a newer one", is no logout: it is asked again, with what the jar has by then."""
+    """A 409 `token_stale` does not log out: the refresh is sent again with the cookie that the browser has by then."""
     world.expire()
     world.instead = [Instead(409, b'{"message": "A newer refresh token was given out", "error": "token_stale"}')]
     assert READ == ask(tab)
     assert [409, 200] == refreshes(world.seen())
 
 
-def test_503_for_a_moment(tab: Page, world: World) -> None:
-    """A 503 that passes is not seen; `Retry-After` is heeded."""
+def test_503_that_passes(tab: Page, world: World) -> None:
+    """A refresh that gets one 503 is sent again after `Retry-After`. The page gets 200."""
     world.expire()
     world.instead = [Instead(503, headers={"retry-after": "1"})]
     started = tab.evaluate("performance.now()")
@@ -196,7 +196,7 @@ def test_503_for_a_moment(tab: Page, world: World) -> None:
 
 @pytest.mark.every_engine
 def test_503_that_stays(tab: Page, world: World) -> None:
-    """An outage is no logout: `RefreshUnavailable`, without asking again and again; afterwards the session goes on."""
+    """An outage does not log out: after three attempts requests fail with `RefreshUnavailable`, until it ends."""
     world.expire()
     world.instead = 3 * [Instead(503)]
     five = (
@@ -205,7 +205,7 @@ def test_503_that_stays(tab: Page, world: World) -> None:
     assert 5 * ["RefreshUnavailable"] == tab.evaluate(five)
     seen = world.seen()
     assert [503, 503, 503] == refreshes(seen)
-    assert [Asked("GET", ITEMS, 401, 0)] == [each for each in seen if each.path == ITEMS]  # dead, and not sent again
+    assert [Asked("GET", ITEMS, 401, 0)] == [each for each in seen if each.path == ITEMS]  # expired, and not sent again
     assert [] == happened(tab, "loggedOut")
     shows(tab, "in alice")
     assert 1 == len(happened(tab, "refreshFailed"))
@@ -215,8 +215,8 @@ def test_503_that_stays(tab: Page, world: World) -> None:
 
 
 @pytest.mark.every_engine
-def test_a_server_that_is_down(tab: Page, world: World) -> None:
-    """A page loaded while the server is down does not know who is logged in; then it finds out by itself."""
+def test_page_loaded_while_the_server_is_down(tab: Page, world: World) -> None:
+    """A page loaded while the server is down has the status `unknown`, and later becomes `in` by itself."""
     world.instead = 3 * [Instead(503)]
     tab.reload()
     tab.wait_for_function("window.loaded")
@@ -241,7 +241,7 @@ def test_503_while_the_token_is_good(tab: Page, world: World) -> None:
     [(401, b"<h1>Log in to the Wi-Fi</h1>"), (403, b'{"error": "blocked"}'), (400, b"{}"), (200, b"<html>")],
 )
 def test_a_proxys_answer_ends_no_session(tab: Page, world: World, status: int, body: bytes) -> None:
-    """No proxy or captive portal can end a session, whatever it answers."""
+    """The error page of a proxy or captive portal does not end the session."""
     world.expire()
     world.instead = [Instead(status, body)]
     assert READ == ask(tab)
@@ -249,7 +249,7 @@ def test_a_proxys_answer_ends_no_session(tab: Page, world: World, status: int, b
 
 
 def test_offline(tab: Page, context: BrowserContext, world: World) -> None:
-    """Offline the session is kept; back online the token is refreshed without being asked for, and all goes on."""
+    """While the browser is offline, the session is kept. When it is online again, the token is refreshed by itself."""
     world.expire()
     tab.evaluate("sleepFor(60_000)")
     world.set_offline(tab, offline=True)
@@ -266,7 +266,7 @@ def test_offline(tab: Page, context: BrowserContext, world: World) -> None:
 
 
 @pytest.mark.every_engine
-def test_the_end(tab: Page, world: World) -> None:
+def test_session_ended_by_the_server(tab: Page, world: World) -> None:
     """When the server ends the session, all waiting requests fail, and the page gets one event."""
     world.expire()
     world.instead = [Instead(401, b'{"message": "Authentication failed", "error": "invalid_grant"}')]
@@ -278,7 +278,7 @@ def test_the_end(tab: Page, world: World) -> None:
 
 
 def test_logged_out_means_no_token(tab: Page, world: World) -> None:
-    """After a logout requests have no token: a public answer is the answer, and a 401 is `LoginRequired`."""
+    """After a logout requests have no token: a public resource is returned, and a 401 throws `LoginRequired`."""
     log_out(tab)
     assert "LoginRequired" == ask(tab)["error"]
     assert {"status": 200, "data": {"public": True}} == ask(tab, "/api/public")
@@ -291,7 +291,7 @@ def test_logged_out_means_no_token(tab: Page, world: World) -> None:
 
 
 def test_logout_during_a_refresh(tab: Page, world: World) -> None:
-    """Logged out while a refresh is under way means logged out: what it brings is not taken."""
+    """A logout during a refresh wins: the new token is dropped."""
     world.expire()
     world.delay = 0.5
     tab.evaluate("() => { window.pending = ask('/api/items') }")
@@ -307,12 +307,12 @@ def test_logout_during_a_refresh(tab: Page, world: World) -> None:
     shows(tab, "out nobody")
 
 
-# ---- callers that go away
+# ---- aborted requests
 
 
 @pytest.mark.every_engine
 def test_an_aborted_request(tab: Page, world: World, client: str) -> None:
-    """Who aborts while a refresh is under way is let go at once; the refresh goes on, and serves the next."""
+    """Aborting during a refresh rejects at once. The refresh goes on, and the next request uses its token."""
     world.expire()
     world.delay = 1.0
     took, seen = tab.evaluate(
@@ -343,13 +343,13 @@ def test_an_aborted_request(tab: Page, world: World, client: str) -> None:
 
 @pytest.fixture
 def stranger() -> Iterator[Stranger]:
-    """Return the address of a server of another origin, and what it was sent: the headers of each request."""
+    """Return the address of a server of another origin, and the headers of its requests."""
     with standing_by() as found:
         yield found
 
 
 def test_redirect_to_another_origin(tab: Page, world: World, stranger: Stranger) -> None:
-    """A redirect to another origin takes no token there, and a 401 from there causes no refresh."""
+    """After a redirect to another origin no token is sent there, and a 401 from there causes no refresh."""
     elsewhere, requests = stranger
     answer = ask(tab, f"/api/redirect?to={elsewhere}/401")
     assert 401 == answer["status"]
@@ -358,7 +358,7 @@ def test_redirect_to_another_origin(tab: Page, world: World, stranger: Stranger)
 
 
 def test_another_origin(tab: Page, world: World, stranger: Stranger) -> None:
-    """Another origin gets no token, unless it was named."""
+    """Another origin gets no token, unless `origins` names it."""
     elsewhere, requests = stranger
     assert 401 == ask(tab, f"{elsewhere}/401")["status"]
     assert [None] == [request.get("authorization") for request in requests if request[":method"] == "GET"]
@@ -369,7 +369,7 @@ def test_another_origin(tab: Page, world: World, stranger: Stranger) -> None:
 
 
 def test_a_redirected_post_is_not_repeated(tab: Page, world: World) -> None:
-    """A POST that was redirected and then refused is not sent again from the start; the next request is fine."""
+    """A POST that was redirected and then got 401 is not retried, but the token is refreshed for the next request."""
     world.expire()
     redirect = "/api/redirect?to=/api/items"
     assert 401 == ask(tab, redirect, method="POST", body="once")["status"]
@@ -386,14 +386,14 @@ def test_a_redirected_post_is_not_repeated(tab: Page, world: World) -> None:
 
 
 class TestRealTime:
-    """With a clock that nobody moves, and tokens that live three seconds."""
+    """With the real clock, and tokens that live three seconds."""
 
     @pytest.fixture
     def lifetimes(self) -> dict[str, Duration]:
         return {"access_ttl": "3s", "grace_period": "1s"}
 
     def test_nobody_sees_an_expiry(self, tab: Page, world: World) -> None:
-        """For eight seconds no request fails: each token is renewed before it runs out, or as it does."""
+        """For eight seconds no request fails: each token is refreshed before or at its expiry."""
         statuses = tab.evaluate(
             """async () => {
                 const statuses = [];
@@ -412,7 +412,7 @@ class TestRealTime:
 
 
 class TestHidden:
-    """In a tab that nobody sees, with tokens that live three seconds."""
+    """In a hidden tab, with tokens that live three seconds."""
 
     HIDE = """(state) => {
         Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
@@ -435,7 +435,7 @@ class TestHidden:
         assert [REFRESHED] == world.seen()
 
     def test_a_busy_tab(self, tab: Page, world: World) -> None:
-        """A hidden tab at work is kept logged in, ahead of expiry, like any other."""
+        """A hidden tab that sends requests refreshes ahead of expiry, like any other."""
         tab.evaluate(self.HIDE, "hidden")
         assert READ == ask(tab)
         tab.wait_for_function("happened('refreshed').length === 1")
@@ -445,7 +445,7 @@ class TestHidden:
 @pytest.mark.every_engine
 @of_axios
 def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
-    """Interceptors and transformations of axios run once, and see the last answer alone, with the config they know."""
+    """Interceptors and transformations of axios run once, and see only the last response, with the original config."""
     world.expire()
     seen: Any = tab.evaluate(
         """async () => {
@@ -468,7 +468,7 @@ def test_axios_hooks_see_one_answer(tab: Page, world: World) -> None:
     axios="left out: 15 seconds long", React="left out: 15 seconds long", Vue="left out: 15 seconds long"
 )
 @pytest.mark.engines("chromium")
-def test_no_answer_at_all(tab: Page, world: World) -> None:
+def test_refresh_without_a_response(tab: Page, world: World) -> None:
     """A refresh without a response ends at its own deadline, after two attempts, not at the caller's timeout."""
     world.expire()
     world.silent = True
@@ -483,7 +483,7 @@ def test_no_answer_at_all(tab: Page, world: World) -> None:
 @pytest.mark.every_engine
 @of_axios
 def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
-    """The config of an answer contains no token, so a retry plugin that sends it again gets a valid one."""
+    """The config of a response contains no token. So a retry plugin that sends it again gets a valid one."""
     seen: Any = tab.evaluate(
         """async () => {
             const first = await api.post("/api/items", { a: 1 }).catch((error) => error);
@@ -500,7 +500,7 @@ def test_axios_config_stays_the_callers(tab: Page, world: World) -> None:
 @pytest.mark.every_engine
 @of_axios
 def test_axios_defaults_are_not_put_back(tab: Page) -> None:
-    """A default that the caller's interceptor took away is not sent, and what it added is."""
+    """A default header that the caller's interceptor removed is not sent, and one that it added is."""
     with standing_by() as (address, requests):
         tab.evaluate(
             """(url) => {

@@ -1,4 +1,4 @@
-"""daypass.js beside service workers, under strict policies, without cookies, in the background, from a file."""
+"""daypass.js with service workers, under strict policies, without cookies, in a background tab, from a file."""
 
 import time
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ ITEMS = "/api/items"
 READ = {"status": 200, "data": {"user": "alice"}}
 REFRESHED = Asked("POST", "/auth/refresh", 200)
 LOADED = """async () => { while (!window.loaded) await new Promise((go) => setTimeout(go, 10)); }"""
-"""JavaScript: wait for the page; what waits in Playwright is refused by Trusted Types."""
+"""JavaScript: wait for the page. Trusted Types refuse Playwright's own way to wait."""
 JAVASCRIPT = "text/javascript"
 
 
 def stays_logged_in(tab: Page, world: World) -> None:
-    """Require that the user stays logged in through an expiry and a reload."""
+    """Assert that the user stays logged in after an expiry and after a reload."""
     world.log_in(tab)
     tab.evaluate("sleepFor(1_050)")
     world.expire()
@@ -53,9 +53,9 @@ POLICIES = {
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_under_a_policy(context: BrowserContext, world: World, policy: str) -> None:
-    """A strict CSP, Trusted Types, and COOP with COEP leave the session alone; nothing violates them."""
+    """The session works under a strict CSP, Trusted Types, and COOP with COEP, without a violation."""
     headers = POLICIES[policy]
-    if world.client in {"React", "Vue"}:  # their bundle has Vue, which makes a policy of its own
+    if world.client in {"React", "Vue"}:  # their bundle contains Vue, which creates a policy called vue
         headers = {name: value.replace("trusted-types 'none'", "trusted-types vue") for name, value in headers.items()}
     world.pages = {"/strict": FileResponse(HERE / "session.html", headers=headers)}
     tab = context.new_page()
@@ -106,7 +106,7 @@ REGISTER = """async (options) => {
 
 @pytest.fixture
 def workbox(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Response]:
-    """Return Workbox's files, as they are served."""
+    """Return Workbox's files as responses, by path."""
     packages = npm.fetch(HERE, "workbox-sw/build/workbox-sw.js", tmp_path_factory).parents[2]
     return {
         f"/workbox/{path.name}": FileResponse(path, media_type=JAVASCRIPT)
@@ -118,7 +118,7 @@ def workbox(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Response]:
 def test_behind_a_caching_service_worker(
     context: BrowserContext, world: World, workbox: dict[str, Response], kind: str
 ) -> None:
-    """Behind a service worker that caches what it can the user stays logged in, and no cache has a token."""
+    """Behind a service worker that caches every response, the user stays logged in, and no cache contains a token."""
     worker = {"plain": PLAIN, "Workbox": WORKBOX}[kind]
     world.pages = workbox | {"/worker.js": Response(worker, media_type=JAVASCRIPT)}
     tab = world.open(context)
@@ -152,9 +152,9 @@ def test_behind_a_caching_service_worker(
 
 @pytest.mark.not_for(axios="the worker imports the session alone", React="no components", Vue="no components")
 def test_in_a_service_worker(context: BrowserContext, world: World) -> None:
-    """A service worker that imports the module sends requests with the token of the tabs, and again after a 401.
+    """A service worker that imports the module sends requests with the tabs' token, and retries after a 401.
 
-    It cannot load parts of the module. What needs one says so, and the session is kept.
+    It cannot load parts of the module. A login, which needs one, throws `RefreshUnavailable`; the session is kept.
     """
     source = f"""{TAKE_OVER}
       import {{ createSession }} from "/auth/daypass.js";
@@ -176,7 +176,7 @@ def test_in_a_service_worker(context: BrowserContext, world: World) -> None:
     })"""
     assert [200, False] == tab.evaluate(ask, arg=False)
     world.revoke()
-    tab.wait_for_timeout(1_100)  # a 401 to a token that has only just come is the caller's
+    tab.wait_for_timeout(1_100)  # a 401 within a second after the token was issued is not retried
     assert [200, "refresh_unavailable"] == tab.evaluate(ask, arg=True)
 
 
@@ -184,8 +184,8 @@ def test_in_a_service_worker(context: BrowserContext, world: World) -> None:
 
 
 def test_in_a_private_window(engines: Engines, engine: str, world: World) -> None:
-    """In a private window the user stays logged in for as long as it is open, and no other window knows."""
-    browser = engines.running(engine, "private" if engine == "firefox" else "")  # the others' profiles are all private
+    """In a private window the user stays logged in after a reload. Other windows are not logged in."""
+    browser = engines.running(engine, "private" if engine == "firefox" else "")  # the others' profiles are private
     private, other = browser.new_context(), browser.new_context()
     tab = world.open(private)
     world.log_in(tab)
@@ -199,14 +199,14 @@ def test_in_a_private_window(engines: Engines, engine: str, world: World) -> Non
 
 @pytest.fixture
 def no_cookies(engines: Engines, engine: str, tmp_path: Path) -> Iterator[BrowserContext]:
-    """Return a profile that accepts no cookies, and so has no storage either."""
+    """Return a profile that accepts no cookies, and therefore has no storage."""
     context = engines.without_cookies(engine, tmp_path)
     yield context
     context.close()
 
 
 def test_without_cookies(no_cookies: BrowserContext, world: World) -> None:
-    """Where cookies are blocked the page works for visitors, and a login says that it cannot last."""
+    """If cookies are blocked, the page works for visitors, and a login throws `CookieRejected`."""
     tab = world.open(no_cookies)
     assert tab.evaluate("session.ready") is None
     assert {"status": 200, "data": {"public": True}} == ask(tab, "/api/public")
@@ -219,7 +219,7 @@ def test_without_cookies(no_cookies: BrowserContext, world: World) -> None:
 
 @pytest.fixture
 def everyday(engines: Engines, engine: str) -> Iterator[BrowserContext]:
-    """Return a fresh profile of a browser that keeps pages for Back and slows hidden tabs, as users' browsers do."""
+    """Return a new profile of a browser with a back/forward cache and with throttled hidden tabs."""
     context = engines.running(engine, "everyday").new_context()
     context.set_default_timeout(15_000)
     yield context
@@ -227,7 +227,7 @@ def everyday(engines: Engines, engine: str) -> Iterator[BrowserContext]:
 
 
 def test_back_after_a_logout(everyday: BrowserContext, world: World) -> None:
-    """Back to a page of daypass.js, after a logout on a page without it, shows nobody, and no request has a token."""
+    """After a logout on a page without daypass.js, Back shows no user, and no request has a token."""
     world.pages = {
         "/leave": Response("<form method=post action=/auth/logout><button>Go</button></form>", media_type="text/html")
     }
@@ -244,7 +244,7 @@ def test_back_after_a_logout(everyday: BrowserContext, world: World) -> None:
 
 
 def test_a_throttled_tab(everyday: BrowserContext, world: World) -> None:
-    """A tab behind another one, whose timers the browser slows down, keeps its requests going without a failure."""
+    """In a tab behind another one, whose timers are throttled, no request fails."""
     tab = world.open(everyday)
     world.log_in(tab)
     tab.evaluate(
@@ -261,7 +261,7 @@ def test_a_throttled_tab(everyday: BrowserContext, world: World) -> None:
         world.expire()
         until = time.monotonic() + 20
         while len(happened(tab, "refreshed")) < turn and time.monotonic() < until:
-            time.sleep(0.05)  # Playwright waits by animation frames, which a hidden tab does not draw
+            time.sleep(0.05)  # Playwright waits by animation frames; a hidden tab has none
     seen = world.seen()
     assert {200} == set(tab.evaluate("statuses")), seen
     assert 3 * [200] == refreshes(seen)
@@ -269,7 +269,7 @@ def test_a_throttled_tab(everyday: BrowserContext, world: World) -> None:
 
 @only("fetch", why="sends nothing")
 def test_from_a_file(context: BrowserContext, world: World, tmp_path: Path) -> None:
-    """A page from a file can make a session: nobody is logged in, `ready` settles, and nothing is thrown."""
+    """A page from a file can create a session: nobody is logged in, `ready` settles, and nothing is thrown."""
     (tmp_path / "page.html").write_text(
         f"""<!doctype html><script>
           window.errors = [];

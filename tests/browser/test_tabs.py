@@ -1,4 +1,4 @@
-"""daypass.js across tabs, reloads and sleep, in real browsers: one refresh for all, one login, one end."""
+"""daypass.js across tabs, reloads and sleep, in real browsers: all tabs share one refresh, one login, one logout."""
 
 import time
 
@@ -18,19 +18,19 @@ REFRESHED = Asked("POST", "/auth/refresh", 200)
 
 @pytest.fixture
 def tabs(context: BrowserContext, world: World) -> list[Page]:
-    """Return three tabs of one user, who logged in in the first when all were open."""
+    """Return three tabs. The user logged in in the first one, when all were open."""
     tabs = [world.open(context) for _ in range(3)]
     for tab in tabs:
         assert tab.evaluate("session.ready") is None
     world.log_in(tabs[0])
     for tab in tabs:
         shows(tab, "in alice")
-        tab.evaluate("sleepFor(1_050)")  # so that a 401 is no longer one to a token that came only moments ago
+        tab.evaluate("sleepFor(1_050)")  # a 401 within a second after the token was issued is not retried
     return tabs
 
 
 def test_a_login_reaches_every_tab(tabs: list[Page], world: World) -> None:
-    """Who logs in in one tab is logged in in all, without another request."""
+    """A login in one tab logs in all tabs, without another request."""
     assert [] == world.seen()
     for tab in tabs[1:]:
         (event,) = happened(tab, "loggedIn")
@@ -40,7 +40,7 @@ def test_a_login_reaches_every_tab(tabs: list[Page], world: World) -> None:
 
 
 def test_one_refresh_for_all_tabs(tabs: list[Page], world: World) -> None:
-    """Three tabs that meet the same expiry at once, thirty requests each, share one refresh."""
+    """Three tabs send thirty requests each when the token has expired: they share one refresh."""
     world.expire()
     for tab in tabs:
         tab.evaluate("() => { window.pending = askMany(30, '/api/items') }")
@@ -52,7 +52,7 @@ def test_one_refresh_for_all_tabs(tabs: list[Page], world: World) -> None:
     assert [False, True, True] == sorted(event["shared"] for tab in tabs for event in happened(tab, "refreshed"))
 
 
-def test_an_outage_is_asked_about_once(tabs: list[Page], world: World) -> None:
+def test_one_tab_refreshes_during_an_outage(tabs: list[Page], world: World) -> None:
     """If a refresh fails, all tabs that wait for it fail too, without a request from each."""
     world.expire()
     world.delay = 0.3
@@ -74,7 +74,7 @@ def test_a_logout_reaches_every_tab(tabs: list[Page], world: World) -> None:
     assert [Asked("POST", "/auth/logout", 204), *3 * [Asked("GET", ITEMS, 401, None)]] == world.seen()
 
 
-def test_the_end_reaches_every_tab(tabs: list[Page], world: World) -> None:
+def test_end_of_the_session_reaches_every_tab(tabs: list[Page], world: World) -> None:
     """When the server ends the session, one tab finds out and all tabs get one event each."""
     httpx2.post(f"{world.address}/auth/logout", cookies={"daypass": cookie(tabs[0])})
     world.seen()
@@ -110,7 +110,7 @@ def test_login_again_in_another_tab(tabs: list[Page], world: World) -> None:
 
 @pytest.mark.every_engine
 def test_another_user_in_another_tab(tabs: list[Page], world: World) -> None:
-    """Where another user logs in in another tab requests are that user's, and what belongs to the first login ends."""
+    """After another user's login in another tab, requests are that user's, and the first login's signal is aborted."""
     tabs[0].evaluate("() => { window.login = session.signal }")
     log_in(tabs[1], "ben")
     shows(tabs[0], "in ben")
@@ -121,7 +121,7 @@ def test_another_user_in_another_tab(tabs: list[Page], world: World) -> None:
 
 def test_a_new_tab_is_given_the_token(tabs: list[Page], context: BrowserContext, world: World) -> None:
     """A tab that is opened later gets the token from the others, without a refresh if they answer within 30 ms."""
-    for _ in range(5):  # on a busy machine they may not
+    for _ in range(5):  # a busy machine may need longer
         later = world.open(context)
         assert "alice" == later.evaluate("session.ready")["username"]
         assert READ == ask(later)
@@ -146,7 +146,7 @@ def test_a_tab_that_hangs(tabs: list[Page], world: World) -> None:
 
 
 def test_without_locks(context: BrowserContext, world: World) -> None:
-    """Where there are no Web Locks several tabs may refresh at once: the server's grace period keeps them all in."""
+    """Without Web Locks several tabs may refresh at once: the server's grace period keeps all of them logged in."""
     tabs = [world.open(context, "&without=locks") for _ in range(3)]
     world.log_in(tabs[0])
     shows(tabs[2], "in alice")
@@ -167,7 +167,7 @@ def test_without_locks(context: BrowserContext, world: World) -> None:
 
 @pytest.mark.every_engine
 def test_a_reload(tabs: list[Page], world: World) -> None:
-    """After a reload the session comes back by itself, before anything is asked for."""
+    """After a reload the session is restored by itself, before the page sends a request."""
     for other in tabs[1:]:
         other.close()
     tab = tabs[0]
@@ -179,8 +179,8 @@ def test_a_reload(tabs: list[Page], world: World) -> None:
     assert [REFRESHED, Asked("GET", ITEMS, 200, 1)] == world.seen()
 
 
-def test_requests_before_the_session_is_back(tabs: list[Page], world: World) -> None:
-    """What a page asks for as soon as it is loaded waits for the session to come back, and is asked once."""
+def test_requests_before_the_session_is_restored(tabs: list[Page], world: World) -> None:
+    """Requests of a page that has just been loaded wait until the session is restored, and are sent once."""
     for other in tabs[1:]:
         other.close()
     world.delay = 0.3
@@ -201,7 +201,7 @@ def test_nobody_is_logged_in(context: BrowserContext, world: World) -> None:
 
 
 def test_waking_up(tabs: list[Page], world: World) -> None:
-    """A page that wakes after its token expired gets a new one at once, before anything is asked for."""
+    """A page that wakes up after its token has expired refreshes it at once, before it sends a request."""
     world.expire()
     for tab in tabs:
         tab.evaluate("sleepFor(60_000)")
@@ -213,7 +213,7 @@ def test_waking_up(tabs: list[Page], world: World) -> None:
 
 
 def test_a_clock_that_is_set_back(tabs: list[Page], world: World) -> None:
-    """A wall clock that is set back by a year changes nothing: a token's life counts from its receipt."""
+    """Setting the wall clock back by a year changes nothing: a token's lifetime is measured from its receipt."""
     tabs[0].wait_for_timeout(1_050)
     tabs[0].evaluate("sleepFor(-365 * 86_400_000)")
     assert READ == ask(tabs[0])
@@ -223,7 +223,7 @@ def test_a_clock_that_is_set_back(tabs: list[Page], world: World) -> None:
 
 
 def test_a_reload_during_a_refresh(tabs: list[Page], world: World) -> None:
-    """A page that goes away in the middle of a refresh loses nothing: the next one is logged in."""
+    """A page that is reloaded during a refresh is still logged in."""
     for other in tabs[1:]:
         other.close()
     world.expire()
@@ -239,8 +239,8 @@ def test_a_reload_during_a_refresh(tabs: list[Page], world: World) -> None:
 
 
 @pytest.mark.not_for(axios="it has no `keepalive`")
-def test_a_request_as_the_page_goes(tabs: list[Page], world: World) -> None:
-    """A `keepalive` request that a page sends as it is left is sent, with the token."""
+def test_keepalive_request_of_a_closed_page(tabs: list[Page], world: World) -> None:
+    """A `keepalive` request that a page sends while it is closed arrives, with the token."""
     tabs[0].evaluate(
         """() => addEventListener("pagehide", () => {
             client.perform((session) => session.fetch("/api/items", { method: "POST", body: "bye", keepalive: true }));
@@ -270,17 +270,17 @@ def test_logging_out_offline(tabs: list[Page], context: BrowserContext, world: W
     assert [] == context.cookies()
 
 
-# ---- thieves and strangers
+# ---- thieves
 
 
 def cookie(tab: Page) -> str:
-    """Return the refresh token, which no script can read, from the browser's own jar."""
+    """Return the refresh token from the browser's cookies. No script can read it."""
     (found,) = tab.context.cookies()
     return str(found["value"])
 
 
 def test_a_thief_is_caught(tabs: list[Page], world: World) -> None:
-    """A stolen refresh token that both use ends the session for both; every tab asks for a login."""
+    """If a thief and the owner both use a refresh token, the session ends for both. All tabs are logged out."""
     stolen = cookie(tabs[0])
     world.expire()
     assert READ == ask(tabs[0])  # the owner uses it
@@ -303,8 +303,8 @@ def test_a_thief_is_caught(tabs: list[Page], world: World) -> None:
     assert [401] == refreshes(world.seen())
 
 
-def test_a_thief_who_is_first(tabs: list[Page], world: World) -> None:
-    """A thief who uses the stolen token before its owner is found out by the owner's next refreshes."""
+def test_a_thief_who_refreshes_first(tabs: list[Page], world: World) -> None:
+    """If a thief uses the stolen token before its owner, the owner's next refresh ends the session."""
     stolen = cookie(tabs[0])
     world.expire()
     for _ in range(2):
@@ -317,8 +317,8 @@ def test_a_thief_who_is_first(tabs: list[Page], world: World) -> None:
     assert 401 == httpx2.post(f"{world.address}/auth/refresh", cookies={"daypass": stolen}).status_code
 
 
-def test_out_of_reach(tabs: list[Page]) -> None:
-    """No script finds a token anywhere: not in storage, cookies, the session object or its events."""
+def test_scripts_find_no_token(tabs: list[Page]) -> None:
+    """A script finds no token in storage, cookies, the session object or its events."""
     text = tabs[0].evaluate(
         """() => JSON.stringify([
             document.cookie, { ...localStorage }, { ...sessionStorage }, { ...session }, events,
@@ -340,15 +340,15 @@ def test_a_wrong_password(context: BrowserContext, world: World) -> None:
     shows(tab, "out nobody")
 
 
-def test_a_login_that_makes_no_sense(context: BrowserContext, world: World) -> None:
-    """A login that the server refuses for how it was asked says what the server called it."""
+def test_invalid_login_request(context: BrowserContext, world: World) -> None:
+    """A login request that is invalid is rejected with the server's error code as `reason`."""
     tab = world.open(context)
     failed = tab.evaluate("client.login({})")
     assert ("login_refused", "invalid_request") == (failed["code"], failed["reason"])
 
 
 def test_a_login_while_a_refresh_is_under_way(tabs: list[Page], context: BrowserContext, world: World) -> None:
-    """A login waits for a refresh under way in any tab, so that no late answer puts the old cookie over the new."""
+    """A login waits for a running refresh in any tab: otherwise its late response would replace the new cookie."""
     world.expire()
     world.delay = 0.5
     tabs[1].evaluate("() => { window.pending = ask('/api/items') }")

@@ -1,8 +1,8 @@
-"""WebKitGTK by its own WebDriver, with those methods of Playwright's that the tests call.
+"""Drive WebKitGTK by its own WebDriver, with the methods of Playwright that the tests call.
 
-Playwright drives only WebKit builds of its own. So selenium talks to Debian's, and `Browser`, `Context`, `Page` and
-`Locator` here are named like Playwright's and behave like them. What WebDriver has no command for is not here: scripts
-that run before a page's own, interception of requests, the console, being offline.
+Playwright only drives its own WebKit builds. So selenium drives Debian's, and `Browser`, `Context`, `Page` and
+`Locator` here have the names and the behaviour of Playwright's. WebDriver has no commands for init scripts,
+interception of requests, the console and offline mode, so these are missing.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchWindowException, WebDriverException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.client_config import ClientConfig
@@ -32,6 +32,7 @@ DRIVER = Path("/usr/bin/WebKitWebDriver")
 BROWSER = Path("/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser")
 DISPLAY = Path("/usr/bin/Xvfb")
 PATIENCE = 15_000
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
 EVALUATE = """
 const [__argument, __done] = arguments;
 const __told = (error) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
@@ -55,13 +56,13 @@ SELECTORS = {
 
 
 class Error(Exception):
-    """What a page threw, or what did not happen in time."""
+    """An error that a page threw, or a wait that timed out."""
 
 
 class Browser:
-    """Browsers on a display of their own. Each context is a MiniBrowser with an empty profile that is never stored.
+    """Browsers on a private display. Each context is a MiniBrowser with an empty profile that is never stored.
 
-    A MiniBrowser takes seconds to start. One that has only seen hosts that no other test will see is used again.
+    A MiniBrowser takes seconds to start. If it only loaded pages from hosts that no other test uses, it is used again.
     """
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
@@ -104,7 +105,7 @@ class Browser:
         options.add_argument("--automation")
         options.accept_insecure_certs = ignore_https_errors
         if not java_script_enabled:
-            options.add_argument("--enable-javascript-markup=false")  # no script of a page runs; those of the driver do
+            options.add_argument("--enable-javascript-markup=false")  # disables the page's scripts, not the driver's
         for argument in self._arguments:
             options.add_argument(argument)
         environment = os.environ | {
@@ -138,13 +139,14 @@ class Context:
         self.patience = PATIENCE
         self.pages: list[Page] = []
         self.hosts: set[str | None] = set()
-        self._unused = [driver.current_window_handle]
+        self.current = driver.current_window_handle
+        self._unused = [self.current]
 
     def set_default_timeout(self, timeout: float) -> None:
         self.patience = int(timeout)
 
     def resize(self, width: int, height: int) -> None:
-        """Give pages this size, which is that of the window less its bars."""
+        """Set the size of the viewport: the window without its bars."""
         for _ in range(2):
             outer = self.driver.get_window_size()
             inner = self.driver.execute_script("return [innerWidth, innerHeight]")
@@ -156,7 +158,12 @@ class Context:
         if self.pages:
             self.pages[0].focus()
         self.driver.switch_to.new_window("tab")
-        return self.adopt(self.driver.current_window_handle)
+        self.current = self.driver.current_window_handle
+        return self.adopt(self.current)
+
+    def switch_to(self, handle: str) -> None:
+        self.driver.switch_to.window(handle)
+        self.current = handle
 
     def adopt(self, handle: str) -> "Page":
         self.pages.append(Page(self, handle))
@@ -189,13 +196,13 @@ class Context:
         self._service.stop()
 
     def _emptied(self) -> bool:
-        """Close all tabs but one, and empty that; return whether it could be done."""
+        """Close all tabs except one, and empty that; return whether it worked."""
         try:
             kept, *others = self.driver.window_handles
             for handle in others:
-                self.driver.switch_to.window(handle)
+                self.switch_to(handle)
                 self.driver.close()
-            self.driver.switch_to.window(kept)
+            self.switch_to(kept)
             self.driver.get("about:blank")
         except WebDriverException:
             return False
@@ -213,15 +220,10 @@ class Page:
         self._handle = handle
 
     def focus(self) -> WebDriver:
-        """Have the driver talk to this tab."""
-        driver = self.context.driver
-        try:
-            current = driver.current_window_handle
-        except NoSuchWindowException:  # it was closed
-            current = ""
-        if current != self._handle:
-            driver.switch_to.window(self._handle)
-        return driver
+        """Switch the driver to this tab, unless it is there already."""
+        if self.context.current != self._handle:
+            self.bring_to_front()
+        return self.context.driver
 
     @property
     def url(self) -> str:
@@ -252,11 +254,12 @@ class Page:
         self.focus().forward()
 
     def bring_to_front(self) -> None:
-        self.context.driver.switch_to.window(self._handle)
+        self.context.switch_to(self._handle)
 
     def close(self) -> None:
         self.context.pages.remove(self)
         self.focus().close()
+        self.context.current = ""
 
     def evaluate(self, expression: str, arg: object = None) -> Any:
         answer = self.focus().execute_async_script(EVALUATE % expression.rstrip().removesuffix(";"), arg)
@@ -272,9 +275,10 @@ class Page:
         self.wait_until(lambda: self.evaluate(true, arg), expression, timeout)
 
     def wait_until(self, true: Callable[[], object], what: str, timeout: float | None = None) -> None:
-        """Wait until something is true; an error while a page comes or goes is asked about once more."""
+        """Wait until ``true()`` is true. An error counts as false: pages may be loading."""
         patience = self.context.patience if timeout is None else timeout
         deadline = time.monotonic() + patience / 1000
+        pause = SHORTEST_PAUSE
         failure: Exception | None = None
         while time.monotonic() < deadline:
             try:
@@ -282,7 +286,8 @@ class Page:
                     return
             except (WebDriverException, Error) as error:
                 failure = error
-            time.sleep(0.02)
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
         raise Error(f"not within {patience} ms: {what}") from failure
 
     def wait_for_timeout(self, timeout: float) -> None:
@@ -301,12 +306,12 @@ class Page:
         self.wait_for_function("document.readyState === 'complete'")
 
     def add_script_tag(self, *, content: str) -> None:
-        """Run a script as the page's own, past any policy of the page's."""
+        """Run a script in the page, whatever its Content-Security-Policy."""
         self.focus().execute_script(content)
 
     @contextmanager
     def expect_popup(self) -> Iterator["Popup"]:
-        """Give what has, as ``value``, the tab that is opened meanwhile."""
+        """Yield an object whose ``value`` is the tab that was opened inside the block."""
         before = set(self.focus().window_handles)
         popup = Popup()
         yield popup
@@ -316,7 +321,7 @@ class Page:
 
     @contextmanager
     def expect_navigation(self) -> Iterator[None]:
-        """Wait until another document has been loaded."""
+        """Wait at the end of the block until another document has been loaded."""
         self.focus().execute_script("window.__leaving = true")
         yield
         self.wait_for_function("!window.__leaving && document.readyState === 'complete'")
@@ -336,7 +341,7 @@ class Page:
         return self.locator("body *:not(:has(*))").having(has_text=text)
 
     def name_of(self, element: WebElement) -> str:
-        """Return an element's accessible name, as far as the tests' pages go; the driver cannot be asked for it."""
+        """Return an element's accessible name, well enough for the tests' pages. The driver has no command for it."""
         return str(self.focus().execute_script(f"return {NAME}", element)).strip()
 
     def click(self, selector: str) -> None:
@@ -354,13 +359,13 @@ class Page:
 
 
 class Popup:
-    """What is known of a tab once it is open."""
+    """Holds the tab that was opened."""
 
     value: Page
 
 
 class Keyboard:
-    """Keys pressed wherever the focus is."""
+    """Presses keys in the focused element."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -370,7 +375,7 @@ class Keyboard:
 
 
 class Locator:
-    """Elements of a page, looked for each time they are used."""
+    """Elements of a page; the search is repeated at each use."""
 
     def __init__(self, page: Page, find: Callable[[], Sequence[WebElement]], what: str) -> None:
         self._page = page
@@ -405,7 +410,7 @@ class Locator:
         return self.locator(SELECTORS[role]).named(name, exact=exact)
 
     def _one(self) -> WebElement:
-        """Return the one element, once it is there and can be seen."""
+        """Wait for exactly one visible element, and return it."""
         found: list[WebElement] = []
 
         def there() -> bool:

@@ -1,4 +1,4 @@
-"""The application that the tests of daypass.js talk to: it has bad days on demand, and remembers what it saw."""
+"""The server that daypass.js is tested against: it records its requests, and fails in the ways a test asks for."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from daypass.duration import Duration
 from . import webkit
 from .conftest import PASSWORD, Application
 
-MODULES = "/auth/daypass"  # how the paths of scripts begin, which some browsers ask for again, and some do not
+MODULES = "/auth/daypass"  # prefix of the scripts' paths; only some browsers request them again
 CHALLENGE = 'Bearer realm="daypass", error="invalid_token"'
 
 
@@ -27,7 +27,7 @@ class Asked:
     """A request as the server saw it.
 
     Attributes:
-        token: which of the access tokens that the server gave out it bore, counted from 0; None for none of them.
+        token: the index, from 0, of the issued access token in the request; None if it has no such token.
     """
 
     method: str
@@ -38,7 +38,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Instead:
-    """What a refresh is answered with instead of what it should be; the refresh itself is not done."""
+    """The response to a refresh that is not performed."""
 
     status: int
     body: bytes = b"{}"
@@ -46,18 +46,18 @@ class Instead:
 
 
 class World(Application):
-    """The application of the axios tests, with more that can go wrong.
+    """The application of the axios tests, with more ways to fail.
 
     Attributes:
-        issued: every access token given out, oldest first.
-        refused: those that the API refuses although they are young: revoked early.
-        instead: answers to the next refreshes.
+        issued: all access tokens issued so far, oldest first.
+        refused: access tokens that the API refuses before they expire.
+        instead: the responses to the next refreshes, which are not performed.
         delay: seconds that a refresh takes.
-        silent: no refresh is answered: each takes until the page gives up.
-        unreachable: every connection is cut.
-        pages: responses by path, besides its own.
-        client: what its page sends requests by.
-        files: that page and its scripts, by path.
+        silent: if true, refreshes get no response.
+        unreachable: if true, all connections are cut.
+        pages: more responses, by path.
+        client: what its page sends requests with.
+        files: the page and its scripts, by path.
     """
 
     def __init__(self, store: str, axios: Path, **lifetimes: Duration) -> None:
@@ -74,7 +74,7 @@ class World(Application):
         self.log: list[Asked] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and note each request below ``/api`` and ``/auth`` with its answer and its token."""
+        """Serve, and record each request below ``/api`` and ``/auth`` with its status and its token."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
@@ -94,7 +94,7 @@ class World(Application):
                 body.extend(message.get("body", b""))
                 with suppress(ValueError, KeyError):
                     self.issued.append(json.loads(body)["accessToken"])
-            with suppress(OSError):  # a page that has gone
+            with suppress(OSError):  # the page was closed
                 await send(message)
 
         await self._answer(scope, token)(scope, receive, note)
@@ -121,7 +121,7 @@ class World(Application):
 
     async def _refresh(self, scope: Scope, receive: Receive, send: Send) -> None:
         while self.silent and (await receive())["type"] != "http.disconnect":
-            """The request's body has come; the next is that the page gives up."""
+            """Wait until the page disconnects."""
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.instead:
@@ -131,13 +131,13 @@ class World(Application):
             await super().__call__(scope, receive, send)
 
     def revoke(self) -> None:
-        """Refuse from now on every access token that was given out."""
+        """Refuse all access tokens issued so far."""
         self.refused.update(self.issued)
 
     def set_offline(self, tab: Page, *, offline: bool) -> None:
-        """Take the network from a tab and all others of its browser, or give it back.
+        """Put a tab's browser offline, or online again.
 
-        WebDriver has no command for that. In WebKit the server cuts all connections, and pages are sent the event.
+        WebDriver has no command for that. For WebKit the server cuts all connections, and the pages get the event.
         """
         context: object = tab.context
         if not isinstance(context, webkit.Context):
@@ -148,7 +148,7 @@ class World(Application):
             each.evaluate("(type) => { dispatchEvent(new Event(type)) }", "offline" if offline else "online")
 
     def seen(self) -> list[Asked]:
-        """Return what was asked since this was last called, except for scripts, which WebKit asks for again."""
+        """Return the requests since the last call, without those for scripts: WebKit repeats them."""
         taken, self.log = self.log, []
         return [each for each in taken if not each.path.endswith(".js")]
 
@@ -161,7 +161,7 @@ class World(Application):
         return page
 
     def log_in(self, page: Page) -> None:
-        """Log Alice in, by the page's client, and forget what was asked for it."""
+        """Log Alice in with the page's client, and forget the requests so far."""
         assert "alice" == log_in(page)["username"]
         self.seen()
 
@@ -178,27 +178,27 @@ def refreshes(seen: list[Asked]) -> list[int]:
 
 
 def ask(page: Page, path: str = "/api/items", **options: Any) -> Any:
-    """Have the page's client send one request; return what it sees: status and data, or an error's name and more."""
+    """Send one request with the page's client; return its status and data, or the error's name, message and code."""
     return page.evaluate("([path, options]) => ask(path, options)", [path, options])
 
 
 def log_in(page: Page, name: str = "alice", password: str = PASSWORD) -> Any:
-    """Log in by the page's client; return the user, or an error's name and more."""
+    """Log in with the page's client; return the user, or the error as `ask` does."""
     credentials = {"username": name, "password": password}
     return page.evaluate("(credentials) => client.login(credentials)", credentials)
 
 
 def log_out(page: Page, **options: bool) -> Any:
-    """Log out by the page's client; return an error's name and more, if there is one."""
+    """Log out with the page's client; return the error as `ask` does, or None."""
     return page.evaluate("(options) => client.logout(options)", options)
 
 
 def shows(page: Page, text: str) -> None:
-    """Wait until the page shows this of its user, such as `in alice` or `out nobody`."""
+    """Wait until the page shows this status and user, such as `in alice` or `out nobody`."""
     page.wait_for_function("(text) => document.getElementById('shown').textContent === text", arg=text)
 
 
 def happened(page: Page, name: str) -> list[dict[str, Any]]:
-    """Return the session's events of that name, as the page received them."""
+    """Return the session's events of this name that the page received."""
     found: list[dict[str, Any]] = page.evaluate("(name) => happened(name)", name)
     return found

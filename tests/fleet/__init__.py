@@ -1,4 +1,4 @@
-"""Many workers on several machines, which share connections only by a database: counted campaigns.
+"""Campaigns with many workers on several machines that share connections only through a database.
 
 `python -m tests.fleet` runs them at full size; `test_fleet` runs short versions in the suite.
 """

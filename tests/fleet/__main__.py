@@ -16,7 +16,7 @@ OUTAGES = ("postgres", "redis", "postgres-standby", "sentinel")
 
 
 def main() -> int:
-    """Run the campaigns that were asked for; return 1 if one failed."""
+    """Run the campaigns of the command line; return 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fleet")
     parser.add_argument(
         "--campaign", nargs="+", choices=[*CAMPAIGNS, "strict-kills"], default=[*CAMPAIGNS, "strict-kills"]

@@ -1,4 +1,4 @@
-"""The campaigns: what is done to a fleet, what is counted, and what the result must be."""
+"""The campaigns: failures of a fleet, what is counted, and the results that it must have."""
 
 import contextlib
 import os
@@ -34,17 +34,17 @@ STRICT = {"ahead": 0, "pause": 50, "backoff": 100, "longest_backoff": 1_000}
 
 @dataclass
 class Size:
-    """How much of it.
+    """The size of the campaigns.
 
     Attributes:
-        workers: of each of three machines.
-        expiries: of the one connection.
-        kills: of workers in the midst of a refresh.
-        rounds: of failures of the database.
-        connections: that are refreshed at their own times.
-        seconds: that they are.
-        lifetime: seconds that their access tokens live.
-        deadline: milliseconds of a refresh, at servers that repeat safely; a turn is a quarter longer.
+        workers: the number of workers on each of the three machines.
+        expiries: how often the token of the one connection expires.
+        kills: how many workers are killed during a refresh.
+        rounds: how often the database fails.
+        connections: the number of connections that expire at their own times.
+        seconds: for how long they do.
+        lifetime: the lifetime of their access tokens in seconds.
+        deadline: the limit of a refresh in milliseconds, at servers that repeat safely; the lease is a quarter longer.
     """
 
     workers: int = 8
@@ -58,7 +58,7 @@ class Size:
 
     @property
     def quick(self) -> dict[str, int]:
-        """What clients of servers that repeat safely go by."""
+        """The timing of clients whose server repeats safely."""
         return STRICT | {"deadline": self.deadline, "strict_deadline": self.deadline, "attempt": self.deadline - 200}
 
 
@@ -66,7 +66,7 @@ SHORT = Size(workers=2, expiries=3, kills=2, rounds=1, connections=60, seconds=4
 
 
 class World:
-    """A database, a server and connections at it."""
+    """A database, an OAuth server and its connections."""
 
     def __init__(self, database: Database, issuer: Issuer, url: str, connections: int) -> None:
         self.database = database
@@ -79,7 +79,7 @@ class World:
             self.log_in(number)
 
     def job(self, **options: object) -> Job:
-        """Return what workers do here."""
+        """Return the workers' job here."""
         return Job(self.database.url, self.url, "", connections=self.connections, **options)  # type: ignore[arg-type]  # by name
 
     def row(self, number: int) -> Row:
@@ -89,7 +89,7 @@ class World:
         return found
 
     def check(self, number: int) -> Row:
-        """Return the row of a connection; count one that was lost, by its reason, and log in to it again."""
+        """Return the row of a connection. If the connection was lost, count the reason, and connect it again."""
         row = self.row(number)
         if row.reason is not None:
             self.lost[row.reason] += 1
@@ -97,7 +97,7 @@ class World:
         return row
 
     def log_in(self, number: int) -> None:
-        """Begin a connection."""
+        """Connect an account."""
         access_token, refresh_token = self.issuer.begin()
         lifetime = int((self.issuer.expires_in or 0) * 1000 * random.uniform(0.2, 1))
         now = Now(monotonic_ms(), wall_ms(), boot_id())
@@ -114,7 +114,7 @@ class World:
 
 @contextmanager
 def world(kind: str, connections: int = 1, **issuer: object) -> Iterator[World]:
-    """Run a database and a server."""
+    """Run a database and an OAuth server."""
     server = Issuer(**issuer)
     with running(kind) as database, serving(server) as url:
         made = World(database, server, url, connections)
@@ -123,7 +123,7 @@ def world(kind: str, connections: int = 1, **issuer: object) -> Iterator[World]:
 
 
 def expiries(kind: str, size: Size) -> dict[str, object]:
-    """Let the token of one connection expire again and again, at a strict server that takes 200 ms to refresh."""
+    """Let the token of one connection expire repeatedly, at a strict server that takes 200 ms to refresh."""
     with world(kind, expires_in=min(2, size.lifetime), latency=0.2) as here:
         with Fleet(here.job(timing=STRICT), size.workers) as fleet:
             _until(lambda: here.issuer.counts["rotated"] >= size.expiries, size.expiries * 4 + 30)
@@ -137,7 +137,7 @@ def expiries(kind: str, size: Size) -> dict[str, object]:
 
 
 def kills(kind: str, size: Size, *, grace: float = 300, connections: int = 8) -> dict[str, object]:
-    """Kill a worker at a random instant of each of many refreshes, and count what that costs."""
+    """Kill a worker at a random time in each of many refreshes, and count the lost connections."""
     connections = min(connections, size.workers)
     with world(kind, connections, expires_in=1, latency=0.2, grace=grace) as here:
         with Fleet(here.job(timing=size.quick), size.workers) as fleet:
@@ -151,13 +151,13 @@ def kills(kind: str, size: Size, *, grace: float = 300, connections: int = 8) ->
     assert size.kills == killed, found
     if grace:
         assert (0, {}) == (here.issuer.refused, found["lost"]), found
-    else:  # each answer that was lost, for which the server has no second one
+    else:  # a lost response, which the server does not repeat
         assert sum(here.lost.values()) <= size.kills, found
     return found
 
 
 def outages(kind: str, size: Size) -> dict[str, object]:
-    """Restart and freeze the database while workers refresh at a strict server; let it fail over, if it can."""
+    """Restart, freeze and, if possible, fail over the database, while workers refresh at a strict server."""
     with world(kind, expires_in=min(2, size.lifetime), latency=0.2) as here:
         with Fleet(here.job(timing=STRICT), size.workers) as fleet:
             for _ in range(size.rounds):
@@ -180,7 +180,7 @@ def outages(kind: str, size: Size) -> dict[str, object]:
 
 
 def stopped(kind: str, size: Size) -> dict[str, object]:
-    """Stop the holder of the turn for longer than its lease; it wakes up late and writes nothing."""
+    """Stop the lease's holder for longer than the lease. When it goes on, it must write nothing."""
     late = 0
     with world(kind, expires_in=1, latency=0.3, grace=60) as here:
         with Fleet(here.job(timing=size.quick), size.workers) as fleet:
@@ -188,7 +188,7 @@ def stopped(kind: str, size: Size) -> dict[str, object]:
                 pid = _holder(here, fleet, 0)
                 fence = here.row(0).fence
                 os.kill(pid, signal.SIGSTOP)
-                _until(lambda fence=fence: here.row(0).fence > fence, 60)  # type: ignore[misc]  # its default is its own
+                _until(lambda fence=fence: here.row(0).fence > fence, 60)  # type: ignore[misc]  # mypy infers no lambda with a default
                 _refreshed(here, 1)
                 row = here.row(0)
                 os.kill(pid, signal.SIGCONT)
@@ -203,7 +203,7 @@ def stopped(kind: str, size: Size) -> dict[str, object]:
 
 
 def many(kind: str, size: Size) -> dict[str, object]:
-    """Let many connections expire at their own times: each is refreshed once for each expiry."""
+    """Let many connections expire at their own times: each expiry costs one refresh."""
     with world(kind, size.connections, expires_in=size.lifetime) as here:
         job = here.job(timing=STRICT, calls=False, pause=0.0)
         with Fleet(job, size.workers) as fleet:
@@ -241,9 +241,9 @@ def _found(here: World, counts: Counter[str]) -> dict[str, object]:
 
 
 def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
-    """Kill a holder in each refresh, on every connection at its own pace; return how many were killed.
+    """Kill the lease's holder in each refresh of every connection; return how many were killed.
 
-    The next one who finds the connection may finish, before another is killed.
+    After a kill the next holder may finish, before another one is killed.
     """
     left, changing = [kills], threading.Lock()
 
@@ -268,7 +268,7 @@ def _kill_holders(here: World, fleet: Fleet, kills: int) -> int:
 
 
 def _holder(here: World, fleet: Fleet, number: int) -> int:
-    """Wait until a worker has the turn; return its process."""
+    """Wait until a worker holds the lease; return its process."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
         with contextlib.suppress(StoreError):

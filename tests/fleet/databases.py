@@ -1,4 +1,4 @@
-"""The databases of a campaign, and what may befall them."""
+"""The databases of the campaigns, and their failures."""
 
 import time
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ class Database(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Its URL."""
 
     def restart(self) -> None:
-        """End it as an administrator would, and start it again."""
+        """Shut it down normally, and start it again."""
 
     def frozen(self) -> AbstractContextManager[None]:
-        """Let it do nothing."""
+        """Freeze it inside the block."""
 
     def fail_over(self) -> None:
-        """Kill the server that is written to; another takes over."""
+        """Kill the primary server; another takes over."""
 
 
 class Postgres:
-    """A primary; with ``replicated``, and a standby that has each write before it is answered."""
+    """A primary and, with ``replicated``, a standby with synchronous replication."""
 
     def __init__(self, *, replicated: bool = False) -> None:
         synchronous = {"synchronous_commit": "on", "synchronous_standby_names": "*"} if replicated else {}
@@ -38,7 +38,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Where they are."""
+        """Their URL."""
         if self.standby is None:
             return self.primary.url()
         hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
@@ -60,13 +60,13 @@ class Postgres:
         self.standby.promote()
 
     def remove(self) -> None:
-        """End both."""
+        """End both servers."""
         for each in filter(None, (self.standby, self.primary)):
             each.remove()
 
 
 class Redis:
-    """A server that has each write on its disk before it is answered."""
+    """A server that writes to its disk before it answers."""
 
     def __init__(self) -> None:
         self.server = redis.Server("appendonly yes", "appendfsync always")
@@ -74,7 +74,7 @@ class Redis:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Its URL."""
         return self.server.url
 
     def restart(self) -> None:
@@ -87,7 +87,7 @@ class Redis:
         return self.server.frozen()
 
     def fail_over(self) -> None:
-        """Do nothing: there is no other."""
+        """Do nothing: there is no other server."""
         raise NotImplementedError
 
     def remove(self) -> None:
@@ -96,7 +96,7 @@ class Redis:
 
 
 class Sentinels(Redis):
-    """A master, a replica and three sentinels."""
+    """One master, one replica and three sentinels."""
 
     def __init__(self) -> None:
         self.group = redis.Sentinels()
@@ -105,22 +105,22 @@ class Sentinels(Redis):
 
     @property
     def url(self) -> str:
-        """Where the sentinels are."""
+        """The URL of the sentinels."""
         return self.group.url
 
     def fail_over(self) -> None:
-        """Kill the master, and wait until the sentinels have made a master of the replica."""
+        """Kill the master, and wait until the sentinels have promoted the replica."""
         self.group.master.kill()
         with self.group.replica.client as client:
             redis.until(lambda: client.info("replication")["role"] == "master", "the replica to become the master")
 
     def remove(self) -> None:
-        """End all."""
+        """End all servers."""
         self.group.__exit__(None, None, None)
 
 
 class Cluster(Redis):
-    """Three masters."""
+    """A cluster of three masters."""
 
     def __init__(self) -> None:
         self.group = redis.Cluster()
@@ -128,11 +128,11 @@ class Cluster(Redis):
 
     @property
     def url(self) -> str:
-        """Where they are."""
+        """Their URL."""
         return self.group.url
 
     def remove(self) -> None:
-        """End all."""
+        """End all servers."""
         self.group.__exit__(None, None, None)
 
 
@@ -148,7 +148,7 @@ KINDS = tuple(_KINDS)
 
 @contextmanager
 def running(kind: str) -> Iterator[Database]:
-    """Run a database of that kind."""
+    """Run a database of this kind."""
     database = _KINDS[kind]()
     try:
         yield database  # type: ignore[misc]  # all kinds are databases

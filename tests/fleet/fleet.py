@@ -1,4 +1,4 @@
-"""The machines of a campaign, and what their workers did."""
+"""The machines of a campaign, and their log."""
 
 import contextlib
 import json
@@ -21,11 +21,11 @@ MACHINES = 3
 
 
 class Fleet:
-    """Three machines with this many workers each; ended with the context.
+    """Three machines, which end with the context.
 
     Args:
-        job: what the workers do.
-        workers: of each machine.
+        job: the workers' job.
+        workers: the number of workers on each machine.
     """
 
     def __init__(self, job: Job, workers: int = 8) -> None:
@@ -61,7 +61,7 @@ class Fleet:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self, pid: int) -> bool:
-        """Kill a worker at once, and start another in its place; return whether it was one of ours."""
+        """Kill a worker, and start another; return whether it was a worker of this fleet."""
         machine = self._home.pop(pid, None)
         if machine is None:
             return False
@@ -71,11 +71,11 @@ class Fleet:
         return True
 
     def is_worker(self, pid: int) -> bool:
-        """Return whether this is a worker that was not killed."""
+        """Return whether this is a worker that is alive."""
         return pid in self._home
 
     def end(self) -> None:
-        """End all workers, after the call that each is in, and the machines."""
+        """End all workers, each after its current call, and the machines."""
         for machine in self._machines:
             assert machine.stdin is not None
             machine.stdin.close()
@@ -98,7 +98,7 @@ class Fleet:
         return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
 
     def counts(self) -> Counter[str]:
-        """Return how many calls and events there were; a failure counts by the name of its error."""
+        """Count the calls and events; a failed call counts under the name of its error."""
         counts: Counter[str] = Counter()
         for line in self.lines:
             counts["calls"] += line.get("calls", 0)

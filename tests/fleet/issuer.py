@@ -1,4 +1,4 @@
-"""A strict server for many sessions."""
+"""A strict OAuth server for many sessions."""
 
 import secrets
 import time
@@ -8,14 +8,14 @@ from typing import Any
 from daypass.testing.strict_server import Line, StrictServer
 
 REFUSED = ("reused", "revoked", "unknown")
-"""Why a refresh is refused finally: presented after its successor was used, after that, or never issued."""
+"""Why a refresh is rejected for good: its successor was used, the session has ended since, or it was never issued."""
 
 
 class Issuer(StrictServer):
-    """A strict server that finds each of ten thousand sessions at once, and knows when each expired.
+    """A strict server with fast lookups for ten thousand sessions. It knows when each access token expires.
 
     Attributes:
-        too_early: how many refreshes came before the access token had expired.
+        too_early: the number of refreshes before the access token had expired.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -26,7 +26,7 @@ class Issuer(StrictServer):
         self.rotated_by: Counter[str] = Counter()
 
     def begin(self) -> tuple[str, str]:
-        """Begin a session; return its access token and its refresh token."""
+        """Start a session; return its access token and its refresh token."""
         sid, token = secrets.token_hex(8), secrets.token_hex()
         line = self.lines[sid] = Line([token])
         self.index[token] = (sid, line)
@@ -35,14 +35,14 @@ class Issuer(StrictServer):
 
     @property
     def refused(self) -> int:
-        """How many refreshes were refused finally."""
+        """The number of refreshes that were rejected for good."""
         return sum(self.counts[each] for each in REFUSED)
 
     def _line_of(self, token: str) -> tuple[str, Line | None]:
         return self.index.get(token, ("", None))
 
     def _verdict(self, line: Line, token: str) -> str:
-        """Judge as providers with a reuse interval do: the token before the newest gives the newest, for `grace`."""
+        """Behave like providers with a reuse interval: for `grace`, the previous token returns the newest one."""
         age = len(line.tokens) - 1 - line.tokens.index(token)
         if age == 1 and not line.revoked and time.monotonic() - line.rotated_at < self.grace:
             return "repeated"

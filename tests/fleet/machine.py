@@ -1,9 +1,9 @@
-"""One "machine": a process group that forks workers, and has nothing in common with others but the database.
+"""One "machine": a process group that forks workers, and shares only the database with the others.
 
-Its clocks are its own: monotonic and wall clock are moved, as those of different machines differ.
+Its monotonic clock and its wall clock are shifted, as the clocks of different machines differ.
 
-It reads from its standard input: a line of JSON, which is a `Job`; then one line for each worker to start. It ends with
-its input, and so do its workers.
+It reads from its standard input: first a `Job` as a line of JSON, then one line for each worker to start. At the end
+of its input it ends with its workers.
 """
 
 import json
@@ -31,18 +31,18 @@ SECRET = "a secret of the fleet, of at least 32 bytes"
 
 @dataclass(frozen=True)
 class Job:
-    """What the workers of a machine do.
+    """The job of a machine's workers.
 
     Attributes:
-        database: URL.
-        issuer: URL.
-        log: the file that everything is appended to.
-        connections: how many there are.
-        workers: of each machine: a worker has every connection whose number leaves its own as the remainder.
-        timing: arguments of `Timing`.
+        database: the URL of the database.
+        issuer: the URL of the OAuth server.
+        log: the file for the workers' log.
+        connections: the number of connections.
+        workers: the number of workers; worker w uses the connections n with n % workers == w.
+        timing: the arguments of `Timing`.
         pause: seconds between two calls.
-        calls: whether requests are sent, and not only tokens asked for.
-        ahead: milliseconds that this machine's clocks are ahead.
+        calls: whether the workers also send requests with the tokens.
+        ahead: by how many milliseconds this machine's clocks are ahead.
     """
 
     database: str
@@ -56,7 +56,7 @@ class Job:
     ahead: int = 0
 
     def to_json(self) -> str:
-        """Return it as one line."""
+        """Return the job as a line of JSON."""
         return json.dumps(asdict(self))
 
 
@@ -82,7 +82,7 @@ def storage_of(rows: Rows, number: int) -> SharedStorage:
 
 
 class Log:
-    """A file that processes append to, a line at a time; what a killed process has written stays."""
+    """A file to which processes append lines. The lines of a killed process are kept."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -93,7 +93,7 @@ class Log:
 
 
 class Worker:
-    """Uses its connections, one after another, until a message ends it."""
+    """Uses its connections, one after another, until a signal ends it."""
 
     def __init__(self, job: Job, number: int) -> None:
         self._job = job
@@ -109,7 +109,7 @@ class Worker:
         self._auths = [self._auth(rows, each) for each in numbers]
 
     def run(self) -> None:
-        """Work."""
+        """Use the connections until the end."""
         while not self._ended.is_set():
             for auth in self._auths:
                 self._call(auth)
@@ -138,7 +138,7 @@ class Worker:
             else:
                 auth.token()
             self._calls += 1
-        except Exception as error:  # every one is counted
+        except Exception as error:  # all errors are counted
             self._log.write(failed=type(error).__name__, why=str(error)[:200], at=time.time())
             time.sleep(0.1)
         if self._calls >= 50:
@@ -154,7 +154,7 @@ class Worker:
 
 
 def main() -> None:
-    """Start workers as they are asked for; end them with the input."""
+    """Start a worker for each line of the input; end them at its end."""
     job = Job(**json.loads(sys.stdin.readline()))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     pids = []
@@ -162,9 +162,9 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _work(lambda number=number: Worker(job, number).run())  # type: ignore[misc]  # its default is its own
+            _work(lambda number=number: Worker(job, number).run())  # type: ignore[misc]  # mypy infers no lambda with a default
         pids.append(pid)
-        print(pid, flush=True)  # noqa: T201 - for the one who started it
+        print(pid, flush=True)  # noqa: T201 - read by the fleet
     for pid in pids:
         try:
             os.kill(pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What a fleet may rely on, in a few seconds each; `python -m tests.fleet` runs the same at full size."""
+"""Short versions of the campaigns; `python -m tests.fleet` runs them at full size."""
 
 import socket
 import time
@@ -19,7 +19,7 @@ def _clean() -> Iterator[None]:
 
 
 def test_request_that_was_cut_off_is_no_presentation() -> None:
-    """A worker is killed before its request has left it: the server has looked at nothing, and refuses nothing."""
+    """If a worker is killed before it has sent its request, the server rejects nothing."""
     server = Issuer()
     with serving(server) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
         connection.sendall(b"POST /auth/refresh HTTP/1.1\r\nHost: a\r\nContent-Length: 70\r\n\r\n")
@@ -31,20 +31,20 @@ def test_request_that_was_cut_off_is_no_presentation() -> None:
 
 
 def test_killed_worker_costs_no_connection() -> None:
-    """It is killed while it refreshes: another presents the same token again, and the server answers."""
+    """If a worker is killed during a refresh, another presents the same token again, and gets a new one."""
     kills("redis", SHORT)
 
 
 def test_stopped_worker_writes_nothing_late() -> None:
-    """It is stopped for longer than its lease: another refreshes, and its own late result is not kept."""
+    """If a worker is stopped for longer than its lease, another refreshes, and the late result is not written."""
     stopped("redis", SHORT)
 
 
 def test_connections_expire_at_their_own_times() -> None:
-    """Each is refreshed once for each expiry, whichever worker finds it."""
+    """Each connection is refreshed once for each expiry, by whichever worker finds it."""
     many("redis", SHORT)
 
 
 def test_failover_loses_nothing() -> None:
-    """Three machines with different clocks, a strict server; the standby takes over: no token is sent twice."""
+    """Three machines with different clocks at a strict server: after a failover no token is presented twice."""
     outages("postgres-standby", SHORT)

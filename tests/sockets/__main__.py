@@ -1,4 +1,4 @@
-"""``python -m tests.sockets``: the whole campaign, its report, and exit status 0 when every promise held."""
+"""``python -m tests.sockets``: the whole campaign and its report. Exit status 0: all promises held."""
 
 import argparse
 import asyncio

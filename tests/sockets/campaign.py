@@ -1,4 +1,4 @@
-"""The campaign: sockets are opened, renewed over many expiries, and closed when their sessions end; all is counted."""
+"""The campaign: open sockets, send them newer tokens over many expiries, end sessions, and count the closed sockets."""
 
 import asyncio
 import heapq
@@ -23,23 +23,23 @@ from .server import SECRET, load
 ISSUER = "https://api.example.com"
 ENDED = 4403
 AT_ONCE = 200
-"""Connections that are opened at the same time."""
+"""How many connections are opened at the same time."""
 
 RENEWING = 64
-"""Refreshes at the same time: many of them share one write to the disk."""
+"""How many refreshes run at the same time. They share writes to the disk."""
 
 
 @dataclass
 class Scale:
-    """How much is done.
+    """The size of a campaign.
 
     Attributes:
-        sockets: how many, each of a session of its own.
-        servers: processes that serve them.
-        lifetime: seconds that an access token lives.
-        expiries: how many lifetimes the sockets stay open.
-        endings: sessions that are ended, one after the other.
-        seed: chooses them.
+        sockets: the number of sockets; each has its own session.
+        servers: the number of server processes.
+        lifetime: the lifetime of an access token in seconds.
+        expiries: for how many lifetimes the sockets stay open.
+        endings: the number of sessions to end, one after the other.
+        seed: chooses these sessions.
     """
 
     sockets: int = 10_000
@@ -52,7 +52,7 @@ class Scale:
 
 @dataclass
 class Report:
-    """The counts; times in milliseconds, memory in bytes a socket."""
+    """The results. Times are in milliseconds, memory in bytes a socket."""
 
     scale: Scale
     opened: int = 0
@@ -67,7 +67,7 @@ class Report:
 
     @property
     def extra(self) -> float:
-        """What watching adds to a socket."""
+        """The memory that watching adds to a socket."""
         return self.watched - self.unwatched
 
     @property
@@ -94,7 +94,7 @@ class Report:
 
 
 async def campaign(scale: Scale, *, memory: bool = True) -> Report:
-    """Run all of it; without ``memory``, nothing is measured of that."""
+    """Run the campaign; measure memory only if ``memory`` is true."""
     most = allow()
     assert scale.sockets + 100 < most, f"the machine lets a process open {most} files: use fewer sockets"
     report = Report(scale)
@@ -117,13 +117,13 @@ async def campaign(scale: Scale, *, memory: bool = True) -> Report:
 
 
 async def _memory_of_a_socket(scale: Scale, store: str, path: str) -> float:
-    auth = AsyncDaypass(store, issuer=ISSUER, secret=SECRET, load_user=load)  # whose tokens nothing has to renew
+    auth = AsyncDaypass(store, issuer=ISSUER, secret=SECRET, load_user=load)  # its tokens outlive the measurement
     async with auth, _Crowd(auth, scale, store, path).connected() as crowd:
         return crowd.memory
 
 
 class _Crowd:
-    """The clients, and the servers that they are connected to."""
+    """The clients and their servers."""
 
     def __init__(self, auth: AsyncDaypass, scale: Scale, store: str, path: str) -> None:
         self._auth = auth
@@ -143,7 +143,7 @@ class _Crowd:
 
     @asynccontextmanager
     async def connected(self, *, renews: bool = False) -> AsyncIterator["_Crowd"]:
-        """Start the servers, connect the clients, and measure what the servers need for each."""
+        """Start the servers, connect the clients, and measure the servers' memory for each."""
         with ExitStack() as stack:
             servers = [stack.enter_context(_server(self._store)) for _ in range(self._scale.servers)]
             ports = [int(await asyncio.to_thread(server.stdout.readline)) for server in servers if server.stdout]
@@ -167,7 +167,7 @@ class _Crowd:
 
     def _close(self, clients: Iterable[Client]) -> None:
         for client in clients:
-            self._ended[client] = 0.0  # on purpose
+            self._ended[client] = 0.0  # expected
             client.close()
 
     async def _connect(self, ports: list[int], number: int) -> list[Client]:
@@ -195,7 +195,7 @@ class _Crowd:
             self._ended[client] = time.perf_counter() - self._ended[client]
 
     async def _renew(self) -> None:
-        """Send newer tokens, each when four fifths of the old one's life have gone."""
+        """Send newer tokens, each after four fifths of the old one's lifetime."""
         while True:
             if not self._due or self._due[0][0] > time.perf_counter():
                 await asyncio.sleep(0.02)
@@ -204,7 +204,7 @@ class _Crowd:
             if client.code is None and client not in self._ended:
                 try:
                     tokens = self.tokens[client] = await self._auth.refresh(self.tokens[client].refresh_token)
-                except StoreError:  # nothing was decided: as every client, it tries again
+                except StoreError:  # no result: retry, as every client does
                     self.postponed += 1
                     self._renew_later(client, 0.02)
                     continue
@@ -218,7 +218,7 @@ class _Crowd:
         heapq.heappush(self._due, (moment, next(self._numbers), client))
 
     async def end_some(self, report: Report) -> None:
-        """End sessions, one after the other, and see how long each socket stays open."""
+        """End sessions, one after the other, and measure how long each socket stays open."""
         chosen = self._random.sample([each for each in self.clients if each.code is None], self._scale.endings)
         for client in chosen:
             session_id = self.tokens[client].session.id
@@ -237,7 +237,7 @@ def _server(store: str) -> "subprocess.Popen[str]":
 
 
 def _memory(pid: int) -> int:
-    """Return the bytes of memory that a process has for itself."""
+    """Return the private memory of a process in bytes."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)[0]) * 1024
 

@@ -1,4 +1,4 @@
-"""A small WebSocket client, so that ten thousand of them fit beside what is measured (RFC 6455)."""
+"""A small WebSocket client (RFC 6455): ten thousand of them must fit beside the measured servers."""
 
 import asyncio
 import json
@@ -13,14 +13,14 @@ class Client(asyncio.Protocol):
     """One connection.
 
     Args:
-        access_token: what it is opened with.
-        path: what it asks for.
+        access_token: the access token of the handshake.
+        path: the path of the handshake.
         ended: called with this client when the connection has ended.
 
     Attributes:
-        opened: done once the handshake was answered with 101.
+        opened: a future, done when the server has answered 101.
         code: the close code, 0 without a close frame; None while it is open.
-        accepted: how many newer access tokens the server has accepted.
+        accepted: the number of newer access tokens that the server has accepted.
         echoed: the last message of the application.
     """
 

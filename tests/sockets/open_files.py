@@ -1,10 +1,10 @@
-"""How many sockets a process may have open."""
+"""The limit of open files of a process."""
 
 import resource
 
 
 def allow() -> int:
-    """Allow as many as the machine lets this process have; return how many."""
+    """Raise this process's limit of open files as far as the system allows; return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most

@@ -1,4 +1,4 @@
-"""One server process: ``python -m tests.sockets.server STORE ISSUER``; it prints its port and ends with its input."""
+"""One server process: ``python -m tests.sockets.server STORE ISSUER``. It prints its port, and ends with its input."""
 
 import os
 import sys

@@ -1,1 +1,1 @@
-"""The storm: real nodes over one store, a network that loses, repeats, delays and cuts, and thieves among the users."""
+"""The storm: real nodes on one store, a network that loses, repeats, delays and truncates messages, and thieves."""

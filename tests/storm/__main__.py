@@ -1,4 +1,4 @@
-"""``python -m tests.storm``: a long storm and its report; status 0 if every promise held, 2 if nothing was proven."""
+"""``python -m tests.storm``: a long storm and its report. Exit status 0: all promises held; 2: nothing was proven."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ def main() -> int:
     scale = LONG if options.store == "sqlite" else beside_a_server(LONG)
     users = scale.users if options.users is None else options.users
     scale = dataclasses.replace(scale, seconds=options.seconds, users=users, thefts=min(scale.thefts, users // 4))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the processes that were started are ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its processes are ended too
     report = asyncio.run(storm(options.seed, scale, options.store))
     sys.stdout.write(report.table() + "\n")
     if report.held:

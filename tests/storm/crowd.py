@@ -1,4 +1,4 @@
-"""The users of the storm: honest ones, with several tabs that share a jar, and thieves who copy a jar once."""
+"""The users of the storm: honest ones, whose tabs share a cookie jar, and thieves, who copy a jar once."""
 
 import asyncio
 import itertools
@@ -12,16 +12,16 @@ from .network import hang_up
 from .weather import Scale, Weather
 
 GIVEN, REFUSED = 200, 401
-"""The statuses of a refresh that gave an access token, and of one whose refresh token will never be good again."""
+"""The status of a refresh that succeeded, and of one that was rejected for good."""
 
 
 @dataclass(slots=True)
 class Jar:
-    """The place of a refresh token; every answer that arrives, however late, puts its token here.
+    """Holds a refresh token. Every response that arrives, however late, stores its token here.
 
     Attributes:
-        token: the newest one.
-        signer: has the key that its session is bound to; None for a session without a key.
+        token: the token of the last response.
+        signer: has the key that the session is bound to; None for a session without a key.
     """
 
     token: str
@@ -30,12 +30,12 @@ class Jar:
 
 @dataclass(slots=True)
 class Presence:
-    """When the user of a session that is not remembered was there; times in seconds.
+    """When a user was active whose session is not remembered. Times are in seconds.
 
     Attributes:
-        leaves_at: from then on only the page's timers refresh, passively.
-        sent_at: when the last active refresh was sent, answered or not.
-        confirmed_at: when the last one was sent that was answered.
+        leaves_at: when the user leaves; after that only the page's timers refresh, passively.
+        sent_at: when the last active refresh was sent.
+        confirmed_at: when the last active refresh that got a response was sent.
     """
 
     leaves_at: float
@@ -45,14 +45,14 @@ class Presence:
 
 @dataclass(slots=True)
 class Theft:
-    """What became of a stolen jar.
+    """A theft and its result.
 
     Attributes:
-        uses: how many refreshes the thief was given before it was found.
-        owner_uses: how many refreshes the owner was given from the thief's first one on.
-        found: whether owner or thief was turned away.
-        given_up: whether the thief went away, having got nothing or not having been found in time.
-        outlived: refreshes that were given after that.
+        uses: successful refreshes of the thief before the theft was found.
+        owner_uses: successful refreshes of the owner since the thief's first one.
+        found: whether the owner or the thief was rejected.
+        given_up: whether the thief stopped: without any token, or because it was not found in time.
+        outlived: successful refreshes after the theft was found.
         bound: whether the session is bound to a key, which the thief does not have.
     """
 
@@ -66,18 +66,18 @@ class Theft:
 
 @dataclass(slots=True)
 class Crowd:
-    """Everybody, and what came of them.
+    """All users, and the counts of their results.
 
     Attributes:
-        refreshes: that were answered with new tokens.
-        stale: how often somebody was told that a newer token had been given out.
-        unanswered: refreshes that got no answer, or one that nobody could read.
-        passive: refreshes that only the page's timers caused, and that were answered.
-        unproven: how often a proof was refused: a thief's, or one that the network had repeated.
+        refreshes: successful refreshes.
+        stale: 409 responses (`token_stale`).
+        unanswered: refreshes without a response, or with an unreadable one.
+        passive: successful refreshes by the page's timers after the user had left.
+        unproven: rejected proofs: a thief's, or one that the network had repeated.
         expired: sessions that ended because their user had left.
-        logged_out: honest users who were turned away although nobody stole from them; there must be none.
-        kept_late: users whose session was refreshed when they had been away for too long; there must be none.
-        thefts: by user.
+        logged_out: honest users who were logged out without a theft; must be 0.
+        kept_late: sessions that were refreshed after their idle lifetime; must be 0.
+        thefts: the thefts, by user.
     """
 
     port: int
@@ -96,7 +96,7 @@ class Crowd:
     _presences: dict[str, Presence] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Let all users log in and refresh until the time is up."""
+        """Let all users log in, and refresh until the end of the storm."""
         await asyncio.gather(*(self._user(f"user-{number}", number) for number in range(self.scale.users)))
 
     async def _user(self, name: str, number: int) -> None:
@@ -115,7 +115,7 @@ class Crowd:
         await asyncio.gather(*parties)
 
     async def _login(self, name: str, signer: Signer | None, *, remember: bool) -> tuple[Jar, float]:
-        """Return the jar of a new session, and when it was asked for."""
+        """Log in; return the jar, and when the request was sent."""
         body = {"username": name, "password": "x", "tokenDelivery": "body", "remember": remember}
         for attempt in itertools.count():
             started = time.monotonic()
@@ -126,7 +126,7 @@ class Crowd:
         raise AssertionError
 
     async def _tab(self, name: str, tab: int, jar: Jar, ends: float) -> None:
-        """Refresh with the token in the jar, without knowledge of the other tabs."""
+        """Refresh with the token in the jar, independently of the other tabs."""
         pauses = self.weather.draw(name, tab, "pauses")
         theft = self.thefts.get(name)
         for turn in itertools.count():
@@ -144,7 +144,7 @@ class Crowd:
                 return
 
     async def _refresh_while_there(self, name: str, message: str, jar: Jar, presence: Presence) -> bool:
-        """Refresh once, passively if the user has left; hold the answer to the session's idle time."""
+        """Refresh once, passively if the user has left, and check the result against the idle lifetime."""
         scale, now = self.scale, time.monotonic()
         passive = now >= presence.leaves_at or self.weather.draw(message, "passive").random() < 0.3
         if not passive:
@@ -163,9 +163,9 @@ class Crowd:
         return status != REFUSED
 
     async def _thief(self, name: str, jar: Jar, ends: float) -> None:
-        """Copy the jar, wait for more than the grace period, and go on from there as the owner does.
+        """Copy the jar, wait for more than the grace period, and refresh as the owner does.
 
-        A key is not in the jar: of a bound session some thieves send a proof by a key of their own, and some none.
+        The copy has no key. For a bound session some thieves sign with another key, and others send no proof.
         """
         luck = self.weather.draw(name, "thief")
         await asyncio.sleep(luck.uniform(0.1, 0.5) * self.scale.seconds)
@@ -182,17 +182,17 @@ class Crowd:
 
     @property
     def _patience_with_thieves(self) -> float:
-        """Seconds after the end in which each thief has to be found; one that is not is reported.
+        """Seconds after the end within which each thief must be found; others are reported.
 
-        A thief whose token is dead is told *stale* as long as the owner rotated within the grace period, and gets
-        nothing; *reuse* comes at the first try that falls between two of the owner's grace periods.
+        Within the owner's grace period a thief with a used token only gets *stale*. *reuse* is found at the first
+        attempt between two of these periods.
         """
         return 30 * self.scale.pause
 
     async def _refresh(
         self, message: str, jar: Jar, theft: Theft | None, *, is_owner: bool, passive: bool = False
     ) -> int:
-        """Refresh once; return the status: `GIVEN`, `REFUSED` for good, or another one, 0 without an answer."""
+        """Refresh once; return the status: `GIVEN`, `REFUSED`, another one, or 0 without a response."""
         known = theft is not None and theft.found
         body = {"refreshToken": jar.token}
         status, answer = await self._ask(message, "refresh", body, jar.signer, passive=passive)
@@ -212,7 +212,7 @@ class Crowd:
         return status
 
     def _count(self, theft: Theft, *, known: bool, is_owner: bool) -> None:
-        theft.outlived += known  # it was asked for after the theft had been found
+        theft.outlived += known  # the request was sent after the theft had been found
         theft.uses += not is_owner
         theft.owner_uses += is_owner and theft.uses > 0
 
@@ -225,7 +225,7 @@ class Crowd:
         *,
         passive: bool = False,
     ) -> tuple[int, dict[str, str]]:
-        """Return status and content of an answer; 0 when there was none in time, or none that makes sense."""
+        """Return the status and the content of the response; 0 if there was none in time, or an invalid one."""
         try:
             async with asyncio.timeout(self.scale.patience):
                 header = "X-Daypass-Passive: 1\r\n" if passive else ""

@@ -1,4 +1,4 @@
-"""What the nodes of a storm share: a file, or a server of their own, which is killed and started again as they are."""
+"""The store of a storm: a file, or a private database server, which is killed and restarted like the nodes."""
 
 import time
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ KINDS = ("sqlite", "postgres", "redis")
 
 
 class Database:
-    """Where the sessions are.
+    """The nodes' database.
 
     Args:
-        url: for the nodes.
-        server: what can be killed; None for a file.
+        url: the store's URL for the nodes.
+        server: the server to kill; None for a file.
 
     Attributes:
-        kills: how often it was killed.
-        away: seconds for which it could not be reached, all in all.
+        kills: how often the server was killed.
+        away: seconds in all for which it could not be reached.
     """
 
     def __init__(self, url: str, server: "PostgresServer | redis.Server | None" = None) -> None:
@@ -34,7 +34,7 @@ class Database:
         self._server = server
 
     def kill(self, outage: float) -> None:
-        """Kill all of its processes at once; a while later start it with what is on its disk."""
+        """Kill all its processes at once, and start it again later from its disk."""
         assert self._server is not None
         self.kills += 1
         began = time.monotonic()
@@ -46,7 +46,7 @@ class Database:
 
 @contextmanager
 def database(kind: str, folder: Path, scale: Scale) -> Iterator[Database]:
-    """Give an empty one; the servers are configured to lose nothing that they have answered."""
+    """Yield an empty database. The servers write to the disk before they answer."""
     if kind == "postgres":
         server = PostgresServer(settings={})
         try:

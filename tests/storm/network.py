@@ -1,4 +1,4 @@
-"""The network of the storm: a proxy that loses, repeats, delays and cuts requests and answers as their fate has it."""
+"""The network of the storm: a proxy that loses, repeats, delays and truncates requests and responses."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,11 @@ class Network:
     """A proxy on loopback in front of the nodes; each connection carries one request.
 
     Attributes:
-        ports: of the nodes.
-        weather: decides the fate of a message, by its name in ``X-Message``.
-        seen: how many messages had which fate.
-        overdue: requests that a node was still busy with when their client had given up: only a machine that is too
-            slow for so many users has them, and the rule promises nothing then.
+        ports: the ports of the nodes.
+        weather: chooses the fate of a message by its name in ``X-Message``.
+        seen: the number of messages by fate.
+        overdue: requests that a node still worked on when their client had timed out. It happens only if the machine is
+            too slow for this many users, and then the rule promises nothing.
     """
 
     ports: list[int]
@@ -33,7 +33,7 @@ class Network:
         return await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def calm_down(self) -> None:
-        """Wait until nothing is under way any more."""
+        """Wait until no message is in transit."""
         while self._under_way:
             await asyncio.gather(*self._under_way)
 
@@ -80,7 +80,7 @@ class Network:
         return answer
 
     async def _send(self, request: bytes, sent: float, node: int, delay: float) -> bytes:
-        """Return what a node answers, nothing when it is dead or dies meanwhile."""
+        """Return the response of a node; nothing if it is dead, or is killed meanwhile."""
         await asyncio.sleep(delay)
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[node])
@@ -88,7 +88,7 @@ class Network:
             return b""
         try:
             writer.write(request)
-            return await reader.read()  # the request asks to close the connection after the answer
+            return await reader.read()  # the request has `Connection: close`
         except OSError:
             return b""
         finally:
@@ -97,7 +97,7 @@ class Network:
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
-    """Close a connection, whatever state it is in."""
+    """Close a connection in whatever state it is."""
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()

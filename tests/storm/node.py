@@ -1,6 +1,6 @@
 """One issuer process of the storm: ``python -m tests.storm.node STORE EVENTS PORT GRACE_PERIOD SESSION_IDLE_TTL SKEW``.
 
-It writes each event as a line to a file, at once, so that a kill loses none that was followed by an answer.
+It writes each event to a file at once. So a kill loses no event of a request that got a response.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Runs a storm, and reports what came of it."""
+"""Runs a storm, and reports its results."""
 
 import asyncio
 import collections
@@ -23,17 +23,17 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a storm.
+    """The results of a storm.
 
     Attributes:
         seconds: how long it took.
-        crowd: what the users met.
-        befell: how many messages had which fate.
-        killed: nodes that were killed, and started again.
-        events: how many of each kind the nodes emitted.
-        store: of what kind it was.
-        struck: how often the database server was killed, and started again.
-        away: seconds for which it could not be reached, all in all.
+        crowd: the users and their counts.
+        befell: the number of messages by fate.
+        killed: how often a node was killed and restarted.
+        events: the nodes' events, counted by code.
+        store: the kind of the store.
+        struck: how often the database server was killed and restarted.
+        away: seconds in all for which it could not be reached.
         overdue: requests that took longer than their client waits, because the machine was too slow.
     """
 
@@ -49,7 +49,7 @@ class Report:
 
     @property
     def undetected(self) -> list[Theft]:
-        """The thieves who got something and were never found."""
+        """The thieves who got a token and were not found."""
         return [theft for theft in self.crowd.thefts.values() if theft.uses and not theft.found]
 
     @property
@@ -59,12 +59,12 @@ class Report:
 
     @property
     def keyless_uses(self) -> list[Theft]:
-        """The thieves who got something of a session that is bound to a key; there must be none."""
+        """The thieves who got a token of a session that is bound to a key; there must be none."""
         return [theft for theft in self.crowd.thefts.values() if theft.bound and theft.uses]
 
     @property
     def held(self) -> bool:
-        """Whether the promises held, and there was enough to hold them to."""
+        """Whether the promises held, and enough happened to prove it."""
         outlived = any(theft.outlived for theft in self.found)
         unbound = sum(not theft.bound for theft in self.crowd.thefts.values())
         idle = self.crowd.refreshes < self.crowd.scale.users or len(self.found) < unbound / 4
@@ -72,7 +72,7 @@ class Report:
         return honest and not self.undetected and not outlived and not idle
 
     def table(self) -> str:
-        """Return the report as people read it."""
+        """Return the report as text."""
         crowd, found = self.crowd, self.found
         owner_uses = collections.Counter(theft.owner_uses for theft in found)
         uses = collections.Counter(theft.uses for theft in found)
@@ -114,7 +114,7 @@ def _distribution(counts: "collections.Counter[int]") -> str:
 
 
 async def storm(seed: int, scale: Scale, store: str = "sqlite") -> Report:
-    """Run one storm to its end, over a store of this kind."""
+    """Run one storm on a store of this kind."""
     weather = Weather(seed, scale)
     with (
         tempfile.TemporaryDirectory(prefix="daypass-storm-") as folder,
@@ -149,7 +149,7 @@ async def storm(seed: int, scale: Scale, store: str = "sqlite") -> Report:
 
 
 class Node:
-    """One issuer process, on its own port."""
+    """One issuer process with its port."""
 
     def __init__(self, folder: Path, number: int, scale: Scale, url: str) -> None:
         self.events = folder / f"events-{number}"
@@ -173,13 +173,13 @@ class Node:
         return process
 
     def kill(self) -> None:
-        """Kill it, and start it again."""
+        """Kill it, and restart it."""
         self.kills += 1
         self._end(signal.SIGKILL)
         self._process = self._start()
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Shut it down."""
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:
@@ -192,7 +192,7 @@ def _nodes(folder: Path, scale: Scale, url: str) -> Iterator[list[Node]]:
     nodes: list[Node] = []
     try:
         for number in range(scale.nodes):
-            nodes.append(Node(folder, number, scale, url))  # noqa: PERF401 - those that did start have to be ended
+            nodes.append(Node(folder, number, scale, url))  # noqa: PERF401 - if one fails to start, others are ended
         yield nodes
     finally:
         for node in nodes:

@@ -1,4 +1,4 @@
-"""A short storm, on every run of the tests; `make storm` is the long one."""
+"""A short storm for every run of the tests; `make storm` runs a long one."""
 
 import asyncio
 
@@ -9,10 +9,10 @@ from .weather import SHORT, Weather, beside_a_server
 
 
 def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
-    """Real nodes, killed and restarted, one with a wrong clock, behind a network that loses, repeats, delays and cuts.
+    """Nodes are killed, one has a wrong clock; the network loses, repeats, delays and truncates messages.
 
-    No user from whom nothing was stolen is turned away; every thief is found; nothing is given out afterwards.
-    A third of the users have sessions that are bound to a key: thieves get nothing of these, and disturb nobody.
+    No user is logged out without a theft. Every thief is found, and gets no token afterwards.
+    A third of the users have sessions that are bound to a key: their thieves get no token, and log nobody out.
     Users who have left are logged out in time, however often their pages poll.
     """
     report = asyncio.run(storm(20261123, SHORT))
@@ -29,7 +29,7 @@ def test_a_storm_logs_no_honest_user_out_and_finds_every_thief() -> None:
 
 @pytest.mark.parametrize("store", ["postgres", "redis"])
 def test_a_storm_that_strikes_the_database_server_as_well(store: str) -> None:
-    """The same, while the server is killed with SIGKILL again and again: it loses nothing that it has answered."""
+    """The same, while the database server is killed repeatedly: it loses no write that it has confirmed."""
     report = asyncio.run(storm(20261123, beside_a_server(SHORT), store))
     assert [] == report.crowd.kept_late, report.table()
     assert ([], [], True) == (report.crowd.logged_out, report.undetected, report.held), report.table()
@@ -39,7 +39,7 @@ def test_a_storm_that_strikes_the_database_server_as_well(store: str) -> None:
 
 
 def test_a_seed_repeats_a_runs_schedule() -> None:
-    """Two storms of one seed draw the same fates and kills, another seed draws others."""
+    """Two storms with one seed have the same fates and kills; another seed has others."""
     one, same, other = (Weather(seed, SHORT) for seed in (1, 1, 2))
     messages = [f"user-{number}/0/0" for number in range(50)]
     assert [one.fate(message) for message in messages] == [same.fate(message) for message in messages]

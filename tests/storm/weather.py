@@ -1,7 +1,7 @@
-"""The fate of each message, each node and each user: drawn from a seed, so that a run can be repeated.
+"""The fate of each message, node and user, drawn from a seed, so that a run can be repeated. No I/O.
 
-No I/O here. Everything is drawn by its own name (`Weather.draw`), not in the order in which things happen, so that two
-runs of one seed have the same schedule whatever the machine does meanwhile.
+Every draw has a name (`Weather.draw`) and does not depend on the order of the draws. So two runs with one seed have the
+same schedule on any machine.
 """
 
 import random
@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large a storm is; times in seconds.
+    """The size of a storm. Times are in seconds.
 
     Attributes:
-        users: honest users, each with one jar.
-        tabs: tasks that share a jar and know nothing of each other.
-        thefts: how many of the users are stolen from.
-        nodes: issuer processes over the one store.
-        seconds: how long it lasts; those who have been stolen from stay until the thief is found.
-        grace_period: of the issuer.
-        patience: how long a client waits for an answer.
-        delay: the longest that a request, or its answer, is held up on its way.
-        pause: between two refreshes of one tab, on average; as in life, longer than the grace period.
-        kill_every: between two kills of a node.
-        skew: by how much the clock of the last node is wrong.
-        strike_every: between two kills of the database server, where there is one.
+        users: the number of honest users, each with one jar.
+        tabs: the number of independent tasks that share a jar.
+        thefts: the number of users whose jar is stolen.
+        nodes: the number of issuer processes on the store.
+        seconds: the duration; users with a thief go on until the thief is found.
+        grace_period: the issuer's grace period.
+        patience: how long a client waits for a response.
+        delay: the longest delay of a request, and of a response.
+        pause: the average time between two refreshes of a tab; longer than the grace period, as in practice.
+        kill_every: the time between two kills of a node.
+        skew: the error of the last node's clock.
+        strike_every: the time between two kills of the database server, if there is one.
     """
 
     users: int
@@ -40,22 +40,22 @@ class Scale:
 
     @property
     def session_idle_ttl(self) -> float:
-        """Of the issuer: users who leave early are seen to be logged out."""
+        """The issuer's idle lifetime: short enough to see that users who leave early are logged out."""
         return self.seconds / 2
 
     @property
     def patience(self) -> float:
-        """A third of the grace period less what clocks differ by: the bound that the rule needs, and has been shown."""
+        """The clients' timeout: the longest for which the rule holds, a third of the grace period less `skew`."""
         return (self.grace_period - self.skew) / 3
 
     @property
     def delay(self) -> float:
-        """Request and answer together, and the node's own work, stay within the patience."""
+        """The longest delay of a message: request, response and the node's work together stay within `patience`."""
         return self.patience * 0.4
 
     @property
     def deadline(self) -> float:
-        """What one step of a store may take: a request that is held up and needs two is still within the patience."""
+        """The longest time of a step of a store: a delayed request that needs two steps stays within `patience`."""
         return self.patience * 0.3
 
 
@@ -66,7 +66,7 @@ SHORT = Scale(users=60, tabs=2, thefts=8, nodes=3, seconds=8, grace_period=2.0, 
 
 
 def beside_a_server(scale: Scale) -> Scale:
-    """Return a scale for a machine that runs a database server as well: fewer users, and more patience."""
+    """Return a scale for a machine that also runs a database server: fewer users, longer timeouts."""
     return replace(
         scale,
         users=scale.users * 3 // 5,
@@ -79,17 +79,17 @@ def beside_a_server(scale: Scale) -> Scale:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The fate of one request and its answer.
+    """The fate of one request and its response.
 
     Attributes:
-        node: which node it goes to.
-        twin: a node that gets a copy of it as well, or None.
-        twin_delay: how long the copy is under way.
-        request_lost: it never reaches a node.
-        request_delay: how long it is under way.
-        answer_lost: the node answers, and nobody hears it.
-        answer_cut: half of the answer arrives.
-        answer_delay: how long the answer is under way.
+        node: the number of the node that gets the request.
+        twin: the number of a node that gets a copy of it; None for no copy.
+        twin_delay: the delay of the copy.
+        request_lost: whether the request is lost.
+        request_delay: the delay of the request.
+        answer_lost: whether the response is lost.
+        answer_cut: whether only half of the response arrives.
+        answer_delay: the delay of the response.
     """
 
     node: int
@@ -103,14 +103,14 @@ class Fate:
 
 
 class Weather:
-    """Draws what happens, by name."""
+    """Draws the fates, each by its name."""
 
     def __init__(self, seed: int, scale: Scale) -> None:
         self.seed = seed
         self.scale = scale
 
     def draw(self, *name: object) -> random.Random:
-        """Return the randomness of that name, the same in each run of this seed."""
+        """Return the random generator of this name: the same in each run with this seed."""
         return random.Random(f"{self.seed}/{'/'.join(map(str, name))}")
 
     def fate(self, message: str) -> Fate:
@@ -137,7 +137,7 @@ class Weather:
         ]
 
     def strikes(self) -> list[tuple[float, float]]:
-        """Draw when the database server is killed, and for how long it stays away; half of the times it is not long."""
+        """Draw when the database server is killed, and for how long it is down; half of the times only shortly."""
         luck, every = self.draw("strikes"), self.scale.strike_every
         return [
             ((number + luck.uniform(0.2, 0.8)) * every, max(0.0, luck.uniform(-0.3, 0.3)) * every)

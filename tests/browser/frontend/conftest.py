@@ -1,4 +1,4 @@
-"""The pages of frameworks, built once, and the site that they belong to."""
+"""Fixtures: the pages of frameworks, built once, and the site that serves them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(tmp_path: Path, built: Path) -> Iterator[Site]:
-    """Return the site, served; its sessions are in SQLite on the disk."""
+    """Return the running site; its sessions are in a SQLite file."""
     site = Site(f"sqlite:///{tmp_path / 'site.db'}", built / "built")
     with serving(site, grace=1, websockets=True) as address:
         site.address = address
@@ -31,7 +31,7 @@ Tab = Callable[..., Page]
 
 @pytest.fixture
 def tab(context: BrowserContext, site: Site) -> Iterator[Tab]:
-    """Return what opens the site in a new tab. At the end no tab may have seen an error that nobody handled."""
+    """Return a function that opens the site in a new tab. At the end no tab may have an unhandled error."""
     pages: list[Page] = []
 
     def opened(name: str, path: str = "/") -> Page:
@@ -47,16 +47,16 @@ def tab(context: BrowserContext, site: Site) -> Iterator[Tab]:
 
 
 REFRESHED = "() => { window.refreshed = new Promise((go) => session.on('refreshed', () => go(null))); }"
-"""JavaScript: from then on `refreshed` is a promise of the next refresh."""
+"""JavaScript: set `refreshed` to a promise of the next refresh."""
 
 
 def log_in(page: Page, name: str = "alice") -> None:
-    """Log in by the page's session."""
+    """Log in with the page's session."""
     page.evaluate("(credentials) => session.login(credentials)", {"username": name, "password": PASSWORD})
 
 
 def fill_in(page: Page, name: str = "alice", password: str = PASSWORD) -> None:
-    """Log in by the page's form."""
+    """Log in with the page's form."""
     page.fill("form input:not([type=password])", name)
     page.fill("form input[type=password]", password)
     page.click("form button")

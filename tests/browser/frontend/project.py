@@ -1,4 +1,4 @@
-"""The examples of ``docs/frontend.md`` as a project: unpacked, type-checked and built once, for all tests."""
+"""The examples of ``docs/frontend.md`` as a project, built once for all tests."""
 
 import fcntl
 import os
@@ -22,32 +22,32 @@ _BLOCK = re.compile(r"^```\w+\n(?://|<!--) (src/[\w./-]+)(?: -->)?\n(.*?)^```", 
 
 
 def examples() -> dict[str, str]:
-    """Return the examples that name a file, by that name."""
+    """Return the examples whose first line names a file, by that name."""
     text = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
     return dict(_BLOCK.findall(text))
 
 
 def built(factory: pytest.TempPathFactory) -> Path:
-    """Return the project, with what Vite makes of it in ``built``."""
+    """Return the project; its folder ``built`` is the output of Vite."""
     npm.fetch(HERE, "vite/package.json", factory)
     return _once("project", factory, _build)
 
 
 def example(factory: pytest.TempPathFactory) -> Path:
-    """Return ``examples/react_spa``, built as its reader would, with the packages of this folder."""
+    """Return ``examples/react_spa``, built by its own command with the packages of this folder."""
     npm.fetch(HERE, "vite/package.json", factory)
     return _once("react_spa", factory, _build_example)
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    """Run a command of npm's; return what it printed. Fail if it fails."""
+    """Run a command, assert that it succeeds, and return its output."""
     done = npm.run(*command, folder=folder)
     assert 0 == done.returncode, done.stdout + done.stderr
     return done.stdout
 
 
 def install(project: Path) -> None:
-    """Give a project the packages of this folder, and Daypass's as the issuer serves it."""
+    """Install the packages of this folder in a project, and the Daypass package that the issuer serves."""
     modules = project / "node_modules"
     modules.mkdir()
     for each in (HERE / "node_modules").iterdir():
@@ -59,7 +59,7 @@ def install(project: Path) -> None:
 
 
 def _once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], None]) -> Path:
-    """Make a folder; of several workers one makes it."""
+    """Create a folder once: one worker does it, the others wait."""
     base = factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     folder, finished = shared / f"frontend-{name}", shared / f"frontend-{name}.finished"

@@ -1,4 +1,4 @@
-"""The site that the built pages belong to: session endpoints, and an API in REST, tRPC, GraphQL and WebSockets."""
+"""The site of the built pages: session endpoints, and an API in REST, tRPC, GraphQL and WebSockets."""
 
 import asyncio
 import time
@@ -22,20 +22,20 @@ PASSWORD = "correct horse battery"
 USERS = {name: User(f"user-{name}", name, f"{name}@example.com") for name in ("alice", "ben")}
 
 Seen = tuple[str, int]
-"""A request as the server saw it: its path, and the status of its answer."""
+"""A request as the server saw it: its path, and the status of its response."""
 
 
 class Site:
-    """The application; its clock is the real one and what a test adds.
+    """The application. A test can put its clock forward.
 
     Attributes:
-        page: which of the built pages is shown at every path.
+        page: the name of the built page that every path serves.
         script: JavaScript that runs before the page's own.
-        html: what the root element has before the page's script runs: what a server rendered.
-        items: what ``/api/items`` answers, besides the user's name.
+        html: the content of the root element that the server rendered.
+        items: the items that the API returns.
         delay: seconds that a refresh takes.
-        asked: how many refreshes have arrived.
-        down: whether refreshes are answered with 503.
+        asked: the number of refreshes so far.
+        down: if true, refreshes get 503.
     """
 
     def __init__(self, store: str, built: Path) -> None:
@@ -101,7 +101,7 @@ class Site:
     async def _page(self, _: Request) -> Response:
         return HTMLResponse(
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>Notes</title>'
-            # the clock of a page that a test puts forward
+            # a test can put the page's clock forward
             "<script>const wall = Date.now.bind(Date); window.skipped = 0; Date.now = () => wall() + skipped</script>"
             f"<script>{self.script}</script>"
             f'<div id="root">{self.html}</div><div id="app"></div>'
@@ -130,7 +130,7 @@ class Site:
             await watched.receive()
 
     async def _subscriptions(self, socket: WebSocket) -> None:
-        """Speak the protocol of graphql-ws, for one subscription that has two results, and ends with its connection."""
+        """Speak the protocol of graphql-ws: one subscription with two results, which ends with the connection."""
         async with self._require.watch(socket, subprotocol="graphql-transport-ws") as watched:
             await watched.receive_json()  # "connection_init"
             await watched.send_json({"type": "connection_ack"})
@@ -142,13 +142,13 @@ class Site:
             await watched.receive()
 
     def expire(self, *pages: Page) -> None:
-        """Let every access token expire, and the grace period go by; to the pages only two seconds seem to pass."""
+        """Put the server's clock past all lifetimes, and the pages' clocks only two seconds forward."""
         self.ahead += 60_000
         for page in pages:
             page.evaluate("skipped += 2000")
 
     def take(self) -> list[Seen]:
-        """Return what was asked and answered since this was last called."""
+        """Return the requests since the last call."""
         taken, self.log = self.log, []
         return taken
 

@@ -1,4 +1,4 @@
-"""The npm package as its users get it: its types under both resolutions, and what publint and attw say of it."""
+"""The npm package as its users get it: its types under both resolutions, and the checks of publint and attw."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize("resolution", [("bundler", "esnext"), ("nodenext", "nodenext")], ids=lambda pair: pair[0])
 def test_types(built: Path, resolution: tuple[str, str]) -> None:
-    """What is right compiles, what is wrong does not, in the strictest settings and by both resolutions."""
+    """Under the strictest settings and both resolutions, correct code compiles, and incorrect code does not."""
     how, module = resolution
     run(BIN / "tsc", "-p", "types", "--moduleResolution", how, "--module", module, folder=built)
 
 
 def test_types_without_a_framework(tmp_path: Path, built: Path) -> None:
-    """The types of the core need no other package, and are themselves without errors."""
+    """The types of the core need no other package, and have no errors."""
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules/daypass").symlink_to(built / "node_modules/daypass")
     (tmp_path / "page.ts").write_text('import { createSession } from "daypass";\ncreateSession().close();\n')
@@ -36,8 +36,8 @@ def test_types_without_a_framework(tmp_path: Path, built: Path) -> None:
     run(BIN / "tsc", *options, "page.ts", folder=tmp_path)
 
 
-def test_the_examples_types(built: Path) -> None:
-    """The examples of the docs compile against the libraries that they are for."""
+def test_types_of_the_examples(built: Path) -> None:
+    """The examples of the docs compile with the types of their libraries."""
     run(BIN / "tsc", "-p", ".", folder=built)
 
 
@@ -53,12 +53,12 @@ def test_import_that_vite_leaves_alone(tmp_path: Path, built: Path) -> None:
 
 
 def test_publint(built: Path) -> None:
-    """Publint has nothing to say."""
+    """Publint reports no problem."""
     said = run(BIN / "publint", "run", built / "node_modules/daypass", "--strict", "--pack", "false", folder=built)
     assert "All good" in said
 
 
 def test_are_the_types_wrong(built: Path) -> None:
-    """Every entry has its types, for bundlers and for Node's modules; the package is ESM alone."""
+    """Every entry has types, for bundlers and for Node's modules; the package is ESM only."""
     said = run(BIN / "attw", TARBALL, "--profile", "esm-only", "--format", "ascii", "--no-emoji", folder=built)
     assert 9 == said.count("node16 (from ESM): OK (ESM)") == said.count("bundler: OK \n")

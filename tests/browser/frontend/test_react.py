@@ -1,4 +1,4 @@
-"""React in a real browser, always in StrictMode: expiry, many at once, other tabs, early unmounts, other users."""
+"""React in a real browser, always in StrictMode: expiry, parallel requests, other tabs, early unmounts, other users."""
 
 import pytest
 
@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.clients("React"), pytest.mark.not_for(fetch="no compon
 
 @pytest.mark.not_for(Vue="not counted")
 def test_refresh_renders_nothing(tab: Tab, site: Site) -> None:
-    """A component's request after expiry succeeds after one refresh, and the refresh renders nothing."""
+    """A component's request after expiry succeeds after one refresh. The refresh renders no component."""
     page = tab("react_lab")
     log_in(page)
     wait_for(page, "#name", "alice")
@@ -24,7 +24,7 @@ def test_refresh_renders_nothing(tab: Tab, site: Site) -> None:
 
 
 def test_a_hundred_components(tab: Tab, site: Site) -> None:
-    """A hundred components that ask at expiry all get their answer, after one refresh, though mounted twice."""
+    """A hundred components, mounted twice, send requests at expiry: all succeed after one refresh."""
     page = tab("react_lab")
     log_in(page)
     site.expire(page)
@@ -35,8 +35,8 @@ def test_a_hundred_components(tab: Tab, site: Site) -> None:
     assert [200] == refreshes(site.take())
 
 
-def test_component_that_leaves(tab: Tab, site: Site) -> None:
-    """A component that leaves while its request waits for the refresh aborts it; the refresh serves the next one."""
+def test_component_that_unmounts(tab: Tab, site: Site) -> None:
+    """A component that unmounts during a refresh aborts its request. The next request uses the new token."""
     page = tab("react_lab")
     log_in(page)
     site.expire(page)
@@ -56,7 +56,7 @@ def test_component_that_leaves(tab: Tab, site: Site) -> None:
 
 @pytest.mark.not_for(Vue="Vue mounts a component once")
 def test_session_that_a_component_makes(tab: Tab, site: Site) -> None:
-    """A component may make a session and close it when it leaves: mounted twice, each request of it ends."""
+    """A component can create a session and close it when it unmounts, also if StrictMode mounts it twice."""
     page = tab("react_lab", "/?show=own")
     wait_for(page, "#own", "200")
     page.evaluate("show('')")
@@ -78,7 +78,7 @@ def test_guard_after_a_logout_elsewhere(tab: Tab, site: Site) -> None:
 
 
 def test_components_of_another_user(tab: Tab, site: Site) -> None:
-    """Where another user logs in, what `RequireLogin` has inside starts from the beginning."""
+    """If another user logs in, the children of `RequireLogin` are mounted again."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
     wait_for(page, "#count", "0")
@@ -93,7 +93,7 @@ def test_components_of_another_user(tab: Tab, site: Site) -> None:
 
 
 def test_guard_during_a_reload(tab: Tab, site: Site) -> None:
-    """While it is unknown who is logged in `RequireLogin` shows what is pending, and never the login."""
+    """While the status is `unknown`, `RequireLogin` shows `pending`, and never the login."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
     wait_for(page, "#count", "0")
@@ -108,7 +108,7 @@ def test_guard_during_a_reload(tab: Tab, site: Site) -> None:
 
 
 def test_guard_at_the_end(tab: Tab, site: Site) -> None:
-    """Where the server has ended the session the next request shows the login, in place."""
+    """If the server has ended the session, the next request shows the login."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
     wait_for(page, "#count", "0")
@@ -120,7 +120,7 @@ def test_guard_at_the_end(tab: Tab, site: Site) -> None:
 
 
 def test_guard_while_the_server_is_down(tab: Tab, site: Site) -> None:
-    """While the server cannot be asked who is logged in `RequireLogin` shows no login; then it shows the page."""
+    """While the server is down, `RequireLogin` shows `pending`, not the login. Afterwards it shows the page."""
     page = tab("react_lab", "/?show=guarded")
     log_in(page)
     wait_for(page, "#count", "0")
@@ -135,7 +135,7 @@ def test_guard_while_the_server_is_down(tab: Tab, site: Site) -> None:
 
 @pytest.mark.not_for(Vue="its `Suspense` is an experiment")
 def test_suspense(tab: Tab, site: Site) -> None:
-    """`use(session.ready)` suspends until it is known who is logged in."""
+    """`use(session.ready)` suspends until the session is restored."""
     page = tab("react_lab", "/?show=first")
     wait_for(page, "#first", "nobody")
     log_in(page)
@@ -147,7 +147,7 @@ def test_suspense(tab: Tab, site: Site) -> None:
 
 @pytest.mark.not_for(Vue="it does not render in slices")
 def test_logout_during_a_concurrent_render(tab: Tab, site: Site) -> None:
-    """A logout while React renders in slices: no component shows the user of before beside those that show nobody."""
+    """A logout during a concurrent render: no component shows the user while others show none."""
     page = tab("react_lab")
     log_in(page)
     shown = page.evaluate(
@@ -166,7 +166,7 @@ def test_logout_during_a_concurrent_render(tab: Tab, site: Site) -> None:
 
 @pytest.mark.not_for(Vue="not React")
 def test_react_18(tab: Tab, site: Site) -> None:
-    """React 18 follows the session, too."""
+    """The binding works in React 18 too."""
     page = tab("18/react_18")
     wait_for(page, "#login", "log in")
     log_in(page)
@@ -177,8 +177,8 @@ def test_react_18(tab: Tab, site: Site) -> None:
 
 
 @pytest.mark.not_for(Vue="see the next row")
-def test_the_recipe(tab: Tab, site: Site) -> None:
-    """The page's example: log in by the form, see who is logged in after a reload too, log out."""
+def test_example_of_the_docs(tab: Tab, site: Site) -> None:
+    """The example of the docs: log in with the form, see the user also after a reload, log out."""
     page = tab("react_recipe")
     wait_for(page, "form", "Log in")
     fill_in(page, password="wrong")

@@ -17,7 +17,7 @@ LIFETIME = ("load_user=PEOPLE.get)", 'load_user=PEOPLE.get, access_ttl="2s")')
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return where the example is served, with access tokens of two seconds."""
+    """Return the example's address; its access tokens live two seconds."""
     dist = project.example(tmp_path_factory) / "dist"
     with started("react_spa", tmp_path_factory.mktemp("spa"), LIFETIME, dist=dist) as address:
         yield address
@@ -39,7 +39,7 @@ def add(page: Page, text: str) -> None:
 @pytest.mark.clients("React")
 @pytest.mark.not_for(fetch="written in React", axios="written in React", Vue="written in React")
 def test_example(page: Page, context: BrowserContext, address: str) -> None:
-    """Notes are added after expiries, seen at once in another tab, and gone with the login; the path stays."""
+    """A note added after an expiry appears in another tab. A logout shows the login in both, at the same path."""
     fill_in(page, "ann", "wrong")
     wait_for(page, "form", "Wrong name or password.")
     fill_in(page, "ann")
@@ -64,8 +64,8 @@ def test_example(page: Page, context: BrowserContext, address: str) -> None:
     wait_for(page, "ul", text)
 
 
-def test_its_packages() -> None:
-    """The example names the packages that it is tested with, and the one that its own server hands out."""
+def test_packages_of_the_example() -> None:
+    """The example has the packages that it is tested with, and the Daypass package that its own server serves."""
     described = json.loads((EXAMPLE / "package.json").read_text())
     tested = json.loads((Path(__file__).with_name("package.json")).read_text())["dependencies"]
     named = described["dependencies"] | described["devDependencies"]

@@ -5,7 +5,7 @@ import pytest
 from .conftest import Tab, fill_in, log_in, wait_for
 from .site import Site, refreshes
 
-pytestmark = pytest.mark.engines("chromium")  # what is tested here is the libraries
+pytestmark = pytest.mark.engines("chromium")  # the libraries are tested, not the engines
 
 CLIENTS = {
     "axios": "error",
@@ -15,11 +15,11 @@ CLIENTS = {
     "apollo": "error",
     "urql": "error.networkError",
 }
-"""Where in a client's error that of the session is."""
+"""Where a client's error holds the session's error."""
 
 
 def test_react_router(tab: Tab, site: Site) -> None:
-    """Loaders run for users who are logged in; others get the login, and then what they wanted to see."""
+    """Loaders only run for users who are logged in; others get the login, and then the page that they wanted."""
     page = tab("react_router", "/?page=2")
     wait_for(page, "form", "Log in")
     assert "/login" == page.evaluate("location.pathname")
@@ -36,7 +36,7 @@ def test_react_router(tab: Tab, site: Site) -> None:
 
 
 def test_tanstack_query(tab: Tab, site: Site) -> None:
-    """Nothing that one user has loaded is shown to the next one; the end of the session is not retried."""
+    """Data that one user has loaded are not shown to the next one. The end of the session is not retried."""
     page = tab("react_query")
     wait_for(page, "form", "Log in")
     fill_in(page)
@@ -65,7 +65,7 @@ def test_tanstack_query(tab: Tab, site: Site) -> None:
 
 
 def test_svelte(tab: Tab, site: Site) -> None:
-    """The template follows a login by the form, a reload, and what happens in another tab."""
+    """The template shows a login by the form, a reload, and changes in another tab."""
     page = tab("svelte_recipe")
     wait_for(page, "form", "Log in")
     fill_in(page)
@@ -81,7 +81,7 @@ def test_svelte(tab: Tab, site: Site) -> None:
 
 
 def test_angular(tab: Tab, site: Site) -> None:
-    """`HttpClient` sees no expiry, the signals follow the session, and the guard asks for a login."""
+    """`HttpClient` gets 200 at expiry, the signals show the session, and the guard returns the login."""
     page = tab("angular_recipe")
     assert "/login" == page.evaluate("guard()")
     log_in(page)
@@ -96,7 +96,7 @@ def test_angular(tab: Tab, site: Site) -> None:
 
 
 def test_clients(tab: Tab, site: Site) -> None:
-    """Each API client, asked at expiry, gets its answer after one refresh for all of them."""
+    """The requests of all API clients at expiry succeed after one refresh."""
     page = tab("clients")
     log_in(page)
     site.expire(page)
@@ -107,7 +107,7 @@ def test_clients(tab: Tab, site: Site) -> None:
 
 
 def test_end_in_a_client(tab: Tab, site: Site) -> None:
-    """Where the session has ended each client's error has the code `login_required`; the request is not retried."""
+    """If the session has ended, each client's error has the code `login_required`. The request is not retried."""
     for client, error in CLIENTS.items():
         page = tab("clients")
         log_in(page)
@@ -119,7 +119,7 @@ def test_end_in_a_client(tab: Tab, site: Site) -> None:
 
 
 def test_websocket(tab: Tab, site: Site) -> None:
-    """A WebSocket opened at expiry gets a good token; it is closed when the user logs out."""
+    """A WebSocket opened at expiry gets a valid token. It is closed when the user logs out."""
     page = tab("clients")
     log_in(page)
     site.expire()
@@ -131,7 +131,7 @@ def test_websocket(tab: Tab, site: Site) -> None:
 
 
 def test_graphql_subscriptions(tab: Tab, site: Site) -> None:
-    """graphql-ws subscribes again when its access token has expired, and no more when the user has logged out."""
+    """graphql-ws subscribes again when its access token has expired, and not after a logout."""
     page = tab("clients")
     log_in(page)
     page.evaluate("""() => {

@@ -1,4 +1,4 @@
-"""What React and Vue render on a server, and a page that React hydrates."""
+"""Rendering of React and Vue on a server, and hydration by React."""
 
 import json
 from pathlib import Path
@@ -16,12 +16,12 @@ KNOWN = {"subject": USERS["alice"].subject, "username": "alice", "email": "alice
 
 @pytest.fixture(scope="module")
 def rendered(built: Path) -> Any:
-    """Return what a server renders without knowing for whom, for nobody, and for Alice. The process ends by itself."""
+    """Return what a server renders for an unknown user, for nobody, and for Alice. The process ends by itself."""
     return json.loads(run(npm.NODE, "ssr.mjs", json.dumps([None, KNOWN]), folder=built))
 
 
-def test_server(rendered: Any) -> None:
-    """On a server a session is harmless; the page says what the server knows of the user."""
+def test_rendering_on_a_server(rendered: Any) -> None:
+    """On a server a session does nothing. The page shows the user that the server knows."""
     texts = ["nobody|one moment", "nobody|log in", "alice|welcome"]
     assert [f'<b id="name">{text.replace("|", "</b><i>")}</i>' for text in texts] == rendered["react"]
     assert [f"<b>{text}</b>" for text in ("unknown nobody", "out nobody", "in alice")] == rendered["vue"]
@@ -32,7 +32,7 @@ def test_server(rendered: Any) -> None:
 @pytest.mark.not_for(fetch="no components", axios="no components", Vue="only its rendering is tried")
 @pytest.mark.parametrize("knows", [False, True], ids=["unknown", "known"])
 def test_hydration(tab: Tab, site: Site, rendered: Any, *, knows: bool) -> None:
-    """A page hydrates without a mismatch, whatever the server knew; what it knew is shown until the session knows."""
+    """A page hydrates without a mismatch. The user that the server knew is shown until the session is restored."""
     tab("react_lab").evaluate("session.login({ username: 'alice', password: 'correct horse battery' })")
     site.html = rendered["react"][2 if knows else 0]
     site.script = f"window.initialUser = {json.dumps(KNOWN)}" if knows else ""

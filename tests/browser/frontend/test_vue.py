@@ -15,7 +15,7 @@ def path_of(page: Page) -> str:
 
 @pytest.mark.not_for(React="see the row before")
 def test_login_and_back(tab: Tab, site: Site) -> None:
-    """The guard sends strangers to the login, and the login back to where they wanted to go."""
+    """The guard sends visitors to the login, and the login sends them back to the page that they wanted."""
     page = tab("vue_recipe", "/notes?page=2")
     page.wait_for_function("location.pathname === '/login'")
     assert "/login?redirect=/notes?page=2" == path_of(page)
@@ -29,8 +29,8 @@ def test_login_and_back(tab: Tab, site: Site) -> None:
     wait_for(page, "#notes", "200")
 
 
-def test_component_that_leaves(tab: Tab, site: Site) -> None:
-    """A component that leaves while its request waits for the refresh aborts it; the refresh serves the next one."""
+def test_component_that_unmounts(tab: Tab, site: Site) -> None:
+    """A component that unmounts during a refresh aborts its request. The next request uses the new token."""
     page = tab("vue_lab")
     log_in(page)
     page.evaluate(REFRESHED)
@@ -49,7 +49,7 @@ def test_component_that_leaves(tab: Tab, site: Site) -> None:
 
 
 def test_a_hundred_components(tab: Tab, site: Site) -> None:
-    """A hundred components that ask at expiry all get their answer, after one refresh."""
+    """A hundred components send requests at expiry: all succeed after one refresh."""
     page = tab("vue_lab")
     log_in(page)
     site.expire(page)
@@ -88,7 +88,7 @@ def test_guard_after_a_logout_elsewhere(tab: Tab, site: Site) -> None:
 
 
 def test_guard_at_the_end(tab: Tab, site: Site) -> None:
-    """Where the server has ended the session a request sends a guarded page to the login."""
+    """If the server has ended the session, the next request sends a guarded page to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
     page.evaluate("router.push('/notes')")
@@ -100,7 +100,7 @@ def test_guard_at_the_end(tab: Tab, site: Site) -> None:
 
 
 def test_guard_during_a_reload(tab: Tab, site: Site) -> None:
-    """While it is unknown who is logged in a guarded page stays where it is, and is never sent to the login."""
+    """While the status is `unknown`, a guarded page stays, and is never sent to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
     site.delay = 0.5
@@ -112,7 +112,7 @@ def test_guard_during_a_reload(tab: Tab, site: Site) -> None:
 
 
 def test_guard_while_the_server_is_down(tab: Tab, site: Site) -> None:
-    """While the server cannot be asked who is logged in, nobody is sent to the login."""
+    """While the server is down, a guarded page is not sent to the login."""
     page = tab("vue_recipe", "/login")
     log_in(page)
     site.down = True
