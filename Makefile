@@ -77,11 +77,11 @@ runtimes: $(READY) ## render pages by daypass/server in Bun and Deno, too
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md
 
-interop: $(READY) ## talk to OAuth clients and servers that nobody here wrote, by DPoP too
+interop: $(READY) ## talk to OAuth clients and servers that nobody here wrote, by DPoP too; and Auth.js
 	@test -x build/interop/bin/python || $(PYTHON) -m venv build/interop
 	@build/interop/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
 	$(BIN)/python -m pytest -q $(ARGS) tests/oauth/test_node_clients.py tests/oauth/test_python_clients.py \
-		tests/dpop/test_interop.py tests/dpop/with_requests_oauth2client.py
+		tests/dpop/test_interop.py tests/dpop/with_requests_oauth2client.py tests/migrations/with_auth_js.py
 
 bench: $(READY) $(NODE_READY) ## what things cost, against a floor measured in the same run
 	@for each in checking in_process importing requesting refreshing ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
@@ -167,9 +167,10 @@ sbom: ## write what the wheel brings along to sbom.json (CycloneDX)
 version: $(NODE_READY) ## write a version: into the one place that has it, the changelog and what is built (V=0.2.0)
 	@$(if $(V),,$(error say which version: make version V=0.2.0))
 	@$(NPM) version --silent --no-git-tag-version $(V)
-	@sed -i 's/^## Unreleased$$/## $(V)/' CHANGELOG.md
+	@sed -i "s/^## Unreleased\$$/## $(V) ($$(date -u +%F))/" CHANGELOG.md
 	@$(NPM) run --silent build
 	@touch $(NODE_READY) pyproject.toml
 
 clean: ## remove what was made
-	rm -rf .venv .venv-docs build .mypy_cache .pytest_cache .ruff_cache .hypothesis dist js/dist js/node_modules tests/browser/node_modules tests/browser/frontend/node_modules tests/oauth/node/node_modules
+	rm -rf .venv .venv-docs .migrations .sbom build dist sbom.json .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	find . -name node_modules -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ counts as a logout: there may be none. Each library is installed in a folder of 
 import argparse
 import asyncio
 import contextlib
+import os
 import random
 import shutil
 import socket
@@ -27,7 +28,13 @@ from typing import Any
 
 import aiohttp
 
+from tests.browser.npm import NODE, NPM
+
 ROOT = Path(__file__).parents[2]
+AUTH_JS = ROOT / "tests" / "migrations" / "auth_js"
+PATH = os.pathsep.join([str(NODE.parent), str(NPM.parent), os.environ["PATH"]])
+"""Finds Node itself, and the npm of the development requirements."""
+
 CALLERS = 16
 TOKENS = ("old", "ready", "move", "ready", "back", "old")
 COOKIES = ("old", "move", "old")
@@ -43,6 +50,7 @@ class Library:
         modes: the modes that the nodes go through.
         mark: a file in the nodes' folder that tells the application of a variant.
         fragile: whether the old library itself logs users out who lose an answer or have two tabs.
+        node: whether it is a package of npm, in ``tests/migrations/auth_js``.
     """
 
     module: str
@@ -50,6 +58,7 @@ class Library:
     modes: tuple[str, ...] = TOKENS
     mark: str | None = None
     fragile: bool = False
+    node: bool = False
 
 
 _SIMPLEJWT = ("djangorestframework-simplejwt", "django", "djangorestframework", "waitress")
@@ -65,6 +74,7 @@ LIBRARIES = {
     "flask-session": Library("flask_session", ("flask", "flask-login", "waitress"), COOKIES),
     "starlette-session": Library("starlette_session", ("starlette", "itsdangerous", "uvicorn"), COOKIES),
     "django-session": Library("django_session", ("django", "waitress"), COOKIES),
+    "auth-js": Library("auth_js", ("starlette", "uvicorn"), COOKIES, node=True),
 }
 
 
@@ -77,6 +87,9 @@ def environment(library: Library, folder: Path) -> Path:
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--editable", str(ROOT), *library.packages], check=True)
         (place / ".ready").touch()
+    if library.node and not (AUTH_JS / "node_modules").exists():
+        command = ["npm", "ci", "--silent", "--ignore-scripts"]
+        subprocess.run(command, cwd=AUTH_JS, env=os.environ | {"PATH": PATH}, check=True)
     return python
 
 
@@ -101,7 +114,9 @@ class Node:
         self.stop()
         arguments = [*self._command, mode, str(self.port), str(self._folder)]
         with (self._folder / "nodes.log").open("ab") as log:
-            self._process = subprocess.Popen(arguments, cwd=ROOT, stdout=log, stderr=log)  # noqa: ASYNC220 - returns at once
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+                arguments, cwd=ROOT, env=os.environ | {"PATH": PATH}, stdout=log, stderr=log
+            )
         for _ in range(1200):
             if self._process.poll() is not None:
                 raise SystemExit(f"a node has ended: {(self._folder / 'nodes.log').read_text()[-3000:]}")
