@@ -2,11 +2,15 @@
 
 import argparse
 import json
+import os
+import platform
 import re
+import sqlite3
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from compare import client_storms, storms
 from compare.client_storms import LIBRARIES
 from compare.peers import INSTALLED, KINDS, PYTHON, ROOT, Kind, running
 from compare.speed import speed_of
+from tests.browser.npm import NODE
 
 PAGE = ROOT / "docs" / "comparison.md"
 ROUNDS = 3
@@ -28,11 +33,18 @@ def main() -> None:
     tables: dict[str, Callable[[], str]] = {"servers": server_table, "clients": client_table, "speed": speed_table}
     for name, table in tables.items():
         if chosen in (None, name):
-            made = table()
+            made = f"{table()}\n{conditions()}\n"
             print(made, flush=True)
             marks = rf"(<!-- made: {name} -->\n).*?(<!-- end -->)"
             text = re.sub(marks, lambda found: f"{found[1]}{made}{found[2]}", text, flags=re.DOTALL)  # noqa: B023 - called at once
     PAGE.write_text(text, encoding="utf-8")
+
+
+def conditions() -> str:
+    """Say when and on what a table was measured."""
+    node = subprocess.run([NODE, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    machine = f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, Node {node[1:]}"
+    return f"Measured on {datetime.now(UTC):%Y-%m-%d}: {machine}, SQLite {sqlite3.sqlite_version}."
 
 
 def server_table() -> str:

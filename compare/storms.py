@@ -72,7 +72,7 @@ def logout(peer: Peer) -> str:
     """Log out, wait for a second, and use what was issued before."""
     first = peer.log_in()
     if not peer.log_out(first):
-        return "cannot"
+        return "needs a blocklist of your own"
     time.sleep(1)
     dead = peer.refresh(first.refresh) is None
     refused = not first.access or not peer.admits(first.access)
