@@ -47,6 +47,7 @@ def put(built: Path, folder: Path, version: str) -> None:
     ]
     (folder / "versions.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
     (folder / "index.html").write_text(INDEX.format(newest=newest), encoding="utf-8")
+    (folder / ".nojekyll").touch()  # GitHub Pages serves the files as they are
 
 
 def this_version() -> str:

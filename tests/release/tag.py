@@ -1,4 +1,7 @@
-"""Fails unless a tag is the version of this tree, and the changelog has it: ``python -m tests.release.tag v1.2.3``."""
+"""Prints the notes of a release; fails unless its tag is the version of this tree, and the changelog has it.
+
+python -m tests.release.tag v1.2.3
+"""
 
 import json
 import re
@@ -6,6 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+CHANGELOG = ROOT / "CHANGELOG.md"
 
 
 def version() -> str:
@@ -16,7 +20,12 @@ def version() -> str:
 
 def releases() -> list[str]:
     """Return the headings of the changelog, newest first."""
-    return re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(r"^## (\S+)", CHANGELOG.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def notes(changelog: str) -> str:
+    """Return the newest section of a changelog, without its heading."""
+    return re.split(r"^## .*\n", changelog, flags=re.MULTILINE)[1].strip() + "\n"
 
 
 def problems(tag: str) -> list[str]:
@@ -30,4 +39,7 @@ def problems(tag: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(problems(sys.argv[1])) or 0)
+    found = problems(sys.argv[1])
+    if found:
+        sys.exit("\n".join(found))
+    sys.stdout.write(notes(CHANGELOG.read_text(encoding="utf-8")))

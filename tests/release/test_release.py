@@ -1,7 +1,9 @@
 """One version everywhere, and workflows that publish only what was tested."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ def workflow(path: Path) -> dict[str, Any]:
 
 
 def steps() -> list[dict[str, Any]]:
-    return [step for path in WORKFLOWS for job in workflow(path)["jobs"].values() for step in job["steps"]]
+    return [step for path in WORKFLOWS for job in workflow(path)["jobs"].values() for step in job.get("steps", [])]
 
 
 def test_there_is_one_version() -> None:
@@ -82,3 +84,37 @@ def test_each_command_of_a_workflow_is_a_target_of_the_makefile() -> None:
     used = {target for command in commands for target in re.findall(r"\bmake ([a-z]+)", command)} - {"python"}
     assert used
     assert set() == used - targets
+
+
+def test_a_release_adds_its_site_to_those_before(tmp_path: Path) -> None:
+    """The first release makes the branch; each later one keeps what is there, and may run again."""
+    in_shell("git init --quiet --bare owner/hub", tmp_path, tmp_path)
+    take, publish = (step["run"] for step in steps() if "build/gh-pages\n" in step.get("run", ""))
+    for run, version in enumerate(["0.2", "0.3", "0.3"]):
+        runner = tmp_path / f"runner-{run}"
+        runner.mkdir()
+        in_shell(take, runner, tmp_path)
+        (runner / "build" / "gh-pages" / version).write_text("a site")
+        in_shell(publish, runner, tmp_path)
+    assert ["0.2", "0.3"] == in_shell("git -C owner/hub ls-tree --name-only gh-pages", tmp_path, tmp_path).split()
+
+
+def in_shell(script: str, folder: Path, server: Path) -> str:
+    """Run a step as GitHub's runner does; return what it prints."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(server),
+        "GITHUB_SERVER_URL": f"file://{server}",
+        "GITHUB_REPOSITORY": "owner/hub",
+        "GITHUB_REF_NAME": "v0.2.0",
+    }
+    command = ["/bin/bash", "-e", "-c", script]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    return done.stdout
+
+
+def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
+    """They have all of the newest section, and nothing of an older one."""
+    changelog = "# Changelog\n\nNewest first.\n\n## 0.3.0\n\n### Added\n\n- A thing.\n\n## 0.2.0\n\n- Another.\n"
+    assert "### Added\n\n- A thing.\n" == tag.notes(changelog)
