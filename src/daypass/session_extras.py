@@ -52,8 +52,8 @@ class Extras:
         persistent: whether the session survives closing the browser; False makes its cookie one without ``Max-Age``.
         authenticated_at: when its user was last authenticated, if that was not at the login; milliseconds.
         claims: the session's own claims, for each of its access tokens.
-        key: the key that the session is bound to. The text marks it as critical: versions before 0.3 would issue new
-            tokens without a proof, so they must not use such a session.
+        key: the key that the session is bound to. The text marks it as critical: a version that does not know it would
+            issue new tokens without a proof, so it must not use such a session. (Version 0.1 reads no extras.)
         user: the members of the user as at the login, for a session that keeps its user. Critical too: older versions
             would not find the user, and end the session.
         others: what a newer version has written, by name.
