@@ -71,7 +71,7 @@ from daypass.store_steps import (
     next_expiry,
 )
 from daypass.suspicion import Suspicions
-from daypass.user import User
+from daypass.user import Account, User
 from daypass.value import value
 
 ENTROPY = SECRET_SIZE + BRANCH_SIZE + 16
@@ -144,6 +144,9 @@ class Flows:
         policy: the lifetimes.
         limit: how many sessions a user may have.
         migration: the old tokens that are accepted.
+
+    Attributes:
+        with_accounts: whether the users are the store's accounts: a refresh then reads them in the same round trip.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class Flows:
         self.migration = migration or Migration((), b"")
         self.limit = limit or SessionLimit()
         self.policy = policy
+        self.with_accounts = False
         self._suspicions = Suspicions()
 
     # ---- login
@@ -475,14 +479,14 @@ class Flows:
         if scope is not None:
             yield from self._require_granted(token.session_id, scope, limit)
         proven = None if proof is None else proof.thumbprint
-        session, verdict = yield from self._present(token, call.now, device, passive=passive, proof=proven)
+        session, verdict, account = yield from self._present(token, call.now, device, passive=passive, proof=proven)
         if not is_proven(session, proven):  # a store that does not know the condition
             raise ProofRejected("the session is bound to a key")
         if verdict not in ISSUING:
             raise (yield from self.reject(TokenRejected(f"the verdict {verdict} gives no tokens"), call.now, session))
         if session.actor_session_id is not None:
             yield from self._require_actor(session, call)
-        user = yield from _user_of(session)
+        user = yield from _user_of(session, account)
         if user is None or user.disabled:
             yield from self._end(session.id, EndReason.USER_GONE, call.now)
             yield from RefuseSession(session.id, call.now)  # another node may have ended it
@@ -521,8 +525,10 @@ class Flows:
 
     def _present(
         self, token: RefreshToken, now: int, device: Device | None, *, passive: bool, proof: str | None
-    ) -> Flow[tuple[Session, Verdict]]:
-        """Act on the verdict on ``token``; return the session as it then is, if the verdict issues tokens."""
+    ) -> Flow[tuple[Session, Verdict, Account | None]]:
+        """Act on the verdict on ``token``; if it issues tokens, return the session as it then is, and what was read of
+        its user's account.
+        """
         policy = self.policy
         advance = Advance(
             session_id=token.session_id,
@@ -534,6 +540,7 @@ class Flows:
             absolute_ttl=policy.absolute_ttl,
             passive=passive,
             device=device or NOWHERE,
+            with_account=self.with_accounts,
         )
         for _ in range(_ATTEMPTS):
             answer = yield from advance
@@ -542,12 +549,12 @@ class Flows:
                 raise (yield from self.reject(TokenUnknown("the session is not known"), now))
             if answer.moved:
                 yield from self._tell(Verdict.ROTATE, found, 1, answer.rotated_at, now, device)
-                return found, Verdict.ROTATE
+                return found, Verdict.ROTATE, answer.account
             yield from self._require_live(found, now)
             verdict = judge(found, token, now, policy.grace_period, proof)
             settled = yield from self._settle(found, token, verdict, now, device, passive=passive)
             if settled is not None:
-                return settled, verdict
+                return settled, verdict, answer.account
         raise StoreContended("others changed the session again and again")
 
     def _settle(
@@ -839,10 +846,12 @@ class Flows:
         return True
 
 
-def _user_of(session: Session) -> Flow[User | None]:
-    """Return the session's user: the one that it keeps, otherwise as the application knows them now."""
+def _user_of(session: Session, account: Account | None = None) -> Flow[User | None]:
+    """Return the session's user: the one that it keeps, otherwise as the application or ``account`` knows them now."""
     kept = session_options.kept_user(session)
-    return kept if kept is not None else (yield from LoadUser(session.subject))
+    if kept is not None:
+        return kept
+    return account.user if account is not None else (yield from LoadUser(session.subject))
 
 
 def _decode(text: str, ring: KeyRing, client: str) -> RefreshToken:

@@ -6,6 +6,7 @@ from daypass.flow import A, Step
 from daypass.keys import KeyRecord
 from daypass.rotation import Expectation, is_proven
 from daypass.session import NOWHERE, Device, EndReason, Session
+from daypass.user import Account
 from daypass.value import value
 
 
@@ -74,11 +75,14 @@ class Advanced:
         session: as it is now; None if it does not exist.
         moved: whether this step moved it.
         rotated_at: when it was rotated before, if this step moved it; otherwise 0.
+        account: of its user, if the step has ``with_account`` and the store read it; None otherwise, which says
+            nothing of the user.
     """
 
     session: Session | None
     moved: bool
     rotated_at: int = 0
+    account: Account | None = None
 
 
 @value(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Advance(StoreStep[Advanced]):
     ``now`` plus the shorter of ``idle_ttl`` and its own idle time, or stays as it was if the step is ``passive``. It is
     never later than ``created_at + absolute_ttl`` or the session's own ``ends_at``. The user agent and the address of
     ``device``, where known, replace those of the session.
+
+    ``with_account`` also reads the built-in user of the session, where the store can do so in the same round trip.
     """
 
     session_id: str
@@ -100,6 +106,7 @@ class Advance(StoreStep[Advanced]):
     absolute_ttl: int
     passive: bool = False
     device: Device = NOWHERE
+    with_account: bool = False
 
     def moved(self, session: Session) -> Session | None:
         """Return ``session`` after the move; None if its position is not the expected one."""

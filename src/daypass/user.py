@@ -124,3 +124,9 @@ class Account:
     created_at: int
     disabled_at: int | None = None
     scope: str | None = None
+
+    @property
+    def user(self) -> User:
+        """The user that it describes."""
+        disabled = self.disabled_at is not None
+        return User(self.subject, self.username, self.email, disabled=disabled, scope=self.scope)

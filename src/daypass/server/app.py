@@ -61,6 +61,7 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
             device_bound=configuration.device_bound,
             **configuration.lifetimes,
         )
+        auth.flows.with_accounts = configuration.users is None
         await _read_keys(auth, store)
     except BaseException:
         await store.close()

@@ -63,7 +63,7 @@ class Users:
         if fitting != _normalized(password) or _hasher.check_needs_rehash(account.password_hash):
             replacement = await asyncio.to_thread(_hasher.hash, _normalized(password))
             await self._store.perform_account(SetPasswordHash(account.subject, replacement))
-        return _user(account)
+        return account.user
 
     async def load(self, subject: str) -> User | None:
         """Return the user with this subject, None if the user does not exist.
@@ -72,7 +72,7 @@ class Users:
             StoreError: the store cannot be used now.
         """
         account = await self._store.perform_account(LoadAccount(subject))
-        return None if account is None else _user(account)
+        return None if account is None else account.user
 
     async def close(self) -> None:
         """Do nothing: the store is closed by its issuer."""
@@ -155,11 +155,6 @@ def _is_plain(name: str) -> bool:
 def _is_text(password: str) -> bool:
     """Return whether ``password`` fits into JSON in UTF-8: bytes that are not UTF-8 were read as lone surrogates."""
     return "\0" not in password and not any("\ud800" <= character <= "\udfff" for character in password)
-
-
-def _user(account: Account) -> User:
-    disabled = account.disabled_at is not None
-    return User(account.subject, account.username, account.email, disabled=disabled, scope=account.scope)
 
 
 def _fitting(password_hash: str, password: str) -> str | None:

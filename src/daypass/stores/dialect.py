@@ -18,6 +18,7 @@ class Dialect:
         upgrades: the statements that upgrade each older version to the next.
         advance: `Advance` as one statement. Empty: find, compare and update, in a transaction that blocks all other
             writers.
+        advance_with_account: the same, with the account of the session's user.
         admit: `Admit` as one statement, which answers as `sql.ADMIT` does. Empty: step by step, in such a transaction.
         for_update: ends a select that locks its rows.
         skip_locked: ends a select that locks its rows, and skips those that others have locked.
@@ -32,6 +33,7 @@ class Dialect:
     tables: tuple[str, ...]
     upgrades: Mapping[int, tuple[str, ...]]
     advance: str = ""
+    advance_with_account: str = ""
     admit: str = ""
     for_update: str = ""
     skip_locked: str = ""
@@ -82,6 +84,7 @@ POSTGRES = Dialect(
     schema.POSTGRES,
     schema.POSTGRES_UPGRADES,
     advance=sql.ADVANCE,
+    advance_with_account=sql.ADVANCE_WITH_ACCOUNT,
     admit=sql.ADMIT,
     for_update="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",

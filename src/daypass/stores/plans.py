@@ -82,13 +82,17 @@ def _parted(devices: bytes) -> list[bytes]:
 @PLANS(store_steps.Advance)
 def _advance(step: store_steps.Advance, dialect: Dialect) -> Plan[store_steps.Advanced]:
     if dialect.advance:
-        return (yield from _advance_at_once(step, dialect.advance))
+        text = dialect.advance_with_account if step.with_account else dialect.advance
+        return (yield from _advance_at_once(step, text))
     session = yield from _find_session(step.session_id)
-    moved = None if session is None else step.moved(session)
-    if session is None or moved is None:
-        return store_steps.Advanced(session, moved=False)
+    if session is None:
+        return store_steps.Advanced(None, moved=False)
+    account = (yield from _account(sql.LOAD_ACCOUNT, session.subject)) if step.with_account else None
+    moved = step.moved(session)
+    if moved is None:
+        return store_steps.Advanced(session, moved=False, account=account)
     yield Query(sql.MOVE, sql.session_parameters(moved))
-    return store_steps.Advanced(moved, moved=True, rotated_at=session.rotated_at)
+    return store_steps.Advanced(moved, moved=True, rotated_at=session.rotated_at, account=account)
 
 
 def _advance_at_once(step: store_steps.Advance, text: str) -> Plan[store_steps.Advanced]:
@@ -97,11 +101,10 @@ def _advance_at_once(step: store_steps.Advance, text: str) -> Plan[store_steps.A
         rows = yield query
         if not rows:
             return store_steps.Advanced(None, moved=False)
-        session, (moved, rotated_at) = sql.session_of(rows[0]), rows[0][-2:]
-        if moved:
-            return store_steps.Advanced(session, moved=True, rotated_at=rotated_at)
-        if step.moved(session) is None:
-            return store_steps.Advanced(session, moved=False)
+        answer = sql.advanced_of(rows[0])
+        session = answer.session
+        if answer.moved or session is None or step.moved(session) is None:
+            return answer
         # Another moved it while this statement was waiting for the row: what was found is from before that.
     raise StoreContended("others changed the session again and again")
 

@@ -18,6 +18,7 @@ from daypass.store_steps import (
     DEVICES,
     Admit,
     Advance,
+    Advanced,
     Amend,
     Bind,
     End,
@@ -45,6 +46,8 @@ session's own times."""
 
 FOUND_COLUMNS = f"{SESSION_COLUMNS}, {EVERYONE_AT}"
 """What `session_of` reads: a session, and when everyone was ended."""
+
+_FOUND = len(SESSION_COLUMNS.split(", ")) + 1
 
 KEY_COLUMNS = "kid, algorithm, wrapped, created_at, used_from"
 ACCOUNT_COLUMNS = "subject, email, username, password_hash, created_at, disabled_at, scope"
@@ -107,7 +110,7 @@ MOVE = """
     WHERE id = :id
 """
 
-ADVANCE = f"""
+_MOVED = f"""
     WITH moved AS (
         UPDATE daypass_sessions AS now
         SET generation = :generation, branch = :branch, rotated_at = :now,
@@ -123,12 +126,24 @@ ADVANCE = f"""
           AND ended_at IS NULL AND created_at > {EVERYONE_AT}
           AND LEAST(expires_at, created_at + :absolute_ttl, ends_at, GREATEST(created_at, rotated_at) + idle_ttl) > :now
         RETURNING {FOUND_COLUMNS}, TRUE, was_rotated_at
-    )
+    )"""
+"""Moves the session. LEAST passes over NULL."""
+
+_MOVED_OR_FOUND = f"""
     SELECT * FROM moved
     UNION ALL
     SELECT {FOUND_COLUMNS}, FALSE, 0 FROM daypass_sessions WHERE id = :id AND NOT EXISTS (SELECT FROM moved)
 """
-"""PostgreSQL's: moves the session, or finds it where it cannot be moved, in one statement. LEAST passes over NULL."""
+
+ADVANCE = _MOVED + _MOVED_OR_FOUND
+"""PostgreSQL's: moves the session, or finds it where it cannot be moved, in one statement."""
+
+ADVANCE_WITH_ACCOUNT = f"""{_MOVED},
+    found AS ({_MOVED_OR_FOUND})
+    SELECT found.*, {", ".join(f"daypass_accounts.{column}" for column in ACCOUNT_COLUMNS.split(", "))}
+    FROM found LEFT JOIN daypass_accounts ON daypass_accounts.subject = found.subject
+"""
+"""The same, and the account of the session's user: NULL where there is none."""
 
 SWAP = f"""
     UPDATE daypass_sessions
@@ -495,6 +510,12 @@ def advance_parameters(step: Advance) -> Parameters:
         "user_agent": _without_nul(step.device.user_agent),
         "address": _without_nul(step.device.address),
     }
+
+
+def advanced_of(row: Sequence[Any]) -> Advanced:
+    """Return the answer in a row of `ADVANCE` or `ADVANCE_WITH_ACCOUNT`."""
+    moved, rotated_at, *account = row[_FOUND:]
+    return Advanced(session_of(row), moved, rotated_at, account_of(account) if any(account) else None)
 
 
 def swap_parameters(step: Swap) -> Parameters:
