@@ -358,6 +358,30 @@ def test_clients_of_every_kind_share_one_refresh(
     assert issuer.counts["refreshes"] == 1
 
 
+def test_an_event_loop_is_woken_once_for_all_its_tasks() -> None:
+    """A hundred tasks that wait for one refresh cost its thread one call; each task may be cancelled on its own."""
+    may_end = threading.Event()
+
+    def refresh(_: str | None) -> str:
+        may_end.wait(10)
+        return "new"
+
+    auth = DaypassAuth("http://127.0.0.1:1/auth", strategy=refresh)
+
+    async def wait() -> None:
+        loop, woken = asyncio.get_running_loop(), []
+        wake = loop.call_soon_threadsafe
+        loop.call_soon_threadsafe = lambda *call, **options: woken.append(call) or wake(*call, **options)  # type: ignore[assignment, func-returns-value]
+        tasks = [asyncio.create_task(auth.atoken()) for _ in range(100)]
+        await asyncio.sleep(0.05)
+        tasks[0].cancel()
+        may_end.set()
+        assert ["new"] * 99 == await asyncio.gather(*tasks[1:])
+        assert (1, True) == (len(woken), tasks[0].cancelled())
+
+    asyncio.run(wait())
+
+
 def test_a_closed_client_takes_no_session_with_it(new_user: NewUser, kind: str, issuer: Any, clock: Any) -> None:
     """The client that logged in may be closed: refreshes then go through one of our own."""
     first = new_user(kind)

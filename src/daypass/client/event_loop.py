@@ -115,29 +115,46 @@ def running_loop() -> EventLoop | None:
         return None
 
 
-async def wait_for(future: Future[A], seconds: float) -> A:
-    """Return the result of a future that a thread sets; cancelling this call does not cancel the future.
+class Waiting:
+    """The tasks that wait for a future that a thread sets. Each event loop is woken once, however many tasks it has.
 
-    Raises:
-        TimeoutError: it was not set in time.
+    Args:
+        future: the future.
     """
-    trio = _trio()
-    if trio is None:
-        import asyncio
 
-        async with asyncio.timeout(seconds):
-            # Without the shield, cancelling this task would cancel the future that the other tasks wait for.
-            return await asyncio.shield(asyncio.wrap_future(future))
-    done, token = trio.Event(), trio.lowlevel.current_trio_token()
+    def __init__(self, future: Future[Any]) -> None:
+        self._future = future
+        self._events: dict[object, Any] = {}
 
-    def wake(_: Future[A]) -> None:
-        with suppress(RuntimeError):  # trio.RunFinishedError
-            token.run_sync_soon(done.set)
+    async def result(self, seconds: float) -> Any:
+        """Return the result of the future; cancelling this call changes nothing for the other tasks.
 
-    future.add_done_callback(wake)
-    with trio.move_on_after(seconds):
-        await done.wait()
-    return future.result(0)
+        Raises:
+            TimeoutError: it was not set in time.
+        """
+        trio = _trio()
+        if trio is not None:
+            with trio.move_on_after(seconds):
+                await self._event(trio.lowlevel.current_trio_token(), trio.Event, "run_sync_soon").wait()
+        elif not self._future.done():
+            import asyncio
+
+            async with asyncio.timeout(seconds):
+                await self._event(asyncio.get_running_loop(), asyncio.Event, "call_soon_threadsafe").wait()
+        return self._future.result(0)
+
+    def _event(self, loop: Any, new: Callable[[], Any], wake: str) -> Any:
+        """Return the event of an event loop, which is set in that loop when the future is done."""
+        event = self._events.get(loop)
+        if event is None:
+            event = self._events[loop] = new()
+
+            def done(_: Future[Any]) -> None:
+                with suppress(RuntimeError):  # the loop was closed meanwhile
+                    getattr(loop, wake)(event.set)
+
+            self._future.add_done_callback(done)
+        return event
 
 
 async def in_thread(function: Callable[..., A], *arguments: Any) -> A:

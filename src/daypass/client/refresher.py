@@ -2,9 +2,9 @@
 
 - A refresh runs in its own thread, so it goes on if its caller is cancelled, times out or dies. Its result is stored
   before any caller continues.
-- Threads, tasks and event loops wait for the same `PendingRefresh` through one `concurrent.futures.Future`. All of them
-  stop waiting at its deadline, and after that a new refresh can start. If its response comes even later, its token is
-  used unless there is a newer one.
+- Threads, tasks and event loops wait for the same `PendingRefresh` through one `concurrent.futures.Future`, which wakes
+  each event loop once for all its tasks. All of them stop waiting at its deadline, and after that a new refresh can
+  start. If its response comes even later, its token is used unless there is a newer one.
 - If a storage keeps the session, a refresh waits for its turn among the processes that share it, reads the storage
   before it sends, and stores the result before the next process has its turn.
 - Failed attempts are counted for all callers together until a refresh succeeds. The pause between attempts grows with
@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from daypass.client.dpop import new_key, with_key
-from daypass.client.event_loop import EventLoop, in_thread, running_loop, wait_for
+from daypass.client.event_loop import EventLoop, Waiting, in_thread, running_loop
 from daypass.client.events import EventKind, logger
 from daypass.client.failures import described, frames_of
 from daypass.client.flow import State
@@ -55,9 +55,10 @@ class PendingRefresh:
         sent_at: when the attempt that got a response was sent, on the same clock.
         ends_at: its deadline, on the same clock.
         done: gets the outcome after it has been stored.
+        waiting: the tasks that wait for it.
     """
 
-    __slots__ = ("__weakref__", "done", "ends_at", "sent_at", "started_at", "tokens")
+    __slots__ = ("__weakref__", "done", "ends_at", "sent_at", "started_at", "tokens", "waiting")
 
     def __init__(self, tokens: Tokens, started_at: int, ends_at: int) -> None:
         self.tokens = tokens
@@ -66,6 +67,7 @@ class PendingRefresh:
         from concurrent.futures import Future  # imported here: only needed for a refresh
 
         self.done: Future[Outcome] = Future()
+        self.waiting = Waiting(self.done)
 
 
 class Refresher:
@@ -137,7 +139,7 @@ class Refresher:
         if pending is None:
             return await in_thread(self._session.state) if self._session.needs_look else self._session.state()
         try:
-            outcome: Outcome = await wait_for(pending.done, self._left(pending))
+            outcome: Outcome = await pending.waiting.result(self._left(pending))
             return self._session.state(outcome=outcome)
         except TimeoutError:
             return self._session.state(outcome=_LOST)
