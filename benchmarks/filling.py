@@ -1,21 +1,27 @@
-"""Databases full of sessions, made quickly: what `scale.py` measures on."""
+"""Databases full of sessions, made quickly."""
 
 import contextlib
 import hashlib
-import os
 import sqlite3
 import sys
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from load import tree_seconds
 
 from daypass.session import Session
 from daypass.store_steps import Migrate, Probe
 from daypass.stores import Store
 from daypass.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    import psycopg
+    import redis
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -55,10 +61,53 @@ def values(session: Session) -> tuple[object, ...]:
     )
 
 
-def chunks(sessions: int) -> Iterator[list[tuple[object, ...]]]:
+def chunks(sessions: Iterable[Session]) -> Iterator[list[tuple[object, ...]]]:
     """Yield rows, sorted within each chunk: pages are split as by users who come at random, but sooner."""
-    for start in range(0, sessions, CHUNK):
-        yield sorted(values(born(number)) for number in range(start, min(sessions, start + CHUNK)))
+    rows = map(values, sessions)
+    while chunk := sorted(islice(rows, CHUNK)):
+        yield chunk
+
+
+def fill_sqlite(path: Path, sessions: Iterable[Session]) -> None:
+    """Add sessions to a file that has its tables."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -1000000")
+        marks = ", ".join("?" for _ in COLUMNS)
+        insert = f"INSERT INTO daypass_sessions ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608 - made of names
+        for rows in chunks(sessions):
+            with connection:
+                connection.executemany(insert, rows)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def fill_postgres(connection: "psycopg.Connection[Any]", sessions: Iterable[Session]) -> None:
+    """Add sessions to a database that has its tables."""
+    connection.execute("SET synchronous_commit = off")
+    copying = f"COPY daypass_sessions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)".encode()
+    types = ("bytea", "text", "text", "int8", "bytea", "int8", "int8", "int8")
+    for rows in chunks(sessions):
+        with connection.cursor() as cursor, cursor.copy(copying) as copy:
+            copy.set_types(types)
+            for each in rows:
+                copy.write_row(each)
+    connection.execute("VACUUM ANALYZE daypass_sessions")
+    connection.execute("CHECKPOINT")
+
+
+def fill_redis(client: "redis.Redis", sessions: Iterable[Session]) -> None:
+    """Add sessions to a Redis server."""
+    from daypass.stores.redis import layout
+
+    names = layout.Layout("daypass")
+    left = iter(sessions)
+    while some := list(islice(left, 10_000)):
+        pipeline = client.pipeline(transaction=False)
+        for session in some:
+            raw_id = bytes.fromhex(session.id)
+            pipeline.execute_command("HSET", names.session(raw_id), *layout.session_fields(session))
+            pipeline.execute_command("ZADD", names.index(session.subject), session.created_at, raw_id)
+        pipeline.execute()
 
 
 class Place:
@@ -105,29 +154,8 @@ class SqlitePlaces(Places):
         store.perform(Probe())
         store.close()
         self.callback(store.close)
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA cache_size = -1000000")
-            marks = ", ".join("?" for _ in COLUMNS)
-            insert = f"INSERT INTO daypass_sessions ({', '.join(COLUMNS)}) VALUES ({marks})"  # noqa: S608 - made of names
-            for rows in chunks(sessions):
-                with connection:
-                    connection.executemany(insert, rows)
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        fill_sqlite(path, map(born, range(sessions)))
         return Place(store, lambda: path.stat().st_size)
-
-
-def busy(pid: int) -> float:
-    """Return for how many seconds a process and its children have kept a core busy, by what Linux tells."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # one that has just ended
-            fields = path.read_text().rpartition(")")[2].split()
-            if path.parent.name == str(pid):
-                ticks += sum(map(int, fields[11:15]))
-            elif fields[1] == str(pid):
-                ticks += sum(map(int, fields[11:13]))
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class PostgresPlaces(Places):
@@ -154,16 +182,7 @@ class PostgresPlaces(Places):
         store = PostgresStore(url)
         self.callback(store.close)
         store.perform(Migrate())
-        connection.execute("SET synchronous_commit = off")
-        copying = f"COPY daypass_sessions ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)".encode()
-        types = ("bytea", "text", "text", "int8", "bytea", "int8", "int8", "int8")
-        for rows in chunks(sessions):
-            with connection.cursor() as cursor, cursor.copy(copying) as copy:
-                copy.set_types(types)
-                for each in rows:
-                    copy.write_row(each)
-        connection.execute("VACUUM ANALYZE daypass_sessions")
-        connection.execute("CHECKPOINT")
+        fill_postgres(connection, map(born, range(sessions)))
 
         def number(query: LiteralString) -> int:
             row = connection.execute(query).fetchone()
@@ -174,7 +193,7 @@ class PostgresPlaces(Places):
             store,
             size=lambda: number("SELECT pg_total_relation_size('daypass_sessions')"),
             log=lambda: number("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"),
-            cpu=lambda: busy(self._server.pid),
+            cpu=lambda: tree_seconds(self._server.pid),
         )
 
 
@@ -182,21 +201,13 @@ class RedisPlaces(Places):
     """Private servers, which sync what they answered; one for each place, so that what is in memory can be told."""
 
     def filled(self, name: str, sessions: int) -> Place:  # noqa: ARG002 - each has a server of its own
-        from daypass.stores.redis import RedisStore, layout
+        from daypass.stores.redis import RedisStore
         from tests.servers.redis import Server
 
         server = self.enter_context(Server("appendonly no", "appendfsync always"))
-        names = layout.Layout("daypass")
         with server.client as client:
             empty = client.info("memory")["used_memory"]
-            for start in range(0, sessions, 10_000):
-                pipeline = client.pipeline(transaction=False)
-                for number in range(start, start + 10_000):
-                    session = born(number)
-                    raw_id = bytes.fromhex(session.id)
-                    pipeline.execute_command("HSET", names.session(raw_id), *layout.session_fields(session))
-                    pipeline.execute_command("ZADD", names.index(session.subject), session.created_at, raw_id)
-                pipeline.execute()
+            fill_redis(client, map(born, range(sessions)))
             taken = client.info("memory")["used_memory"] - empty
             client.config_set("appendonly", "yes")
             while client.info("persistence")["aof_rewrite_in_progress"]:

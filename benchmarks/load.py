@@ -1,14 +1,17 @@
-"""Sixteen clients at once, each on a connection of its own: sends the next refresh as soon as it has the answer."""
+"""Sixteen clients at once, each on a connection of its own, who refresh without a pause or so many times a second."""
 
 import asyncio
+import contextlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 CLIENTS = 16
 SECONDS = 3.0
+LOGIN = b'{"username": "ann", "password": "correct horse"}'
 COOKIE = re.compile(rb"set-cookie: (daypass[0-9a-z-]*=[^;]*)", re.IGNORECASE)
 
 
@@ -17,7 +20,7 @@ class Load(NamedTuple):
 
     Attributes:
         rate: refreshes a second.
-        cpu: µs of the server process's CPU time for each.
+        cpu: µs of CPU time that the server's processes used for each.
         middle: the median of how long one took, in milliseconds.
         tail: how long 99 of 100 took at most, in milliseconds.
         bad: how many answers were no refresh.
@@ -31,24 +34,33 @@ class Load(NamedTuple):
 
 
 class Client(asyncio.Protocol):
-    """One client on one connection: sends the next request as soon as it has the answer."""
+    """One client on one connection: sends the next request as soon as it has the answer, or when it is due.
 
-    def __init__(self, host: str) -> None:
+    Args:
+        host: the server.
+        period: seconds from one request to the next; 0 sends them without a pause.
+    """
+
+    def __init__(self, host: str, period: float) -> None:
         self.host = host
+        self.period = period
         self.cookie = b"daypass=x"
         self.bad = 0
         self.took: list[float] = []
         self.sent_at = 0.0
         self.buffer = b""
-        self.running = True
+        self.running = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def send(self, path: str = "/auth/refresh", body: bytes = b"") -> None:
+        self.sent_at = time.perf_counter()
+        self.write(path, body)
+
+    def write(self, path: str = "/auth/refresh", body: bytes = b"") -> None:
         head = f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
         request = head.encode() + b"Cookie: %s\r\nContent-Length: %d\r\n\r\n%s" % (self.cookie, len(body), body)
-        self.sent_at = time.perf_counter()
         self.transport.write(request)  # type: ignore[attr-defined]  # asyncio types it as a base transport
 
     def data_received(self, data: bytes) -> None:
@@ -68,39 +80,95 @@ class Client(asyncio.Protocol):
             self.bad += 1
         self.buffer = b""
         if self.running:
+            self.send_next()
+
+    def send_next(self) -> None:
+        """Send the next request. If it was due before the answer came, its time counts from then on."""
+        left = self.sent_at + self.period - time.perf_counter()
+        if left > 0:
+            asyncio.get_running_loop().call_later(left, self.send_later)
+        elif self.period:
+            self.sent_at += self.period
+            self.write()
+        else:
+            self.send()
+
+    def send_later(self) -> None:
+        if self.running:
             self.send()
 
 
-async def load(address: str, pid: int, *, login: bool) -> Load:
-    """Put the server process ``pid`` under load, and return what it did."""
-    host = address.removeprefix("http://")
-    loop = asyncio.get_running_loop()
-    name, _, port = host.partition(":")
-    clients = [(await loop.create_connection(lambda: Client(host), name, int(port)))[1] for _ in range(CLIENTS)]
-    for client in clients:
-        if login:
-            client.send("/auth/login", b'{"username": "ann", "password": "x"}')
-        else:
+class Crowd:
+    """The clients of a server, who refresh all the time.
+
+    Args:
+        pids: the server's processes; those that they have started count too.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.pids = pids
+        self.clients: list[Client] = []
+
+    async def come(self, address: str, *, login: bool, rate: float = 0) -> None:
+        """Connect, log in, and begin to refresh: without a pause, or ``rate`` times a second in all."""
+        host = address.removeprefix("http://")
+        loop = asyncio.get_running_loop()
+        name, _, port = host.partition(":")
+        period = CLIENTS / rate if rate else 0
+        for _ in range(CLIENTS):
+            _, client = await loop.create_connection(lambda: Client(host, period), name, int(port))
+            self.clients.append(client)
+            if login:  # one after another, because hashing takes time
+                client.send("/auth/login", LOGIN)
+                while not (client.took or client.bad):  # noqa: ASYNC110 - nothing signals it
+                    await asyncio.sleep(0.002)
+        for client in self.clients:
+            client.running = True
             client.send()
-    await asyncio.sleep(0.5)
-    for client in clients:
-        client.took.clear()
-    used, started = cpu_seconds(pid), time.perf_counter()
-    await asyncio.sleep(SECONDS)
-    spans = sorted(span for client in clients for span in client.took)
-    used, took = cpu_seconds(pid) - used, time.perf_counter() - started
-    for client in clients:
-        client.running = False
-    await asyncio.sleep(0.2)
-    for client in clients:
-        client.transport.close()
-    done = max(1, len(spans))
-    bad = sum(client.bad for client in clients) + (not spans)
-    middle, tail = (spans[int(done * share)] * 1e3 if spans else 0.0 for share in (0.5, 0.99))
-    return Load(done / took, used / done * 1e6, middle, tail, bad)
+            await asyncio.sleep(period / CLIENTS)
+        await asyncio.sleep(0.5)
+
+    async def watched(self, seconds: float = SECONDS) -> Load:
+        """Return what the server does in the next seconds."""
+        for client in self.clients:
+            client.took.clear()
+        used, started = self._cpu(), time.perf_counter()
+        await asyncio.sleep(seconds)
+        spans = sorted(span for client in self.clients for span in client.took)
+        used, took = self._cpu() - used, time.perf_counter() - started
+        done = max(1, len(spans))
+        bad = sum(client.bad for client in self.clients) + (not spans)
+        middle, tail = (spans[int(done * share)] * 1e3 if spans else 0.0 for share in (0.5, 0.99))
+        return Load(done / took, used / done * 1e6, middle, tail, bad)
+
+    async def leave(self) -> None:
+        """Let the last answers come, and close the connections."""
+        for client in self.clients:
+            client.running = False
+        await asyncio.sleep(0.2)
+        for client in self.clients:
+            client.transport.close()
+
+    def _cpu(self) -> float:
+        return sum(map(tree_seconds, self.pids))
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return how much CPU time a process has used, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+async def load(address: str, *pids: int, login: bool, rate: float = 0) -> Load:
+    """Put a server under load, and return what it did."""
+    crowd = Crowd(pids)
+    await crowd.come(address, login=login, rate=rate)
+    try:
+        return await crowd.watched()
+    finally:
+        await crowd.leave()
+
+
+def tree_seconds(pid: int) -> float:
+    """Return how much CPU time a process and all that it has started have used, in seconds; also those that ended."""
+    with contextlib.suppress(OSError):  # it has just ended, and its parent has its time
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") + sum(
+            tree_seconds(int(each)) for each in children
+        )
+    return 0.0

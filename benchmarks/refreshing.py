@@ -12,12 +12,14 @@ store (`floors`). PostgreSQL and Redis are private servers that share the two co
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from load import CLIENTS, Load, load
@@ -48,7 +50,14 @@ def serve(what: str, store: str, url: str) -> None:
     with run.bind("127.0.0.1", 0) as listening:
         address = run.address(listening)
         application = daypass(store, url, address) if what == "daypass" else floor(what, store, url)
-        run.serve(application, listening, lambda: print(address, flush=True))
+        run.serve(application, listening, partial(started, address))
+
+
+def started(address: str) -> None:
+    """Do what docs/performance.md advises after the start; then be found."""
+    gc.collect()
+    gc.freeze()
+    print(address, flush=True)
 
 
 def daypass(store: str, url: str, address: str) -> Starlette:
@@ -61,7 +70,13 @@ def daypass(store: str, url: str, address: str) -> Starlette:
     auth = AsyncDaypass(opened(store, url), issuer=address, load_user=load_user, grace_period=0, secret="0" * 32)
     # Each client refreshes one session more often than the default limits allow.
     routes = auth_routes(auth, authenticate=authenticate, rate_limits=None)
-    return Starlette(routes=[Mount("/auth", routes=routes)])
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with auth:
+            yield
+
+    return Starlette(routes=[Mount("/auth", routes=routes)], lifespan=lifespan)
 
 
 def opened(store: str, url: str) -> AsyncStore:
@@ -134,17 +149,24 @@ def place(store: str) -> Iterator[str]:
 
 def measured(what: str, store: str) -> Load:
     """Put an application under load."""
-    with place(store) as url:
-        command = [sys.executable, __file__, "--serve", what, store, url]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert server.stdout is not None
-        try:
-            found = asyncio.run(load(server.stdout.readline().strip(), server.pid, login=what == "daypass"))
-        finally:
-            server.terminate()
-            server.communicate()
+    with place(store) as url, serving(what, store, url) as (address, pid):
+        found = asyncio.run(load(address, pid, login=what == "daypass"))
     assert found.bad == 0, f"{found.bad} answers of {what} with {store} were no refresh"
     return found
+
+
+@contextlib.contextmanager
+def serving(what: str, store: str, url: str) -> Iterator[tuple[str, int]]:
+    """Run an application in a process; give its address and its process id."""
+    server = subprocess.Popen(
+        [sys.executable, __file__, "--serve", what, store, url], stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().strip(), server.pid
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 def main(stores: list[str]) -> None:

@@ -50,10 +50,16 @@ _BEHIND = APART_AT_MOST + _LATE
 _LOOK_BACK_EVERY = 10 * SECOND
 """How often the endings of such nodes are read."""
 
-_BATCH = 1000
-_PURGED_AT_ONCE = 250
-"""Sessions in a batch of `Upkeep.purge`: in SQLite, refreshes wait for the whole batch."""
+_LOOKED_AT = 1000
+"""Sessions that the sweep looks at in a second."""
+
+_REMOVED_AT_ONCE = 50
+"""In SQLite refreshes wait while sessions are removed, so it is done in steps, each of about so many."""
+
 _LONGEST_PAUSE = SECOND // 10
+_RESTED = 3
+"""How much longer the pause after such a step is than the step."""
+
 _REST = 1 * HOUR
 _OVER_SINCE = 1 * HOUR
 
@@ -93,6 +99,7 @@ class Upkeep:
         self._pruned_at = 0
         self._looked_back_at = 0
         self._sweep_due_at = 0
+        self._sweeps_at_once = _REMOVED_AT_ONCE
         self._link: EventCode | None = None
         self._compared_at = 0
         self._clock_error: str | None = None
@@ -219,14 +226,30 @@ class Upkeep:
 
     # ---- sweeping
 
-    def sweep(self, now: int, *, regardless: bool = False, batch: int = _BATCH) -> Flow[Swept]:
-        """Remove obsolete sessions among the next few, if a batch is due and this machine's clock is right.
+    def sweep(self, now: int, *, regardless: bool = False) -> Flow[Swept]:
+        """Remove obsolete sessions among the next thousand, if that is due and this machine's clock is right.
+
+        It is done in short steps, with pauses between them.
 
         Raises:
             StoreError: whether any was removed is not known.
         """
         if (yield from self._compare_clocks(now)) is not None:
             return Swept(0, now + _REST, whole=True)
+        removed, left = 0, _LOOKED_AT
+        while True:
+            began = yield from Now()
+            batch = min(self._sweeps_at_once, left)
+            swept = yield from self._sweep_some(now, batch, regardless=regardless)
+            removed, left, regardless = removed + swept.removed, left - batch, True
+            if swept.due_at != now + SECOND:  # it was the last of all sessions, or it is another node's turn
+                return replace(swept, removed=removed)
+            self._sweeps_at_once = _next_batch(batch, swept.removed)
+            yield from Pause(min(max(_RESTED * ((yield from Now()) - began), 1), _LONGEST_PAUSE))
+            if left <= 0:
+                return replace(swept, removed=removed)
+
+    def _sweep_some(self, now: int, batch: int, *, regardless: bool) -> Flow[Swept]:
         step = Sweep(
             now=now,
             before=now - _OVER_SINCE,
@@ -263,11 +286,8 @@ class Upkeep:
         yield from require_right_clock(now)
         removed, whole = 0, False
         while not whole:
-            began = yield from Now()
-            swept = yield from self.sweep(now, regardless=True, batch=_PURGED_AT_ONCE)
+            swept = yield from self.sweep((yield from Now()), regardless=True)
             removed, whole = removed + swept.removed, swept.whole
-            if not whole:  # leave others half of the time
-                yield from Pause(min(max((yield from Now()) - began, 1), _LONGEST_PAUSE))
         return removed
 
     # ---- all of it, forever
@@ -326,3 +346,10 @@ class Upkeep:
         except (StoreError, ConfigurationError) as error:
             return error
         return None
+
+
+def _next_batch(batch: int, removed: int) -> int:
+    """Return how many sessions the next step of a sweep looks at, after one that removed so many of ``batch``."""
+    if removed > _REMOVED_AT_ONCE:
+        return max(batch // 2, _REMOVED_AT_ONCE)
+    return min(2 * batch, _LOOKED_AT) if 2 * removed < _REMOVED_AT_ONCE else batch

@@ -369,9 +369,14 @@ def test_an_event_loop_is_woken_once_for_all_its_tasks() -> None:
     auth = DaypassAuth("http://127.0.0.1:1/auth", strategy=refresh)
 
     async def wait() -> None:
-        loop, woken = asyncio.get_running_loop(), []
+        loop, woken = asyncio.get_running_loop(), list[Any]()
         wake = loop.call_soon_threadsafe
-        loop.call_soon_threadsafe = lambda *call, **options: woken.append(call) or wake(*call, **options)  # type: ignore[assignment, func-returns-value]
+
+        def noted(*call: Any, **options: Any) -> asyncio.Handle:
+            woken.append(call)
+            return wake(*call, **options)
+
+        loop.call_soon_threadsafe = noted  # type: ignore[assignment]  # it goes on with the real one
         tasks = [asyncio.create_task(auth.atoken()) for _ in range(100)]
         await asyncio.sleep(0.05)
         tasks[0].cancel()

@@ -112,7 +112,7 @@ PURE = {
     "security_event": {"duration", "ending_log", "errors", "keys"},
     "watch_list": {"access_token", "duration", "errors"},
     "verifier": {"access_token", "duration", "errors", "keys", "read_only", "session_extras", "watch_list"},
-    "store_steps": {"flow", "keys", "rotation", "session", "value"},
+    "store_steps": {"flow", "keys", "rotation", "session", "user", "value"},
     "account_steps": {"flow", "user", "value"},
     "tally": set(),
     "operator_steps": {"flow", "value"},

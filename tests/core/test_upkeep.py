@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from daypass import AsyncDaypass, Daypass, Event, SessionRevoked, StoreUnavailable, User
+from daypass.drive import run
 from daypass.duration import DAY, HOUR, MINUTE, SECOND
 from daypass.flow import Step
 from daypass.steps import Emit, Listen, Now, Pause, StoreClock, Subscribe
@@ -356,38 +357,20 @@ def test_sessions_that_are_over_are_removed_beside_the_requests() -> None:
     assert new.session == store.perform(Find(new.session.id))
 
 
-async def test_purge_pauses_between_short_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other processes can use the store in between: no batch is larger than 250 sessions."""
-    clock, steps = Clock(), list[Any]()
-    async with async_issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as auth:
-        await asyncio.gather(*(auth.start(User("1")) for _ in range(600)))
-        clock.advance(40 * DAY)
-        answer = auth._answer
-
-        def noted(step: Step[Any]) -> Any:
-            steps.append(step)
-            return answer(step)
-
-        monkeypatch.setattr(auth, "_answer", noted)
-        assert 600 == await auth.purge()
-    purging = [type(step).__name__ for step in steps if isinstance(step, Sweep | Pause)]
-    assert ["Sweep", "Pause", "Sweep", "Pause", "Sweep"] == purging
-    assert {250} == {step.batch for step in steps if isinstance(step, Sweep)}
-
-
 async def test_purge_removes_all_expired_sessions(tmp_path: Path) -> None:
-    """Thousands of sessions are removed in batches; ``purge`` says how many, and they are unknown afterwards."""
+    """Hundreds of sessions are removed in batches; ``purge`` says how many, and they are unknown afterwards."""
     clock = Clock()
-    async with async_issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as auth:
-        for chunk in range(25):
-            await asyncio.gather(*(auth.start(User(str(chunk))) for _ in range(100)))
-        kept = await auth.start(User("1"))
-        clock.advance(20 * DAY)
-        kept = await auth.refresh(kept.refresh_token)
-        clock.advance(11 * DAY)
-        assert 2500 == await auth.purge()
-        assert 0 == await auth.purge()
-        assert 1 == len(await auth.sessions("1"))
+    auth = async_issuer(f"sqlite:///{tmp_path}/app.db", clock=clock)
+    for chunk in range(5):
+        await asyncio.gather(*(auth.start(User(str(chunk))) for _ in range(100)))
+    kept = await auth.start(User("1"))
+    clock.advance(20 * DAY)
+    kept = await auth.refresh(kept.refresh_token)
+    clock.advance(11 * DAY)
+    assert 500 == await auth.purge()
+    assert 0 == await auth.purge()
+    assert 1 == len(await auth.sessions("1"))
+    await auth.close()
     with issuer(f"sqlite:///{tmp_path}/app.db", clock=clock) as sync:
         assert 0 == sync.purge()
         assert kept.session.id == sync.refresh(kept.refresh_token).session.id
@@ -573,12 +556,35 @@ def no_thread_is_left() -> Iterator[None]:
     eventually(lambda: not upkeep_threads())
 
 
-def test_a_batch_is_small() -> None:
-    """Never more than a thousand sessions at a time are looked at."""
+def swept(auth: Daypass, removed: Callable[[int], int]) -> list[int]:
+    """Sweep a store that removes so many sessions of a batch; return batches, and pauses as negative numbers."""
+    taken, now = list[int](), START
+
+    def answer(step: Step[Any]) -> Any:
+        nonlocal now
+        match step:
+            case Sweep(batch=batch, regardless=regardless):
+                assert regardless == bool(taken)
+                taken.append(batch)
+                now += batch // 10  # milliseconds
+                return Swept(removed(batch), START + SECOND)
+            case Pause(span):
+                taken.append(-span)
+            case Now():
+                return now
+        return None
+
+    run(auth._upkeep.sweep(START), answer)
+    return taken
+
+
+def test_a_sweep_has_short_steps_and_long_pauses() -> None:
+    """Refreshes go on meanwhile: a step removes about fifty sessions, and is followed by a pause three times as long.
+
+    Steps look at more sessions where there is little to remove, and a sweep at no more than a thousand.
+    """
     auth = issuer(MemoryStore())
-    flow = auth._upkeep.sweep(START)
-    assert StoreClock() == next(flow)
-    step = flow.send(None)
-    assert isinstance(step, Sweep)
-    assert (1000, SECOND) == (step.batch, step.pause)
-    assert Swept(0, START + HOUR, whole=True) == auth._store.perform(step)
+    assert [50, -15] * 20 == swept(auth, lambda batch: batch)
+    assert [50, -15, 100, -30, 200, -60, 400, -100, 250, -75] == swept(auth, lambda _: 0)
+    assert [500, -100, 500, -100] == swept(auth, lambda _: 30)
+    assert [500, -100, 250, -75, 125, -36, 62, -18, 50, -15, 13, -3] == swept(auth, lambda batch: batch)

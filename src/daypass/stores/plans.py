@@ -24,6 +24,9 @@ Plan = Generator[Query, Rows, A]
 _LOGINS_AT_ONCE = 64
 """How often a login is tried while others of the same user come first; each time one of them gets through."""
 
+_SUBJECTS_AT_ONCE = 100
+"""How many users a sweep forgets in one transaction."""
+
 PLANS = Plans()
 """A plan for each step except `Migrate`, which each store performs differently."""
 
@@ -175,7 +178,8 @@ def _sweep(step: store_steps.Sweep, dialect: Dialect) -> Plan[store_steps.Swept]
     limits = {"before": step.before, "absolute_ttl": step.absolute_ttl}
     text = sql.REMOVE_OVER.format(skip_locked=dialect.skip_locked)
     removed = yield Query(text, {"place": place, "last": last, **limits})
-    yield Query(sql.FORGET_SUBJECTS, {"until": step.before - step.absolute_ttl, "batch": step.batch})
+    few = min(step.batch, _SUBJECTS_AT_ONCE)
+    yield Query(sql.FORGET_SUBJECTS, {"until": step.before - step.absolute_ttl, "batch": few})
     whole = len(batch) < step.batch
     swept = store_steps.Swept(len(removed), step.now + (step.rest if whole else step.pause), whole)
     yield Query(sql.END_SWEEP, {"place": b"" if whole else last, "due_at": swept.due_at})
