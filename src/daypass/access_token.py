@@ -3,16 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from daypass import scope as scopes
 from daypass.duration import SECOND
-from daypass.errors import AuthenticationInsufficient, ConfigurationError, ScopeInsufficient
+from daypass.errors import AuthenticationInsufficient, ConfigurationError, ScopeInsufficient, TokenRejected
 from daypass.keys import SigningKey
 from daypass.policy import Policy
-from daypass.session import Session
+from daypass.session import BEARER, DPOP, Session
 from daypass.session_extras import act_part, read_extras
 from daypass.user import User
+
+RefusalT = TypeVar("RefusalT", bound=TokenRejected | ScopeInsufficient)
 
 MAXIMUM_LENGTH = 16_384
 
@@ -87,7 +89,7 @@ class AccessToken:
         """
         too_old = max_age is not None and now - self.auth_time > max_age
         if too_old or (acr is not None and self._claims.get("acr") not in acr.split()):
-            raise AuthenticationInsufficient(None if max_age is None else max_age // SECOND, acr)
+            raise refused_as_sent(self, AuthenticationInsufficient(None if max_age is None else max_age // SECOND, acr))
 
     def require(self, scope: str) -> None:
         """Check that the token may be used for every word of ``scope``.
@@ -96,7 +98,13 @@ class AccessToken:
             ScopeInsufficient: it may not.
         """
         if not scopes.covers(self.scope, scope):
-            raise ScopeInsufficient(scope)
+            raise refused_as_sent(self, ScopeInsufficient(scope))
+
+
+def refused_as_sent(token: AccessToken, error: RefusalT) -> RefusalT:
+    """Return the refusal of a token whose challenge names the scheme that it was sent by: DPoP if it is bound."""
+    error.scheme = BEARER if token.key_thumbprint is None else DPOP
+    return error
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,13 @@ class TokenRejected(DaypassError):
         code: the reason as one word, for events and logs; HTTP responses say less.
         status: the HTTP status of the response.
         scheme: the authentication scheme that the token was sent by, which the challenge of a 401 names.
+        algorithms: how proofs may be signed, for a challenge of the scheme ``DPoP``; empty if that is not known.
     """
 
     code: ClassVar[str] = "token_rejected"
     status: ClassVar[int] = 401
     scheme = "Bearer"
+    algorithms: tuple[str, ...] = ()
 
 
 class TokenMalformed(TokenRejected):
@@ -93,6 +95,7 @@ class ProofRejected(TokenRejected):
 
     code = "invalid_dpop_proof"
     status = 400
+    scheme = "DPoP"
 
 
 class NonceRequired(ProofRejected):
@@ -176,10 +179,14 @@ class ScopeInsufficient(DaypassError):
 
     Attributes:
         scope: the scope that is needed, words with spaces between them.
+        scheme: the authentication scheme that the token was sent by, which the challenge names.
+        algorithms: how proofs may be signed, for a challenge of the scheme ``DPoP``; empty if that is not known.
     """
 
     code: ClassVar[str] = "insufficient_scope"
     status: ClassVar[int] = 403
+    scheme = "Bearer"
+    algorithms: tuple[str, ...] = ()
 
     def __init__(self, scope: str) -> None:
         super().__init__("the access token's scope does not allow this")

@@ -1,12 +1,13 @@
 """The steps for operators: the audit trail, the contents of a store, the state of its database; and marks.
 
-A mark is a short text under a key, which is kept for some time. Logins at an OpenID Connect provider need marks.
+A mark is a short text under a key, which is kept for some time. Logins at an OpenID Connect provider need marks, and
+so do DPoP proofs that all nodes accept only once.
 
 Not every store needs them: a store that performs them is also an `OperatorStore`.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from daypass.flow import Step
 from daypass.value import value
@@ -18,6 +19,9 @@ MINUTE_COUNTS = "minute"
 
 MARKS_AT_ONCE = 16
 """How many expired marks one `AddMark` removes at most."""
+
+EXPIRED_ONCE_AT_ONCE = 2 * MARKS_AT_ONCE
+"""How many expired marks an `AddMarkOnce` removes at most, if it removes any."""
 
 EVENTS_AT_ONCE = 500
 """How many records one step writes, reads or drops at most."""
@@ -160,6 +164,45 @@ class AddMark(OperatorStep[None]):
     value: str
     until: int
     now: int
+
+
+@value(frozen=True, slots=True)
+class AddMarkOnce(OperatorStep[bool]):
+    """Add a mark unless its key has one; answered with whether it was added. Expired marks count as gone.
+
+    One conditional write: if many nodes add the same mark at the same time, one of them gets True. `ReadMarks` need not
+    find such marks. So that expired marks do not pile up, each sixteenth step may remove some. The rest is removed by
+    `daypass.store_steps.Sweep`.
+
+    Attributes:
+        key: 32 hexadecimal digits, evenly distributed.
+        by: what no other caller has: a step that is sent again, because its answer was lost, may be answered with True.
+        until: when it expires, in milliseconds since the epoch.
+        now: the time.
+    """
+
+    key: str
+    by: str
+    until: int
+    now: int
+
+    @property
+    def removes_expired(self) -> bool:
+        """Whether this step is one of those that remove expired marks: one in sixteen."""
+        return self.key.startswith("0")
+
+
+@value(frozen=True, slots=True)
+class InStore(OperatorStep[A]):
+    """Ask another store than the issuer's to perform a step.
+
+    Attributes:
+        store: an `OperatorStore`, or an `AsyncOperatorStore` for async callers.
+        step: the step.
+    """
+
+    store: Any
+    step: OperatorStep[A]
 
 
 @value(frozen=True, slots=True)

@@ -11,20 +11,23 @@ import time
 import weakref
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import Unpack
+from typing import Any, ClassVar, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from daypass import jwk_set
 from daypass.access_token import AccessToken, Names
 from daypass.clock import system_clock
-from daypass.dpop import DPoP, dpop_of
+from daypass.dpop import DPoP, dpop_of, require_replay_cache
+from daypass.drive import arun, run
 from daypass.duration import DAY, MINUTE, SECOND, Duration, milliseconds
 from daypass.ending_feed import EndingFeed, FeedState
 from daypass.ending_log import EVERYONE
 from daypass.errors import ConfigurationError, DaypassError, KeysUnavailable, KeyUnknown, TokenRejected
+from daypass.flow import Flow, Step
 from daypass.forks import survive_forks
 from daypass.http_get import SECONDS, fetch
 from daypass.keys import SigningKey
+from daypass.operator_steps import InStore
 from daypass.security_event import read_event
 from daypass.unknown_options import NoOptions, refuse_unknown
 from daypass.verifier import Verifier
@@ -46,7 +49,7 @@ _PATIENCE = 4 * SECONDS + 2
 _PATIENCE_FOR_OLD = 1.0
 """Seconds that a token with a known key waits for keys that are old; then it is checked by the old keys."""
 
-_ARGUMENTS = ("audience", "jwks_url", "leeway", "endings", "client_id", "client_secret", "clock")
+_ARGUMENTS = ("audience", "jwks_url", "leeway", "endings", "client_id", "client_secret", "dpop", "clock")
 
 Fetch = Future[DaypassError | None]
 """A fetch of the keys; its result is why it failed."""
@@ -54,11 +57,15 @@ Fetch = Future[DaypassError | None]
 Checking = Generator[tuple[Fetch, float], None, AccessToken]
 """Yields each fetch to wait for, and for how many seconds."""
 
+A = TypeVar("A")
+
 _log = logging.getLogger("daypass")
 
 
 class _Remote:
     """The base of the sync and the async verifier: everything except the waiting."""
+
+    awaits: ClassVar[bool]
 
     def __init__(
         self,
@@ -90,6 +97,7 @@ class _Remote:
             raise ConfigurationError("leeway must be at most one minute; synchronise the clocks instead")
         self._names = Names(issuer, audience or issuer, "")
         self.dpop = dpop_of(dpop)
+        require_replay_cache(self.dpop, None, awaits=self.awaits)
         self._given_url = jwks_url
         self._url = jwks_url
         self._clock = clock
@@ -340,11 +348,20 @@ class RemoteVerifier(_Remote):
             endpoint. The attribute `endings` then says how this is done.
         client_id: the id of this service, registered at the issuer with ``introspects=True``; for ``endings``.
         client_secret: the secret of that client.
+        dpop: whether guards accept access tokens that are bound to a key (RFC 9449): True, or a `DPoP` with options. By
+            default each process remembers the proofs that it has accepted; with several, give them a store:
+            ``DPoP(replay_cache=open_store("redis://…"))``.
         clock: returns the time in milliseconds since the epoch.
 
     Raises:
         ConfigurationError: an argument is invalid; the message says what to write instead.
     """
+
+    awaits = False
+
+    def run(self, flow: Flow[A]) -> A:
+        """Drive the check of a proof, with the store that remembers proofs; for authors of adapters."""
+        return run(flow, _answer)
 
     def verify(self, access_token: str) -> AccessToken:
         """Return what an access token says (RFC 9068 §4).
@@ -378,6 +395,12 @@ class RemoteVerifier(_Remote):
 class AsyncRemoteVerifier(_Remote):
     """`RemoteVerifier` with ``await``: it never blocks the event loop, and several event loops may share it."""
 
+    awaits = True
+
+    async def run(self, flow: Flow[A]) -> A:
+        """Drive the check of a proof, with the store that remembers proofs; for authors of adapters."""
+        return await arun(flow, _answer)
+
     async def verify(self, access_token: str) -> AccessToken:
         """Return what an access token says; as `RemoteVerifier.verify`, errors included."""
         token = self._at_hand(access_token)
@@ -394,3 +417,10 @@ class AsyncRemoteVerifier(_Remote):
     def watch(self, access_token: str, *, on_end: Callable[[TokenRejected], object] | None = None) -> AsyncWatch:
         """Watch an open connection, as `AsyncDaypass.watch`; without ``endings`` it ends when its token expires."""
         return AsyncWatch(self._connections, self.verify, access_token, on_end)
+
+
+def _answer(step: Step[Any]) -> Any:
+    """Answer the one step that a verifier has: it asks the store of used proofs."""
+    if not isinstance(step, InStore):
+        raise TypeError(f"a verifier has no answer to {type(step).__name__}")
+    return step.store.perform_operator(step.step)

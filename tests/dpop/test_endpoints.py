@@ -20,6 +20,7 @@ from daypass.web.flask import auth_blueprint, oauth_blueprint
 from daypass.web.flask import bearer as flask_bearer
 from daypass.web.starlette import auth_routes, bearer, oauth_routes, well_known_routes
 
+from .failing import AsyncFailingStore, FailingStore
 from .signing import Signer
 
 BASE = "https://api.example.com"
@@ -41,7 +42,9 @@ class Served:
             "on_event": self.events.append,
             "dpop": True,
         }
-        self.issuer: Any = (Daypass if framework == "flask" else AsyncDaypass)("memory:", **(common | options))
+        self.issuer: Any = (Daypass if framework == "flask" else AsyncDaypass)(
+            options.pop("store", "memory:"), **(common | options)
+        )
         make = self._flask if framework == "flask" else self._starlette
         self.client = make(Application(self.issuer, clients=CLIENTS))
 
@@ -189,6 +192,37 @@ def test_a_nonce_is_asked_for_and_given(framework: str) -> None:
     headers = owner.headers("GET", BASE + "/profile", token, nonce=refused.headers["dpop-nonce"])
     assert 200 == served.client.get("/profile", headers=headers).status_code
     served.run(served.issuer.close())
+
+
+@pytest.mark.parametrize("framework", ["starlette", "flask"])
+def test_a_proof_is_accepted_once_by_all_nodes(framework: str) -> None:
+    """With ``replay_cache="store"`` a node refuses each proof that another has accepted; nothing is changed by that."""
+    store = FailingStore() if framework == "flask" else AsyncFailingStore()
+    shared: dict[str, Any] = {"store": store, "secret": "s" * 32, "dpop": DPoP(replay_cache="store")}
+    one, two = (Served(framework, **shared) for _ in range(2))
+    owner = Signer()
+
+    def statuses(path: str, method: str = "POST", token: str | None = None, **sent: Any) -> list[int]:
+        headers = owner.headers(method, BASE + path, token)
+        return [each.client.request(method, path, headers=headers, **sent).status_code for each in (one, two)]
+
+    tokens = one.log_in(owner)
+    assert [200, 400] == statuses("/auth/login", json=LOGIN)
+    assert [200, 401] == statuses("/auth/me", "GET", tokens["accessToken"])
+    body = {"refreshToken": tokens["refreshToken"]}
+    store.down = True
+    assert [503, 503] == statuses("/auth/refresh", json=body)
+    store.down = False
+    assert [200, 400] == statuses("/auth/refresh", json=body)
+    assert [204, 400] == statuses("/auth/logout", json=body)
+    granted = one.run(one.issuer.start(ANN, client_id="cli", scope="read", key=owner.jwk)).refresh_token
+    form = {"client_id": "cli", "grant_type": "refresh_token", "refresh_token": granted, "token": granted}
+    store.down = True
+    assert [503, 503] == statuses("/oauth/token", data=form)
+    store.down = False
+    assert [200, 400] == statuses("/oauth/token", data=form)
+    assert [200, 400] == statuses("/oauth/revoke", data=form)
+    assert ["logged_out", "logged_out"] == [code for code in one.codes + two.codes if code == "logged_out"]
 
 
 def test_an_oauth_client_is_bound(served: Served) -> None:

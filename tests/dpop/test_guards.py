@@ -16,14 +16,16 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from daypass import AccessToken, AsyncDaypass, AsyncRemoteVerifier, DPoP, RemoteVerifier
+from daypass import AccessToken, AsyncDaypass, AsyncRemoteVerifier, Daypass, DPoP, RemoteVerifier
 from daypass.proof import Proof
 from daypass.session_extras import KeyUse
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 from daypass.testing import Clock
 from daypass.web import Application, asgi, fastapi, flask, starlette
 from daypass.web.websocket import EXPIRED, Watched
 
-from ..web.django.bound import in_django, in_rest_framework
+from ..web.django.bound import NEEDED, in_django, in_rest_framework
+from .failing import AsyncFailingStore, FailingStore
 from .signing import Signer
 from .site import ANN, Site
 
@@ -32,27 +34,32 @@ Make = Callable[..., Site]
 
 
 def _in_flask(auth: Any) -> Any:
-    app, require = Flask("app"), flask.bearer(auth)
-    app.add_url_rule("/me", view_func=lambda: jsonify(user=require().subject))
+    app = Flask("app")
+    for name, needed in NEEDED.items():
+        require = flask.bearer(auth, **needed)
+        app.add_url_rule(f"/{name}", name, lambda require=require: jsonify(user=require().subject))
     return app
 
 
 def _in_fastapi(auth: Any) -> Any:
-    app, require = FastAPI(), fastapi.bearer(auth)
+    app = FastAPI()
 
-    @app.get("/me")
-    async def me(token: Annotated[AccessToken, Depends(require)]) -> dict[str, str]:
-        return {"user": token.subject}
+    def add(name: str, require: Any) -> None:
+        @app.get(f"/{name}")
+        async def me(token: Annotated[AccessToken, Depends(require)]) -> dict[str, str]:
+            return {"user": token.subject}
 
+    for name, needed in NEEDED.items():
+        add(name, fastapi.bearer(auth, **needed))
     return TestClient(app, base_url=BASE)
 
 
 def _in_asgi(auth: Any) -> Any:
-    require = asgi.bearer(auth)
+    guards = {f"/{name}": asgi.bearer(auth, **needed) for name, needed in NEEDED.items()}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
-            token = await require(scope)
+            token = await guards[scope["path"]](scope)
         except asgi.Refused as refused:
             await refused.send(scope, send)
         else:
@@ -72,9 +79,14 @@ def _bound(here: Site, owner: Signer) -> str:
 def _client(here: Site, framework: str, **options: Any) -> Any:
     given: dict[str, Any] = {"dpop": True} | options
     if framework in SYNC:
-        app = SYNC[framework](RemoteVerifier(here.url, **given))
-        return httpx2.Client(transport=httpx2.WSGITransport(app), base_url=BASE)
-    return ASYNC[framework](AsyncRemoteVerifier(here.url, **given))
+        return _served_by(framework, RemoteVerifier(here.url, **given))
+    return _served_by(framework, AsyncRemoteVerifier(here.url, **given))
+
+
+def _served_by(framework: str, auth: Any) -> Any:
+    if framework in SYNC:
+        return httpx2.Client(transport=httpx2.WSGITransport(SYNC[framework](auth)), base_url=BASE)
+    return ASYNC[framework](auth)
 
 
 @pytest.mark.parametrize("framework", [*SYNC, *ASYNC])
@@ -98,6 +110,57 @@ def test_a_bound_access_token_in_each_framework(site: Make, framework: str) -> N
     for other in (f"{BASE}/other", "http://api.example.com/me"):
         assert 401 == client.get("/me", headers=owner.headers("GET", other, token)).status_code
     assert 401 == client.get("/me", headers=owner.headers("POST", f"{BASE}/me", token)).status_code
+
+
+@pytest.mark.parametrize("framework", [*SYNC, *ASYNC])
+def test_challenges_name_the_scheme_of_the_token(site: Make, framework: str) -> None:
+    """A scope or a login that is not enough is challenged by the scheme that the token was sent by (RFC 9449 §7.1)."""
+    here, owner = site(), Signer()
+    client = _client(here, framework)
+    bound, bearer = _bound(here, owner), asyncio.run(here.issuer.start(ANN)).access_token
+    for name, status, error in (
+        ("write", 403, 'error="insufficient_scope", scope="write"'),
+        ("mfa", 401, 'error="insufficient_user_authentication", error_description='),
+    ):
+        sent = {"DPoP": owner.headers("GET", f"{BASE}/{name}", bound), "Bearer": {"authorization": f"Bearer {bearer}"}}
+        for scheme, headers in sent.items():
+            answer = client.get(f"/{name}", headers=headers)
+            challenge = answer.headers["www-authenticate"]
+            assert (status, True) == (answer.status_code, challenge.startswith(f'{scheme} realm="daypass", {error}'))
+    algorithms = _client(here, framework, dpop=DPoP(algorithms=["ES256"]))
+    answer = algorithms.get("/me", headers=Signer().headers("GET", f"{BASE}/me", bound))
+    assert answer.headers["www-authenticate"].endswith(', algs="ES256"')
+
+
+@pytest.mark.parametrize("framework", [*SYNC, *ASYNC])
+def test_a_proof_is_accepted_once_by_several_services(site: Make, framework: str) -> None:
+    """With a store, what one verifier has accepted the others refuse; while it is down they answer 503."""
+    here, owner = site(), Signer()
+    token = _bound(here, owner)
+    store: Any = FailingStore() if framework in SYNC else AsyncFailingStore()
+    one, two = (_client(here, framework, dpop=DPoP(replay_cache=store)) for _ in range(2))
+    sent = owner.headers("GET", f"{BASE}/me", token)
+    store.down = True
+    answer = two.get("/me", headers=sent)
+    assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
+    store.down = False
+    assert [200, 401, 401] == [each.get("/me", headers=sent).status_code for each in (one, two, one)]
+
+
+@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+def test_a_guard_beside_the_issuer_uses_its_store(framework: str) -> None:
+    """Guards of two nodes on one store accept a proof once, with the issuer's own store."""
+    owner, secret = Signer(), "s" * 32
+    kind, store = (Daypass, MemoryStore()) if framework in SYNC else (AsyncDaypass, AsyncMemoryStore())
+    dpop = DPoP(replay_cache="store")
+    nodes: list[Any] = [
+        kind(store, issuer=BASE, load_user=lambda _: ANN, secret=secret, dpop=dpop)  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    started = nodes[0].start(ANN, key=owner.jwk)
+    token = (started if framework in SYNC else asyncio.run(started)).access_token
+    sent = owner.headers("GET", f"{BASE}/me", token)
+    assert [200, 401] == [_served_by(framework, node).get("/me", headers=sent).status_code for node in nodes]
 
 
 @pytest.mark.parametrize("framework", [*SYNC, *ASYNC])

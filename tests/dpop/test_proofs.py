@@ -2,15 +2,25 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from daypass import ConfigurationError, DPoP, NonceRequired, ProofRejected
+from daypass import (
+    AsyncRemoteVerifier,
+    ConfigurationError,
+    Daypass,
+    DPoP,
+    NonceRequired,
+    ProofRejected,
+    RemoteVerifier,
+)
 from daypass.dpop import NONCE_SPAN, Once
 from daypass.proof import Proof, public_key
 from daypass.session_extras import KeyUse
+from daypass.stores.memory import AsyncMemoryStore, MemoryStore
 
 from .signing import Signer
 
@@ -197,6 +207,37 @@ def test_remembered_proofs_are_bounded() -> None:
     assert not once.add(b"\4", NOW + 9, NOW)
     assert once.add(b"\0", NOW + 9, NOW)
     assert once.add(b"\4", NOW + 20, NOW + 10)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: DPoP(replay_cache="redis"), "invalid replay_cache 'redis'"),  # type: ignore[arg-type]
+        (lambda: DPoP(replay_cache=None), "invalid replay_cache None"),  # type: ignore[arg-type]
+        (lambda: RemoteVerifier(URL, dpop=DPoP(replay_cache="store")), "needs an issuer"),
+        (lambda: RemoteVerifier(URL, dpop=DPoP(replay_cache=AsyncMemoryStore())), "open_store"),
+        (lambda: AsyncRemoteVerifier(URL, dpop=DPoP(replay_cache=MemoryStore())), "open_async_store"),
+    ],
+)
+def test_a_replay_cache_that_cannot_be_used_is_refused(make: Callable[[], object], why: str) -> None:
+    """A store that is none, of the wrong kind or not there is refused, and the message says what to write."""
+    with pytest.raises(ConfigurationError, match=why):
+        make()
+
+
+def test_a_store_that_keeps_no_marks_is_refused() -> None:
+    """An own store without ``perform_operator`` cannot remember proofs; that is said at once."""
+
+    class Own:
+        perform = MemoryStore.perform
+        close = MemoryStore.close
+
+    arguments: dict[str, Any] = {"issuer": URL, "load_user": lambda _: None, "secret": "s" * 32}
+    with pytest.raises(ConfigurationError, match="Own keeps no marks"):
+        Daypass(Own(), dpop=DPoP(replay_cache="store"), **arguments)
+    dpop = DPoP(replay_cache=MemoryStore())
+    with pytest.raises(ConfigurationError, match="accept"):
+        dpop.check(_SIGNER.proof("POST", URL, **_good()), "POST", URL, NOW)
 
 
 def test_strangers_do_not_push_out_the_proofs_of_others() -> None:

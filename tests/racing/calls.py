@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daypass import AsyncDaypass, Daypass, DaypassError, Event, EventCode, Session, Tokens, User
+from daypass import AsyncDaypass, Daypass, DaypassError, DPoP, Event, EventCode, Session, Tokens, User
 from daypass.flow import Flow
 from daypass.keys import MasterSecret
 from daypass.policy import Policy
@@ -84,6 +84,7 @@ def issuer(kind: type[Daypass] | type[AsyncDaypass], store: Store | AsyncStore, 
         algorithm="HS256",
         load_user=users.load,
         on_event=listener,
+        dpop=DPoP(replay_cache="store"),
         clock=NOW.get,
         **policy,  # type: ignore[arg-type]  # mypy takes them for any of the arguments
     )
@@ -191,6 +192,17 @@ class Verify(Call):
         return node.auth.verify(self.access_token)
 
 
+@dataclass(frozen=True)
+class Prove(Call):
+    """A request with a DPoP proof."""
+
+    proof: str
+    url: str
+
+    def ask(self, node: Node) -> Any:
+        return node.auth.run(node.auth.dpop.accept(self.proof, "POST", self.url, self.at))
+
+
 def _asking(step: StoreStep[Any]) -> Flow[Any]:
     return (yield from step)
 
@@ -236,6 +248,8 @@ def answered(call: Call, answer: object, told: list[Event]) -> Outcome:
         answer = type(answer)
     elif isinstance(answer, Tokens):
         answer = Given(answer.refresh_token, answer.replaces, answer.session, answer.access_token)
+    elif isinstance(call, Prove):
+        answer = "accepted"
     elif isinstance(call, Verify):
         answer = getattr(answer, "session_id", None)
     if isinstance(call, EndAll):  # a store ends them in no particular order

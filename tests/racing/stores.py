@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from daypass.operator_steps import OperatorStep
 from daypass.store_steps import StoreStep
 from daypass.stores import AsyncStore, Store
 from daypass.stores.memory import AsyncMemoryStore, MemoryStore
@@ -85,6 +86,13 @@ class Distant:
         self._wait()
         return answer
 
+    def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Perform ``step``, on its way there and back."""
+        self._wait()
+        answer: A = self._store.perform_operator(step)  # type: ignore[attr-defined]  # all in `STORES` have it
+        self._wait()
+        return answer
+
     def close(self) -> None:
         """Close the store."""
         self._store.close()
@@ -109,6 +117,13 @@ class AsyncDistant:
         self.before(step)
         answer = await self._store.perform(step)
         self.after(step)
+        await self._wait()
+        return answer
+
+    async def perform_operator(self, step: OperatorStep[A]) -> A:
+        """Perform ``step``, on its way there and back."""
+        await self._wait()
+        answer: A = await self._store.perform_operator(step)  # type: ignore[attr-defined]  # all in `STORES` have it
         await self._wait()
         return answer
 

@@ -7,6 +7,7 @@ import pytest
 
 from daypass import ConfigurationError
 from daypass.server import settings, sources
+from daypass.server.configuration import Configuration
 
 from .processes import SECRET, daypass, untouched
 
@@ -49,6 +50,20 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(
     assert (["10.0.0.0/8", "unix"], "daypass.toml") == shown["trusted_proxies"]
     assert (True, "daypass.toml") == shown["allow_insecure"]
     assert ("30d", "default") == shown["idle_ttl"]
+
+
+def test_dpop_is_switched_on(folder: Path) -> None:
+    """``dpop`` has a replay cache, memory or the store; other words are refused, and a cache without ``dpop`` too."""
+    assert Configuration.of(settings.read({}).settings).dpop is None
+    for wanted in ("memory", "store"):
+        (folder / "daypass.toml").write_text(f'dpop = true\ndpop_replay_cache = "{wanted}"')
+        dpop = Configuration.of(settings.read({}).settings).dpop
+        assert dpop is not None
+        assert wanted == dpop.replay_cache
+    (folder / "daypass.toml").write_text('dpop_replay_cache = "redis"')
+    assert "write memory or store" in refusal()[0]
+    (folder / "daypass.toml").write_text('dpop_replay_cache = "store"')
+    assert "write dpop = true" in refusal()[0]
 
 
 def test_device_bound_sessions_need_tokens_that_live_long_enough(folder: Path) -> None:

@@ -38,6 +38,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     option("--clients", metavar="FILE", help="file of OAuth clients, as daypass client add writes it")
     option("--allow-insecure", action="store_true", help="accept plain HTTP from other machines")
     option("--device-bound", action="store_true", help="bind browsers' sessions to a key of the device (experimental)")
+    option("--dpop", action="store_true", help="let programs bind their sessions to a key (DPoP)")
+    option("--dpop-replay-cache", metavar="WHERE", help="where used proofs are remembered: memory or store (memory)")
     option("--workers", metavar="N", help="how many processes serve (1)")
     option("--tls-certificate", metavar="FILE", help="certificate chain in PEM, to serve HTTPS")
     option("--tls-key", metavar="FILE", help="its private key in PEM")

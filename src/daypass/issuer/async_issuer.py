@@ -30,7 +30,7 @@ from daypass.issuer.base import (
     is_async_function,
     loaded_user,
 )
-from daypass.operator_steps import OperatorStep
+from daypass.operator_steps import InStore, OperatorStep
 from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_extras import KeyUse
@@ -74,6 +74,7 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
     are not, they are called in a thread, so a database query or a password hash blocks no other request.
     """
 
+    awaits = True
     _background: BackgroundTask | None
     _driver: "Driver"
     _ready: bool
@@ -354,6 +355,8 @@ class AsyncDaypass(Issuer[AsyncStore, Load | AsyncLoad, Check | AsyncCheck]):
                 return self._ask(function, text)
             case Verify(access_token):
                 return self.verify(access_token)
+            case InStore(store, asked):
+                return store.perform_operator(asked)
             case OperatorStep():
                 return self._store.perform_operator(step)  # type: ignore[attr-defined]  # a store with an audit trail
             case AccountStep():

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar, Unpack
+from typing import Any, ClassVar, Generic, Literal, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from daypass import secret_file
@@ -14,7 +14,7 @@ from daypass.access_token import AccessToken, Names
 from daypass.audit import AuditTrail
 from daypass.clock import system_clock
 from daypass.dbsc import DeviceBound, device_bound_of
-from daypass.dpop import DPoP, dpop_of
+from daypass.dpop import DPoP, dpop_of, require_replay_cache
 from daypass.duration import HOUR, SECOND, Duration, milliseconds
 from daypass.errors import ConfigurationError
 from daypass.event import Event, EventCode
@@ -64,6 +64,9 @@ NODE_SIZE = 8
 
 class Issuer(Generic[StoreT, LoadT, CheckT]):
     """The base of the sync and the async issuer: everything except driving the flows."""
+
+    awaits: ClassVar[bool]
+    """Whether its methods and its store are async."""
 
     def __init__(
         self,
@@ -129,6 +132,7 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
         self.dpop = dpop_of(dpop)
         if self.dpop is not None:
             self.dpop.share_nonces(master.nonce_key)
+        require_replay_cache(self.dpop, self._store, awaits=self.awaits)
         self.device_bound = device_bound_of(device_bound, self.policy.access_ttl)
         if self.device_bound is not None:
             self.device_bound.share_secret(master.nonce_key)

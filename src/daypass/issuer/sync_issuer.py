@@ -27,7 +27,7 @@ from daypass.issuer.base import (
     loaded_user,
     refuse_awaitable,
 )
-from daypass.operator_steps import OperatorStep
+from daypass.operator_steps import InStore, OperatorStep
 from daypass.proof import Proof
 from daypass.session import NOWHERE, Confirmed, Device, Session, Tokens
 from daypass.session_extras import KeyUse
@@ -97,6 +97,7 @@ class Daypass(Issuer[Store, Load, Check]):
         ConfigurationError: an argument is invalid; the message says what to write instead.
     """
 
+    awaits = False
     _background: BackgroundThread | None
     _beginning: threading.Lock
     _ready: bool
@@ -225,7 +226,8 @@ class Daypass(Issuer[Store, Load, Check]):
             device: where the request comes from, if you know it: shown in the list of devices, and used for
                 ``suspected`` events.
             passive: whether a timer caused this refresh, not the user: then the session's idle time keeps running.
-            proof: shows that the client has the key that its session is bound to; ``auth.dpop.check(…)`` returns one.
+            proof: shows that the client has the key that its session is bound to; ``auth.run(auth.dpop.accept(…))``
+                returns one.
 
         Raises:
             ScopeRejected: more was requested than was granted; nothing was changed.
@@ -444,6 +446,8 @@ class Daypass(Issuer[Store, Load, Check]):
                 return answer
             case Verify(access_token):
                 return self.verify(access_token)
+            case InStore(store, asked):
+                return store.perform_operator(asked)
             case OperatorStep():
                 return self._store.perform_operator(step)  # type: ignore[attr-defined]  # a store with an audit trail
             case AccountStep():

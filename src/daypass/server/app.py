@@ -59,6 +59,7 @@ async def open_service(configuration: Configuration, readiness: Readiness) -> St
             authenticate=users.check,
             audit_ttl=configuration.audit_ttl,
             device_bound=configuration.device_bound,
+            dpop=configuration.dpop or False,
             **configuration.lifetimes,
         )
         auth.flows.with_accounts = configuration.users is None

@@ -4,9 +4,10 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from daypass import secret_file
+from daypass.dpop import DPoP
 from daypass.duration import SECOND, milliseconds
 from daypass.secret import Secret
 from daypass.server import clients
@@ -52,6 +53,7 @@ class Configuration:
         audit_ttl: how long the audit trail is kept; None turns it off.
         oidc: the OpenID Connect provider at which users log in, if there is one.
         device_bound: whether browsers that can do that bind their sessions to a key of the device.
+        dpop: how programs may bind their sessions to a key by DPoP; None if they cannot.
         metrics_token: the bearer token that Prometheus sends; without it there are no metrics.
         otlp_endpoint: where OpenTelemetry's traces and metrics go; None turns them off.
         admin: whether there is a page for operators: ``auto``, ``on`` or ``off``.
@@ -73,6 +75,7 @@ class Configuration:
     audit_ttl: str | None = None
     oidc: OidcOptions | None = None
     device_bound: bool = False
+    dpop: DPoP | None = None
     metrics_token: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
     admin: str = "auto"
@@ -106,6 +109,7 @@ class Configuration:
             audit_ttl=None if settings.audit_ttl == OFF else settings.audit_ttl,
             admin=settings.admin,
             device_bound=settings.device_bound,
+            dpop=DPoP(replay_cache=cast("Any", settings.dpop_replay_cache)) if settings.dpop else None,
         )
 
     @property

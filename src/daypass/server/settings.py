@@ -198,6 +198,12 @@ def _audit_ttl(text: str) -> str:
     return text
 
 
+def _replay_cache(text: str) -> str:
+    if text not in ("memory", "store"):
+        raise ConfigurationError(f"invalid dpop_replay_cache {text!r}: write memory or store")
+    return text
+
+
 def _admin(text: str) -> str:
     if text not in ("auto", "on", "off"):
         raise ConfigurationError(f"invalid admin {text!r}: write auto, on or off")
@@ -256,6 +262,8 @@ class Settings(BaseSettings):
     clients: Annotated[Text, _checked(_clients)] | None = None
     allow_insecure: Flag = False
     device_bound: Flag = False
+    dpop: Flag = False
+    dpop_replay_cache: Annotated[Text, _checked(_replay_cache)] = "memory"
     tls_certificate: Text | None = None
     tls_key: Text | None = None
     workers: Annotated[int, BeforeValidator(_refusing(_workers))] = 1
@@ -385,6 +393,8 @@ def _together(settings: Settings) -> Settings:
     if settings.secret is not None and settings.secret_file is not None:
         raise ConfigurationError("both DAYPASS_SECRET and a secret file are given; remove one of them")
     device_bound_of(settings.device_bound, Policy.of(**settings.lifetimes).access_ttl)
+    if settings.dpop_replay_cache == "store" and not settings.dpop:
+        raise ConfigurationError("dpop_replay_cache is of use with dpop alone: write dpop = true")
     if settings.store == "memory:" and settings.workers > 1:
         raise ConfigurationError("memory: is one process's own: write workers = 1, or another store")
     _ = settings.certificate

@@ -187,6 +187,7 @@ class MemoryStore:
         for subject in [each for each, seen_at in self._seen_at.items() if step.is_forgotten(seen_at)]:
             del self._seen_at[subject]
             del self._devices[subject]
+        self._drop_marks(step.now)
         self._sweep_due_at = step.now + step.rest
         return store_steps.Swept(len(over), self._sweep_due_at, whole=True)
 
@@ -248,8 +249,20 @@ class MemoryStore:
     @OPERATIONS(operator_steps.AddMark)
     def _add_mark(self, step: operator_steps.AddMark) -> None:
         self._marks[step.key, step.value] = step.until
-        expired = (mark for mark, until in self._marks.items() if until <= step.now)
-        for mark in list(islice(expired, operator_steps.MARKS_AT_ONCE)):
+        self._drop_marks(step.now, operator_steps.MARKS_AT_ONCE)
+
+    @OPERATIONS(operator_steps.AddMarkOnce)
+    def _add_mark_once(self, step: operator_steps.AddMarkOnce) -> bool:
+        if self._marks.get((step.key, ""), 0) > step.now:
+            return False
+        self._marks[step.key, ""] = step.until
+        if step.removes_expired:
+            self._drop_marks(step.now, operator_steps.EXPIRED_ONCE_AT_ONCE)
+        return True
+
+    def _drop_marks(self, now: int, limit: int | None = None) -> None:
+        expired = (mark for mark, until in self._marks.items() if until <= now)
+        for mark in list(islice(expired, limit)):
             del self._marks[mark]
 
     @OPERATIONS(operator_steps.ReadMarks)

@@ -180,7 +180,8 @@ def _sweep(step: store_steps.Sweep, dialect: Dialect) -> Plan[store_steps.Swept]
     removed = yield Query(text, {"place": place, "last": last, **limits})
     few = min(step.batch, _SUBJECTS_AT_ONCE)
     yield Query(sql.FORGET_SUBJECTS, {"until": step.before - step.absolute_ttl, "batch": few})
-    whole = len(batch) < step.batch
+    dropped = yield from _drop_marks(step.now, step.batch, dialect)
+    whole = len(batch) < step.batch and dropped < step.batch
     swept = store_steps.Swept(len(removed), step.now + (step.rest if whole else step.pause), whole)
     yield Query(sql.END_SWEEP, {"place": b"" if whole else last, "due_at": swept.due_at})
     return swept
@@ -246,8 +247,21 @@ def _drop_events(step: operator_steps.DropEvents, _: Dialect) -> Plan[int]:
 @PLANS(operator_steps.AddMark)
 def _add_mark(step: operator_steps.AddMark, dialect: Dialect) -> Plan[None]:
     yield Query(sql.ADD_MARK, {"key": step.key, "value": step.value, "until": step.until})
+    yield from _drop_marks(step.now, operator_steps.MARKS_AT_ONCE, dialect)
+
+
+@PLANS(operator_steps.AddMarkOnce)
+def _add_mark_once(step: operator_steps.AddMarkOnce, dialect: Dialect) -> Plan[bool]:
+    parameters = {"key": step.key, "until": step.until, "now": step.now}
+    added = bool((yield Query(sql.ADD_MARK_ONCE, parameters, repeatable=False)))
+    if step.removes_expired:
+        yield from _drop_marks(step.now, operator_steps.EXPIRED_ONCE_AT_ONCE, dialect)
+    return added
+
+
+def _drop_marks(now: int, limit: int, dialect: Dialect) -> Plan[int]:
     text = sql.DROP_MARKS.format(skip_locked=dialect.skip_locked)
-    yield Query(text, {"now": step.now, "limit": operator_steps.MARKS_AT_ONCE})
+    return len((yield Query(text, {"now": now, "limit": limit})))
 
 
 @PLANS(operator_steps.ReadMarks)

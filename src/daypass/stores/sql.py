@@ -388,10 +388,17 @@ ADD_MARK = """
     ON CONFLICT (key, value) DO UPDATE SET expires_at = excluded.expires_at
 """
 
+ADD_MARK_ONCE = """
+    INSERT INTO daypass_marks (key, value, expires_at) VALUES (:key, '', :until)
+    ON CONFLICT (key, value) DO UPDATE SET expires_at = excluded.expires_at WHERE daypass_marks.expires_at <= :now
+    RETURNING key
+"""
+
 DROP_MARKS = """
     DELETE FROM daypass_marks WHERE (key, value) IN (
         SELECT key, value FROM daypass_marks WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit {skip_locked}
     )
+    RETURNING key
 """
 
 READ_MARKS = "SELECT value FROM daypass_marks WHERE key = :key AND expires_at > :now"

@@ -6,6 +6,8 @@ Use it like `daypass.testing.StoreContract`: override the fixture ``store``. Wra
 
 # ruff: noqa: S101, SIM300 - these are tests: they assert, and asserts read `expected == actual`
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +18,7 @@ from daypass.operator_steps import (
     MARKS_AT_ONCE,
     MINUTE_COUNTS,
     AddMark,
+    AddMarkOnce,
     AuditRecord,
     DropEvents,
     NoteEvents,
@@ -26,6 +29,7 @@ from daypass.operator_steps import (
     ReadStats,
 )
 from daypass.testing.clock import START
+from daypass.testing.store_contract import sweep
 
 
 def record(number: int = 1, **fields: Any) -> AuditRecord:
@@ -117,3 +121,28 @@ class OperatorStoreContract:
             store.perform_operator(AddMark("bb", str(number), START + 99, START + 50))
         assert ("lasts",) == store.perform_operator(ReadMarks("aa", START))
         assert ("0", "1", "2") == store.perform_operator(ReadMarks("bb", START))
+
+    def test_a_mark_is_added_once(self, store: Any) -> None:
+        """One of many callers adds a mark; when it has expired, it can be added again. Another key does not matter."""
+        keys, callers = [digit * 32 for digit in "0a"], 8
+        for key in keys:
+            steps = [AddMarkOnce(key, str(number), START + 60_000, START) for number in range(callers)]
+            with ThreadPoolExecutor(callers) as pool:
+                assert [True] == [added for added in pool.map(store.perform_operator, steps) if added]
+        assert not store.perform_operator(AddMarkOnce(keys[0], "late", START + 90_000, START + 59_999))
+
+    def test_a_mark_that_has_expired_is_added_again(self, store: OperatorStore) -> None:
+        """A mark that has expired counts as gone."""
+        assert store.perform_operator(AddMarkOnce("a" * 32, "one", START + 9, START + 8))
+        time.sleep(0.01)  # for stores that remove it by their own clock
+        assert store.perform_operator(AddMarkOnce("a" * 32, "two", START + 99, START + 9))
+        assert not store.perform_operator(AddMarkOnce("a" * 32, "three", START + 99, START + 10))
+
+    def test_the_sweep_removes_expired_marks(self, store: Any) -> None:
+        """Expired marks go also when no new ones come; marks that last stay."""
+        for number in range(3 * MARKS_AT_ONCE):
+            store.perform_operator(AddMark("aa", f"{number:02}", START + 5, START))
+        store.perform_operator(AddMark("aa", "lasts", START + 99, START))
+        while not store.perform(sweep(START + 50)).whole:
+            pass
+        assert ("lasts",) == store.perform_operator(ReadMarks("aa", START))

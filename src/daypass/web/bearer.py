@@ -1,6 +1,6 @@
 """The access token of a request (RFC 6750), and the responses that refuse it. Pure."""
 
-from daypass.access_token import AccessToken
+from daypass.access_token import AccessToken, refused_as_sent
 from daypass.dpop import DPoP
 from daypass.errors import (
     AuthenticationInsufficient,
@@ -16,7 +16,7 @@ from daypass.steps import LoadUser, Verify
 from daypass.store_steps import Find
 from daypass.user import User
 from daypass.web.message import BadRequest, Request, Response, failure
-from daypass.web.proofs import dpop_text, proof_challenge, require_bearer, require_proof, sent_by_dpop
+from daypass.web.proofs import dpop_text, require_bearer, require_proof, sent_by_dpop, with_nonce
 
 REALM = "daypass"
 RETRY_AFTER = 1
@@ -43,12 +43,12 @@ def bearer_token(request: Request, dpop: DPoP | None = None, now: int = 0) -> Fl
     authorization = request.headers.get("authorization", "")
     text = None if dpop is None else dpop_text(authorization)
     if text is None or dpop is None:
-        return require_bearer((yield from Verify(bearer_text(authorization))))
+        return require_bearer((yield from Verify(bearer_text(authorization))), dpop)
     try:
         token = yield from Verify(text)
+        yield from require_proof(dpop, request, token, text, now)
     except TokenRejected as error:
-        raise sent_by_dpop(error) from None
-    require_proof(dpop, request, token, text, now)
+        raise sent_by_dpop(error, dpop) from None
     return token
 
 
@@ -76,7 +76,8 @@ def require_own_client(token: AccessToken, client_id: str) -> None:
     """
     if token.client_id != client_id:
         refusal = BadRequest(403, ScopeInsufficient.code, "Another client's access token does not allow this")
-        needed = f'Bearer realm="{REALM}", error="{ScopeInsufficient.code}"'
+        scheme = refused_as_sent(token, ScopeInsufficient("")).scheme
+        needed = f'{scheme} realm="{REALM}", error="{ScopeInsufficient.code}"'
         refusal.response = refusal.response.with_headers(("www-authenticate", needed))
         raise refusal
 
@@ -92,7 +93,7 @@ def user_of(token: AccessToken) -> Flow[User]:
     if session is not None:
         user = kept_user(session)
     if user is None or user.disabled:
-        raise SessionRevoked("the access token's user is gone or disabled")
+        raise refused_as_sent(token, SessionRevoked("the access token's user is gone or disabled"))
     return user
 
 
@@ -114,18 +115,17 @@ def unauthorized(error: TokenRejected) -> Response:
     if isinstance(error, TokenMissing):  # RFC 6750 §3.1: without a token, the challenge has no error
         return challenge(failure(401, "invalid_token"))
     if isinstance(error, ProofRejected):
-        return proof_challenge(error, REALM)
+        refusal = failure(401, error.code, str(error)).with_headers(_challenge(error, error.code, _description(error)))
+        return with_nonce(refusal, error)
     if isinstance(error, AuthenticationInsufficient):
         return step_up(error)
-    return failure(401, "invalid_token").with_headers(
-        ("www-authenticate", f'{error.scheme} realm="{REALM}", error="invalid_token", error_description="{error}"')
-    )
+    return failure(401, "invalid_token").with_headers(_challenge(error, "invalid_token", _description(error)))
 
 
 def step_up(error: AuthenticationInsufficient) -> Response:
     """Return the 401 that asks for another authentication, with what is needed (RFC 9470 §3)."""
-    refusal = f'Bearer realm="{REALM}", error="{error.code}", error_description="{error}"'
-    return failure(401, error.code, str(error)).with_headers(("www-authenticate", refusal + needed(error)))
+    challenged = _challenge(error, error.code, _description(error) + needed(error))
+    return failure(401, error.code, str(error)).with_headers(challenged)
 
 
 def needed(error: AuthenticationInsufficient) -> str:
@@ -136,8 +136,18 @@ def needed(error: AuthenticationInsufficient) -> str:
 
 def forbidden(error: ScopeInsufficient) -> Response:
     """Return the 403 for an access token that may not do this, with what it would need (RFC 6750 §3.1)."""
-    needed = f'Bearer realm="{REALM}", error="{error.code}", scope="{error.scope}"'
-    return failure(error.status, error.code, str(error)).with_headers(("www-authenticate", needed))
+    challenged = _challenge(error, error.code, f', scope="{error.scope}"')
+    return failure(error.status, error.code, str(error)).with_headers(challenged)
+
+
+def _challenge(error: TokenRejected | ScopeInsufficient, code: str, further: str) -> tuple[str, str]:
+    """Return the challenge by the scheme that the token was sent by (RFC 6750 §3, RFC 9449 §7.1)."""
+    algorithms = f', algs="{" ".join(error.algorithms)}"' if error.algorithms else ""
+    return "www-authenticate", f'{error.scheme} realm="{REALM}", error="{code}"{further}{algorithms}'
+
+
+def _description(error: TokenRejected) -> str:
+    return f', error_description="{error}"'
 
 
 def challenge(response: Response) -> Response:

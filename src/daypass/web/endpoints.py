@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 
 from daypass.access_token import AccessToken
 from daypass.dbsc import DeviceBound
-from daypass.dpop import DPoP
+from daypass.dpop import DPoP, UnusedProof
 from daypass.duration import SECOND
 from daypass.errors import (
     CredentialsRejected,
@@ -34,7 +34,7 @@ from daypass.event import Event, EventCode
 from daypass.flow import A, Flow
 from daypass.flows import Call, Flows
 from daypass.refresh_token import RefreshToken
-from daypass.session import BEARER, Session, Tokens
+from daypass.session import BEARER, Device, Session, Tokens
 from daypass.session_options import SessionOptions
 from daypass.steps import Authenticate, Emit, Keys, Verify
 from daypass.store_steps import Find
@@ -58,7 +58,7 @@ from daypass.web.message import (
     json_object,
 )
 from daypass.web.page_headers import CLEAR_SITE_DATA, Headers
-from daypass.web.proofs import proof_of, refused_proof
+from daypass.web.proofs import proof_of, read_proof, refused_proof, use_proof
 from daypass.web.session_times import SessionTimes
 
 _LONGEST = 1024
@@ -152,16 +152,13 @@ class Endpoints:
             raise BadRequest(400, "invalid_request", "Send email (or username) and password, as text")
         delivery = _delivery(body, "cookie")
         device, options = device_of(request, _text(body, "deviceName")), _session_options(body)
+        credentials = Authenticate(self._checking(body), identifier, password)
         try:
-            proof = proof_of(self._dpop, request, call.now, stranger=True)
+            unused = read_proof(self._dpop, request, call.now)
+            login = self._proven_login(unused, credentials, device, call, options)
+            tokens = yield from self._within_limits(login, request, identifier, call)
         except ProofRejected as error:
             return refused_proof(error)
-        if proof is not None:
-            options["key"] = proof.key.jwk
-        credentials = Authenticate(self._checking(body), identifier, password)
-        login = self._flows.login(credentials, device, call, options)
-        try:
-            tokens = yield from self._within_limits(login, request, identifier, call)
         except CredentialsRejected as error:
             return challenge(failure(error.status, error.code))
         if delivery == "cookie":
@@ -173,6 +170,15 @@ class Endpoints:
         return delivered.with_headers(
             *registration_headers(self._device, request, tokens, self._cookies, call, mounted)
         )
+
+    def _proven_login(
+        self, unused: UnusedProof | None, credentials: Authenticate, device: Device, call: Call, options: SessionOptions
+    ) -> Flow[Tokens]:
+        """Log in, with a session that is bound to the key of the proof, if there is one."""
+        proof = yield from use_proof(self._dpop, unused, call.now, stranger=True)
+        if proof is not None:
+            options["key"] = proof.key.jwk
+        return (yield from self._flows.login(credentials, device, call, options))
 
     @_answering
     def confirm(self, request: Request, call: Call) -> Flow[Response]:
@@ -311,7 +317,7 @@ class Endpoints:
         text, in_body = self._refresh_token(request)
         token = yield from self._open(text)
         try:
-            proof = None if token is None else proof_of(self._dpop, request, call.now)
+            proof = None if token is None else (yield from proof_of(self._dpop, request, call.now))
         except ProofRejected as error:
             return refused_proof(error)
         shown = yield from shown_token(request, self._cookies)

@@ -13,6 +13,7 @@ from daypass.access_token import AccessToken
 from daypass.clock import system_clock
 from daypass.dpop import DPoP
 from daypass.errors import ConfigurationError, ProofRejected, ScopeInsufficient, StoreError, TokenRejected
+from daypass.flow import Flow
 from daypass.issuer import AsyncDaypass, Daypass
 from daypass.user import User
 from daypass.watching import AsyncWatch
@@ -110,17 +111,18 @@ class Guard(Generic[FoundT]):
                 return None
             raise
 
-    def require_proof(self, token: AccessToken, text: str, asked: Asked) -> None:
+    def proving(self, token: AccessToken, text: str, asked: Asked) -> Flow[None]:
         """Check that the request proves to have the key that its access token is bound to.
 
         Raises:
             ProofRejected: it does not.
+            StoreError: whether the proof was used before is not known.
         """
         try:
             request = self._proxies.as_sent(asked())
         except BadRequest:
             raise ProofRejected("a proxy's headers do not say which URL was asked for") from None
-        require_proof(cast("DPoP", self._dpop), request, token, text, self.now())
+        yield from require_proof(cast("DPoP", self._dpop), request, token, text, self.now())
 
     def allow(self, token: AccessToken, further: str, *, proven: bool = False) -> AccessToken:
         """Return a token whose scope allows this, and whose user was authenticated recently and strongly enough.
@@ -131,7 +133,7 @@ class Guard(Generic[FoundT]):
             AuthenticationInsufficient: its user must authenticate again.
         """
         if token.key_thumbprint is not None and not proven:
-            require_bearer(token)
+            require_bearer(token, self._dpop)
         if self._scope is not None:
             token.require(self._scope)
         if further:
@@ -173,10 +175,10 @@ class SyncGuard(Guard[FoundT]):
         if self._dpop is not None and asked is not None and (text := dpop_text(authorization)) is not None:
             try:
                 token = self.verify(text)
-            except TokenRejected as error:
-                raise sent_by_dpop(error) from None
-            self.require_proof(token, text, asked)
-            self.allow(token, further, proven=True)
+                self._auth.run(self.proving(token, text, asked))
+                self.allow(token, further, proven=True)
+            except (TokenRejected, ScopeInsufficient) as error:
+                raise sent_by_dpop(error, self._dpop) from None
         elif (text := self.text_of(authorization)) is not None:
             token = self.allow(known or self.verify(text), further)
         else:
@@ -201,15 +203,19 @@ class AsyncGuard(Guard[FoundT]):
         """Return the contents of an access token."""
         return await self._auth.verify(text)  # type: ignore[no-any-return]  # a verifier
 
+    async def prove(self, token: AccessToken, text: str, asked: Asked) -> None:
+        """Check the proof of a request; see `Guard.proving`."""
+        await self._auth.run(self.proving(token, text, asked))
+
     async def admit(self, authorization: str, further: str = "", asked: Asked | None = None) -> Admitted:
         """Return the same as `SyncGuard.admit`, with the same errors."""
         if self._dpop is not None and asked is not None and (text := dpop_text(authorization)) is not None:
             try:
                 token = await self.verify(text)
-            except TokenRejected as error:
-                raise sent_by_dpop(error) from None
-            self.require_proof(token, text, asked)
-            self.allow(token, further, proven=True)
+                await self.prove(token, text, asked)
+                self.allow(token, further, proven=True)
+            except (TokenRejected, ScopeInsufficient) as error:
+                raise sent_by_dpop(error, self._dpop) from None
         elif (text := self.text_of(authorization)) is not None:
             token = self.allow(await self.verify(text), further)
         else:

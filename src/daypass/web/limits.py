@@ -22,7 +22,7 @@ from daypass.session import Tokens
 from daypass.steps import Count, Emit
 from daypass.user import fold_name
 from daypass.web.message import BadRequest, Request, device_of
-from daypass.web.proofs import proof_of
+from daypass.web.proofs import read_proof, use_proof
 from daypass.web.proxies import parse_address
 from daypass.web.rate_counters import MEMORY, Counter, MemoryCounter, Rate, open_counter
 
@@ -260,9 +260,11 @@ def limited_refresh(
         if limiter is not None:
             yield from limiter.stranger(request, call.now)
         raise (yield from flows.reject(error, call.now)) from None
-    proof = proof or proof_of(dpop, request, call.now)
+    unused = None if proof is not None else read_proof(dpop, request, call.now)
     if limiter is not None:  # a request without a proof does not count against the session
-        yield from limiter.refresh(token.session_id + (thumbprint_of(proof) or ""), call.now)
+        known = proof if unused is None else unused.proof
+        yield from limiter.refresh(token.session_id + (thumbprint_of(known) or ""), call.now)
+    proof = proof or (yield from use_proof(dpop, unused, call.now))
     passive = request.headers.get(PASSIVE, "0") not in ("0", "false")
     try:
         return (

@@ -167,7 +167,7 @@ class OAuth:
         """
         token = _required(form, "token")
         try:
-            proof = proof_of(self._dpop, request, call.now)
+            proof = yield from proof_of(self._dpop, request, call.now)
         except ProofRejected as error:
             return with_nonce(_error(error.status, error.code, str(error)), error)
         if not (yield from self._flows.logout_text(token, call, client.id, proof)):

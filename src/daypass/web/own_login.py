@@ -118,7 +118,7 @@ def _log_in(
     cookies.require_secure_transport(request, policy)
     if request.method not in SAFE_METHODS and not cross_site:
         cookies.require_same_site(request, policy)
-    proof = proof_of(app.auth.dpop, request, call.now, stranger=True)
+    proof = yield from proof_of(app.auth.dpop, request, call.now, stranger=True)
     if proof is not None:
         session = {**session, "key": proof.key.jwk}
     tokens = yield from flows.start(user, device_of(request, device_name), call, None, scope, session)

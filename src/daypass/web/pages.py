@@ -175,7 +175,7 @@ class Pages:
         """Find the login's session, by its access token or otherwise by its refresh token."""
         if access is not None:
             try:
-                login.state.session = require_bearer((yield from Verify(access)))
+                login.state.session = require_bearer((yield from Verify(access)), None)
             except TokenRejected:
                 pass
             else:

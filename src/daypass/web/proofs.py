@@ -2,10 +2,12 @@
 
 from urllib.parse import quote
 
-from daypass.access_token import AccessToken
-from daypass.dpop import DPoP
-from daypass.errors import NonceRequired, ProofRejected, TokenRejected
-from daypass.proof import ALGORITHMS, Proof
+from daypass.access_token import AccessToken, RefusalT
+from daypass.dpop import DPoP, UnusedProof
+from daypass.errors import NonceRequired, ProofRejected
+from daypass.flow import Flow
+from daypass.proof import Proof
+from daypass.session import DPOP
 from daypass.web.message import Request, Response, failure
 
 HEADER = "dpop"
@@ -20,14 +22,13 @@ class BoundTokenWithoutProof(ProofRejected):
     code = "invalid_token"
 
 
-def proof_of(dpop: DPoP | None, request: Request, now: int, *, stranger: bool = False) -> Proof | None:
-    """Return the contents of a request's proof; None for a request without one, or if DPoP is off.
+def read_proof(dpop: DPoP | None, request: Request, now: int) -> UnusedProof | None:
+    """Return a request's proof, which is not used up yet; None for a request without one, or if DPoP is off.
 
     Args:
         dpop: the requirements for proofs.
         request: as the client sent it.
         now: milliseconds since the epoch.
-        stranger: whether the sender is still unknown.
 
     Raises:
         ProofRejected: it is invalid.
@@ -35,7 +36,30 @@ def proof_of(dpop: DPoP | None, request: Request, now: int, *, stranger: bool = 
     text = request.headers.get(HEADER)
     if dpop is None or text is None:
         return None
-    return dpop.check(text, request.method, url_of(request), now, stranger=stranger)
+    return dpop.read(text, request.method, url_of(request), now)
+
+
+def use_proof(dpop: DPoP | None, unused: UnusedProof | None, now: int, *, stranger: bool = False) -> Flow[Proof | None]:
+    """Use up what `read_proof` returned, and return the contents of the proof.
+
+    Args:
+        dpop: the requirements for proofs.
+        unused: the proof, or None.
+        now: milliseconds since the epoch.
+        stranger: whether the sender is still unknown.
+
+    Raises:
+        ProofRejected: it was used before.
+        StoreError: whether it was is not known.
+    """
+    if dpop is None or unused is None:
+        return None
+    return (yield from dpop.use(unused, now, stranger=stranger))
+
+
+def proof_of(dpop: DPoP | None, request: Request, now: int, *, stranger: bool = False) -> Flow[Proof | None]:
+    """Do what `read_proof` and `use_proof` do, with their arguments and errors."""
+    return (yield from use_proof(dpop, read_proof(dpop, request, now), now, stranger=stranger))
 
 
 def dpop_text(authorization: str) -> str | None:
@@ -43,13 +67,13 @@ def dpop_text(authorization: str) -> str | None:
     return authorization[len(_SCHEME) :].strip() if authorization[: len(_SCHEME)].lower() == _SCHEME else None
 
 
-def sent_by_dpop(error: TokenRejected) -> TokenRejected:
-    """Return the refusal of an access token that was sent by DPoP: its challenge names that scheme (RFC 9449 §7.1)."""
-    error.scheme = "DPoP"
+def sent_by_dpop(error: RefusalT, dpop: DPoP) -> RefusalT:
+    """Return the refusal of an access token that was sent by DPoP: its challenge says so (RFC 9449 §7.1)."""
+    error.scheme, error.algorithms = DPOP, dpop.algorithms
     return error
 
 
-def require_proof(dpop: DPoP, request: Request, token: AccessToken, text: str, now: int) -> None:
+def require_proof(dpop: DPoP, request: Request, token: AccessToken, text: str, now: int) -> Flow[None]:
     """Check that the request proves to have the key that its access token is bound to (RFC 9449 §7).
 
     Args:
@@ -61,22 +85,24 @@ def require_proof(dpop: DPoP, request: Request, token: AccessToken, text: str, n
 
     Raises:
         ProofRejected: it does not, or the token is not bound.
+        StoreError: whether the proof was used before is not known.
     """
     if token.key_thumbprint is None:
         raise BoundTokenWithoutProof("an access token that is not bound to a key is sent as a bearer token")
     proof = request.headers.get(HEADER, "")
     url, bound = url_of(request), token.key_thumbprint
-    dpop.check(proof, request.method, url, now, access_token=text, key_thumbprint=bound)
+    yield from dpop.accept(proof, request.method, url, now, access_token=text, key_thumbprint=bound)
 
 
-def require_bearer(token: AccessToken) -> AccessToken:
+def require_bearer(token: AccessToken, dpop: DPoP | None) -> AccessToken:
     """Return an access token that may be sent without a proof.
 
     Raises:
         ProofRejected: it is bound to a key.
     """
     if token.key_thumbprint is not None:
-        raise BoundTokenWithoutProof("the access token is bound to a key: send it by DPoP, with a proof")
+        error = BoundTokenWithoutProof("the access token is bound to a key: send it by DPoP, with a proof")
+        raise error if dpop is None else sent_by_dpop(error, dpop)
     return token
 
 
@@ -93,10 +119,3 @@ def refused_proof(error: ProofRejected) -> Response:
 def with_nonce(response: Response, error: ProofRejected) -> Response:
     """Return the response with the nonce that the client needs, if it needs one."""
     return response.with_headers((NONCE, error.nonce)) if isinstance(error, NonceRequired) else response
-
-
-def proof_challenge(error: ProofRejected, realm: str) -> Response:
-    """Return the 401 of a resource (RFC 9449 §7.1, §9)."""
-    needed = f'DPoP realm="{realm}", error="{error.code}", error_description="{error}", algs="{" ".join(ALGORITHMS)}"'
-    response = failure(401, error.code, str(error)).with_headers(("www-authenticate", needed))
-    return with_nonce(response, error)

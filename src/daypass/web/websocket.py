@@ -208,7 +208,7 @@ class Connection:
         if token.key_thumbprint is not None and self._require.accepts_proofs:
             request = read_request(self.scope)
             proven = replace(request, headers={**request.headers, HEADER: proof})
-            self._require.require_proof(token, text, lambda: proven)
+            await self._require.prove(token, text, lambda: proven)
             self._bound_to = token.key_thumbprint
         return self._allowed(token)
 

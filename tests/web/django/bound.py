@@ -9,9 +9,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from daypass.web.django import bearer
-from daypass.web.django.rest_framework import StatelessAuthentication
+from daypass.web.django.rest_framework import HasAuthentication, HasScope, StatelessAuthentication
 
 from .project import Wsgi
+
+NEEDED: dict[str, dict[str, Any]] = {"me": {}, "write": {"scope": "write"}, "mfa": {"acr": "mfa"}}
+"""The routes, and what their guards need."""
 
 
 def in_django(auth: Any) -> Wsgi:
@@ -20,7 +23,7 @@ def in_django(auth: Any) -> Wsgi:
     def me(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"user": request.daypass_token.subject})  # type: ignore[attr-defined]  # the guard sets it
 
-    return Wsgi([path("me", bearer(auth)(me))])
+    return Wsgi([path(name, bearer(auth, **needed)(me)) for name, needed in NEEDED.items()])
 
 
 def in_rest_framework(auth: Any) -> Wsgi:
@@ -33,4 +36,5 @@ def in_rest_framework(auth: Any) -> Wsgi:
         def get(self, request: Any) -> Response:
             return Response({"user": request.user.pk})
 
-    return Wsgi([path("me", Me.as_view())])
+    needed = {"me": IsAuthenticated, "write": HasScope("write"), "mfa": HasAuthentication(acr="mfa")}
+    return Wsgi([path(name, Me.as_view(permission_classes=[each])) for name, each in needed.items()])

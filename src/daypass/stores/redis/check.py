@@ -105,7 +105,7 @@ class _Keys:
             return "zset", self._devices
         if key.startswith(names.account("")):
             return "hash", self._account
-        if key.startswith(prefix + b":connection:"):
+        if key.startswith((prefix + b":connection:", names.once(""))):  # marks expire
             return "", None
         single: dict[bytes, tuple[str, Judge | None]] = {
             names.only("keys"): ("hash", self._signing_keys),

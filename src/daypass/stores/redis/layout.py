@@ -15,6 +15,7 @@ key                       type        what
 ``p:{events}``            sorted set  the audit trail: an id and JSON, by the time
 ``p:{marks}``             sorted set  marks: a key, a colon and a value, by the time they expire
 ``p:{marks}:names``       sorted set  the same, in alphabetical order
+``p:once:<key>``          string      a mark that is added once: who added it. Redis removes it when it expires
 ``p:{sweep}``             hash        when the next batch of the sweep is due, and where the last one ended
 ``p:{schema}``            string      the oldest version of this layout that can work with the data
 ``p:{schema}:version``    string      the newest version that has worked with it
@@ -103,6 +104,10 @@ class Layout:
     def marks(self) -> tuple[bytes, bytes]:
         """The keys of the marks: by the time they expire, and by name."""
         return self.only("marks"), self.only("marks") + b":names"
+
+    def once(self, key: str) -> bytes:
+        """Return the key of a mark that is added once."""
+        return f"{self.prefix}:once:{key}".encode()
 
     @property
     def schema(self) -> tuple[bytes, bytes]:

@@ -85,6 +85,9 @@ BATCH = 100
 GRACE = MINUTE
 """How long a member of an index may have no session: the index is written before the session."""
 
+_MARKS_SWEPT = 1000
+"""The most expired marks that one batch of the sweep removes."""
+
 EVENTS_KEPT = 250_000
 """The longest audit trail, because it is in memory: about 60 MB."""
 
@@ -155,6 +158,7 @@ class Plans:
             operator_steps.DropEvents: self._drop_events,
             operator_steps.Check: self._check,
             operator_steps.AddMark: self._add_mark,
+            operator_steps.AddMarkOnce: self._add_mark_once,
             operator_steps.ReadMarks: self._read_marks,
             operator_steps.ReadStats: self._read_stats,
             operator_steps.ReadSettings: self._read_settings,
@@ -427,6 +431,8 @@ class Plans:
                 updates.append(calls(scripts.FORGET_DEVICES, (key,), step.before - step.absolute_ttl))
             elif self._names.is_endings(key):
                 updates.append(asks("ZREMRANGEBYSCORE", key, "-inf", step.before - max(step.access_ttl, ENDING_KEPT)))
+            elif key == self._names.marks[0]:
+                updates.append(calls(scripts.DROP_MARKS, self._names.marks, step.now, _MARKS_SWEPT))
         yield from in_batches(updates)
         return removed
 
@@ -528,6 +534,11 @@ class Plans:
     def _add_mark(self, step: operator_steps.AddMark) -> Plan[None]:
         arguments = f"{step.key}:{step.value}", step.until, step.now, operator_steps.MARKS_AT_ONCE
         yield Exchange([calls(scripts.ADD_MARK, self._names.marks, *arguments)])
+
+    def _add_mark_once(self, step: operator_steps.AddMarkOnce) -> Plan[bool]:
+        left = max(step.until - step.now, 1)
+        (added,) = yield Exchange([calls(scripts.ADD_MARK_ONCE, (self._names.once(step.key),), step.by, left)])
+        return bool(added)
 
     def _read_marks(self, step: operator_steps.ReadMarks) -> Plan[tuple[str, ...]]:
         (found,) = yield Exchange([calls(scripts.READ_MARKS, self._names.marks, f"{step.key}:", step.now)])

@@ -386,16 +386,40 @@ end
 return redis.call('DEL', KEYS[1])
 """
 )
+_DROP_MARKS = """
+local function drop(now, most)
+  local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most)
+  if #expired > 0 then
+    redis.call('ZREM', KEYS[1], unpack(expired))
+    redis.call('ZREM', KEYS[2], unpack(expired))
+  end
+end
+"""
+
 ADD_MARK = Script.of(
-    """
+    f"""
 -- KEYS: marks, names. ARGV: mark, until, now, how many expired marks to remove
+{_DROP_MARKS}
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
-local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'LIMIT', 0, ARGV[4])
-if #expired > 0 then
-  redis.call('ZREM', KEYS[1], unpack(expired))
-  redis.call('ZREM', KEYS[2], unpack(expired))
-end
+drop(ARGV[3], ARGV[4])
+"""
+)
+
+DROP_MARKS = Script.of(
+    f"""
+-- KEYS: marks, names. ARGV: now, how many expired marks to remove
+{_DROP_MARKS}
+drop(ARGV[1], ARGV[2])
+"""
+)
+
+ADD_MARK_ONCE = Script.of(
+    """
+-- KEYS: mark. ARGV: who adds it, for how many milliseconds
+-- Answers with 1 if it was added, by this caller: a command that is sent again may have been performed.
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 """
 )
 

@@ -15,7 +15,7 @@ except ModuleNotFoundError as missing:
     raise ImportError("daypass.web.django.rest_framework needs it: pip install djangorestframework") from missing
 
 from daypass import scope as scopes
-from daypass.access_token import AccessToken
+from daypass.access_token import AccessToken, refused_as_sent
 from daypass.clock import system_clock
 from daypass.errors import (
     AuthenticationInsufficient,
@@ -94,7 +94,7 @@ class DaypassAuthentication(BaseAuthentication):
         """
         user = find(token.subject)
         if user is None or not user.is_active:
-            raise SessionRevoked("the access token's user is gone or disabled")
+            raise refused_as_sent(token, SessionRevoked("the access token's user is gone or disabled"))
         return user
 
 
