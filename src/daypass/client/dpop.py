@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from daypass.client.messages import Answer, Grant, Message
@@ -19,6 +20,8 @@ from daypass.errors import ConfigurationError
 
 NONCE_NEEDED = "use_dpop_nonce"
 PROOF_REFUSED = "invalid_dpop_proof"
+
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 _REFUSALS = (400, 401)
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth")
@@ -37,6 +40,7 @@ class Proofs:
         self._token_id = token_id
         self._nonces: dict[Origin, str] = {}
         self._newest: tuple[str, _Signer] | None = None
+        self._hashed = ("", "")
 
     def of(self, key: str, method: str, url: str, access_token: str | None = None) -> str:
         """Return a new proof for one request.
@@ -47,20 +51,28 @@ class Proofs:
             url: its URL.
             access_token: the access token that it carries, if any.
         """
+        target, origin = _target(url.partition("?")[0])
         claims: dict[str, Any] = {
             "jti": self._token_id(),
             "htm": method,
-            "htu": target_uri(url),
+            "htu": target,
             "iat": self._wall_clock() // 1000,
         }
         if access_token is not None:
-            from daypass.dpop import token_hash  # imported here: few clients prove anything
-
-            claims["ath"] = token_hash(access_token)
-        nonce = self._nonces.get(_origin(url))
+            claims["ath"] = self._hash(access_token)
+        nonce = self._nonces.get(origin)
         if nonce is not None:
             claims["nonce"] = nonce
         return self._signer(key).sign(claims)
+
+    def _hash(self, access_token: str) -> str:
+        """Return the hash of an access token; the newest one is kept, as most requests have the same."""
+        hashed = self._hashed
+        if hashed[0] != access_token:
+            from daypass.dpop import token_hash  # imported here: few clients prove anything
+
+            self._hashed = hashed = (access_token, token_hash(access_token))
+        return hashed[1]
 
     def learn(self, url: str, nonce: str | None) -> None:
         """Keep the nonce that a response brought, for later proofs for the same origin (RFC 9449 §8.2)."""
@@ -203,12 +215,18 @@ def _origin(url: str) -> Origin:
     return origin_of(url) or ("", "", None)
 
 
+@lru_cache(maxsize=256)
+def _target(url: str) -> tuple[str, Origin]:
+    """Return the URL that a proof names, and its origin; remembered, because most requests go to few URLs."""
+    return target_uri(url), _origin(url)
+
+
 def _text(jwk: Mapping[str, Any]) -> str:
     return json.dumps(jwk, separators=(",", ":"), sort_keys=True)
 
 
 def _encoded(part: Mapping[str, Any]) -> str:
-    return _base64(json.dumps(part, separators=(",", ":")).encode())
+    return _base64(_json(part).encode())
 
 
 def _base64(content: bytes) -> str:
