@@ -19,10 +19,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
 class Ours(ClientContract):
-    """Fewer rounds than in the table, which `make clients` makes at full size."""
+    """Fewer rounds than in the table, which `make clients` makes at full size, and a server that is less slow."""
 
     processes = 4
     rounds = 10
+    slow = 2.5
 
 
 class TestHttpx2(Ours):

@@ -22,17 +22,19 @@ class ClientContract:
         subject: the client's class.
         processes: how many processes share one file, in that scenario.
         rounds: how often each of them gets an expired token there.
+        slow: seconds that a refresh takes at a slow server.
     """
 
     subject: ClassVar[type[Subject]]
     processes: ClassVar[int] = 8
     rounds: ClassVar[int] = 50
+    slow: ClassVar[float] = 6.0
 
     @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
     def test_a_scenario_ends_as_promised(self, scenario: Scenario, tmp_path: Path) -> None:
         """The result of each scenario is exactly what it promises."""
         if scenario.concerns(self.subject):
-            with stage(self.subject, tmp_path, self.processes, self.rounds) as staged:
+            with stage(self.subject, tmp_path, self.processes, self.rounds, self.slow) as staged:
                 promise = promised(scenario, self.processes, self.rounds)
                 assert promise == scenario.play(staged)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daypass.dpop import DPoP
 from daypass.errors import StepUpRequired
 from daypass.testing.client_subject import KINDS, Kind, Subject, outcome
 from daypass.testing.loopback import serving
@@ -28,7 +29,7 @@ TOO_LONG = CONTENT * 16
 """4 MiB: more than a client keeps of a stream."""
 
 GRACE = 30.0
-LIFETIME = 1.0
+LIFETIME = 0.5
 """Lifetime of an access token in seconds, in scenarios that wait until it expires."""
 
 
@@ -43,6 +44,7 @@ class Stage:
         folder: for files.
         processes: how many processes share one file.
         rounds: how often each of them gets an expired token.
+        slow: seconds that a slow refresh takes.
     """
 
     server: StrictServer
@@ -51,11 +53,13 @@ class Stage:
     folder: Path
     processes: int = 8
     rounds: int = 50
+    slow: float = 6.0
 
     @contextmanager
-    def user(self, *, kept: bool = False, logged_in: bool = True) -> Iterator[Subject]:
-        """Open a logged-in client; ``kept``: with its session in a file."""
-        subject = self.subject(self.url, self.file if kept else None)
+    def user(self, *, kept: bool = False, logged_in: bool = True, bound: bool = False) -> Iterator[Subject]:
+        """Open a logged-in client; ``kept``: with its session in a file; ``bound``: to a key, by DPoP."""
+        make = self.subject.bound if bound else self.subject
+        subject = make(self.url, self.file if kept else None)
         try:
             if logged_in:
                 subject.login()
@@ -108,11 +112,13 @@ def _scenario(
 
 
 @contextmanager
-def stage(subject: type[Subject], folder: Path, processes: int = 8, rounds: int = 50) -> Iterator[Stage]:
+def stage(
+    subject: type[Subject], folder: Path, processes: int = 8, rounds: int = 50, slow: float = 6.0
+) -> Iterator[Stage]:
     """Open a server for one scenario."""
     server = StrictServer()
-    with serving(server) as url:
-        yield Stage(server, url, subject, folder, processes, rounds)
+    with serving(server, wait=False) as url:
+        yield Stage(server, url, subject, folder, processes, rounds, slow)
 
 
 def _count(number: int, one: str, many: str) -> str:
@@ -195,7 +201,7 @@ def lost_answer_strict(stage: Stage) -> str:
 def slow_strict(stage: Stage) -> str:
     """A strict server gets the token once, and the whole deadline to respond."""
     with stage.user() as user:
-        stage.server.latency = 6.0
+        stage.server.latency = stage.slow
         stage.server.revoke_access()
         return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"
 
@@ -324,6 +330,15 @@ def two_clients(stage: Stage) -> str:
         return f"{_answered(results)}, {stage.refreshes()}"
 
 
+def _processes_of(subject: type[Subject]) -> Any:
+    """Return what starts processes that share nothing with this one; where possible, with the subject's modules."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, subject.__module__, *subject.modules])
+    return context
+
+
 def _work(subject: type[Subject], url: str, file: Path, rounds: int, gate: Any, results: Any) -> None:
     user = subject(url, file)
     seen: list[Any] = []
@@ -341,7 +356,7 @@ def _work(subject: type[Subject], url: str, file: Path, rounds: int, gate: Any, 
 @_scenario("8 processes × 50 on one file", "400 of 400 answered, 50 refreshes", lambda subject: subject.keeps)
 def processes(stage: Stage) -> str:
     """Processes share a session by its file, and all get each expired token: one of them refreshes."""
-    context = multiprocessing.get_context("spawn")
+    context = _processes_of(stage.subject)
     gate, results = context.Barrier(stage.processes + 1), context.Queue()
     with stage.user(kept=True):
         arguments = (stage.subject, stage.url, stage.file, stage.rounds, gate, results)
@@ -443,12 +458,12 @@ def outage(stage: Stage) -> str:
 @_scenario("503 while the token is good", "1 of 1 answered")
 def outage_ahead(stage: Stage) -> str:
     """A refresh before expiry fails, and the callers do not notice."""
-    stage.server.expires_in = 4 * LIFETIME
+    stage.server.expires_in = 3.0
     with stage.user() as user:
         stage.server.statuses = [503] * 9
-        time.sleep(3.7 * LIFETIME)
+        time.sleep(2.75)  # it is refreshed in the last tenth of its life at the latest
         told = _answered([user.request("GET", "/me")])
-        time.sleep(LIFETIME / 2)  # the refresh goes on after its caller, and would go on after its client
+        time.sleep(LIFETIME)  # the refresh goes on after its caller, and would go on after its client
         return told
 
 
@@ -525,3 +540,60 @@ def logout_in_flight(stage: Stage) -> str:
         results += user.burst(1)
         over = all(isinstance(each, user.session_over) for each in results)
         return "told that the session is over, and it stays over" if over else repr(results)
+
+
+def _proves(subject: type[Subject]) -> bool:
+    return subject.proves
+
+
+@contextmanager
+def _bound(stage: Stage, *, kept: bool = False) -> Iterator[Subject]:
+    """Open a client whose session is bound to a key, at a server that wants a nonce in each proof."""
+    stage.server.dpop = DPoP(require_nonce=True)
+    with stage.user(kept=kept, bound=True) as user:
+        yield user
+
+
+@_scenario("bound by DPoP: 100 callers at an early revocation", "100 of 100 answered, 1 refresh", _proves)
+def bound_burst(stage: Stage) -> str:
+    """Each request has a proof of its own, the second time too: the server accepts each only once."""
+    with _bound(stage) as user:
+        stage.server.latency = 0.05
+        stage.server.revoke_access()
+        return f"{_answered(user.burst(CALLERS))}, {stage.refreshes()}"
+
+
+@_scenario(
+    "bound by DPoP: the server asks for another nonce", "answered, 2 uploads alike and whole, 0 refreshes", _proves
+)
+def bound_nonce(stage: Stage) -> str:
+    """The request is sent again, whole, with a new proof; the token is good, so nothing is refreshed."""
+    with _bound(stage) as user:
+        stage.server.dpop = DPoP(require_nonce=True)
+        status = user.request("POST", "/upload", "stream", CONTENT)
+        told = f"{'answered' if status == 200 else status}, {_uploads(stage.server, 'stream', CONTENT)}"
+        return f"{told}, {stage.refreshes()}"
+
+
+@_scenario("bound by DPoP: lost answer, Daypass's rule", "1 of 1 answered, 2 refreshes", _proves)
+def bound_lost_answer(stage: Stage) -> str:
+    """The refresh is sent again with a new proof, because the server accepts the first one only once."""
+    stage.server.grace = GRACE
+    with _bound(stage) as user:
+        stage.server.lose = 1
+        stage.server.revoke_access()
+        return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"
+
+
+@_scenario(
+    "bound by DPoP: resumed from a file",
+    "1 of 1 answered, 1 refresh",
+    lambda subject: subject.proves and subject.keeps,
+)
+def bound_resumed(stage: Stage) -> str:
+    """The key is kept with the tokens: the session goes on in another process."""
+    with _bound(stage, kept=True):
+        pass
+    stage.server.revoke_access()
+    with stage.user(kept=True, logged_in=False, bound=True) as user:
+        return f"{_answered([user.request('GET', '/me')])}, {stage.refreshes()}"

@@ -35,6 +35,8 @@ class Subject(ABC):
         kinds: the kinds of bodies that the library sends.
         keeps: whether it keeps sessions in files, shared by processes.
         is_async: whether its callers are tasks.
+        modules: the modules that its processes need, so that they are loaded only once.
+        proves: whether it can bind its session to a key by DPoP (RFC 9449); then it has `bound`.
     """
 
     name: ClassVar[str]
@@ -43,10 +45,17 @@ class Subject(ABC):
     kinds: ClassVar[tuple[Kind, ...]] = KINDS
     keeps: ClassVar[bool] = True
     is_async: ClassVar[bool] = False
+    proves: ClassVar[bool] = False
+    modules: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __init__(self, url: str, path: Path | None = None) -> None:
         """Create the client."""
+
+    @classmethod
+    def bound(cls, url: str, path: Path | None = None) -> Subject:
+        """Create a client whose login binds the session to a key; only for one that `proves`."""
+        raise NotImplementedError(f"{cls.name} proves nothing: set proves = False")
 
     @abstractmethod
     def login(self) -> None:

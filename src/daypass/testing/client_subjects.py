@@ -21,8 +21,25 @@ from daypass.testing.strict_server import PASSWORD
 EMAIL = "ada@example.com"
 CALLERS = 200
 
-_TIMING = Timing(fresh=0, pause=20, backoff=50)
+_TIMING = Timing(fresh=0, pause=20, backoff=50, attempt=2_000)
 """Short durations: scenarios revoke tokens that are only a moment old, and do not wait for long."""
+
+_MODULES = (
+    *(
+        "httpx2",
+        "httpcore2",
+        "truststore",
+        "httpx",
+        "httpcore",
+        "requests",
+        "aiohttp",
+        "niquests",
+        "urllib3",
+        "filelock",
+    ),
+    *(f"daypass.client.{name}" for name in ("httpx", "requests", "aiohttp", "niquests", "urllib3", "endpoints")),
+)
+"""What the clients load at the latest with their first request."""
 
 
 class Ours(Subject):
@@ -30,15 +47,24 @@ class Ours(Subject):
 
     session_over = (LoginRequired,)
     unavailable = (RefreshUnavailable,)
+    proves = True
+    modules = _MODULES
     adapter: ClassVar[str]
     auth_class: ClassVar[str] = "DaypassAuth"
 
-    def __init__(self, url: str, path: Path | None = None, auth: SessionAuth | None = None) -> None:
+    def __init__(
+        self, url: str, path: Path | None = None, auth: SessionAuth | None = None, *, dpop: bool = False
+    ) -> None:
         self.url = url
         storage = None if path is None else FileStorage(path)
         made: type[SessionAuth] = getattr(importlib.import_module(f"daypass.client.{self.adapter}"), self.auth_class)
-        self.auth: Any = auth or made(f"{url}/auth", storage=storage, timing=_TIMING)
+        self.auth: Any = auth or made(f"{url}/auth", storage=storage, timing=_TIMING, dpop=dpop)
         self._open()
+
+    @classmethod
+    def bound(cls, url: str, path: Path | None = None) -> Subject:
+        """Create a client whose login binds the session to a key."""
+        return cls(url, path, dpop=True)
 
     def twin(self) -> Subject:
         """Return another client with the same ``auth``."""
@@ -89,11 +115,13 @@ class AsyncOurs(Ours):
     is_async = True
     client: Any
 
-    def __init__(self, url: str, path: Path | None = None, auth: SessionAuth | None = None) -> None:
+    def __init__(
+        self, url: str, path: Path | None = None, auth: SessionAuth | None = None, *, dpop: bool = False
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        super().__init__(url, path, auth)
+        super().__init__(url, path, auth, dpop=dpop)
 
     def login(self) -> None:
         """Log in."""

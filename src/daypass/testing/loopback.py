@@ -51,20 +51,21 @@ class Loopback:
         while not self._server.started:
             time.sleep(0.005)
 
-    def stop(self) -> None:
-        """Stop the server."""
+    def stop(self, *, wait: bool = True) -> None:
+        """Stop the server; without ``wait`` it ends within a second, after this has returned."""
         self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+        if wait:
+            self._thread.join()
+            self._socket.close()
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve ``app`` within this context; yield its URL: ``http://127.0.0.1:…``."""
+def serving(app: Any, *, wait: bool = True) -> Iterator[str]:
+    """Serve ``app`` within this context; yield its URL: ``http://127.0.0.1:…``; ``wait`` as for `Loopback.stop`."""
     loopback = Loopback()
     loopback.app = app
     loopback.start()
     try:
         yield loopback.url
     finally:
-        loopback.stop()
+        loopback.stop(wait=wait)

@@ -21,6 +21,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlencode
 
 from daypass import cookie_names
+from daypass.dpop import DPoP
+from daypass.errors import NonceRequired, ProofRejected
+from daypass.proof import Proof
+from daypass.session import BEARER, DPOP
 
 COOKIE = cookie_names.DEFAULT
 """The refresh cookie's name."""
@@ -36,6 +40,7 @@ class Line:
     tokens: list[str]
     rotated_at: float = 0.0
     revoked: bool = False
+    key_thumbprint: str | None = None
 
 
 @dataclass
@@ -62,6 +67,7 @@ class StrictServer:
         hop_gate: a request to ``/hop-same`` waits here.
         sets_cookie: whether the refresh token is in a cookie even where the body was asked for.
         proxy_cookie: an extra ``Set-Cookie`` with every grant.
+        dpop: what it requires of DPoP proofs; each session is then bound to the key of its login.
         withholds: how many refreshes return only an access token.
         refuses_with: the status of a request without a live access token.
         location: where ``/hop`` and ``/hop-same`` redirect to.
@@ -76,7 +82,7 @@ class StrictServer:
         counts: what was seen: ``logins``, ``refreshes`` and what became of them (``rotated``, ``held``, ``repeated``,
             ``stale``, ``reused``, ``revoked``, ``unknown``), ``cut`` (the client went away before its request was
             read, so nothing was looked at), ``logouts``, ``ended``, ``admitted``, ``unauthorized``, ``hops``,
-            ``never``, ``discoveries``, ``step-ups``.
+            ``never``, ``discoveries``, ``step-ups``; and refused proofs: ``invalid_dpop_proof``, ``use_dpop_nonce``.
         uploads: the hash and the length of each body sent to ``/upload``.
         live: the valid access tokens.
         lines: the sessions.
@@ -101,6 +107,7 @@ class StrictServer:
     hop_gate: threading.Event | None = None
     sets_cookie: bool = False
     proxy_cookie: str | None = None
+    dpop: DPoP | None = None
     withholds: int = 0
     refuses_with: int = 401
     location: str = "/me"
@@ -160,13 +167,19 @@ class StrictServer:
         if body["password"] != PASSWORD:
             await exchange.answer(401, {"error": "invalid_credentials"})
             return
+        proof = await self._proof(exchange, 400)
+        if self.dpop is not None and proof is None:
+            return
         sid = secrets.token_hex(4)
-        line = self.lines[sid] = Line([secrets.token_hex()])
+        line = self.lines[sid] = Line([secrets.token_hex()], key_thumbprint=proof and proof.thumbprint)
         await self._grant(exchange, sid, line.tokens[-1], in_body=body.get("tokenDelivery") == "body")
 
     async def refresh(self, exchange: Exchange) -> None:
         """Answer ``POST /auth/refresh``: the rule."""
         token, in_body = await self._presented(exchange)
+        _, line = self._line_of(token)
+        if not await self._is_proven(exchange, 400, line and line.key_thumbprint):
+            return
         granted = await self._judge(exchange, token, refused=401)
         if granted is not None:
             await self._grant(exchange, *granted, in_body=in_body)
@@ -315,12 +328,41 @@ class StrictServer:
 
     async def _admitted(self, exchange: Exchange) -> bool:
         scheme, _, token = (exchange.header("authorization") or "").partition(" ")
-        if scheme == "Bearer" and token in self.live and time.monotonic() < self._deaths[token]:
+        wanted = BEARER if self.dpop is None else DPOP
+        if scheme == wanted and token in self.live and time.monotonic() < self._deaths[token]:
+            line = self.lines[self.live[token]]
+            if not await self._is_proven(exchange, 401, line.key_thumbprint, token):
+                return False
             self.counts["admitted"] += 1
             return True
         self.counts["unauthorized"] += 1
-        await exchange.answer(self.refuses_with, {}, [("www-authenticate", 'Bearer error="invalid_token"')])
+        await exchange.answer(self.refuses_with, {}, [("www-authenticate", f'{wanted} error="invalid_token"')])
         return False
+
+    async def _is_proven(
+        self, exchange: Exchange, status: int, key_thumbprint: str | None, token: str | None = None
+    ) -> bool:
+        """Return whether a request needs no proof or has it; if not, it was answered."""
+        return self.dpop is None or await self._proof(exchange, status, key_thumbprint, token) is not None
+
+    async def _proof(
+        self, exchange: Exchange, status: int, key_thumbprint: str | None = None, token: str | None = None
+    ) -> Proof | None:
+        """Return the proof of a request; ``None`` without DPoP, or if the request was refused."""
+        if self.dpop is None:
+            return None
+        text, url = exchange.header("dpop") or "", f"http://{exchange.header('host')}{exchange.path}"
+        bound: dict[str, Any] = {"access_token": token, "key_thumbprint": key_thumbprint}
+        try:
+            return self.dpop.check(text, exchange.method, url, int(time.time() * 1000), **bound)
+        except ProofRejected as error:
+            self.counts[error.code] += 1
+            nonce = error.nonce if isinstance(error, NonceRequired) else None
+            challenge = f'{DPOP} error="{error.code}"' if status == 401 else None
+            await exchange.answer(
+                status, {"error": error.code}, [("dpop-nonce", nonce), ("www-authenticate", challenge)]
+            )
+            return None
 
     async def _presented(self, exchange: Exchange) -> tuple[str, bool]:
         body = await exchange.read()
@@ -352,7 +394,10 @@ class StrictServer:
         return "reused"
 
     async def _grant(self, exchange: Exchange, sid: str, refresh_token: str | None, *, in_body: bool) -> None:
-        body: dict[str, Any] = {"accessToken": self._access_token(sid), "tokenType": "Bearer"}
+        body: dict[str, Any] = {
+            "accessToken": self._access_token(sid),
+            "tokenType": BEARER if self.dpop is None else DPOP,
+        }
         if self.expires_in is not None and self.says_lifetime:
             body["expiresIn"] = self.expires_in
         proxys = ("set-cookie", self.proxy_cookie)
@@ -399,6 +444,7 @@ class Exchange:
 
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self.method = scope["method"]
+        self.path = scope["path"]
         self._headers = scope["headers"]
         self._receive = receive
         self._send = send
