@@ -171,14 +171,14 @@ class StrictServer:
         if self.dpop is not None and proof is None:
             return
         sid = secrets.token_hex(4)
-        line = self.lines[sid] = Line([secrets.token_hex()], key_thumbprint=proof and proof.thumbprint)
+        line = self.lines[sid] = Line([secrets.token_hex()], key_thumbprint=None if proof is None else proof.thumbprint)
         await self._grant(exchange, sid, line.tokens[-1], in_body=body.get("tokenDelivery") == "body")
 
     async def refresh(self, exchange: Exchange) -> None:
         """Answer ``POST /auth/refresh``: the rule."""
         token, in_body = await self._presented(exchange)
         _, line = self._line_of(token)
-        if not await self._is_proven(exchange, 400, line and line.key_thumbprint):
+        if not await self._is_proven(exchange, 400, None if line is None else line.key_thumbprint):
             return
         granted = await self._judge(exchange, token, refused=401)
         if granted is not None:
