@@ -231,6 +231,7 @@ class Replay(ABC, Generic[R]):
                 self._settled = True
                 break
             self._session.reporter.emit(EventKind.REPLAYED)
+            self._step_up = None  # the first response no longer counts
             response = yield Resend(response, self._sent(step))
         if self._step_up is not None:
             yield Drain(response)
