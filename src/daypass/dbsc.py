@@ -16,6 +16,7 @@ DPoP.
 import base64
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,8 +48,10 @@ _SKEW = MINUTE
 _AT_HAND = 4096
 _TIME_SIZE, _RANDOM_SIZE, _MAC_SIZE = 6, 6, 16
 _CHALLENGE_SIZE = _TIME_SIZE + _RANDOM_SIZE + _MAC_SIZE
-_SESSION_ID = 32
 _MODES = ("Strict", "Lax")
+_REGISTRATION = re.compile(
+    rf"([0-9a-f]{{32}})\.({'|'.join(_MODES)})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{{22}})", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +138,16 @@ class DeviceBound:
         return self._parsed(text) if len(text) <= LONGEST_REGISTRATION else None
 
     def _parse(self, text: str) -> Registration | None:
-        parts = text.split(".")
-        if len(parts) != 4 or parts[1] not in _MODES:
+        parts = _REGISTRATION.fullmatch(text)
+        if parts is None:
             return None
-        session_id, same_site, key, mac = parts
+        session_id, same_site, key, mac = parts.groups()
         try:
             known = _known(key)
         except (ValueError, ConfigurationError, RecursionError):
             return None
-        if len(session_id) != _SESSION_ID or not session_id.isalnum():
-            return None
         expected = _encoded(self._mac("registration", f"{session_id}.{same_site}.{key}".encode()))
-        authentic = hmac.compare_digest(expected.encode(), mac.encode(errors="replace"))
-        return Registration(text, session_id, same_site, known, authentic)
+        return Registration(text, session_id, same_site, known, hmac.compare_digest(expected, mac))
 
     # ---- proving
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
+from joserfc.jwk import ECKey, Key, OKPKey, import_key
 
 from daypass.errors import ConfigurationError, ProofRejected
 from daypass.session_extras import BoundKey, KeyUse
@@ -35,6 +35,9 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
 }
 _MEMBERS: Mapping[str, tuple[str, ...]] = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("e", "n")}
 _RSA_BITS = range(2048, 4097)
+_EXPONENT_BITS = 64
+"""Of an RSA key at most: a verification gets slower with each, and everyone's exponent is 65537."""
+
 _CURVES = frozenset(curve for _, curve in _KINDS.values() if curve)
 _REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
 _TEXT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
@@ -78,15 +81,17 @@ def public_key(jwk: object) -> Key:
         members = dict(jwk)  # type: ignore[call-overload]  # anything but a mapping is refused
         kind = members.get("kty")
         wanted = {name: members[name] for name in ("kty", *_MEMBERS[kind])}
-        key = import_key(wanted)
+        fits = kind != "RSA" or _fits(wanted)
+        key = import_key(wanted) if fits else None
         private = {"d", "p", "q", "dp", "dq", "qi", "k", "oth"} & members.keys()
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         raise ConfigurationError("invalid key: write a public JWK of kty EC, OKP or RSA (RFC 7517)") from None
     if private:
         raise ConfigurationError("invalid key: this JWK has a private part; only the public part may leave the client")
-    weak = isinstance(key, RSAKey) and key.public_key.key_size not in _RSA_BITS
-    if weak or (isinstance(key, ECKey | OKPKey) and wanted["crv"] not in _CURVES):
-        raise ConfigurationError("invalid key: write one on P-256, P-384 or Ed25519, or of RSA with 2048 to 4096 bits")
+    if key is None or (isinstance(key, ECKey | OKPKey) and wanted["crv"] not in _CURVES):
+        raise ConfigurationError(
+            "invalid key: write one on P-256, P-384 or Ed25519, or of RSA with 2048 to 4096 bits and the exponent AQAB"
+        )
     return key
 
 
@@ -168,6 +173,12 @@ def open_proof(
     if not isinstance(claims, dict):
         raise ProofRejected("the claims of the proof are not a JSON object")
     return signer.proof, claims
+
+
+def _fits(rsa: Mapping[str, str]) -> bool:
+    """Return whether an RSA key is neither weak nor slow; this is known before any library works with it."""
+    modulus, exponent = (int.from_bytes(_decoded(rsa[name])).bit_length() for name in ("n", "e"))
+    return modulus in _RSA_BITS and exponent <= _EXPONENT_BITS
 
 
 def _proof(key: Key, use: KeyUse) -> Proof:

@@ -1,11 +1,11 @@
 """Sessions that are bound to a key of the browser, at the endpoints: what the owner gets, and what thieves try."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -14,9 +14,11 @@ from daypass import AsyncDaypass, ConfigurationError, DeviceBound, Event, User
 from daypass.duration import MINUTE, SECOND
 from daypass.testing import Clock
 from daypass.web import Application
+from daypass.web.clients import Client
 from daypass.web.dbsc import REFRESH, REGISTER
-from daypass.web.starlette import auth_routes
+from daypass.web.starlette import auth_routes, oauth_routes, well_known_routes
 
+from ..dpop.wrong_proofs import wrong_proofs
 from ..web.failing import AsyncFailing
 from .browser import DeviceBrowser
 
@@ -30,7 +32,16 @@ REFRESH_COOKIE, ACCESS_COOKIE = "__Host-daypass", "__Host-daypass-access"
 class Served:
     """One node of an application, and what its issuer told."""
 
-    def __init__(self, clock: Clock | None = None, store: AsyncFailing | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        store: AsyncFailing | None = None,
+        *,
+        clients: Sequence[Client] = (),
+        base: str = BASE,
+        allow_insecure: bool = False,
+        **options: Any,
+    ) -> None:
         self.events: list[Event] = []
         self.clock, self.store = clock or Clock(), store or AsyncFailing()
         arguments: dict[str, Any] = {
@@ -43,8 +54,11 @@ class Served:
             "device_bound": True,
         }
         self.issuer = AsyncDaypass(self.store, **(arguments | options))
-        routes = [Mount("/auth", routes=auth_routes(Application(self.issuer)))]
-        self.client = TestClient(Starlette(routes=routes), base_url=BASE)
+        self.application = Application(self.issuer, clients=clients, allow_insecure=allow_insecure)
+        routes = [Mount("/auth", routes=auth_routes(self.application)), *well_known_routes(self.application)]
+        if clients:
+            routes.append(Mount("/oauth", routes=oauth_routes(self.application)))
+        self.client = TestClient(Starlette(routes=routes), base_url=base)
 
     def browser(self, **arguments: Any) -> DeviceBrowser:
         return DeviceBrowser(self.client, clock=lambda: self.clock() / SECOND, **arguments)
@@ -203,42 +217,79 @@ def test_a_lost_response_to_a_proof_is_harmless(served: Served, later: Callable[
     assert 200 == browser.post("/auth/refresh").status_code
 
 
-@pytest.mark.parametrize("wrong", ["forged", "other key", "own jwk", "none", "HS256", "another type", "no jti", "huge"])
-def test_a_wrong_proof_gets_a_challenge_and_changes_nothing(
-    served: Served, later: Callable[[], None], wrong: str
-) -> None:
+def test_a_wrong_proof_gets_a_challenge_and_changes_nothing(served: Served, later: Callable[[], None]) -> None:
     """403 with a challenge, never 401, which would end the browser's session; the owner goes on."""
     browser = bound(served)
     later()
-    challenge = browser.challenge or ""
-    other = ECKey.generate_key("P-256")
-    good = browser.sign(challenge)
-    text = {
-        "forged": lambda: good[:-8] + "AAAAAAAA",
-        "other key": lambda: browser.sign(challenge, other),
-        "own jwk": lambda: browser.sign(challenge, other, jwk=other.as_dict(private=False)),
-        "none": lambda: "eyJhbGciOiJub25lIiwidHlwIjoiZGJzYytqd3QifQ." + good.split(".")[1] + ".",
-        "HS256": lambda: _hs256(challenge, browser),
-        "another type": lambda: browser.sign(challenge, typ="dpop+jwt"),
-        "no jti": lambda: browser.sign(""),
-        "huge": lambda: good + "A" * 8192,
-    }[wrong]()
-    identifier = browser.identifier
-    sent = {"sec-secure-session-id": identifier, "secure-session-response": text}
-    answer = browser._send("POST", "/auth" + REFRESH, sent)
-    assert (403, "device_proof_missing") == (answer.status_code, answer.json()["error"])
-    assert identifier in answer.headers["secure-session-challenge"]
-    assert "set-cookie" not in answer.headers
+    identifier, challenge, other = browser.identifier, browser.challenge or "", ECKey.generate_key("P-256")
+    wrong = wrong_proofs("dbsc+jwt", {"jti": challenge}, browser.key) | {
+        "no challenge": browser.sign(""),
+        "challenge that is no text": browser.sign(7),  # type: ignore[arg-type]  # as a thief may write it
+        "another key": browser.sign(challenge, other),
+        "another key, which it names": browser.sign(challenge, other, jwk=other.as_dict(private=False)),
+        "proof of DPoP": browser.sign(challenge, typ="dpop+jwt"),
+    }
+    for name, text in wrong.items():
+        sent = {"sec-secure-session-id": identifier, "secure-session-response": text}
+        answer = browser._send(
+            "POST", "/auth" + REFRESH, {each: value.encode("latin-1") for each, value in sent.items()}
+        )
+        assert (403, "device_proof_missing") == (answer.status_code, answer.json()["error"]), name
+        assert identifier in answer.headers["secure-session-challenge"]
+        assert "set-cookie" not in answer.headers
     assert 200 == browser.post("/auth/refresh").status_code
 
 
-def _hs256(challenge: str, browser: DeviceBrowser) -> str:
-    import json
+def test_a_wrong_registration_binds_nothing(served: Served, later: Callable[[], None]) -> None:
+    """A weak key, a private one, a shared secret, no signature: 403, and the session goes on without a key."""
+    browser = served.browser()
+    browser.registers = False
+    browser.log_in()
+    for name, text in wrong_proofs("dbsc+jwt", {"jti": browser.asked["challenge"]}, browser.key).items():
+        answer = browser._send("POST", "/auth" + REGISTER, {"secure-session-response": text.encode("latin-1")})
+        assert (403, "device_not_registered") == (answer.status_code, answer.json()["error"]), name
+        assert "set-cookie" not in answer.headers
+    later()
+    assert 200 == browser.post("/auth/refresh").status_code
+    assert ["started", "rotated"] == served.codes
 
-    from joserfc import jws
 
-    secret = OctKey.import_key(json.dumps(browser.key.as_dict(private=False)).ljust(32))
-    return jws.serialize_compact({"typ": "dbsc+jwt", "alg": "HS256"}, json.dumps({"jti": challenge}), secret)
+def test_a_header_that_is_there_twice_proves_nothing(served: Served, later: Callable[[], None]) -> None:
+    """Two proofs get a challenge, and two sessions none; the owner goes on."""
+    browser = bound(served)
+    later()
+    identifier, proof = browser.identifier, browser.sign(browser.challenge or "")
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.jar().items())
+    for sessions, proofs, expected in ((1, 2, (403, True)), (2, 1, (200, False)), (2, 2, (200, False))):
+        headers = [("cookie", cookie)]
+        headers += [("sec-secure-session-id", identifier)] * sessions + [("secure-session-response", proof)] * proofs
+        answer = served.client.post("/auth" + REFRESH, headers=headers)
+        assert expected == (answer.status_code, answer.json().get("continue", True))
+        assert "set-cookie" not in answer.headers
+    assert 200 == browser.post("/auth/refresh").status_code
+
+
+def test_a_bound_session_is_bound_to_no_other_key(served: Served, later: Callable[[], None]) -> None:
+    """Neither a second registration nor another user's key takes the place of the key, whoever has the cookies."""
+    browser = served.browser()
+    browser.log_in()
+    rival = browser.copied(ECKey.generate_key("P-256"))
+    rival.asked = browser.asked
+    assert 200 == rival.register().status_code  # before the first proof either is as good
+    served.clock.advance(61 * SECOND)
+    assert 200 == browser.post("/auth/refresh").status_code
+    assert 403 == rival.register().status_code
+    rival.cookies = dict(browser.cookies)
+    assert False is rival.prove().json()["continue"]
+    ben = served.browser()
+    ben.log_in("ben")
+    served.clock.advance(61 * SECOND)
+    assert 200 == ben.post("/auth/refresh").status_code
+    ben.cookies = dict(browser.cookies)
+    assert False is ben.prove().json()["continue"]
+    later()
+    assert 200 == browser.post("/auth/refresh").status_code
+    assert 2 == served.codes.count("bound")
 
 
 def test_a_proof_is_accepted_once(served: Served, later: Callable[[], None]) -> None:
@@ -380,6 +431,21 @@ def test_browsers_without_it_lose_nothing(served: Served, later: Callable[[], No
     off = served.node(device_bound=False)
     assert "secure-session-registration" not in off.browser().log_in().headers
     assert [404, 503] == [off.client.post("/auth" + path).status_code for path in (REGISTER, REFRESH)]
+
+
+@pytest.mark.parametrize("why", ["plain HTTP", "fewer claims"])
+def test_a_session_that_cannot_be_bound_is_warned_of(why: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The login succeeds, and the log says once why its session is not bound, and what to change."""
+    claims = {"groups": "x" * 3000} if why == "fewer claims" else {}
+    ann = User("7", username="ann", claims=claims)
+    options: dict[str, Any] = {"load_user": {"7": ann}.get, "authenticate": lambda *_: ann}
+    if why == "plain HTTP":
+        served = Served(base=BASE.replace("https", "http"), allow_insecure=True, **options)
+    else:
+        served = Served(**options)
+    for _ in range(2):
+        assert "secure-session-registration" not in served.browser().log_in().headers
+    assert [True] == ["not bound to a key" in text and why in text for text in caplog.messages]
 
 
 def test_what_a_browser_keeps(served: Served) -> None:

@@ -35,13 +35,19 @@ class Signer:
         **claims: Any,
     ) -> str:
         """Return a proof for a request; ``header`` and ``claims`` replace what a good one has, None leaves it out."""
-        good = {"jti": secrets.token_urlsafe(12), "htm": method, "htu": url, "iat": int(time.time())}
-        if access_token is not None:
-            good["ath"] = token_hash(access_token)
-        body = {name: value for name, value in (good | claims).items() if value is not None}
+        body = {
+            name: value
+            for name, value in (self.claims(method, url, access_token) | claims).items()
+            if value is not None
+        }
         head: dict[str, Any] = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk} | (header or {})
         head = {name: value for name, value in head.items() if value is not None}
         return jws.serialize_compact(head, json.dumps(body), self.key, registry=_REGISTRY)
+
+    def claims(self, method: str, url: str, access_token: str | None = None) -> dict[str, Any]:
+        """Return the claims of a good proof."""
+        good: dict[str, Any] = {"jti": secrets.token_urlsafe(12), "htm": method, "htu": url, "iat": int(time.time())}
+        return good if access_token is None else good | {"ath": token_hash(access_token)}
 
     def headers(self, method: str, url: str, access_token: str | None = None, **claims: Any) -> dict[str, str]:
         """Return the headers of a request, with the access token if it is one of a resource."""

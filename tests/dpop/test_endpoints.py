@@ -22,6 +22,7 @@ from daypass.web.starlette import auth_routes, bearer, oauth_routes, well_known_
 
 from .failing import AsyncFailingStore, FailingStore
 from .signing import Signer
+from .wrong_proofs import wrong_proofs
 
 BASE = "https://api.example.com"
 ANN = User("7", username="ann", scope="read")
@@ -164,6 +165,31 @@ def test_a_wrong_proof_at_the_login_logs_nobody_in(served: Served) -> None:
     answer = served.client.post("/auth/login", json=LOGIN, headers={"dpop": Signer().proof("POST", BASE + "/other")})
     assert (400, "invalid_dpop_proof") == (answer.status_code, answer.json()["error"])
     assert not served.codes
+
+
+def test_a_wrong_proof_is_refused_and_changes_nothing(served: Served) -> None:
+    """A weak key, a private one, a shared secret, no signature, two headers: 400 at an endpoint, 401 at a resource."""
+    owner = Signer()
+    tokens = served.log_in(owner)
+    token, body = tokens["accessToken"], {"refreshToken": tokens["refreshToken"]}
+    bearing = {"authorization": f"DPoP {token}"}
+    for method, path, status, sent in (
+        ("POST", "/auth/login", 400, {"json": LOGIN}),
+        ("POST", "/auth/refresh", 400, {"json": body}),
+        ("GET", "/profile", 401, {"headers": bearing}),
+    ):
+        claims = owner.claims(method, BASE + path, token if status == 401 else None)
+        for name, text in wrong_proofs("dpop+jwt", claims, owner.key).items():
+            if served.framework == "flask" and not text.isascii():
+                continue  # its transport here sends ASCII only
+            headers = sent.get("headers", {}) | {"dpop": text}
+            encoded = {each: value.encode("latin-1") for each, value in headers.items()}
+            answer = served.client.request(method, path, **(sent | {"headers": encoded}))
+            said = answer.text if status == 400 else answer.headers["www-authenticate"]
+            assert (status, True) == (answer.status_code, "invalid_dpop_proof" in said), name
+    assert 200 == served.send(owner, "GET", "/profile", token).status_code
+    assert 200 == served.send(owner, "POST", "/auth/refresh", json=body).status_code
+    assert 1 == served.codes.count("started")
 
 
 def test_confirming_keeps_the_access_token_bound(served: Served) -> None:

@@ -207,7 +207,7 @@ def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
         return
     policy.log.warn(
         ("insecure_transport", request.address or "", request.host),
-        f"refused plain HTTP (403 insecure_transport) {_seen(request)}: use HTTPS. {_BEHIND_PROXY}. "
+        f"refused plain HTTP (403 insecure_transport) {_seen(request)}: use HTTPS. {BEHIND_PROXY}. "
         "In tests, use https://testserver or http://localhost as the base URL. "
         "To accept plain HTTP from other machines, write allow_insecure=True",
     )
@@ -239,7 +239,7 @@ def is_loopback(host: str) -> bool:
     return _loopback(host)[0]
 
 
-_BEHIND_PROXY = (
+BEHIND_PROXY = (
     "Behind a proxy that ends TLS, write trusted_proxies=['127.0.0.1'] (the proxy's address) and "
     "proxy_header='X-Forwarded'; in nginx: proxy_set_header Host $http_host; "
     "proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-For $remote_addr;"
@@ -260,7 +260,7 @@ def _explain_cross_site(request: Request, policy: CookiePolicy) -> None:
     policy.log.warn(
         ("cross_site_request", origin or request.address or ""),
         f"refused a request of another site's page (403 cross_site_request) {_seen(request)}: if the page is yours, "
-        f"write allowed_origins=[{shown(origin or 'https://app.example.com')}]. {_BEHIND_PROXY}",
+        f"write allowed_origins=[{shown(origin or 'https://app.example.com')}]. {BEHIND_PROXY}",
     )
 
 
@@ -277,7 +277,7 @@ def _warn_of_proxy(request: Request, policy: CookiePolicy) -> None:
         policy.log.warn(
             ("no_https",),
             f"cookies are set without Secure: the issuer or the page uses HTTPS, and requests arrive by plain HTTP "
-            f"{_seen(request)}. On your own machine this is fine. {_BEHIND_PROXY}",
+            f"{_seen(request)}. On your own machine this is fine. {BEHIND_PROXY}",
         )
 
 

@@ -56,6 +56,7 @@ FIRST_SPAN = 60 * SECOND
 """How long after its registration a browser makes the first proof, at most; it binds the session."""
 
 _UNAVAILABLE = 503
+_NOT_BOUND = "the session of a login is not bound to a key, although device_bound is on"
 _SHARE = 4
 """The access token's cookie goes before the last fourth of the token's life, as clients refresh before it expires."""
 
@@ -70,8 +71,8 @@ def registration_headers(
 ) -> Headers:
     """Return the header that asks the browser to register the session of a login.
 
-    No header is given without HTTPS, where browsers would not register; if the access token is too long for a cookie;
-    and if the login is not remembered, because that cookie would outlive the browser.
+    No header is given without HTTPS, where browsers would not register, and if the access token is too long for a
+    cookie: the log says so. Nor if the login is not remembered, because that cookie would outlive the browser.
 
     Args:
         device_bound: the requirements; None asks for nothing.
@@ -81,14 +82,30 @@ def registration_headers(
         call: the time and the randomness.
         path: where the session endpoints are mounted; that of ``device_bound`` by default.
     """
-    if device_bound is None or request.scheme != "https" or tokens.session.key_thumbprint is not None:
+    if device_bound is None or tokens.session.key_thumbprint is not None or not tokens.session.persistent:
         return ()
-    if not tokens.session.persistent or not cookies.fits(request, policy, tokens.access_token):
+    if not _can_be_bound(request, tokens, policy):
         return ()
     mounted = device_bound.path if path is None else path
     challenge = device_bound.registration_challenge(tokens.session.id, policy.same_site, call.now, call.entropy)
     asked = f'({" ".join(device_bound.algorithms)});path="{mounted}{REGISTER}";challenge="{challenge}"'
     return ((REGISTRATION, asked),)
+
+
+def _can_be_bound(request: Request, tokens: Tokens, policy: CookiePolicy) -> bool:
+    """Return whether a browser could bind the session of a login. If not, warn, except of HTTP on loopback."""
+    if request.scheme != "https":
+        if not cookies.is_loopback(request.host):
+            policy.log.warn(("not_bound", "http"), f"{_NOT_BOUND}: it came by plain HTTP. {cookies.BEHIND_PROXY}")
+        return False
+    if not cookies.fits(request, policy, tokens.access_token):
+        policy.log.warn(
+            ("not_bound", "size"),
+            f"{_NOT_BOUND}: its access token does not fit in a cookie of {cookies.LONGEST} bytes; give its user "
+            "fewer claims",
+        )
+        return False
+    return True
 
 
 def shown_token(request: Request, policy: CookiePolicy) -> Flow[AccessToken | None]:
