@@ -8,19 +8,23 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
 import pytest
+from joserfc.jwk import ECKey
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daypass import EventCode, User
 from daypass.duration import MINUTE
+from daypass.proof import Proof
+from daypass.session_extras import KeyUse
 from daypass.web.options import Options
 from daypass.web.starlette import auth_routes
 
@@ -43,7 +47,6 @@ class World:
         options = Options(same_site="Lax", trusted_proxies=["127.0.0.1"], proxy_header="X-Forwarded")
         self.app = Starlette(
             routes=[Mount("/auth", routes=auth_routes(self.issuer.auth, authenticate=self.issuer.check, **options))],
-            lifespan=self.issuer.lifespan,
         )
         self.reached: list[str] = []
         self.behind = Starlette(routes=[Route("/{path:path}", self.echo, methods=["GET", "POST"])])
@@ -61,28 +64,56 @@ def _is_identity(name: str) -> bool:
     return name.replace("_", "-").startswith("x-auth")
 
 
-@pytest.fixture
-def query() -> str:
-    """Return what the proxy requires; a test may change it."""
-    return ""
+class Replaced:
+    """An ASGI application on a server that stays: each test puts its own in."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp = Response(status_code=503)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
 
 
-@pytest.fixture(params=list(PROXIES.values()), ids=list(PROXIES))
+@dataclass(frozen=True)
+class Behind:
+    """The two servers behind every proxy, and their addresses."""
+
+    daypass: Replaced
+    application: Replaced
+    addresses: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[Behind]:
+    daypass, application = Replaced(), Replaced()
+    with serving(daypass) as first, serving(application) as second:
+        yield Behind(daypass, application, (first, second))
+
+
+@pytest.fixture(scope="module", params=list(PROXIES.values()), ids=list(PROXIES))
 def proxy(request: pytest.FixtureRequest) -> ReverseProxy:
     found: ReverseProxy = request.param
     return found
 
 
+@pytest.fixture(scope="module")
+def running(proxy: ReverseProxy, behind: Behind) -> Iterator[str]:
+    """Return the address of the proxy, which serves all tests that require nothing but a login."""
+    with proxy.running(*behind.addresses) as address:
+        yield address
+
+
 @pytest.fixture
-def world(proxy: ReverseProxy, query: str) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, proxy: ReverseProxy, behind: Behind) -> Iterator[World]:
+    """Return the world of a test; its parameter, if any, is what the proxy requires."""
     world = World()
-    with (
-        serving(world.app) as daypass,
-        serving(world.behind) as application,
-        proxy.running(daypass, application, query) as address,
-    ):
-        world.address = address
+    behind.daypass.app, behind.application.app = world.app, world.behind
+    with ExitStack() as own:
+        query = getattr(request, "param", None)
+        address = own.enter_context(proxy.running(*behind.addresses, query)) if query else None
+        world.address = address or request.getfixturevalue("running")
         yield world
+    asyncio.run(world.issuer.auth.close())
 
 
 @pytest.fixture
@@ -292,6 +323,28 @@ def test_the_store_is_down(world: World, browser: httpx2.Client) -> None:
     assert 200 == browser.get("/page").status_code
 
 
+def test_a_session_that_is_bound_to_its_browser(world: World, proxy: ReverseProxy, browser: httpx2.Client) -> None:
+    """If another site's link led to the page, the browser loads it again; if it could not prove its key, it waits.
+
+    Anyone else with these cookies has to log in.
+    """
+    session_id = said(browser.get("/page"))["x-auth-session"]
+    proof = Proof.of(ECKey.generate_key("P-256").as_dict(private=False), KeyUse.DBSC)
+    auth = world.issuer.auth
+    asyncio.run(auth.run(auth.flows.bind(session_id, proof, auth.new_call())))
+    world.issuer.clock.advance(16 * MINUTE)
+    led = {"sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site"}
+    skipped = {"secure-session-skipped": f'unreachable;session_identifier="{session_id}"'}
+    for headers, expected in (
+        (led, (503, "1", "0")),
+        (skipped, (503, "1", None)),
+        ({}, (proxy.unauthenticated, None, None)),
+    ):
+        answer = browser.get("/page", headers=headers)
+        seen = (answer.status_code, answer.headers.get("retry-after"), answer.headers.get("refresh"))
+        assert (expected, False) == (seen, "set-cookie" in answer.headers)
+
+
 def test_only_the_proxy_asks(browser: httpx2.Client) -> None:
     """No client reaches ``/auth/verify`` through the proxy, so none is shown a token in a header."""
     answer = browser.get("/auth/verify", headers={"proxy-set-cookie": "split"})
@@ -308,7 +361,7 @@ def test_daypass_is_down(proxy: ReverseProxy) -> None:
     assert [] == world.reached
 
 
-@pytest.mark.parametrize("query", ["scope=own&max_age=5m"])
+@pytest.mark.parametrize("world", ["scope=own&max_age=5m"], indirect=True)
 def test_a_scope_and_a_recent_login(world: World, proxy: ReverseProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the proxy asks for a scope and a recent login, as the page says, a token without either is refused.
 
