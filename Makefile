@@ -68,8 +68,8 @@ browsers: $(READY) ## drive every client, fetch, axios, React and Vue, in every 
 		tests/browser/test_tabs.py tests/browser/test_contexts.py tests/browser/test_surroundings.py \
 		tests/browser/test_install.py tests/browser/test_cors.py
 
-bound: $(READY) ## bind sessions of real browsers to a key, on every store
-	DAYPASS_TEST_BOUND=full $(BIN)/python -m pytest -q $(ARGS) tests/browser/test_bound.py
+bound: $(READY) ## bind sessions of real browsers to a key, on every store, and behind nginx
+	DAYPASS_TEST_BOUND=full $(BIN)/python -m pytest -q $(ARGS) tests/browser/test_bound.py tests/browser/bound_behind_nginx.py
 
 runtimes: $(READY) ## render pages by daypass/server in Bun and Deno, too
 	DAYPASS_TEST_RUNTIMES=full $(BIN)/python -m pytest -q $(ARGS) tests/rendering

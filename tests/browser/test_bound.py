@@ -3,19 +3,13 @@
 Chromium makes at most six signatures for a site in nine minutes, so each test has a fresh profile and spends few.
 """
 
-import base64
-import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from playwright.sync_api import BrowserContext, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -30,9 +24,9 @@ from daypass.web.starlette import auth_routes, bearer
 from ..server.certificates import write_certificate
 from ..servers.application import serving_tls
 from .conftest import ALICE, PASSWORD, USERS
+from .device_profile import Profile, wait_until
 from .engines import Engines
 
-ACCESS = "__Host-daypass-access"
 FULL = os.environ.get("DAYPASS_TEST_BOUND") == "full"
 STORES = ["sqlite", "postgres", "redis"] if FULL else ["sqlite"]
 SCRIPT = """<!doctype html><title>page</title><script type=module>
@@ -61,9 +55,6 @@ class Site:
         self.store, self.events, self.down = store, list[Event](), False
         self.seen: list[tuple[str, int]] = []
         self.certificate = write_certificate(folder)
-        loaded = x509.load_pem_x509_certificate(self.certificate[0].read_bytes()).public_key()
-        raw = loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        self.key = base64.b64encode(hashlib.sha256(raw).digest()).decode()
         self.port = 0
         self._running = ExitStack()
         self.start()
@@ -148,40 +139,6 @@ class Site:
         return watched
 
 
-def wait_until(is_so: Callable[[], bool], why: str) -> None:
-    deadline = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.02)
-
-
-class Profile:
-    """A profile of Chromium with keys, which can be closed and opened again."""
-
-    def __init__(self, engines: Engines, site: Site, folder: Path) -> None:
-        self._engines, self.site, self._folder = engines, site, folder
-        self.open()
-
-    def open(self, **options: Any) -> None:
-        self.context: BrowserContext = self._engines.with_devices(self._folder, self.site.key, **options)
-
-    def page(self) -> Page:
-        page = self.context.new_page()
-        page.goto(self.site.url)
-        page.wait_for_function("window.loaded")
-        return page
-
-    def expire(self) -> None:
-        """Let the access token's cookie expire."""
-        self.context.clear_cookies(name=ACCESS)
-
-    def until_registered(self) -> None:
-        wait_until(
-            lambda: any(cookie.get("name") == ACCESS for cookie in self.context.cookies()),
-            "the browser registered no key",
-        )
-
-
 @pytest.fixture
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
     def url(kind: str) -> str:
@@ -203,7 +160,7 @@ def profiles(engines: Engines, site: Site, tmp_path: Path) -> Iterator[Callable[
     made: list[Profile] = []
 
     def profile() -> Profile:
-        made.append(Profile(engines, site, tmp_path / f"profile-{len(made)}"))
+        made.append(Profile(engines, site.url, site.certificate[0], tmp_path / f"profile-{len(made)}"))
         return made[-1]
 
     yield profile

@@ -166,7 +166,7 @@ class DeviceBrowser:
         return answer
 
     def _store(self, header: str) -> None:
-        pair, *attributes = header.split("; ")
+        pair, *attributes = header.strip().split("; ")
         name, _, value = pair.partition("=")
         ages = [float(each.partition("=")[2]) for each in attributes if each.lower().startswith("max-age=")]
         self.cookies[name] = value, (self.clock() + ages[0] if ages else float("inf"))

@@ -5,6 +5,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 from flask import Flask
 from flask import request as flask_request
 from joserfc.jwk import ECKey
@@ -17,10 +20,12 @@ from starlette.testclient import TestClient
 from daypass import AsyncDaypass, Daypass, Event, User
 from daypass.duration import MINUTE, SECOND
 from daypass.testing import Clock
-from daypass.web import Application, flask, starlette
+from daypass.web import Application, django, flask, starlette
 from daypass.web.asgi_pages import Pages
+from daypass.web.django.pages import Pages as DjangoPages
 from daypass.web.wsgi_pages import Pages as WsgiPages
 
+from ..web.django.project import Wsgi, with_middleware
 from .browser import DeviceBrowser
 
 BASE = "https://shop.example.com"
@@ -40,7 +45,7 @@ class Site:
             "on_event": self.events.append,
             "device_bound": True,
         }
-        self.client = _asgi(arguments) if kind == "asgi" else _wsgi(arguments)
+        self.client = {"asgi": _asgi, "wsgi": _wsgi, "django": _django}[kind](arguments)
         self.browser = DeviceBrowser(self.client, clock=lambda: self.clock() / SECOND)
 
     @property
@@ -108,7 +113,37 @@ def _wsgi(arguments: dict[str, Any]) -> httpx2.Client:
     return httpx2.Client(transport=httpx2.WSGITransport(app), base_url=BASE)
 
 
-@pytest.fixture(params=["asgi", "wsgi"])
+def _django(arguments: dict[str, Any]) -> httpx2.Client:
+    auth = Daypass("memory:", **arguments)
+    application = Application(auth)
+
+    def home(request: Any) -> HttpResponse:
+        token = request.daypass.token
+        return HttpResponse("nobody" if token is None else token.username)
+
+    @csrf_exempt
+    def log_in(request: Any) -> HttpResponse:
+        request.daypass.log_in(auth.start(ANN))
+        return HttpResponse(status=204)
+
+    @csrf_exempt
+    def sign_up(request: HttpRequest) -> HttpResponse:
+        response = HttpResponse(status=204)
+        django.log_in(application, request, response, ANN)
+        return response
+
+    @csrf_exempt
+    def log_out(request: Any) -> HttpResponse:
+        request.daypass.log_out()
+        return HttpResponse(status=204)
+
+    views = [path(each.__name__, each) for each in (log_in, sign_up, log_out)]
+    with with_middleware(DjangoPages(application)):
+        project = Wsgi([path("", home), *views, path("auth/", include(django.auth_urls(application)))])
+    return httpx2.Client(transport=httpx2.WSGITransport(project), base_url=BASE)
+
+
+@pytest.fixture(params=["asgi", "wsgi", "django"])
 def site(request: pytest.FixtureRequest) -> Site:
     return Site(request.param)
 

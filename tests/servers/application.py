@@ -17,9 +17,14 @@ SECOND = 1.0
 
 
 @contextmanager
-def serving(app: ASGIApp, *, grace: int = 5, websockets: bool = False, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve ``app`` on a free port of loopback; give its address. At the end requests have ``grace`` seconds."""
-    with serving_on_ports(app, 1, grace=grace, websockets=websockets, host=host) as (address,):
+def serving(
+    app: ASGIApp, *, grace: int = 5, websockets: bool = False, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[str]:
+    """Serve ``app`` on loopback, on a free port unless given; give its address.
+
+    At the end requests have ``grace`` seconds.
+    """
+    with serving_on_ports(app, 1, grace=grace, websockets=websockets, host=host, port=port) as (address,):
         yield address
 
 
@@ -36,11 +41,11 @@ def serving_tls(app: ASGIApp, certificate: Path, key: Path, port: int = 0) -> It
 
 @contextmanager
 def serving_on_ports(
-    app: ASGIApp, ports: int, *, grace: int = 5, websockets: bool = False, host: str = "127.0.0.1"
+    app: ASGIApp, ports: int, *, grace: int = 5, websockets: bool = False, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[list[str]]:
     """Do as `serving`, once, for as many ports; give their addresses. A browser opens six connections to each."""
     with ExitStack() as stack:
-        listening = [stack.enter_context(run.bind(host, 0)) for _ in range(ports)]
+        listening = [stack.enter_context(run.bind(host, port)) for _ in range(ports)]
         config = uvicorn.Config(
             app,
             log_config=None,

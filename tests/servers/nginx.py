@@ -1,4 +1,4 @@
-"""A real nginx with TLS, from Debian's package."""
+"""A real nginx with TLS, Debian's by default."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,16 +14,17 @@ _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @contextmanager
-def serving(folder: Path, port: int, http: str) -> Iterator[None]:
+def serving(folder: Path, port: int, http: str, program: Path = NGINX) -> Iterator[None]:
     """Run nginx with its files in ``folder``.
 
     Args:
         folder: for its configuration, its log and what it keeps meanwhile.
         port: that it listens on, as ``http`` says.
         http: the content of the ``http`` block.
+        program: the nginx to run.
     """
-    if not NGINX.exists():
-        pytest.skip(f"there is no {NGINX}")
+    if not program.exists():
+        pytest.skip(f"there is no {program}")
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in _TEMPORARY)
     configuration, log = folder / "nginx.conf", folder / "log"
     configuration.write_text(
@@ -31,7 +32,7 @@ def serving(folder: Path, port: int, http: str) -> Iterator[None]:
         f"{temporary}{http}}}\n"
     )
     with log.open("wb") as output:
-        process = subprocess.Popen([NGINX, "-p", folder, "-c", configuration, "-e", "stderr"], stderr=output)
+        process = subprocess.Popen([program, "-p", folder, "-c", configuration, "-e", "stderr"], stderr=output)
     try:
         wait_for(port, process, log)
         yield
