@@ -270,7 +270,7 @@ def test_a_header_that_is_there_twice_proves_nothing(served: Served, later: Call
 
 
 def test_a_bound_session_is_bound_to_no_other_key(served: Served, later: Callable[[], None]) -> None:
-    """Neither a second registration nor another user's key takes the place of the key, whoever has the cookies."""
+    """Neither a second registration nor another user's key takes the place of the key."""
     browser = served.browser()
     browser.log_in()
     rival = browser.copied(ECKey.generate_key("P-256"))
