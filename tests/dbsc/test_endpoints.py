@@ -471,6 +471,19 @@ def test_what_a_browser_keeps(served: Served) -> None:
     )
 
 
+def test_the_path_of_a_mount_is_encoded(served: Served) -> None:
+    """A mount below any path, such as that of a tenant, is named as browsers write it; nothing in it adds a header."""
+    routes = [Mount("/{tenant}/auth", routes=auth_routes(served.application))]
+    with TestClient(Starlette(routes=routes), base_url=BASE) as client:
+        browser = DeviceBrowser(client, clock=lambda: served.clock() / SECOND)
+        login = {"username": "ann", "password": "correct"}
+        answer = browser.post("/a%22b%0D%0AX-Evil%3A%201%C3%A9/auth/login", json=login)
+        assert answer.headers["secure-session-registration"].isascii()
+        assert "/a%22b%0D%0AX-Evil:%201%C3%A9/auth/device/refresh" == browser.registered["refresh_url"]
+        served.clock.advance(16 * MINUTE)
+        assert 200 == browser.prove().status_code
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -41,6 +41,7 @@ from daypass.web.cookies import ACCESS, CookiePolicy, SameSite
 from daypass.web.limits import Limiter, TooMany, limited_refresh
 from daypass.web.message import BadRequest, Request, Response, answer, failure
 from daypass.web.page_headers import Headers
+from daypass.web.proofs import encoded_path
 
 REGISTER, REFRESH = "/device/register", "/device/refresh"
 """The paths, below the session endpoints."""
@@ -80,13 +81,13 @@ def registration_headers(
         tokens: of the new session.
         policy: how its cookies are set.
         call: the time and the randomness.
-        path: where the session endpoints are mounted; that of ``device_bound`` by default.
+        path: where the session endpoints are mounted, decoded; that of ``device_bound`` by default.
     """
     if device_bound is None or tokens.session.key_thumbprint is not None or not tokens.session.persistent:
         return ()
     if not _can_be_bound(request, tokens, policy):
         return ()
-    mounted = device_bound.path if path is None else path
+    mounted = device_bound.path if path is None else encoded_path(path)
     challenge = device_bound.registration_challenge(tokens.session.id, policy.same_site, call.now, call.entropy)
     asked = f'({" ".join(device_bound.algorithms)});path="{mounted}{REGISTER}";challenge="{challenge}"'
     return ((REGISTRATION, asked),)
@@ -259,7 +260,7 @@ class DeviceEndpoints:
         """Return what the browser keeps of its registration, and the challenge for its next proof."""
         policy = self._policy_of(registration)
         name, attributes = cookies.described(request, policy, ACCESS)
-        mounted = request.path.removesuffix(REGISTER).removesuffix(REFRESH)
+        mounted = encoded_path(request.path.removesuffix(REGISTER).removesuffix(REFRESH))
         hosts = [urlsplit(each).hostname for each in policy.allowed_origins]
         content: dict[str, Any] = {
             "session_identifier": registration.text,

@@ -108,7 +108,12 @@ def require_bearer(token: AccessToken, dpop: DPoP | None) -> AccessToken:
 
 def url_of(request: Request) -> str:
     """Return the URL of a request as its client wrote it, without the query."""
-    return f"{request.scheme}://{request.host}{quote(request.path, safe=_PLAIN)}"
+    return f"{request.scheme}://{request.host}{encoded_path(request.path)}"
+
+
+def encoded_path(path: str) -> str:
+    """Return the decoded path of a request as it stands in a URL: ASCII, and nothing that could end a header."""
+    return quote(path, safe=_PLAIN)
 
 
 def refused_proof(error: ProofRejected) -> Response:
