@@ -109,18 +109,21 @@ class DeviceBound:
         """Return the challenge for registering a new session."""
         return self._challenge(f"register {same_site} {session_id}", now, entropy)
 
-    def register(self, text: str, session_id: str, now: int) -> Registration:
+    def register(self, text: str, session_id: str | None, now: int) -> Registration:
         """Return the registration of a session with the key of a proof.
 
         Args:
             text: the proof, which contains its key.
-            session_id: the session of the request's refresh token.
+            session_id: the session of the request's refresh token; None without one: then the proof says which
+                session, and the challenge shows that its sender saw the response to the login.
             now: milliseconds since the epoch.
 
         Raises:
             ProofRejected: it is invalid, or its challenge was for another session, or a while ago.
         """
         proof, claims = open_proof(text, TYPE, KeyUse.DBSC, self.algorithms)
+        if session_id is None:
+            session_id = str(claims.get("authorization"))
         for same_site in _MODES:
             made = self._made_at(claims.get("jti"), f"register {same_site} {session_id}")
             if made is not None and -_SKEW <= now - made <= REGISTRATION_SPAN:

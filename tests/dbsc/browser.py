@@ -18,7 +18,9 @@ from joserfc.jwk import ECKey, Key
 from daypass.proof import ALGORITHMS
 
 _REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS)
-REGISTRATION = re.compile(r'\((?P<algorithms>[^)]*)\);path="(?P<path>[^"]*)";challenge="(?P<challenge>[^"]*)"')
+REGISTRATION = re.compile(
+    r'\((?P<algorithms>[^)]*)\);path="(?P<path>[^"]*)";challenge="(?P<challenge>[^"]*)";authorization="(?P<said>[^"]*)"'
+)
 CHALLENGE = re.compile(r'"(?P<challenge>[^"]*)";id="(?P<id>[^"]*)"')
 
 
@@ -79,7 +81,7 @@ class DeviceBrowser:
         if asked is not None:
             self.asked = asked.groupdict()
             if self.registers:
-                self.register()
+                self.register(is_led=headers.get("sec-fetch-site") == "cross-site")
         return answer
 
     def jar(self) -> dict[str, str]:
@@ -98,11 +100,11 @@ class DeviceBrowser:
 
     # ---- what the browser does by itself
 
-    def register(self, **wrong: Any) -> httpx2.Response:
-        """Register as the last login asked."""
+    def register(self, *, is_led: bool = False) -> httpx2.Response:
+        """Register as the last login asked; without cookies if a page of another site has led to the login."""
         assert self.asked is not None, "no login has asked for a registration"
-        proof = self.sign(self.asked["challenge"], jwk=self.key.as_dict(private=False), **wrong)
-        answer = self._send("POST", self.asked["path"], {"secure-session-response": proof})
+        proof = self.sign(self.asked["challenge"], said=self.asked["said"], jwk=self.key.as_dict(private=False))
+        answer = self._send("POST", self.asked["path"], {"secure-session-response": proof}, bare=is_led)
         if 200 == answer.status_code:
             self.registered = answer.json()
             self._keep_challenge(answer)
@@ -144,19 +146,25 @@ class DeviceBrowser:
         self.challenge = None
         return self._send("POST", self.registered["refresh_url"], headers)
 
-    def sign(self, challenge: str, key: Key | None = None, **header: Any) -> str:
-        """Return a proof for a challenge; ``header`` replaces what a good one has, None leaves it out."""
+    def sign(self, challenge: str, key: Key | None = None, said: str | None = None, **header: Any) -> str:
+        """Return a proof for a challenge; ``header`` replaces what a good one has, None leaves it out.
+
+        ``said`` is the authorization that a registration repeats.
+        """
         self.signatures += 1
         head = {"typ": "dbsc+jwt", "alg": self.algorithm} | header
         head = {name: value for name, value in head.items() if value is not None}
-        return jws.serialize_compact(head, json.dumps({"jti": challenge}), key or self.key, registry=_REGISTRY)
+        claims = {"jti": challenge} if said is None else {"jti": challenge, "authorization": said}
+        return jws.serialize_compact(head, json.dumps(claims), key or self.key, registry=_REGISTRY)
 
     def _keep_challenge(self, answer: httpx2.Response) -> None:
         found = CHALLENGE.fullmatch(answer.headers.get("secure-session-challenge", ""))
         self.challenge = None if found is None else found["challenge"]
 
-    def _send(self, method: str, path: str, headers: dict[str, str], **sent: Any) -> httpx2.Response:
-        cookies = "; ".join(f"{name}={value}" for name, value in self.jar().items())
+    def _send(
+        self, method: str, path: str, headers: dict[str, Any], *, bare: bool = False, **sent: Any
+    ) -> httpx2.Response:
+        cookies = "" if bare else "; ".join(f"{name}={value}" for name, value in self.jar().items())
         headers = self.headers | headers | ({"cookie": cookies} if cookies else {})
         answer = self.client.request(method, path, headers=headers, **sent)
         self.client.cookies.clear()

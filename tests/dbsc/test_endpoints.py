@@ -175,17 +175,57 @@ def test_a_thief_cannot_bind_the_session_to_a_key_of_his_own(served: Served) -> 
     own.log_in("ben")
     for asked in (
         own.asked,
+        {**owner.asked, "challenge": own.asked["challenge"]},
         {**owner.asked, "challenge": owner.asked["challenge"][:-1]},
-        {"path": "/auth" + REGISTER, "challenge": ""},
+        {**owner.asked, "challenge": ""},
+        {**own.asked, "said": owner.asked["said"]},
     ):
         thief.asked = asked
-        refused = thief.register()
-        assert (403, "device_not_registered") == (refused.status_code, refused.json()["error"])
+        for is_led in (False, True):
+            if is_led and asked is own.asked:
+                continue  # then it is his own session that he registers
+            refused = thief.register(is_led=is_led)
+            assert (403, "device_not_registered") == (refused.status_code, refused.json()["error"])
     served.clock.advance(5 * MINUTE + 1)
     thief.asked = owner.asked
     assert 403 == thief.register().status_code
     assert "bound" not in served.codes
     assert 200 == owner.post("/auth/refresh").status_code
+
+
+def test_a_login_that_another_site_led_to_is_bound(served: Served, later: Callable[[], None]) -> None:
+    """A browser then registers without cookies, as after a link in a mail or a provider's redirect: it gets no cookie.
+
+    So its next request proves the key, and that binds the session.
+    """
+    browser = served.browser()
+    browser.registers = False
+    browser.log_in()
+    answer = browser.register(is_led=True)
+    assert (200, False) == (answer.status_code, "set-cookie" in answer.headers)
+    browser.log.clear()
+    assert 200 == browser.post("/auth/refresh").status_code
+    assert [("/auth" + REFRESH, 200), ("/auth/refresh", 200)] == browser.log
+    assert "bound" in served.codes
+    later()
+    assert 200 == browser.post("/auth/refresh").status_code
+
+
+def test_a_challenge_alone_gets_no_token(served: Served) -> None:
+    """A script that has read the header of a login's response, and no cookie, gets no token and binds nothing."""
+    owner = served.browser()
+    owner.registers = False
+    owner.log_in()
+    thief = served.browser()
+    thief.asked = owner.asked
+    for answer in (thief.register(), thief.prove(), thief.post("/auth/refresh")):
+        assert "set-cookie" not in answer.headers
+        assert "accessToken" not in answer.text
+    assert "bound" not in served.codes
+    assert 200 == owner.register().status_code
+    served.clock.advance(61 * SECOND)
+    assert 200 == owner.post("/auth/refresh").status_code
+    assert "bound" in served.codes
 
 
 def test_a_lost_registration_changes_nothing(served: Served, later: Callable[[], None]) -> None:

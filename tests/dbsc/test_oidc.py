@@ -49,6 +49,7 @@ def test_a_login_at_a_provider_is_bound(provider: LyingProvider, site: str, stat
         answer = browser.get(back, headers={"sec-fetch-site": site})
         assert status == answer.status_code
         assert [("/auth/device/register", 200)] == browser.log[-1:]
+        assert (status == 303) == (browser.bound_cookie in browser.jar())
         for _ in range(2):
             clock.advance(16 * MINUTE)
             thief = browser.copied()

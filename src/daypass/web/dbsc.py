@@ -89,7 +89,8 @@ def registration_headers(
         return ()
     mounted = device_bound.path if path is None else encoded_path(path)
     challenge = device_bound.registration_challenge(tokens.session.id, policy.same_site, call.now, call.entropy)
-    asked = f'({" ".join(device_bound.algorithms)});path="{mounted}{REGISTER}";challenge="{challenge}"'
+    algorithms, session_id = " ".join(device_bound.algorithms), tokens.session.id
+    asked = f'({algorithms});path="{mounted}{REGISTER}";challenge="{challenge}";authorization="{session_id}"'
     return ((REGISTRATION, asked),)
 
 
@@ -178,11 +179,14 @@ class DeviceEndpoints:
 
     def _register(self, device: DeviceBound, request: Request, call: Call) -> Flow[Response]:
         self._admit(request)
-        token = yield from self._flows.open(cookies.read(request, self._policy) or "")
-        registration = device.register(_text(request, RESPONSE), token.session_id, call.now)
-        session = yield from self._flows.find_live(token.session_id, call)
+        text = cookies.read(request, self._policy)
+        token = None if text is None else (yield from self._flows.open(text))
+        registration = device.register(_text(request, RESPONSE), token and token.session_id, call.now)
+        session = yield from self._flows.find_live(registration.session_id, call)
         if session is None or session.key_thumbprint is not None or session.client_id != self._flows.names.client_id:
             raise ProofRejected("the session has ended, or is bound already")
+        if token is None:
+            return self._registered(device, request, registration, call)
         access = yield from self._flows.access(session, call)
         policy = self._policy_of(registration)
         cookie = cookies.write_access(request, policy, access, call.now, lasts=min(FIRST_SPAN, _span(access)))
