@@ -23,7 +23,7 @@ JUNK = "A" * 86
 """What has the form of a signature by ES256."""
 
 
-def wrong_proofs(kind: str, claims: Mapping[str, Any], key: ECKey) -> dict[str, str]:
+def wrong_proofs(kind: str, claims: Mapping[str, Any], key: Key) -> dict[str, str]:
     """Return wrong proofs by what is wrong with them.
 
     Args:
@@ -31,11 +31,12 @@ def wrong_proofs(kind: str, claims: Mapping[str, Any], key: ECKey) -> dict[str, 
         claims: of a good proof.
         key: of its signer, on P-256.
     """
-    jwk = key.as_dict(private=False)
+    assert isinstance(key, ECKey)
+    jwk: Mapping[str, Any] = key.as_dict(private=False)
     said = json.dumps(claims).encode()
 
     def head(changes: Mapping[str, Any]) -> bytes:
-        return json.dumps({"typ": kind, "alg": "ES256", "jwk": jwk} | changes).encode()
+        return json.dumps({"typ": kind, "alg": "ES256", "jwk": jwk, **changes}).encode()
 
     def made(changes: Mapping[str, Any], by: Key | bytes = key, content: bytes = said) -> str:
         return _signed(head(changes), content, by)
@@ -70,12 +71,12 @@ def wrong_proofs(kind: str, claims: Mapping[str, Any], key: ECKey) -> dict[str, 
         "RSA with a huge exponent": unsigned({"alg": "RS256", "jwk": _slow_rsa()}, "A" * 342),
         "RSA with an even exponent": unsigned({"alg": "RS256", "jwk": _slow_rsa() | {"e": "AQAA"}}, "A" * 342),
         "P-521": made({"alg": "ES512", "jwk": _ES512.as_dict(private=False)}, _ES512),
-        "point that is not on the curve": unsigned({"jwk": jwk | {"x": jwk["y"], "y": jwk["x"]}}),
-        "point beyond the field": unsigned({"jwk": jwk | {"x": "_" * 43}}),
+        "point that is not on the curve": unsigned({"jwk": {**jwk, "x": jwk["y"], "y": jwk["x"]}}),
+        "point beyond the field": unsigned({"jwk": {**jwk, "x": "_" * 43}}),
         "half a key": unsigned({"jwk": {"kty": "EC", "crv": "P-256", "x": jwk["x"]}}),
         "numbers for text": unsigned({"jwk": {"kty": "EC", "crv": "P-256", "x": 1, "y": 2}}),
         "list for a key": unsigned({"jwk": [jwk]}),
-        "kind of key in a list": unsigned({"jwk": jwk | {"kty": ["EC"]}}),
+        "kind of key in a list": unsigned({"jwk": {**jwk, "kty": ["EC"]}}),
         "critical extension": made({"crit": ["exp"], "exp": 1}),
         "header that is a list": _signed(b"[]", said, key),
         "header that is no JSON": _signed(b"{", said, key),

@@ -181,7 +181,8 @@ class DeviceEndpoints:
         self._admit(request)
         text = cookies.read(request, self._policy)
         token = None if text is None else (yield from self._flows.open(text))
-        registration = device.register(_text(request, RESPONSE), token and token.session_id, call.now)
+        known = None if token is None else token.session_id
+        registration = device.register(_text(request, RESPONSE), known, call.now)
         session = yield from self._flows.find_live(registration.session_id, call)
         if session is None or session.key_thumbprint is not None or session.client_id != self._flows.names.client_id:
             raise ProofRejected("the session has ended, or is bound already")
