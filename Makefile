@@ -12,7 +12,7 @@ ARGS ?=
 SITE ?= build/site/versions
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build model storm fleet sockets browsers bound runtimes clients interop bench bench-peers compare docs docs-serve docs-version lock clean \
+.PHONY: help setup demo test check check-style check-types check-js check-docs format build model storm fleet sockets browsers bound runtimes clients interop bench bench-peers compare docs docs-serve docs-version lock clean \
 	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
@@ -34,10 +34,19 @@ test: $(READY) ## run the tests (ARGS="-k refresh")
 	$(BIN)/python -m pytest -n $$((2 * $$(nproc))) --dist worksteal $(ARGS)
 
 check: $(READY) $(NODE_READY) ## what a reviewer would nag about
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-style check-js check-docs
+
+check-style: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+check-types: $(READY)
 	$(BIN)/mypy
+
+check-js: $(NODE_READY)
 	@$(NPM) run --silent check
+
+check-docs: $(READY)
 	$(BIN)/python -m pytest -q tests/docs
 
 format: $(READY) ## put the code in order

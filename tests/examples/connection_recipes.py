@@ -2,7 +2,7 @@
 
 Each client connects, gets something, still gets something after its first access token has expired, and is told when
 its session ends. What came of each is printed, as JSON. It is another process than that of the tests, because gRPC does
-not like forks, which other tests do: ``python -m tests.docs.connection_recipes``.
+not like forks, which other tests do: ``python -m tests.examples.connection_recipes``.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from daypass import AccessToken, AsyncDaypass, Daypass, LoginRequired, User
 from daypass.client.httpx import DaypassAuth
 from daypass.web import fastapi, flask
 
+from ..docs.test_examples import blocks
 from ..servers import application, wsgi
 from ..web.django.project import Wsgi
-from .test_examples import blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "connection-recipes.md"
 ANN = User("ann", username="ann")

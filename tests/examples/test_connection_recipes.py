@@ -14,7 +14,7 @@ def test_recipes_outlive_an_access_token_and_end_with_their_session() -> None:
 
     All run at once in another process.
     """
-    command = [sys.executable, "-m", "tests.docs.connection_recipes"]
+    command = [sys.executable, "-m", "tests.examples.connection_recipes"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert dict.fromkeys(RECIPES, "held") == json.loads(done.stdout)
