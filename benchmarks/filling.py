@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from load import tree_seconds
 
+from daypass import refresh_token
+from daypass.refresh_token import SECRET_SIZE, RefreshKey
 from daypass.session import Session
 from daypass.store_steps import Migrate, Probe
 from daypass.stores import Store
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-NOW = 1_800_000_000_000
+NOW = time.time_ns() // 1_000_000
 DAY = 86_400_000
 CHUNK = 250_000
 COLUMNS = ("id", "subject", "client_id", "generation", "branch", "rotated_at", "created_at", "expires_at")
@@ -36,7 +38,7 @@ def born(number: int) -> Session:
     drawn = hashlib.sha256(number.to_bytes(8, "big")).digest()
     age = int.from_bytes(drawn[24:28], "big")
     return Session(
-        id=drawn[:16].hex(),
+        id=refresh_token.session_id(drawn[:SECRET_SIZE]),
         subject=str(uuid.UUID(bytes=drawn[8:24])),
         client_id="daypass",
         generation=drawn[28] % 100,
@@ -45,6 +47,12 @@ def born(number: int) -> Session:
         created_at=NOW - 3 * DAY - age % (60 * DAY),
         expires_at=NOW + 20 * DAY,
     )
+
+
+def newest(number: int, key: RefreshKey) -> str:
+    """Return the newest refresh token of session ``number``."""
+    secret = hashlib.sha256(number.to_bytes(8, "big")).digest()[:SECRET_SIZE]
+    return refresh_token.encode(refresh_token.successor(secret, born(number)), key)
 
 
 def values(session: Session) -> tuple[object, ...]:
@@ -115,6 +123,7 @@ class Place:
 
     Attributes:
         store: a store that has it open.
+        url: where it is, as `refreshing.opened` takes it.
         size: returns the bytes that the sessions take in it, indexes included.
         log: returns how many bytes its server has written into its log so far; None where there is no server.
         cpu: returns for how many seconds its server has kept a core busy so far; None likewise.
@@ -123,11 +132,13 @@ class Place:
     def __init__(
         self,
         store: Store,
+        url: str,
         size: Callable[[], int],
         log: Callable[[], int] | None = None,
         cpu: Callable[[], float] | None = None,
     ) -> None:
         self.store = store
+        self.url = url
         self.size = size
         self.log = log
         self.cpu = cpu
@@ -155,7 +166,7 @@ class SqlitePlaces(Places):
         store.close()
         self.callback(store.close)
         fill_sqlite(path, map(born, range(sessions)))
-        return Place(store, lambda: path.stat().st_size)
+        return Place(store, str(path), lambda: path.stat().st_size)
 
 
 class PostgresPlaces(Places):
@@ -191,6 +202,7 @@ class PostgresPlaces(Places):
 
         return Place(
             store,
+            url,
             size=lambda: number("SELECT pg_total_relation_size('daypass_sessions')"),
             log=lambda: number("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"),
             cpu=lambda: tree_seconds(self._server.pid),
@@ -220,7 +232,7 @@ class RedisPlaces(Places):
             told = asking.info("cpu")
             return float(told["used_cpu_sys"] + told["used_cpu_user"])
 
-        return Place(store, lambda: taken, lambda: int(asking.info("persistence")["aof_current_size"]), cpu)
+        return Place(store, server.url, lambda: taken, lambda: int(asking.info("persistence")["aof_current_size"]), cpu)
 
 
 KINDS: dict[str, Callable[[Path], Places]] = {

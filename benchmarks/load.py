@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +39,11 @@ class Client(asyncio.Protocol):
     Args:
         host: the server.
         period: seconds from one request to the next; 0 sends them without a pause.
+        tokens: what to refresh with, each once; by default a session of its own, over and over.
     """
 
-    def __init__(self, host: str, period: float) -> None:
+    def __init__(self, host: str, period: float, tokens: Iterator[str] | None = None) -> None:
+        self.tokens = tokens
         self.host = host
         self.period = period
         self.cookie = b"daypass=x"
@@ -59,6 +61,8 @@ class Client(asyncio.Protocol):
         self.write(path, body)
 
     def write(self, path: str = "/auth/refresh", body: bytes = b"") -> None:
+        if self.tokens is not None:
+            body = b'{"refreshToken": "%s"}' % next(self.tokens).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
         request = head.encode() + b"Cookie: %s\r\nContent-Length: %d\r\n\r\n%s" % (self.cookie, len(body), body)
         self.transport.write(request)  # type: ignore[attr-defined]  # asyncio types it as a base transport
@@ -73,8 +77,8 @@ class Client(asyncio.Protocol):
         if len(self.buffer) < head_end + 4 + length:
             return
         cookie = COOKIE.search(self.buffer[:head_end])
-        if self.buffer[9:12] == b"200" and cookie:
-            self.cookie = cookie[1]
+        if self.buffer[9:12] == b"200" and (cookie or self.tokens is not None):
+            self.cookie = cookie[1] if cookie else self.cookie
             self.took.append(time.perf_counter() - self.sent_at)
         else:
             self.bad += 1
@@ -109,14 +113,14 @@ class Crowd:
         self.pids = pids
         self.clients: list[Client] = []
 
-    async def come(self, address: str, *, login: bool, rate: float = 0) -> None:
+    async def come(self, address: str, *, login: bool, rate: float = 0, tokens: Iterator[str] | None = None) -> None:
         """Connect, log in, and begin to refresh: without a pause, or ``rate`` times a second in all."""
         host = address.removeprefix("http://")
         loop = asyncio.get_running_loop()
         name, _, port = host.partition(":")
         period = CLIENTS / rate if rate else 0
         for _ in range(CLIENTS):
-            _, client = await loop.create_connection(lambda: Client(host, period), name, int(port))
+            _, client = await loop.create_connection(lambda: Client(host, period, tokens), name, int(port))
             self.clients.append(client)
             if login:  # one after another, because hashing takes time
                 client.send("/auth/login", LOGIN)
@@ -153,10 +157,10 @@ class Crowd:
         return sum(map(tree_seconds, self.pids))
 
 
-async def load(address: str, *pids: int, login: bool, rate: float = 0) -> Load:
+async def load(address: str, *pids: int, login: bool, rate: float = 0, tokens: Iterator[str] | None = None) -> Load:
     """Put a server under load, and return what it did."""
     crowd = Crowd(pids)
-    await crowd.come(address, login=login, rate=rate)
+    await crowd.come(address, login=login, rate=rate, tokens=tokens)
     try:
         return await crowd.watched()
     finally:
