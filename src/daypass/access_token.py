@@ -13,6 +13,7 @@ from daypass.policy import Policy
 from daypass.session import BEARER, DPOP, Session
 from daypass.session_extras import act_part, read_extras
 from daypass.user import User
+from daypass.value import value
 
 RefusalT = TypeVar("RefusalT", bound=TokenRejected | ScopeInsufficient)
 
@@ -107,7 +108,7 @@ def refused_as_sent(token: AccessToken, error: RefusalT) -> RefusalT:
     return error
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Names:
     """The issuer of access tokens, their audience, and the client of sessions that name no other."""
 

@@ -6,14 +6,15 @@ A reader continues from a cursor. With a cursor of another node, or an old one, 
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from itertools import islice
+
+from daypass.value import value
 
 EVERYONE = ""
 """Replaces a session's id when the sessions of all users were ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Known:
     """One ending.
 
@@ -29,7 +30,7 @@ class Known:
     until: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Page:
     """Some endings.
 

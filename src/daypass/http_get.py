@@ -7,12 +7,12 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from daypass.errors import KeysUnavailable
+from daypass.value import value
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -24,7 +24,7 @@ MAXIMUM = 262_144
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """A server's response.
 

@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey, Key, KeyParameters, OctKey, OKPKey, RSAKey, impor
 from daypass.errors import ConfigurationError
 from daypass.refresh_token import KEY_ID_SIZE, RefreshKey
 from daypass.secret import Secret, secrets_in
+from daypass.value import value
 
 Algorithm = Literal["ES256", "Ed25519", "RS256", "HS256"]
 """The algorithms an access token may be signed with (RFC 7518 §3.1, RFC 9864 §2.2)."""
@@ -34,7 +35,7 @@ REFRESH = "refresh"
 """Replaces the algorithm of keys that authenticate refresh tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class MasterSecret:
     """The master secrets, newest first: the newest wraps, all of them unwrap.
 
@@ -169,7 +170,7 @@ class SigningKey:
         return REGISTRY.get_alg(self.algorithm).verify
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KeyRecord:
     """A key as the store holds it.
 

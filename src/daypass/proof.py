@@ -19,6 +19,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, import_key
 
 from daypass.errors import ConfigurationError, ProofRejected
 from daypass.session_extras import BoundKey, KeyUse
+from daypass.value import value
 
 ALGORITHMS = ("ES256", "Ed25519", "ES384", "RS256", "PS256")
 """How a proof may be signed; never by a shared secret (RFC 9449 §4.3)."""
@@ -95,7 +96,7 @@ def public_key(jwk: object) -> Key:
     return key
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class KnownKey:
     """A public key, ready to verify proofs that do not contain it."""
 
@@ -113,7 +114,7 @@ class KnownKey:
         return cls(key, _proof(key, use))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Header:
     """The header of a proof, checked; clients send the same one each time."""
 

@@ -34,8 +34,8 @@ SERVER = ("daypass.issuer", "daypass.stores", "daypass.verifier", "joserfc")
 """What only a server needs."""
 
 FLOORS = (
-    ("errors",),
-    ("ending_log", "scope", "secret", "tally", "unknown_options", "value"),
+    ("errors", "value"),
+    ("ending_log", "scope", "secret", "tally", "unknown_options"),
     ("clock", "cookie_names", "rotation", "duration", "flow", "event", "read_only"),
     ("operator_steps", "session_extras", "user"),
     ("proof",),
@@ -103,12 +103,12 @@ PURE = {
         "unknown_options",
         "user",
     },
-    "proof": {"errors", "session_extras"},
+    "proof": {"errors", "session_extras", "value"},
     "refresh_token": {"errors", "rotation", "value"},
     "secret": {"errors"},
-    "keys": {"errors", "refresh_token", "secret"},
-    "access_token": {"duration", "errors", "keys", "policy", "scope", "session", "session_extras", "user"},
-    "ending_log": set(),
+    "keys": {"errors", "refresh_token", "secret", "value"},
+    "access_token": {"duration", "errors", "keys", "policy", "scope", "session", "session_extras", "user", "value"},
+    "ending_log": {"value"},
     "security_event": {"duration", "ending_log", "errors", "keys"},
     "watch_list": {"access_token", "duration", "errors"},
     "verifier": {"access_token", "duration", "errors", "keys", "read_only", "session_extras", "watch_list"},

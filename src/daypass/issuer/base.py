@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, TypeVar, Unpack
 from urllib.parse import urlsplit
 
-from daypass import secret_file
 from daypass.access_token import AccessToken, Names
 from daypass.audit import AuditTrail
 from daypass.clock import system_clock
@@ -220,6 +219,8 @@ class Issuer(Generic[StoreT, LoadT, CheckT]):
                 "content as the secret. Nothing was made. If it is lost, remove all keys (daypass key list, daypass "
                 "key retire KID) and everybody has to log in again"
             )
+        from daypass import secret_file  # here, because only a store in a file has one
+
         found, made = secret_file.read_or_make(path)
         if made:
             _log.warning("made a secret in %s (mode 0600); keep it with the database, or give one with secret=…", path)

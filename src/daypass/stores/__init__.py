@@ -2,13 +2,15 @@
 
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, cast, runtime_checkable
 from urllib.parse import parse_qsl
 
 from daypass.errors import ConfigurationError
 from daypass.store_steps import StoreStep
 from daypass.unknown_options import refuse_unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "Announcing",
@@ -200,12 +202,14 @@ class SqliteOptions(TypedDict, total=False):
     synchronous: Literal["FULL", "NORMAL"]
 
 
-def sqlite_path(url: str) -> tuple[Path, SqliteOptions]:
+def sqlite_path(url: str) -> tuple["Path", SqliteOptions]:
     """Return the file that a ``sqlite:///`` URL names, and the options in it.
 
     Raises:
         ConfigurationError: it is not such a URL, or an option is unknown.
     """
+    from pathlib import Path  # here, because other stores are not files
+
     scheme, separator, rest = url.partition(":///")
     path, _, query = rest.partition("?")
     if scheme.lower() != "sqlite" or not separator or not path or "\0" in path:
