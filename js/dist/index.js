@@ -655,7 +655,7 @@ function createSession(options = {}) {
     },
     closed: core.closing,
     snapshot: () => core.snapshot,
-    subscribe: (listener) => core.on("change", listener),
+    subscribe: (listener) => session.on("change", listener),
     token: unlessClosed(accessToken),
     login: unlessClosed(login),
     logout: unlessClosed(logout),
@@ -666,7 +666,9 @@ function createSession(options = {}) {
     socket: unlessClosed(openSocket),
     events: unlessClosed(openEvents),
     on(name, listener) {
-      if (core.live) void { ending, stepUp }[name]?.(core);
+      if (!core.live) return () => {
+      };
+      void { ending, stepUp }[name]?.(core);
       return core.on(name, listener);
     },
     close: () => core.close()

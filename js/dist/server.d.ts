@@ -38,12 +38,20 @@ export interface PagesOptions {
     sameSite?: "Lax" | "Strict";
     /** Other origins whose pages may send requests that change something. */
     allowedOrigins?: readonly string[];
-    /** Return the address of the client; only your framework or proxy knows it. Without it the endpoints see none. */
+    /**
+     * Return the address of the client, if it can be read from the request. Otherwise give it with each request. Without it
+     * the endpoints see none.
+     */
     address?: (request: Request) => string | undefined;
     /** Return the HTML page for a refusal. */
     render?: (status: number, code: string, message: string) => string;
     /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
     fetch?: typeof fetch;
+}
+/** What only your framework knows of the client that sent a request. */
+export interface Client {
+    /** Its address, such as `203.0.113.7`: for the limits of failed logins, and the list of devices. */
+    address?: string | undefined;
 }
 /** The login of the browser that sent a request. */
 export interface Login {
@@ -57,14 +65,16 @@ export interface Login {
 }
 export interface Pages {
     /** Find the login of a request, and refresh if needed. The request's body is not read. */
-    processRequest(request: Request): Promise<Login>;
+    processRequest(request: Request, client?: Client): Promise<Login>;
     /** Process the request, render, and process the response; for servers that answer a `Request` with a `Response`. */
-    handle(request: Request, render: (request: Request, session: ServerSession) => Response | Promise<Response>): Promise<Response>;
+    handle(request: Request, render: Render, client?: Client): Promise<Response>;
     /** Return the session of a page's headers, as `processRequest` has changed them. */
     session(headers: Headers): ServerSession;
     /** Pass a request for the session endpoints on to them. */
-    auth(request: Request): Promise<Response>;
+    auth(request: Request, client?: Client): Promise<Response>;
 }
+/** Return the page for a request. */
+export type Render = (request: Request, session: ServerSession) => Response | Promise<Response>;
 /**
  * Make the object that keeps the users of a server's pages logged in; one for the process.
  *

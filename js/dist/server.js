@@ -51,7 +51,7 @@ var SECURITY = ["vary", "www-authenticate", "x-content-type-options"];
 var TIMEOUT = 3e4;
 var LONGEST_BODY = 65536;
 function aboutClient(request, { from, address }) {
-  const client = request && address?.(request);
+  const client = request && address(request);
   const agent = request?.headers.get("user-agent");
   return {
     ...from && { "x-forwarded-proto": from.protocol.slice(0, -1), "x-forwarded-host": from.host },
@@ -321,7 +321,13 @@ function createPages(options) {
   }
   const cookie = { name: cookieName, sameSite, port: new URL(url).port };
   const send = (input, init) => (fetch ?? globalThis.fetch)(input, init);
-  const forwarding = { url, mount, from, address, send };
+  const addresses = /* @__PURE__ */ new WeakMap();
+  const addressOf = (request) => addresses.get(request) ?? address?.(request);
+  const note = (request, { address: address2, ...unknown2 }) => {
+    refuseUnknown(unknown2);
+    if (address2) addresses.set(request, address2);
+  };
+  const forwarding = { url, mount, from, address: addressOf, send };
   const refresher = createRefresher(url, forwarding);
   const sessionOf = (accessToken, refresh) => createServerSession(accessToken, { covered, base: url, send, refresh });
   const refuse = (request, status, code, message, retryAfter) => {
@@ -330,7 +336,8 @@ function createPages(options) {
     if (retryAfter) headers.set("retry-after", String(Math.ceil(retryAfter / 1e3)));
     return new Response(html ? render(status, code, message) : JSON.stringify({ message, error: code }), { status, headers });
   };
-  const processRequest = async (request) => {
+  const processRequest = async (request, client = {}) => {
+    note(request, client);
     const began = Date.now();
     const headers = new Headers(request.headers);
     const own = headers.get("authorization");
@@ -385,8 +392,8 @@ function createPages(options) {
   };
   return {
     processRequest,
-    async handle(request, render2) {
-      const login2 = await processRequest(request);
+    async handle(request, render2, client) {
+      const login2 = await processRequest(request, client);
       if (login2.refusal) return login2.refusal;
       return login2.processResponse(await render2(new Request(request, { headers: login2.headers }), login2.session));
     },
@@ -395,7 +402,8 @@ function createPages(options) {
       const found = cookieIn(headers, cookie);
       return sessionOf(accessToken, accessToken && found ? () => refresher.refresh(found.value, void 0, accessToken) : void 0);
     },
-    async auth(request) {
+    async auth(request, client = {}) {
+      note(request, client);
       const before = cookieIn(request.headers, cookie);
       if (before) refresher.forget(before.value);
       return forward(request, forwarding, cookie);

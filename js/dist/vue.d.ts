@@ -13,7 +13,7 @@ export interface DaypassOptions {
      */
     initialUser?: User | null | undefined;
 }
-export interface GuardOptions {
+export interface GuardOptions extends DaypassOptions {
     /** The path of the login page. It gets `?redirect=` with the path that was asked for. */
     login: string;
 }
@@ -61,8 +61,9 @@ export declare function useStepUp(): Readonly<Ref<SessionEvents["stepUp"] | null
 /**
  * Let only users who are logged in see the routes with `meta: { requiresAuth: true }`; send all others to the login.
  * A user whose login ends on such a route is sent there too. While the server cannot be reached, nobody is sent away.
+ * With `initialUser` it guards on a server that renders pages, too.
  *
  * @returns a function that removes the guard.
  */
-export declare function guardRoutes(router: RouterLike, session: Session, { login }: GuardOptions): () => void;
+export declare function guardRoutes(router: RouterLike, session: Session, { login, initialUser }: GuardOptions): () => void;
 export {};

@@ -2,18 +2,18 @@
 import { computed, inject, onScopeDispose, shallowRef } from "vue";
 var KEY = /* @__PURE__ */ Symbol("daypass");
 function createDaypass(session, { initialUser } = {}) {
-  const read = () => {
-    const snapshot = session.snapshot();
-    const told = initialUser !== void 0 && snapshot.status === "unknown";
-    return told ? { status: initialUser ? "in" : "out", user: initialUser } : snapshot;
-  };
   return {
     install(app) {
-      const now = shallowRef(read());
-      app.onUnmount(session.subscribe(() => now.value = read()));
+      const now = shallowRef(shown(session, initialUser));
+      app.onUnmount(session.subscribe(() => now.value = shown(session, initialUser)));
       app.provide(KEY, { session, status: computed(() => now.value.status), user: computed(() => now.value.user) });
     }
   };
+}
+function shown(session, initialUser) {
+  const snapshot = session.snapshot();
+  const told = initialUser !== void 0 && snapshot.status === "unknown";
+  return told ? { status: initialUser ? "in" : "out", user: initialUser } : snapshot;
 }
 function useSession() {
   const refs = inject(KEY, null);
@@ -43,10 +43,10 @@ function clearedBy(event, clear) {
   const { cancel } = event;
   return { ...event, cancel: () => (cancel(), clear()) };
 }
-function guardRoutes(router, session, { login }) {
-  const detour = ({ meta, fullPath }) => meta["requiresAuth"] && session.status === "out" ? { path: login, query: { redirect: fullPath } } : void 0;
+function guardRoutes(router, session, { login, initialUser }) {
+  const detour = ({ meta, fullPath }) => meta["requiresAuth"] && shown(session, initialUser).status === "out" ? { path: login, query: { redirect: fullPath } } : void 0;
   const removeGuard = router.beforeEach(async (to) => {
-    if (to.meta["requiresAuth"]) await session.ready;
+    if (to.meta["requiresAuth"] && initialUser === void 0) await session.ready;
     return detour(to);
   });
   const unsubscribe = session.subscribe(() => {

@@ -30,12 +30,21 @@ export interface PagesOptions {
   sameSite?: "Lax" | "Strict";
   /** Other origins whose pages may send requests that change something. */
   allowedOrigins?: readonly string[];
-  /** Return the address of the client; only your framework or proxy knows it. Without it the endpoints see none. */
+  /**
+   * Return the address of the client, if it can be read from the request. Otherwise give it with each request. Without it
+   * the endpoints see none.
+   */
   address?: (request: Request) => string | undefined;
   /** Return the HTML page for a refusal. */
   render?: (status: number, code: string, message: string) => string;
   /** The function that sends requests; default `globalThis.fetch`, looked up at each request. */
   fetch?: typeof fetch;
+}
+
+/** What only your framework knows of the client that sent a request. */
+export interface Client {
+  /** Its address, such as `203.0.113.7`: for the limits of failed logins, and the list of devices. */
+  address?: string | undefined;
 }
 
 /** The login of the browser that sent a request. */
@@ -51,14 +60,17 @@ export interface Login {
 
 export interface Pages {
   /** Find the login of a request, and refresh if needed. The request's body is not read. */
-  processRequest(request: Request): Promise<Login>;
+  processRequest(request: Request, client?: Client): Promise<Login>;
   /** Process the request, render, and process the response; for servers that answer a `Request` with a `Response`. */
-  handle(request: Request, render: (request: Request, session: ServerSession) => Response | Promise<Response>): Promise<Response>;
+  handle(request: Request, render: Render, client?: Client): Promise<Response>;
   /** Return the session of a page's headers, as `processRequest` has changed them. */
   session(headers: Headers): ServerSession;
   /** Pass a request for the session endpoints on to them. */
-  auth(request: Request): Promise<Response>;
+  auth(request: Request, client?: Client): Promise<Response>;
 }
+
+/** Return the page for a request. */
+export type Render = (request: Request, session: ServerSession) => Response | Promise<Response>;
 
 const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/;
 const PARTS = /^(audio|font|image|manifest|script|style|track|video|worker)$/;
@@ -87,7 +99,13 @@ export function createPages(options: PagesOptions): Pages {
   }
   const cookie: CookieOptions = { name: cookieName, sameSite, port: new URL(url).port };
   const send: typeof globalThis.fetch = (input, init) => (fetch ?? globalThis.fetch)(input, init);
-  const forwarding: ForwardOptions = { url, mount, from, address, send };
+  const addresses = new WeakMap<Request, string>();
+  const addressOf = (request: Request) => addresses.get(request) ?? address?.(request);
+  const note = (request: Request, { address, ...unknown }: Client) => {
+    refuseUnknown(unknown);
+    if (address) addresses.set(request, address);
+  };
+  const forwarding: ForwardOptions = { url, mount, from, address: addressOf, send };
   const refresher = createRefresher(url, forwarding);
 
   const sessionOf = (accessToken: string | undefined, refresh?: () => Promise<Refreshed>) =>
@@ -100,7 +118,8 @@ export function createPages(options: PagesOptions): Pages {
     return new Response(html ? render(status, code, message) : JSON.stringify({ message, error: code }), { status, headers });
   };
 
-  const processRequest = async (request: Request): Promise<Login> => {
+  const processRequest = async (request: Request, client: Client = {}): Promise<Login> => {
+    note(request, client);
     const began = Date.now();
     const headers = new Headers(request.headers);
     const own = headers.get("authorization");
@@ -162,8 +181,8 @@ export function createPages(options: PagesOptions): Pages {
 
   return {
     processRequest,
-    async handle(request, render) {
-      const login = await processRequest(request);
+    async handle(request, render, client) {
+      const login = await processRequest(request, client);
       if (login.refusal) return login.refusal;
       return login.processResponse(await render(new Request(request, { headers: login.headers }), login.session));
     },
@@ -172,7 +191,8 @@ export function createPages(options: PagesOptions): Pages {
       const found = cookieIn(headers, cookie);
       return sessionOf(accessToken, accessToken && found ? () => refresher.refresh(found.value, undefined, accessToken) : undefined);
     },
-    async auth(request) {
+    async auth(request, client = {}) {
+      note(request, client);
       const before = cookieIn(request.headers, cookie);
       if (before) refresher.forget(before.value);
       return forward(request, forwarding, cookie);

@@ -5,7 +5,7 @@ export interface ForwardOptions {
   url: string;
   mount: string;
   from: URL | undefined;
-  address: ((request: Request) => string | undefined) | undefined;
+  address: (request: Request) => string | undefined;
   send: typeof fetch;
 }
 
@@ -20,7 +20,7 @@ const LONGEST_BODY = 65_536;
 
 /** Return the headers with the client's address and origin; the endpoints trust them if this server is one of their proxies. */
 export function aboutClient(request: Request | undefined, { from, address }: ForwardOptions): Record<string, string> {
-  const client = request && address?.(request);
+  const client = request && address(request);
   const agent = request?.headers.get("user-agent");
   return {
     ...(from && { "x-forwarded-proto": from.protocol.slice(0, -1), "x-forwarded-host": from.host }),

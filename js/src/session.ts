@@ -98,7 +98,7 @@ export function createSession(options: SessionOptions = {}): Session {
     },
     closed: core.closing,
     snapshot: () => core.snapshot,
-    subscribe: (listener) => core.on("change", listener),
+    subscribe: (listener) => session.on("change", listener),
     token: unlessClosed(accessToken),
     login: unlessClosed(login),
     logout: unlessClosed(logout),
@@ -109,7 +109,8 @@ export function createSession(options: SessionOptions = {}): Session {
     socket: unlessClosed(openSocket),
     events: unlessClosed(openEvents),
     on(name, listener) {
-      if (core.live) void ({ ending, stepUp } as { [other in typeof name]?: (core: Core) => unknown })[name]?.(core);
+      if (!core.live) return () => {}; // each page that a server renders would leave a listener
+      void ({ ending, stepUp } as { [other in typeof name]?: (core: Core) => unknown })[name]?.(core);
       return core.on(name, listener);
     },
     close: () => core.close(),

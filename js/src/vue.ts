@@ -17,7 +17,7 @@ export interface DaypassOptions {
   initialUser?: User | null | undefined;
 }
 
-export interface GuardOptions {
+export interface GuardOptions extends DaypassOptions {
   /** The path of the login page. It gets `?redirect=` with the path that was asked for. */
   login: string;
 }
@@ -38,18 +38,20 @@ const KEY: InjectionKey<SessionRefs> = Symbol("daypass");
 
 /** Make the plugin: `app.use(createDaypass(session))`. It stops listening when the app is unmounted. */
 export function createDaypass(session: Session, { initialUser }: DaypassOptions = {}): { install(app: App): void } {
-  const read = (): Pick<Snapshot, "status" | "user"> => {
-    const snapshot = session.snapshot();
-    const told = initialUser !== undefined && snapshot.status === "unknown";
-    return told ? { status: initialUser ? "in" : "out", user: initialUser } : snapshot;
-  };
   return {
     install(app) {
-      const now = shallowRef(read());
-      app.onUnmount(session.subscribe(() => (now.value = read())));
+      const now = shallowRef(shown(session, initialUser));
+      app.onUnmount(session.subscribe(() => (now.value = shown(session, initialUser))));
       app.provide(KEY, { session, status: computed(() => now.value.status), user: computed(() => now.value.user) });
     },
   };
+}
+
+/** Return who is logged in: what the server has said, until the session knows. */
+function shown(session: Session, initialUser: User | null | undefined): Pick<Snapshot, "status" | "user"> {
+  const snapshot = session.snapshot();
+  const told = initialUser !== undefined && snapshot.status === "unknown";
+  return told ? { status: initialUser ? "in" : "out", user: initialUser } : snapshot;
 }
 
 /**
@@ -107,14 +109,17 @@ function clearedBy<E extends object>(event: E, clear: () => void): E {
 /**
  * Let only users who are logged in see the routes with `meta: { requiresAuth: true }`; send all others to the login.
  * A user whose login ends on such a route is sent there too. While the server cannot be reached, nobody is sent away.
+ * With `initialUser` it guards on a server that renders pages, too.
  *
  * @returns a function that removes the guard.
  */
-export function guardRoutes(router: RouterLike, session: Session, { login }: GuardOptions): () => void {
+export function guardRoutes(router: RouterLike, session: Session, { login, initialUser }: GuardOptions): () => void {
   const detour = ({ meta, fullPath }: Location) =>
-    meta["requiresAuth"] && session.status === "out" ? { path: login, query: { redirect: fullPath } } : undefined;
+    meta["requiresAuth"] && shown(session, initialUser).status === "out"
+      ? { path: login, query: { redirect: fullPath } }
+      : undefined;
   const removeGuard = router.beforeEach(async (to) => {
-    if (to.meta["requiresAuth"]) await session.ready;
+    if (to.meta["requiresAuth"] && initialUser === undefined) await session.ready;
     return detour(to);
   });
   const unsubscribe = session.subscribe(() => {

@@ -20,6 +20,7 @@ createApp({
   .use(createDaypass(session))
   .use(createDaypass(session, { initialUser: null }))
   .use(router);
+guardRoutes(router, session, { login: "/login", initialUser: null });
 
 // @ts-expect-error: without the login page
 guardRoutes(router, session, {});
