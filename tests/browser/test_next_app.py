@@ -1,73 +1,44 @@
-"""The example in Next.js, built and driven in real browsers: its users stay logged in, on the server and in the page.
+"""The example in Next.js, built and driven in browsers: its users stay logged in, on the server and in the page."""
 
-It is built in its own folder, once for each state of its source. If it is built already, the tests start at once.
-"""
-
-import fcntl
-import hashlib
-import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
-from socket import create_server
 
 import httpx2
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from ..servers.reaching import wait_for
-from . import npm
+from .built_example import ROOT, Example, running
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "next_app"
-NEXT = EXAMPLE / "node_modules" / "next" / "dist" / "bin" / "next"
-BUILT = EXAMPLE / ".next" / "built-from"
+NEXT = Example(
+    name="next_app",
+    package="next/package.json",
+    sources=("*.ts", "app/**/*.ts*"),
+    build=("next/dist/bin/next", "build"),
+    output=".next",
+    start=("node_modules/next/dist/bin/next", "start", "--hostname", "127.0.0.1"),
+    environment={"NEXT_TELEMETRY_DISABLED": "1"},
+)
 ACCESS_TTL, EXPIRED = "3s", 3.2
 NAVIGATION = {"sec-fetch-mode": "navigate", "sec-fetch-site": "none"}
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Build the example, unless it has been built from this source already."""
-    npm.fetch(EXAMPLE, "next/package.json", tmp_path_factory)
-    sources = [*EXAMPLE.glob("*.ts"), *EXAMPLE.rglob("app/**/*.ts*"), *(ROOT / "js" / "dist").glob("*.js")]
-    state = hashlib.sha256(b"".join(each.read_bytes() for each in sorted(sources))).hexdigest()
-    with (EXAMPLE / "node_modules" / ".building").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker builds, the others wait
-        if not BUILT.exists() or BUILT.read_text() != state:
-            done = npm.run(npm.NODE, NEXT, "build", folder=EXAMPLE, timeout=400, NEXT_TELEMETRY_DISABLED="1")
-            assert 0 == done.returncode, done.stdout + done.stderr
-            BUILT.write_text(state)
-
-
-@contextmanager
-def running(command: list[str | Path], folder: Path, **environment: str) -> Iterator[str]:
-    """Start a server with an option ``--port``, and yield its address. At the end its child processes end too."""
-    with closing(create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
-    started = [*command, "--port", str(port)]
-    server = subprocess.Popen(started, cwd=folder, env=os.environ | environment, start_new_session=True)
-    try:
-        wait_for(port, server)
-        yield f"http://localhost:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    return NEXT.built(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def address(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(built: Example, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of the application, with its API behind it."""
-    api: list[str | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLE, "api:app", "--log-level", "error"]
-    start: list[str | Path] = [npm.NODE, NEXT, "start", "--hostname", "127.0.0.1"]
-    with running(api, tmp_path_factory.mktemp("api"), ACCESS_TTL=ACCESS_TTL, GRACE_PERIOD="2s") as behind:
+    code = ROOT / "examples" / "pages_api"
+    folder = tmp_path_factory.mktemp("api")
+    api: list[str | Path] = [sys.executable, "-m", "uvicorn", "--app-dir", code, "api:app", "--log-level", "error"]
+    with running(api, folder, {"ACCESS_TTL": ACCESS_TTL, "GRACE_PERIOD": "2s"}, by_option=True) as behind:
         url = f"{behind.replace('localhost', '127.0.0.1')}/auth"
-        with running(start, EXAMPLE, DAYPASS_URL=url, NEXT_TELEMETRY_DISABLED="1") as address:
+        with built.running(DAYPASS_URL=url) as address:
             yield address
 
 
@@ -137,11 +108,25 @@ def test_a_stale_cookie(address: str) -> None:
         assert (307, "/?a=1") == (answer.status_code, answer.headers["location"].removeprefix(address))
 
 
-def test_while_the_api_is_down(built: None) -> None:
-    """While the API cannot be reached, a page for a browser with a cookie is 503, and the cookie is kept."""
-    start: list[str | Path] = [npm.NODE, NEXT, "start", "--hostname", "127.0.0.1"]
+def test_session_ended_elsewhere(address: str) -> None:
+    """A page of a session that was just ended elsewhere is rendered again, for a stranger; a route handler says 401."""
+    login = {"username": "ann", "password": "correct horse battery"}
     with (
-        running(start, EXAMPLE, DAYPASS_URL="http://127.0.0.1:9/auth", NEXT_TELEMETRY_DISABLED="1") as address,
+        httpx2.Client(base_url=address, headers=NAVIGATION, follow_redirects=True) as browser,
+        httpx2.Client(base_url=address) as other,
+    ):
+        for each in (browser, other):
+            each.post("/auth/login", json=login)
+        browser.get("/")
+        assert 204 == other.post("/auth/logout", json={"everywhere": True}).status_code
+        assert 401 == browser.get("/api/whoami").status_code
+        assert "Hello, stranger." in browser.get("/").text
+
+
+def test_while_the_api_is_down(built: Example) -> None:
+    """While the API cannot be reached, a page for a browser with a cookie is 503, and the cookie is kept."""
+    with (
+        built.running(DAYPASS_URL="http://127.0.0.1:9/auth") as address,
         httpx2.Client(base_url=address, headers=NAVIGATION) as browser,
     ):
         assert 200 == browser.get("/").status_code

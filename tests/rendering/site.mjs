@@ -25,15 +25,17 @@ const isAuth = (url) => new URL(url).pathname.startsWith("/auth/");
 
 const kinds = {
   async web() {
-    serve((request) => (isAuth(request.url) ? pages.auth(request) : pages.handle(request, render)));
+    serve((request, client) => (isAuth(request.url) ? pages.auth(request, client) : pages.handle(request, render, client)));
   },
   async hono() {
     const { Hono } = await import("hono");
     const { serve: listen } = await import("@hono/node-server");
+    const { getConnInfo } = await import("@hono/node-server/conninfo");
+    const clientOf = (c) => ({ address: getConnInfo(c).remote.address });
     const app = new Hono();
-    app.all("/auth/*", (c) => pages.auth(c.req.raw));
+    app.all("/auth/*", (c) => pages.auth(c.req.raw, clientOf(c)));
     app.use(async (c, next) => {
-      const login = await pages.processRequest(c.req.raw);
+      const login = await pages.processRequest(c.req.raw, clientOf(c));
       if (login.refusal) return login.refusal;
       c.set("session", login.session);
       c.set("headers", login.headers);
@@ -48,12 +50,13 @@ const kinds = {
   async h3() {
     const h3 = await import("h3");
     const app = h3.createApp();
-    app.use("/auth", h3.defineEventHandler((event) => pages.auth(h3.toWebRequest(event))));
-    // what a Nuxt project has in server/middleware/daypass.ts
+    const clientOf = (event) => ({ address: h3.getRequestIP(event) });
+    app.use("/auth", h3.defineEventHandler((event) => pages.auth(h3.toWebRequest(event), clientOf(event))));
     app.use(
       h3.defineEventHandler(async (event) => {
         const { method, headers } = event;
-        const login = await pages.processRequest(new Request(h3.getRequestURL(event), { method, headers }));
+        const request = new Request(h3.getRequestURL(event), { method, headers });
+        const login = await pages.processRequest(request, clientOf(event));
         if (login.refusal) return login.refusal;
         event.context.session = login.session;
         event.context.login = login;
@@ -78,7 +81,7 @@ function serve(handler) {
     const { method, url, headers } = incoming;
     const body = /^(GET|HEAD)$/.test(method) ? undefined : incoming;
     const request = new Request(`http://${headers.host}${url}`, { method, headers, body, duplex: "half" });
-    const response = await handler(request);
+    const response = await handler(request, { address: incoming.socket.remoteAddress });
     outgoing.writeHead(response.status, [...response.headers].flat());
     outgoing.end(Buffer.from(await response.arrayBuffer()));
   });

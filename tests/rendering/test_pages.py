@@ -10,7 +10,8 @@ from daypass import EventCode
 
 from ..cookie_names import without_port
 from ..servers.application import serving
-from .conftest import NAVIGATION, PASSWORD, Api, browsing, rendering
+from .api import NAVIGATION, PASSWORD, Api, browsing
+from .conftest import rendering
 
 Site = tuple[Api, str]
 CROSS = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
@@ -34,6 +35,7 @@ def test_a_page_knows_its_user(site: Site) -> None:
         asked(api)
         answer = browser.get("/")
         assert in_as("alice") == answer.json()
+        assert "127.0.0.1" == api.forwarded["x-forwarded-for"]
         assert ("no-store", "Cookie") == (answer.headers["cache-control"], answer.headers["vary"])
         assert 1 == asked(api)
         assert in_as("alice") == browser.get("/").json()
@@ -252,7 +254,7 @@ def test_what_is_forwarded(site: Site) -> None:
         assert 200 == answer.status_code
         assert "30" == answer.headers["daypass-grace"]
         assert "secret" not in str(api.forwarded)
-        assert "x-forwarded-for" not in api.forwarded
+        assert "127.0.0.1" == api.forwarded["x-forwarded-for"]  # the browser's own is not believed
         me = browser.get("/auth/me", headers={"authorization": f"Bearer {answer.json()['accessToken']}"})
         assert "alice" == me.json()["username"]
         assert [404, 404, 404] == [

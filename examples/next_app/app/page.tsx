@@ -1,5 +1,5 @@
 // Server components: each asks the API for itself, all with the token of this request.
-import { currentSession } from "../daypass";
+import { ask, currentSession } from "../daypass";
 import { More } from "./more";
 
 export default async function Home() {
@@ -16,9 +16,7 @@ export default async function Home() {
 }
 
 async function Notes() {
-  const session = await currentSession();
-  const answer = await session.fetch("/api/notes", { cache: "no-store" });
-  const { notes } = (await answer.json()) as { notes: string[] };
+  const { notes } = await ask<{ notes: string[] }>("/api/notes");
   return (
     <ul>
       {notes.map((note) => (
@@ -29,8 +27,6 @@ async function Notes() {
 }
 
 async function Profile() {
-  const session = await currentSession();
-  const answer = await session.fetch("/api/profile", { cache: "no-store" });
-  const { email } = (await answer.json()) as { email: string };
+  const { email } = await ask<{ email: string }>("/api/profile");
   return <p id="email">{email}</p>;
 }

@@ -1,7 +1,7 @@
-"""The API behind the Next.js application: run it with uvicorn api:app.
+"""The API behind next_app, nuxt_app and sveltekit_app: run it with uvicorn api:app.
 
-It has POST /auth/login, /auth/refresh and all the rest, and two routes for users. Browsers do not reach it: the Next.js
-application passes /auth on to it, and asks the rest for its pages.
+It has POST /auth/login, /auth/refresh and all the rest, and two routes for users. Browsers do not reach it: the server
+that renders the pages passes /auth on to it, and asks the rest for its pages.
 """
 
 import os
