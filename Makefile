@@ -12,7 +12,7 @@ ARGS ?=
 SITE ?= build/site/versions
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-style check-types check-js check-docs format build model storm fleet sockets browsers bound runtimes clients interop bench bench-peers compare docs docs-serve docs-version lock clean \
+.PHONY: help setup demo test check check-style check-types check-js check-docs format build model storm fleet sockets browsers bound runtimes frameworks clients interop bench bench-peers compare docs docs-serve docs-version lock clean \
 	pythons oldest migrations mutants dist sbom version
 
 help: ## tell what there is
@@ -82,6 +82,9 @@ bound: $(READY) ## bind sessions of real browsers to a key, on every store, and 
 
 runtimes: $(READY) ## render pages by daypass/server in Bun and Deno, too
 	DAYPASS_TEST_RUNTIMES=full $(BIN)/python -m pytest -q $(ARGS) tests/rendering
+
+frameworks: $(READY) ## build the examples in Nuxt and SvelteKit, and drive them, Socket.IO and SignalR in a browser
+	$(BIN)/python -m pytest -q $(ARGS) tests/browser/with_nuxt_and_sveltekit.py tests/browser/frontend/with_socket_libraries.py
 
 clients: $(READY) ## take every client through every scenario, and write docs/scenarios.md
 	$(BIN)/python -m daypass.testing.client_table docs/scenarios.md

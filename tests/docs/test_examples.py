@@ -18,6 +18,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_text())
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"^```\w+\n(?://|<!--) ([\w./+\[\]-]+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```|<!-- on the site.*?-->", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 _SHOWN = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
@@ -98,3 +99,15 @@ def _anchors(page: Path) -> set[str]:
         re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", found) for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     ]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(("heading", "example"), [("Nuxt", "nuxt_app"), ("SvelteKit", "sveltekit_app")])
+def test_files_of_server_rendering_are_those_of_the_example(heading: str, example: str) -> None:
+    """Each line that the page shows of a file is in that file of the example, which `make frameworks` builds."""
+    text = (DOCS / "server-rendering.md").read_text(encoding="utf-8")
+    files = _FILE.findall(text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0])
+    assert files
+    for name, shown in files:
+        there = {line.strip() for line in (ROOT / "examples" / example / name).read_text(encoding="utf-8").splitlines()}
+        lines = [line.strip() for line in shown.splitlines() if "createPages({ url" not in line]
+        assert [] == [line for line in lines if line not in there], name

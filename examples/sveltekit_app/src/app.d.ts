@@ -1,0 +1,9 @@
+import type { ServerSession } from "daypass/server";
+
+declare global {
+  namespace App {
+    interface Locals {
+      session: ServerSession;
+    }
+  }
+}
