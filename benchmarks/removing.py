@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,20 +99,24 @@ class Removing:
         with contextlib.closing(open_store(self.named)) as store:
             return _stats(store)["sessions"]
 
-    @contextlib.contextmanager
-    def purging(self) -> Iterator[None]:
-        """Purge meanwhile."""
+    @contextlib.asynccontextmanager
+    async def purging(self) -> AsyncIterator[None]:
+        """Purge meanwhile; from the moment when it has begun."""
         environment = {**os.environ, "DAYPASS_SECRET": "0" * 32}
-        purge = subprocess.Popen(
-            [DAYPASS, "store", "purge", "--store", self.named], env=environment, stdout=subprocess.DEVNULL
+        command = (DAYPASS, "store", "purge", "--store", self.named)
+        purge = await asyncio.create_subprocess_exec(
+            *command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(0.7)  # it imports
+        before = await asyncio.to_thread(self.count)
+        while await asyncio.to_thread(self.count) >= before and purge.returncode is None:  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(0.3)
         try:
             yield
-            assert purge.poll() is None, f"it was done too soon, with {purge.returncode}"
+            assert purge.returncode is None, f"it was done too soon, with {purge.returncode}"
         finally:
-            purge.terminate()
-            purge.wait()
+            if purge.returncode is None:
+                purge.terminate()
+            await purge.wait()
 
     async def alone_and_with_purge(self) -> tuple[Load, Load]:
         """Put a server under load without a purge, and with one."""
@@ -121,7 +125,7 @@ class Removing:
             crowd = Crowd([pid])
             await crowd.come(address, login=True)
             alone = await crowd.watched()
-            with self.purging():
+            async with self.purging():
                 beside = await crowd.watched()
             await crowd.leave()
         return alone, beside
