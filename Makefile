@@ -93,7 +93,7 @@ interop: $(READY) ## talk to OAuth clients and servers that nobody here wrote, b
 	@test -x build/interop/bin/python || $(PYTHON) -m venv build/interop
 	@build/interop/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
 	$(BIN)/python -m pytest -q $(ARGS) tests/oauth/test_node_clients.py tests/oauth/test_python_clients.py \
-		tests/dpop/test_interop.py tests/dpop/with_requests_oauth2client.py tests/migrations/with_auth_js.py
+		tests/dpop/test_interop.py tests/dpop/with_python_software.py tests/migrations/with_auth_js.py
 
 bench: $(READY) $(NODE_READY) ## what things cost, against a floor measured in the same run
 	@for each in checking in_process importing requesting waiting refreshing removing workers ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
