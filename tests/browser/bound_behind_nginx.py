@@ -28,6 +28,13 @@ LOG_IN = """fetch("/auth/login", {
   headers: { "content-type": "application/json" },
   body: JSON.stringify({ username: "ann", password: "correct" }),
 }).then(({ status }) => status)"""
+KINDS = """() => {
+  new WebSocket(location.origin.replace("https", "wss") + "/socket");
+  const stream = new EventSource("/events");
+  stream.onerror = () => stream.close();
+  navigator.sendBeacon("/beacon", "x");
+  new Worker("/worker");
+}"""
 LOG_OUT = "fetch('/auth/logout', { method: 'POST' }).then(({ status }) => status)"
 ASK = """Promise.all(Array.from({ length: 10 }, async (_, n) => {
   const answer = await fetch(`/orders/${n}`);
@@ -103,6 +110,18 @@ def test_protected_pages_go_on_after_the_expiry(site: Site, profiles: Callable[[
     wait_until(lambda: "ann" == page.title(), "the page was not loaded again")
     assert [200] == site.count("refresh")
     assert not {"reused", "logged_out", "ended"} & set(site.codes)
+
+
+def test_requests_of_each_kind_prove_the_key(site: Site, profiles: Callable[[], Profile]) -> None:
+    """A WebSocket, a stream of events, a beacon and a worker after the expiry: a proof first, then all pass."""
+    owner = profiles()
+    page = logged_in(site, owner)
+    page.goto(f"{owner.url}/orders")
+    expire(site, owner)
+    page.evaluate(KINDS)
+    wanted = {(f"/{kind}", "ann") for kind in ("socket", "events", "beacon", "worker")}
+    wait_until(lambda: wanted <= set(site.reached), "not all passed")
+    assert {200} == set(site.count("refresh"))
 
 
 def test_a_copied_jar_is_sent_to_the_login_page(site: Site, profiles: Callable[[], Profile]) -> None:

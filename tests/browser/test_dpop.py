@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -12,6 +13,7 @@ from daypass import DPoP, EventCode
 
 from ..servers.application import serving
 from .conftest import PASSWORD
+from .engines import Engines
 from .hosts import fresh_host
 from .test_open_connections import Live
 from .world import World, ask, log_in, refreshes
@@ -147,6 +149,42 @@ def test_lost_key_means_log_in(world: World, tab: Page) -> None:
     tab.wait_for_function("window.loaded")
     tab.evaluate("begin({ dpop: true })")
     assert tab.evaluate("session.ready") is None
+    seen = ask(tab, ITEMS)
+    assert ("LoginRequired", "Login required: key lost") == (seen["error"], seen["message"])
+    assert "alice" == log_in(tab)["username"]
+    assert SEEN == ask(tab, ITEMS)
+
+
+@pytest.mark.engines("firefox")
+@by_fetch
+def test_key_in_a_private_window(engines: Engines, engine: str, world: World) -> None:
+    """A private window of Firefox keeps the key until it is closed: after a reload, and in a second tab."""
+    with closing(engines.running(engine, "private").new_context()) as private:
+        tab = begin(world, private)
+        assert "alice" == log_in(tab)["username"]
+        tab.reload()
+        tab.wait_for_function("window.loaded")
+        tab.evaluate("begin({ dpop: true })")
+        other = begin(world, private)
+        expire(world, tab)
+        assert [SEEN, SEEN] == [ask(each, ITEMS) for each in (tab, other)]
+
+
+@by_fetch
+def test_where_keys_cannot_be_kept(context: BrowserContext, world: World) -> None:
+    """A browser that keeps no keys, as older private windows: the session is bound while its page lives.
+
+    After a reload the page says that the key is lost, and a new login works.
+    """
+    context.add_init_script("IDBObjectStore.prototype.add = () => { throw new DOMException('', 'DataCloneError') }")
+    context.add_init_script("IDBObjectStore.prototype.put = IDBObjectStore.prototype.add")
+    tab = begin(world, context)
+    assert "alice" == log_in(tab)["username"]
+    expire(world, tab)
+    assert SEEN == ask(tab, ITEMS)
+    tab.reload()
+    tab.wait_for_function("window.loaded")
+    tab.evaluate("begin({ dpop: true })")
     seen = ask(tab, ITEMS)
     assert ("LoginRequired", "Login required: key lost") == (seen["error"], seen["message"])
     assert "alice" == log_in(tab)["username"]

@@ -39,10 +39,12 @@ class Site:
 
     Attributes:
         seen: the path and the status of each request to the session endpoints.
+        reached: the path of each request to the application, and its user.
     """
 
     def __init__(self) -> None:
         self.clock, self.events, self.seen = Clock(), list[Event](), list[tuple[str, int]]()
+        self.reached: list[tuple[str, str]] = []
         self.auth = AsyncDaypass(
             "memory:",
             issuer="https://localhost",
@@ -84,8 +86,9 @@ class Site:
         return noting
 
     async def _page(self, request: Request) -> HTMLResponse:
-        sent = (await request.body()).decode()
-        return HTMLResponse(PAGE.format(user=request.headers.get("x-auth-username", "nobody")) + f"<p>{sent}</p>")
+        sent, user = (await request.body()).decode(), request.headers.get("x-auth-username", "nobody")
+        self.reached.append((request.url.path, user))
+        return HTMLResponse(PAGE.format(user=user) + f"<p>{sent}</p>")
 
 
 @dataclass(frozen=True)
