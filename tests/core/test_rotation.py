@@ -48,6 +48,7 @@ SESSION = Stored(5, b"five", NOW)
 SUCCESSOR = Shown(6, b"six", b"five")
 SAME = Shown(5, b"five", b"four")
 FUTURE = Shown(7, b"seven", b"six")
+MANY = 1_000_002
 OLDER = Shown(4, b"four", b"three")
 DEAD_BRANCH = Shown(5, b"FIVE", b"four")
 DEAD_SUCCESSOR = Shown(6, b"SIX", b"FIVE")
@@ -96,12 +97,23 @@ def test_each_row_of_the_table(token: Shown, age: int, verdict: Verdict) -> None
     assert verdict == judge(SESSION, token, NOW + age, W)
 
 
+@pytest.mark.parametrize(("token", "age", "verdict"), ROWS)
+def test_each_row_of_the_table_after_many_refreshes(token: Shown, age: int, verdict: Verdict) -> None:
+    """The same for a session of a million generations; numbers and bytes are compared by their value."""
+    session = replace(SESSION, generation=SESSION.generation + MANY)
+    shown = Shown(token.generation + MANY, bytes(bytearray(token.branch)), bytes(bytearray(token.parent)))
+    assert verdict == judge(session, shown, NOW + age, W)
+    assert (verdict is Verdict.ROTATE) == matches(session, expectation(shown, NOW + age, W))
+
+
 @pytest.mark.parametrize(
     ("generation", "verdict"), [(3, Verdict.STALE), (2, Verdict.REUSE), (1, Verdict.REUSE), (0, Verdict.REUSE)]
 )
 def test_a_token_of_three_generations_ago_is_reuse_at_once(generation: int, verdict: Verdict) -> None:
     """Within the grace period, a token two generations behind may be late; an older one is reused."""
-    assert verdict is judge(SESSION, Shown(generation, b"old", b"older"), NOW, W)
+    for more in (0, MANY):
+        session = replace(SESSION, generation=SESSION.generation + more)
+        assert verdict is judge(session, Shown(generation + more, b"old", b"older"), NOW, W)
 
 
 @pytest.mark.parametrize("generation", [4, 6])

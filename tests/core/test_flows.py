@@ -1,0 +1,401 @@
+"""The flows of sessions at their limits: the last millisecond, the longest text, one more than a page."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey
+
+from daypass import (
+    ConfigurationError,
+    CredentialsRejected,
+    Daypass,
+    Device,
+    Event,
+    ImpersonationRejected,
+    SessionRevoked,
+    Tokens,
+    User,
+)
+from daypass.drive import run
+from daypass.duration import HOUR, MINUTE, SECOND
+from daypass.errors import ScopeRejected, StoreContended, TokenExpired
+from daypass.flow import Step
+from daypass.proof import Proof
+from daypass.session_extras import KeyUse
+from daypass.steps import Authenticate, Pause
+from daypass.store_steps import PAGE, Admit, Amend, Bind, Insert, StoreStep, Swap
+from daypass.stores.memory import MemoryStore
+from daypass.testing import Clock
+
+ADA, ADMIN = User("user-1", "ada"), User("user-2", "root")
+
+
+class Store(MemoryStore):
+    """A store whose steps a test sees, and in which others are always faster."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[type[StoreStep[Any]]] = []
+        self.contended: tuple[type[StoreStep[Any]], ...] = ()
+
+    def perform(self, step: StoreStep[Any]) -> Any:
+        self.steps.append(type(step))
+        return False if isinstance(step, self.contended) else super().perform(step)
+
+
+class Issuer(Daypass):
+    """An issuer of a few users, on a clock of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        self.memory, self.time, self.events = Store(), Clock(), list[Event]()
+        self.users = {each.subject: each for each in (ADA, ADMIN)}
+        super().__init__(
+            self.memory,
+            issuer="https://issuer.example",
+            secret="s" * 32,
+            algorithm="HS256",
+            load_user=self.users.get,
+            clock=self.time,
+            on_event=self.events.append,
+            **options,
+        )
+
+    def check(self, name: str, password: str) -> User | None:
+        return ADA if (name, password) == ("ada", "right") else None
+
+    def codes(self) -> list[str]:
+        """Return the codes of the events since the last call, except those of keys."""
+        codes = [str(each.code) for each in self.events if not each.code.startswith("key_")]
+        self.events.clear()
+        return codes
+
+
+@pytest.fixture
+def auth() -> Iterator[Issuer]:
+    with Issuer() as issuer:
+        yield issuer
+
+
+def acting(auth: Issuer, admin: Tokens, **options: Any) -> Tokens:
+    return auth.impersonate(admin.access_token, ADA, **({"reason": "ticket"} | options))
+
+
+# ---- login
+
+
+def test_each_access_token_has_a_long_random_id(auth: Issuer) -> None:
+    """16 bytes, and another one each time."""
+    tokens = [auth.start(ADA) for _ in range(2)]
+    ids = {auth.verify(each.access_token).id for each in tokens}
+    assert [32, 32] == [len(each) for each in ids]
+
+
+def test_login_of_an_unlimited_user_keeps_nothing_but_the_session(auth: Issuer) -> None:
+    """What `max_sessions` and `notice_devices` need is written only where one of them is on."""
+    auth.start(ADA, device=Device(user_agent="Firefox"))
+    assert Insert in auth.memory.steps
+    assert Admit not in auth.memory.steps
+    with Issuer(max_sessions=1) as limited:
+        limited.start(ADA)
+        assert Admit in limited.memory.steps
+
+
+def test_new_device_is_named_as_its_user_named_it() -> None:
+    """By its name; without one, by its user agent. The event has the address."""
+    with Issuer(notice_devices=True) as auth:
+        auth.start(ADA, device=Device(user_agent="Firefox"))
+        auth.start(ADA, device=Device("phone", "Safari", "192.0.2.7"))
+        (news,) = [each for each in auth.events if each.code == "new_device"]
+        assert ("phone", "192.0.2.7") == (news.reason, news.address)
+
+
+def test_disabled_user_starts_nothing(auth: Issuer) -> None:
+    """Also where the application has authenticated the user itself."""
+    with pytest.raises(CredentialsRejected, match="disabled"):
+        auth.start(replace(ADA, disabled=True))
+    assert [] == auth.codes()
+
+
+# ---- acting as another user
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reason": "x" * 200},
+        {"reason": "x"},
+        {"absolute_ttl": "1s"},
+        {"absolute_ttl": "1h"},
+    ],
+    ids=["longest reason", "shortest reason", "shortest time", "longest time"],
+)
+def test_impersonation_at_its_limits(auth: Issuer, options: dict[str, Any]) -> None:
+    """The longest reason, and the shortest and longest time, are accepted."""
+    assert acting(auth, auth.start(ADMIN), **options).session.actor == "user-2"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"reason": ""}, {"reason": 5}, {"absolute_ttl": 0.999}, {"absolute_ttl": 3600.001}],
+    ids=["no reason", "a number", "too short", "too long"],
+)
+def test_impersonation_beyond_its_limits(auth: Issuer, options: dict[str, Any]) -> None:
+    """It is refused, and nothing is started."""
+    admin = auth.start(ADMIN)
+    with pytest.raises(ConfigurationError):
+        acting(auth, admin, **options)
+    assert ["started"] == auth.codes()
+
+
+def test_impersonation_ends_no_later_than_any_bound(auth: Issuer) -> None:
+    """The time that was asked for, the administrator's own session, and the issuer's absolute_ttl: the shortest."""
+
+    def lasts(admin: Tokens, issuer: Issuer = auth, **options: Any) -> int:
+        session = acting(issuer, admin, **options).session
+        return issuer.flows.policy.end_of(session) - issuer.time.now
+
+    admin = auth.start(ADMIN, absolute_ttl="10m")
+    auth.time.advance(4 * MINUTE)
+    assert 6 * MINUTE == lasts(admin)
+    assert 5 * MINUTE == lasts(admin, absolute_ttl="5m")
+    assert HOUR == lasts(auth.start(ADMIN))
+    with Issuer(idle_ttl="20m", absolute_ttl="20m", session_idle_ttl="20m") as short:
+        assert 20 * MINUTE == lasts(short.start(ADMIN), short)
+
+
+def test_impersonation_ends_with_its_administrator_at_a_refresh(auth: Issuer) -> None:
+    """The session is ended in the store, with its event, and not only refused."""
+    admin = auth.start(ADMIN)
+    tokens = acting(auth, admin)
+    auth.logout(admin.refresh_token)
+    auth.codes()
+    with pytest.raises(SessionRevoked, match="actor"):
+        auth.refresh(tokens.refresh_token)
+    assert ["rotated", "ended", "rejected"] == auth.codes()
+    with pytest.raises(SessionRevoked, match="the session has ended"):
+        auth.refresh(tokens.refresh_token)
+
+
+# ---- confirming a login
+
+
+def confirm_by(auth: Issuer, tokens: Tokens, name: str, password: str) -> Any:
+    token, credentials = auth.verify(tokens.access_token), Authenticate(auth.check, name, password)
+    return auth.run(auth.flows.confirm_by(credentials, token, auth.new_call()))
+
+
+def test_login_is_confirmed_by_the_password(auth: Issuer) -> None:
+    """The access token keeps its scope, and says that a password was used."""
+    tokens = auth.start(ADA, scope="read write")
+    auth.time.advance(HOUR // 12)
+    token = auth.verify(confirm_by(auth, tokens, "ada", "right").access_token)
+    assert ("read write", ["pwd"], auth.time.now) == (token.scope, token.claims["amr"], token.auth_time)
+    assert ["started", "confirmed"] == auth.codes()
+
+
+@pytest.mark.parametrize(("name", "password"), [("ada", "wrong"), ("bob", "right")])
+def test_login_is_not_confirmed_by_wrong_credentials(auth: Issuer, name: str, password: str) -> None:
+    """The session is as before, and there is an event with its id."""
+    tokens = auth.start(ADA)
+    with pytest.raises(CredentialsRejected):
+        confirm_by(auth, tokens, name, password)
+    failed = auth.events[-1]
+    assert ("login_failed", tokens.session.id, "user-1") == (failed.code, failed.session_id, failed.subject)
+
+
+def test_login_is_not_confirmed_by_another_user(auth: Issuer) -> None:
+    """Nor by a user who was disabled meanwhile."""
+    with pytest.raises(CredentialsRejected):
+        confirm_by(auth, auth.start(ADMIN), "ada", "right")
+
+
+@pytest.mark.parametrize("gone", [None, replace(ADA, disabled=True)], ids=["deleted", "disabled"])
+def test_login_of_a_user_who_is_gone_is_not_confirmed(auth: Issuer, gone: User | None) -> None:
+    """The session may live, but nobody gets an access token for it."""
+    tokens = auth.start(ADA)
+    auth.users.pop("user-1") if gone is None else auth.users.update({"user-1": gone})
+    with pytest.raises(SessionRevoked, match="gone or disabled"):
+        auth.confirm(tokens.session.id, amr=["pwd"])
+
+
+def test_session_is_not_confirmed_at_its_end(auth: Issuer) -> None:
+    """A millisecond before, it is."""
+    session = auth.start(ADA).session
+    auth.time.now = session.expires_at - 1
+    assert session.id == auth.confirm(session.id, amr=["pwd"]).session.id
+    auth.time.advance(1)
+    with pytest.raises(SessionRevoked):
+        auth.confirm(session.id, amr=["pwd"])
+
+
+# ---- others change the same session
+
+
+def test_session_that_others_always_change_is_given_up(auth: Issuer) -> None:
+    """After a few attempts, with an error that says to try again; nothing was written."""
+    tokens = auth.start(ADA)
+    key = Proof.of(ECKey.generate_key("P-256").as_dict(private=False), KeyUse.DPOP)
+    auth.refresh(tokens.refresh_token)
+    auth.time.advance(31 * SECOND)
+    auth.memory.contended = (Amend, Bind, Swap)
+    auth.codes()
+    for call in (
+        lambda: auth.confirm(tokens.session.id, amr=["pwd"]),
+        lambda: auth.run(auth.flows.bind(tokens.session.id, key, auth.new_call())),
+        lambda: auth.refresh(tokens.refresh_token),
+    ):
+        with pytest.raises(StoreContended, match="again and again"):
+            call()
+    assert [] == auth.codes()
+    auth.memory.contended = ()
+    assert tokens.session.id == auth.refresh(tokens.refresh_token).session.id
+
+
+# ---- a scope
+
+
+def refresh(auth: Issuer, text: str, scope: str | None, limit: str | None) -> Tokens:
+    token = auth.run(auth.flows.open(text))
+    return auth.run(auth.flows.refresh(token, auth.new_call(), scope, limit))
+
+
+def test_client_gets_no_more_than_its_limit(auth: Issuer) -> None:
+    """Asking for more is refused; asking for nothing gets what the limit allows."""
+    tokens = auth.start(ADA, scope="read write")
+    assert "read" == refresh(auth, tokens.refresh_token, "read", "read other").scope
+    with pytest.raises(ScopeRejected, match="this client"):
+        refresh(auth, tokens.refresh_token, "read write", "read")
+    with pytest.raises(ScopeRejected, match="than was granted"):
+        refresh(auth, tokens.refresh_token, "other", "read other")
+
+
+def test_session_without_a_scope_gets_what_its_user_may(auth: Issuer) -> None:
+    """A user who is gone may nothing."""
+    auth.users["user-1"] = replace(ADA, scope="read")
+    tokens = auth.start(ADA)
+    assert "read" == refresh(auth, tokens.refresh_token, "read", None).scope
+    with pytest.raises(ScopeRejected):
+        refresh(auth, tokens.refresh_token, "write", None)
+    del auth.users["user-1"]
+    with pytest.raises(ScopeRejected):
+        refresh(auth, tokens.refresh_token, "read", None)
+
+
+# ---- ending
+
+
+def test_session_is_live_until_its_last_millisecond(auth: Issuer) -> None:
+    """`logout` and `end_session` say whether it was, and only then there is an event."""
+    ends: tuple[Callable[[Tokens], bool], ...] = (
+        lambda tokens: auth.logout(tokens.refresh_token),
+        lambda tokens: auth.end_session("user-1", tokens.session.id),
+    )
+    for end in ends:
+        for left, live in ((1, True), (0, False)):
+            tokens = auth.start(ADA)
+            auth.time.now = tokens.session.expires_at - left
+            auth.codes()
+            assert live == end(tokens)
+            assert live == bool(auth.codes())
+
+
+def test_session_cannot_be_used_from_its_end_on(auth: Issuer) -> None:
+    """At the very millisecond a refresh is refused as expired."""
+    tokens = auth.start(ADA)
+    auth.time.now = tokens.session.expires_at
+    with pytest.raises(TokenExpired):
+        auth.refresh(tokens.refresh_token)
+
+
+def test_logout_everywhere_needs_a_live_session(auth: Issuer) -> None:
+    """It ends all sessions of the user, its own last; with a session that has ended it ends nothing."""
+
+    def everywhere(tokens: Tokens) -> bool:
+        token = auth.run(auth.flows.open(tokens.refresh_token))
+        return auth.run(auth.flows.logout_everywhere(token, auth.new_call()))
+
+    first, second, third = (auth.start(ADA) for _ in range(3))
+    auth.logout(third.refresh_token)
+    auth.codes()
+    assert not everywhere(third)
+    assert [] == auth.codes()
+    assert everywhere(first)
+    ended = [(str(each.code), each.session_id) for each in auth.events]
+    assert [("ended", second.session.id), ("logged_out", first.session.id)] == ended
+
+
+def test_more_sessions_than_a_page_are_ended(auth: Issuer) -> None:
+    """All of them, each with its event; a full last page is followed by an empty one."""
+    session = auth.start(ADA).session
+    auth.end_all("user-1")
+    for count in (PAGE, PAGE + 1):
+        for number in range(count):
+            auth.memory.perform(Insert(replace(session, id=f"{count:016x}{number:016x}")))
+        auth.codes()
+        assert count == auth.end_all("user-1")
+        assert ["ended"] * count == auth.codes()
+
+
+def test_list_is_filled_although_some_sessions_are_left_out(auth: Issuer) -> None:
+    """An impersonation whose administrator has logged out takes no place in a page."""
+    own: list[str] = []
+    for _ in range(2):
+        for _ in range(3):
+            own.insert(0, auth.start(ADA).session.id)
+            auth.time.advance(1)
+        admin = auth.start(ADMIN)
+        acting(auth, admin)
+        auth.time.advance(1)
+        auth.logout(admin.refresh_token)
+
+    def listed(limit: int, after: tuple[int, str] | None = None) -> Any:
+        return auth.run(auth.flows.sessions("user-1", auth.new_call(), limit, after))
+
+    for limit in range(1, 8):
+        page = listed(limit)
+        assert own[:limit] == [each.id for each in page]
+        assert own[limit : 2 * limit] == [each.id for each in listed(limit, (page[-1].created_at, page[-1].id))]
+
+
+@pytest.mark.parametrize("gone", [None, replace(ADA, disabled=True)], ids=["deleted", "disabled"])
+def test_token_of_a_user_who_is_gone_is_worth_nothing(auth: Issuer, gone: User | None) -> None:
+    """Asking what a refresh token is worth changes nothing and emits no event."""
+    tokens = auth.start(ADA)
+    token = auth.run(auth.flows.open(tokens.refresh_token))
+    auth.codes()
+    assert (tokens.session, ADA) == auth.run(auth.flows.examine(token, auth.new_call()))
+    auth.users.pop("user-1") if gone is None else auth.users.update({"user-1": gone})
+    assert auth.run(auth.flows.examine(token, auth.new_call())) is None
+    assert [] == auth.codes()
+
+
+def test_everyone_s_end_lasts_until_the_second_is_over(auth: Issuer) -> None:
+    """It returns as soon as logins are good again: no earlier, and at most a second later."""
+    waited: list[int] = []
+
+    def answer(step: Step[Any]) -> Any:
+        if isinstance(step, Pause):
+            waited.append(step.span)
+            return None
+        return auth._answer(step)
+
+    for milliseconds, pause in ((0, 1000), (1, 999), (999, 1)):
+        auth.time.now = auth.time.now // SECOND * SECOND + SECOND + milliseconds
+        old = auth.start(ADA)
+        run(auth.flows.end_everyone(auth.new_call()), answer)
+        assert pause == waited[-1]
+        with pytest.raises(SessionRevoked):
+            auth.refresh(old.refresh_token)
+        auth.time.advance(pause)
+        assert ADA == auth.refresh(auth.start(ADA).refresh_token).user
+
+
+def test_no_chain_of_impersonations(auth: Issuer) -> None:
+    """Nor as oneself, nor for a user who is none."""
+    admin = auth.start(ADMIN)
+    with pytest.raises(ImpersonationRejected):
+        acting(auth, acting(auth, admin))
+    with pytest.raises(ConfigurationError, match=r"needs a daypass\.User, not a str"):
+        auth.impersonate(admin.access_token, "user-1", reason="ticket")  # type: ignore[arg-type]  # on purpose
