@@ -17,7 +17,7 @@ from daypass import Daypass, Device, User
 from daypass.account_steps import AddAccount
 from daypass.cli.store import parts
 from daypass.duration import DAY, HOUR, MINUTE
-from daypass.operator_steps import CHECKED_AT_ONCE, AddMark, AuditRecord, Check, NoteEvents
+from daypass.operator_steps import CHECKED_AT_ONCE, AddMark, AddMarkOnce, AuditRecord, Check, NoteEvents
 from daypass.session import EndReason
 from daypass.store_steps import AddKey, End, EndEveryone, Insert, Migrate, Swept
 from daypass.stores import sql
@@ -64,6 +64,7 @@ def use(store: Any) -> int:
     store.perform_account(AddAccount(account()))
     store.perform_account(AddAccount(account(2, username=None, scope="read")))
     store.perform_operator(AddMark("ab" * 16, "value", START + DAY, START))
+    store.perform_operator(AddMarkOnce("cd" * 16, "caller", START + DAY, START))
     tokens = [auth.start(user, device=Device(user_agent=f"Browser {chr(65 + number)}")) for number in range(6)]
     auth.end_everyone()
     clock.now += MINUTE
