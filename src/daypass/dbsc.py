@@ -5,6 +5,10 @@ The specification is a working draft of the W3C, and so is this: experimental.
 **Challenges** are not stored: each is a time, a random part, and their MAC with what the challenge is for. One for a
 registration is good for one session, for five minutes. One for a proof is good for one registration.
 
+**A login that another site led to**, as a provider's page does: the browser then registers without cookies. The header
+of the login's response has the session's id as ``authorization``, which the browser repeats. So the session is
+known, and the browser gets a registration, but no token.
+
 **A registration** is not stored either. It is what the browser calls the session's identifier: the session, how its
 cookies are set, and the public key, with their MAC. The session is bound to the key by the first proof, so a
 registration whose response was lost has changed nothing.
