@@ -157,12 +157,16 @@ def browser(engines: Engines, engine: str) -> Browser:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+def host() -> str:
+    """Return the loopback address of the test's own server: for browsers a site that no other test uses."""
+    return fresh_host()
+
+
+@pytest.fixture
+def context(request: pytest.FixtureRequest, engines: Engines, engine: str) -> Iterator[BrowserContext]:
     """Return a fresh profile: no cookies, no storage."""
-    context = browser.new_context()
-    context.set_default_timeout(15_000)
-    yield context
-    context.close()
+    with engines.profile(engine, again="host" in request.fixturenames) as context:
+        yield context
 
 
 @pytest.fixture
@@ -260,10 +264,10 @@ def lifetimes() -> dict[str, Duration]:
 
 
 @pytest.fixture
-def application(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration]) -> Iterator[Application]:
+def application(tmp_path: Path, axios: Path, lifetimes: dict[str, Duration], host: str) -> Iterator[Application]:
     """Return the running application; its sessions are in a SQLite file."""
     application = Application(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
-    with serving(application, grace=1, host=fresh_host()) as address:
+    with serving(application, grace=1, host=host) as address:
         application.address = address
         yield application
 
@@ -280,7 +284,7 @@ def page(context: BrowserContext, application: Application) -> Page:
 
 @pytest.fixture
 def world(
-    tmp_path: Path, client: str, files: dict[str, Path], axios: Path, lifetimes: dict[str, Duration]
+    tmp_path: Path, client: str, files: dict[str, Path], axios: Path, lifetimes: dict[str, Duration], host: str
 ) -> Iterator["World"]:
     """Return the running application that daypass.js is tested against, with the client's page."""
     from .world import World
@@ -288,6 +292,6 @@ def world(
     world = World(f"sqlite:///{tmp_path / 'app.db'}", axios, **lifetimes)
     world.client = client
     world.files = files
-    with serving(world, grace=1, host=fresh_host()) as address:
+    with serving(world, grace=1, host=host) as address:
         world.address = address
         yield world

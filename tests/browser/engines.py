@@ -1,13 +1,14 @@
 """The three browser engines: Chromium and Firefox by Playwright, WebKitGTK by its own WebDriver."""
 
 import json
-from collections import Counter
-from contextlib import ExitStack
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Playwright, sync_playwright
 
 from . import webkit
 
@@ -31,15 +32,18 @@ FIREFOX_PREFERENCES: dict[str, Any] = {
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
 }
+ONE_PROCESS = ["--renderer-process-limit=1", "--disable-site-isolation-trials"]
+"""All tabs of a profile share a renderer. Starting one takes longer than most tests."""
 VARIANTS: dict[tuple[str, str], dict[str, Any]] = {
     # Playwright disables the back/forward cache and the throttling of hidden tabs. These browsers have both.
     ("chromium", "everyday"): {
+        "args": CHROMIUM_ARGUMENTS,
         "ignore_default_args": [
             "--disable-back-forward-cache",
             "--disable-background-timer-throttling",
             "--disable-backgrounding-occluded-windows",
             "--disable-renderer-backgrounding",
-        ]
+        ],
     },
     ("firefox", "private"): {"browser.privatebrowsing.autostart": True},
     ("firefox", "no cookies"): {"network.cookie.cookieBehavior": 2},
@@ -62,6 +66,7 @@ class Engines:
         self._stack = ExitStack()
         self._running: dict[tuple[str, str], Browser] = {}
         self._asked: Counter[tuple[str, str]] = Counter()
+        self._idle: defaultdict[tuple[str, str], list[BrowserContext]] = defaultdict(list)
         self._playwright: Playwright | None = None
 
     def __enter__(self) -> Self:
@@ -72,13 +77,32 @@ class Engines:
 
     def running(self, engine: str, variant: str = "") -> Browser:
         """Return the engine's browser, or the variant of it that `VARIANTS` names."""
-        kind = engine, variant
+        kind = _kind(engine, variant)
         self._asked[kind] += 1
         if engine == "firefox" and self._asked[kind] % LIFE == 0 and kind in self._running:
+            self._idle[kind].clear()
             self._running.pop(kind).close()
         if kind not in self._running:
             self._running[kind] = self._started(engine, VARIANTS.get(kind, {}))
         return self._running[kind]
+
+    @contextmanager
+    def profile(self, engine: str, variant: str = "", *, again: bool = False) -> Iterator[BrowserContext]:
+        """Lend a profile without cookies or storage.
+
+        Args:
+            engine: its browser's.
+            variant: as for `running`.
+            again: whether another test may use it afterwards: this one only opens pages of hosts of its own.
+        """
+        browser, idle = self.running(engine, variant), self._idle[_kind(engine, variant)]
+        context = idle.pop() if again and idle else _new_profile(browser)
+        context.set_default_timeout(15_000)
+        yield context
+        if again and _emptied(context):
+            idle.append(context)
+        else:
+            context.close()
 
     def without_cookies(self, engine: str, profile: Path) -> BrowserContext:
         """Return a new profile that accepts no cookies. Chromium keeps it in the folder ``profile``."""
@@ -128,8 +152,39 @@ class Engines:
                 )
             )
         return self._stack.enter_context(
-            self._playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, **options)
+            self._playwright.chromium.launch(
+                executable_path=CHROMIUM, **{"args": CHROMIUM_ARGUMENTS + ONE_PROCESS} | options
+            )
         )
+
+
+def _kind(engine: str, variant: str) -> tuple[str, str]:
+    """Return the key of a browser: that of the usual one, if the engine has no such variant."""
+    return engine, variant if (engine, variant) in VARIANTS else ""
+
+
+def _new_profile(browser: Browser) -> BrowserContext:
+    """Return a new profile. Its first tab stays empty and open, so that the profile's process does not end."""
+    context = browser.new_context()
+    made: object = context
+    if not isinstance(made, webkit.Context):
+        context.new_page()
+    return context
+
+
+def _emptied(context: BrowserContext) -> bool:
+    """Close a profile's tabs, and delete its cookies; return whether it worked."""
+    lent: object = context
+    if isinstance(lent, webkit.Context):
+        return lent.emptied()
+    try:
+        for page in context.pages[1:]:
+            page.close()
+        context.clear_cookies()
+        context.set_offline(False)
+    except Error:
+        return False
+    return True
 
 
 def missing(engine: str) -> str | None:

@@ -68,7 +68,7 @@ def _file(path: Path) -> Any:
 
 
 @pytest.fixture
-def apart(client: str, pages: Starlette) -> Iterator[Apart]:
+def apart(client: str, pages: Starlette, host: str) -> Iterator[Apart]:
     """Yield an issuer, and pages on other ports of its host (same site) and on another host (another site)."""
     clock, events = Clock(), list[Event]()
     auth = AsyncDaypass(
@@ -79,7 +79,6 @@ def apart(client: str, pages: Starlette) -> Iterator[Apart]:
         clock=clock,
         on_event=events.append,
     )
-    host = fresh_host()
     with (
         serving(pages, host=host) as allowed,
         serving(pages, host=host) as foreign,
@@ -117,10 +116,11 @@ def test_another_origin_of_the_same_site(context: BrowserContext, apart: Apart) 
 
 @servers_part
 @pytest.mark.parametrize("credentials", [True, False])
-def test_cors_middleware_around_the_endpoints(context: BrowserContext, pages: Starlette, *, credentials: bool) -> None:
+def test_cors_middleware_around_the_endpoints(
+    context: BrowserContext, pages: Starlette, host: str, *, credentials: bool
+) -> None:
     """`CORSMiddleware` as in docs/http.md lets a page log in and refresh; without credentials it blocks both."""
     auth = AsyncDaypass("memory:", issuer="http://127.0.0.1", load_user=lambda _: ALICE, authenticate=lambda *_: ALICE)
-    host = fresh_host()
     with serving(pages, host=host) as allowed:
         cors = Middleware(
             CORSMiddleware,

@@ -21,14 +21,14 @@ from .conftest import HERE
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+def address(tmp_path: Path, host: str) -> Iterator[str]:
     """Return the address of the demo's service, without its simulated users."""
     database = tmp_path / "demo.db"
     with closing(SqliteStore(database)) as store:
         users.add(store, EMAIL, "demo", PASSWORD, system_clock())
     with run.bind("127.0.0.1", 0) as listening:
         issuer = run.address(listening)
-    with serving(service.build(database, issuer), grace=1) as address:
+    with serving(service.build(database, issuer), grace=1, host=host) as address:
         yield address
 
 

@@ -14,7 +14,6 @@ from daypass import DPoP, EventCode
 from ..servers.application import serving
 from .conftest import PASSWORD
 from .engines import Engines
-from .hosts import fresh_host
 from .test_open_connections import Live
 from .world import World, ask, log_in, refreshes
 
@@ -204,10 +203,10 @@ def test_server_that_binds_no_sessions(context: BrowserContext, world: World) ->
 
 
 @pytest.fixture
-def live(tmp_path: Path, client: str, files: dict[str, Path], axios: Path) -> Iterator[Live]:
+def live(tmp_path: Path, client: str, files: dict[str, Path], axios: Path, host: str) -> Iterator[Live]:
     live = Live(f"sqlite:///{tmp_path / 'app.db'}", axios, access_ttl="4s", grace_period="30s", dpop=True)
     live.client, live.files = client, files
-    with serving(live, grace=1, websockets=True, host=fresh_host()) as address:
+    with serving(live, grace=1, websockets=True, host=host) as address:
         live.address = address
         yield live
 

@@ -18,7 +18,6 @@ from starlette.websockets import WebSocket
 from daypass.duration import Duration
 
 from ..servers.application import serving
-from .hosts import fresh_host
 from .marks import marks
 from .world import World
 
@@ -82,10 +81,10 @@ class Live(World):
 
 
 @pytest.fixture
-def live(tmp_path: Path, client: str, files: dict[str, Path], axios: Path) -> Iterator[Live]:
+def live(tmp_path: Path, client: str, files: dict[str, Path], axios: Path, host: str) -> Iterator[Live]:
     live = Live(f"sqlite:///{tmp_path / 'app.db'}", axios, access_ttl="4s", grace_period="30s")
     live.client, live.files = client, files
-    with serving(live, grace=1, websockets=True, host=fresh_host()) as address:
+    with serving(live, grace=1, websockets=True, host=host) as address:
         live.address = address
         yield live
 

@@ -207,10 +207,10 @@ def lifetimes() -> dict[str, Duration]:
 
 
 @pytest.fixture
-def site(lifetimes: dict[str, Duration]) -> Iterator[Site]:
+def site(lifetimes: dict[str, Duration], host: str) -> Iterator[Site]:
     """Return the site, served on two ports: a browser sends its cookies to both, and opens six connections to each."""
     site = Site(**lifetimes)
-    with serving_on_ports(site, 2, grace=1) as addresses:
+    with serving_on_ports(site, 2, grace=1, host=host) as addresses:
         site.addresses = addresses
         yield site
 
@@ -264,7 +264,7 @@ def stranger(site: Site, cookies: dict[str, str]) -> httpx2.Client:
     """Return another client with copied cookies. New cookies that it receives replace them."""
     client = httpx2.Client(base_url=site.addresses[0])
     for name, value in cookies.items():
-        client.cookies.set(name, value, domain="127.0.0.1")
+        client.cookies.set(name, value, domain=client.base_url.host)
     return client
 
 
@@ -422,9 +422,8 @@ def test_the_store_is_down(page: Page, context: BrowserContext, site: Site) -> N
 @pytest.fixture
 def back_forward_cache(engines: Engines, engine: str) -> Iterator[BrowserContext]:
     """Return a new profile of a browser with a back/forward cache."""
-    context = engines.running(engine, "everyday").new_context()
-    yield context
-    context.close()
+    with engines.profile(engine, "everyday", again=True) as context:
+        yield context
 
 
 @pytest.mark.cannot(webkit="Back shows the page from memory, in spite of `no-store` and `Clear-Site-Data`.")

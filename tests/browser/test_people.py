@@ -16,7 +16,6 @@ from daypass.web.starlette import bearer
 
 from ..servers.application import serving
 from .conftest import PASSWORD
-from .hosts import fresh_host
 from .marks import only
 from .world import World, ask, log_in
 
@@ -46,10 +45,10 @@ class Bank(World):
 
 
 @pytest.fixture
-def bank(tmp_path: Path, client: str, files: dict[str, Path], axios: Path) -> Iterator[Bank]:
+def bank(tmp_path: Path, client: str, files: dict[str, Path], axios: Path, host: str) -> Iterator[Bank]:
     bank = Bank(f"sqlite:///{tmp_path / 'app.db'}", axios, access_ttl="50s", grace_period="30s")
     bank.client, bank.files = client, files
-    with serving(bank, grace=1, host=fresh_host()) as address:
+    with serving(bank, grace=1, host=host) as address:
         bank.address = address
         yield bank
 

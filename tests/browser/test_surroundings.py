@@ -185,16 +185,13 @@ def test_in_a_service_worker(context: BrowserContext, world: World) -> None:
 
 def test_in_a_private_window(engines: Engines, engine: str, world: World) -> None:
     """In a private window the user stays logged in after a reload. Other windows are not logged in."""
-    browser = engines.running(engine, "private" if engine == "firefox" else "")  # the others' profiles are private
-    private, other = browser.new_context(), browser.new_context()
-    tab = world.open(private)
-    world.log_in(tab)
-    tab.reload()
-    tab.wait_for_function("window.loaded")
-    assert "alice" == tab.evaluate("session.ready")["username"]
-    assert world.open(other).evaluate("session.ready") is None
-    private.close()
-    other.close()
+    with engines.profile(engine, "private") as private, engines.profile(engine, "private") as other:
+        tab = world.open(private)
+        world.log_in(tab)
+        tab.reload()
+        tab.wait_for_function("window.loaded")
+        assert "alice" == tab.evaluate("session.ready")["username"]
+        assert world.open(other).evaluate("session.ready") is None
 
 
 @pytest.fixture
@@ -220,10 +217,8 @@ def test_without_cookies(no_cookies: BrowserContext, world: World) -> None:
 @pytest.fixture
 def everyday(engines: Engines, engine: str) -> Iterator[BrowserContext]:
     """Return a new profile of a browser with a back/forward cache and with throttled hidden tabs."""
-    context = engines.running(engine, "everyday").new_context()
-    context.set_default_timeout(15_000)
-    yield context
-    context.close()
+    with engines.profile(engine, "everyday", again=True) as context:
+        yield context
 
 
 def test_back_after_a_logout(everyday: BrowserContext, world: World) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -25,8 +24,6 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
-
-from .hosts import is_fresh
 
 DRIVER = Path("/usr/bin/WebKitWebDriver")
 BROWSER = Path("/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser")
@@ -60,14 +57,10 @@ class Error(Exception):
 
 
 class Browser:
-    """Browsers on a private display. Each context is a MiniBrowser with an empty profile that is never stored.
-
-    A MiniBrowser takes seconds to start. If it only loaded pages from hosts that no other test uses, it is used again.
-    """
+    """Browsers on a private display. Each context is a MiniBrowser with an empty profile that is never stored."""
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.contexts: list[Context] = []
-        self.idle: list[Context] = []
         self._arguments = arguments
 
     def __enter__(self) -> Self:
@@ -83,7 +76,7 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for context in self.contexts + self.idle:
+        for context in self.contexts:
             context.quit()
         self._display.terminate()
         self._display.wait()
@@ -96,10 +89,6 @@ class Browser:
         viewport: dict[str, int] | None = None,
         color_scheme: str = "light",
     ) -> "Context":
-        usual = java_script_enabled and color_scheme == "light" and not (ignore_https_errors or viewport)
-        if usual and self.idle:
-            self.contexts.append(self.idle.pop())
-            return self.contexts[-1]
         options = Options()
         options.binary_location = str(BROWSER)
         options.add_argument("--automation")
@@ -122,7 +111,7 @@ class Browser:
         driver = webdriver.Remote(RemoteConnection(client_config=address), options=options)
         driver.set_script_timeout(60)
         driver.file_detector = UselessFileDetector()  # the driver reads the files of this machine
-        self.contexts.append(Context(self, driver, service, usual=usual))
+        self.contexts.append(Context(self, driver, service))
         if viewport:
             self.contexts[-1].resize(**viewport)
         return self.contexts[-1]
@@ -131,14 +120,12 @@ class Browser:
 class Context:
     """A browser with an empty profile, and its pages."""
 
-    def __init__(self, browser: Browser, driver: WebDriver, service: Service, *, usual: bool) -> None:
+    def __init__(self, browser: Browser, driver: WebDriver, service: Service) -> None:
         self.browser = browser
         self.driver = driver
         self._service = service
-        self._usual = usual
         self.patience = PATIENCE
         self.pages: list[Page] = []
-        self.hosts: set[str | None] = set()
         self.current = driver.current_window_handle
         self._unused = [self.current]
 
@@ -185,17 +172,14 @@ class Context:
 
     def close(self) -> None:
         self.browser.contexts.remove(self)
-        if self._usual and all(map(is_fresh, self.hosts)) and self._emptied():
-            self.browser.idle.append(self)
-        else:
-            self.quit()
+        self.quit()
 
     def quit(self) -> None:
         with suppress(WebDriverException):
             self.driver.quit()
         self._service.stop()
 
-    def _emptied(self) -> bool:
+    def emptied(self) -> bool:
         """Close all tabs except one, and empty that; return whether it worked."""
         try:
             kept, *others = self.driver.window_handles
@@ -207,7 +191,6 @@ class Context:
         except WebDriverException:
             return False
         self.patience, self.pages, self._unused = PATIENCE, [], [kept]
-        self.hosts.clear()
         return True
 
 
@@ -236,8 +219,6 @@ class Page:
         return self.focus().page_source
 
     def goto(self, url: str) -> None:
-        if url != "about:blank":
-            self.context.hosts.add(urlsplit(url).hostname)
         self.focus().get(url)
 
     def reload(self, *, wait_until: str = "load") -> None:

@@ -18,10 +18,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(tmp_path: Path, built: Path) -> Iterator[Site]:
+def site(tmp_path: Path, built: Path, host: str) -> Iterator[Site]:
     """Return the running site; its sessions are in a SQLite file."""
     site = Site(f"sqlite:///{tmp_path / 'site.db'}", built / "built")
-    with serving(site, grace=1, websockets=True) as address:
+    with serving(site, grace=1, websockets=True, host=host) as address:
         site.address = address
         yield site
 
