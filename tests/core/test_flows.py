@@ -371,7 +371,7 @@ def test_token_of_a_user_who_is_gone_is_worth_nothing(auth: Issuer, gone: User |
     assert [] == auth.codes()
 
 
-def test_everyone_s_end_lasts_until_the_second_is_over(auth: Issuer) -> None:
+def test_everyone_s_end_lasts_until_the_second_has_passed(auth: Issuer) -> None:
     """It returns as soon as logins are good again: no earlier, and at most a second later."""
     waited: list[int] = []
 
