@@ -29,8 +29,8 @@ class Node:
 
     @property
     def store(self) -> str:
-        """The URL of Daypass's store."""
-        return f"sqlite:///{self.folder}/daypass.db"
+        """The URL of Daypass's store; what is tried here needs no disk that outlives a power cut."""
+        return f"sqlite:///{self.folder}/daypass.db?synchronous=NORMAL"
 
     @property
     def database(self) -> str:

@@ -13,13 +13,16 @@ def set_up(node: Node, *, apps: tuple[str, ...] = (), **options: Any) -> None:
     from django.core.management import call_command
 
     sqlite3.connect(node.database).execute("PRAGMA journal_mode=WAL")
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": node.database}
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": node.database, "CONN_MAX_AGE": None}
+    options_of_sqlite = {
+        "timeout": 30,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA synchronous = NORMAL",
+    }
     settings.configure(
         SECRET_KEY="an old secret key, long enough for HS256",
         ALLOWED_HOSTS=["*"],
-        DATABASES={
-            "default": {**database, "CONN_MAX_AGE": None, "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"}}
-        },
+        DATABASES={"default": {**database, "OPTIONS": options_of_sqlite}},
         INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", *apps],
         ROOT_URLCONF="__main__",
         USE_TZ=True,
