@@ -94,7 +94,7 @@ class Trials:
         jobs: int,
         tell: Callable[[Tried], object],
     ) -> None:
-        self._module, self._files, self._changes = module, files, changes
+        self._module, self._files, self._changes = module, list(files), changes
         self._seconds, self._jobs, self._tell = seconds, jobs, tell
         self._reports: list[pytest.TestReport] = []
         self._running: dict[int, tuple[Change, int | None]] = {}
@@ -148,11 +148,7 @@ class Trials:
         self._tell(Tried(change, outcome, count))
 
     def _measured(self, session: pytest.Session, path: str, folder: str) -> list[Measured]:
-        """Return what each test does, the quickest first.
-
-        Raises:
-            pytest.UsageError: one fails without any change.
-        """
+        """Return what each test does, the quickest first."""
         with tempfile.TemporaryFile() as report:
 
             def work() -> int:
@@ -165,10 +161,11 @@ class Trials:
             _end_group(pid)
             report.seek(0)
             found = pickle.load(report)  # noqa: S301 - our own child has written it
-        failed = [each for each in found if isinstance(each, str)]
-        if failed:
-            raise pytest.UsageError(f"these fail without any change: {' '.join(failed)}")
-        return sorted(found, key=lambda each: each.seconds)
+        for each in found:
+            if isinstance(each, str):
+                sys.stdout.write(f"  left out, as it fails without any change: {each}\n")
+                self._files += [f"--deselect={each}"]
+        return sorted((each for each in found if not isinstance(each, str)), key=lambda each: each.seconds)
 
     def _measure(self, session: pytest.Session, path: str) -> Iterator[Measured | str]:
         """Run all tests; yield what each does, or the name of one that fails."""
@@ -176,13 +173,13 @@ class Trials:
         trace = _tracer(path, lines)
         sys.settrace(trace)
         threading.settrace(trace)
-        executed = []
+        executed: list[frozenset[int] | None] = []
         for item in _run(session, session.items):
-            executed.append(frozenset(lines))
+            executed.append(None if session.testsfailed else frozenset(lines))
             lines.clear()
-            if session.testsfailed:
+            session.testsfailed, session.shouldfail = 0, False
+            if executed[-1] is None:
                 yield item.nodeid
-                session.testsfailed = 0
         preparing: defaultdict[str, float] = defaultdict(float)
         own: defaultdict[str, float] = defaultdict(float)
         for report in self._reports:  # what tests of a file share is prepared by the first of them that runs
@@ -192,6 +189,8 @@ class Trials:
             else:
                 own[report.nodeid] += report.duration
         for index, (item, those) in enumerate(zip(session.items, executed, strict=True)):
+            if those is None:
+                continue
             yield Measured(index, those, own[item.nodeid] + preparing[item.nodeid.partition("::")[0]])
 
     def _try(self, session: pytest.Session, source: str, tests: Sequence[Measured], seconds: float) -> int:
@@ -316,10 +315,10 @@ def _end_group(pid: int) -> None:
 
 
 def run(trials: Trials, files: Sequence[str]) -> None:
-    """Collect tests, and try changes on them.
+    """Collect tests, and try changes on them, until all are tried or Ctrl-C is pressed.
 
     Raises:
-        SystemExit: the tests cannot be collected, or fail without any change.
+        SystemExit: the tests cannot be collected.
     """
-    if pytest.main([*OPTIONS, *files], plugins=[trials]) != pytest.ExitCode.OK:
+    if pytest.main([*OPTIONS, *files], plugins=[trials]) not in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED):
         sys.exit(1)
