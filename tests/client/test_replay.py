@@ -21,15 +21,17 @@ URL = "https://app.example/orders"
 class Script:
     """An issuer, and an application that gives one status, with its challenge, after another."""
 
-    def __init__(self, *answers: tuple[int, str]) -> None:
-        self.answers = list(answers)
+    def __init__(self, *answers: tuple[int, str], expires_in: int = 900) -> None:
+        self.answers, self.expires_in = list(answers), expires_in
         self.tokens = 0
         self.requests: list[tuple[str | None, bytes]] = []
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.path.startswith("/auth/"):
             self.tokens += 1
-            return httpx2.Response(200, json={"accessToken": f"a{self.tokens}", "refreshToken": "r", "expiresIn": 900})
+            kind = "DPoP" if "dpop" in request.headers else "Bearer"
+            token = {"accessToken": f"a{self.tokens}", "refreshToken": "r", "tokenType": kind}
+            return httpx2.Response(200, json=token | {"expiresIn": self.expires_in})
         self.requests.append((request.headers.get("authorization"), request.content))
         status, challenge = self.answers.pop(0)
         return httpx2.Response(status, headers={"www-authenticate": challenge} if challenge else {})
@@ -122,3 +124,36 @@ def test_events_say_that_a_request_was_sent_again(post: Post) -> None:
     assert ["logged_in", "unauthorized", "refreshing", "refreshed", "replayed", "unauthorized"] == [
         event.kind for event in events
     ]
+
+
+def test_expired_token_is_refreshed_before_the_request(post: Post) -> None:
+    """The request is sent once, with the new token; a token that is young is used as it is."""
+    script = Script((200, ""), expires_in=0.05)  # type: ignore[arg-type]  # less than one step of the clock
+    assert 200 == post(script).status_code
+    assert [SECOND] == script.requests
+
+    young = Script((200, ""))
+    assert 200 == post(young).status_code
+    assert ([FIRST], 1) == (young.requests, young.tokens)
+
+
+NONCE = 'DPoP error="use_dpop_nonce"'
+
+
+@pytest.mark.parametrize(
+    ("answers", "status"),
+    [
+        ([(401, NONCE), (200, "")], 200),
+        ([(401, NONCE), (401, NONCE)], 401),
+        ([(400, NONCE)], 400),
+        ([(403, NONCE)], 403),
+    ],
+    ids=["accepted", "refused again", "400", "403"],
+)
+def test_proof_without_a_nonce_is_made_once_more(post: Post, answers: list[tuple[int, str]], status: int) -> None:
+    """With the same token and no refresh; only after a 401, and only once."""
+    script = Script(*answers)
+
+    assert status == post(script, dpop=True).status_code
+    assert [("DPoP a1", b"order")] * len(answers) == script.requests
+    assert 1 == script.tokens
