@@ -11,6 +11,9 @@ COMPARE_READY := build/compare/.ready
 ARGS ?=
 SITE ?= build/site/versions
 
+# Tests start hundreds of Python processes, which would each compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check check-style check-types check-js check-docs format build model storm fleet sockets browsers bound runtimes frameworks clients interop bench bench-peers compare docs docs-serve docs-version lock clean \
 	pythons oldest migrations mutants dist sbom version
