@@ -1,6 +1,5 @@
 // The one place that knows where the Python API is.
 import { headers } from "next/headers";
-import { redirect } from "next/navigation";
 import { createPages } from "daypass/server";
 
 export const pages = createPages({
@@ -13,11 +12,11 @@ export async function currentSession() {
   return pages.session(await headers());
 }
 
-/** Ask the API in Python for the page. If the session has just been ended elsewhere, render the page again: for a stranger. */
-export async function ask<T>(path: string): Promise<T> {
+/** Ask the API in Python for the page. Null if the session was ended elsewhere a moment ago: show what a stranger sees. */
+export async function ask<T>(path: string): Promise<T | null> {
   const session = await currentSession();
   const answer = await session.fetch(path, { cache: "no-store" }).catch((error) => {
-    return error.code === "login_required" ? redirect("/") : Promise.reject(error);
+    return error.code === "login_required" ? null : Promise.reject(error);
   });
-  return answer.json();
+  return answer && answer.json();
 }

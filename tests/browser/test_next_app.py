@@ -109,7 +109,7 @@ def test_a_stale_cookie(address: str) -> None:
 
 
 def test_session_ended_elsewhere(address: str) -> None:
-    """A page of a session that was just ended elsewhere is rendered again, for a stranger; a route handler says 401."""
+    """A page of a session that was just ended elsewhere is rendered for a stranger; a route handler answers 401."""
     login = {"username": "ann", "password": "correct horse battery"}
     with (
         httpx2.Client(base_url=address, headers=NAVIGATION, follow_redirects=True) as browser,

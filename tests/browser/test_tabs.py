@@ -87,10 +87,11 @@ def test_end_of_the_session_reaches_every_tab(tabs: list[Page], world: World) ->
 def test_a_logout_in_one_tab_during_a_refresh_in_another(tabs: list[Page], world: World) -> None:
     """The token that a refresh brings after the user has logged out in another tab is not taken, in any tab."""
     world.expire()
-    world.delay = 0.5
+    world.delay = 10
     tabs[1].evaluate("() => { window.pending = ask('/api/items') }")
     tabs[1].wait_for_function("happened('unauthorized').length === 1")
     log_out(tabs[0])
+    world.delay = 0
     assert "LoginRequired" == tabs[1].evaluate("window.pending")["error"]
     tabs[0].wait_for_timeout(300)
     assert 3 * [None] == [tab.evaluate("session.user") for tab in tabs]

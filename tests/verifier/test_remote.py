@@ -204,7 +204,7 @@ async def test_good_tokens_do_not_wait_while_the_issuer_hangs(
     publisher.hold.set()
     await asyncio.gather(*forged, return_exceptions=True)
     assert [] == [wait for wait in sorted(waits)[:-1] if wait > 0.2]
-    assert max(waits) < 1.5  # once, when the keys are old: one may have been removed
+    assert max(waits) < 3  # once, when the keys are old: one may have been removed
 
 
 def test_no_address_comes_from_a_token(auth: Daypass, check: Check, publisher: Publisher) -> None:
