@@ -36,10 +36,16 @@ def fetch(folder: Path, wanted: str, factory: pytest.TempPathFactory) -> Path:
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     with (shared / f"npm-{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs, the others wait
-        if not found.exists():
+        if not found.exists() or not _is_current(folder):
             if not NPM.exists():
                 pytest.skip(f"{wanted} comes from npm, and there is no {NPM}")
             done = run(NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
             if done.returncode:
                 pytest.skip(f"npm could not fetch {wanted}: {done.stderr.strip()}")
     return found
+
+
+def _is_current(folder: Path) -> bool:
+    """Return whether what is installed is what the lock file names."""
+    installed, named = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
+    return installed.exists() and installed.stat().st_mtime >= named.stat().st_mtime
