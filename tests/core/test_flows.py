@@ -393,7 +393,7 @@ def test_everyone_s_end_lasts_until_the_second_has_passed(auth: Issuer) -> None:
 
 
 def test_no_chain_of_impersonations(auth: Issuer) -> None:
-    """Nor as oneself, nor for a user who is none."""
+    """A session that acts as another user starts no further one, and the user has to be a `User`."""
     admin = auth.start(ADMIN)
     with pytest.raises(ImpersonationRejected):
         acting(auth, acting(auth, admin))

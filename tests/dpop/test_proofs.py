@@ -220,7 +220,7 @@ def test_remembered_proofs_are_bounded() -> None:
     ],
 )
 def test_a_replay_cache_that_cannot_be_used_is_refused(make: Callable[[], object], why: str) -> None:
-    """A store that is none, of the wrong kind or not there is refused, and the message says what to write."""
+    """What is no store, a store of the wrong kind, and a missing one are refused; the message says what to write."""
     with pytest.raises(ConfigurationError, match=why):
         make()
 

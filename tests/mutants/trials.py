@@ -37,7 +37,7 @@ OPTIONS = ("-x", "-q", "--capture=sys", "-p", "no:cacheprovider", "-W", "ignore"
 _Cache: type[Any] = type(functools.lru_cache(int))
 
 _NO_CHANGE = 3
-"""The exit status of a child whose change is none."""
+"""The exit status of a child whose change makes no difference to the program."""
 
 _LOADED = 4
 """The exit status of a child that has loaded all modules afresh, and in which no test failed."""

@@ -143,7 +143,7 @@ ADVANCE_WITH_ACCOUNT = f"""{_MOVED},
     SELECT found.*, {", ".join(f"daypass_accounts.{column}" for column in ACCOUNT_COLUMNS.split(", "))}
     FROM found LEFT JOIN daypass_accounts ON daypass_accounts.subject = found.subject
 """
-"""The same, and the account of the session's user: NULL where there is none."""
+"""The same, and the account of the session's user: NULL without an account."""
 
 SWAP = f"""
     UPDATE daypass_sessions

@@ -112,7 +112,7 @@ def url_of(request: Request) -> str:
 
 
 def encoded_path(path: str) -> str:
-    """Return the decoded path of a request as it stands in a URL: ASCII, and nothing that could end a header."""
+    """Return the decoded path of a request, encoded for a URL: ASCII, and nothing that could end a header."""
     return quote(path, safe=_PLAIN)
 
 
