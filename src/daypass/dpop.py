@@ -133,10 +133,8 @@ class DPoP:
         """
         if self.replay_cache != "memory":
             raise ConfigurationError("proofs are remembered in a store: write auth.run(auth.dpop.accept(…))")
-        bound: dict[str, Any] = {"access_token": access_token, "key_thumbprint": key_thumbprint}
-        unused = self.read(text, method, url, now, **bound)
-        self._remember(unused, now, stranger=stranger)
-        return unused.proof
+        unused = self.read(text, method, url, now, access_token=access_token, key_thumbprint=key_thumbprint)
+        return self._use_here(unused, now, stranger=stranger)
 
     def accept(
         self,
@@ -149,8 +147,8 @@ class DPoP:
         key_thumbprint: str | None = None,
     ) -> Flow[Proof]:
         """Check a proof, use it up, and return its key; for the arguments and errors see `read` and `use`."""
-        bound: dict[str, Any] = {"access_token": access_token, "key_thumbprint": key_thumbprint}
-        return (yield from self.use(self.read(text, method, url, now, **bound), now))
+        unused = self.read(text, method, url, now, access_token=access_token, key_thumbprint=key_thumbprint)
+        return (yield from self.use(unused, now))
 
     def use(self, unused: UnusedProof, now: int, *, stranger: bool = False) -> Flow[Proof]:
         """Remember a proof, so that it is not accepted again, and return its key.
@@ -165,16 +163,16 @@ class DPoP:
             StoreError: whether it was is not known.
         """
         if self.replay_cache == "memory":
-            self._remember(unused, now, stranger=stranger)
-            return unused.proof
+            return self._use_here(unused, now, stranger=stranger)
         key, until = unused.digest.hex(), unused.until + _KEPT_LONGER
         step = AddMarkOnce(key, secrets.token_hex(8), until, now)
         added = yield from (step if self.replay_cache == "store" else InStore(self.replay_cache, step))
         return _used(unused, is_new=added)
 
-    def _remember(self, unused: UnusedProof, now: int, *, stranger: bool) -> None:
+    def _use_here(self, unused: UnusedProof, now: int, *, stranger: bool) -> Proof:
+        """Remember a proof in the memory of this process."""
         once = self._strangers if stranger else self._known
-        _used(unused, is_new=once.add(unused.digest, unused.until, now))
+        return _used(unused, is_new=once.add(unused.digest, unused.until, now))
 
     def read(
         self,

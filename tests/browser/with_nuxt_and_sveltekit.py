@@ -103,18 +103,12 @@ def later(api: Api, page: Page, milliseconds: int) -> None:
     page.evaluate("skipped += 2000")
 
 
-def asked(api: Api) -> int:
-    """Return how many refreshes were asked for since this was last called."""
-    count, api.refreshes = api.refreshes, 0
-    return count
-
-
 def test_parallel_pages_share_one_refresh(site: Site) -> None:
     """Ten pages with two requests each, all at expiry, need one refresh; each brings the browser the new cookie."""
     api, address = site
     with browsing(address) as browser:
         api.expire()
-        asked(api)
+        api.asked()
         api.delay = 0.3
         before = dict(browser.cookies)
         with ThreadPoolExecutor(10) as pool:
@@ -122,7 +116,7 @@ def test_parallel_pages_share_one_refresh(site: Site) -> None:
             answers = list(pool.map(get, range(10)))
         api.delay = 0.0
         assert [True] * 10 == [NOTE in answer.text and "alice@example.com" in answer.text for answer in answers]
-        assert 1 == asked(api)
+        assert 1 == api.asked()
         (cookie,) = {cookie for answer in answers for cookie in answer.headers.get_list("set-cookie")}
         assert cookie.endswith("; HttpOnly; SameSite=Lax")
         assert cookie.partition(";")[0].partition("=")[2] not in before.values()
@@ -136,9 +130,9 @@ def test_refused_token_is_renewed_once_for_a_page(site: Site) -> None:
     with browsing(address) as browser:
         browser.get("/notes")
         api.expire()
-        asked(api)
+        api.asked()
         assert NOTE in browser.get("/notes").text
-        assert 1 == asked(api)
+        assert 1 == api.asked()
         assert NOTE in browser.get("/notes").text
 
 
@@ -162,10 +156,10 @@ def test_session_endpoints_are_passed_on(site: Site) -> None:
     with browsing(address) as browser:
         browser.get("/notes")
         api.expire()
-        asked(api)
+        api.asked()
         answer = browser.post("/auth/refresh", headers={"sec-fetch-site": "same-origin", "origin": address})
         assert (200, 1) == (answer.status_code, len(answer.headers.get_list("set-cookie")))
-        assert 1 == asked(api)
+        assert 1 == api.asked()
 
 
 def test_ended_session_gets_the_login(site: Site) -> None:

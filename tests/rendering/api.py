@@ -101,6 +101,11 @@ class Api:
         """Let every access token expire, and the grace period go by."""
         self.ahead += 60_000
 
+    def asked(self) -> int:
+        """Return how many refreshes were asked for since this was last called."""
+        count, self.refreshes = self.refreshes, 0
+        return count
+
     def count(self, code: EventCode) -> int:
         return [event.code for event in self.events].count(code)
 

@@ -22,38 +22,32 @@ def in_as(name: str) -> dict[str, object]:
     return {"status": "in", "user": name, "seen": name, "answers": 5 * [200], "token": "token"}
 
 
-def asked(api: Api) -> int:
-    """Return how many refreshes were asked for since this was last called."""
-    count, api.refreshes = api.refreshes, 0
-    return count
-
-
 def test_a_page_knows_its_user(site: Site) -> None:
     """A page and its five requests to the API share one refresh; the next page needs none."""
     api, address = site
     with browsing(address) as browser:
-        asked(api)
+        api.asked()
         answer = browser.get("/")
         assert in_as("alice") == answer.json()
         assert "127.0.0.1" == api.forwarded["x-forwarded-for"]
         assert ("no-store", "Cookie") == (answer.headers["cache-control"], answer.headers["vary"])
-        assert 1 == asked(api)
+        assert 1 == api.asked()
         assert in_as("alice") == browser.get("/").json()
-        assert 0 == asked(api)
+        assert 0 == api.asked()
 
 
 def test_nobody(site: Site) -> None:
     """A visitor is not logged in, costs no refresh, and may be cached as the application says."""
     api, address = site
     with browsing(address, None) as browser:
-        asked(api)
+        api.asked()
         answer = browser.get("/")
         assert (NOBODY, "Cookie", None) == (
             answer.json(),
             answer.headers["vary"],
             answer.headers.get("cache-control"),
         )
-        assert 0 == asked(api)
+        assert 0 == api.asked()
 
 
 def test_expired_tokens_are_refreshed_once_for_parallel_pages(site: Site) -> None:
@@ -61,14 +55,14 @@ def test_expired_tokens_are_refreshed_once_for_parallel_pages(site: Site) -> Non
     api, address = site
     with browsing(address) as browser:
         api.expire()
-        asked(api)
+        api.asked()
         api.delay = 0.3
         before = dict(browser.cookies)
         with ThreadPoolExecutor(10) as pool:
             answers = list(pool.map(lambda _: httpx2.get(address, cookies=before, headers=NAVIGATION), range(10)))
         api.delay = 0.0
         assert 10 * [in_as("alice")] == [answer.json() for answer in answers]
-        assert 1 == asked(api)
+        assert 1 == api.asked()
         (cookie,) = {answer.headers["set-cookie"] for answer in answers}
         assert cookie.partition("; ")[2].startswith("Path=/; Max-Age=")
         assert cookie.endswith("; HttpOnly; SameSite=Lax")
@@ -109,10 +103,10 @@ def test_a_lost_answer_of_the_issuer(site: Site) -> None:
     """A refresh whose answer is lost on its way is sent again."""
     api, address = site
     with browsing(address) as browser:
-        asked(api)
+        api.asked()
         api.instead = [0]
         assert in_as("alice") == browser.get("/").json()
-        assert 2 == asked(api)
+        assert 2 == api.asked()
 
 
 @pytest.mark.parametrize("status", [503, 500, 502, 403, 404])
@@ -165,12 +159,12 @@ def test_a_token_that_the_api_refuses_early(site: Site) -> None:
     api, address = site
     with browsing(address) as browser:
         browser.get("/")
-        asked(api)
+        api.asked()
         api.refused = api.seen
         assert in_as("alice") == browser.get("/").json()
-        assert 1 == asked(api)
+        assert 1 == api.asked()
         assert in_as("alice") == browser.get("/").json()
-        assert 0 == asked(api)
+        assert 0 == api.asked()
 
 
 def test_a_stale_cookie(site: Site) -> None:
@@ -232,9 +226,9 @@ def test_an_authorization_of_its_own(site: Site) -> None:
     with browsing(address) as browser:
         login = {"username": "bob", "password": PASSWORD, "tokenDelivery": "body"}
         bobs = httpx2.post(f"{address}/auth/login", json=login).json()["accessToken"]
-        asked(api)
+        api.asked()
         answer = browser.get("/", headers={"authorization": f"Bearer {bobs}"})
-        assert (in_as("bob"), 0, []) == (answer.json(), asked(api), answer.headers.get_list("set-cookie"))
+        assert (in_as("bob"), 0, []) == (answer.json(), api.asked(), answer.headers.get_list("set-cookie"))
 
 
 def test_a_redirect_sets_the_cookie(site: Site) -> None:

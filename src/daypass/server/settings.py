@@ -167,10 +167,13 @@ def _rate(name: str) -> Callable[[str], str]:
     return check
 
 
-def _log_format(text: str) -> str:
-    if text not in ("text", "json"):
-        raise ConfigurationError(f"invalid log_format {text!r}: write text or json")
-    return text
+def _one_of(name: str, *allowed: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in allowed:
+            raise ConfigurationError(f"invalid {name} {text!r}: write {', '.join(allowed[:-1])} or {allowed[-1]}")
+        return text
+
+    return check
 
 
 def _metrics_token(path: str) -> str:
@@ -195,18 +198,6 @@ def _otlp_endpoint(url: str) -> str:
 def _audit_ttl(text: str) -> str:
     if text != OFF and milliseconds(text) < HOUR:
         raise ConfigurationError(f"invalid audit_ttl {text!r}: write at least an hour, or off")
-    return text
-
-
-def _replay_cache(text: str) -> str:
-    if text not in ("memory", "store"):
-        raise ConfigurationError(f"invalid dpop_replay_cache {text!r}: write memory or store")
-    return text
-
-
-def _admin(text: str) -> str:
-    if text not in ("auto", "on", "off"):
-        raise ConfigurationError(f"invalid admin {text!r}: write auto, on or off")
     return text
 
 
@@ -263,7 +254,7 @@ class Settings(BaseSettings):
     allow_insecure: Flag = False
     device_bound: Flag = False
     dpop: Flag = False
-    dpop_replay_cache: Annotated[Text, _checked(_replay_cache)] = "memory"
+    dpop_replay_cache: Annotated[Text, _checked(_one_of("dpop_replay_cache", "memory", "store"))] = "memory"
     tls_certificate: Text | None = None
     tls_key: Text | None = None
     workers: Annotated[int, BeforeValidator(_refusing(_workers))] = 1
@@ -299,11 +290,11 @@ class Settings(BaseSettings):
     rate_limits: Annotated[Text, _checked(_rate_limits)] = "memory:"
     login_per_address: Annotated[Text, _checked(_rate("login_per_address"))] = "30/minute"
     login_per_account: Annotated[Text, _checked(_rate("login_per_account"))] = "10/minute"
-    log_format: Annotated[Text, _checked(_log_format)] = "text"
+    log_format: Annotated[Text, _checked(_one_of("log_format", "text", "json"))] = "text"
     metrics_token_file: Annotated[Text, _checked(_metrics_token)] | None = None
     otlp_endpoint: Annotated[Text, _checked(_otlp_endpoint)] | None = None
     audit_ttl: Annotated[Text, _checked(_audit_ttl)] = "90d"
-    admin: Annotated[Text, _checked(_admin)] = "auto"
+    admin: Annotated[Text, _checked(_one_of("admin", "auto", "on", "off"))] = "auto"
 
     @classmethod
     def settings_customise_sources(
