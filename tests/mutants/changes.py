@@ -13,6 +13,12 @@ from cosmic_ray.plugins import get_operator, operator_names
 Place: TypeAlias = tuple[str, int]
 """A function: its qualified name, and its first line."""
 
+Span: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+"""From where to where in a source: rows from 1, columns from 0."""
+
+DECORATORS = ("abstractmethod", "override", "overload", "final")
+"""Decorators that say something to mypy, and leave what a method does as it is."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -34,8 +40,9 @@ class Change:
 
 
 def changes(source: str) -> Iterator[Change]:
-    """Yield every change of a module but those of annotations; some do not compile, or compile to the same program."""
-    tree, headers, annotations = get_ast(source), _headers(source), _annotations(source)
+    """Yield every change of a module but those that no test can notice; some do not compile, or to the same program."""
+    tree, headers = get_ast(source), _headers(source)
+    left_out = [*_not_executed(ast.parse(source)), *_bare_markers(tree)]
     for name in operator_names():
         if get_operator(name).arguments():
             continue
@@ -43,7 +50,7 @@ def changes(source: str) -> Iterator[Change]:
         for node in list(ast_nodes(tree)):
             for index, (start, _) in enumerate(operator.mutation_positions(node)):
                 row = start[0]
-                if any(first <= start < last for first, last in annotations):
+                if any(first <= start < last for first, last in left_out):
                     continue
                 changed = _changed(source, node, operator, index)
                 becomes = "" if name.endswith("RemoveDecorator") else _text(changed, row)
@@ -103,15 +110,31 @@ def _headers(source: str) -> list[range]:
     return found
 
 
-def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Return where annotations begin and end; only mypy reads them."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
+def _not_executed(tree: ast.AST) -> Iterator[Span]:
+    """Yield where annotations are, decorators that only mypy reads, and ``slots=True``, which only saves memory."""
+    for node in ast.walk(tree):
         for name in ("annotation", "returns"):
-            each = getattr(node, name, None)
-            if each is not None:
-                found.append(((each.lineno, each.col_offset), (each.end_lineno, each.end_col_offset)))
-    return found
+            if (each := getattr(node, name, None)) is not None:
+                yield _span(each)
+        if isinstance(node, ast.keyword) and node.arg == "slots":
+            yield _span(node)
+        in_protocol = isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)
+        for member in node.body if isinstance(node, ast.ClassDef) else ():
+            for each in getattr(member, "decorator_list", ()):
+                if in_protocol or ast.unparse(each) in DECORATORS:
+                    (row, column), end = _span(each)
+                    yield (row, column - len("@")), end
+
+
+def _bare_markers(tree: Any) -> Iterator[Span]:
+    """Yield where ``*`` and ``/`` stand alone in the parameters of a function: mypy checks who passes what by name."""
+    for node in ast_nodes(tree):
+        if node.type == "operator" and node.value in ("*", "/") and node.parent.type in ("parameters", "lambdef"):
+            yield node.start_pos, node.end_pos
+
+
+def _span(node: Any) -> Span:
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
 def _nested(code: CodeType) -> list[CodeType]:
