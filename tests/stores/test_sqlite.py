@@ -107,6 +107,18 @@ def test_answered_steps_are_on_the_disk(path: Path, synchronous: Any, level: int
     store.close()
 
 
+@pytest.mark.parametrize("beside_service", [False, True])
+def test_a_store_beside_a_service_writes_the_log_into_the_file_early(path: Path, *, beside_service: bool) -> None:
+    """So that no refresh has to: it would take longer."""
+    store = open_store(f"sqlite:///{path}?synchronous=NORMAL", beside_service=beside_service)
+    store.perform(Insert(session()))
+    before = path.stat().st_size
+    for number in range(2, 402):  # about 900 pages
+        store.perform(Insert(session(number, subject=f"user-{number}")))
+    assert beside_service is (path.stat().st_size > before)
+    store.close()
+
+
 def test_another_way_to_sync_is_refused(path: Path) -> None:
     """*OFF* is no choice."""
     off: Any = "OFF"

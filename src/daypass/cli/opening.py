@@ -40,7 +40,7 @@ def opened(options: argparse.Namespace, *, existing: bool = True) -> Iterator["S
     """
     from daypass.stores import open_store
 
-    with contextlib.closing(open_store(store_url(options))) as store:
+    with contextlib.closing(open_store(store_url(options), beside_service=True)) as store:
         path = getattr(store, "path", None)
         if existing and path is not None and not path.exists():
             raise ConfigurationError(

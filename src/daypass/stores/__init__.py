@@ -110,11 +110,13 @@ class AsyncAnnouncing(Protocol):
         """Do what `Announcing.subscribe` does."""
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, beside_service: bool = False) -> Store:
     """Return the store at ``url``.
 
-    It is ``memory:``, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``postgresql://user@host/database`` or
-    ``redis://host:port/0``; docs/stores.md has all of them, and their options.
+    Args:
+        url: ``memory:``, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``postgresql://user@host/database``
+            or ``redis://host:port/0``; docs/stores.md has all of them, and their options.
+        beside_service: whether another process serves requests from this store, which this one should not slow down.
 
     Raises:
         ConfigurationError: the kind of store is unknown, an option is unknown, or the driver is not installed.
@@ -136,7 +138,7 @@ def open_store(url: str) -> Store:
             from daypass.stores.sqlite import SqliteStore
 
             path, options = sqlite_path(url)
-            return SqliteStore(path, **options)
+            return SqliteStore(path, beside_service=beside_service, **options)
 
 
 def open_async_store(url: str) -> AsyncStore:

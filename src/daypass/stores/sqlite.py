@@ -24,9 +24,14 @@ from daypass.stores.plans import PLANS
 A = TypeVar("A")
 Synchronous = Literal["FULL", "NORMAL"]
 
-_LOG = 2000
-"""Pages of 4 kB that the log may have before they are written to where they belong: among millions of sessions each is
-another page, and twice SQLite's own number makes a refresh an eighth cheaper there (benchmarks/scale.py)."""
+_LOG_PAGES = 2000
+"""Pages of 4 kB that the log may have before a commit writes them to where they belong: among millions of sessions each
+is another page, and twice SQLite's own number makes a refresh an eighth cheaper there (benchmarks/scale.py)."""
+
+_LOG_PAGES_BESIDE_SERVICE = 500
+"""The same for a process beside a service: it writes them itself, so no refresh has to. Otherwise 99 of 100 refreshes
+take up to twice as long while it removes sessions (benchmarks/removing.py)."""
+
 _READS = (
     store_steps.Find,
     store_steps.ListSessions,
@@ -53,11 +58,14 @@ class SqliteStore:
         path: the file; it is created, with its tables, when first needed.
         synchronous: ``FULL`` loses nothing that was answered, even in a power failure; ``NORMAL`` is faster and may
             then lose the last moments, which logs no user out (see *heal* in `daypass.rotation`).
+        beside_service: whether another process serves requests from this file. Then this one writes the log into the
+            file early, so that no request has to.
     """
 
-    def __init__(self, path: Path | str, *, synchronous: Synchronous = "FULL") -> None:
+    def __init__(self, path: Path | str, *, synchronous: Synchronous = "FULL", beside_service: bool = False) -> None:
         self.path = Path(path)
-        self._queue = ThreadQueue(_database(self.path, synchronous))
+        log_pages = _LOG_PAGES_BESIDE_SERVICE if beside_service else _LOG_PAGES
+        self._queue = ThreadQueue(_database(self.path, synchronous, log_pages))
 
     def perform(self, step: StoreStep[A]) -> A:
         """Perform ``step`` and return its answer.
@@ -93,7 +101,7 @@ class AsyncSqliteStore:
 
     def __init__(self, path: Path | str, *, synchronous: Synchronous = "FULL") -> None:
         self.path = Path(path)
-        self._queue = LoopQueue(_database(self.path, synchronous))
+        self._queue = LoopQueue(_database(self.path, synchronous, _LOG_PAGES))
 
     def begin(self, step: StoreStep[A]) -> "asyncio.Future[A]":
         """Return a future of what `perform` returns."""
@@ -128,18 +136,18 @@ def _holds_keys(path: Path) -> bool:
         return False
 
 
-def _database(path: Path, synchronous: Synchronous) -> Database:
+def _database(path: Path, synchronous: Synchronous, log_pages: int) -> Database:
     if sqlite3.sqlite_version_info < (3, 35):
         raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old; Daypass needs 3.35 (RETURNING)")
     if synchronous not in ("FULL", "NORMAL"):
         raise ConfigurationError(f"synchronous={synchronous!r} is neither 'FULL' nor 'NORMAL'")
-    return Database(path, partial(_prepare, path, synchronous))
+    return Database(path, partial(_prepare, path, synchronous, log_pages))
 
 
-def _prepare(path: Path, synchronous: Synchronous, connection: sqlite3.Connection) -> None:
+def _prepare(path: Path, synchronous: Synchronous, log_pages: int, connection: sqlite3.Connection) -> None:
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages}")
     if _version(connection) < SQLITE.version:
         _upgrade(connection)
     (compatible_from,) = connection.execute("SELECT version FROM daypass_schema").fetchone()
