@@ -1,6 +1,7 @@
 """One plain conditional update of one row: the least that a refresh asks of a store, by that store's usual driver."""
 
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -23,8 +24,8 @@ return 1
 """
 
 
-def sqlite_update(path: str, synchronous: str) -> Update:
-    """Return an update through the standard library's module."""
+def blocking_sqlite_update(path: str, synchronous: str) -> Callable[[int], None]:
+    """Return an update through the standard library's module, for threads."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -32,8 +33,21 @@ def sqlite_update(path: str, synchronous: str) -> Update:
     connection.executemany("INSERT INTO s VALUES (?, 0, ?, 0)", ((_id(row), BRANCH) for row in range(ROWS)))
     statement = "UPDATE s SET g = g + 1, t = ? WHERE id = ? AND b = ? AND t < ? RETURNING g"
 
+    lock = threading.Lock()
+
+    def update(turn: int) -> None:
+        with lock:
+            connection.execute(statement, (turn, _id(turn), BRANCH, turn)).fetchone()
+
+    return update
+
+
+def sqlite_update(path: str, synchronous: str) -> Update:
+    """Return the same for an event loop, in its own thread."""
+    blocking = blocking_sqlite_update(path, synchronous)
+
     async def update(turn: int) -> None:
-        connection.execute(statement, (turn, _id(turn), BRANCH, turn)).fetchone()
+        blocking(turn)
 
     return update
 

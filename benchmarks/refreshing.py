@@ -18,22 +18,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
+import floors
+from floor_apps import signer, starlette
 from load import CLIENTS, Load, load
 from measure import head, row
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from daypass import AsyncDaypass, User
-from daypass.access_token import Names, issue
-from daypass.keys import SigningKey
 from daypass.server import run
-from daypass.session import Session
 from daypass.store_steps import Migrate
 from daypass.stores import AsyncStore, open_store
 from daypass.stores.memory import AsyncMemoryStore
@@ -100,34 +97,20 @@ def opened(store: str, url: str) -> AsyncStore:
 
 
 def floor(what: str, store: str, url: str) -> Starlette:
-    import floors
+    sign = str if what == "constant" else signer("ES256")
+    return starlette(sign, updating(store, url) if what == "update" else None)
 
-    key, names = SigningKey.generate("ES256"), Names("https://a", "https://a", "daypass")
-    session = Session("ab" * 16, "7", "daypass", 1, b"12345678", 0, 0, 2**50)
-    update: floors.Update | None = None
-    if what == "update":
-        match store:
-            case "memory":
-                pass
-            case "postgres":
-                update = floors.postgres_update(url)
-            case "redis":
-                update = floors.redis_update(url)
-            case _:
-                update = floors.sqlite_update(url, store.partition("-")[2])
-    turn = 0
 
-    async def answer(_: Request) -> JSONResponse:
-        nonlocal turn
-        turn += 1
-        access = "" if what == "constant" else issue(key, names, session, USER, 1_800_000_000_000, 900, "0" * 32)
-        if update is not None:
-            await update(turn)
-        content = {"accessToken": access, "tokenType": "Bearer", "expiresIn": 900}
-        return JSONResponse(content, headers={"set-cookie": "daypass=x; Path=/"})
-
-    endpoint: Callable[[Request], Awaitable[JSONResponse]] = answer
-    return Starlette(routes=[Route("/auth/refresh", endpoint, methods=["POST"])])
+def updating(store: str, url: str) -> floors.Update | None:
+    match store:
+        case "memory":
+            return None
+        case "postgres":
+            return floors.postgres_update(url)
+        case "redis":
+            return floors.redis_update(url)
+        case _:
+            return floors.sqlite_update(url, store.partition("-")[2])
 
 
 @contextlib.contextmanager
