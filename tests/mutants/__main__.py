@@ -26,7 +26,7 @@ TESTS = {
     "refresh_token": "core/test_refresh_token.py",
     "access_token": "core/test_access_token.py core/test_scope.py",
     "old_tokens": "core/test_old_tokens.py",
-    "cookies": "web/test_cookies.py security/test_cookies.py web/test_endpoints.py",
+    "cookies": "web/test_cookies.py web/test_proxies.py security/test_cookies.py web/test_endpoints.py",
     "flows": "core/test_flows.py core/test_issuer.py core/test_endings.py core/test_scope.py core/test_clocks.py "
     "core/test_old_tokens.py dpop/test_endpoints.py",
     "replay": "client/test_replay.py client/test_bodies.py client/test_requests.py client/test_adapters.py "

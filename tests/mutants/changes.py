@@ -16,8 +16,8 @@ Place: TypeAlias = tuple[str, int]
 Span: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """From where to where in a source: rows from 1, columns from 0."""
 
-DECORATORS = ("abstractmethod", "override", "overload", "final")
-"""Decorators that say something to mypy, and leave what a method does as it is."""
+DECORATORS = ("abstractmethod", "override", "overload", "final", "lru_cache")
+"""Decorators that leave what a function does as it is: mypy reads them, or they save time."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _headers(source: str) -> list[range]:
 
 
 def _not_executed(tree: ast.AST) -> Iterator[Span]:
-    """Yield where annotations are, decorators that only mypy reads, and ``slots=True``, which only saves memory."""
+    """Yield where annotations are, decorators that change nothing, and ``slots=True``, which only saves memory."""
     for node in ast.walk(tree):
         for name in ("annotation", "returns"):
             if (each := getattr(node, name, None)) is not None:
@@ -119,9 +119,9 @@ def _not_executed(tree: ast.AST) -> Iterator[Span]:
         if isinstance(node, ast.keyword) and node.arg == "slots":
             yield _span(node)
         in_protocol = isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)
-        for member in node.body if isinstance(node, ast.ClassDef) else ():
+        for member in node.body if isinstance(node, ast.Module | ast.ClassDef) else ():
             for each in getattr(member, "decorator_list", ()):
-                if in_protocol or ast.unparse(each) in DECORATORS:
+                if in_protocol or ast.unparse(each).partition("(")[0] in DECORATORS:
                     (row, column), end = _span(each)
                     yield (row, column - len("@")), end
 

@@ -10,7 +10,8 @@ from daypass import ConfigurationError, Tokens, User
 from daypass.cookie_names import is_default
 from daypass.duration import DAY, SECOND
 from daypass.testing import START, session
-from daypass.web.cookies import ACCESS, LONGEST, CookiePolicy, SameSite, fits, write, write_access
+from daypass.web import cookies
+from daypass.web.cookies import ACCESS, LONGEST, CookiePolicy, SameSite, fits, write, write_access, write_session
 from daypass.web.message import Request
 from daypass.web.options import Options
 from daypass.web.refusal_log import MAXIMUM
@@ -40,8 +41,17 @@ def test_a_cookie_with_its_name_may_have_4096_characters() -> None:
 def test_a_cookie_keeps_the_name_that_the_browser_has_until_a_login() -> None:
     """A cookie of 0.1, without the port, is renewed under its name; a new session's cookie gets today's name."""
     request, policy = Request("http", "127.0.0.1:8000", {"cookie": "daypass=old"}), CookiePolicy()
-    assert write(request, policy, "token", START + 9_000, START)[1].startswith("daypass=token;")
-    assert write(request, policy, "token", START + 9_000, START, new=True)[1].startswith("daypass-8000=token;")
+    tokens = Tokens("a.b.c", "token", 900, session(), User("user-1"))
+    for wrote in (
+        write(request, policy, "token", START + 9_000, START),
+        write_session(request, policy, tokens, START),
+    ):
+        assert wrote[1].startswith("daypass=token;")
+    for wrote in (
+        write(request, policy, "token", START + 9_000, START, new=True),
+        write_session(request, policy, tokens, START, new=True),
+    ):
+        assert wrote[1].startswith("daypass-8000=token;")
 
 
 def test_an_access_cookie_lives_as_long_as_its_token_in_whole_seconds() -> None:
@@ -51,9 +61,24 @@ def test_an_access_cookie_lives_as_long_as_its_token_in_whole_seconds() -> None:
     assert [True, True] == ["Max-Age=900;" in ages[0], "Max-Age=899;" in ages[1]]
 
 
+def test_an_access_cookie_may_have_an_age_of_its_own() -> None:
+    """A browser that binds the session renews it earlier than its token expires."""
+    request, tokens = Request("https", HOST, {}), Tokens("a.b.c", "dpr_x", 900, session(), User("user-1"))
+    assert "Max-Age=60;" in write_access(request, CookiePolicy(), tokens, START, lasts=60_999)[1]
+
+
+def test_a_browser_is_told_name_and_attributes_of_the_cookie_that_it_renews() -> None:
+    """They are those of the cookie as it is set, without its age."""
+    request, policy = Request("https", HOST, {}), CookiePolicy(same_site="Lax")
+    name, attributes = cookies.described(request, policy, ACCESS)
+    assert ("__Host-daypass-access", "Path=/; HttpOnly; Secure; SameSite=Lax") == (name, attributes)
+    assert f"{name}=x; {attributes}" == write(request, policy, "x", START, START, ACCESS)[1].replace(" Max-Age=0;", "")
+
+
 def test_a_policy_is_a_value() -> None:
-    """Equal policies are equal, whatever they have logged, and cannot be changed."""
+    """Equal policies are equal and look equal, whatever they have logged, and cannot be changed."""
     assert CookiePolicy() == CookiePolicy()
+    assert repr(CookiePolicy()) == repr(CookiePolicy())
     with pytest.raises(AttributeError):
         CookiePolicy().same_site = "Lax"  # type: ignore[misc]  # the test is about this
 
@@ -242,8 +267,8 @@ def test_a_logout_ends_an_older_cookie_too() -> None:
     (_, mine), (_, older), (_, foreign) = asked.login(), asked.login(BOB), other.login()
     near: dict[str, Any] = {"scheme": "http", "host": "localhost:8000"}
     out = asked.ask("POST", "/logout", headers={"cookie": f"daypass={older}; daypass-8000={mine}"}, **near)
-    removed = [header.partition(";")[0] for header in headers_named(out, "set-cookie")]
-    assert (204, ["daypass-8000=", "daypass="]) == (out.status, removed)
+    removed = [header.partition("; HttpOnly")[0] for header in headers_named(out, "set-cookie")]
+    assert (204, [f"{name}=; Path=/; Max-Age=0" for name in ("daypass-8000", "daypass")]) == (out.status, removed)
     assert (False, False) == (asked.lives(mine), asked.lives(older))
     _, mine = asked.login()
     out = asked.ask("POST", "/logout", headers={"cookie": f"daypass={foreign}; daypass-8000={mine}"}, **near)
@@ -302,6 +327,24 @@ def test_found_among_others(template: str) -> None:
     asked = Asked()
     _, refresh_token = asked.login()
     assert 200 == asked.ask("POST", "/refresh", headers={"cookie": template.format(refresh_token)}).status
+
+
+def test_of_two_access_cookies_the_first_counts() -> None:
+    """A browser sends the one of the longer path first (RFC 6265 §5.4)."""
+    request = Request("https", HOST, {"cookie": "__Host-daypass-access=a.b.c; __Host-daypass-access=d.e.f"})
+    assert "a.b.c" == cookies.read(request, CookiePolicy(), ACCESS)
+
+
+def test_another_librarys_cookie_is_read_and_removed_where_it_is_named() -> None:
+    """Of several names the first that the browser has counts; each that it has is removed."""
+    policy = CookiePolicy(old=("session", "sessionid", "auth"))
+    request = Request("https", HOST, {"cookie": "auth=second; sessionid=first"})
+    assert "first" == cookies.read_old(request, policy)
+    assert [f"{name}=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict" for name in ("sessionid", "auth")] == [
+        header for _, header in cookies.clear_old(request, policy)
+    ]
+    without = Request("https", HOST, {"cookie": "theme=dark"})
+    assert (None, ()) == (cookies.read_old(without, policy), cookies.clear_old(without, policy))
 
 
 @pytest.mark.parametrize(
@@ -409,13 +452,19 @@ def test_refused_plain_http_is_explained_once(caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_refused_page_of_another_origin_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The log names the page's origin, the server it was compared with, and ``allowed_origins``."""
+    """The log names the page's origin, the server it was compared with, and ``allowed_origins``.
+
+    Where a browser sends no origin, it is explained once for each peer.
+    """
     asked = Asked()
     for _ in range(3):
         asked.ask("POST", "/refresh", headers={"origin": APP, "sec-fetch-site": "same-site"})
     (message,) = warnings(caplog)
     for part in ("cross_site_request", f"'https://{HOST}'", f"origin '{APP}'", f"allowed_origins=['{APP}']"):
         assert part in message
+    for address in ("192.0.2.7", "192.0.2.8", "192.0.2.8"):
+        asked.ask("POST", "/refresh", headers={"sec-fetch-site": "cross-site"}, address=address)
+    assert 3 == len(warnings(caplog))
 
 
 def test_a_client_forges_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -455,7 +504,8 @@ def test_cookies_without_secure_are_explained_once(
 
 
 def test_https_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    """Over HTTPS, and where the operator accepts plain HTTP, there is no warning."""
+    """Over HTTPS, where the operator accepts plain HTTP, and where no URL says HTTPS, there is no warning."""
+    write(Request("http", "localhost:8000", {}), CookiePolicy(), "token", START, START)
     assert 200 == Asked().ask("POST", "/login", LOGIN, headers={"origin": OWN}).status
     by_choice = Asked(options=Options(allow_insecure=True))
     assert 200 == by_choice.ask("POST", "/login", LOGIN, scheme="http", host="intranet:8000").status

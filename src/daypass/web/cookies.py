@@ -115,7 +115,7 @@ def write(
     _warn_of_proxy(request, policy)
     name = _names(request, policy, kind)[0] if new else _name_in_use(request, policy, kind)
     age = max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND
-    return _header(request, policy, name, token, age if persistent or age == 0 else None)
+    return _header(request, policy, name, token, None if age and not persistent else age)
 
 
 def write_session(
@@ -177,7 +177,7 @@ def read_older(request: Request, policy: CookiePolicy) -> str | None:
 
 def clear_older(request: Request, policy: CookiePolicy, kind: Kind = "") -> tuple[str, str]:
     """Return the header that removes the cookie that `read_older` reads."""
-    return _header(request, policy, _names(request, policy, kind)[-1], "", 0)
+    return _header(request, policy, _names(request, policy, kind)[1], "", 0)
 
 
 def read_old(request: Request, policy: CookiePolicy) -> str | None:
@@ -203,7 +203,7 @@ def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
     Raises:
         BadRequest: tokens would travel unencrypted.
     """
-    if request.scheme == "https" or policy.allow_insecure or _stays_on_loopback(request):
+    if request.is_https or policy.allow_insecure or _stays_on_loopback(request):
         return
     policy.log.warn(
         ("insecure_transport", request.address or "", request.host),
@@ -269,7 +269,7 @@ def _warn_of_proxy(request: Request, policy: CookiePolicy) -> None:
 
     A server has a port; ``http://localhost`` without one is a test client.
     """
-    if request.scheme == "https" or policy.allow_insecure:
+    if request.is_https or policy.allow_insecure:
         return
     origin = request.headers.get("origin", "")
     is_server = _loopback(request.host)[1] is not None
@@ -283,12 +283,12 @@ def _warn_of_proxy(request: Request, policy: CookiePolicy) -> None:
 
 def _names(request: Request, policy: CookiePolicy, kind: Kind) -> tuple[str, ...]:
     """Return the name of a cookie, and the names of 0.1 that are still accepted."""
-    return _names_on(request.scheme, request.host, policy.name, kind)
+    return _names_on(request.is_https, request.host, policy.name, kind)
 
 
 @lru_cache(maxsize=256)
-def _names_on(scheme: str, host: str, own_name: str | None, kind: Kind) -> tuple[str, ...]:
-    if scheme == "https":
+def _names_on(secure: bool, host: str, own_name: str | None, kind: Kind) -> tuple[str, ...]:  # noqa: FBT001 - a key of the cache
+    if secure:
         return (f"{cookie_names.SECURE_PREFIX}{own_name or cookie_names.DEFAULT}{kind}",)
     if own_name is not None:
         return (f"{own_name}{kind}",)
@@ -330,7 +330,7 @@ def _pattern(name: str) -> "re.Pattern[str]":
 
 
 def _header(request: Request, policy: CookiePolicy, name: str, value: str, age: int | None) -> tuple[str, str]:
-    secure = "; Secure" if request.scheme == "https" else ""
+    secure = "; Secure" if request.is_https else ""
     max_age = "" if age is None else f"; Max-Age={age}"
     return "set-cookie", f"{name}={value}; Path=/{max_age}; HttpOnly{secure}; SameSite={policy.same_site}"
 

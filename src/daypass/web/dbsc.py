@@ -96,7 +96,7 @@ def registration_headers(
 
 def _can_be_bound(request: Request, tokens: Tokens, policy: CookiePolicy) -> bool:
     """Return whether a browser could bind the session of a login. If not, warn, except of HTTP on loopback."""
-    if request.scheme != "https":
+    if not request.is_https:
         if not cookies.is_loopback(request.host):
             policy.log.warn(("not_bound", "http"), f"{_NOT_BOUND}: it came by plain HTTP. {cookies.BEHIND_PROXY}")
         return False

@@ -43,6 +43,11 @@ class Request:
     query: str = field(default="", repr=False)
     path: str = "/"
 
+    @property
+    def is_https(self) -> bool:
+        """Whether the client used HTTPS."""
+        return self.scheme == "https"
+
 
 @value(frozen=True, slots=True)
 class Response:

@@ -271,7 +271,7 @@ class OidcEndpoints:
         name = _hint_name(request, self._app.cookie_policy)
         if len(name) + len(id_token) >= cookies.LONGEST:
             id_token, age = "", 0
-        secure = "; Secure" if request.scheme == "https" else ""
+        secure = "; Secure" if request.is_https else ""
         path = self.path(request, LOGOUT)
         return "set-cookie", f"{name}={id_token}; Path={path}; Max-Age={age}; HttpOnly{secure}; SameSite=Strict"
 
@@ -337,5 +337,5 @@ def _provider_unavailable() -> Response:
 
 
 def _hint_name(request: Request, policy: cookies.CookiePolicy) -> str:
-    prefix = "__Secure-" if request.scheme == "https" else ""
+    prefix = "__Secure-" if request.is_https else ""
     return f"{prefix}{login_state.base_name(policy)}-id-token"

@@ -116,7 +116,7 @@ def _mac(key: bytes, purpose: str, text: str) -> str:
 
 
 def _prefix(request: Request, policy: CookiePolicy) -> str:
-    secure = cookie_names.SECURE_PREFIX if request.scheme == "https" else ""
+    secure = cookie_names.SECURE_PREFIX if request.is_https else ""
     return f"{secure}{base_name(policy)}{_MARK}"
 
 
@@ -128,5 +128,5 @@ def pairs(request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _header(request: Request, name: str, value: str, age: int) -> tuple[str, str]:
-    secure = "; Secure" if request.scheme == "https" else ""
+    secure = "; Secure" if request.is_https else ""
     return "set-cookie", f"{name}={value}; Path=/; Max-Age={age}; HttpOnly{secure}; SameSite=Lax"
