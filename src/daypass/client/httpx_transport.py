@@ -68,12 +68,12 @@ class HttpxReplay(Replay[Any]):
             request.headers.pop("DPoP", None)
 
     def require_proof(self) -> None:
-        """Refuse to go on without the proof: only the transport below the hooks sees each hop of a redirect.
+        """Refuse to go on above the hooks without the proof: only the transport below them sees each hop of a redirect.
 
         Raises:
             ConfigurationError: the session is bound to a key, and the client was not attached.
         """
-        if self.proves and not self.below_hooks:
+        if self.proves:
             raise ConfigurationError(
                 "the session is bound to a key, and this client sends no proofs yet: write auth.attach(client) first"
             )

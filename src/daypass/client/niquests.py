@@ -10,8 +10,8 @@ There are two classes, because niquests checks the class of its auth to know whe
 between both, give them the same storage, for example a `daypass.client.storage.MemoryStorage`.
 """
 
-from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any, ClassVar
 
 from daypass.client.content import is_enough
@@ -123,14 +123,10 @@ class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
             replay = self._replay(request)
             request.headers["Authorization"] = await replay.start_async()
             replay.prove(request.headers, request.method, request.url)
-
-            async def answered(response: Any, **options: Any) -> Any:
-                return await self._answered(replay, response, options)
-
-            hook_first(request, answered)
+            hook_first(request, partial(self._answered, replay))
         return request
 
-    async def _answered(self, replay: PreparedReplay, response: Any, options: Mapping[str, Any]) -> Any:
+    async def _answered(self, replay: PreparedReplay, response: Any, **options: Any) -> Any:
         if not self._may_be_refused(replay, response):
             return response
 
