@@ -550,6 +550,27 @@ def test_a_blocking_call_on_the_event_loop_does_not_wait_for_that_loop(
     assert time.monotonic() - began < 2
 
 
+def test_a_blocking_retry_on_the_event_loop_does_not_wait_for_that_loop(
+    new_user: NewUser, issuer: Any, url: str, clock: Any
+) -> None:
+    """The same after a 401, for a client that is attached, when the client that was attached last is closed."""
+    user = new_user("httpx2-async")
+    user.login()
+    clock.advance(5_000)
+    issuer.revoke_access()
+
+    async def blocking() -> int:
+        with httpx2.Client(base_url=url) as client:
+            for each in (client, httpx2.Client()):
+                user.auth.attach(each)
+            each.close()
+            return client.get("/me").status_code
+
+    began = time.monotonic()
+    assert user.portal.call(blocking) == 200
+    assert time.monotonic() - began < 2
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_is_not_locked_up(new_user: NewUser, issuer: Any, url: str, clock: Any) -> None:

@@ -19,7 +19,7 @@ URL = "https://app.example/orders"
 
 
 class Script:
-    """An issuer, and an application that gives one status, with its challenge, after another."""
+    """An issuer, and an application that gives one status, with its challenge or `Location`, after another."""
 
     def __init__(self, *answers: tuple[int, str], expires_in: int = 900) -> None:
         self.answers, self.expires_in = list(answers), expires_in
@@ -33,8 +33,9 @@ class Script:
             token = {"accessToken": f"a{self.tokens}", "refreshToken": "r", "tokenType": kind}
             return httpx2.Response(200, json=token | {"expiresIn": self.expires_in})
         self.requests.append((request.headers.get("authorization"), request.content))
-        status, challenge = self.answers.pop(0)
-        return httpx2.Response(status, headers={"www-authenticate": challenge} if challenge else {})
+        status, text = self.answers.pop(0)
+        name = "location" if status == 307 else "www-authenticate"
+        return httpx2.Response(status, headers={name: text} if text else {})
 
 
 Post = Callable[..., Any]
@@ -49,12 +50,12 @@ def post(request: pytest.FixtureRequest) -> Post:
         auth = DaypassAuth("https://app.example/auth", clock=later, timing=Timing(fresh=0), **options)
         transport = httpx2.MockTransport(script)
         if request.param == "sync":
-            with httpx2.Client(transport=transport) as client:
+            with httpx2.Client(transport=transport, follow_redirects=True) as client:
                 auth.login(client, email="ada", password="right")
                 return client.post(URL, content=b"order")
 
         async def scenario() -> Any:
-            async with httpx2.AsyncClient(transport=transport) as client:
+            async with httpx2.AsyncClient(transport=transport, follow_redirects=True) as client:
                 await auth.alogin(client, email="ada", password="right")
                 return await client.post(URL, content=b"order")
 
@@ -94,10 +95,11 @@ def test_request_that_succeeded_the_second_time_raises_nothing(post: Post) -> No
     assert [FIRST, SECOND] == script.requests
 
 
+@pytest.mark.parametrize("challenge", [STEP_UP, EXPIRED])
 @pytest.mark.parametrize("status", [400, 403])
-def test_only_a_401_asks_for_a_step_up(post: Post, status: int) -> None:
+def test_only_a_401_refuses_the_token(post: Post, status: int, challenge: str) -> None:
     """Any other status is the caller's, whatever its challenge says."""
-    script = Script((status, STEP_UP))
+    script = Script((status, challenge))
 
     assert status == post(script).status_code
     assert [FIRST] == script.requests
@@ -157,3 +159,19 @@ def test_proof_without_a_nonce_is_made_once_more(post: Post, answers: list[tuple
     assert status == post(script, dpop=True).status_code
     assert [("DPoP a1", b"order")] * len(answers) == script.requests
     assert 1 == script.tokens
+
+
+def test_token_that_expired_behind_a_missing_nonce_is_refreshed(post: Post) -> None:
+    """The second response counts like a first one."""
+    script = Script((401, NONCE), (401, EXPIRED), (200, ""))
+
+    assert 200 == post(script, dpop=True).status_code
+    assert ["DPoP a1", "DPoP a1", "DPoP a2"] == [sent for sent, _ in script.requests]
+
+
+def test_request_that_came_back_from_another_origin_is_not_proven(post: Post) -> None:
+    """It no longer has the token, and does not get it again by a request for a nonce."""
+    script = Script((307, "https://stranger.example/"), (307, URL), (401, NONCE))
+
+    assert 401 == post(script, dpop=True).status_code
+    assert ["DPoP a1", None, None] == [sent for sent, _ in script.requests]

@@ -41,17 +41,18 @@ def test_a_cookie_with_its_name_may_have_4096_characters() -> None:
 def test_a_cookie_keeps_the_name_that_the_browser_has_until_a_login() -> None:
     """A cookie of 0.1, without the port, is renewed under its name; a new session's cookie gets today's name."""
     request, policy = Request("http", "127.0.0.1:8000", {"cookie": "daypass=old"}), CookiePolicy()
-    tokens = Tokens("a.b.c", "token", 900, session(), User("user-1"))
-    for wrote in (
-        write(request, policy, "token", START + 9_000, START),
-        write_session(request, policy, tokens, START),
-    ):
-        assert wrote[1].startswith("daypass=token;")
-    for wrote in (
-        write(request, policy, "token", START + 9_000, START, new=True),
-        write_session(request, policy, tokens, START, new=True),
-    ):
-        assert wrote[1].startswith("daypass-8000=token;")
+    assert write(request, policy, "token", START + 9_000, START)[1].startswith("daypass=token;")
+    assert write(request, policy, "token", START + 9_000, START, new=True)[1].startswith("daypass-8000=token;")
+
+
+def test_the_cookies_of_pages_keep_their_names_until_a_login() -> None:
+    """Both that of the session and that of its access token."""
+    request = Request("http", "127.0.0.1:8000", {"cookie": "daypass=old; daypass-access=old"})
+    tokens = Tokens("a.b.c", "dpr_x", 900, session(), User("user-1"))
+    for new, port in (({}, ""), ({"new": True}, "-8000")):
+        access = write_access(request, CookiePolicy(), tokens, START, **new)[1]
+        assert access.startswith(f"daypass{port}-access=a.b.c;")
+        assert write_session(request, CookiePolicy(), tokens, START, **new)[1].startswith(f"daypass{port}=dpr_x;")
 
 
 def test_an_access_cookie_lives_as_long_as_its_token_in_whole_seconds() -> None:
@@ -319,11 +320,12 @@ def test_a_name_that_no_browser_would_keep_is_refused(name: Any, told: str) -> N
         "a=b;__Host-daypass={};c",
         '__Host-daypass="{}"',
         "__Host-daypass={}; __Host-daypass=other",
+        "__Host-daypass=other; __Host-daypass={}",
         "x__Host-daypass=other; __host-daypass=other; __Host-daypass={}",
     ],
 )
 def test_found_among_others(template: str) -> None:
-    """The cookie is found among others, quoted or not; of two with its name the first counts (RFC 6265 §5.4)."""
+    """The cookie is found among others, quoted or not; of two with its name the one that Daypass made counts."""
     asked = Asked()
     _, refresh_token = asked.login()
     assert 200 == asked.ask("POST", "/refresh", headers={"cookie": template.format(refresh_token)}).status

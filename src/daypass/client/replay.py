@@ -109,7 +109,7 @@ class Replay(ABC, Generic[R]):
         self._proves_again = True
         self._flow: Generator[Any, State, None] | None = None
         self._tokens: Tokens | None = None
-        self._sent_at = 0
+        self._sent_at: int  # set with the first tokens
         self._settled = False
         self._step_up: StepUpRequired | None = None
 
@@ -214,25 +214,8 @@ class Replay(ABC, Generic[R]):
 
         `finish` performs these steps.
         """
-        while True:
-            if self._needs_other_proof(response):
-                yield Drain(response)
-                if not (self._body.repeatable and self._body.rewind()):
-                    break
-                response = yield Resend(response, self.authorization)
-                continue
-            if not self._is_refused(response):
-                break
-            yield Drain(response)
-            self._session.reporter.emit(EventKind.UNAUTHORIZED)
-            state = yield from self._state(repeatable=self._body.repeatable)
-            step = yield from self._advance(state, blocks=blocks)
-            if step is None or not self._body.rewind():
-                self._settled = True
-                break
-            self._session.reporter.emit(EventKind.REPLAYED)
-            self._step_up = None  # the first response no longer counts
-            response = yield Resend(response, self._sent(step))
+        while (authorization := (yield from self._again(response, blocks=blocks))) is not None:
+            response = yield Resend(response, authorization)
         if self._step_up is not None:
             yield Drain(response)
             raise self._step_up
@@ -247,6 +230,24 @@ class Replay(ABC, Generic[R]):
 
     async def _wait_async(self, step: Any) -> State:
         return await self._refresher.wait_async(step.pending)
+
+    def _again(self, response: R, *, blocks: bool) -> Generator[Any, Any, str | None]:
+        """Return what to send the request again with, after a refresh if it needs one; None if it is not sent again."""
+        if self._needs_other_proof(response):
+            yield Drain(response)
+            return self.authorization if self._body.rewind() else None
+        if not self._is_refused(response):
+            return None
+        yield Drain(response)
+        self._session.reporter.emit(EventKind.UNAUTHORIZED)
+        state = yield from self._state(repeatable=self._body.repeatable)
+        step = yield from self._advance(state, blocks=blocks)
+        if step is None or not self._body.rewind():
+            self._settled = True
+            return None
+        self._session.reporter.emit(EventKind.REPLAYED)
+        self._step_up = None  # the first response no longer counts
+        return self._sent(step)
 
     def _is_refused(self, response: R) -> bool:
         """Return whether a response refuses the token that was sent, and a newer one may help."""
@@ -271,12 +272,8 @@ class Replay(ABC, Generic[R]):
 
     def _young(self) -> str | None:
         """Return the ``Authorization`` if the token is young: the flow is not needed, because it would only send."""
-        session = self._session
-        tokens = session.tokens
-        if tokens is None:
-            return None
-        now = session.clock()
-        if tokens.ahead_at is not None and now >= tokens.ahead_at:
+        tokens, now = self._session.tokens, self._session.clock()
+        if tokens is None or tokens.due(now):
             return None
         self._tokens, self._sent_at = tokens, now
         return tokens.authorization

@@ -114,7 +114,7 @@ def write(
     """
     _warn_of_proxy(request, policy)
     name = _names(request, policy, kind)[0] if new else _name_in_use(request, policy, kind)
-    age = max(0, min(expires_at - now, MAXIMUM_AGE)) // SECOND
+    age = max(0, min(expires_at - now, MAXIMUM_AGE) // SECOND)
     return _header(request, policy, name, token, None if age and not persistent else age)
 
 
@@ -194,7 +194,7 @@ def clear_old(request: Request, policy: CookiePolicy) -> tuple[tuple[str, str], 
 
 def may_be_another_applications(request: Request, policy: CookiePolicy) -> bool:
     """Return whether the request's cookie has the name without a port, which applications on other ports use too."""
-    return _name_in_use(request, policy, "") != _names(request, policy, "")[0]
+    return _name_in_use(request, policy, "") in _names(request, policy, "")[1:]
 
 
 def require_secure_transport(request: Request, policy: CookiePolicy) -> None:
