@@ -131,9 +131,9 @@ class SessionLimit:
         notices_devices: whether a login from a new device emits an event.
     """
 
-    maximum: int | None = None
-    evicts: bool = True
-    notices_devices: bool = False
+    maximum: int | None
+    evicts: bool
+    notices_devices: bool
 
 
 class Flows:
@@ -149,13 +149,11 @@ class Flows:
         with_accounts: whether the users are the store's accounts: a refresh then reads them in the same round trip.
     """
 
-    def __init__(
-        self, names: Names, policy: Policy, limit: SessionLimit | None = None, migration: Migration | None = None
-    ) -> None:
+    def __init__(self, names: Names, policy: Policy, limit: SessionLimit, migration: Migration) -> None:
         self.names = names
-        self.migration = migration or Migration((), b"")
-        self.limit = limit or SessionLimit()
         self.policy = policy
+        self.limit = limit
+        self.migration = migration
         self.with_accounts = False
         self._suspicions = Suspicions()
 
@@ -432,7 +430,7 @@ class Flows:
         scope: str | None = None,
         device: Device | None = None,
         *,
-        passive: bool = False,
+        passive: bool,
         proof: Proof | None = None,
     ) -> Flow[Tokens]:
         """Open a refresh token and `refresh` with it; raises the errors of both."""
@@ -452,7 +450,7 @@ class Flows:
         limit: str | None = None,
         device: Device | None = None,
         *,
-        passive: bool = False,
+        passive: bool,
         proof: Proof | None = None,
     ) -> Flow[Tokens]:
         """Give new tokens for a refresh token.
@@ -864,13 +862,9 @@ def _decode(text: str, ring: KeyRing, client: str) -> RefreshToken:
         return refresh_token.decode(text, ring.refresh_keys, client + _ACTING)
 
 
-def bindings(client_id: str | None) -> tuple[str, ...]:
-    """Return what a refresh token may be bound to; for code that explains a token.
-
-    Args:
-        client_id: of its session, None if that is not known.
-    """
-    return ("", _ACTING) if client_id is None else ("", client_id, _ACTING, client_id + _ACTING)
+def bindings(client_id: str) -> tuple[str, ...]:
+    """Return what a refresh token of a client's session may be bound to; for code that explains a token."""
+    return "", client_id, _ACTING, client_id + _ACTING
 
 
 def _dpop_thumbprint(session: Session) -> str | None:

@@ -128,13 +128,15 @@ def _is_authentic(text: str, record: KeyRecord, master: MasterSecret, session: S
     key = master.unwrap(record)
     if not isinstance(key, RefreshKey):
         return False
-    for client in bindings(None if session is None else session.client_id):
+    if session is None:  # the client that it is bound to is unknown
+        return True
+    for client in bindings(session.client_id):
         try:
             refresh_token.decode(text, [key], client)
         except TokenMalformed:
             continue
         return True
-    return session is None  # without a session, the client that it is bound to is unknown
+    return False
 
 
 # ---- access tokens

@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from daypass import refresh_token
-from daypass.access_token import Names
 from daypass.drive import run
 from daypass.duration import SECOND
 from daypass.errors import TokenExpired, TokenRejected
@@ -36,6 +35,7 @@ from daypass.stores.memory import MemoryStore
 from daypass.user import User
 
 from .mint import KEY
+from .plain_flows import PlainFlows
 
 POLICY = Policy(
     access_ttl=1 * SECOND,
@@ -183,7 +183,7 @@ def _key(state: State) -> tuple[object, ...]:
 
 def explore(options: SessionOptions, ask: Ask = shipping, depth: int = 1000) -> Found:
     """Explore one kind of session to its end, breadth first, or for the given number of refreshes."""
-    world = _World(options, ask, Flows(Names("i", "a", "c"), POLICY), MemoryStore())
+    world = _World(options, ask, PlainFlows(POLICY), MemoryStore())
     start = world.start()
     seen, refreshes = {_key(start)}, 0
     edge: list[tuple[State, tuple[Refresh, ...]]] = [(start, ())]

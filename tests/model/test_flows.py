@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from daypass.access_token import Names
 from daypass.drive import run
 from daypass.errors import ProofRejected, TokenReused, TokenStale
 from daypass.event import Event
 from daypass.flow import Step
-from daypass.flows import ENTROPY, Call, Flows
+from daypass.flows import ENTROPY, Call
 from daypass.keys import KeyRing, SigningKey
 from daypass.policy import Policy
 from daypass.proof import Proof
@@ -25,11 +24,11 @@ from daypass.user import User
 
 from .explorer import Case, explore
 from .mint import KEY, Row
+from .plain_flows import PlainFlows
 from .promises import promises_of
 from .world import Outcome, World
 from .worlds import LOST_WRITES, THIEF
 
-_FLOWS = Flows(Names("i", "a", "c"), Policy(grace_period=0))
 _RING = KeyRing([SigningKey.generate("HS256")], "HS256", [KEY])
 _SAMPLES = 20
 
@@ -96,7 +95,7 @@ def _refreshed(world: World, row: Row, token: int, clock: int, kind: str) -> tup
     position = world.mint.position(row)
     session = Session(presented.session_id, "s", "c", *position[:3], created_at=clock, expires_at=2 * clock, **own)
     store = _OneRow(session)
-    flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
+    flows = PlainFlows(Policy(grace_period=world.grace))
     try:
         call, proof = Call(clock, bytes(ENTROPY)), _PROOF if kind == "bound" else None
         tokens = run(flows.refresh(presented, call, passive=passive, proof=proof), store.answer)
@@ -149,8 +148,8 @@ def test_flows_change_nothing_without_a_proof(relation: Any, age: Any, worlds: A
             session = Session(presented.session_id, "s", "c", generation, branch, rotated_at, clock, 2 * clock)
             session = replace(session, **KINDS["bound"][0])
             store = _OneRow(session)
-            flows = Flows(_FLOWS.names, replace(_FLOWS.policy, grace_period=world.grace))
+            flows = PlainFlows(Policy(grace_period=world.grace))
             with pytest.raises(ProofRejected):
-                run(flows.refresh(presented, Call(clock, bytes(ENTROPY))), store.answer)
+                run(flows.refresh(presented, Call(clock, bytes(ENTROPY)), passive=False), store.answer)
             assert session == store.session
             assert ["proof_refused"] == store.codes

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from daypass.access_token import Names
 from daypass.flow import Flow
 from daypass.flows import Call, Flows
 from daypass.refresh_token import RefreshToken
@@ -14,6 +13,7 @@ from daypass.session import Session, Tokens
 from daypass.store_steps import next_expiry
 
 from .idle import KINDS, POLICY, Ask, explore
+from .plain_flows import PlainFlows
 
 DEPTH = 4
 """Refreshes in the tests; `make model` explores to the end."""
@@ -28,14 +28,14 @@ def test_a_session_ends_when_nobody_was_there_for_its_idle_time(kind: str) -> No
 
 
 def _always_active(flows: Flows, token: RefreshToken, call: Call, passive: bool) -> Flow[Tokens]:  # noqa: FBT001 - of `Ask`
-    return flows.refresh(token, call)
+    return flows.refresh(token, call, passive=False)
 
 
 def _always_passive(flows: Flows, token: RefreshToken, call: Call, passive: bool) -> Flow[Tokens]:  # noqa: FBT001
     return flows.refresh(token, call, passive=True)
 
 
-class _Forgetful(Flows):
+class _Forgetful(PlainFlows):
     """Lets an active refresh within the grace period of a passive one change nothing."""
 
     def _after(self, found: Session, token: RefreshToken, verdict: Verdict, *others: Any, passive: bool) -> Session:
@@ -44,10 +44,10 @@ class _Forgetful(Flows):
 
 
 def _forgetful(_: Flows, token: RefreshToken, call: Call, passive: bool) -> Flow[Tokens]:  # noqa: FBT001
-    return _Forgetful(Names("i", "a", "c"), POLICY).refresh(token, call, passive=passive)
+    return _Forgetful(POLICY).refresh(token, call, passive=passive)
 
 
-class _Generous(Flows):
+class _Generous(PlainFlows):
     """Gives each session the policy's time."""
 
     def _after(
@@ -59,7 +59,7 @@ class _Generous(Flows):
 
 
 def _generous(_: Flows, token: RefreshToken, call: Call, passive: bool) -> Flow[Tokens]:  # noqa: FBT001
-    return _Generous(Names("i", "a", "c"), POLICY).refresh(token, call, passive=passive)
+    return _Generous(POLICY).refresh(token, call, passive=passive)
 
 
 @pytest.mark.parametrize(
