@@ -5,6 +5,7 @@ import json
 import string
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from daypass.errors import (
     AuthenticationInsufficient,
     ConfigurationError,
     KeyUnknown,
+    ScopeInsufficient,
     SessionRevoked,
     TokenExpired,
     TokenMalformed,
@@ -55,6 +57,21 @@ def refused(text: str) -> TokenMalformed:
 
 
 # ---- issuing
+
+
+def test_a_token_of_16384_characters_is_the_longest() -> None:
+    """Every verifier accepts it. One more, and nothing is issued: the error says how long the token would be."""
+    issued, refused = set(), set()
+    for size in range(11_880, 11_910):
+        user = User("user-1", claims={"pad": "x" * size})
+        try:
+            text = issue(KEY, NAMES, session(), user, START, 900, "j" * 32)
+        except ConfigurationError as error:
+            refused.add(next(int(word) for word in str(error).split() if word.isdigit()))
+        else:
+            issued.add(len(text))
+            assert "user-1" == verifier().check(text, START).subject
+    assert (16_384, 16_385) == (max(issued), min(refused))
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_CLAIMS | {"scope", "sub", "exp"}))
@@ -145,6 +162,7 @@ def test_a_later_authentication_is_in_the_token_beside_the_start_of_its_session(
         (-1_000, 0, None, True),  # by a clock that is behind
         (60_000, 60_000, None, True),
         (60_001, 60_000, None, False),
+        (2_000, 1_999, None, False),
         (59_000, 60_000, None, True),
         (0, 0, None, True),
         (1, 0, None, False),
@@ -171,13 +189,49 @@ def test_a_recent_and_strong_authentication_is_required(
 
 
 def test_who_acts_as_the_user_is_read_from_the_claim() -> None:
-    """``act.sub`` is the actor (RFC 8693 §4.1); a token without it has none, and a repr shows no claims."""
+    """``act.sub`` is the actor (RFC 8693 §4.1); a token without it has none. A repr shows no claims.
+
+    What was verified cannot be changed.
+    """
     acting = User("user-1", claims={"note": "not for logs"})
     found = verifier().check(token(act={"sub": "admin-1", "sid": "f" * 32}), START)
     assert ("admin-1", "f" * 32) == (found.actor, found.actor_session_id)
     plain = verifier().check(issue(KEY, NAMES, session(), acting, START, 900, "j" * 32), START)
     assert plain.actor is None
     assert "not for logs" not in repr(plain)
+    with pytest.raises(FrozenInstanceError):
+        plain.subject = "admin-1"  # type: ignore[misc]  # on purpose
+
+
+def test_claims_of_a_session_are_added_to_those_of_its_user() -> None:
+    """They replace one of the same name; a session without claims leaves the user's as they are."""
+    for own, expected in (
+        ({"role": "guest", "amr": ["pwd"]}, {"role": "guest", "amr": ["pwd"]}),
+        ({}, {"role": "admin"}),
+    ):
+        text = issue(KEY, NAMES, session(extras=Extras(claims=own).text), USER, START, 900, "j" * 32)
+        claims = verifier().check(text, START).claims
+        assert {"teams": [1, 2]} | expected == {each: claims[each] for each in ("teams", *expected)}
+
+
+def test_a_refusal_names_the_scheme_of_the_token() -> None:
+    """Bearer or, for a token that is bound to a key, DPoP: the challenge has to ask for the same again."""
+    for thumbprint, scheme in ((None, "Bearer"), ("t" * 43, "DPoP")):
+        text = issue(KEY, NAMES, session(), USER, START, 900, "j" * 32, "read", thumbprint)
+        found = verifier().check(text, START)
+        assert ("read", thumbprint) == (found.scope, found.key_thumbprint)
+        with pytest.raises(ScopeInsufficient) as missing:
+            found.require("write")
+        with pytest.raises(AuthenticationInsufficient) as weak:
+            found.require_authentication(START, 0, "phr")
+        assert (scheme, scheme) == (missing.value.scheme, weak.value.scheme)
+
+
+def test_names_in_any_script_are_in_the_token_as_they_are() -> None:
+    """As UTF-8 (RFC 7519 §3): escapes would make such a token up to twice as long."""
+    text = issue(KEY, NAMES, session(), User("user-1", "\u0410\u0434\u0430"), START, 900, "j" * 32)
+    assert "\u0410\u0434\u0430".encode() in raw(text.split(".")[1])
+    assert "\u0410\u0434\u0430" == verifier().check(text, START).username
 
 
 def test_a_user_without_names_has_none_in_the_token() -> None:

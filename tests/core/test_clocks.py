@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from daypass import Daypass, Event, EventCode, StoreUnavailable, TokenExpired, TokenReused, User
+from daypass import Daypass, Event, EventCode, StoreUnavailable, TokenExpired, TokenReused, TokenStale, User
 from daypass.clock import system_clock
 from daypass.clock_check import clock_error
 from daypass.duration import DAY, HOUR, MINUTE
@@ -124,6 +124,23 @@ def test_a_reuse_by_a_wrong_clock_is_not_final(world: World) -> None:
     world.clock.advance(W + 1)
     with pytest.raises(TokenReused):
         right.refresh(first.refresh_token)
+
+
+def test_a_wrong_clock_matters_only_where_it_would_end_a_session(world: World) -> None:
+    """Refreshes are answered as ever; so is a token of three generations ago, which is reuse at any time."""
+    right, wrong, behind = world.node(), world.node(HOUR), world.node(-HOUR)
+    first = right.start(User("1"))
+    right.refresh(first.refresh_token)
+    token = wrong.refresh(first.refresh_token).refresh_token
+    world.clock.advance(2 * HOUR)
+    token = right.refresh(token).refresh_token
+    with pytest.raises(TokenStale):
+        behind.refresh(first.refresh_token)
+    for _ in range(2):
+        world.clock.advance(2 * HOUR)
+        token = right.refresh(token).refresh_token
+    with pytest.raises(TokenReused):
+        wrong.refresh(first.refresh_token)
 
 
 @pytest.mark.parametrize("off", [-4 * MINUTE, 4 * MINUTE])

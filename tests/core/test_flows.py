@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,13 @@ from daypass import (
     Device,
     Event,
     ImpersonationRejected,
+    ProofRejected,
+    Session,
     SessionRevoked,
     Tokens,
     User,
 )
+from daypass.account_steps import AddAccount
 from daypass.drive import run
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.errors import ScopeRejected, StoreContended, TokenExpired
@@ -27,7 +31,10 @@ from daypass.session_extras import KeyUse
 from daypass.steps import Authenticate, Pause
 from daypass.store_steps import PAGE, Admit, Amend, Bind, Insert, StoreStep, Swap
 from daypass.stores.memory import MemoryStore
+from daypass.stores.sqlite import SqliteStore
 from daypass.testing import Clock
+from daypass.token_inspection import inspect
+from daypass.user import Account
 
 ADA, ADMIN = User("user-1", "ada"), User("user-2", "root")
 
@@ -63,7 +70,7 @@ class Issuer(Daypass):
         )
 
     def check(self, name: str, password: str) -> User | None:
-        return ADA if (name, password) == ("ada", "right") else None
+        return {"ada": ADA, "root": ADMIN}.get(name) if password == "right" else None
 
     def codes(self) -> list[str]:
         """Return the codes of the events since the last call, except those of keys."""
@@ -76,6 +83,14 @@ class Issuer(Daypass):
 def auth() -> Iterator[Issuer]:
     with Issuer() as issuer:
         yield issuer
+
+
+def proof(use: KeyUse = KeyUse.DPOP) -> Proof:
+    return Proof.of(ECKey.generate_key("P-256").as_dict(private=False), use)
+
+
+def bind(auth: Issuer, tokens: Tokens, key: Proof) -> Session:
+    return auth.run(auth.flows.bind(tokens.session.id, key, auth.new_call()))
 
 
 def acting(auth: Issuer, admin: Tokens, **options: Any) -> Tokens:
@@ -134,6 +149,7 @@ def test_disabled_user_starts_nothing(auth: Issuer) -> None:
 def test_impersonation_at_its_limits(auth: Issuer, options: dict[str, Any]) -> None:
     """The longest reason, and the shortest and longest time, are accepted."""
     assert acting(auth, auth.start(ADMIN), **options).session.actor == "user-2"
+    assert auth.impersonate(auth.start(ADA).access_token, ADMIN, reason="ticket").session.actor == "user-1"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +166,11 @@ def test_impersonation_beyond_its_limits(auth: Issuer, options: dict[str, Any]) 
 
 
 def test_impersonation_ends_no_later_than_any_bound(auth: Issuer) -> None:
-    """The time that was asked for, the administrator's own session, and the issuer's absolute_ttl: the shortest."""
+    """The time that was asked for, the administrator's own session, and the issuer's absolute_ttl: the shortest.
+
+    Also on a machine whose clock begins at the epoch.
+    """
+    auth.time.now = MINUTE
 
     def lasts(admin: Tokens, issuer: Issuer = auth, **options: Any) -> int:
         session = acting(issuer, admin, **options).session
@@ -206,9 +226,10 @@ def test_login_is_not_confirmed_by_wrong_credentials(auth: Issuer, name: str, pa
 
 
 def test_login_is_not_confirmed_by_another_user(auth: Issuer) -> None:
-    """Nor by a user who was disabled meanwhile."""
-    with pytest.raises(CredentialsRejected):
-        confirm_by(auth, auth.start(ADMIN), "ada", "right")
+    """However their names sort."""
+    for user, name in ((ADMIN, "ada"), (ADA, "root")):
+        with pytest.raises(CredentialsRejected):
+            confirm_by(auth, auth.start(user), name, "right")
 
 
 @pytest.mark.parametrize("gone", [None, replace(ADA, disabled=True)], ids=["deleted", "disabled"])
@@ -225,9 +246,10 @@ def test_session_is_not_confirmed_at_its_end(auth: Issuer) -> None:
     session = auth.start(ADA).session
     auth.time.now = session.expires_at - 1
     assert session.id == auth.confirm(session.id, amr=["pwd"]).session.id
-    auth.time.advance(1)
-    with pytest.raises(SessionRevoked):
-        auth.confirm(session.id, amr=["pwd"])
+    for later in (1, HOUR):
+        auth.time.advance(later)
+        with pytest.raises(SessionRevoked):
+            auth.confirm(session.id, amr=["pwd"])
 
 
 # ---- others change the same session
@@ -236,21 +258,78 @@ def test_session_is_not_confirmed_at_its_end(auth: Issuer) -> None:
 def test_session_that_others_always_change_is_given_up(auth: Issuer) -> None:
     """After a few attempts, with an error that says to try again; nothing was written."""
     tokens = auth.start(ADA)
-    key = Proof.of(ECKey.generate_key("P-256").as_dict(private=False), KeyUse.DPOP)
     auth.refresh(tokens.refresh_token)
     auth.time.advance(31 * SECOND)
     auth.memory.contended = (Amend, Bind, Swap)
     auth.codes()
-    for call in (
-        lambda: auth.confirm(tokens.session.id, amr=["pwd"]),
-        lambda: auth.run(auth.flows.bind(tokens.session.id, key, auth.new_call())),
-        lambda: auth.refresh(tokens.refresh_token),
-    ):
+    calls: tuple[tuple[type[StoreStep[Any]], Callable[[], object]], ...] = (
+        (Amend, lambda: auth.confirm(tokens.session.id, amr=["pwd"])),
+        (Bind, lambda: bind(auth, tokens, proof())),
+        (Swap, lambda: auth.refresh(tokens.refresh_token)),
+    )
+    for step, call in calls:
         with pytest.raises(StoreContended, match="again and again"):
             call()
+        assert 8 == auth.memory.steps.count(step)
     assert [] == auth.codes()
     auth.memory.contended = ()
     assert tokens.session.id == auth.refresh(tokens.refresh_token).session.id
+
+
+def test_event_says_how_long_ago_the_last_rotation_was(auth: Issuer) -> None:
+    """Also on a machine whose clock begins at the epoch."""
+    auth.time.now = MINUTE
+    first = auth.start(ADA).refresh_token
+    auth.refresh(first)
+    auth.time.advance(2 * MINUTE)
+    auth.refresh(first)
+    assert [("rotated", None), ("branched", 2 * MINUTE)] == [(each.code, each.age) for each in auth.events[-2:]]
+
+
+# ---- a key
+
+
+@pytest.mark.parametrize("use", KeyUse)
+def test_access_token_is_bound_only_by_dpop(auth: Issuer, use: KeyUse) -> None:
+    """DBSC binds the refresh cookie: a browser sends its access token without a proof."""
+    tokens, key = auth.start(ADA), proof(use)
+    assert key.thumbprint == bind(auth, tokens, key).key_thumbprint
+    assert key.thumbprint == bind(auth, tokens, key).key_thumbprint
+    with pytest.raises(ProofRejected, match="another key"):
+        bind(auth, tokens, proof(use))
+    token = auth.run(auth.flows.open(tokens.refresh_token))
+    refreshed = auth.run(auth.flows.refresh(token, auth.new_call(), passive=False, proof=key))
+    confirmed = auth.confirm(tokens.session.id, amr=["pwd"])
+    expected = (key.thumbprint, "DPoP") if use is KeyUse.DPOP else (None, "Bearer")
+    for given in (refreshed, confirmed):
+        assert expected == (auth.verify(given.access_token).key_thumbprint, given.token_type)
+
+
+def test_bound_session_is_ended_only_with_its_key_or_its_access_token(auth: Issuer) -> None:
+    """Neither a copied refresh token ends it, nor one beside the access token of another session."""
+    tokens, key = auth.start(ADA), proof()
+    bind(auth, tokens, key)
+    token, own = auth.run(auth.flows.open(tokens.refresh_token)), auth.verify(tokens.access_token)
+    auth.codes()
+    for ending in (auth.flows.logout, auth.flows.logout_everywhere):
+        for shown in (None, replace(own, session_id="0" * 32), replace(own, session_id="f" * 32)):
+            assert not auth.run(ending(token, auth.new_call(), None, shown))
+            assert not auth.run(ending(token, auth.new_call(), proof(), shown))
+    assert ["proof_refused"] * 12 == auth.codes()
+    assert auth.run(auth.flows.logout_everywhere(token, auth.new_call(), None, own))
+    assert ["logged_out"] == auth.codes()
+    assert not auth.run(auth.flows.logout_text("no token", auth.new_call()))
+
+
+# ---- the user
+
+
+def test_load_user_is_asked_although_the_store_has_an_account(tmp_path: Path) -> None:
+    """The store's accounts are the users only of the ready-made service."""
+    store = SqliteStore(tmp_path / "app.db")
+    store.perform_account(AddAccount(Account("user-1", "ada@example.com", "of-the-store", "-", 0)))
+    with Daypass(store, issuer="https://issuer.example", secret="s" * 32, load_user=lambda _: ADA) as auth:
+        assert ADA == auth.refresh(auth.start(ADA).refresh_token).user
 
 
 # ---- a scope
@@ -258,13 +337,15 @@ def test_session_that_others_always_change_is_given_up(auth: Issuer) -> None:
 
 def refresh(auth: Issuer, text: str, scope: str | None, limit: str | None) -> Tokens:
     token = auth.run(auth.flows.open(text))
-    return auth.run(auth.flows.refresh(token, auth.new_call(), scope, limit))
+    return auth.run(auth.flows.refresh(token, auth.new_call(), scope, limit, passive=False))
 
 
 def test_client_gets_no_more_than_its_limit(auth: Issuer) -> None:
     """Asking for more is refused; asking for nothing gets what the limit allows."""
     tokens = auth.start(ADA, scope="read write")
     assert "read" == refresh(auth, tokens.refresh_token, "read", "read other").scope
+    assert "write" == refresh(auth, tokens.refresh_token, None, "write other").scope
+    assert refresh(auth, auth.start(ADA).refresh_token, None, "read").scope is None
     with pytest.raises(ScopeRejected, match="this client"):
         refresh(auth, tokens.refresh_token, "read write", "read")
     with pytest.raises(ScopeRejected, match="than was granted"):
@@ -359,6 +440,18 @@ def test_list_is_filled_although_some_sessions_are_left_out(auth: Issuer) -> Non
         assert own[limit : 2 * limit] == [each.id for each in listed(limit, (page[-1].created_at, page[-1].id))]
 
 
+def test_long_list_is_filled_too(auth: Issuer) -> None:
+    """One session of the first page is left out, so a second one is read."""
+    session = auth.start(ADA).session
+    for number in range(300):
+        auth.memory.perform(Insert(replace(session, id=f"{number:032x}")))
+    auth.time.advance(1)
+    admin = auth.start(ADMIN)
+    acting(auth, admin)
+    auth.logout(admin.refresh_token)
+    assert 300 == len(auth.run(auth.flows.sessions("user-1", auth.new_call(), 300)))
+
+
 @pytest.mark.parametrize("gone", [None, replace(ADA, disabled=True)], ids=["deleted", "disabled"])
 def test_token_of_a_user_who_is_gone_is_worth_nothing(auth: Issuer, gone: User | None) -> None:
     """Asking what a refresh token is worth changes nothing and emits no event."""
@@ -390,6 +483,16 @@ def test_everyone_s_end_lasts_until_the_second_has_passed(auth: Issuer) -> None:
             auth.refresh(old.refresh_token)
         auth.time.advance(pause)
         assert ADA == auth.refresh(auth.start(ADA).refresh_token).user
+
+
+@pytest.mark.parametrize("client_id", [None, "app"])
+@pytest.mark.parametrize("claims", [{}, {"act": {"sub": "user-2"}}], ids=["the user", "somebody else"])
+def test_refresh_token_is_explained_as_authentic(auth: Issuer, client_id: str | None, claims: dict[str, Any]) -> None:
+    """Whichever client it was issued to, and also if somebody acts as the user; with another signature it is not."""
+    text = auth.start(ADA, client_id=client_id, claims=claims).refresh_token
+    assert inspect(text, auth.time.now, auth.memory, "s" * 32).valid
+    forged = text[:-1] + ("A" if text[-1] != "A" else "B")
+    assert not inspect(forged, auth.time.now, auth.memory, "s" * 32).valid
 
 
 def test_no_chain_of_impersonations(auth: Issuer) -> None:

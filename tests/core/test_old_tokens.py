@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -172,8 +173,52 @@ def test_an_old_token_that_has_expired_is_refused(make: Make, clock: Clock, libr
         make().refresh("short")
 
 
+@pytest.mark.parametrize("own", [None, 40], ids=["by the idle time", "by its own time"])
+def test_an_old_token_is_accepted_until_its_last_millisecond(
+    make: Make, clock: Clock, library: Library, own: int | None
+) -> None:
+    """A session may idle for a day, and the old token was issued half a second into one; its own end is earlier."""
+    issued_at = START // SECOND + 0.5
+    expires_at = None if own is None else issued_at + own
+    for number in range(2):
+        library.good[f"{number}"] = OldToken(f"{number}", "ann", issued_at, expires_at)
+    auth = make(idle_ttl="1d")
+    clock.now = START + 500 + (DAY if own is None else own * SECOND) - 1
+    assert "ann" == auth.refresh("0").session.subject
+    clock.advance(1)
+    with pytest.raises(TokenMalformed, match="longer ago"):
+        auth.refresh("1")
+
+
+def test_a_session_begins_no_later_than_now(make: Make, library: Library) -> None:
+    """The clock of the older library may be ahead; its times have fractions of a second."""
+    library.good |= {
+        "early": OldToken("2", "ann", START // SECOND + 9),
+        "late": OldToken("3", "ann", START / 1000 - 1.5),
+    }
+    auth = make()
+    assert [START, START - 1500] == [auth.refresh(each).session.created_at for each in ("early", "late")]
+
+
+def test_a_cookie_until_the_browser_closes_stays_one(make: Make, library: Library) -> None:
+    """The session says so, and has the expiry of such a session; other old tokens start one that is remembered."""
+    library.good["closing"] = replace(library.good["ann's"], id="2", persistent=False)
+    auth = make(session_idle_ttl="1h")
+    assert [True, False] == [auth.refresh(each).session.persistent for each in ("ann's", "closing")]
+
+
+def test_an_old_token_shows_no_secret(library: Library) -> None:
+    """Neither the token nor its claims are in its ``repr``; and it cannot be changed."""
+    old = replace(library.good["ann's"], id="s3cret", claims={"note": "s3cret"})
+    assert "s3cret" not in repr(old)
+    for each, name in ((old, "subject"), (library.tokens(), "name")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(each, name, "other")
+
+
 def test_end_everyone_ends_those_who_have_not_moved(make: Make, clock: Clock) -> None:
     """An old token that was issued before starts no session any more."""
+    clock.advance(999)  # the end of everyone lasts until the second has passed
     auth = make(clock=lambda: clock.now)
     auth.end_everyone()
     with pytest.raises(SessionRevoked):
@@ -187,23 +232,45 @@ def test_a_new_secret_beside_the_old_one_changes_nothing(make: Make) -> None:
     assert before.session.id == after.session.id
 
 
-def test_a_token_of_another_client_is_refused(make: Make, library: Library) -> None:
+@pytest.mark.parametrize("client_id", ["app", "shop"])
+def test_a_token_of_another_client_is_refused(make: Make, library: Library, client_id: str) -> None:
     """An OAuth client's old token starts a session only for that client."""
-    library.good["shop's"] = replace(library.good["ann's"], id="3", client_id="shop", scope="read")
+    library.good["theirs"] = replace(library.good["ann's"], id="3", client_id=client_id, scope="read")
     auth = make()
     with pytest.raises(TokenMalformed):
-        auth.refresh("shop's")
-    tokens = auth.refresh("shop's", client_id="shop")
-    assert ("shop", "read") == (tokens.session.client_id, tokens.scope)
+        auth.refresh("theirs")
+    tokens = auth.refresh("theirs", client_id=client_id)
+    assert (client_id, "read") == (tokens.session.client_id, tokens.scope)
     with pytest.raises(TokenMalformed):
         auth.refresh(tokens.refresh_token)
+
+
+def test_a_token_of_the_application_is_refused_for_an_oauth_client(make: Make) -> None:
+    """However its name sorts: a token without a client is one of the issuer's own."""
+    auth = make()
+    for client_id in ("aaa", "zzz"):
+        with pytest.raises(TokenMalformed, match="another client"):
+            auth.refresh("ann's", client_id=client_id)
+    assert "daypass" == auth.refresh("ann's", client_id="".join(["day", "pass"])).session.client_id
 
 
 def test_a_bad_old_token_is_refused(make: Make) -> None:
     """What the library does not know starts nothing; no library, no old tokens."""
     for auth in (make(), make(migrate=())):
-        with pytest.raises(TokenMalformed):
-            auth.refresh("nobody's")
+        for text in ("nobody's", None, b"ann's"):
+            with pytest.raises(TokenMalformed):
+                auth.refresh(text)  # type: ignore[arg-type]  # on purpose
+
+
+def test_several_libraries_are_asked_in_turn(make: Make, library: Library) -> None:
+    """The first that knows a token starts its session; the same id in another library is another session."""
+    nobody = OldTokens("nobody", lambda text: None, lambda text: None)
+    other = OldTokens("other", library.good.get)
+    auth = make(migrate=[nobody, other, library.tokens(access=True)])
+    session = auth.refresh("ann's").session
+    assert session.id != make().refresh("ann's").session.id
+    assert session.id == make(migrate=[other]).refresh("ann's").session.id
+    assert "ann" == auth.verify("ann's").subject
 
 
 def test_a_library_that_fails_logs_nobody_out(make: Make) -> None:
@@ -215,6 +282,16 @@ def test_a_library_that_fails_logs_nobody_out(make: Make) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         make(migrate=OldTokens("library", fails)).refresh("ann's")
     assert "ann's" not in str(caught.value)
+
+
+def test_an_error_of_daypass_in_a_library_is_raised_as_it_is(make: Make) -> None:
+    """The library may use Daypass's own errors; one that refuses is no failure."""
+
+    def refuses(text: str) -> None:
+        raise TokenMalformed("by an older key")
+
+    with pytest.raises(TokenMalformed, match="by an older key"):
+        make(migrate=OldTokens("library", refuses)).refresh("ann's")
 
 
 def test_a_reader_of_old_tokens_has_to_return_one(make: Make) -> None:
@@ -236,6 +313,18 @@ def test_an_old_access_token_opens_until_it_expires(make: Make, clock: Clock, li
     clock.advance(60 * SECOND)
     with pytest.raises(TokenExpired):
         auth.verify("ann's")
+
+
+def test_an_old_access_token_that_never_expires(make: Make, clock: Clock, library: Library) -> None:
+    """It is accepted until the last second of the year 9999, and is one of the issuer's own client."""
+    library.good |= {"ann's": replace(library.good["ann's"], expires_at=None, issued_at=START // SECOND - 0.25)}
+    library.good |= {"shop's": replace(library.good["ann's"], id="2", client_id="shop", scope="read")}
+    auth = make(migrate=library.tokens(access=True))
+    token = auth.verify("ann's")
+    assert datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp() * SECOND == token.expires_at
+    assert (START - 250, START - 250, START - 250) == (token.issued_at, token.auth_time, token.session_started_at)
+    assert ("daypass", None) == (token.client_id, token.scope)
+    assert ("shop", "read") == ((other := auth.verify("shop's")).client_id, other.scope)
 
 
 def test_an_old_access_token_ends_with_its_session(make: Make, library: Library) -> None:

@@ -1,6 +1,6 @@
 """The rotation rule, row by row, and the same rule turned around for the store."""
 
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -116,6 +116,13 @@ def test_a_token_of_three_generations_ago_is_reuse_at_once(generation: int, verd
         assert verdict is judge(session, Shown(generation + more, b"old", b"older"), NOW, W)
 
 
+@pytest.mark.parametrize("branch", [b"fivd", b"fivf"])
+def test_another_branch_makes_a_token_an_older_one(branch: bytes) -> None:
+    """Whether it sorts before or after the stored branch, the token and its successor are on an abandoned one."""
+    assert Relation.PAST is relate(SESSION, replace(SAME, branch=branch))
+    assert Relation.PAST is relate(SESSION, replace(SUCCESSOR, parent=branch))
+
+
 @pytest.mark.parametrize("generation", [4, 6])
 def test_the_branch_alone_does_not_make_a_token_the_same(generation: int) -> None:
     """A token with the stored branch and another generation is an older one, or on an abandoned branch."""
@@ -170,6 +177,14 @@ def test_the_expectation_is_the_rule_turned_around(position: Stored, token: Show
     """A store's one conditional write moves a session exactly when the rule says *rotate*."""
     rotates = judge(position, token, now, grace_period) is Verdict.ROTATE
     assert rotates == matches(position, expectation(token, now, grace_period))
+
+
+def test_an_expectation_is_a_value() -> None:
+    """Two with the same fields are equal and have the same hash, and none can be changed."""
+    one, other = (expectation(SUCCESSOR, NOW, W) for _ in range(2))
+    assert {one} == {other}
+    with pytest.raises(FrozenInstanceError):
+        one.generation = 7  # type: ignore[misc]  # on purpose
 
 
 @given(position=positions, token=tokens, now=moments, grace_period=graces)

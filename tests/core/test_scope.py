@@ -81,7 +81,8 @@ def test_a_refresh_token_is_bound_to_its_client() -> None:
     auth = issuer(Clock())
     theirs = auth.start(User("user-1"), client_id="reader").refresh_token
     ours = auth.start(User("user-1")).refresh_token
-    for token, client_id in ((theirs, None), (theirs, "writer"), (ours, "reader")):
+    first = auth.start(User("user-1"), client_id="app").refresh_token
+    for token, client_id in ((theirs, None), (theirs, "writer"), (ours, "reader"), (first, None), (ours, "app")):
         with pytest.raises(TokenMalformed):
             auth.refresh(token, client_id=client_id)
         assert not auth.logout(token, client_id=client_id)

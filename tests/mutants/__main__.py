@@ -28,7 +28,7 @@ TESTS = {
     "old_tokens": "core/test_old_tokens.py",
     "cookies": "web/test_cookies.py web/test_proxies.py security/test_cookies.py web/test_endpoints.py",
     "flows": "core/test_flows.py core/test_issuer.py core/test_endings.py core/test_scope.py core/test_clocks.py "
-    "core/test_old_tokens.py dpop/test_endpoints.py",
+    "core/test_old_tokens.py core/test_key_life.py dpop/test_endpoints.py",
     "replay": "client/test_replay.py client/test_bodies.py client/test_requests.py client/test_adapters.py "
     "client/test_refresh.py client/test_session_auth.py dpop/test_clients.py",
 }
@@ -124,7 +124,8 @@ def main() -> int:
     modules = options.modules or list(MODULES)
     if len(modules) == 1:
         os.chdir(ROOT)
-        settings.register_profile("mutants", database=None, deadline=None, phases=[Phase.explicit, Phase.generate])
+        phases = [Phase.explicit, Phase.generate]
+        settings.register_profile("mutants", database=None, deadline=None, derandomize=True, phases=phases)
         settings.load_profile("mutants")
         return 0 if Examination(modules[0]).examine(options.seconds, options.seed, options.jobs) else 1
     arguments = [f"--seconds={options.seconds}", f"--seed={options.seed}", f"--jobs={options.jobs}"]
