@@ -99,10 +99,11 @@ interop: $(READY) ## talk to OAuth clients and servers that nobody here wrote, b
 		tests/dpop/test_interop.py tests/dpop/with_python_software.py tests/migrations/with_auth_js.py
 
 bench: $(READY) $(NODE_READY) ## what things cost, against a floor measured in the same run
-	@for each in checking in_process importing requesting waiting refreshing removing workers ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
+	@for each in checking guarding in_process importing requesting waiting refreshing removing workers ending; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 bench-peers: $(COMPARE_READY) ## the same against other libraries, which are installed in build/compare
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/peers.py
+	@$(BIN)/python benchmarks/guarding.py --servers
 
 compare: $(COMPARE_READY) ## run this project and its peers through the same storms, and write docs/comparison.md
 	@$(BIN)/python -m compare $(ARGS)

@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,25 +102,31 @@ class Client(asyncio.Protocol):
             self.send()
 
 
+Clients = Callable[[str, float], Client]
+"""Makes a client, of a host and a period."""
+
+
 class Crowd:
     """The clients of a server, who refresh all the time.
 
     Args:
         pids: the server's processes; those that they have started count too.
+        client: makes each of them.
     """
 
-    def __init__(self, pids: Sequence[int]) -> None:
+    def __init__(self, pids: Sequence[int], client: Clients = Client) -> None:
         self.pids = pids
+        self.client = client
         self.clients: list[Client] = []
 
-    async def come(self, address: str, *, login: bool, rate: float = 0, tokens: Iterator[str] | None = None) -> None:
+    async def come(self, address: str, *, login: bool, rate: float = 0) -> None:
         """Connect, log in, and begin to refresh: without a pause, or ``rate`` times a second in all."""
         host = address.removeprefix("http://")
         loop = asyncio.get_running_loop()
         name, _, port = host.partition(":")
         period = CLIENTS / rate if rate else 0
         for _ in range(CLIENTS):
-            _, client = await loop.create_connection(lambda: Client(host, period, tokens), name, int(port))
+            _, client = await loop.create_connection(lambda: self.client(host, period), name, int(port))
             self.clients.append(client)
             if login:  # one after another, because hashing takes time
                 client.send("/auth/login", LOGIN)
@@ -157,10 +163,10 @@ class Crowd:
         return sum(map(tree_seconds, self.pids))
 
 
-async def load(address: str, *pids: int, login: bool, rate: float = 0, tokens: Iterator[str] | None = None) -> Load:
+async def load(address: str, *pids: int, login: bool, rate: float = 0, client: Clients = Client) -> Load:
     """Put a server under load, and return what it did."""
-    crowd = Crowd(pids)
-    await crowd.come(address, login=login, rate=rate, tokens=tokens)
+    crowd = Crowd(pids, client)
+    await crowd.come(address, login=login, rate=rate)
     try:
         return await crowd.watched()
     finally:

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from measure import head, row
 sys.path.insert(0, str(Path(__file__).parent))
 
 from filling import KINDS, NOW, Place, born, newest
-from load import load
+from load import Client, load
 from refreshing import serving
 
 from daypass import Daypass, User
@@ -126,7 +127,7 @@ def per_cpu(kind: str, sessions: int, place: Place) -> None:
     store = {"sqlite": "sqlite-full"}.get(kind, kind)
     with serving("daypass", store, place.url) as (address, pid):
         spent = place.cpu() if place.cpu else 0.0
-        found = asyncio.run(load(address, pid, login=False, tokens=tokens))
+        found = asyncio.run(load(address, pid, login=False, client=partial(Client, tokens=tokens)))
         done = len(given) - len(list(tokens))
         database = (place.cpu() - spent) / done * 1e6 if place.cpu else 0.0
     assert found.bad == 0, f"{found.bad} answers were no refresh"
