@@ -12,7 +12,7 @@ from daypass.duration import DAY, SECOND
 from daypass.testing import START, session
 from daypass.web import cookies
 from daypass.web.cookies import ACCESS, LONGEST, CookiePolicy, SameSite, fits, write, write_access, write_session
-from daypass.web.message import Request
+from daypass.web.message import BadRequest, Request
 from daypass.web.options import Options
 from daypass.web.refusal_log import MAXIMUM
 
@@ -422,6 +422,12 @@ def test_plain_http_elsewhere(host: str, method: str, path: str) -> None:
     assert [] == headers_named(response, "set-cookie")
     assert 1 == len(asked.auth.sessions("user-1"))
     assert asked.lives(refresh_token)
+
+
+def test_plain_http_is_refused_by_default() -> None:
+    """A policy that says nothing of plain HTTP accepts it on loopback only."""
+    with pytest.raises(BadRequest, match="Use HTTPS"):
+        cookies.require_secure_transport(Request("http", "intranet", {}), CookiePolicy())
 
 
 def test_plain_http_by_choice() -> None:

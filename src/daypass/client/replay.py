@@ -288,7 +288,7 @@ class Replay(ABC, Generic[R]):
 
     def _state(self, *, repeatable: bool) -> Generator[Wait, State, State]:
         """Return the session as it is now; reading the storage does not block the event loop."""
-        state = (yield Wait(None)) if self._session.needs_look else self._session.state()
+        state = yield Wait(None)
         return state._replace(repeatable=repeatable)
 
     def _begun(self) -> Generator[Any, State, Generator[Any, State, None]]:
