@@ -10,10 +10,12 @@ import pytest
 
 from daypass.client.events import ClientEvent
 from daypass.client.httpx import DaypassAuth
+from daypass.client.parsing import jwt_claims
 from daypass.client.timing import Timing
 from daypass.errors import StepUpRequired
 
 EXPIRED = 'Bearer error="invalid_token"'
+NONCE = 'DPoP error="use_dpop_nonce"'
 STEP_UP = 'Bearer error="insufficient_user_authentication", max_age="60", acr_values="high higher"'
 URL = "https://app.example/orders"
 
@@ -25,6 +27,7 @@ class Script:
         self.answers, self.expires_in = list(answers), expires_in
         self.tokens = 0
         self.requests: list[tuple[str | None, bytes]] = []
+        self.nonces: list[str | None] = []
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.path.startswith("/auth/"):
@@ -33,9 +36,11 @@ class Script:
             token = {"accessToken": f"a{self.tokens}", "refreshToken": "r", "tokenType": kind}
             return httpx2.Response(200, json=token | {"expiresIn": self.expires_in})
         self.requests.append((request.headers.get("authorization"), request.content))
+        self.nonces.append(jwt_claims(request.headers.get("dpop", "")).get("nonce"))
         status, text = self.answers.pop(0)
         name = "location" if status == 307 else "www-authenticate"
-        return httpx2.Response(status, headers={name: text} if text else {})
+        nonce = {"dpop-nonce": f"n{len(self.nonces)}"} if text == NONCE else {}
+        return httpx2.Response(status, headers=({name: text} if text else {}) | nonce)
 
 
 Post = Callable[..., Any]
@@ -139,9 +144,6 @@ def test_expired_token_is_refreshed_before_the_request(post: Post) -> None:
     assert ([FIRST], 1) == (young.requests, young.tokens)
 
 
-NONCE = 'DPoP error="use_dpop_nonce"'
-
-
 @pytest.mark.parametrize(
     ("answers", "status"),
     [
@@ -153,11 +155,12 @@ NONCE = 'DPoP error="use_dpop_nonce"'
     ids=["accepted", "refused again", "400", "403"],
 )
 def test_proof_without_a_nonce_is_made_once_more(post: Post, answers: list[tuple[int, str]], status: int) -> None:
-    """With the same token and no refresh; only after a 401, and only once."""
+    """With the nonce, the same token and no refresh; only after a 401, and only once."""
     script = Script(*answers)
 
     assert status == post(script, dpop=True).status_code
     assert [("DPoP a1", b"order")] * len(answers) == script.requests
+    assert [None, "n1"][: len(answers)] == script.nonces
     assert 1 == script.tokens
 
 

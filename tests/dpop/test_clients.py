@@ -165,15 +165,14 @@ def test_a_session_without_a_key_goes_on(site: Make, tmp_path: Path) -> None:
     assert [None] * 3 == [proof for path, _, proof in here.seen if path in ("/me", "/auth/refresh")]
 
 
-@pytest.mark.parametrize("lifetime", [1, 900_000], ids=["expired", "young"])
-def test_a_lost_key_means_log_in_again(site: Make, tmp_path: Path, lifetime: int) -> None:
+def test_a_lost_key_means_log_in_again(site: Make, tmp_path: Path) -> None:
     """A bound session whose key is gone is not refreshed; the error says so, and nothing is ended."""
     here = site(access_ttl="1s")
     path = tmp_path / "session.json"
     _logged_in(here, storage=FileStorage(path))
     record = json.loads(path.read_text())
     del record["key"]
-    path.write_text(json.dumps(record | {"lifetime": lifetime}))
+    path.write_text(json.dumps(record | {"lifetime": 1}))
     auth = DaypassAuth(f"{here.url}/auth", dpop=True, storage=FileStorage(path), timing=TIMING)
     with pytest.raises(ConfigurationError, match="log in again"):
         auth.attach(here.client()).get("/me")

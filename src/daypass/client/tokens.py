@@ -47,6 +47,11 @@ class Tokens:
     bound: bool = False
     key: str | None = field(default=None, repr=False)
 
+    @property
+    def proof_key(self) -> str | None:
+        """The private key that proves the access token; ``None`` if it is sent without a proof."""
+        return self.key if self.bound else None
+
     def expired(self, now: int) -> bool:
         """Return whether the access token has expired by the clock; with an unknown lifetime, it never has."""
         return self.expires_at is not None and now >= self.expires_at
