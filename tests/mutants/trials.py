@@ -124,7 +124,7 @@ class Trials:
                 while len(self._running) >= self._jobs:
                     self._reap()
                 concerned = [each for each in tests if each.lines & {*change.rows}]
-                work = functools.partial(self._try, session, change.source, concerned, 60 + all_of_them)
+                work = functools.partial(self._try, session, change.source, concerned, 10 + all_of_them / 5)
                 self._running[_forked(work, folder)] = change, len(concerned)
             while self._running:
                 self._reap()
@@ -222,10 +222,11 @@ class Trials:
 
     def _afresh(self, source: str, seconds: float) -> int:
         """Load all modules again, one of them from another source, and run all tests; return 1 if one fails."""
-        _limit(seconds)
+        _limit(1)
         path = str(importlib.import_module(self._module).__file__)
         code = compile(source, path, "exec")
-        exec(code, ModuleType(self._module).__dict__)  # noqa: S102 - most changes of annotations fail here, which is quick
+        exec(code, ModuleType(self._module).__dict__)  # noqa: S102 - a constant such as 400 ** DAY is never computed
+        _limit(seconds)
         for name in [each for each in sys.modules if each.partition(".")[0] in OURS]:
             del sys.modules[name]
         sys.meta_path.insert(0, _Finder(self._module, path, code))
