@@ -582,6 +582,12 @@ print([asyncio.run(fork())], asyncio.run(count()))
 """
 
 
+def run_forking(script: str, path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program that forks; Python 3.12 and later warn of a fork beside threads, which is what it is about."""
+    command = [sys.executable, "-Wignore:This process:DeprecationWarning", "-c", script, path]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
 @pytest.mark.parametrize(
     ("script", "says"),
     [
@@ -594,9 +600,7 @@ print([asyncio.run(fork())], asyncio.run(count()))
 )
 def test_a_store_survives_a_fork(path: Path, script: str, says: str) -> None:
     """A server that forks its workers after the store was used loses nothing, on either side (sqlite.org, §2.6)."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, path], capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    done = run_forking(script, path)
     assert ("", says) == (done.stderr, done.stdout)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert ("ok",) == connection.execute("PRAGMA integrity_check").fetchone()
@@ -638,9 +642,7 @@ print(statuses)
 
 def test_a_fork_while_others_write_leaves_nobody_waiting(path: Path) -> None:
     """A child that is forked while another thread holds the database lock can take the lock."""
-    done = subprocess.run(
-        [sys.executable, "-c", THREADS_AND_FORK, path], capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    done = run_forking(THREADS_AND_FORK, path)
     assert ("", "[0, 0, 0, 0, 0]\n") == (done.stderr, done.stdout)
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httpx2
 import pytest
+from asgiref.sync import iscoroutinefunction
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import RequestFactory, override_settings
@@ -43,9 +44,9 @@ class TestDjango(MountedInWsgi):
     def test_an_async_issuer(self) -> None:
         """The colour of the views is that of the issuer."""
         auth = AsyncDaypass("memory:", issuer=ISSUER, secret=SECRET, load_user=lambda _: None)
-        assert all(asyncio.iscoroutinefunction(url.callback) for url in [*auth_urls(auth), *well_known_urls(auth)])
+        assert all(iscoroutinefunction(url.callback) for url in [*auth_urls(auth), *well_known_urls(auth)])
         blocking = SyncApplication().auth
-        assert not any(asyncio.iscoroutinefunction(url.callback) for url in auth_urls(blocking))
+        assert not any(iscoroutinefunction(url.callback) for url in auth_urls(blocking))
 
 
 class TestAsyncDjango(Mounted):
