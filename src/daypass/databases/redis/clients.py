@@ -3,7 +3,6 @@
 Sync and async differ only by ``await``.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,11 +164,12 @@ def _send_to_cluster(client: Any, commands: Sequence[Words]) -> list[Any]:
     If a server does not answer, the pipeline of redis-py's cluster client sends each of its commands once more, one
     after another, which takes many times the time-out. Tasks have a deadline around it; threads do not.
     """
-    parts: defaultdict[Any, list[int]] = defaultdict(list)
+    parts: dict[str, tuple[Any, list[int]]] = {}  # by name: redis-py 6 cannot hash its nodes
     for at, words in enumerate(commands):
-        parts[_node(client, words)].append(at)
+        node = _node(client, words)
+        parts.setdefault(node.name if node else "", (node, []))[1].append(at)
     replies: list[Any] = [None] * len(commands)
-    for node, places in parts.items():
+    for node, places in parts.values():
         for at, reply in zip(places, _send_to_node(client, node, [commands[at] for at in places]), strict=True):
             replies[at] = reply
     return replies
