@@ -31,7 +31,7 @@ class Library:
 
 LIBRARIES = (
     Library("Daypass, httpx2", ("daypass", "httpx2"), "daypass_httpx2.py"),
-    Library("Authlib, httpx", ("authlib", "httpx"), "authlib_httpx.py"),
+    Library("Authlib, httpx2", ("authlib", "httpx2"), "authlib_httpx2.py"),
     Library("requests-oauthlib", ("requests-oauthlib",), "requests_oauthlib_session.py"),
     Library("axios-auth-refresh", ("axios-auth-refresh", "axios"), "axios_auth_refresh.mjs"),
     Library("axios, the usual interceptor", ("axios",), "axios_interceptor.mjs"),

@@ -1,4 +1,4 @@
-"""Authlib's async client for httpx, as its documentation has it."""
+"""Authlib's async client for httpx2, as its documentation has it."""
 
 import asyncio
 import os
