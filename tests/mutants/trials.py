@@ -19,7 +19,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from itertools import pairwise
@@ -65,6 +65,23 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Running:
+    """A trial that is running.
+
+    Attributes:
+        change: what it tries.
+        tests: how many tests execute the change.
+        work: does it, in a child.
+        again: whether it is the second trial of this change.
+    """
+
+    change: Change
+    tests: int
+    work: Callable[[], int]
+    again: bool = False
+
+
+@dataclass(frozen=True)
 class Tried:
     """A change, what became of it, and how many tests execute it; None if all tests had to run."""
 
@@ -97,7 +114,7 @@ class Trials:
         self._module, self._files, self._changes = module, list(files), changes
         self._seconds, self._jobs, self._tell = seconds, jobs, tell
         self._reports: list[pytest.TestReport] = []
-        self._running: dict[int, tuple[Change, int | None]] = {}
+        self._running: dict[int, Running] = {}
         self._code: CodeType | None = None
         self._caches: list[Any] = []
         self._functions: list[FunctionType] = []
@@ -122,18 +139,20 @@ class Trials:
                 if time.monotonic() > until:
                     break
                 while len(self._running) >= self._jobs:
-                    self._reap()
+                    self._reap(folder)
                 concerned = [each for each in tests if each.lines & {*change.rows}]
                 work = functools.partial(self._try, session, change.source, concerned, 10 + all_of_them / 5)
-                self._running[_forked(work, folder)] = change, len(concerned)
+                self._running[_forked(work, folder)] = Running(change, len(concerned), work)
             while self._running:
-                self._reap()
+                self._reap(folder)
         return True
 
-    def _reap(self) -> None:
+    def _reap(self, folder: str) -> None:
+        """Wait for a trial; a change is noticed if a test fails twice: once may be due to a busy machine."""
         pid, status = os.wait()
         _end_group(pid)
-        change, count = self._running.pop(pid)
+        trial = self._running.pop(pid)
+        count: int | None = trial.tests
         match os.waitstatus_to_exitcode(status):
             case code if code == _NO_CHANGE:
                 outcome = Outcome.NONE
@@ -143,9 +162,12 @@ class Trials:
                 outcome = Outcome.SURVIVED
             case code if code < 0:
                 outcome = Outcome.LATE
+            case _ if not trial.again:
+                self._running[_forked(trial.work, folder)] = replace(trial, again=True)
+                return
             case _:
                 outcome = Outcome.NOTICED
-        self._tell(Tried(change, outcome, count))
+        self._tell(Tried(trial.change, outcome, count))
 
     def _measured(self, session: pytest.Session, path: str, folder: str) -> list[Measured]:
         """Return what each test does, the quickest first."""
