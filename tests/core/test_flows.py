@@ -286,6 +286,25 @@ def test_event_says_how_long_ago_the_last_rotation_was(auth: Issuer) -> None:
     assert [("rotated", None), ("branched", 2 * MINUTE)] == [(each.code, each.age) for each in auth.events[-2:]]
 
 
+def test_repeated_refresh_writes_nothing(auth: Issuer) -> None:
+    """Within the grace period of a rotation, the session keeps the expiry that the rotation gave it."""
+    tokens = auth.start(ADA)
+    auth.time.advance(HOUR)
+    expires_at = auth.refresh(tokens.refresh_token).session.expires_at
+    auth.time.advance(SECOND)
+    assert expires_at == auth.refresh(tokens.refresh_token).session.expires_at
+    assert Swap not in auth.memory.steps
+
+
+def test_device_of_a_session_is_the_one_that_rotated_last(auth: Issuer) -> None:
+    """A token that is presented late once more may be a thief's: its device does not replace the owner's."""
+    first = auth.start(ADA, device=Device(user_agent="login")).refresh_token
+    auth.refresh(first, device=Device(user_agent="owner"))
+    auth.time.advance(MINUTE)
+    late = auth.refresh(first, device=Device(user_agent="late"))
+    assert ("branched", "owner") == (auth.events[-1].code, late.session.device.user_agent)
+
+
 # ---- a key
 
 
@@ -493,6 +512,13 @@ def test_refresh_token_is_explained_as_authentic(auth: Issuer, client_id: str | 
     assert inspect(text, auth.time.now, auth.memory, "s" * 32).valid
     forged = text[:-1] + ("A" if text[-1] != "A" else "B")
     assert not inspect(forged, auth.time.now, auth.memory, "s" * 32).valid
+
+
+@pytest.mark.parametrize("client_id", ["app", "reader"])
+def test_access_token_of_another_client_starts_no_impersonation(auth: Issuer, client_id: str) -> None:
+    """However the client's name sorts."""
+    with pytest.raises(ImpersonationRejected, match="another client"):
+        acting(auth, auth.start(ADMIN, client_id=client_id))
 
 
 def test_no_chain_of_impersonations(auth: Issuer) -> None:

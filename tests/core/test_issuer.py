@@ -497,7 +497,7 @@ def test_confirmations_that_are_refused(world: World, auth: Any) -> None:
     for session_id in (tokens.session.id, "0" * 32):
         with pytest.raises(SessionRevoked):
             auth.confirm(session_id, amr=["pwd"])
-    for no_id in (tokens.access_token, tokens.session, None):
+    for no_id in (tokens.access_token, tokens.session, tokens.session.id[:-1], None):
         with pytest.raises(ConfigurationError, match=r"token\.session_id"):
             auth.confirm(no_id, amr=["pwd"])
     with pytest.raises(ConfigurationError, match="one class"):

@@ -251,7 +251,8 @@ def test_a_token_of_the_application_is_refused_for_an_oauth_client(make: Make) -
     for client_id in ("aaa", "zzz"):
         with pytest.raises(TokenMalformed, match="another client"):
             auth.refresh("ann's", client_id=client_id)
-    assert "daypass" == auth.refresh("ann's", client_id="".join(["day", "pass"])).session.client_id
+    tokens = auth.refresh("ann's", client_id="".join(["day", "pass"]))
+    assert "daypass" == auth.refresh(tokens.refresh_token).session.client_id
 
 
 def test_a_bad_old_token_is_refused(make: Make) -> None:
