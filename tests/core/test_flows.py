@@ -26,6 +26,7 @@ from daypass.drive import run
 from daypass.duration import HOUR, MINUTE, SECOND
 from daypass.errors import ScopeRejected, StoreContended, TokenExpired
 from daypass.flow import Step
+from daypass.flows import Call
 from daypass.proof import Proof
 from daypass.session_extras import KeyUse
 from daypass.steps import Authenticate, Pause
@@ -105,6 +106,11 @@ def acting(auth: Issuer, admin: Tokens, **options: Any) -> Tokens:
 
 
 # ---- login
+
+
+def test_repr_of_a_call_has_no_secret() -> None:
+    """A session's secret is made of its random bytes."""
+    assert "s3cret" not in repr(Call(START, b"s3cret"))
 
 
 def test_each_access_token_has_a_long_random_id(auth: Issuer) -> None:
