@@ -70,10 +70,10 @@ class ThreadConnection(Connection[TupleRow]):
     def __del__(self, *_: Any) -> None:
         """Let libpq close the connection, without psycopg's warning: a store need not be closed."""
 
-    def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+    def wait(self, gen: PQGen[RV], interval: float = _LOOK_EVERY, *args: Any, **options: Any) -> RV:
         """Do what `psycopg.Connection.wait` does, until the deadline; if interrupted, close the connection."""
         try:
-            return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options)
+            return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, interval, *args, **options)
         except (_Overdue, KeyboardInterrupt):
             self.pgconn.finish()
             raise
@@ -118,12 +118,10 @@ class TaskConnection(AsyncConnection[TupleRow]):
     def __del__(self, *_: Any) -> None:
         """Do what `ThreadConnection.__del__` does."""
 
-    async def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+    async def wait(self, gen: PQGen[RV], interval: float = _LOOK_EVERY, *args: Any, **options: Any) -> RV:
         """Do what `psycopg.AsyncConnection.wait` does; a cancelled query closes the connection."""
         try:
-            return await waiting.wait_async(
-                _until(gen, self.deadline), self.pgconn.socket, *(args or (_LOOK_EVERY,)), **options
-            )
+            return await waiting.wait_async(_until(gen, self.deadline), self.pgconn.socket, interval, *args, **options)
         except (_Overdue, asyncio.CancelledError, KeyboardInterrupt):
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
