@@ -21,7 +21,8 @@ from daypass.stores.sqlite import SqliteStore
 from daypass.testing import session
 from tests.server.processes import add_user
 
-YEAR = 365 * 86_400_000
+DAY = 86_400_000
+YEAR = 365 * DAY
 
 
 @pytest.fixture
@@ -90,11 +91,42 @@ def test_a_long_purge_says_how_much_it_has_removed(
     add_sessions(folder, 3000, age=YEAR)
     assert 0 == main(["store", "purge", "--store", "sqlite:///app.db"])
     shown = capsys.readouterr()
-    assert "Removed 3000 sessions that were over\n" == shown.out
+    assert "Removed 3000 sessions that were over; an ended session is kept until 180d after its login\n" == shown.out
     assert all(line.startswith("daypass: purging") for line in shown.err.splitlines())
     assert "removed (" in shown.err
     assert "\x1b" not in shown.err
     assert "\r" not in shown.err
+
+
+@pytest.mark.parametrize("said_by", ["option", "environment", "file"])
+def test_a_purge_keeps_ended_sessions_as_long_as_the_service(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, said_by: str
+) -> None:
+    """Otherwise late reuse is not recognized, and an old token of another library could start a second session."""
+    now = time.time_ns() // 1_000_000
+    with closing(SqliteStore(folder / "app.db")) as store:
+        began = now - 200 * DAY
+        store.perform(Insert(session(1, created_at=began, expires_at=began + 30 * DAY, ended_at=began + DAY)))
+    options = []
+    match said_by:
+        case "option":
+            options = ["--absolute-ttl", "730d"]
+        case "environment":
+            monkeypatch.setenv("DAYPASS_ABSOLUTE_TTL", "730d")
+        case _:
+            (folder / "daypass.toml").write_text('absolute_ttl = "730d"\nidle_ttl = "365d"\naccess_ttl = "1h"')
+    out = run("store", "purge", *options, capsys=capsys)
+    assert "Removed 0 sessions that were over; an ended session is kept until 730d after its login\n" == out
+    out = run("store", "purge", "--absolute-ttl", "100d", capsys=capsys)
+    assert "Removed 1 sessions that were over; an ended session is kept until 100d after its login\n" == out
+
+
+def test_a_purge_refuses_lifetimes_that_cannot_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it removes anything."""
+    add_sessions(folder, 1, age=YEAR)
+    for options in (("--absolute-ttl", "soon"), ("--access-ttl", "0s"), ("--absolute-ttl", "1m")):
+        run("store", "purge", *options, capsys=capsys, status=1)
+    assert "Removed 1 sessions" in run("store", "purge", capsys=capsys)
 
 
 @pytest.mark.parametrize("doing", ["migrate", "stats", "check"])

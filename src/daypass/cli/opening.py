@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from daypass.errors import ConfigurationError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from daypass.flow import Flow
     from daypass.issuer import Daypass
     from daypass.keys import Algorithm
+    from daypass.policy import Durations
     from daypass.secret import Secret
     from daypass.steps import Emit
     from daypass.stores import Store
@@ -51,7 +52,12 @@ def opened(options: argparse.Namespace, *, existing: bool = True) -> Iterator["S
 
 @contextlib.contextmanager
 def issuer_on(
-    store: "Store", secret: "Secret | None" = None, algorithm: "Algorithm" = "ES256", *, needs_keys: bool = False
+    store: "Store",
+    secret: "Secret | None" = None,
+    algorithm: "Algorithm" = "ES256",
+    *,
+    needs_keys: bool = False,
+    **lifetimes: "Unpack[Durations]",
 ) -> Iterator["Daypass"]:
     """Yield an issuer; at the end, its events are written to the audit trail.
 
@@ -60,6 +66,7 @@ def issuer_on(
         secret: the secret that wraps the keys in it; None for the secret beside an embedded store.
         algorithm: the algorithm that signs access tokens.
         needs_keys: whether it reads or creates keys; otherwise no secret is needed.
+        lifetimes: those of the service, for a command that depends on them.
     """
     import secrets
 
@@ -78,6 +85,7 @@ def issuer_on(
         secret=secret if needs_keys else secrets.token_bytes(32),
         algorithm=algorithm,
         on_event=trail.add,
+        **lifetimes,
     )
     if isinstance(store, OperatorStore):
         run(trail.write(system_clock()), store.perform_operator)  # type: ignore[arg-type]  # its steps are the store's

@@ -38,8 +38,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "purge",
         purge,
         "remove the sessions that are over; the service does so by itself",
-        "daypass store purge",
+        "daypass store purge\ndaypass store purge --store redis://db.example.com --absolute-ttl 365d",
+        "It works beside a running service. Lifetimes come from its options, the environment or daypass.toml. If your\n"
+        "application sets others, give them here: an ended session that is removed too early is no longer recognized.",
     )
+    purging.add_argument("--absolute-ttl", metavar="TIME", help="maximum lifetime of a session (180d)")
+    purging.add_argument("--access-ttl", metavar="TIME", help="lifetime of an access token (15m)")
     showing = command(
         commands, "stats", stats, "count what there is in the store; it may take a while", "daypass store stats --json"
     )
@@ -79,9 +83,23 @@ def stats(options: argparse.Namespace) -> int:
 
 def purge(options: argparse.Namespace) -> int:
     """Remove ended and expired sessions that are no longer needed."""
-    with opened(options) as store, Progress("purging") as progress, issuer_on(_Sweeping(store, progress)) as auth:
+    from datetime import timedelta
+
+    from daypass.duration import milliseconds
+    from daypass.server import sources
+
+    kept = sources.text("absolute_ttl", vars(options)) or "180d"
+    access_ttl = sources.text("access_ttl", vars(options)) or "15m"
+    idle_ttl = timedelta(milliseconds=milliseconds(kept))  # it only must not be longer
+    with (
+        opened(options) as store,
+        Progress("purging") as progress,
+        issuer_on(_Sweeping(store, progress), absolute_ttl=kept, idle_ttl=idle_ttl, access_ttl=access_ttl) as auth,
+    ):
         removed = auth.purge()
-    return say_json({"removed": removed}) if options.json else say(f"Removed {removed} sessions that were over")
+    if options.json:
+        return say_json({"removed": removed})
+    return say(f"Removed {removed} sessions that were over; an ended session is kept until {kept} after its login")
 
 
 class _Sweeping:
