@@ -584,7 +584,7 @@ print([asyncio.run(fork())], asyncio.run(count()))
 
 def run_forking(script: str, path: Path) -> subprocess.CompletedProcess[str]:
     """Run a program that forks; Python 3.12 and later warn of a fork beside threads, which is what it is about."""
-    command = [sys.executable, "-Wignore:This process:DeprecationWarning", "-c", script, path]
+    command = [sys.executable, "-Wignore:This process:DeprecationWarning", "-c", script, str(path)]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 

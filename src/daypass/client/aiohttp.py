@@ -137,7 +137,7 @@ class DaypassAuth(SessionAuth):
             replay.learn(response.headers)
             return response
 
-        request.headers["Authorization"] = await replay.start_async()
+        request.headers["Authorization"] = replay.young() or await replay.start_async()
         check_redirect(url, replay.login_id)
         replay.prove(request.headers, request.method, url)
         response = await handler(request)

@@ -136,7 +136,7 @@ class DaypassAuth(SessionAuth, _Auth):
             yield request
             return
         replay = self._replay(request, is_async=True)
-        request.headers["Authorization"] = await replay.start_async()
+        request.headers["Authorization"] = replay.young() or await replay.start_async()
         response = yield request
         if not replay.below_hooks:
             replay.require_proof()

@@ -10,8 +10,8 @@ There are two classes, because niquests checks the class of its auth to know whe
 between both, give them the same storage, for example a `daypass.client.storage.MemoryStorage`.
 """
 
+from collections.abc import Mapping
 from contextlib import closing
-from functools import partial
 from typing import Any, ClassVar
 
 from daypass.client.content import is_enough
@@ -121,15 +121,18 @@ class AsyncDaypassAuth(PreparedAuth, AsyncAuthBase):
         """
         if self._is_own(request.url):
             replay = self._replay(request)
-            request.headers["Authorization"] = await replay.start_async()
+            request.headers["Authorization"] = replay.young() or await replay.start_async()
             replay.prove(request.headers, request.method, request.url)
-            hook_first(request, partial(self._answered, replay))
+
+            async def answered(response: Any, **options: Any) -> Any:
+                if self._may_be_refused(replay, response):
+                    return await self._answered(replay, response, options)
+                return response
+
+            hook_first(request, answered)
         return request
 
-    async def _answered(self, replay: PreparedReplay, response: Any, **options: Any) -> Any:
-        if not self._may_be_refused(replay, response):
-            return response
-
+    async def _answered(self, replay: PreparedReplay, response: Any, options: Mapping[str, Any]) -> Any:
         async def drain(refused: Any) -> None:
             content = refused.content
             if not isinstance(content, bytes | None):

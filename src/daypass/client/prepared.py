@@ -5,7 +5,6 @@ of a redirect, and replaces a 401 by the response to the retry. So no hook of th
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
@@ -89,10 +88,10 @@ class SyncPreparedAuth(PreparedAuth):
             replay = self._replay(request)
             request.headers["Authorization"] = replay.start()
             replay.prove(request.headers, request.method, request.url)
-            hook_first(request, partial(self._answered, replay))
+            hook_first(request, lambda response, **options: self._answered(replay, response, options))
         return request
 
-    def _answered(self, replay: PreparedReplay, response: Any, **options: Any) -> Any:
+    def _answered(self, replay: PreparedReplay, response: Any, options: Mapping[str, Any]) -> Any:
         """Return the response to use instead of ``response``."""
         if not self._may_be_refused(replay, response):
             return response

@@ -152,6 +152,17 @@ class Replay(ABC, Generic[R]):
     def seen(self, response: R) -> Seen | None:
         """Return the needed parts of a response with status 400 or more; ``None`` if it is not from an own origin."""
 
+    def young(self) -> str | None:
+        """Return the ``Authorization`` if the token is young, without the flow, which would only send.
+
+        An async adapter asks this before `start_async`: it saves a coroutine for most requests.
+        """
+        tokens, now = self._session.tokens, self._session.clock()
+        if tokens is None or tokens.due(now):
+            return None
+        self._tokens, self._sent_at = tokens, now
+        return tokens.authorization
+
     def start(self) -> str:
         """Return the ``Authorization`` for the request, after a refresh if one is needed; blocks.
 
@@ -159,11 +170,11 @@ class Replay(ABC, Generic[R]):
             LoginRequired: nobody is logged in, or the session has ended.
             RefreshUnavailable: the access token has expired and cannot be refreshed now.
         """
-        return self._young() or run(self._first(blocks=True), self._wait)
+        return self.young() or run(self._first(blocks=True), self._wait)
 
     async def start_async(self) -> str:
         """Return the ``Authorization``; the async version of `start`, raises the same."""
-        first = self._young()
+        first = self.young()
         if first is not None:
             return first
         return await arun(self._first(blocks=False), self._wait_async)
@@ -269,14 +280,6 @@ class Replay(ABC, Generic[R]):
             return False
         self._proves_again = False
         return True
-
-    def _young(self) -> str | None:
-        """Return the ``Authorization`` if the token is young: the flow is not needed, because it would only send."""
-        tokens, now = self._session.tokens, self._session.clock()
-        if tokens is None or tokens.due(now):
-            return None
-        self._tokens, self._sent_at = tokens, now
-        return tokens.authorization
 
     def _first(self, *, blocks: bool) -> Generator[Any, State, str]:
         step = yield from self._advance(None, blocks=blocks)
