@@ -619,3 +619,10 @@ def test_others_who_are_in_the_way_for_too_long(postgres_url: str) -> None:
             store.perform(advance(session(), START + 1))
     store.perform(AddKey(key(1)))
     store.close()
+
+
+def test_a_driver_that_would_wait_forever_is_refused() -> None:
+    """Psycopg before 3.3 does not look at a deadline while it waits."""
+    program = "import psycopg; psycopg.__version__ = '3.2.13'; import daypass.stores.postgres"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "ConfigurationError: psycopg 3.2.13 would wait for a frozen server forever" in done.stderr
