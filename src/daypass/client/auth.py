@@ -398,8 +398,8 @@ class SessionAuth:
 
     def _headers(self, tokens: Tokens, method: str, url: str) -> dict[str, str]:
         sent = {"Authorization": tokens.authorization}
-        if tokens.proof_key is not None:
-            sent["DPoP"] = self.context.proofs.of(tokens.proof_key, method, url, tokens.access_token)
+        if (key := tokens.proof_key) is not None:
+            sent["DPoP"] = self.context.proofs.of(key, method, url, tokens.access_token)
         return sent
 
     def _token_flow(self, state: State, good_for: float) -> Generator[Any, State, Tokens]:

@@ -139,9 +139,9 @@ class Replay(ABC, Generic[R]):
             url: its whole URL, as text or in the library's own type.
         """
         tokens = self._tokens
-        if tokens is not None and tokens.proof_key is not None:
+        if tokens is not None and (key := tokens.proof_key) is not None:
             self._proven_at = str(url)
-            headers["DPoP"] = self._proofs.of(tokens.proof_key, method, self._proven_at, tokens.access_token)
+            headers["DPoP"] = self._proofs.of(key, method, self._proven_at, tokens.access_token)
 
     def learn(self, headers: Any) -> None:
         """Keep the nonce for the next proof, if a response has one; call it with the headers of each response."""
